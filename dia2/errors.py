@@ -1,0 +1,21 @@
+"""Every error that a user is meant to read: one sentence that says what is wrong, where, and what to do."""
+
+
+class Dia2Error(Exception):
+    """Something failed that the user can act on (a file, the network, a full disk); the command line exits with 1."""
+
+
+class UsageError(Dia2Error, ValueError):
+    """What the caller gave is not acceptable (an option, a script, a prefix); the command line exits with 2."""
+
+
+class CheckpointError(Dia2Error):
+    """A checkpoint's config, weights, tokenizer or codec is missing, damaged or does not fit together."""
+
+
+class GenerationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during generation; `result` (a `GenerationResult`) holds the audio so far."""
+
+    def __init__(self, result: object) -> None:
+        super().__init__("Generation was interrupted; the audio so far is in this exception's .result.")
+        self.result = result
