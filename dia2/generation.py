@@ -1,0 +1,227 @@
+"""What to generate and how (`GenerationConfig`), what comes out (`GenerationResult`), and the script text."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from dia2.errors import UsageError
+
+WordList = Sequence[Mapping[str, Any]]  # [{"text": …, "start": seconds, "end": seconds}, …]
+MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
+StopReason = Literal["end", "context", "interrupted"]
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How one kind of token is drawn."""
+
+    temperature: float = 0.8  # 0 is argmax
+    top_k: int = 50  # keep exactly so many of the most probable; 0 keeps all
+
+
+@dataclass(frozen=True)
+class PrefixConfig:
+    """Voices to go on from: audio with its words, one per speaker."""
+
+    speaker_1: str | Path | None = None  # a sound file, or a `.voice` file
+    speaker_2: str | Path | None = None  # needs speaker_1
+    include_audio: bool = False  # keep the prefix in the result
+    words_1: str | Path | WordList | None = None  # word times of speaker_1 (a JSON file or a list); none: Whisper
+    words_2: str | Path | WordList | None = None
+    whisper: str = "turbo"  # name or path of the Whisper checkpoint
+
+
+@dataclass(frozen=True)
+class GenerationConfig:
+    """Everything that decides a run besides the script."""
+
+    text: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.6, 50))  # the action's draw
+    audio: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.8, 50))  # the codebooks' draws
+    cfg_scale: float = 2.0  # 1 turns guidance off
+    cfg_filter_k: int = 50  # guided logits keep so many candidates; 0 keeps all
+    initial_padding: int = 2  # frames before the first word may begin
+    prefix: PrefixConfig | None = None
+    use_cuda_graph: bool = False
+    use_torch_compile: bool = False
+    seed: int | None = None  # same seed, same audio; none: a new one, told in the result
+
+    def __post_init__(self) -> None:
+        """Refuse values that no run can have.
+
+        Raises:
+            UsageError: names the field and what it may be.
+        """
+        for name, sampling in (("text", self.text), ("audio", self.audio)):
+            _check_number(f"{name}.temperature", sampling.temperature, least=0)
+            _check_integer(f"{name}.top_k", sampling.top_k)
+        _check_number("cfg_scale", self.cfg_scale, least=0)
+        _check_integer("cfg_filter_k", self.cfg_filter_k)
+        _check_integer("initial_padding", self.initial_padding, least=0, most=10_000)
+        if self.seed is not None:
+            _check_integer("seed", self.seed, least=0, most=2**64 - 1)
+
+
+@dataclass(frozen=True)
+class GenerationResult:
+    """What a run made."""
+
+    audio_tokens: Tensor  # [1, K, T] int64, aligned codes after the crop
+    waveform: Tensor  # [N] float32 in −1 … 1, on the CPU
+    sample_rate: int  # Hz
+    timestamps: list[tuple[str, float]]  # (word, seconds from the start of `waveform`)
+    speakers: list[int]  # 1 or 2 for each timestamp
+    seed: int  # gives this run again
+    stop_reason: StopReason  # "context": max_context_steps reached before the script's end
+    unspoken: int  # words of the script that were not begun
+    first_word_frame: int  # frame at which the crop would cut
+    crop: int  # frames that were cut off the front
+    frames: int  # frames generated, prefix not counted
+    seconds: float  # wall time of generation and decoding, the prefix included
+
+    @property
+    def duration(self) -> float:
+        """Length of the waveform in seconds."""
+        return self.waveform.shape[0] / self.sample_rate
+
+
+_SAMPLING_OVERRIDES = {
+    "temp_text": ("text", "temperature"),
+    "topk_text": ("text", "top_k"),
+    "temp_audio": ("audio", "temperature"),
+    "topk_audio": ("audio", "top_k"),
+}
+_PREFIX_OVERRIDES = {
+    "prefix_speaker_1": "speaker_1",
+    "prefix_speaker_2": "speaker_2",
+    "prefix_words_1": "words_1",
+    "prefix_words_2": "words_2",
+    "include_prefix": "include_audio",
+    "whisper": "whisper",
+}
+_PLAIN_OVERRIDES = (
+    "cfg_scale",
+    "cfg_filter_k",
+    "initial_padding",
+    "prefix",
+    "use_cuda_graph",
+    "use_torch_compile",
+    "seed",
+)
+
+
+def merge_generation_config(base: GenerationConfig | None, overrides: Mapping[str, Any]) -> GenerationConfig:
+    """`base` (or the defaults) with `overrides` on top; an override that is None changes nothing.
+
+    Raises:
+        UsageError: an unknown override (the message lists the known ones), or a value out of range.
+    """
+    merged = base or GenerationConfig()
+    known = (*_SAMPLING_OVERRIDES, *_PLAIN_OVERRIDES, *_PREFIX_OVERRIDES)
+    for name in overrides:
+        if name not in known:
+            raise UsageError(f"generate() has no option {name!r}; it knows {', '.join(known)}.")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    plain = {name: given[name] for name in _PLAIN_OVERRIDES if name in given}
+    merged = replace(merged, **plain)
+    for name, (block, attribute) in _SAMPLING_OVERRIDES.items():
+        if name in given:
+            merged = replace(merged, **{block: replace(getattr(merged, block), **{attribute: given[name]})})
+    prefix = {attribute: given[name] for name, attribute in _PREFIX_OVERRIDES.items() if name in given}
+    if prefix:
+        merged = replace(merged, prefix=replace(merged.prefix or PrefixConfig(), **prefix))
+    return merged
+
+
+def validate_generation_params(*, temperature: float, top_k: int, cfg_scale: float) -> None:
+    """The command line's check: each must be a positive, finite number.
+
+    Raises:
+        UsageError: names the flag.
+    """
+    _check_number("--temperature", temperature)
+    if temperature <= 0:
+        raise UsageError(f"--temperature must be above 0, not {temperature:g}; for argmax say --greedy.")
+    _check_integer("--topk", top_k, least=1)
+    _check_number("--cfg", cfg_scale)
+    if cfg_scale <= 0:
+        raise UsageError(f"--cfg must be above 0, not {cfg_scale:g}; 1 turns guidance off.")
+
+
+def build_generation_config(*, temperature: float, top_k: int, cfg_scale: float) -> GenerationConfig:
+    """The command line's config: one pair of sampling values for text and audio."""
+    sampling = SamplingConfig(temperature, top_k)
+    return GenerationConfig(text=sampling, audio=sampling, cfg_scale=cfg_scale)
+
+
+def load_script_text(source: str) -> str:
+    """The script that `source` names: a UTF-8 file, `-` for standard input, or else the text itself.
+
+    Raises:
+        UsageError: the file cannot be read, is too large, or is not UTF-8 text; or `source` looks like a file
+            and there is none.
+    """
+    if source == "-":
+        return _decode(sys.stdin.buffer.read(4 * MAX_SCRIPT_CHARS + 1), "standard input")
+    # os.path, since a script is often no legal path and pathlib raises then instead of saying no.
+    if os.path.isdir(source):  # noqa: PTH112
+        raise UsageError(f"Script {source} is a folder: give a text file, - for standard input, or the text itself.")
+    if not os.path.isfile(source):  # noqa: PTH113
+        if re.fullmatch(r"\S+\.(txt|md)", source):
+            raise UsageError(
+                f"There is no script file {source}: give a file, - for standard input, or the text itself."
+            )
+        return source
+    try:
+        with Path(source).open("rb") as file:
+            return _decode(file.read(4 * MAX_SCRIPT_CHARS + 1), source)
+    except OSError as error:
+        raise UsageError(f"Script file {source} cannot be read: {error.strerror}.") from error
+
+
+def normalize_script(script: str | Sequence[str]) -> str:
+    """One string: a list of lines is stripped line by line and joined with newlines.
+
+    Raises:
+        UsageError: the script is empty, or is not text.
+    """
+    lines = [script] if isinstance(script, str) else list(script)
+    if not all(isinstance(line, str) for line in lines):
+        raise UsageError("The script must be a string, or a list of strings.")
+    text = "\n".join(line.strip() for line in lines).strip()
+    if not text:
+        raise UsageError('The script is empty: give some text, such as "[S1] Hello. [S2] Hi!".')
+    return text
+
+
+def _decode(content: bytes, where: str) -> str:
+    if len(content) > 4 * MAX_SCRIPT_CHARS:
+        raise UsageError(f"The script in {where} has more than {MAX_SCRIPT_CHARS:,} characters: split it into parts.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The script in {where} is not UTF-8 text (byte {error.start}): save it as UTF-8.") from error
+
+
+def _check_number(name: str, value: object, least: float | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{name} must be a finite number, not {value!r}.")
+    if least is not None and value < least:
+        raise UsageError(f"{name} must be at least {least:g}, not {value:g}.")
+
+
+def _check_integer(name: str, value: object, least: int | None = None, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UsageError(f"{name} must be a whole number, not {value!r}.")
+    if least is not None and value < least:
+        raise UsageError(f"{name} must be at least {least}, not {value}.")
+    if most is not None and value > most:
+        raise UsageError(f"{name} must be at most {most}, not {value}.")
