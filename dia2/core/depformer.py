@@ -1,0 +1,170 @@
+"""The depformer: K-1 stages a frame, stage s predicting codebook s+1 from codebook s.
+
+Stage s uses weight set `weights_schedule[s]` for its input and attention projections; norms and MLP are
+shared by all stages, embeddings and logits heads belong to one stage each.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dia2.config import DiaConfig
+from dia2.core.cache import Span, causal_mask
+from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
+
+
+class ScheduledAttention(nn.Module):
+    """Self-attention over the stages so far, with one fused q/k/v projection per weight set."""
+
+    def __init__(self, config: DiaConfig, layer: int, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        block, eps = config.model.depformer, config.model.normalization_layer_epsilon
+        self.layer = layer
+        self.heads, self.head_dim = block.gqa_query_heads, block.gqa_head_dim
+        inner, sets = self.heads * self.head_dim, weight_sets(config)
+        self.in_proj = nn.ModuleList(nn.Linear(block.n_embd, 3 * inner, bias=False, dtype=dtype) for _ in range(sets))
+        self.out_proj = nn.ModuleList(nn.Linear(inner, block.n_embd, bias=False, dtype=dtype) for _ in range(sets))
+        self.q_norm = RMSNorm(self.head_dim, eps, dtype)
+        self.k_norm = RMSNorm(self.head_dim, eps, dtype)
+
+    def forward(
+        self, x: Tensor, sets: list[int], rotation: Rotation | None, span: Span | None, mask: Tensor | None
+    ) -> Tensor:
+        """`x` [B, S, n_embd] of S stages with weight sets `sets` → [B, S, n_embd]."""
+        fused = per_stage(self.in_proj, sets, x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
+        query, key, value = fused.transpose(1, 3).unbind(2)  # each [B, H, S, D]
+        query, key = self.q_norm(query), self.k_norm(key)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        if span is not None:
+            key, value = span.append(self.layer, key, value)
+        return per_stage(self.out_proj, sets, attend(query, key, value, mask))
+
+
+class DepformerBlock(nn.Module):
+    """Pre-norm residual block: scheduled attention, then the MLP that all stages share."""
+
+    def __init__(self, config: DiaConfig, layer: int, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        block, eps = config.model.depformer, config.model.normalization_layer_epsilon
+        self.pre_norm = RMSNorm(block.n_embd, eps, dtype)
+        self.self_attention = ScheduledAttention(config, layer, dtype)
+        self.post_norm = RMSNorm(block.n_embd, eps, dtype)
+        self.mlp = GatedMLP(block.n_embd, block.n_hidden, block.mlp_activations, dtype)
+
+    def forward(
+        self, x: Tensor, sets: list[int], rotation: Rotation | None, span: Span | None, mask: Tensor | None
+    ) -> Tensor:
+        """[B, S, n_embd] → [B, S, n_embd]."""
+        x = x + self.self_attention(self.pre_norm(x), sets, rotation, span, mask)
+        out: Tensor = x + self.mlp(self.post_norm(x))
+        return out
+
+
+class Depformer(nn.Module):
+    """Codebooks 1 … K-1 of one frame, from the transformer's hidden state and codebook 0."""
+
+    def __init__(self, config: DiaConfig, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        data, block = config.data, config.model.depformer
+        self.schedule = config.weights_schedule
+        # Pad and BOS stand at the vocabulary's end: no stage may predict them.
+        self.num_codes = min(data.audio_pad_token_id, data.audio_bos_token_id)
+        self.audio_embeds = nn.ModuleList(
+            nn.Embedding(data.audio_vocab_size, block.n_embd, dtype=dtype) for _ in self.schedule
+        )
+        self.text_embed = (
+            TextEmbedding(data.text_vocab_size, block.n_embd, block.n_embd, data.text_pad_token_id, dtype)
+            if block.text_embedding
+            else None
+        )
+        self.depformer_in = nn.ModuleList(
+            nn.Linear(config.model.decoder.n_embd, block.n_embd, bias=False, dtype=dtype)
+            for _ in range(weight_sets(config))
+        )
+        self.layers = nn.ModuleList(DepformerBlock(config, layer, dtype) for layer in range(block.n_layer))
+        self.norm = RMSNorm(block.n_embd, config.model.normalization_layer_epsilon, dtype)
+        self.logits = nn.ModuleList(
+            nn.Linear(block.n_embd, data.audio_vocab_size, bias=False, dtype=torch.float32) for _ in self.schedule
+        )
+
+    @property
+    def stages(self) -> int:
+        """K-1."""
+        return len(self.schedule)
+
+    def forward_stage(
+        self,
+        stage: int,
+        hidden: Tensor,
+        code: Tensor,
+        text: tuple[Tensor, Tensor] | None,
+        rotation: Rotation | None,
+        span: Span,
+    ) -> Tensor:
+        """One stage of one frame.
+
+        Args:
+            stage: 0 … K-2.
+            hidden: [B, n_embd of the transformer].
+            code: [B] the token of codebook `stage`.
+            text: main and second text token [B] that the machine has just emitted; used at stage 0 only.
+            rotation: of position `stage`; none where the config has no rotary.
+            span: writes slot `stage`, sees slots 0 … stage.
+
+        Returns:
+            Logits [B, codes] float32 of codebook stage + 1.
+        """
+        weight_set = self.schedule[stage]
+        x: Tensor = self.depformer_in[weight_set](hidden) + self.audio_embeds[stage](code)
+        if stage == 0 and self.text_embed is not None and text is not None:
+            x = x + self.text_embed(*text)
+        x = x[:, None]  # [B, 1, n_embd]
+        for layer in self.layers:
+            x = layer(x, [weight_set], rotation, span, None)
+        return self._head(stage, self.norm(x)[:, 0])
+
+    def forward_frames(
+        self, hidden: Tensor, codes: Tensor, text: tuple[Tensor, Tensor] | None, rotation: Rotation | None
+    ) -> Tensor:
+        """All stages of N frames at once, each stage given the true codes before it (replay, training).
+
+        Args:
+            hidden: [N, n_embd of the transformer].
+            codes: [N, K] tokens of each frame; the last codebook's are only a target and not looked at.
+            text: main and second text token [N] of each frame.
+            rotation: of positions 0 … K-2; none where the config has no rotary.
+
+        Returns:
+            Logits [N, K-1, codes] float32 of codebooks 1 … K-1.
+        """
+        embedded = torch.stack([table(codes[:, s]) for s, table in enumerate(self.audio_embeds)], dim=1)
+        projected = torch.stack([linear(hidden) for linear in self.depformer_in], dim=1)  # [N, sets, n_embd]
+        x = embedded + projected[:, self.schedule]  # [N, K-1, n_embd]
+        if self.text_embed is not None and text is not None:
+            x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
+        mask = causal_mask(0, self.stages, x.device)
+        for layer in self.layers:
+            x = layer(x, self.schedule, rotation, None, mask)
+        x = self.norm(x)
+        return torch.stack([self._head(s, x[:, s]) for s in range(self.stages)], dim=1)
+
+    def _head(self, stage: int, x: Tensor) -> Tensor:
+        """Logits of the real codes only, [B, codes] float32."""
+        weight: Tensor = self.logits[stage].weight  # type: ignore[assignment]  # a Linear's weight is a tensor
+        return F.linear(x.float(), weight[: self.num_codes])
+
+
+def weight_sets(config: DiaConfig) -> int:
+    """How many sets of input and attention projections the depformer has."""
+    return max(config.weights_schedule, default=-1) + 1
+
+
+def per_stage(linears: nn.ModuleList, sets: list[int], x: Tensor) -> Tensor:
+    """Apply to stage s of `x` [B, S, width] the linear map of its weight set `sets[s]`."""
+    if len(sets) == 1:
+        out: Tensor = linears[sets[0]](x)
+        return out
+    return torch.stack([linears[weight_set](x[:, s]) for s, weight_set in enumerate(sets)], dim=1)

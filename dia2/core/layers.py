@@ -1,0 +1,104 @@
+"""The parts that both stacks are made of: RMSNorm, rotary positions, attention, MLP, text embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Rotation = tuple[Tensor, Tensor]  # cos and sin of each position's angles, [T, head_dim / 2]
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": F.silu,
+    "swish": F.silu,
+    "swiglu": F.silu,
+    "gelu": F.gelu,  # the exact one, not the tanh approximation
+    "geglu": F.gelu,
+    "relu": F.relu,
+    "linear": lambda x: x,
+}
+
+
+class RMSNorm(nn.Module):
+    """x · rsqrt(mean(x²) + eps) · weight, over the last dimension."""
+
+    def __init__(self, width: int, eps: float, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width, dtype=dtype))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` [..., width]."""
+        return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+def rotary_table(positions: Tensor, head_dim: int, min_timescale: float, max_timescale: float) -> Rotation:
+    """Cos and sin [T, head_dim / 2] of `positions` [T]; frequency i is 1 / (min · (max / min)^(2i / head_dim))."""
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
+    frequencies = 1.0 / (min_timescale * (max_timescale / min_timescale) ** exponents)
+    angles = positions.float()[:, None] * frequencies  # [T, head_dim / 2]
+    return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Turn the half-split pairs of `x` [B, H, T, head_dim]: (a, b) → (a·cos − b·sin, b·cos + a·sin)."""
+    cos, sin = rotation
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Grouped-query attention with softmax scale 1.0 (q and k are normalised per head instead).
+
+    Args:
+        query: [B, Hq, T, D]; head h reads kv head h // (Hq / Hkv).
+        key: [B, Hkv, L, D].
+        value: [B, Hkv, L, D].
+        mask: [T, L] bool, true where a query may look; none lets every query see all L.
+
+    Returns:
+        [B, T, Hq · D].
+    """
+    batch, heads, frames, dim = query.shape
+    groups = heads // key.shape[1]
+    # The heads of a group become rows of one product, so keys and values are never copied per query head.
+    query = query.reshape(batch, key.shape[1], groups * frames, dim)
+    if mask is not None:
+        mask = mask.repeat(groups, 1)  # [groups · T, L]
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+    return out.reshape(batch, heads, frames, dim).transpose(1, 2).reshape(batch, frames, heads * dim)
+
+
+class GatedMLP(nn.Module):
+    """`wo(act0(first half of wi) · act1(second half of wi))`."""
+
+    def __init__(self, width: int, hidden: int, activations: list[str], dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.wi = nn.Linear(width, 2 * hidden, bias=False, dtype=dtype)
+        self.wo = nn.Linear(hidden, width, bias=False, dtype=dtype)
+        self.act0, self.act1 = (_ACTIVATIONS[name] for name in activations)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `x` [..., width] to [..., width]."""
+        gate, up = self.wi(x).chunk(2, dim=-1)
+        out: Tensor = self.wo(self.act0(gate) * self.act1(up))
+        return out
+
+
+class TextEmbedding(nn.Module):
+    """Both text streams through one table; the second counts only where it carries a token."""
+
+    def __init__(self, vocab: int, table_width: int, width: int, pad: int, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab, table_width, dtype=dtype)
+        self.main_proj = nn.Linear(table_width, width, bias=False, dtype=dtype)
+        self.second_proj = nn.Linear(table_width, width, bias=False, dtype=dtype)
+        self.pad = pad
+
+    def forward(self, main: Tensor, second: Tensor) -> Tensor:
+        """Embed token ids `main` and `second`, any equal shape [...], as [..., width]."""
+        out: Tensor = self.main_proj(self.embedding(main))
+        ahead: Tensor = self.second_proj(self.embedding(second))
+        return out + ahead.masked_fill((second == self.pad)[..., None], 0.0)

@@ -1,0 +1,69 @@
+"""Devices and dtypes: what `auto` means, and float32 that really is float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from dia2.errors import UsageError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for, or the best one here: cuda, else mps, else cpu.
+
+    Raises:
+        UsageError: the name is no device, or this machine or this build of torch has none of that kind.
+    """
+    if device is None or device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"There is no device {device!r}: choose cuda, cuda:N, mps or cpu.") from error
+    if chosen.type not in ("cuda", "mps", "cpu"):
+        raise UsageError(f"Device {device!r} is not supported: choose cuda, cuda:N, mps or cpu.")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"Device {device!r} is not available here (CUDA devices: {torch.cuda.device_count()}): try cpu."
+        )
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("Device 'mps' is not available here: try cpu.")
+    return chosen
+
+
+def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype of weights and activations; `auto` is bfloat16 on cuda and float32 elsewhere.
+
+    Raises:
+        UsageError: not one of auto, float32, bfloat16.
+    """
+    if isinstance(dtype, torch.dtype) and dtype in DTYPES.values():
+        return dtype
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if isinstance(dtype, str) and dtype in DTYPES:
+        return DTYPES[dtype]
+    raise UsageError(f"dtype {dtype!r} is not supported: choose auto, float32 or bfloat16.")
+
+
+@contextmanager
+def exact_float32(dtype: torch.dtype) -> Iterator[None]:
+    """No TF32 while a float32 model runs: products and the codec's convolutions keep 24 bits.
+
+    The switches are torch's global ones, so they are put back afterwards.
+    """
+    if dtype != torch.float32 or not torch.cuda.is_available():
+        yield
+        return
+    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
