@@ -1,0 +1,179 @@
+"""Where a checkpoint's four parts are: config, weights, tokenizer, codec.
+
+From a hub repo (an optional `dia2_assets.json` says which file is what), from local files, or embedded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from dia2.config import DiaConfig, load_config
+from dia2.errors import CheckpointError, Dia2Error, UsageError
+
+DEFAULT_MIMI = "kyutai/mimi"
+_TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
+_MANIFEST_KEYS = ("config", "weights", "tokenizer", "mimi")
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Resolved parts of a checkpoint; config and weights are on this disk."""
+
+    config: DiaConfig
+    config_path: Path
+    weights_path: Path
+    tokenizer: str  # a local folder or a hub repo
+    mimi: str  # a local folder or a hub repo
+
+
+def nano_folder() -> Path:
+    """The embedded checkpoint."""
+    return Path(__file__).parent / "nano"
+
+
+def from_repo(repo: str, *, tokenizer: str | None = None, mimi: str | None = None) -> Assets:
+    """Resolve a hub repo, or a local folder laid out like one; downloads config and weights if need be.
+
+    Raises:
+        CheckpointError: the repo, or a file in it, does not exist or is not usable.
+        Dia2Error: there is no network and the file is not cached.
+    """
+    if Path(repo).is_dir():
+        folder = Path(repo)
+        return from_local(folder / "config.json", folder / "model.safetensors", tokenizer=tokenizer, mimi=mimi)
+    manifest = _read_manifest(repo)
+    config_path = _download(repo, manifest.get("config", "config.json"))
+    config = load_config(config_path)
+    return Assets(
+        config=config,
+        config_path=config_path,
+        weights_path=_download(repo, manifest.get("weights", "model.safetensors")),
+        tokenizer=tokenizer or manifest.get("tokenizer") or _named_tokenizer(config, config_path) or repo,
+        mimi=mimi or manifest.get("mimi") or _beside(config_path, config.assets.mimi) or DEFAULT_MIMI,
+    )
+
+
+def from_local(
+    config_path: str | Path, weights_path: str | Path, *, tokenizer: str | None = None, mimi: str | None = None
+) -> Assets:
+    """Resolve local files.
+
+    Raises:
+        CheckpointError: a file is missing, or nothing says where the tokenizer is.
+    """
+    config_path, weights_path = Path(config_path), Path(weights_path)
+    config = load_config(config_path)
+    if not weights_path.is_file():
+        raise CheckpointError(
+            f"There is no weights file {weights_path}: give the path of the model's safetensors file."
+        )
+    tokenizer = tokenizer or _named_tokenizer(config, config_path)
+    if tokenizer is None and (config_path.parent / "tokenizer_config.json").is_file():
+        tokenizer = str(config_path.parent)  # a repo's files, downloaded together
+    if tokenizer is None:
+        raise CheckpointError(f"{config_path} names no tokenizer: give its folder or hub repo by --tokenizer.")
+    return Assets(
+        config=config,
+        config_path=config_path,
+        weights_path=weights_path,
+        tokenizer=tokenizer,
+        mimi=mimi or _beside(config_path, config.assets.mimi) or DEFAULT_MIMI,
+    )
+
+
+def _named_tokenizer(config: DiaConfig, config_path: Path) -> str | None:
+    return _beside(config_path, config.assets.tokenizer or config.data.tokenizer_path)
+
+
+def _beside(config_path: Path, name: str | None) -> str | None:
+    """A name from the config: a folder beside it, if there is one, else as it stands (a hub repo)."""
+    if name and (config_path.parent / name).is_dir():
+        return str(config_path.parent / name)
+    return name
+
+
+def _read_manifest(repo: str) -> dict[str, str]:
+    """`dia2_assets.json` of a repo; empty if it has none."""
+    name = os.environ.get("DIA2_ASSET_MANIFEST", "dia2_assets.json")
+    try:
+        path = _download(repo, name)
+    except MissingFileError:
+        return {}
+    where = f"{name} of {repo}"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{where} is not JSON ({error}): ask the repo's owner to mend it.") from error
+    if not isinstance(manifest, dict):
+        raise CheckpointError(f"{where} must be an object with {', '.join(_MANIFEST_KEYS)}.")
+    for key in _MANIFEST_KEYS:
+        value = manifest.get(key, "")
+        if not isinstance(value, str):
+            raise CheckpointError(f"{where}: {key} must be a string.")
+        parts = PurePosixPath(value)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise CheckpointError(f"{where}: {key} {value!r} points outside the repo.")
+    return {key: manifest[key] for key in _MANIFEST_KEYS if manifest.get(key)}
+
+
+def _download(repo: str, filename: str) -> Path:
+    """Path of a repo's file in the local cache, downloaded if need be."""
+    from huggingface_hub import hf_hub_download
+
+    with _explained(repo, filename):
+        return Path(hf_hub_download(repo, filename))
+
+
+def download_tokenizer(repo: str, with_code: bool = False) -> Path:
+    """Folder in the local cache with the tokenizer files of a hub repo, and its Python files if asked.
+
+    Raises:
+        CheckpointError: there is no such repo.
+        Dia2Error: there is no network and the files are not cached.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _explained(repo, "the tokenizer"):
+        return Path(snapshot_download(repo, allow_patterns=[*_TOKENIZER_FILES, *(["*.py"] if with_code else [])]))
+
+
+@contextmanager
+def _explained(repo: str, what: str) -> Iterator[None]:
+    """Turn the hub client's errors into sentences."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        yield
+    except HFValidationError as error:
+        raise UsageError(f"{repo!r} is neither a folder nor a hub repo: write it like nari-labs/Dia2-2B.") from error
+    except GatedRepoError as error:
+        raise CheckpointError(
+            f"Hub repo {repo} is gated: accept its terms on the hub, then `hf auth login`."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise CheckpointError(f"There is no hub repo {repo}, or it is private: check its name.") from error
+    except LocalEntryNotFoundError as error:
+        raise Dia2Error(
+            f"The hub cannot be reached and {what} of {repo} is not in the cache: connect, or give local files "
+            "(--config, --weights, --tokenizer, --mimi)."
+        ) from error
+    except EntryNotFoundError as error:
+        raise MissingFileError(f"Hub repo {repo} has no file {what}: is it a Dia2 checkpoint?") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise Dia2Error(f"{what} of {repo} could not be downloaded ({type(error).__name__}): try again.") from error
+
+
+class MissingFileError(CheckpointError):
+    """A hub repo lacks a file."""

@@ -1,0 +1,1 @@
+"""The delay grid, the Mimi codec, and sound files."""

@@ -1,0 +1,82 @@
+"""Reading prefix audio: any format libsndfile knows, any rate, any channels, made mono and resampled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from torch import Tensor
+
+from dia2.audio.codec import Codec
+from dia2.errors import UsageError
+
+MAX_PREFIX_SECONDS = 120.0  # as much as a published checkpoint speaks at a time
+_SILENCE = 1e-4  # peak; −80 dB
+_LARGEST_RATE = 384_000  # Hz
+_BLOCK = 1 << 16  # frames read at a time, so that a file of many channels is never whole in memory
+
+
+def load_audio(path: str | Path, sample_rate: int) -> Tensor:
+    """Read a sound file as mono [N] float32 at `sample_rate` Hz.
+
+    Channels are averaged; other rates pass soxr's band-limited resampler.
+
+    Raises:
+        UsageError: the file is missing, not audio, empty, longer than two minutes, silent, or holds NaN.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"There is no prefix audio {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = int(file.samplerate)
+            if not 0 < rate <= _LARGEST_RATE:
+                raise UsageError(f"Prefix audio {path} claims {rate} samples a second: convert it to 24,000.")
+            limit = int(MAX_PREFIX_SECONDS * rate)
+            blocks = []
+            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
+                blocks.append(block.mean(axis=1))
+                if len(blocks) * _BLOCK > limit + _BLOCK:
+                    break
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise UsageError(
+            f"Prefix audio {path} cannot be read as sound ({_reason(error)}): convert it to WAV."
+        ) from error
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    if len(samples) > limit:
+        raise UsageError(
+            f"Prefix audio {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it, some 10 are enough."
+        )
+    return resample(_check_samples(samples, path), rate, sample_rate)
+
+
+def resample(samples: Tensor, rate: int, target: int) -> Tensor:
+    """Resample [N] float32 from `rate` to `target` Hz (soxr, high quality)."""
+    if rate == target:
+        return samples
+    import soxr  # only prefix audio needs it
+
+    return torch.from_numpy(soxr.resample(samples.numpy(), rate, target, quality="HQ"))
+
+
+def encode_audio_tokens(codec: Codec, samples: Tensor) -> Tensor:
+    """Mimi codes [K, T] int64 of mono `samples` [N] at the codec's rate; a partial last frame is zero-padded."""
+    return codec.encode(samples)
+
+
+def _check_samples(samples: np.ndarray, path: Path) -> Tensor:
+    if not len(samples):
+        raise UsageError(f"Prefix audio {path} is empty: record some 10 seconds of speech.")
+    peak = float(np.abs(samples).max())
+    if not np.isfinite(peak):
+        raise UsageError(f"Prefix audio {path} holds samples that are no numbers: export it again.")
+    if peak < _SILENCE:
+        raise UsageError(f"Prefix audio {path} is silent (peak {peak:.1e}): check the recording.")
+    return torch.from_numpy(np.ascontiguousarray(samples))
+
+
+def _reason(error: Exception) -> str:
+    """Libsndfile's own words, without the path that it repeats."""
+    return str(getattr(error, "error_string", None) or error).rstrip(".")

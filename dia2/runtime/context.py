@@ -1,0 +1,134 @@
+"""Everything that a loaded checkpoint offers to generation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dia2.assets import Assets, download_tokenizer
+from dia2.audio.codec import Codec
+from dia2.config import DiaConfig
+from dia2.core.model import Dia2Model
+from dia2.errors import CheckpointError
+from dia2.runtime.state_machine import StateMachine, TokenIds
+from dia2.runtime.weights import load_model
+
+
+@dataclass
+class RuntimeContext:
+    """A checkpoint, loaded."""
+
+    config: DiaConfig
+    device: torch.device
+    dtype: torch.dtype
+    model: Dia2Model
+    mimi: Codec
+    tokenizer: Any  # a transformers tokenizer
+    encode: Callable[[str], list[int]]  # text → token ids, none added
+    constants: TokenIds
+    machine: StateMachine
+    audio_delays: list[int]  # grid columns by which codebook k lags
+    audio_delay_tensor: Tensor  # the same, [K] int64 on the device
+    frame_rate: float  # frames a second
+
+
+def build_runtime(
+    assets: Assets,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    strict: bool = False,
+    trust_remote_code: bool = False,
+) -> RuntimeContext:
+    """Load tokenizer, codec and weights.
+
+    Args:
+        assets: where they are.
+        device: for weights, codec and caches.
+        dtype: of weights and activations; heads and codec are float32.
+        strict: refuse unknown tensors.
+        trust_remote_code: let the tokenizer's repo run its own Python code.
+
+    Raises:
+        CheckpointError: a part is damaged, or the parts do not fit together.
+        Dia2Error: a part would have to be downloaded and cannot be.
+    """
+    config = assets.config
+    tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
+    mimi = Codec.load(assets.mimi, num_codebooks=config.data.num_codebooks, device=device)
+    codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
+    if mimi.codebook_size < codes:
+        raise CheckpointError(
+            f"Codec {assets.mimi} has {mimi.codebook_size} codes a codebook, the model speaks {codes}: "
+            "give the model's own by --mimi."
+        )
+    model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
+    constants = token_ids(config, tokenizer)
+    return RuntimeContext(
+        config=config,
+        device=device,
+        dtype=dtype,
+        model=model,
+        mimi=mimi,
+        tokenizer=tokenizer,
+        encode=_encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer),
+        constants=constants,
+        machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),
+        audio_delays=config.data.delay_pattern,
+        audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
+        frame_rate=mimi.frame_rate,
+    )
+
+
+def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
+    """Ids from the config; bos and the speaker tags from the tokenizer, where it has them."""
+    data = config.data
+    vocabulary = tokenizer.get_vocab()
+    return TokenIds(
+        new_word=data.text_new_word_token_id,
+        pad=data.text_pad_token_id,
+        bos=tokenizer.bos_token_id or 1,  # the published tokenizer's is 0, and the checkpoints expect 1
+        zero=data.text_zero_token_id,
+        spk1=vocabulary.get("[S1]", data.text_new_word_token_id),
+        spk2=vocabulary.get("[S2]", data.text_new_word_token_id),
+        action_new_word=data.action_new_word_token_id,
+        action_pad=data.action_pad_token_id,
+        audio_pad=data.audio_pad_token_id,
+        audio_bos=data.audio_bos_token_id,
+    )
+
+
+def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
+    """A transformers tokenizer from a folder, or from a hub repo's tokenizer files."""
+    from transformers import AutoTokenizer
+
+    if not Path(source).is_dir():
+        source = str(download_tokenizer(source, trust_remote_code))
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, local_files_only=True)
+    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
+        first = str(error).strip().split("\n")[0][:200]
+        hint = (
+            "pass --trust-remote-code if you trust it"
+            if "trust_remote_code" in str(error)
+            else "give one by --tokenizer"
+        )
+        raise CheckpointError(f"No tokenizer can be loaded from {source} ({first}): {hint}.") from error
+
+
+def _encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:
+    def encode(text: str) -> list[int]:
+        tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        if tokens and max(tokens) >= vocabulary:
+            raise CheckpointError(
+                f"Tokenizer {source} gives id {max(tokens)}, the model knows {vocabulary}: "
+                "give the model's own by --tokenizer."
+            )
+        return tokens
+
+    return encode

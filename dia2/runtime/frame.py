@@ -1,0 +1,105 @@
+"""A frame of the main loop in two halves, with one host decision between them.
+
+The first half runs the transformer and draws the action and codebook 0; the host's state machine turns the
+action into two text tokens; the second half draws the other codebooks. Inside a half nothing waits for the
+device and every tensor keeps its address, so a half can be captured as one CUDA graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dia2.core.cache import Span
+from dia2.core.model import DecodeState, Dia2Model
+from dia2.generation import GenerationConfig
+from dia2.runtime.guidance import filter_guided, forbid_specials
+from dia2.runtime.sampler import ACTION_CHANNEL, draw
+from dia2.runtime.state_machine import TokenIds
+
+Tap = Callable[[str, Tensor], None]  # takes a tensor hook point's value inside a half
+
+
+@dataclass
+class GenerationState:
+    """All tensors of a run. They are changed in place and never replaced."""
+
+    step_tokens: Tensor  # [B, 2 + K, 1] int64: the frame that the transformer sees
+    audio_buf: Tensor  # [B, K, columns] int64: the delayed grid; `ungenerated` where nothing was written
+    decode: DecodeState  # caches and rotary tables
+    text: Tensor  # [2] int64: main and second token that the machine emitted last
+    step: Tensor  # [1] int64: frame index, which is grid column and rotary position
+    call: Tensor  # [1] int64: calls so far, which is cache slot and row of `uniforms`
+    uniforms: Tensor  # [calls, 2 + K] float32: the draws of the run
+    delays: Tensor  # [K] int64: grid columns by which codebook k lags
+    specials: Tensor  # [audio vocabulary] bool: true at audio pad and BOS
+    calls: int = 0  # `call`, on the host
+    last_step: int = -1  # last step that was finished; −1 before the first
+
+
+class FirstHalf(NamedTuple):
+    """What the first half hands on."""
+
+    hidden: Tensor  # [B, n_embd]
+    action: Tensor  # [1] int64, drawn
+    cb0: Tensor  # [1] int64, drawn
+
+
+def audio_inputs(gen: GenerationState, ids: TokenIds, columns: Tensor) -> Tensor:
+    """The audio channels [B, K, T] of the frames at grid `columns` [T]: BOS where there is no code (yet)."""
+    cells = gen.audio_buf.index_select(2, columns)
+    missing = (columns < gen.delays[:, None]) | (cells == ids.ungenerated)
+    return cells.masked_fill(missing, ids.audio_bos)
+
+
+def first_half(
+    model: Dia2Model, gen: GenerationState, ids: TokenIds, config: GenerationConfig, span: Span, tap: Tap | None
+) -> FirstHalf:
+    """Fill the frame, run the transformer, draw the action and codebook 0."""
+    gen.step_tokens[0, :2, 0] = gen.text  # the unconditional branch keeps its zero and pad
+    gen.step_tokens[:, 2:] = audio_inputs(gen, ids, gen.step)
+    cos, sin = gen.decode.rotation
+    rotation = cos.index_select(0, gen.step), sin.index_select(0, gen.step)
+    out = model.transformer(gen.step_tokens, rotation, span)
+    action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [B, V]
+    if tap is not None:
+        tap("step_tokens", gen.step_tokens[:, :, 0])
+        tap("logits.action", action_logits)
+        tap("logits.cb0", cb0_logits)
+    uniform = gen.uniforms.index_select(0, gen.call)[0]  # [2 + K]
+    scale, filter_k = config.cfg_scale, config.cfg_filter_k
+
+    kept = filter_guided(action_logits, scale, filter_k)
+    action = draw(kept, config.text.temperature, config.text.top_k, uniform[ACTION_CHANNEL, None])
+    kept = forbid_specials(filter_guided(cb0_logits, scale, filter_k), cb0_logits[0], gen.specials)
+    cb0 = draw(kept, config.audio.temperature, config.audio.top_k, uniform[2, None])
+    return FirstHalf(out.hidden[:, 0], action, cb0)
+
+
+def second_half(model: Dia2Model, gen: GenerationState, config: GenerationConfig, first: FirstHalf) -> None:
+    """Draw codebooks 1 … K-1, write the frame's codes to the next grid column, move on by one step."""
+    branches = gen.step_tokens.shape[0]
+    uniform = gen.uniforms.index_select(0, gen.call)[0]
+    main, second = gen.text.expand(branches, 2).unbind(1)  # both branches get the same text here
+    codes = [first.cb0]
+    for stage in range(model.depformer.stages):
+        rotation = gen.decode.stage_rotation
+        at = slice(stage, stage + 1)
+        logits = model.depformer.forward_stage(
+            stage,
+            first.hidden,
+            codes[-1].expand(branches),
+            (main, second),
+            None if rotation is None else (rotation[0][at], rotation[1][at]),
+            Span(gen.decode.depformer, gen.decode.stages[at], stage + 1),
+        )
+        kept = filter_guided(logits, config.cfg_scale, config.cfg_filter_k)
+        codes.append(draw(kept, config.audio.temperature, config.audio.top_k, uniform[3 + stage, None]))
+    column = torch.cat(codes)[None, :, None].expand(branches, -1, -1)  # [B, K, 1]
+    gen.audio_buf.index_copy_(2, gen.step + 1, column)
+    gen.step += 1
+    gen.call += 1

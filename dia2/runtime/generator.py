@@ -1,0 +1,267 @@
+"""Generation: the initial state, prefix warm-up, the main loop, and what is cut from the grid afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dia2.audio.grid import delay_frames
+from dia2.core.cache import Span, causal_mask
+from dia2.generation import GenerationConfig, StopReason
+from dia2.hooks import CallInfo, MachineRow, Observer
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.frame import GenerationState, audio_inputs
+from dia2.runtime.graphs import make_runner
+from dia2.runtime.sampler import uniforms
+from dia2.runtime.state_machine import Emission, State
+from dia2.runtime.voice_clone import PrefixPlan
+
+WARMUP_CHUNK = 256  # frames of the prefix per pass; bounds the attention mask
+
+
+def build_initial_state(
+    runtime: RuntimeContext, config: GenerationConfig, seed: int, prefix: PrefixPlan | None = None
+) -> GenerationState:
+    """Allocate all tensors of a run, with the prefix's delayed codes at the start of the grid.
+
+    With guidance off the unconditional branch cannot influence anything and is left out: B is 1 then, else 2.
+    """
+    data, device, ids = runtime.config.data, runtime.device, runtime.constants
+    branches = 1 if config.cfg_scale == 1.0 else 2
+    frames = prefix.aligned_frames if prefix else 0
+    calls = frames + runtime.config.runtime.max_context_steps
+
+    step_tokens = torch.full((branches, data.channels, 1), ids.pad, dtype=torch.int64, device=device)
+    step_tokens[1:, 0] = ids.zero
+    delayed = frames + max(runtime.audio_delays) if prefix else 0
+    columns = runtime.config.runtime.max_context_steps + delayed + 1
+    audio_buf = torch.full((branches, data.num_codebooks, columns), ids.ungenerated, dtype=torch.int64, device=device)
+    if prefix:
+        audio_buf[:, :, :delayed] = delay_frames(prefix.aligned_tokens.to(device), runtime.audio_delays, ids.audio_pad)
+    specials = torch.zeros(data.audio_vocab_size, dtype=torch.bool)
+    specials[[ids.audio_pad, ids.audio_bos]] = True
+    return GenerationState(
+        step_tokens=step_tokens,
+        audio_buf=audio_buf,
+        decode=runtime.model.new_decode_state(branches=branches, slots=calls, positions=calls, device=device),
+        text=torch.tensor([ids.bos, ids.pad], device=device),
+        step=torch.zeros(1, dtype=torch.int64, device=device),
+        call=torch.zeros(1, dtype=torch.int64, device=device),
+        uniforms=uniforms(seed, calls, data.channels).to(device),
+        delays=runtime.audio_delay_tensor,
+        specials=specials.to(device),
+    )
+
+
+def warmup_with_prefix(
+    runtime: RuntimeContext,
+    plan: PrefixPlan,
+    state: State,
+    gen: GenerationState,
+    *,
+    observer: Observer | None = None,
+    chunk: int = WARMUP_CHUNK,
+) -> int:
+    """Run transformer and machine over the prefix; returns the step at which generation starts.
+
+    Nothing that the model says counts here, so every frame's input is known beforehand: the machine runs first,
+    forced, and the transformer then takes `chunk` frames a pass. A forced new word that finds tokens of the word
+    before still pending is lost: its entry stays queued, and the words after it slip.
+
+    That start is the prefix's last frame, which is run a second time, now with the text that its own step has
+    emitted: one more cache slot at the same position.
+    """
+    ids, frames = runtime.constants, plan.aligned_frames
+    new_words = set(plan.new_word_steps)
+    branches, channels = gen.step_tokens.shape[:2]
+    tokens = torch.full((branches, channels, frames), ids.pad, dtype=torch.int64, device=runtime.device)
+    tokens[1:, 0] = ids.zero
+    tokens[:, 2:] = audio_inputs(gen, ids, torch.arange(frames, device=runtime.device))
+
+    text = [(ids.bos, ids.pad)]  # of the step before
+    rows: list[MachineRow] = []
+    for step in range(frames):
+        action = ids.new_word if step in new_words else ids.pad
+        emitted = runtime.machine.step(step, state, action, forced=True)
+        text.append((emitted.main, emitted.second))
+        if observer is not None:
+            rows.append(_machine_row(step, action, True, emitted, state))
+    tokens[0, :2] = torch.tensor(text[:-1], device=runtime.device).T
+
+    cos, sin = gen.decode.rotation
+    for first in range(0, frames, chunk):
+        part = slice(first, min(first + chunk, frames))
+        slots = torch.arange(part.start, part.stop, device=runtime.device)
+        mask = causal_mask(first, part.stop - first, runtime.device)
+        span = Span(gen.decode.transformer, slots, part.stop, mask)
+        runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span)
+
+    for step, row in enumerate(rows):  # empty when nobody observes
+        assert observer is not None, "rows are kept for an observer only"
+        observer("call", CallInfo(step, "warmup", step, step, step))
+        observer("step_tokens", tokens[:, :, step].clone())
+        observer("machine.after", row)
+
+    gen.text.copy_(torch.tensor(text[-1]))
+    gen.calls, gen.last_step = frames, frames - 2
+    gen.call.fill_(frames)
+    gen.step.fill_(frames - 1)
+    return frames - 1
+
+
+def generate_frames(
+    runtime: RuntimeContext,
+    config: GenerationConfig,
+    state: State,
+    gen: GenerationState,
+    *,
+    start_step: int,
+    refill: Callable[[State], None] | None = None,
+    observer: Observer | None = None,
+) -> Iterator[tuple[int, Emission]]:
+    """The main loop, one frame per item: the step that was just finished, and the text it emitted.
+
+    Args:
+        runtime: the checkpoint.
+        config: sampling and guidance.
+        state: the machine's, changed in place.
+        gen: the tensors, changed in place; column step + 1 of the grid is written when an item comes out.
+        start_step: 0, or what `warmup_with_prefix` returned.
+        refill: called before each step with the machine's state; may append entries (streamed text).
+        observer: see `dia2.hooks`.
+    """
+    runner = make_runner(runtime, gen, config, _tap(observer))
+    machine = runtime.machine
+    for step in range(start_step, start_step + runtime.config.runtime.max_context_steps):
+        last = _last_step(runtime, state)
+        if last is not None and step > last:
+            return
+        if refill is not None:
+            refill(state)
+        if observer is not None:
+            observer("call", CallInfo(gen.calls, "main", step, step, gen.calls))
+        drawn = runner.first()
+        ahead = runtime.model.depformer.text_embed is None
+        if ahead:  # the second half does not look at the text: keep the device busy while the machine runs
+            runner.second()
+        action = int(drawn)  # the frame's one host sync
+        emitted = machine.step(step, state, action)
+        gen.text.copy_(torch.tensor([emitted.main, emitted.second]), non_blocking=True)
+        if not ahead:
+            runner.second()
+        gen.calls += 1
+        gen.last_step = step
+        if observer is not None:
+            observer("machine.after", _machine_row(step, action, False, emitted, state))
+        yield step, emitted
+
+
+class FirstWord:
+    """Finds the frame at which the result is cut: where the main stream first carries a new word.
+
+    A machine with lookahead puts its new words into the second stream, so there it is the start step, and known
+    from the beginning.
+    """
+
+    def __init__(self, runtime: RuntimeContext, config: GenerationConfig, start_step: int) -> None:
+        self._new_word = runtime.constants.new_word
+        self._lead = config.initial_padding
+        self.known = runtime.machine.second_stream_ahead > 0
+        self.frame = start_step
+
+    def see(self, step: int, emitted: Emission) -> None:
+        """Take note of one step of the main loop."""
+        if not self.known and emitted.main == self._new_word:
+            self.known, self.frame = True, max(0, step - self._lead)
+
+
+class LoopResult(NamedTuple):
+    """What the main loop leaves."""
+
+    first_word_frame: int  # see `FirstWord`
+    grid: Tensor  # [B, K, columns] int64, cut after the last finished step
+    stop_reason: StopReason
+
+
+def run_generation_loop(
+    runtime: RuntimeContext,
+    config: GenerationConfig,
+    state: State,
+    gen: GenerationState,
+    *,
+    start_step: int,
+    observer: Observer | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> LoopResult:
+    """Run the main loop to its end, or to Ctrl-C, which keeps the frames that are finished.
+
+    Args:
+        runtime: the checkpoint.
+        config: sampling and guidance.
+        state: the machine's, changed in place.
+        gen: the tensors, changed in place.
+        start_step: 0, or what `warmup_with_prefix` returned.
+        observer: see `dia2.hooks`.
+        progress: called after each frame with the number of frames made.
+    """
+    first_word = FirstWord(runtime, config, start_step)
+    try:
+        for step, emitted in generate_frames(runtime, config, state, gen, start_step=start_step, observer=observer):
+            first_word.see(step, emitted)
+            if progress is not None:
+                progress(step - start_step + 1)
+        reason = stop_reason(runtime, state, gen)
+    except KeyboardInterrupt:
+        reason = "interrupted"
+    return LoopResult(first_word.frame, trim_grid(runtime, gen), reason)
+
+
+def stop_reason(runtime: RuntimeContext, state: State, gen: GenerationState) -> StopReason:
+    """Why a main loop that was not interrupted ended."""
+    last = _last_step(runtime, state)
+    return "end" if last is not None and gen.last_step >= last else "context"
+
+
+def _last_step(runtime: RuntimeContext, state: State) -> int | None:
+    """The last step to run, once the machine has asked for a word in vain: the delays, and a little silence."""
+    if state.end_step is None:
+        return None
+    return state.end_step + max(runtime.audio_delays) + runtime.machine.max_padding - 1
+
+
+def trim_grid(runtime: RuntimeContext, gen: GenerationState) -> Tensor:
+    """The grid [B, K, last finished step + 2] with audio pad where nothing was generated."""
+    ids = runtime.constants
+    grid = gen.audio_buf[:, :, : gen.last_step + 2]
+    return grid.masked_fill(grid == ids.ungenerated, ids.audio_pad)
+
+
+def decode_audio(runtime: RuntimeContext, aligned: Tensor) -> Tensor:
+    """Waveform [N] float32 on the CPU of aligned codes [K, T]."""
+    return runtime.mimi.decode(aligned).cpu()
+
+
+def _tap(observer: Observer | None) -> Callable[[str, Tensor], None] | None:
+    if observer is None:
+        return None
+    return lambda point, value: observer(point, value.detach().clone())
+
+
+def _machine_row(step: int, action: int, forced: bool, emitted: Emission, state: State) -> MachineRow:
+    return MachineRow(
+        step=step,
+        action=action,
+        forced=forced,
+        main=emitted.main,
+        second=emitted.second,
+        consumed=emitted.consumed,
+        padding_budget=state.padding_budget,
+        forced_padding=state.forced_padding,
+        entries_left=len(state.entries),
+        pending=list(state.pending_tokens),
+        lookahead=list(state.lookahead_tokens),
+        end_step=state.end_step,
+    )

@@ -1,0 +1,144 @@
+"""Running the two halves of a frame: eagerly, compiled, or as two CUDA graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dia2.core.cache import Span
+from dia2.generation import GenerationConfig
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.frame import FirstHalf, GenerationState, Tap, first_half, second_half
+
+
+class FrameRunner(Protocol):
+    """Runs one frame; between the halves the caller runs the state machine."""
+
+    def first(self) -> Tensor:
+        """Enqueue the first half; returns the action [1], which the device may still be computing."""
+
+    def second(self) -> None:
+        """Enqueue the second half."""
+
+
+class EagerRunner:
+    """The halves as plain calls, optionally through torch.compile."""
+
+    def __init__(
+        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, tap: Tap | None
+    ) -> None:
+        self._runtime, self._gen, self._config, self._tap = runtime, gen, config, tap
+        self._first_half, self._second_half = _halves(config)
+        self._out: FirstHalf | None = None
+
+    def first(self) -> Tensor:
+        """See `FrameRunner`."""
+        gen = self._gen
+        span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
+        self._out = self._first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._tap)
+        return self._out.action
+
+    def second(self) -> None:
+        """See `FrameRunner`."""
+        assert self._out is not None, "second() before first()"
+        self._second_half(self._runtime.model, self._gen, self._config, self._out)
+
+
+class GraphBackend(Protocol):
+    """What can record a half and run it again."""
+
+    def capture(self, half: Callable[[], None]) -> Callable[[], None]:
+        """Record `half`; returns its replay. Recording computes nothing: replay the first time too."""
+
+
+class GraphRunner:
+    """The halves as two graphs, draws included: two replays a frame.
+
+    The caches' whole capacity is read under a mask, so one pair of graphs serves every step.
+    """
+
+    def __init__(
+        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, backend: GraphBackend
+    ) -> None:
+        self._runtime, self._gen, self._config, self._backend = runtime, gen, config, backend
+        self._first_half, self._second_half = _halves(config)
+        self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
+        self._out: FirstHalf | None = None
+        self._replay_first: Callable[[], None] | None = None
+        self._replay_second: Callable[[], None] | None = None
+
+    def first(self) -> Tensor:
+        """See `FrameRunner`."""
+        if self._replay_first is None:
+            self._replay_first = self._capture(self._run_first)
+        self._replay_first()
+        assert self._out is not None, "replay left no output"
+        return self._out.action
+
+    def second(self) -> None:
+        """See `FrameRunner`."""
+        if self._replay_second is None:
+            self._replay_second = self._capture(self._run_second)
+        self._replay_second()
+
+    def _capture(self, half: Callable[[], None]) -> Callable[[], None]:
+        """Capture a half; the dry runs that come before it must leave no trace in the state."""
+        gen = self._gen
+        moving = (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call)
+        saved = [tensor.clone() for tensor in moving]
+        replay = self._backend.capture(half)
+        for tensor, before in zip(moving, saved, strict=True):
+            tensor.copy_(before)
+        return replay  # what a dry run wrote to the caches stands in slots that the replay writes again
+
+    def _run_first(self) -> None:
+        gen, runtime = self._gen, self._runtime
+        mask = self._slots[None, :] <= gen.call  # [1, slots]
+        span = Span(gen.decode.transformer, gen.call, gen.decode.transformer.slots, mask)
+        self._out = self._first_half(runtime.model, gen, runtime.constants, self._config, span, None)
+
+    def _run_second(self) -> None:
+        assert self._out is not None, "second() before first()"
+        self._second_half(self._runtime.model, self._gen, self._config, self._out)
+
+
+class CudaGraphs:
+    """`torch.cuda.CUDAGraph`s that share one memory pool."""
+
+    _DRY_RUNS = 3  # lets cuBLAS, autotuning and the allocator settle before capture
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def capture(self, half: Callable[[], None]) -> Callable[[], None]:
+        """See `GraphBackend`."""
+        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch types it nowhere
+        side.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(side):
+            for _ in range(self._DRY_RUNS):
+                half()
+        torch.cuda.current_stream(self._device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            half()
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+
+def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callable[..., None]]:
+    if config.use_torch_compile:
+        return torch.compile(first_half), torch.compile(second_half)
+    return first_half, second_half
+
+
+def make_runner(
+    runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, tap: Tap | None
+) -> FrameRunner:
+    """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
+    if config.use_cuda_graph and runtime.device.type == "cuda" and tap is None:
+        return GraphRunner(runtime, gen, config, CudaGraphs(runtime.device))
+    return EagerRunner(runtime, gen, config, tap)

@@ -1,0 +1,42 @@
+"""Classifier-free guidance as Dia2 uses it: guided logits decide who may be drawn, never how likely it is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def filter_guided(logits: Tensor, cfg_scale: float, filter_k: int) -> Tensor:
+    """Conditional logits, with −∞ where the guided ones are not among the `filter_k` best.
+
+    guided = uncond + cfg_scale · (cond − uncond). Ties at the threshold stay in.
+
+    Args:
+        logits: [B, V] float32; row 0 conditional, row 1 unconditional (absent when guidance is off).
+        cfg_scale: 1 turns guidance off.
+        filter_k: at most V counts; ≤ 0 keeps all.
+
+    Returns:
+        [V] float32.
+    """
+    cond = logits[0]
+    if cfg_scale == 1.0 or filter_k <= 0 or filter_k >= cond.shape[-1]:
+        return cond
+    guided = logits[1] + cfg_scale * (cond - logits[1])
+    threshold = guided.topk(filter_k).values[-1]
+    return cond.masked_fill(guided < threshold, -torch.inf)
+
+
+def forbid_specials(kept: Tensor, cond: Tensor, specials: Tensor) -> Tensor:
+    """Codebook 0 never yields audio pad or BOS.
+
+    They are forbidden after the guidance filter; if it left only these two, the draw is from all conditional
+    logits without them (the published reference returns BOS, or NaN, there).
+
+    Args:
+        kept: [V] conditional logits after the filter.
+        cond: [V] conditional logits before it.
+        specials: [V] bool, true at audio pad and BOS.
+    """
+    nothing_left = (specials | (kept == -torch.inf)).all()
+    return torch.where(nothing_left, cond, kept).masked_fill(specials, torch.finfo(kept.dtype).min)

@@ -1,0 +1,62 @@
+"""Drawing a token from precomputed uniforms.
+
+Every draw of a run is decided by `u[call, channel]`, a function of the seed alone: a run is the same whether it
+is eager, graphed, streamed, traced or forked, and no generator state has to be carried.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ACTION_CHANNEL = 0  # channel of the action's draw; codebook k draws from channel 2 + k
+
+
+def uniforms(seed: int, calls: int, channels: int) -> Tensor:
+    """The draws of a run: [calls, channels] float32, strictly between 0 and 1.
+
+    Counter-based (Philox 4×64, Salmon et al. 2011): a longer table begins with the shorter one, and NumPy
+    keeps the raw stream of a bit generator stable between versions.
+    """
+    raw = np.random.Philox(key=seed).random_raw(calls * channels)
+    # 23 bits and a half: the largest value times any float32 total stays below the total.
+    values = ((raw >> np.uint64(41)).astype(np.float64) + 0.5) / 2.0**23
+    return torch.from_numpy(values.astype(np.float32)).view(calls, channels)
+
+
+def probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """The distribution that a token is drawn from.
+
+    Args:
+        logits: [V] float32, −∞ where a token is ruled out.
+        temperature: > 0.
+        top_k: keep exactly so many of the most probable; ≤ 0 or ≥ V keeps all.
+
+    Returns:
+        [V] float32, sums to 1.
+    """
+    probs = torch.softmax(logits / temperature, dim=-1)
+    if 0 < top_k < probs.shape[-1]:
+        best = probs.topk(top_k)
+        probs = torch.zeros_like(probs).scatter(-1, best.indices, best.values)
+        probs = probs / probs.sum()
+    return probs
+
+
+def draw(logits: Tensor, temperature: float, top_k: int, uniform: Tensor) -> Tensor:
+    """Draw one token by inverse CDF over token ids; temperature ≤ 0 takes the most likely one.
+
+    Args:
+        logits: [V] float32.
+        temperature: see `probabilities`.
+        top_k: see `probabilities`.
+        uniform: [1] float32 in (0, 1).
+
+    Returns:
+        [1] int64, on the device of `logits`, without a sync.
+    """
+    if temperature <= 0:
+        return logits.argmax(dim=-1, keepdim=True)
+    cdf = probabilities(logits, temperature, top_k).cumsum(dim=-1)
+    return torch.searchsorted(cdf, uniform * cdf[-1], right=True)

@@ -1,0 +1,112 @@
+"""Voice cloning: turn up to two recordings with their words into a prefix that generation goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from dia2.errors import UsageError
+from dia2.generation import PrefixConfig, WordList
+from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
+from dia2.runtime.script_parser import Encode
+from dia2.runtime.state_machine import Entry
+from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice
+from dia2.runtime.words import WHISPER_RATE, Word, read_words, transcribe_words
+
+if TYPE_CHECKING:
+    from dia2.runtime.context import RuntimeContext
+
+SPEAKER_1_OFFSET = 3  # frames; a constant of the published runtime that its checkpoints were used with
+
+
+@dataclass(frozen=True)
+class PrefixPlan:
+    """What warm-up feeds to model and machine."""
+
+    entries: list[Entry]  # the prefix's words, both speakers
+    new_word_steps: list[int]  # step at which each of them is forced; a boundary can be swallowed, see warm-up
+    aligned_tokens: Tensor  # [K, aligned_frames] int64 codes, both speakers joined in time
+
+    @property
+    def aligned_frames(self) -> int:
+        """Length of the prefix in frames."""
+        return int(self.aligned_tokens.shape[1])
+
+
+def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> PrefixPlan | None:
+    """Read, transcribe and encode the prefix; none if no speaker is given.
+
+    Raises:
+        UsageError: speaker 2 without speaker 1, or a recording, voice or word list that cannot be used.
+    """
+    if prefix is None or (prefix.speaker_1 is None and prefix.speaker_2 is None):
+        if prefix is not None and (prefix.words_1 is not None or prefix.words_2 is not None):
+            raise UsageError("Prefix words are given without prefix audio: give --prefix-speaker-1 too.")
+        return None
+    if prefix.speaker_1 is None:
+        raise UsageError("A prefix for speaker 2 needs one for speaker 1 before it: give --prefix-speaker-1 too.")
+    if prefix.speaker_2 is None and prefix.words_2 is not None:
+        raise UsageError("Prefix words for speaker 2 are given without audio: give --prefix-speaker-2 too.")
+
+    voice = read_voice(runtime, prefix.speaker_1, prefix.words_1, prefix.whisper)
+    entries, steps = words_to_entries(voice.words, runtime.encode, 1, runtime.frame_rate)
+    steps = [step + SPEAKER_1_OFFSET for step in steps]
+    codes = voice.codes
+    if prefix.speaker_2 is not None:
+        second = read_voice(runtime, prefix.speaker_2, prefix.words_2, prefix.whisper)
+        entries_2, steps_2 = words_to_entries(second.words, runtime.encode, 2, runtime.frame_rate)
+        entries += entries_2
+        steps += [step + codes.shape[1] for step in steps_2]
+        codes = torch.cat((codes, second.codes), dim=1)
+    return PrefixPlan(entries, steps, codes)
+
+
+def read_voice(
+    runtime: RuntimeContext,
+    source: str | Path,
+    words: str | Path | WordList | None,
+    whisper_model: str,
+) -> Voice:
+    """One speaker's codes and words, from a sound file or a `.voice` file.
+
+    Raises:
+        UsageError: the file or its words cannot be used.
+        Dia2Error: Whisper cannot be loaded.
+    """
+    if Path(source).suffix == VOICE_SUFFIX:
+        voice = load_voice(source, runtime.mimi)
+        return voice if words is None else Voice(voice.codes, read_words(words, voice.seconds(runtime.frame_rate)))
+    samples = load_audio(source, runtime.mimi.sample_rate)
+    if words is None:
+        heard = resample(samples, runtime.mimi.sample_rate, WHISPER_RATE)
+        spoken = transcribe_words(heard, whisper_model, runtime.device)
+    else:
+        spoken = read_words(words, samples.shape[0] / runtime.mimi.sample_rate)
+    return Voice(encode_audio_tokens(runtime.mimi, samples), spoken)
+
+
+def words_to_entries(
+    words: Sequence[Word], encode: Encode, speaker: int, frame_rate: float
+) -> tuple[list[Entry], list[int]]:
+    """Entries of one speaker's words, and the step at which each is to begin (before any offset).
+
+    A word takes one frame per token, so words of many tokens push the next ones back.
+    """
+    entries: list[Entry] = []
+    steps: list[int] = []
+    tokens = [encode(f"[S{speaker}] {word.text}" if i == 0 else word.text) for i, word in enumerate(words)]
+    starts = [round(word.start * frame_rate) for word in words]
+    starts.append(round(words[-1].end * frame_rate))
+    end = 0
+    for i, word in enumerate(words):
+        start = max(end + 1, starts[i])
+        end = start + len(tokens[i])
+        padding = max(0, max(end + 1, starts[i + 1]) - start - 1)
+        entries.append(Entry(tokens=tokens[i], text=word.text, padding=padding, speaker=speaker))
+        steps.append(start - 1)
+    return entries, steps

@@ -1,0 +1,99 @@
+"""`.voice` files: a recording already encoded and transcribed, so that neither Mimi nor Whisper runs again.
+
+A safetensors file: tensor `codes` [K, T], and as metadata the words with their times, the speaker it was made
+for, and hashes of the sound file and of the codec, since codes mean nothing to another codec.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dia2.audio.codec import Codec
+from dia2.errors import UsageError
+from dia2.files import write_atomically
+from dia2.runtime.audio_io import MAX_PREFIX_SECONDS
+from dia2.runtime.words import Word, read_words
+
+VOICE_SUFFIX = ".voice"
+_FORMAT, _VERSION = "dia2-voice", "1"
+_LARGEST_FILE = 16 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Voice:
+    """One speaker's part of a prefix."""
+
+    codes: Tensor  # [K, T] int64
+    words: list[Word]
+
+    def seconds(self, frame_rate: float) -> float:
+        """Length of the recording."""
+        return float(self.codes.shape[1] / frame_rate)
+
+
+def save_voice(path: str | Path, voice: Voice, *, codec: Codec, speaker: int, audio: str | Path) -> None:
+    """Write `voice`, made from sound file `audio`, to `path`.
+
+    Raises:
+        Dia2Error: the file cannot be written.
+    """
+    metadata = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "speaker": str(speaker),
+        "words": json.dumps([asdict(word) for word in voice.words]),
+        "codec_sha256": codec.fingerprint(),
+        "audio_sha256": hashlib.sha256(Path(audio).read_bytes()).hexdigest(),
+    }
+    write_atomically(path, save({"codes": voice.codes.cpu().to(torch.int32).contiguous()}, metadata))
+
+
+def load_voice(path: str | Path, codec: Codec) -> Voice:
+    """Read a voice file and check that it fits `codec`.
+
+    Raises:
+        UsageError: the file is missing, damaged, of a newer version, or made with another codec.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise UsageError(f"Voice file {path} is larger than 16 MB: make it again with `dia2 voice`.")
+        with safe_open(path, framework="pt") as file:
+            metadata: Mapping[str, str] = file.metadata() or {}
+            codes = file.get_tensor("codes").clone() if "codes" in file.keys() else None  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UsageError(f"Voice file {path} is damaged ({error}): make it again with `dia2 voice`.") from error
+    if metadata.get("format") != _FORMAT or codes is None:
+        raise UsageError(f"{path} is not a voice file: make one with `dia2 voice`.")
+    if metadata.get("version") != _VERSION:
+        raise UsageError(
+            f"Voice file {path} has format version {metadata.get('version')!r}; this one reads {_VERSION}."
+        )
+    if metadata.get("codec_sha256") != codec.fingerprint():
+        raise UsageError(f"Voice file {path} was made with another codec: make it again with this checkpoint's.")
+    frames = codes.shape[1] if codes.dim() == 2 else 0
+    fits = codes.dim() == 2 and codes.shape[0] == codec.num_codebooks and codes.dtype == torch.int32
+    if not fits or not 0 < frames <= MAX_PREFIX_SECONDS * codec.frame_rate:
+        raise UsageError(
+            f"Voice file {path} holds {codes.dtype} codes {list(codes.shape)}, not [{codec.num_codebooks}, T]."
+        )
+    if int(codes.min()) < 0 or int(codes.max()) >= codec.codebook_size:
+        raise UsageError(f"Voice file {path} holds codes outside 0 to {codec.codebook_size - 1}: make it again.")
+    try:
+        rows = json.loads(metadata.get("words", ""))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"Voice file {path} is damaged (its words are not JSON): make it again.") from error
+    if not isinstance(rows, list):
+        raise UsageError(f"Voice file {path} is damaged (its words are no list): make it again.")
+    return Voice(codes.long(), read_words(rows, frames / codec.frame_rate, f"Voice file {path}"))

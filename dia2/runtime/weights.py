@@ -1,0 +1,94 @@
+"""Safetensors into the model: every name and shape checked, each tensor straight into its dtype and device."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from dia2.config import DiaConfig
+from dia2.core.model import Dia2Model
+from dia2.errors import CheckpointError
+
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+def load_model(
+    config: DiaConfig, path: str | Path, *, device: torch.device, dtype: torch.dtype, strict: bool = False
+) -> Dia2Model:
+    """Build the model and fill it from `path`, holding little more than the weights themselves.
+
+    Args:
+        config: says which tensors there must be.
+        path: a safetensors file.
+        device: where the weights go.
+        dtype: of all weights but the float32 heads.
+        strict: refuse tensors that the model does not know, instead of warning.
+
+    Raises:
+        CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
+    """
+    path = Path(path)
+    with torch.device("meta"):
+        model = Dia2Model(config, dtype)
+    wanted = model.state_dict()
+    _check_header(wanted, path, strict)
+    loaded: dict[str, Tensor] = {}
+    # Largest first, while little is loaded. The file is opened anew for each tensor: its pages are mapped, and
+    # count as memory of this process until it is closed.
+    for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
+        target = wanted[name]
+        try:
+            with safe_open(path, framework="pt") as file:
+                stored = file.get_tensor(name)
+                loaded[name] = torch.empty(target.shape, dtype=target.dtype, device=device).copy_(stored)
+                del stored
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"Tensor {name} of {path} cannot be read ({error}): download the file again."
+            ) from error
+    model.load_state_dict(loaded, assign=True)
+    return model.requires_grad_(False).eval()
+
+
+def _check_header(wanted: dict[str, Tensor], path: Path, strict: bool) -> None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no dict
+            stored = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"There is no weights file {path}: give the path of a safetensors file.") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file ({error}): download it again.") from error
+    if missing := sorted(wanted.keys() - stored.keys()):
+        raise CheckpointError(f"{path} lacks {_names(missing)}: is it the checkpoint of this config?")
+    for name, target in wanted.items():
+        shape, dtype = stored[name]
+        if shape != tuple(target.shape):
+            raise CheckpointError(
+                f"Tensor {name} of {path} has shape {list(shape)}, the config asks for {list(target.shape)}."
+            )
+        if dtype not in _FLOATS:
+            raise CheckpointError(f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?")
+    if unknown := sorted(stored.keys() - wanted.keys()):
+        message = f"{path} has {_names(unknown)} that the model does not know"
+        if strict:
+            raise CheckpointError(f"{message}: leave out --strict to ignore them.")
+        warnings.warn(f"{message}; ignored.", stacklevel=3)
+
+
+def _names(names: list[str]) -> str:
+    """`tensor a`, or `3 tensors (a, b, …)`."""
+    if len(names) == 1:
+        return f"tensor {names[0]!r}"
+    shown = ", ".join(repr(name) for name in names[:5])
+    return f"{len(names)} tensors ({shown}{', …' if len(names) > 5 else ''})"
+
+
+def weight_bytes(model: Dia2Model) -> int:
+    """Bytes of all parameters."""
+    return sum(math.prod(p.shape) * p.element_size() for p in model.parameters())

@@ -1,0 +1,150 @@
+"""Words with times: what a prefix says, from Whisper or from a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dia2.errors import Dia2Error, UsageError
+from dia2.generation import WordList
+from dia2.runtime.script_parser import refuse_controls
+
+WHISPER_RATE = 16_000  # Hz, what Whisper listens at
+_LARGEST_FILE = 1 << 20  # bytes; two minutes of words have some 20 kB
+_SLACK = 0.08  # seconds that a word may end past the audio: one frame, for aligners that round up
+
+
+@dataclass(frozen=True)
+class Word:
+    """One spoken word."""
+
+    text: str
+    start: float  # seconds
+    end: float
+
+
+def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) -> list[Word]:
+    """Words of mono `samples` [N] at 16 kHz by openai-whisper, in order.
+
+    Whisper gets an array: given a path it would shell out to ffmpeg.
+
+    Args:
+        samples: float32 in −1 … 1.
+        whisper_model: a published name ("turbo"), or the path of a checkpoint in Whisper's own format.
+        device: where to run it; mps lacks float64, which Whisper's alignment needs, so cpu stands in.
+
+    Raises:
+        UsageError: Whisper is not installed, the name is unknown, or it heard nothing.
+        Dia2Error: the checkpoint cannot be downloaded or read.
+    """
+    try:
+        import whisper
+    except ImportError as error:
+        raise UsageError(
+            "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
+        ) from error
+    on = torch.device("cpu") if device.type == "mps" else device
+    try:
+        model = whisper.load_model(whisper_model, device=on)
+    except RuntimeError as error:
+        if whisper_model not in whisper.available_models() and not Path(whisper_model).is_file():
+            names = ", ".join(whisper.available_models())
+            raise UsageError(f"There is no Whisper model {whisper_model!r}: give a path, or one of {names}.") from error
+        raise _unreadable(whisper_model, error) from error
+    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
+        raise _unreadable(whisper_model, error) from error
+    heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
+    length = samples.shape[0] / WHISPER_RATE
+    words = [
+        Word(str(word["word"]).strip(), min(float(word["start"]), length), min(float(word["end"]), length))
+        for segment in heard["segments"]
+        for word in segment.get("words", [])
+    ]
+    words = [word for word in words if word.text]
+    if not words:
+        raise UsageError(
+            f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
+        )
+    return words
+
+
+def _unreadable(name: str, error: Exception) -> Dia2Error:
+    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    return Dia2Error(
+        f"Whisper model {name} cannot be loaded ({reason}): give the path of a checkpoint, or --prefix-words-1/2."
+    )
+
+
+def read_words(source: str | Path | WordList, seconds: float, where: str = "The given word list") -> list[Word]:
+    """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
+
+    Words without text are skipped.
+
+    Args:
+        source: the file's path, or the list.
+        seconds: length of the audio that they belong to.
+        where: names a list in errors; a file is named by its path.
+
+    Raises:
+        UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, or no words at all.
+    """
+    if isinstance(source, str | Path):
+        where = str(source)
+        rows = _read_json(Path(source))
+    else:
+        rows = list(source)
+    if not isinstance(rows, list):
+        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    words: list[Word] = []
+    end_before = 0.0
+    for i, row in enumerate(rows):
+        word = _read_word(row, f"{where}, word {i + 1}")
+        name = f"{where}, word {i + 1} {word.text[:30]!r}"
+        if words and word.start < words[-1].start:
+            raise UsageError(f"{name} starts at {word.start:g} s, before the word ahead of it: sort the words by time.")
+        if word.start < end_before - 1e-6:
+            raise UsageError(f"{name} starts at {word.start:g} s, before the last one ends ({end_before:g} s).")
+        if word.end > seconds + _SLACK:
+            raise UsageError(f"{name} ends at {word.end:g} s, after the audio ({seconds:.2f} s): is it the right file?")
+        end_before = word.end
+        if word.text:
+            words.append(word)
+    if not words:
+        raise UsageError(f"{where} holds no words: write down what the prefix says.")
+    return words
+
+
+def _read_json(path: Path) -> object:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise UsageError(f"Words file {path} is larger than 1 MB: is it the right file?")
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no words file {path}: check the path.") from error
+    except OSError as error:
+        raise UsageError(f"Words file {path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(
+            f'Words file {path} is not JSON: write [{{"text": "Hi", "start": 0.1, "end": 0.4}}, …].'
+        ) from error
+
+
+def _read_word(row: object, where: str) -> Word:
+    if not isinstance(row, Mapping) or not {"text", "start", "end"} <= row.keys():
+        raise UsageError(f'{where} is not like {{"text": "Hello", "start": 0.1, "end": 0.4}}.')
+    text, start, end = row["text"], row["start"], row["end"]
+    if not isinstance(text, str):
+        raise UsageError(f"{where}: its text is not a string.")
+    refuse_controls(text, where)
+    for name, value in (("start", start), ("end", end)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+            raise UsageError(f"{where}: its {name} must be a number of seconds, at least 0.")
+    if end < start:
+        raise UsageError(f"{where}: it ends at {end:g} s, before it starts ({start:g} s).")
+    return Word(text.strip(), float(start), float(end))
