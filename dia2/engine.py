@@ -1,0 +1,309 @@
+"""`Dia2`: a checkpoint that speaks."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dia2 import assets
+from dia2.audio.grid import undelay_frames, write_wav
+from dia2.core.precision import exact_float32, pick_device, pick_dtype
+from dia2.errors import GenerationInterrupted, UsageError
+from dia2.files import check_writable
+from dia2.generation import (
+    GenerationConfig,
+    GenerationResult,
+    WordList,
+    merge_generation_config,
+    normalize_script,
+)
+from dia2.hooks import Observer
+from dia2.progress import Progress, ProgressCallback, shown
+from dia2.runtime.context import RuntimeContext, build_runtime
+from dia2.runtime.generator import decode_audio, run_generation_loop
+from dia2.runtime.script_parser import parse_script
+from dia2.runtime.session import open_session, place_words
+from dia2.runtime.voice_clone import build_prefix_plan, read_voice
+from dia2.runtime.voice_file import save_voice
+from dia2.streaming import Stream
+
+logger = logging.getLogger("dia2")
+
+
+class Dia2:
+    """A Dia2 checkpoint: script in, dialogue audio with word times out.
+
+    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`.
+    """
+
+    def __init__(
+        self,
+        repo: str | None = None,
+        *,
+        config_path: str | Path | None = None,
+        weights_path: str | Path | None = None,
+        device: str | torch.device | None = None,
+        dtype: str | torch.dtype = "auto",
+        tokenizer_id: str | None = None,
+        mimi_id: str | None = None,
+        strict: bool = False,
+        trust_remote_code: bool = False,
+    ) -> None:
+        """Note where the checkpoint is.
+
+        Args:
+            repo: a hub repo, or a local folder laid out like one.
+            config_path: with `weights_path`, local files instead of a repo.
+            weights_path: a safetensors file.
+            device: cuda, cuda:N, mps or cpu; none takes the best there is.
+            dtype: float32, bfloat16, or auto (bfloat16 on cuda, float32 elsewhere).
+            tokenizer_id: hub repo or folder of the tokenizer, instead of the checkpoint's own.
+            mimi_id: hub repo or folder of the codec, instead of the checkpoint's own.
+            strict: refuse tensors in the file that the model does not know, instead of warning.
+            trust_remote_code: let the tokenizer's repo run its own Python code.
+
+        Raises:
+            UsageError: not exactly one of `repo` and the two paths; an unknown device or dtype.
+        """
+        if (repo is None) == (config_path is None) or (config_path is None) != (weights_path is None):
+            raise UsageError("Give either a repo, or both a config path and a weights path.")
+        self._repo, self._config_path, self._weights_path = repo, config_path, weights_path
+        self._tokenizer_id, self._mimi_id = tokenizer_id, mimi_id
+        self._strict, self._trust_remote_code = strict, trust_remote_code
+        self._device = pick_device(device)
+        self._dtype_asked = dtype
+        self._dtype = pick_dtype(dtype, self._device)
+        self._runtime: RuntimeContext | None = None
+
+    @classmethod
+    def from_repo(cls, repo: str, **options: Any) -> Dia2:
+        """A hub repo such as `nari-labs/Dia2-2B`; options as in the constructor."""
+        return cls(repo, **options)
+
+    @classmethod
+    def from_local(cls, config_path: str | Path, weights_path: str | Path, **options: Any) -> Dia2:
+        """Local files; options as in the constructor."""
+        return cls(config_path=config_path, weights_path=weights_path, **options)
+
+    @classmethod
+    def nano(cls, **options: Any) -> Dia2:
+        """The checkpoint inside this package: needs no network; options as in the constructor."""
+        folder = assets.nano_folder()
+        return cls(config_path=folder / "config.json", weights_path=folder / "model.safetensors", **options)
+
+    @property
+    def runtime(self) -> RuntimeContext:
+        """The loaded checkpoint; loads it if need be."""
+        return self._ensure_runtime()
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the audio, in Hz."""
+        return self.runtime.mimi.sample_rate
+
+    @property
+    def max_context_steps(self) -> int:
+        """The most frames that one run generates."""
+        return self.runtime.config.runtime.max_context_steps
+
+    def set_device(self, device: str | torch.device, dtype: str | torch.dtype | None = None) -> None:
+        """Go on with another device (and dtype); the checkpoint is loaded there at its next use."""
+        self._device = pick_device(device)
+        self._dtype_asked = self._dtype_asked if dtype is None else dtype
+        self._dtype = pick_dtype(self._dtype_asked, self._device)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the weights; the next use loads them again."""
+        self._runtime = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def generate(
+        self,
+        script: str | Sequence[str],
+        config: GenerationConfig | None = None,
+        output_wav: str | Path | None = None,
+        *,
+        prefix_speaker_1: str | Path | None = None,
+        prefix_speaker_2: str | Path | None = None,
+        include_prefix: bool | None = None,
+        verbose: bool = False,
+        progress: ProgressCallback | None = None,
+        observer: Observer | None = None,
+        **overrides: Any,
+    ) -> GenerationResult:
+        """Speak a script.
+
+        Args:
+            script: text with `[S1]`/`[S2]` tags and `<break time="0.4s"/>`, or a list of lines of it.
+            config: sampling, guidance and prefix; the defaults if none.
+            output_wav: where to write the audio as well.
+            prefix_speaker_1: sound file or `.voice` file to go on from.
+            prefix_speaker_2: the same for the second speaker; needs the first.
+            include_prefix: keep the prefix in the result.
+            verbose: say on standard error what is done, and show a progress bar.
+            progress: called after every frame, instead of the bar.
+            observer: sees every hook point of `dia2.hooks`.
+            **overrides: single fields on top of `config`: seed, cfg_scale, temp_audio, …
+
+        Raises:
+            UsageError: something given is not acceptable; the message says what.
+            Dia2Error: the checkpoint cannot be loaded, or the file cannot be written.
+            GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far, which is also
+                written to `output_wav`.
+        """
+        with shown(verbose, progress) as report:
+            started = time.perf_counter()
+            merged = merge_generation_config(
+                config,
+                {
+                    "prefix_speaker_1": prefix_speaker_1,
+                    "prefix_speaker_2": prefix_speaker_2,
+                    "include_prefix": include_prefix,
+                    **overrides,
+                },
+            )
+            text = normalize_script(script)
+            if output_wav is not None:
+                check_writable(output_wav)
+            runtime = self._ensure_runtime()
+            with torch.no_grad(), exact_float32(runtime.dtype):
+                result = _run(runtime, text, merged, report, observer, started)
+            if output_wav is not None and len(result.waveform):
+                write_wav(output_wav, result.waveform, result.sample_rate)
+            if result.stop_reason == "interrupted":
+                raise GenerationInterrupted(result)
+            return result
+
+    def stream(
+        self,
+        script: str | Sequence[str] | Iterable[str],
+        config: GenerationConfig | None = None,
+        *,
+        observer: Observer | None = None,
+        **overrides: Any,
+    ) -> Stream:
+        """Speak while the script may still be written: an iterator of audio chunks, one frame (80 ms) each.
+
+        Args:
+            script: as in `generate`; or any other iterable of text pieces, which is read only as far as the next
+                words are needed. Pieces are joined as they are, so white space separates words.
+            config: as in `generate`.
+            observer: as in `generate`.
+            **overrides: as in `generate`.
+
+        Raises:
+            UsageError, Dia2Error: as in `generate`, some of them only while iterating.
+        """
+        merged = merge_generation_config(config, overrides)
+        pieces = [normalize_script(script)] if isinstance(script, str | list | tuple) else script
+        return Stream(self._ensure_runtime(), pieces, merged, observer)
+
+    def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
+        """`generate(script, output_wav=path, …)`."""
+        return self.generate(script, output_wav=path, **options)
+
+    def save_voice(
+        self,
+        audio: str | Path,
+        path: str | Path,
+        *,
+        speaker: int = 1,
+        words: str | Path | WordList | None = None,
+        whisper: str = "turbo",
+    ) -> None:
+        """Encode and transcribe a recording once, for use as a prefix wherever a sound file is accepted.
+
+        Args:
+            audio: the recording.
+            path: where to write; ends in `.voice`.
+            speaker: 1 or 2, who it is meant for; noted only, either may use it.
+            words: the word times, a JSON file or a list; none asks Whisper.
+            whisper: name or path of the Whisper checkpoint.
+
+        Raises:
+            UsageError: the recording or its words cannot be used.
+            Dia2Error: Whisper cannot be loaded, or the file cannot be written.
+        """
+        if Path(path).suffix != ".voice":
+            raise UsageError(f"Voice file {path} must end in .voice, by which it is known as a prefix.")
+        if speaker not in (1, 2):
+            raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
+        check_writable(path)
+        runtime = self._ensure_runtime()
+        with torch.no_grad(), exact_float32(runtime.dtype):
+            voice = read_voice(runtime, audio, words, whisper)
+        save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
+
+    def _ensure_runtime(self) -> RuntimeContext:
+        if self._runtime is None:
+            logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
+            options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
+            if self._repo is not None:
+                found = assets.from_repo(self._repo, **options)
+            else:
+                assert self._config_path is not None, "checked in the constructor"
+                assert self._weights_path is not None, "checked in the constructor"
+                found = assets.from_local(self._config_path, self._weights_path, **options)
+            self._runtime = build_runtime(
+                found,
+                device=self._device,
+                dtype=self._dtype,
+                strict=self._strict,
+                trust_remote_code=self._trust_remote_code,
+            )
+        return self._runtime
+
+
+def _run(
+    runtime: RuntimeContext,
+    text: str,
+    config: GenerationConfig,
+    report: ProgressCallback | None,
+    observer: Observer | None,
+    started: float,
+) -> GenerationResult:
+    """One run, from normalised script to result."""
+    plan = build_prefix_plan(runtime, config.prefix)
+    script = parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=plan is not None)
+    if not any(entry.tokens for entry in script):
+        raise UsageError("The script has no words: give some text besides tags and breaks.")
+    session = open_session(runtime, config, plan, script, observer)
+    state, gen = session.state, session.gen
+
+    def tell(frames: int) -> None:
+        if report is not None:
+            begun = len(session.entries) - len(state.entries)
+            report(Progress(frames, frames / runtime.frame_rate, begun, len(session.entries)))
+
+    loop = run_generation_loop(
+        runtime, config, state, gen, start_step=session.start_step, observer=observer, progress=tell
+    )
+    if observer is not None:
+        observer("audio_buf", loop.grid.clone())
+    aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]
+    crop = 0 if session.includes_prefix else loop.first_word_frame
+    if crop >= aligned.shape[1]:
+        crop = 0  # rather everything than nothing
+    aligned = aligned[:, crop:]
+    words = place_words(session, crop, runtime.frame_rate)
+    return GenerationResult(
+        audio_tokens=aligned[None].cpu(),
+        waveform=decode_audio(runtime, aligned),
+        sample_rate=runtime.mimi.sample_rate,
+        timestamps=[(word.text, word.seconds) for word in words],
+        speakers=[word.speaker for word in words],
+        seed=session.seed,
+        stop_reason=loop.stop_reason,
+        unspoken=runtime.machine.words_queued(state),
+        first_word_frame=loop.first_word_frame,
+        crop=crop,
+        frames=gen.last_step - session.start_step + 1,
+        seconds=time.perf_counter() - started,
+    )
