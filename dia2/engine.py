@@ -12,7 +12,7 @@ import torch
 
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
-from dia2.core.precision import exact_float32, pick_device, pick_dtype
+from dia2.core.precision import pick_device, pick_dtype
 from dia2.errors import GenerationInterrupted, UsageError
 from dia2.files import check_writable
 from dia2.generation import (
@@ -159,7 +159,6 @@ class Dia2:
                 written to `output_wav`.
         """
         with shown(verbose, progress) as report:
-            started = time.perf_counter()
             merged = merge_generation_config(
                 config,
                 {
@@ -173,8 +172,8 @@ class Dia2:
             if output_wav is not None:
                 check_writable(output_wav)
             runtime = self._ensure_runtime()
-            with torch.no_grad(), exact_float32(runtime.dtype):
-                result = _run(runtime, text, merged, report, observer, started)
+            with runtime.computing():
+                result = _run(runtime, text, merged, report, observer)
             if output_wav is not None and len(result.waveform):
                 write_wav(output_wav, result.waveform, result.sample_rate)
             if result.stop_reason == "interrupted":
@@ -237,7 +236,7 @@ class Dia2:
             raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
         check_writable(path)
         runtime = self._ensure_runtime()
-        with torch.no_grad(), exact_float32(runtime.dtype):
+        with runtime.computing():
             voice = read_voice(runtime, audio, words, whisper)
         save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
 
@@ -267,9 +266,9 @@ def _run(
     config: GenerationConfig,
     report: ProgressCallback | None,
     observer: Observer | None,
-    started: float,
 ) -> GenerationResult:
     """One run, from normalised script to result."""
+    started = time.perf_counter()
     plan = build_prefix_plan(runtime, config.prefix)
     script = parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=plan is not None)
     if not any(entry.tokens for entry in script):

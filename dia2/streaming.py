@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import StreamingDecoder
-from dia2.core.precision import exact_float32
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, StopReason
 from dia2.hooks import Observer
@@ -56,7 +55,7 @@ class Stream(Iterator[StreamChunk]):
 
     def __next__(self) -> StreamChunk:
         # Around each item, not inside the generator: such switches would leak to the caller between items.
-        with torch.no_grad(), exact_float32(self._runtime.dtype):
+        with self._runtime.computing():
             return next(self._chunks)
 
     def close(self) -> None:

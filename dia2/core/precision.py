@@ -9,6 +9,7 @@ import torch
 
 from dia2.errors import UsageError
 
+_SMALL_MODEL = 64 << 20  # bytes of weights; nano has a few, Dia2-1B gigabytes
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -67,3 +68,20 @@ def exact_float32(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
+
+
+@contextmanager
+def threads_for(model_bytes: int, device: torch.device) -> Iterator[None]:
+    """One CPU thread while a small model runs: handing its tiny products to more costs far more than it saves.
+
+    The thread count is torch's global one, so it is put back afterwards.
+    """
+    before = torch.get_num_threads()
+    if device.type != "cpu" or model_bytes > _SMALL_MODEL or before == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from dia2.assets import Assets, download_tokenizer
 from dia2.audio.codec import Codec
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
+from dia2.core.precision import exact_float32, threads_for
 from dia2.errors import CheckpointError
 from dia2.runtime.state_machine import StateMachine, TokenIds
-from dia2.runtime.weights import load_model
+from dia2.runtime.weights import load_model, weight_bytes
 
 
 @dataclass
@@ -35,6 +37,12 @@ class RuntimeContext:
     audio_delays: list[int]  # grid columns by which codebook k lags
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Torch's global switches as this checkpoint wants them: no gradients, no TF32, a fit number of threads."""
+        with torch.no_grad(), exact_float32(self.dtype), threads_for(weight_bytes(self.model), self.device):
+            yield
 
 
 def build_runtime(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from dia2.core.cache import Span
 from dia2.generation import GenerationConfig
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import FirstHalf, GenerationState, Tap, first_half, second_half
+
+logger = logging.getLogger("dia2")
 
 
 class FrameRunner(Protocol):
@@ -139,6 +142,9 @@ def make_runner(
     runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, tap: Tap | None
 ) -> FrameRunner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
-    if config.use_cuda_graph and runtime.device.type == "cuda" and tap is None:
-        return GraphRunner(runtime, gen, config, CudaGraphs(runtime.device))
+    if config.use_cuda_graph:
+        if runtime.device.type == "cuda" and tap is None:
+            return GraphRunner(runtime, gen, config, CudaGraphs(runtime.device))
+        why = "an observer is watching" if tap is not None else f"the device is {runtime.device.type}"
+        logger.warning("CUDA graphs are off: %s", why)
     return EagerRunner(runtime, gen, config, tap)

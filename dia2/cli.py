@@ -1,0 +1,274 @@
+"""The command line: `dia2 generate …` (also without the word `generate`) and `dia2 voice …`.
+
+Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from typing import NoReturn
+
+from dia2 import Dia2, __version__
+from dia2.assets import NANO_NOTE
+from dia2.console import print_summary, summary_json, tell, word_rows
+from dia2.errors import Dia2Error, GenerationInterrupted, UsageError
+from dia2.files import check_writable, write_atomically
+from dia2.generation import (
+    GenerationConfig,
+    GenerationResult,
+    SamplingConfig,
+    build_generation_config,
+    load_script_text,
+    validate_generation_params,
+)
+from dia2.progress import progress_bar
+from dia2.subtitles import check_subtitle_path, write_subtitles
+
+COMMANDS = ("generate", "voice")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad usage is one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        tell("error", f"{message}; see {self.prog} --help")
+        sys.exit(2)
+
+
+class _WarningLines(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        tell("warning", record.getMessage())
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Show warnings, raised or logged, like every other line."""
+    handler = _WarningLines(logging.WARNING)
+    logger = logging.getLogger("dia2")
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: tell("warning", str(message))
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
+        arguments.insert(0, "generate")
+    args = build_parser().parse_args(arguments)
+    try:
+        with _warnings_as_lines():
+            return generate(args) if args.command == "generate" else voice(args)
+    except KeyboardInterrupt:
+        tell("note", "interrupted; nothing was written")
+        return 130
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        if isinstance(error, Dia2Error):
+            tell("error", str(error))
+        else:
+            tell(
+                "error",
+                f"{type(error).__name__}: {error}. This is a fault in dia2: run again with --debug to see where.",
+            )
+        return 2 if isinstance(error, UsageError) else 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All flags of all commands."""
+    parser = _Parser(prog="dia2", description="Dialogue text-to-speech that can be looked into.")
+    parser.add_argument("--version", action="version", version=f"dia2 {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+
+    speak = commands.add_parser("generate", help="speak a script", description="Speak a script; write a WAV file.")
+    speak.add_argument("output", metavar="OUTPUT.wav", help="where to write the audio")
+    speak.add_argument(
+        "--input",
+        default="input.txt",
+        metavar="SCRIPT",
+        help='a text file, - for standard input, or the text itself: "[S1] Hello. [S2] Hi!" (default: %(default)s)',
+    )
+    _add_model_flags(speak)
+    sampling = speak.add_argument_group("sampling")
+    sampling.add_argument("--temperature", type=float, default=0.8, help="of text and audio (default: %(default)s)")
+    sampling.add_argument("--topk", type=int, default=50, help="of text and audio (default: %(default)s)")
+    sampling.add_argument("--greedy", action="store_true", help="always take the most likely token")
+    sampling.add_argument("--cfg", type=float, default=1.0, help="guidance scale, 1 is none (default: %(default)s)")
+    sampling.add_argument("--cfg-filter-k", type=int, help="candidates that guidance keeps (default: 50; 0: all)")
+    sampling.add_argument("--seed", type=int, help="same seed, same audio (default: a new one, told at the end)")
+    sampling.add_argument("--initial-padding", type=int, metavar="FRAMES", help="before the first word (default: 2)")
+    prefix = speak.add_argument_group("voice cloning")
+    for n in (1, 2):
+        prefix.add_argument(f"--prefix-speaker-{n}", metavar="FILE", help=f"recording or .voice file of speaker {n}")
+        prefix.add_argument(
+            f"--prefix-words-{n}", metavar="FILE.json", help="its words and times, instead of Whisper's"
+        )
+    prefix.add_argument("--whisper", metavar="NAME_OR_PATH", help="Whisper checkpoint (default: turbo)")
+    prefix.add_argument("--include-prefix", action="store_true", help="keep the recordings in the output")
+    outputs = speak.add_argument_group("more outputs")
+    outputs.add_argument("--subtitles", metavar="FILE", help="write subtitles, .srt or .vtt")
+    outputs.add_argument("--words", metavar="FILE.json", help="write words, times and speakers")
+    outputs.add_argument("--json", action="store_true", help="print the summary as JSON")
+    outputs.add_argument("--verbose", action="store_true", help="say what is done")
+    outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    speed = speak.add_argument_group("speed")
+    speed.add_argument("--cuda-graph", action="store_true", help="replay two CUDA graphs a frame")
+    speed.add_argument("--torch-compile", action="store_true", help="compile both halves of a frame")
+
+    clone = commands.add_parser(
+        "voice", help="make a reusable voice", description="Encode and transcribe a recording once, for reuse."
+    )
+    clone.add_argument("audio", metavar="RECORDING", help="any sound file, some 10 seconds of one speaker")
+    clone.add_argument("-o", "--output", required=True, metavar="NAME.voice", help="where to write the voice")
+    clone.add_argument("--speaker", type=int, choices=(1, 2), default=1, help="who it is meant for; noted in the file")
+    clone.add_argument("--words", metavar="FILE.json", help="words and times, instead of Whisper's")
+    clone.add_argument("--whisper", metavar="NAME_OR_PATH", default="turbo", help="checkpoint (default: %(default)s)")
+    _add_model_flags(clone)
+    return parser
+
+
+def _add_model_flags(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("checkpoint (default: the embedded one)")
+    model.add_argument("--hf", metavar="REPO", help="hub repo such as nari-labs/Dia2-2B, or a folder laid out like one")
+    model.add_argument("--config", metavar="FILE", help="config.json, with --weights")
+    model.add_argument("--weights", metavar="FILE", help="model.safetensors, with --config")
+    model.add_argument("--nano", action="store_true", help="the embedded checkpoint")
+    model.add_argument("--tokenizer", metavar="REPO", help="repo or folder, instead of the checkpoint's own")
+    model.add_argument("--mimi", metavar="REPO", help="codec repo or folder, instead of the checkpoint's own")
+    model.add_argument("--device", help="cuda, cuda:N, mps or cpu (default: the best there is)")
+    model.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
+    model.add_argument("--strict", action="store_true", help="refuse unknown tensors in the weights")
+    model.add_argument("--trust-remote-code", action="store_true", help="let the tokenizer's repo run its own code")
+    model.add_argument("--debug", action="store_true", help="show tracebacks")
+
+
+def open_checkpoint(args: argparse.Namespace) -> Dia2:
+    """Build the engine that the checkpoint flags ask for; nothing is loaded yet.
+
+    Raises:
+        UsageError: the flags contradict one another.
+    """
+    if bool(args.config) != bool(args.weights):
+        raise UsageError("--config and --weights belong together: give both.")
+    if sum(map(bool, (args.hf, args.config, args.nano))) > 1:
+        raise UsageError("Give one of --hf, --config with --weights, and --nano.")
+    options = {
+        "device": args.device,
+        "dtype": args.dtype,
+        "tokenizer_id": args.tokenizer,
+        "mimi_id": args.mimi,
+        "strict": args.strict,
+        "trust_remote_code": args.trust_remote_code,
+    }
+    if args.hf:
+        return Dia2.from_repo(args.hf, **options)
+    if args.config:
+        return Dia2.from_local(args.config, args.weights, **options)
+    return Dia2.nano(**options)
+
+
+def generation_config(args: argparse.Namespace) -> GenerationConfig:
+    """Check the sampling flags and turn them into a config.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+    validate_generation_params(temperature=args.temperature, top_k=args.topk, cfg_scale=args.cfg)
+    config = build_generation_config(temperature=args.temperature, top_k=args.topk, cfg_scale=args.cfg)
+    if args.greedy:
+        greedy = SamplingConfig(0.0, args.topk)
+        config = replace(config, text=greedy, audio=greedy)
+    return config
+
+
+def generate(args: argparse.Namespace) -> int:
+    """`dia2 generate`."""
+    config = generation_config(args)
+    for path in filter(None, (args.output, args.subtitles, args.words)):
+        check_writable(path)
+    if args.subtitles:
+        check_subtitle_path(args.subtitles)
+    tts = open_checkpoint(args)
+    script = load_script_text(args.input)
+    overrides = {
+        "cfg_filter_k": args.cfg_filter_k,
+        "initial_padding": args.initial_padding,
+        "seed": args.seed,
+        "prefix_words_1": args.prefix_words_1,
+        "prefix_words_2": args.prefix_words_2,
+        "whisper": args.whisper,
+        "use_cuda_graph": args.cuda_graph or None,
+        "use_torch_compile": args.torch_compile or None,
+    }
+    bar = progress_bar() if sys.stderr.isatty() and not args.quiet else nullcontext()
+    code = 0
+    with bar as progress:
+        try:
+            result = tts.generate(
+                script,
+                config,
+                output_wav=args.output,
+                prefix_speaker_1=args.prefix_speaker_1,
+                prefix_speaker_2=args.prefix_speaker_2,
+                include_prefix=args.include_prefix or None,
+                verbose=args.verbose,
+                progress=progress or (_no_progress if args.verbose else None),
+                **overrides,
+            )
+        except GenerationInterrupted as interrupt:
+            assert isinstance(interrupt.result, GenerationResult), "that is what it carries"
+            result, code = interrupt.result, 130
+    if not len(result.waveform):
+        tell("note", "interrupted before the first frame was complete; nothing was written")
+        return 130
+    if args.subtitles:
+        write_subtitles(args.subtitles, result)
+    if args.words:
+        write_atomically(args.words, (json.dumps(word_rows(result), ensure_ascii=False, indent=1) + "\n").encode())
+    _report(args, result)
+    return code
+
+
+def _no_progress(_: object) -> None:
+    """`--verbose` without a terminal: messages, but no bar."""
+
+
+def _report(args: argparse.Namespace, result: GenerationResult) -> None:
+    if args.json:
+        print(summary_json(result, args.output))  # noqa: T201  # the command's output
+    elif not args.quiet:
+        print_summary(result, args.output)
+    if result.stop_reason == "interrupted":
+        tell("note", f"interrupted; the first {result.duration:.2f} s are kept in {args.output}")
+    elif result.stop_reason == "context":
+        tell(
+            "warning",
+            f"the model's limit of {result.frames} frames ended the run: {result.unspoken} words were not spoken",
+        )
+    if not args.hf and not args.config and not args.quiet:
+        tell("note", NANO_NOTE)
+
+
+def voice(args: argparse.Namespace) -> int:
+    """`dia2 voice`."""
+    tts = open_checkpoint(args)
+    tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
+    tell("note", f"{args.output} is ready: give it to --prefix-speaker-{args.speaker}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""What the command line prints: errors, notes, and the summary of a run."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dia2.generation import GenerationResult
+
+
+def printable(text: str) -> str:
+    """`text` without control and bidirectional-override characters, which data must not send to a terminal."""
+    return "".join("�" if unicodedata.category(char) in ("Cc", "Cf", "Cs") else char for char in text)
+
+
+def tell(kind: str, message: str) -> None:
+    """Print one line on standard error: `dia2: error: …`."""
+    style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
+    line = Text.assemble("dia2: ", (f"{kind}: ", style), printable(" ".join(message.split())))
+    Console(stderr=True).print(line, soft_wrap=True)
+
+
+def print_summary(result: GenerationResult, output: str | Path, console: Console | None = None) -> None:
+    """Say what was made: length, speed, seed, and every word with its time, a row per turn."""
+    console = console or Console()
+    rate = result.frames / result.seconds if result.seconds else 0.0
+    facts = (
+        f"{result.duration:.2f} s of audio",
+        f"{result.frames} frames",
+        f"{rate:.1f} frames/s",
+        f"{result.duration / result.seconds if result.seconds else 0.0:.2f} × real time",
+        f"seed {result.seed}",
+    )
+    console.print(Text.assemble((printable(str(output)), "bold"), ": ", " · ".join(facts)), soft_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
+    table.add_column("time", justify="right", style="dim", no_wrap=True)
+    table.add_column("who", no_wrap=True)
+    table.add_column("words, each with its second")
+    rows = zip(result.timestamps, result.speakers, strict=True)
+    for speaker, group in groupby(rows, key=lambda row: row[1]):
+        words = [word for word, _ in group]
+        line = Text()
+        for i, (text, seconds) in enumerate(words):
+            # A word and its time stay together when the row wraps.
+            line.append(" " if i else "").append(printable(text)).append(f"\u00a0{seconds:.2f}", "dim")
+        table.add_row(f"{words[0][1]:.2f}", Text(f"S{speaker}", "blue" if speaker == 1 else "magenta"), line)
+    console.print(table)
+
+
+def summary_json(result: GenerationResult, output: str | Path) -> str:
+    """The summary for machines, one JSON object."""
+    return json.dumps(
+        {
+            "output": str(output),
+            "sample_rate": result.sample_rate,
+            "duration": result.duration,
+            "frames": result.frames,
+            "seconds": result.seconds,
+            "seed": result.seed,
+            "stop_reason": result.stop_reason,
+            "unspoken": result.unspoken,
+            "first_word_frame": result.first_word_frame,
+            "crop": result.crop,
+            "words": word_rows(result),
+        },
+        ensure_ascii=False,
+    )
+
+
+def word_rows(result: GenerationResult) -> list[dict[str, object]]:
+    """Every word with its start in seconds and its speaker."""
+    return [
+        {"text": text, "start": start, "speaker": speaker}
+        for (text, start), speaker in zip(result.timestamps, result.speakers, strict=True)
+    ]
