@@ -17,9 +17,7 @@ from dia2.errors import CheckpointError, Dia2Error, UsageError
 
 DEFAULT_MIMI = "kyutai/mimi"
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
-NANO_NOTE = (
-    "the embedded checkpoint has random weights: it makes noise, not speech; give --hf or --config for a real one"
-)
+NANO_NOTE = "the embedded checkpoint has random weights and makes noise, not speech; give --hf or --config"
 _MANIFEST_KEYS = ("config", "weights", "tokenizer", "mimi")
 
 

@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         tell("note", "interrupted; nothing was written")
         return 130
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # becomes one line here; --debug shows all
         if args.debug:
             traceback.print_exc()
         if isinstance(error, Dia2Error):
@@ -113,9 +113,7 @@ def build_parser() -> argparse.ArgumentParser:
     prefix = speak.add_argument_group("voice cloning")
     for n in (1, 2):
         prefix.add_argument(f"--prefix-speaker-{n}", metavar="FILE", help=f"recording or .voice file of speaker {n}")
-        prefix.add_argument(
-            f"--prefix-words-{n}", metavar="FILE.json", help="its words and times, instead of Whisper's"
-        )
+        prefix.add_argument(f"--prefix-words-{n}", metavar="FILE.json", help="its words and times, not by Whisper")
     prefix.add_argument("--whisper", metavar="NAME_OR_PATH", help="Whisper checkpoint (default: turbo)")
     prefix.add_argument("--include-prefix", action="store_true", help="keep the recordings in the output")
     outputs = speak.add_argument_group("more outputs")
@@ -229,7 +227,6 @@ def generate(args: argparse.Namespace) -> int:
                 **overrides,
             )
         except GenerationInterrupted as interrupt:
-            assert isinstance(interrupt.result, GenerationResult), "that is what it carries"
             result, code = interrupt.result, 130
     if not len(result.waveform):
         tell("note", "interrupted before the first frame was complete; nothing was written")

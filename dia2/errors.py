@@ -1,5 +1,12 @@
 """Every error that a user is meant to read: one sentence that says what is wrong, where, and what to do."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dia2.generation import GenerationResult
+
 
 class Dia2Error(Exception):
     """Something failed that the user can act on (a file, the network, a full disk); the command line exits with 1."""
@@ -14,8 +21,8 @@ class CheckpointError(Dia2Error):
 
 
 class GenerationInterrupted(KeyboardInterrupt):
-    """Ctrl-C during generation; `result` (a `GenerationResult`) holds the audio so far."""
+    """Ctrl-C during generation; `result` holds the audio so far."""
 
-    def __init__(self, result: object) -> None:
+    def __init__(self, result: GenerationResult) -> None:
         super().__init__("Generation was interrupted; the audio so far is in this exception's .result.")
         self.result = result

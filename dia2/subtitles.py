@@ -34,7 +34,7 @@ def check_subtitle_path(path: str | Path) -> None:
 
 def make_cues(result: GenerationResult) -> list[Cue]:
     """Group words into cues: a new one with each speaker, sentence, pause, or when two lines are full."""
-    groups: list[tuple[int, list[tuple[str, float]]]] = []
+    groups: list[tuple[int, list[tuple[str, float]]]] = []  # speaker, and (word, start) of each
     for (text, start), speaker in zip(result.timestamps, result.speakers, strict=True):
         if groups:
             talking, words = groups[-1]
@@ -43,13 +43,13 @@ def make_cues(result: GenerationResult) -> list[Cue]:
         if not groups or ended or talking != speaker:
             groups.append((speaker, []))
         groups[-1][1].append((text, start))
-    starts = [words[0][1] for _, words in groups] + [max(result.duration, 0.0)]
-    return [
-        Cue(
-            words[0][1], max(words[0][1], min(starts[i + 1], words[-1][1] + _PAUSE)), " ".join(w for w, _ in words), who
-        )
-        for i, (who, words) in enumerate(groups)
-    ]
+    cues = []
+    ends = [words[0][1] for _, words in groups[1:]] + [result.duration]
+    for (speaker, words), end in zip(groups, ends, strict=True):
+        start, last = words[0][1], words[-1][1]
+        text = " ".join(word for word, _ in words)
+        cues.append(Cue(start, max(start, min(end, last + _PAUSE)), text, speaker))
+    return cues
 
 
 def format_subtitles(cues: Iterable[Cue], suffix: str) -> str:

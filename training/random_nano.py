@@ -25,7 +25,7 @@ from dia2.core.model import Dia2Model
 SEED = 2
 CODEBOOKS = 8
 CODES = 64  # per codebook; BOS and pad follow
-QUIET = 0.05  # scale of the codec's last layer, to be kind to ears
+QUIET = 0.02  # scale of the codec's last layer, to be kind to ears
 SPECIALS = ("<bos>", "<unused1>", "<new_word>", "<pad>", "<unused4>", "<unused5>", "<unused6>", "<zero>")
 TEXT_VOCAB = 512  # with [S1] and [S2] at its end
 SENTENCES = (

@@ -163,8 +163,8 @@ class StreamingDecoder:
         hidden = self._transformer(hidden.transpose(1, 2), past_key_values=self._cache, use_cache=True)[0]
         hidden = hidden.transpose(1, 2)
         for layer in self._layers:
-            hidden = layer(hidden)
-        return hidden[0, 0].clamp(-1.0, 1.0)  # [1, 1, n * samples_per_frame] before
+            hidden = layer(hidden)  # at last [1, 1, n * samples_per_frame]
+        return hidden[0, 0].clamp(-1.0, 1.0)
 
 
 _Layer = Callable[[Tensor], Tensor]  # [1, C, n] -> [1, C', n * stride]
@@ -183,7 +183,7 @@ class _StreamingConv:
             self._skip = 0
         self._conv = conv
         self._stride = stride
-        self._past = conv.weight.new_zeros(1, conv.in_channels, past)  # silence before the first frame, as in whole
+        self._past = conv.weight.new_zeros(1, conv.in_channels, past)  # Mimi pads with zeros too
 
     def __call__(self, x: Tensor) -> Tensor:  # [1, C, n] -> [1, C', n * stride]
         n = x.shape[-1]
