@@ -130,17 +130,32 @@ def _download(repo: str, filename: str) -> Path:
         return Path(hf_hub_download(repo, filename))
 
 
-def download_tokenizer(repo: str, with_code: bool = False) -> Path:
-    """Folder in the local cache with the tokenizer files of a hub repo, and its Python files if asked.
+def tokenizer_folder(source: str, with_code: bool = False) -> Path:
+    """A tokenizer's folder: `source` itself, or the local copy of that hub repo's tokenizer files.
+
+    Args:
+        source: a folder or a hub repo.
+        with_code: take the repo's Python files along.
 
     Raises:
         CheckpointError: there is no such repo.
         Dia2Error: there is no network and the files are not cached.
     """
+    return _folder(source, "the tokenizer", [*_TOKENIZER_FILES, *(["*.py"] if with_code else [])])
+
+
+def codec_folder(source: str) -> Path:
+    """A codec's folder: `source` itself, or the local copy of that hub repo; raises as `tokenizer_folder`."""
+    return _folder(source, "the codec", ["config.json", "model.safetensors"])
+
+
+def _folder(source: str, what: str, patterns: list[str]) -> Path:
+    if Path(source).is_dir():
+        return Path(source)
     from huggingface_hub import snapshot_download
 
-    with _explained(repo, "the tokenizer"):
-        return Path(snapshot_download(repo, allow_patterns=[*_TOKENIZER_FILES, *(["*.py"] if with_code else [])]))
+    with _explained(source, what):
+        return Path(snapshot_download(source, allow_patterns=patterns))
 
 
 @contextmanager

@@ -40,24 +40,19 @@ class Codec:
         self._model = model
 
     @classmethod
-    def load(
-        cls, path_or_repo: str, *, num_codebooks: int, device: torch.device, local_files_only: bool = False
-    ) -> "Codec":
+    def load(cls, folder: str | Path, *, num_codebooks: int, device: torch.device) -> "Codec":
         """Load a Mimi checkpoint (config.json and model.safetensors) in float32, to use its first K codebooks.
 
         Args:
-            path_or_repo: a folder, or a Hugging Face repo.
+            folder: where the two files are.
             num_codebooks: K.
             device: where to encode and decode.
-            local_files_only: take a repo's files from the cache alone.
 
         Raises:
             CheckpointError: it is missing, damaged or incomplete, is not Mimi, or has fewer than K codebooks.
         """
-        folder = Path(path_or_repo)
-        if not folder.is_dir():
-            folder = _fetch(path_or_repo, local_files_only)
-        return cls(_load_model(folder, path_or_repo).to(device), num_codebooks=num_codebooks, name=path_or_repo)
+        model = _load_model(Path(folder), str(folder)).to(device)
+        return cls(model, num_codebooks=num_codebooks, name=str(folder))
 
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
@@ -273,20 +268,6 @@ def _check(model: Any, num_codebooks: int, name: str) -> None:
             f"The config.json of Mimi codec {name} contradicts itself ({config.sampling_rate} samples and "
             f"{config.frame_rate} frames a second, but {_samples_per_frame(model)} samples a frame): correct it."
         )
-
-
-def _fetch(repo: str, local_files_only: bool) -> Path:
-    """Bring a repo's codec into the Hugging Face cache and give its folder there."""
-    from huggingface_hub import hf_hub_download
-
-    try:
-        for file in ("config.json", "model.safetensors"):
-            path = hf_hub_download(repo, file, local_files_only=local_files_only)
-    except Exception as error:  # the hub, its HTTP client and the disk each have their own kinds
-        raise CheckpointError(
-            f"Mimi codec {repo!r} is no folder here and cannot be had from Hugging Face ({_reason(error)}): {_GIVE}"
-        ) from error
-    return Path(path).parent
 
 
 def _load_model(folder: Path, name: str) -> Any:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dia2.assets import Assets, download_tokenizer
+from dia2.assets import Assets, codec_folder, tokenizer_folder
 from dia2.audio.codec import Codec
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
@@ -68,7 +67,7 @@ def build_runtime(
     """
     config = assets.config
     tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
-    mimi = Codec.load(assets.mimi, num_codebooks=config.data.num_codebooks, device=device)
+    mimi = Codec.load(codec_folder(assets.mimi), num_codebooks=config.data.num_codebooks, device=device)
     codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
     if mimi.codebook_size < codes:
         raise CheckpointError(
@@ -115,10 +114,9 @@ def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
     """A transformers tokenizer from a folder, or from a hub repo's tokenizer files."""
     from transformers import AutoTokenizer
 
-    if not Path(source).is_dir():
-        source = str(download_tokenizer(source, trust_remote_code))
+    folder = tokenizer_folder(source, trust_remote_code)
     try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception
         first = str(error).strip().split("\n")[0][:200]
         hint = (

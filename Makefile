@@ -1,0 +1,42 @@
+# Each command sets itself up; nothing but python3 (3.11 or newer) is needed.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test test-all lint nano clean
+
+demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words and subtitles
+	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt \
+	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
+
+test: lint  ## everything that is quick enough to run before each commit
+	$(PYTHON) -m pytest -n 2 -m "not slow"
+
+test-all: lint  ## the same and what takes longer
+	$(PYTHON) -m pytest -n 2
+
+lint: $(VENV)/.dev
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+nano: $(VENV)/.dev  ## rebuild the embedded checkpoint
+	$(PYTHON) training/random_nano.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info demo.*
+
+$(VENV)/bin/python:
+	python3 -c 'import sys; sys.exit("dia2 needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	python3 -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the runtime into $(VENV): a minute or two"
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
+	$(PIP) --editable '.[whisper,dev]'
+	touch $@ $(VENV)/.runtime

@@ -1,0 +1,106 @@
+"""The numbers of the public reference: cases, and a run of ours recorded for comparison."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dia2 import Dia2, GenerationConfig, PrefixConfig, SamplingConfig
+
+ROOT = Path(__file__).parents[1] / "conformance"
+CHECKPOINTS = ("tiny8", "tiny4", "tiny3")
+GREEDY = SamplingConfig(temperature=0.0, top_k=50)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case of one checkpoint."""
+
+    checkpoint: str
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        return ROOT / self.checkpoint
+
+    @property
+    def expected(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads((self.folder / f"{self.name}.json").read_text(encoding="utf-8"))
+        return loaded
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        return load_file(self.folder / f"{self.name}.safetensors")
+
+    def config(self, **changes: Any) -> GenerationConfig:
+        """What the reference ran with."""
+        expected = self.expected
+        words = [str(self.folder / name) for name in expected["words"] or []]
+        prefix = PrefixConfig(
+            speaker_1=self.folder / "spk1.wav" if words else None,
+            speaker_2=self.folder / "spk2.wav" if len(words) > 1 else None,
+            words_1=words[0] if words else None,
+            words_2=words[1] if len(words) > 1 else None,
+            include_audio=expected["include_prefix"],
+        )
+        values = {"text": GREEDY, "audio": GREEDY, "prefix": prefix if words else None}
+        values |= {name: expected[name] for name in ("cfg_scale", "cfg_filter_k")}
+        return GenerationConfig(**(values | changes))
+
+
+def cases() -> list[Any]:
+    """Every case there is, as pytest parameters."""
+    found = [
+        Case(checkpoint, path.stem)
+        for checkpoint in CHECKPOINTS
+        for path in sorted((ROOT / checkpoint).glob("*.safetensors"))
+        if path.stem != "model"
+    ]
+    return [pytest.param(case, id=f"{case.checkpoint}-{case.name}") for case in found]
+
+
+@cache
+def engine(checkpoint: str, dtype: str = "float32") -> Dia2:
+    """A reference checkpoint, loaded once a process."""
+    return Dia2.from_local(**local_files(checkpoint), device="cpu", dtype=dtype)
+
+
+def local_files(checkpoint: str) -> dict[str, str]:
+    """The four parts of a reference checkpoint."""
+    folder = ROOT / checkpoint
+    return {
+        "config_path": str(folder / "config.json"),
+        "weights_path": str(folder / "model.safetensors"),
+        "tokenizer_id": str(folder / "tokenizer"),
+        "mimi_id": str(folder / "mimi"),
+    }
+
+
+class Recorder:
+    """An observer that keeps everything, by hook point."""
+
+    def __init__(self) -> None:
+        self.seen: defaultdict[str, list[Any]] = defaultdict(list)
+
+    def __call__(self, point: str, value: object, /) -> None:
+        self.seen[point].append(value)
+
+
+def relative(ours: Tensor, theirs: Tensor) -> float:
+    """Largest difference, relative to the largest value of each row."""
+    scale = theirs.abs().amax(dim=-1, keepdim=True).clamp(min=1e-6)
+    return float(((ours - theirs).abs() / scale).max())
+
+
+def stacked(values: list[Tensor]) -> Tensor:
+    """Values of a tensor point, call by call."""
+    return torch.stack(values)

@@ -1,0 +1,138 @@
+"""Streams: the same speech as the whole, early, and while the text is still being written."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+import torch
+
+from dia2 import Dia2, UsageError
+
+from .support.reference import GREEDY, Case, Recorder, cases, engine, stacked
+
+SCRIPT = '[S1] Hello Dia2! It\'s a test. [S2] Really? <break time="0.4s"/> Fine. [S1] Good.'
+
+
+TELLING = ("plain_cfg1", "prefix2", "prefix2_include", "timing")  # the others differ in nothing that streaming sees
+
+
+@pytest.mark.parametrize("case", [case for case in cases() if case.values[0].name in TELLING])
+def test_joined_pieces_equal_the_whole(case: Case) -> None:
+    tts, script = engine(case.checkpoint), case.expected["script"]
+    whole = tts.generate(script, case.config())
+    chunks = list(tts.stream(script, case.config()))
+    joined = torch.cat([chunk.waveform for chunk in chunks])
+    assert joined.shape == whole.waveform.shape
+    assert (joined - whole.waveform).abs().max() <= 1e-4
+    assert [(word.text, word.seconds) for chunk in chunks for word in chunk.words] == whole.timestamps
+    assert [word.speaker for chunk in chunks for word in chunk.words] == whole.speakers
+    starts = [chunk.start for chunk in chunks]
+    ends = [chunk.start + len(chunk.waveform) / chunk.sample_rate for chunk in chunks]
+    assert starts[0] == 0
+    assert ends[:-1] == pytest.approx(starts[1:])
+
+
+@pytest.mark.parametrize("checkpoint", ["tiny8", "tiny4"])
+def test_the_first_piece_comes_after_max_delay_frames(checkpoint: str) -> None:
+    tts, recorder = engine(checkpoint), Recorder()
+    stream = tts.stream(SCRIPT, seed=3, observer=recorder)
+    first = next(stream)
+    assert len(recorder.seen["call"]) == max(tts.runtime.audio_delays)
+    assert len(first.waveform) == 1920  # one frame
+    next(stream)
+    assert len(recorder.seen["call"]) == max(tts.runtime.audio_delays) + 1
+
+
+def test_without_lookahead_the_first_piece_waits_for_the_first_word() -> None:
+    tts, recorder = engine("tiny3"), Recorder()
+    first = next(tts.stream('<break time="1.0s"/> one two', seed=3, observer=recorder))
+    crop = tts.generate('<break time="1.0s"/> one two', seed=3).crop
+    assert crop > 0
+    assert len(recorder.seen["call"]) >= crop + max(tts.runtime.audio_delays)
+    assert first.start == 0
+
+
+@pytest.mark.parametrize("checkpoint", ["tiny8", "tiny4", "tiny3"])
+@pytest.mark.parametrize("size", [1, 7])
+def test_text_pushed_piece_by_piece_gives_the_tokens_of_the_whole(checkpoint: str, size: int) -> None:
+    tts = engine(checkpoint)
+    whole, pushed = Recorder(), Recorder()
+    tts.generate(SCRIPT, seed=5, observer=whole)
+    pieces = (SCRIPT[i : i + size] for i in range(0, len(SCRIPT), size))
+    for _ in tts.stream(pieces, seed=5, observer=pushed):
+        pass
+    assert torch.equal(whole.seen["audio_buf"][0], pushed.seen["audio_buf"][0])
+    assert torch.equal(stacked(whole.seen["step_tokens"]), stacked(pushed.seen["step_tokens"]))
+
+
+def test_text_pushed_word_by_word_after_a_prefix_gives_the_tokens_of_the_whole() -> None:
+    case, tts = Case("tiny8", "prefix2"), engine("tiny8")
+    whole, pushed = Recorder(), Recorder()
+    tts.generate(case.expected["script"], case.config(), observer=whole)
+    words = (word + " " for word in case.expected["script"].split(" "))
+    for _ in tts.stream(words, case.config(), observer=pushed):
+        pass
+    assert torch.equal(whole.seen["audio_buf"][0], pushed.seen["audio_buf"][0])
+    assert whole.seen["machine.after"][-1] == pushed.seen["machine.after"][-1]
+
+
+def test_text_is_read_only_as_far_as_needed() -> None:
+    read: list[str] = []
+
+    def words() -> Iterator[str]:
+        for i in range(40):
+            read.append(f"word{i}")
+            yield f"word{i} "
+
+    stream = engine("tiny8").stream(words(), seed=1)
+    next(stream)
+    early = len(read)
+    assert early < 10  # the words begun so far, two looked ahead at, one not complete before the next
+    list(islice(stream, 30))
+    assert early < len(read) < 40
+
+
+def test_a_stream_tells_its_seed_and_why_it_ended() -> None:
+    tts = engine("tiny8")
+    stream = tts.stream("[S1] one two")
+    assert stream.seed is None
+    joined = torch.cat([chunk.waveform for chunk in stream])
+    assert stream.seed is not None
+    assert stream.stop_reason == "end"
+    assert torch.equal(tts.generate("[S1] one two", seed=stream.seed).waveform, joined) or torch.allclose(
+        tts.generate("[S1] one two", seed=stream.seed).waveform, joined, atol=1e-4
+    )
+
+
+def test_a_stream_leaves_torch_as_it_was_between_pieces() -> None:
+    stream = Dia2.nano(device="cpu").stream("[S1] one two three", seed=1)
+    before = torch.get_num_threads()
+    chunk = next(stream)
+    assert torch.is_grad_enabled()
+    assert torch.get_num_threads() == before
+    chunk.waveform.mul_(0.5)  # an ordinary tensor
+
+
+@pytest.mark.parametrize("pieces", [[], [" "], ['<break time="1s"/>']])
+def test_a_stream_without_words_is_an_error(pieces: list[str]) -> None:
+    with pytest.raises(UsageError, match="has no words"):
+        next(engine("tiny8").stream(iter(pieces)))
+
+
+def test_pieces_must_be_text() -> None:
+    with pytest.raises(UsageError, match="pieces of text, not int"):
+        next(engine("tiny8").stream(iter([1])))  # type: ignore[arg-type]  # that is the point
+
+
+def test_a_closed_stream_is_over() -> None:
+    stream = engine("tiny8").stream(SCRIPT, seed=1)
+    next(stream)
+    stream.close()
+    assert list(stream) == []
+
+
+def test_greedy_streams_need_no_seed() -> None:
+    tts = engine("tiny8")
+    config = Case("tiny8", "plain_cfg1").config(text=GREEDY, audio=GREEDY)
+    first, second = (torch.cat([c.waveform for c in tts.stream(SCRIPT, config)]) for _ in range(2))
+    assert torch.equal(first, second)
