@@ -229,8 +229,9 @@ def generate(args: argparse.Namespace) -> int:
         except GenerationInterrupted as interrupt:
             result, code = interrupt.result, 130
     if not len(result.waveform):
-        tell("note", "interrupted before the first frame was complete; nothing was written")
-        return 130
+        why = "interrupted" if code else f"the model's limit of {result.frames} frames was reached"
+        tell("error", f"{why} before the first frame of audio was complete; nothing was written")
+        return code or 1
     if args.subtitles:
         write_subtitles(args.subtitles, result)
     if args.words:
