@@ -56,6 +56,7 @@ def _warnings_as_lines() -> Iterator[None]:
     logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("always", module="dia2")  # those of libraries stay as they are
             warnings.showwarning = lambda message, *_: tell("warning", str(message))
             yield
     finally:

@@ -95,13 +95,11 @@ def test_text_is_read_only_as_far_as_needed() -> None:
 def test_a_stream_tells_its_seed_and_why_it_ended() -> None:
     tts = engine("tiny8")
     stream = tts.stream("[S1] one two")
-    assert stream.seed is None
+    before = stream.seed, stream.stop_reason
     joined = torch.cat([chunk.waveform for chunk in stream])
-    assert stream.seed is not None
+    assert before == (None, None)
     assert stream.stop_reason == "end"
-    assert torch.equal(tts.generate("[S1] one two", seed=stream.seed).waveform, joined) or torch.allclose(
-        tts.generate("[S1] one two", seed=stream.seed).waveform, joined, atol=1e-4
-    )
+    assert torch.allclose(tts.generate("[S1] one two", seed=stream.seed).waveform, joined, atol=1e-4)
 
 
 def test_a_stream_leaves_torch_as_it_was_between_pieces() -> None:

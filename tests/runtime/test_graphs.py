@@ -23,7 +23,7 @@ from ..support.reference import Case, Recorder, engine, relative
 SYNCS = {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero", "aten::equal"}
 
 
-class NoSync(TorchDispatchMode):
+class NoSync(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base class has no types
     """Fails on every operation that a stream capture would refuse."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -46,7 +46,7 @@ class FakeGraphs:
 
         def replay() -> None:
             self.replays += 1
-            with NoSync():
+            with NoSync():  # type: ignore[no-untyped-call]  # likewise
                 half()
 
         return replay
