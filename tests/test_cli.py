@@ -200,6 +200,6 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         (["voice", "--help"], "--speaker"),
     ):
         with pytest.raises(SystemExit) as stop:
-            main(arguments.split())
+            main(arguments)
         assert stop.value.code == 0
         assert expected in capsys.readouterr().out

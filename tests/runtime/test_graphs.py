@@ -101,6 +101,7 @@ def test_cuda_graphs_without_cuda_run_eagerly_and_say_so(caplog: pytest.LogCaptu
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # inductor imports parts of torch that torch deprecates
 def test_compiled_halves_give_the_reference_tokens() -> None:
     case, recorder = Case("tiny4", "prefix1"), Recorder()
     result = engine("tiny4").generate(case.expected["script"], case.config(use_torch_compile=True), observer=recorder)
