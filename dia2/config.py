@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dia2.checks import is_number, short
 from dia2.errors import CheckpointError
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ T = TypeVar("T")
 ACTIVATIONS = ("silu", "swish", "swiglu", "gelu", "geglu", "relu", "linear")
 _LARGEST_SIZE = 1 << 24  # no real width, vocabulary or context comes near; a hostile one must not exhaust memory
 _MOST_LAYERS = 1024
+_MOST_MATRICES = 1 << 14  # of one kind in the depformer: weight sets × layers; Dia2-2B has 20
 _LARGEST_FILE = 1 << 20  # bytes; published configs have 2 kB
 
 
@@ -186,8 +187,8 @@ def _read_value(hint: Any, value: object, where: str, name: str) -> Any:
         if not isinstance(value, list):
             raise _ill_typed(where, name, "a list", value)
         return [_read_value(typing.get_args(hint)[0], item, where, f"{name}[{i}]") for i, item in enumerate(value)]
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
+    if hint is float and is_number(value):
+        return float(typing.cast(float, value))
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is bool and isinstance(value, bool):
@@ -215,15 +216,18 @@ def _check(config: DiaConfig, where: str) -> None:
             raise CheckpointError(f"{where}: {message}.")
 
     data, model, runtime = config.data, config.model, config.runtime
-    need(3 <= data.channels <= 2 + 1024, f"data.channels must be 3 to 1026 (2 text + K audio), not {data.channels}")
+    need(
+        3 <= data.channels <= 2 + 1024,
+        f"data.channels must be 3 to 1026 (2 text + K audio), not {short(data.channels)}",
+    )
     for name in ("text_vocab_size", "audio_vocab_size", "action_vocab_size"):
         size = getattr(data, name)
-        need(1 < size <= _LARGEST_SIZE, f"data.{name} must be 2 to {_LARGEST_SIZE}, not {size}")
+        need(1 < size <= _LARGEST_SIZE, f"data.{name} must be 2 to {_LARGEST_SIZE}, not {short(size)}")
     for name in dataclasses.asdict(data):
         if name.endswith("_token_id"):
             size = getattr(data, f"{name.split('_')[0]}_vocab_size")
             token = getattr(data, name)
-            need(0 <= token < size, f"data.{name} is {token}, outside its vocabulary of {size}")
+            need(0 <= token < size, f"data.{name} is {short(token)}, outside its vocabulary of {size}")
     need(min(data.audio_pad_token_id, data.audio_bos_token_id) > 0, "the audio vocabulary has no codes besides pad/BOS")
     need(
         len(data.delay_pattern) == data.num_codebooks,
@@ -234,10 +238,13 @@ def _check(config: DiaConfig, where: str) -> None:
 
     blocks: dict[str, BlockConfig] = {"model.decoder": model.decoder, "model.depformer": model.depformer}
     for name, block in blocks.items():
-        need(1 <= block.n_layer <= _MOST_LAYERS, f"{name}.n_layer must be 1 to {_MOST_LAYERS}, not {block.n_layer}")
+        need(
+            1 <= block.n_layer <= _MOST_LAYERS,
+            f"{name}.n_layer must be 1 to {_MOST_LAYERS}, not {short(block.n_layer)}",
+        )
         for key in ("n_embd", "n_hidden", "gqa_query_heads", "kv_heads", "gqa_head_dim"):
             size = getattr(block, key)
-            need(1 <= size <= _LARGEST_SIZE, f"{name}.{key} must be 1 to {_LARGEST_SIZE}, not {size}")
+            need(1 <= size <= _LARGEST_SIZE, f"{name}.{key} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
         if block.low_rank_dim is not None:
             need(1 <= block.low_rank_dim <= _LARGEST_SIZE, f"{name}.low_rank_dim must be at least 1")
         need(
@@ -254,7 +261,9 @@ def _check(config: DiaConfig, where: str) -> None:
         "model.depformer.mlp_activations": model.depformer.mlp_activations,
     }.items():
         need(len(kinds) == 2, f"{name} must name two activations, not {len(kinds)}")
-        need(all(kind in ACTIVATIONS for kind in kinds), f"{name} may name {', '.join(ACTIVATIONS)}, not {kinds}")
+        need(
+            all(kind in ACTIVATIONS for kind in kinds), f"{name} may name {', '.join(ACTIVATIONS)}, not {short(kinds)}"
+        )
     need(0 < model.rope_min_timescale <= model.rope_max_timescale, "model.rope_min/max_timescale must be 0 < min ≤ max")
     need(model.normalization_layer_epsilon >= 0, "model.normalization_layer_epsilon must not be negative")
 
@@ -264,5 +273,10 @@ def _check(config: DiaConfig, where: str) -> None:
     need(
         all(0 <= entry < max(stages, 1) for entry in schedule),
         f"runtime.weights_schedule entries must be 0 to {stages - 1}",
+    )
+    sets = max(schedule, default=0) + 1
+    need(
+        sets * model.depformer.n_layer <= _MOST_MATRICES,
+        f"runtime.weights_schedule asks for {sets} weight sets in each of {model.depformer.n_layer} depformer layers",
     )
     need(1 <= runtime.max_context_steps <= 1_000_000, "runtime.max_context_steps must be 1 to 1,000,000")

@@ -15,8 +15,9 @@ from dia2.generation import GenerationResult
 
 
 def printable(text: str) -> str:
-    """`text` without control and bidirectional-override characters, which data must not send to a terminal."""
-    return "".join("�" if unicodedata.category(char) in ("Cc", "Cf", "Cs") else char for char in text)
+    """`text` without control, line-breaking and direction characters, which data must not send to a terminal."""
+    steering = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join("�" if unicodedata.category(char) in steering else char for char in text)
 
 
 def tell(kind: str, message: str) -> None:
@@ -41,16 +42,25 @@ def print_summary(result: GenerationResult, output: str | Path, console: Console
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column("time", justify="right", style="dim", no_wrap=True)
     table.add_column("who", no_wrap=True)
-    table.add_column("words, each with its second")
+    table.add_column("words, each with its second", no_wrap=True, overflow="fold")
     rows = zip(result.timestamps, result.speakers, strict=True)
     for speaker, group in groupby(rows, key=lambda row: row[1]):
         words = [word for word, _ in group]
-        line = Text()
-        for i, (text, seconds) in enumerate(words):
-            # A word and its time stay together when the row wraps.
-            line.append(" " if i else "").append(printable(text)).append(f"\u00a0{seconds:.2f}", "dim")
-        table.add_row(f"{words[0][1]:.2f}", Text(f"S{speaker}", "blue" if speaker == 1 else "magenta"), line)
+        pieces = [Text.assemble(printable(text), (f"\u00a0{seconds:.2f}", "dim")) for text, seconds in words]
+        start = f"{words[0][1]:.2f}"
+        room = console.width - max(4, len(start)) - len("  who  ")
+        table.add_row(start, Text(f"S{speaker}", "blue" if speaker == 1 else "magenta"), _wrap(pieces, room))
     console.print(table)
+
+
+def _wrap(pieces: list[Text], width: int) -> Text:
+    """Set pieces into lines of at most `width` cells; rich itself would break between a word and its time."""
+    lines = [Text()]
+    for piece in pieces:
+        if lines[-1] and lines[-1].cell_len + 1 + piece.cell_len > width:
+            lines.append(Text())
+        lines[-1].append(" " if lines[-1] else "").append_text(piece)
+    return Text("\n").join(lines)
 
 
 def summary_json(result: GenerationResult, output: str | Path) -> str:
@@ -68,8 +78,7 @@ def summary_json(result: GenerationResult, output: str | Path) -> str:
             "first_word_frame": result.first_word_frame,
             "crop": result.crop,
             "words": word_rows(result),
-        },
-        ensure_ascii=False,
+        }
     )
 
 

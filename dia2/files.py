@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from dia2.checks import is_folder
 from dia2.errors import Dia2Error, UsageError
 
 
@@ -14,37 +16,70 @@ def check_writable(path: str | Path) -> None:
     """Fail now, not after minutes of work, if a file cannot be created at `path`.
 
     Raises:
-        UsageError: the folder is missing or read-only, or `path` is a folder.
+        UsageError: the folder is missing or read-only, `path` is a folder, or no file can have that name.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         raise UsageError(f"Output {path} is a folder: give the name of a file in it.")
-    if not path.parent.is_dir():
-        raise UsageError(f"Output folder {path.parent} does not exist: create it, or write elsewhere.")
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
+        path.lstat()
+    except FileNotFoundError:
+        pass  # it will be created
+    except NotADirectoryError as error:
+        raise UsageError(f"Output folder {path.parent} is not a folder: write elsewhere.") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Output {str(path)[:100]!r} is no possible file name: choose another.") from error
+    if _is_device(path):
+        return
+    folder = _real(path).parent
+    if not folder.is_dir():
+        raise UsageError(f"Output folder {folder} does not exist: create it, or write elsewhere.")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UsageError(f"Output folder {path.parent} is not writable ({error.strerror}): write elsewhere.") from error
+        raise UsageError(f"Output folder {folder} is not writable ({error.strerror}): write elsewhere.") from error
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write `content` to a temporary file beside `path`, then rename it there.
 
+    A link is followed; to a pipe or a device the content is simply written.
+
     Raises:
         Dia2Error: the disk is full or the folder is gone or read-only; nothing is left behind.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        if _is_device(path):
+            path.write_bytes(content)
+        else:
+            _replace(_real(path), content)
+    except OSError as error:
+        raise Dia2Error(
+            f"{path} could not be written ({error.strerror}): free some space or write elsewhere."
+        ) from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".dia2-{secrets.token_hex(8)}")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise Dia2Error(
-            f"{path} could not be written ({error.strerror}): free some space or write elsewhere."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)  # gone already when the rename succeeded
+    except BaseException:  # Ctrl-C too
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _real(path: Path) -> Path:
+    """Where a link leads: renaming over it would replace the link."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_device(path: Path) -> bool:
+    """A pipe, a device or a socket, which must be written to and never replaced."""
+    return path.exists() and not path.is_file() and not path.is_dir()

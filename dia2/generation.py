@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -13,10 +12,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from dia2.checks import is_folder, is_number, short
 from dia2.errors import UsageError
 
 WordList = Sequence[Mapping[str, Any]]  # [{"text": …, "start": seconds, "end": seconds}, …]
 MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
+COOLEST, HOTTEST = 1e-4, 1e4  # temperatures beyond which float32 logits, divided by them, overflow or vanish
 StopReason = Literal["end", "context", "interrupted"]
 
 
@@ -62,6 +63,8 @@ class GenerationConfig:
         """
         for name, sampling in (("text", self.text), ("audio", self.audio)):
             _check_number(f"{name}.temperature", sampling.temperature, least=0)
+            if sampling.temperature and not COOLEST <= sampling.temperature <= HOTTEST:
+                raise UsageError(f"{name}.temperature must be 0, or {COOLEST:g} to {HOTTEST:g}.")
             _check_integer(f"{name}.top_k", sampling.top_k)
         _check_number("cfg_scale", self.cfg_scale, least=0)
         _check_integer("cfg_filter_k", self.cfg_filter_k)
@@ -171,10 +174,9 @@ def load_script_text(source: str) -> str:
     """
     if source == "-":
         return _decode(sys.stdin.buffer.read(4 * MAX_SCRIPT_CHARS + 1), "standard input")
-    # os.path, since a script is often no legal path and pathlib raises then instead of saying no.
-    if os.path.isdir(source):  # noqa: PTH112
+    if is_folder(source):
         raise UsageError(f"Script {source} is a folder: give a text file, - for standard input, or the text itself.")
-    if not os.path.isfile(source):  # noqa: PTH113
+    if not os.path.exists(source):  # noqa: PTH110  # a script is often no legal path, and pathlib raises then
         if re.fullmatch(r"\S+\.(txt|md)", source):
             raise UsageError(
                 f"There is no script file {source}: give a file, - for standard input, or the text itself."
@@ -193,6 +195,8 @@ def normalize_script(script: str | Sequence[str]) -> str:
     Raises:
         UsageError: the script is empty, or is not text.
     """
+    if not isinstance(script, Sequence):
+        raise UsageError("The script must be a string, or a list of strings.")
     lines = [script] if isinstance(script, str) else list(script)
     if not all(isinstance(line, str) for line in lines):
         raise UsageError("The script must be a string, or a list of strings.")
@@ -212,16 +216,17 @@ def _decode(content: bytes, where: str) -> str:
 
 
 def _check_number(name: str, value: object, least: float | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{name} must be a finite number, not {value!r}.")
+    if not is_number(value):
+        raise UsageError(f"{name} must be a finite number, not {short(value)}.")
+    assert isinstance(value, int | float), "is_number says so"
     if least is not None and value < least:
         raise UsageError(f"{name} must be at least {least:g}, not {value:g}.")
 
 
 def _check_integer(name: str, value: object, least: int | None = None, most: int | None = None) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise UsageError(f"{name} must be a whole number, not {value!r}.")
+        raise UsageError(f"{name} must be a whole number, not {short(value)}.")
     if least is not None and value < least:
-        raise UsageError(f"{name} must be at least {least}, not {value}.")
+        raise UsageError(f"{name} must be at least {least}, not {short(value)}.")
     if most is not None and value > most:
-        raise UsageError(f"{name} must be at most {most}, not {value}.")
+        raise UsageError(f"{name} must be at most {most}, not {short(value)}.")

@@ -13,6 +13,7 @@ from dia2.generation import GenerationResult
 FORMATS = (".srt", ".vtt")
 _LONGEST = 84  # characters of a cue: two lines of 42, the usual width
 _PAUSE = 1.5  # seconds; a longer silence ends a cue, and a cue stays no longer than this after its last word begins
+_SHORTEST = 0.5  # seconds
 _SENTENCE_END = (".", "?", "!", "…")
 
 
@@ -43,12 +44,16 @@ def make_cues(result: GenerationResult) -> list[Cue]:
         if not groups or ended or talking != speaker:
             groups.append((speaker, []))
         groups[-1][1].append((text, start))
+    if not groups:
+        return []
     cues = []
     ends = [words[0][1] for _, words in groups[1:]] + [result.duration]
     for (speaker, words), end in zip(groups, ends, strict=True):
         start, last = words[0][1], words[-1][1]
-        text = " ".join(word for word, _ in words)
-        cues.append(Cue(start, max(start, min(end, last + _PAUSE)), text, speaker))
+        text = " ".join(" ".join(word.split()) for word, _ in words)  # a prefix's word may hold line breaks
+        end = min(end, last + _PAUSE)
+        # With the context used up, words can begin after the last whole frame of audio.
+        cues.append(Cue(start, end if end > start else start + _SHORTEST, text, speaker))
     return cues
 
 

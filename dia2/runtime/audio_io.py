@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import Codec
+from dia2.checks import is_file
 from dia2.errors import UsageError
 
 MAX_PREFIX_SECONDS = 120.0  # as much as a published checkpoint speaks at a time
 _SILENCE = 1e-4  # peak; −80 dB
+_LOUDEST = 1e6  # peak; float files may pass ±1, but not by this much
 _LARGEST_RATE = 384_000  # Hz
 _BLOCK = 1 << 16  # frames read at a time, so that a file of many channels is never whole in memory
 
@@ -27,7 +29,7 @@ def load_audio(path: str | Path, sample_rate: int) -> Tensor:
         UsageError: the file is missing, not audio, empty, longer than two minutes, silent, or holds NaN.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"There is no prefix audio {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
     try:
         with soundfile.SoundFile(path) as file:
@@ -37,10 +39,11 @@ def load_audio(path: str | Path, sample_rate: int) -> Tensor:
             limit = int(MAX_PREFIX_SECONDS * rate)
             blocks = []
             while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(axis=1))
+                with np.errstate(invalid="ignore"):  # opposite infinities; refused below
+                    blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))
                 if len(blocks) * _BLOCK > limit + _BLOCK:
                     break
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: a headerless format
         raise UsageError(
             f"Prefix audio {path} cannot be read as sound ({_reason(error)}): convert it to WAV."
         ) from error
@@ -49,7 +52,10 @@ def load_audio(path: str | Path, sample_rate: int) -> Tensor:
         raise UsageError(
             f"Prefix audio {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it, some 10 are enough."
         )
-    return resample(_check_samples(samples, path), rate, sample_rate)
+    resampled = resample(_check_samples(samples, path), rate, sample_rate)
+    if not len(resampled):
+        raise _empty(path)
+    return resampled
 
 
 def resample(samples: Tensor, rate: int, target: int) -> Tensor:
@@ -68,13 +74,17 @@ def encode_audio_tokens(codec: Codec, samples: Tensor) -> Tensor:
 
 def _check_samples(samples: np.ndarray, path: Path) -> Tensor:
     if not len(samples):
-        raise UsageError(f"Prefix audio {path} is empty: record some 10 seconds of speech.")
+        raise _empty(path)
     peak = float(np.abs(samples).max())
-    if not np.isfinite(peak):
+    if not peak <= _LOUDEST:  # NaN is not either
         raise UsageError(f"Prefix audio {path} holds samples that are no numbers: export it again.")
     if peak < _SILENCE:
         raise UsageError(f"Prefix audio {path} is silent (peak {peak:.1e}): check the recording.")
     return torch.from_numpy(np.ascontiguousarray(samples))
+
+
+def _empty(path: Path) -> UsageError:
+    return UsageError(f"Prefix audio {path} is empty: record some 10 seconds of speech.")
 
 
 def _reason(error: Exception) -> str:

@@ -75,7 +75,7 @@ class ScriptParser:
             at = item.start()
             if _BREAK_START.match(text, at):
                 found = _BREAK.match(text, at)
-                if found is None:
+                if found is None or len(found[0]) > _LONGEST_BREAK_TAG:
                     raise _bad_break(text[at:])
                 entries.extend(self._break(found))
                 at = found.end()
@@ -100,9 +100,11 @@ class ScriptParser:
             yield Entry(tokens=[], text="", padding=frames)
 
     def _word(self, word: str) -> Iterable[Entry]:
-        tokens = self._encode(f"[S{self._tag}] {word}" if self._tag else word)
+        tokens = self._encode(word)
         if not tokens:
             return  # a tokenizer may drop a word of invisible characters altogether
+        if self._tag:
+            tokens = self._encode(f"[S{self._tag}] {word}")
         # A script begins with speaker 1 unless it says otherwise. After a prefix the published runtime puts the
         # token even before an explicit [S2], which its numbers show, so there we do as well.
         if self._speaker is None and (self._tag is None or (self._after_prefix and self._tag == 2)):

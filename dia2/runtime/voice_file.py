@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dia2.audio.codec import Codec
+from dia2.checks import is_file
 from dia2.errors import UsageError
 from dia2.files import write_atomically
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS
@@ -64,7 +65,7 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
         UsageError: the file is missing, damaged, of a newer version, or made with another codec.
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
     try:
         if path.stat().st_size > _LARGEST_FILE:

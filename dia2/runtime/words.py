@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dia2.checks import is_file, is_number
 from dia2.errors import Dia2Error, UsageError
 from dia2.generation import WordList
 from dia2.runtime.script_parser import refuse_controls
@@ -53,20 +53,20 @@ def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) 
     try:
         model = whisper.load_model(whisper_model, device=on)
     except RuntimeError as error:
-        if whisper_model not in whisper.available_models() and not Path(whisper_model).is_file():
+        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
             names = ", ".join(whisper.available_models())
             raise UsageError(f"There is no Whisper model {whisper_model!r}: give a path, or one of {names}.") from error
         raise _unreadable(whisper_model, error) from error
     except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
         raise _unreadable(whisper_model, error) from error
     heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
-    length = samples.shape[0] / WHISPER_RATE
-    words = [
-        Word(str(word["word"]).strip(), min(float(word["start"]), length), min(float(word["end"]), length))
-        for segment in heard["segments"]
-        for word in segment.get("words", [])
-    ]
-    words = [word for word in words if word.text]
+    rows = [row for segment in heard["segments"] for row in segment.get("words", []) if str(row["word"]).strip()]
+    words: list[Word] = []
+    before = samples.shape[0] / WHISPER_RATE
+    for row in reversed(rows):  # Whisper may end a segment's last word after the next one begins, or after the audio
+        start = min(float(row["start"]), before)
+        words.insert(0, Word(str(row["word"]).strip(), start, max(start, min(float(row["end"]), before))))
+        before = start
     if not words:
         raise UsageError(
             f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
@@ -122,13 +122,16 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
 
 def _read_json(path: Path) -> object:
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise UsageError(f"Words file {path} is larger than 1 MB: is it the right file?")
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise UsageError(f"There is no words file {path}: check the path.") from error
     except OSError as error:
         raise UsageError(f"Words file {path} cannot be read: {error.strerror}.") from error
+    if len(content) > _LARGEST_FILE:
+        raise UsageError(f"Words file {path} is larger than 1 MB: is it the right file?")
+    try:
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f'Words file {path} is not JSON: write [{{"text": "Hi", "start": 0.1, "end": 0.4}}, …].'
@@ -143,7 +146,7 @@ def _read_word(row: object, where: str) -> Word:
         raise UsageError(f"{where}: its text is not a string.")
     refuse_controls(text, where)
     for name, value in (("start", start), ("end", end)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        if not is_number(value) or value < 0:
             raise UsageError(f"{where}: its {name} must be a number of seconds, at least 0.")
     if end < start:
         raise UsageError(f"{where}: it ends at {end:g} s, before it starts ({start:g} s).")
