@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dia2.checks import is_file, is_folder, read_small
 from dia2.config import DiaConfig, load_config
-from dia2.errors import CheckpointError, Dia2Error, UsageError
+from dia2.errors import CheckpointError, Dia2Error, UsageError, one_line
 
 DEFAULT_MIMI = "kyutai/mimi"
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
@@ -44,19 +45,48 @@ def from_repo(repo: str, *, tokenizer: str | None = None, mimi: str | None = Non
         CheckpointError: the repo, or a file in it, does not exist or is not usable.
         Dia2Error: there is no network and the file is not cached.
     """
-    if Path(repo).is_dir():
-        folder = Path(repo)
-        return from_local(folder / "config.json", folder / "model.safetensors", tokenizer=tokenizer, mimi=mimi)
-    manifest = _read_manifest(repo)
-    config_path = _download(repo, manifest.get("config", "config.json"))
+    if not repo:
+        raise UsageError("The repo's name is empty: write it like nari-labs/Dia2-2B.")
+    find = (lambda name: Path(repo) / name) if is_folder(repo) else (lambda name: _download(repo, name))
+    manifest = _read_manifest(repo, find)
+    config_path = find(manifest.get("config", "config.json"))
     config = load_config(config_path)
+    weights_path = find(manifest.get("weights", "model.safetensors"))
+    if not is_file(weights_path):
+        raise CheckpointError(f"There is no weights file {weights_path}: is {repo} a Dia2 checkpoint?")
+    named = manifest.get("tokenizer") or config.assets.tokenizer or config.data.tokenizer_path
+    codec = manifest.get("mimi") or config.assets.mimi
     return Assets(
         config=config,
         config_path=config_path,
-        weights_path=_download(repo, manifest.get("weights", "model.safetensors")),
-        tokenizer=tokenizer or manifest.get("tokenizer") or _named_tokenizer(config, config_path) or repo,
-        mimi=mimi or manifest.get("mimi") or _beside(config_path, config.assets.mimi) or DEFAULT_MIMI,
+        weights_path=weights_path,
+        tokenizer=tokenizer or (_within(repo, named) if named else repo),
+        mimi=mimi or (_within(repo, codec) if codec else DEFAULT_MIMI),
     )
+
+
+def _within(repo: str, name: str) -> str:
+    """A part that a checkpoint names: a folder of its own, else a hub repo.
+
+    Raises:
+        CheckpointError: the name points outside the checkpoint.
+    """
+    _refuse_outside(repo, name)
+    if is_folder(repo):
+        return str(Path(repo) / name) if is_folder(Path(repo) / name) else name
+    if "/" in name:  # nearly every repo has an owner, and the parts of a checkpoint lie at its top
+        return name
+    from huggingface_hub import snapshot_download
+
+    with _explained(repo, name):
+        folder = Path(snapshot_download(repo, allow_patterns=f"{name}/*")) / name
+    return str(folder) if folder.is_dir() else name
+
+
+def _refuse_outside(where: str, name: str) -> None:
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts:
+        raise CheckpointError(f"{where}: {name[:80]!r} points outside the checkpoint.")
 
 
 def from_local(
@@ -69,7 +99,7 @@ def from_local(
     """
     config_path, weights_path = Path(config_path), Path(weights_path)
     config = load_config(config_path)
-    if not weights_path.is_file():
+    if not is_file(weights_path):
         raise CheckpointError(
             f"There is no weights file {weights_path}: give the path of the model's safetensors file."
         )
@@ -93,32 +123,33 @@ def _named_tokenizer(config: DiaConfig, config_path: Path) -> str | None:
 
 def _beside(config_path: Path, name: str | None) -> str | None:
     """A name from the config: a folder beside it, if there is one, else as it stands (a hub repo)."""
-    if name and (config_path.parent / name).is_dir():
+    if name and is_folder(config_path.parent / name):
         return str(config_path.parent / name)
     return name
 
 
-def _read_manifest(repo: str) -> dict[str, str]:
-    """`dia2_assets.json` of a repo; empty if it has none."""
+def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:
+    """`dia2_assets.json` of a repo or folder; empty if it has none."""
     name = os.environ.get("DIA2_ASSET_MANIFEST", "dia2_assets.json")
-    try:
-        path = _download(repo, name)
-    except MissingFileError:
-        return {}
+    _refuse_outside("DIA2_ASSET_MANIFEST", name)
     where = f"{name} of {repo}"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        path = find(name)
+    except (MissingFileError, NotCachedError):
+        return {}  # most have none; without a network, config.json is what decides
+    if not is_file(path):
+        return {}
+    try:
+        manifest = json.loads(read_small(path))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not JSON ({error}): ask the repo's owner to mend it.") from error
+        raise CheckpointError(f"{where} is not JSON ({one_line(error)}): ask the repo's owner to mend it.") from error
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{where} must be an object with {', '.join(_MANIFEST_KEYS)}.")
     for key in _MANIFEST_KEYS:
         value = manifest.get(key, "")
         if not isinstance(value, str):
             raise CheckpointError(f"{where}: {key} must be a string.")
-        parts = PurePosixPath(value)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise CheckpointError(f"{where}: {key} {value!r} points outside the repo.")
+        _refuse_outside(f"{where}: {key}", value)
     return {key: manifest[key] for key in _MANIFEST_KEYS if manifest.get(key)}
 
 
@@ -150,7 +181,7 @@ def codec_folder(source: str) -> Path:
 
 
 def _folder(source: str, what: str, patterns: list[str]) -> Path:
-    if Path(source).is_dir():
+    if is_folder(source):
         return Path(source)
     from huggingface_hub import snapshot_download
 
@@ -164,7 +195,6 @@ def _explained(repo: str, what: str) -> Iterator[None]:
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
-        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
@@ -181,15 +211,20 @@ def _explained(repo: str, what: str) -> Iterator[None]:
     except RepositoryNotFoundError as error:
         raise CheckpointError(f"There is no hub repo {repo}, or it is private: check its name.") from error
     except LocalEntryNotFoundError as error:
-        raise Dia2Error(
+        raise NotCachedError(
             f"The hub cannot be reached and {what} of {repo} is not in the cache: connect, or give local files "
             "(--config, --weights, --tokenizer, --mimi)."
         ) from error
     except EntryNotFoundError as error:
         raise MissingFileError(f"Hub repo {repo} has no file {what}: is it a Dia2 checkpoint?") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise Dia2Error(f"{what} of {repo} could not be downloaded ({type(error).__name__}): try again.") from error
+    except Exception as error:  # the client, its HTTP library and the disk each have their own kinds
+        kind = type(error).__name__
+        raise Dia2Error(f"{what} of {repo} could not be downloaded ({kind}: {one_line(error)}): try again.") from error
 
 
 class MissingFileError(CheckpointError):
     """A hub repo lacks a file."""
+
+
+class NotCachedError(Dia2Error):
+    """The hub cannot be reached, and the file is not here."""

@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import logging
+import os
 import sys
 import traceback
 import warnings
@@ -18,6 +20,7 @@ from typing import NoReturn
 
 from dia2 import Dia2, __version__
 from dia2.assets import NANO_NOTE
+from dia2.checks import is_file
 from dia2.console import print_summary, summary_json, tell, word_rows
 from dia2.errors import Dia2Error, GenerationInterrupted, UsageError
 from dia2.files import check_writable, write_atomically
@@ -49,11 +52,12 @@ class _WarningLines(logging.Handler):
 
 
 @contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Show warnings, raised or logged, like every other line."""
+def _warnings_as_lines(verbose: bool) -> Iterator[None]:
+    """Show warnings, raised or logged, like every other line; `verbose` has a handler for the log of its own."""
     handler = _WarningLines(logging.WARNING)
     logger = logging.getLogger("dia2")
-    logger.addHandler(handler)
+    if not verbose:
+        logger.addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("always", module="dia2")  # those of libraries stay as they are
@@ -69,12 +73,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "generate")
     args = build_parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our characters still gets the text
     try:
-        with _warnings_as_lines():
+        with _warnings_as_lines(getattr(args, "verbose", False)):
             return generate(args) if args.command == "generate" else voice(args)
     except KeyboardInterrupt:
-        tell("note", "interrupted; nothing was written")
+        tell("note", "interrupted")
         return 130
+    except BrokenPipeError:  # `dia2 … | head`: nobody reads on, and Python would complain once more at its exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:  # noqa: BLE001  # becomes one line here; --debug shows all
         if args.debug:
             traceback.print_exc()
@@ -160,9 +170,9 @@ def open_checkpoint(args: argparse.Namespace) -> Dia2:
     Raises:
         UsageError: the flags contradict one another.
     """
-    if bool(args.config) != bool(args.weights):
+    if (args.config is None) != (args.weights is None):
         raise UsageError("--config and --weights belong together: give both.")
-    if sum(map(bool, (args.hf, args.config, args.nano))) > 1:
+    if sum((args.hf is not None, args.config is not None, args.nano)) > 1:
         raise UsageError("Give one of --hf, --config with --weights, and --nano.")
     options = {
         "device": args.device,
@@ -172,9 +182,9 @@ def open_checkpoint(args: argparse.Namespace) -> Dia2:
         "strict": args.strict,
         "trust_remote_code": args.trust_remote_code,
     }
-    if args.hf:
+    if args.hf is not None:
         return Dia2.from_repo(args.hf, **options)
-    if args.config:
+    if args.config is not None:
         return Dia2.from_local(args.config, args.weights, **options)
     return Dia2.nano(**options)
 
@@ -196,7 +206,9 @@ def generation_config(args: argparse.Namespace) -> GenerationConfig:
 def generate(args: argparse.Namespace) -> int:
     """`dia2 generate`."""
     config = generation_config(args)
-    for path in filter(None, (args.output, args.subtitles, args.words)):
+    outputs = [path for path in (args.output, args.subtitles, args.words) if path]
+    refuse_clashes(outputs, [args.input, args.prefix_speaker_1, args.prefix_speaker_2, args.config, args.weights])
+    for path in outputs:
         check_writable(path)
     if args.subtitles:
         check_subtitle_path(args.subtitles)
@@ -241,6 +253,20 @@ def generate(args: argparse.Namespace) -> int:
     return code
 
 
+def refuse_clashes(outputs: list[str], inputs: list[str | None]) -> None:
+    """Refuse to write over a file that is read, or to write two results to one file.
+
+    Raises:
+        UsageError: names the file.
+    """
+    read = {os.path.realpath(path) for path in inputs if path and is_file(path)}
+    for i, path in enumerate(outputs):
+        if os.path.realpath(path) in read:
+            raise UsageError(f"{path} is read by this very run: write somewhere else.")
+        if os.path.realpath(path) in map(os.path.realpath, outputs[:i]):
+            raise UsageError(f"{path} is named for two results: give each a file of its own.")
+
+
 def _no_progress(_: object) -> None:
     """`--verbose` without a terminal: messages, but no bar."""
 
@@ -257,7 +283,7 @@ def _report(args: argparse.Namespace, result: GenerationResult) -> None:
             "warning",
             f"the model's limit of {result.frames} frames ended the run: {result.unspoken} words were not spoken",
         )
-    if not args.hf and not args.config and not args.quiet:
+    if args.hf is None and args.config is None and not args.quiet:
         tell("note", NANO_NOTE)
 
 

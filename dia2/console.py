@@ -43,12 +43,13 @@ def print_summary(result: GenerationResult, output: str | Path, console: Console
     table.add_column("time", justify="right", style="dim", no_wrap=True)
     table.add_column("who", no_wrap=True)
     table.add_column("words, each with its second", no_wrap=True, overflow="fold")
+    clock = max((len(f"{seconds:.2f}") for _, seconds in result.timestamps), default=0)
+    room = console.width - max(clock, len("time")) - len("  who    ")  # what the other columns and gaps leave
     rows = zip(result.timestamps, result.speakers, strict=True)
     for speaker, group in groupby(rows, key=lambda row: row[1]):
         words = [word for word, _ in group]
         pieces = [Text.assemble(printable(text), (f"\u00a0{seconds:.2f}", "dim")) for text, seconds in words]
         start = f"{words[0][1]:.2f}"
-        room = console.width - max(4, len(start)) - len("  who  ")
         table.add_row(start, Text(f"S{speaker}", "blue" if speaker == 1 else "magenta"), _wrap(pieces, room))
     console.print(table)
 

@@ -26,10 +26,11 @@ from dia2.hooks import Observer
 from dia2.progress import Progress, ProgressCallback, shown
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.generator import decode_audio, run_generation_loop
-from dia2.runtime.script_parser import parse_script
+from dia2.runtime.script_parser import check_script, parse_script
 from dia2.runtime.session import open_session, place_words
-from dia2.runtime.voice_clone import build_prefix_plan, read_voice
+from dia2.runtime.voice_clone import build_prefix_plan, check_prefix, read_voice
 from dia2.runtime.voice_file import save_voice
+from dia2.runtime.words import load_whisper
 from dia2.streaming import Stream
 
 logger = logging.getLogger("dia2")
@@ -169,6 +170,8 @@ class Dia2:
                 },
             )
             text = normalize_script(script)
+            check_script(text)
+            check_prefix(merged.prefix)
             if output_wav is not None:
                 check_writable(output_wav)
             runtime = self._ensure_runtime()
@@ -188,7 +191,7 @@ class Dia2:
         observer: Observer | None = None,
         **overrides: Any,
     ) -> Stream:
-        """Speak while the script may still be written: an iterator of audio chunks, one frame (80 ms) each.
+        """Speak while the script may still be written: an iterator of audio chunks, one a frame.
 
         Args:
             script: as in `generate`; or any other iterable of text pieces, which is read only as far as the next
@@ -201,6 +204,7 @@ class Dia2:
             UsageError, Dia2Error: as in `generate`, some of them only while iterating.
         """
         merged = merge_generation_config(config, overrides)
+        check_prefix(merged.prefix)
         pieces = [normalize_script(script)] if isinstance(script, str | list | tuple) else script
         return Stream(self._ensure_runtime(), pieces, merged, observer)
 
@@ -236,8 +240,11 @@ class Dia2:
             raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
         check_writable(path)
         runtime = self._ensure_runtime()
-        with runtime.computing():
-            voice = read_voice(runtime, audio, words, whisper)
+        try:
+            with runtime.computing():
+                voice = read_voice(runtime, audio, words, whisper)
+        finally:
+            load_whisper.cache_clear()
         save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
 
     def _ensure_runtime(self) -> RuntimeContext:
@@ -271,8 +278,6 @@ def _run(
     started = time.perf_counter()
     plan = build_prefix_plan(runtime, config.prefix)
     script = parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=plan is not None)
-    if not any(entry.tokens for entry in script):
-        raise UsageError("The script has no words: give some text besides tags and breaks.")
     session = open_session(runtime, config, plan, script, observer)
     state, gen = session.state, session.gen
 
@@ -292,14 +297,22 @@ def _run(
         crop = 0  # rather everything than nothing
     aligned = aligned[:, crop:]
     words = place_words(session, crop, runtime.frame_rate)
+    reason = loop.stop_reason
+    try:
+        waveform = decode_audio(runtime, aligned)
+    except KeyboardInterrupt:
+        if reason == "interrupted":
+            raise
+        logger.warning("interrupted: decoding once more; Ctrl-C again drops the audio")
+        reason, waveform = "interrupted", decode_audio(runtime, aligned)
     return GenerationResult(
         audio_tokens=aligned[None].cpu(),
-        waveform=decode_audio(runtime, aligned),
+        waveform=waveform,
         sample_rate=runtime.mimi.sample_rate,
         timestamps=[(word.text, word.seconds) for word in words],
         speakers=[word.speaker for word in words],
         seed=session.seed,
-        stop_reason=loop.stop_reason,
+        stop_reason=reason,
         unspoken=runtime.machine.words_queued(state),
         first_word_frame=loop.first_word_frame,
         crop=crop,

@@ -8,6 +8,12 @@ if TYPE_CHECKING:
     from dia2.generation import GenerationResult
 
 
+def one_line(error: BaseException) -> str:
+    """The first line of a library's message, cut to what fits into a sentence of ours."""
+    lines = str(error).strip().splitlines()
+    return lines[0].strip().rstrip(".")[:200] if lines else type(error).__name__
+
+
 class Dia2Error(Exception):
     """Something failed that the user can act on (a file, the network, a full disk); the command line exits with 1."""
 

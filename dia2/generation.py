@@ -40,6 +40,18 @@ class PrefixConfig:
     words_2: str | Path | WordList | None = None
     whisper: str = "turbo"  # name or path of the Whisper checkpoint
 
+    def __post_init__(self) -> None:
+        """Refuse what is no file name and no list of words.
+
+        Raises:
+            UsageError: names the field.
+        """
+        for name in ("speaker_1", "speaker_2", "words_1", "words_2"):
+            value = getattr(self, name)
+            allowed = str | Path | Sequence if name.startswith("words") else str | Path
+            if value is not None and not isinstance(value, allowed):
+                raise UsageError(f"prefix.{name} must be a file name, not {short(value)}.")
+
 
 @dataclass(frozen=True)
 class GenerationConfig:
@@ -177,7 +189,7 @@ def load_script_text(source: str) -> str:
     if is_folder(source):
         raise UsageError(f"Script {source} is a folder: give a text file, - for standard input, or the text itself.")
     if not os.path.exists(source):  # noqa: PTH110  # a script is often no legal path, and pathlib raises then
-        if re.fullmatch(r"\S+\.(txt|md)", source):
+        if re.fullmatch(r"[^\n\[\]<>]+\.(txt|md)", source):
             raise UsageError(
                 f"There is no script file {source}: give a file, - for standard input, or the text itself."
             )

@@ -34,7 +34,6 @@ def shown(verbose: bool, callback: ProgressCallback | None) -> Iterator[Progress
         yield callback
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(lambda record: record.levelno < logging.WARNING or len(logger.handlers) == 1)  # no line twice
     handler.setFormatter(logging.Formatter("dia2: %(message)s"))
     level = logger.level
     logger.addHandler(handler)

@@ -16,7 +16,7 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason, trim_grid
 from dia2.runtime.script_parser import ScriptParser
 from dia2.runtime.session import PlacedWord, Session, open_session, place_words
-from dia2.runtime.state_machine import Entry, State
+from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import build_prefix_plan
 
 
@@ -33,10 +33,10 @@ class StreamChunk:
 class Stream(Iterator[StreamChunk]):
     """An iterator of `StreamChunk`s; made by `Dia2.stream`.
 
-    A frame is complete when its most delayed codebook is drawn, so the first piece comes after max(delay)
-    frames, and each later frame brings another. Joined, the pieces are what `generate` returns for that seed.
-    The state machine steps only while the words it may look at are known, so text that comes slowly slows
-    the speech down and changes nothing in it.
+    A frame is complete when its most delayed codebook is drawn, so the first piece comes after max(delay) frames (with
+    an included prefix it holds the whole of that), and each later frame brings another, of 80 ms. Joined, they are
+    what `generate` returns for that seed. The state machine steps only while the words it may look at are known, so
+    text that comes slowly slows the speech down and changes nothing in it.
     """
 
     def __init__(
@@ -49,18 +49,26 @@ class Stream(Iterator[StreamChunk]):
         self._runtime = runtime
         self._config = config
         self._observer = observer
-        self._pieces = pieces
+        prefixed = config.prefix is not None and config.prefix.speaker_1 is not None
+        self._source = _TextSource(runtime, pieces, after_prefix=prefixed)
+        self._begin: list[Entry] = []  # what the script begins with, read before the session is opened
         self._session: Session | None = None
-        self._chunks = self._run()
+        self._ended: StopReason | None = None
+        self._frames = self._run()
 
     def __next__(self) -> StreamChunk:
-        # Around each item, not inside the generator: such switches would leak to the caller between items.
-        with self._runtime.computing():
-            return next(self._chunks)
+        while True:
+            # The user's text comes from outside the switches below, and those are off again between pieces.
+            self._top_up()
+            with self._runtime.computing():
+                chunk = next(self._frames)
+            if chunk is not None:
+                return chunk
 
     def close(self) -> None:
         """Stop early."""
-        self._chunks.close()
+        self._ended = self._ended or "interrupted"
+        self._frames.close()
 
     @property
     def seed(self) -> int | None:
@@ -69,46 +77,43 @@ class Stream(Iterator[StreamChunk]):
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the stream ended; none before it began."""
-        return stop_reason(self._runtime, self._session.state, self._session.gen) if self._session else None
+        """Why the stream ended; none before that."""
+        return self._ended
 
-    def _run(self) -> Generator[StreamChunk, None, None]:
+    def _top_up(self) -> None:
+        """Read on until the machine can take a word and look as far ahead as it wants to."""
+        missing = self._runtime.machine.second_stream_ahead + 1
+        if self._session is not None:
+            missing -= self._runtime.machine.words_queued(self._session.state)
+        if missing > 0:
+            entries = self._source.take(missing)
+            if self._session is None:
+                self._begin = entries
+            else:
+                self._session.state.entries.extend(entries)
+                self._session.entries.extend(entries)
+
+    def _run(self) -> Generator[StreamChunk | None, None, None]:
+        """One item a frame: a chunk, or none while there is nothing to hear yet."""
         runtime, config = self._runtime, self._config
-        plan = build_prefix_plan(runtime, config.prefix)
-        self._source = _TextSource(runtime, self._pieces, after_prefix=plan is not None)
-        entries = self._source.take(runtime.machine.second_stream_ahead + 1)
-        if not any(entry.tokens for entry in entries):
+        if not any(entry.tokens for entry in self._begin):
             raise UsageError("The script has no words: give some text besides tags and breaks.")
-        self._session = session = open_session(runtime, config, plan, entries, self._observer)
+        plan = build_prefix_plan(runtime, config.prefix)
+        self._session = session = open_session(runtime, config, plan, self._begin, self._observer)
         first_word = FirstWord(runtime, config, session.start_step)
         speaker = _Speaker(runtime, session)
         for step, emitted in generate_frames(
-            runtime,
-            config,
-            session.state,
-            session.gen,
-            start_step=session.start_step,
-            refill=self._refill,
-            observer=self._observer,
+            runtime, config, session.state, session.gen, start_step=session.start_step, observer=self._observer
         ):
             first_word.see(step, emitted)
-            if session.includes_prefix or first_word.known:
-                yield from speaker.speak(0 if session.includes_prefix else first_word.frame)
-        grid = trim_grid(runtime, session.gen)
+            ready = session.includes_prefix or first_word.known
+            yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
+        self._ended = stop_reason(runtime, session.state, session.gen)
         if self._observer is not None:
-            self._observer("audio_buf", grid.clone())
+            self._observer("audio_buf", trim_grid(runtime, session.gen).clone())
         if not speaker.spoke:  # the crop was never found, or would leave nothing
             crop = 0 if session.includes_prefix else first_word.frame
-            yield from speaker.speak(crop if crop < speaker.complete_frames() else 0)
-
-    def _refill(self, state: State) -> None:
-        """Read on until the machine can take a word and look as far ahead as it wants to."""
-        assert self._session is not None, "the main loop runs in a session"
-        missing = self._runtime.machine.second_stream_ahead + 1 - self._runtime.machine.words_queued(state)
-        if missing > 0 and not self._source.closed:
-            entries = self._source.take(missing)
-            state.entries.extend(entries)
-            self._session.entries.extend(entries)
+            yield speaker.speak(crop if crop < speaker.complete_frames() else 0)
 
 
 class _TextSource:
@@ -149,13 +154,13 @@ class _Speaker:
         """Aligned frames of which every codebook is drawn."""
         return max(0, self._session.gen.last_step + 2 - max(self._runtime.audio_delays))
 
-    def speak(self, crop: int) -> Iterator[StreamChunk]:
-        """One chunk of the frames completed since the last one, if any, without the first `crop`."""
+    def speak(self, crop: int) -> StreamChunk | None:
+        """A chunk of the frames completed since the last one, if any, without the first `crop`."""
         if not self.spoke:
             self._crop = self._spoken = crop
         first, last = self._spoken, self.complete_frames()
         if last <= first:
-            return
+            return None
         self.spoke = True
         ids, gen, rate = self._runtime.constants, self._session.gen, self._runtime.frame_rate
         codes = torch.stack(
@@ -167,4 +172,4 @@ class _Speaker:
         words = place_words(self._session, self._crop, rate)
         ready = [word for word in words[self._words :] if word.seconds < (last - self._crop) / rate]
         self._words += len(ready)
-        yield StreamChunk(waveform, self._runtime.mimi.sample_rate, (first - self._crop) / rate, ready)
+        return StreamChunk(waveform, self._runtime.mimi.sample_rate, (first - self._crop) / rate, ready)

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dia2.checks import read_small
 from dia2.errors import CheckpointError, UsageError
 
 _GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi."
@@ -276,7 +277,7 @@ def _load_model(folder: Path, name: str) -> Any:
 
     try:
         # transformers would fill a Mimi from another model's config with no more than a log line.
-        model_type = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        model_type = json.loads(read_small(folder / "config.json"))["model_type"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {_GIVE}"

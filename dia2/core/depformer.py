@@ -140,6 +140,8 @@ class Depformer(nn.Module):
         Returns:
             Logits [N, K-1, codes] float32 of codebooks 1 … K-1.
         """
+        if not self.stages:  # one codebook, which the transformer draws
+            return hidden.new_zeros((len(hidden), 0, self.num_codes), dtype=torch.float32)
         embedded = torch.stack([table(codes[:, s]) for s, table in enumerate(self.audio_embeds)], dim=1)
         projected = torch.stack([linear(hidden) for linear in self.depformer_in], dim=1)  # [N, sets, n_embd]
         x = embedded + projected[:, self.schedule]  # [N, K-1, n_embd]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -54,20 +55,24 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def exact_float32(dtype: torch.dtype) -> Iterator[None]:
-    """No TF32 while a float32 model runs: products and the codec's convolutions keep 24 bits.
+def exact_float32() -> Iterator[None]:
+    """No TF32 while a model runs: float32 products and convolutions (heads and codec, whatever the dtype) keep 24 bits.
 
     The switches are torch's global ones, so they are put back afterwards.
     """
-    if dtype != torch.float32 or not torch.cuda.is_available():
+    if not torch.cuda.is_available():
         yield
         return
-    matmul, cudnn = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    backends: Any = torch.backends  # these switches have no types
+    switches = (backends.cuda.matmul, backends.cudnn.conv)
+    before = [switch.fp32_precision for switch in switches]
+    for switch in switches:
+        switch.fp32_precision = "ieee"
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = matmul, cudnn
+        for switch, precision in zip(switches, before, strict=True):
+            switch.fp32_precision = precision
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dia2.audio.codec import Codec
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.precision import exact_float32, threads_for
-from dia2.errors import CheckpointError
+from dia2.errors import CheckpointError, one_line
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.weights import load_model, weight_bytes
 
@@ -36,11 +36,12 @@ class RuntimeContext:
     audio_delays: list[int]  # grid columns by which codebook k lags
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
+    weight_bytes: int  # of the model, codec not counted
 
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Torch's global switches as this checkpoint wants them: no gradients, no TF32, a fit number of threads."""
-        with torch.no_grad(), exact_float32(self.dtype), threads_for(weight_bytes(self.model), self.device):
+        with torch.no_grad(), exact_float32(), threads_for(self.weight_bytes, self.device):
             yield
 
 
@@ -69,7 +70,7 @@ def build_runtime(
     tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
     mimi = Codec.load(codec_folder(assets.mimi), num_codebooks=config.data.num_codebooks, device=device)
     codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
-    if mimi.codebook_size < codes:
+    if mimi.codebook_size != codes:
         raise CheckpointError(
             f"Codec {assets.mimi} has {mimi.codebook_size} codes a codebook, the model speaks {codes}: "
             "give the model's own by --mimi."
@@ -89,6 +90,7 @@ def build_runtime(
         audio_delays=config.data.delay_pattern,
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         frame_rate=mimi.frame_rate,
+        weight_bytes=weight_bytes(model),
     )
 
 
@@ -96,7 +98,7 @@ def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
     """Ids from the config; bos and the speaker tags from the tokenizer, where it has them."""
     data = config.data
     vocabulary = tokenizer.get_vocab()
-    return TokenIds(
+    ids = TokenIds(
         new_word=data.text_new_word_token_id,
         pad=data.text_pad_token_id,
         bos=tokenizer.bos_token_id or 1,  # the published tokenizer's is 0, and the checkpoints expect 1
@@ -108,6 +110,13 @@ def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
         audio_pad=data.audio_pad_token_id,
         audio_bos=data.audio_bos_token_id,
     )
+    for name in ("bos", "spk1", "spk2"):
+        if not 0 <= getattr(ids, name) < data.text_vocab_size:
+            raise CheckpointError(
+                f"The tokenizer's {name} has id {getattr(ids, name)}, the model knows {data.text_vocab_size}: "
+                "give the model's own by --tokenizer."
+            )
+    return ids
 
 
 def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
@@ -118,13 +127,12 @@ def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
     try:
         return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception
-        first = str(error).strip().split("\n")[0][:200]
         hint = (
             "pass --trust-remote-code if you trust it"
             if "trust_remote_code" in str(error)
             else "give one by --tokenizer"
         )
-        raise CheckpointError(f"No tokenizer can be loaded from {source} ({first}): {hint}.") from error
+        raise CheckpointError(f"No tokenizer can be loaded from {source} ({one_line(error)}): {hint}.") from error
 
 
 def _encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:

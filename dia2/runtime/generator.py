@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from dia2.audio.grid import delay_frames
 from dia2.core.cache import Span, causal_mask
+from dia2.errors import CheckpointError
 from dia2.generation import GenerationConfig, StopReason
 from dia2.hooks import CallInfo, MachineRow, Observer
 from dia2.runtime.context import RuntimeContext
@@ -18,6 +20,8 @@ from dia2.runtime.graphs import make_runner
 from dia2.runtime.sampler import uniforms
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.voice_clone import PrefixPlan
+
+logger = logging.getLogger("dia2")
 
 WARMUP_CHUNK = 256  # frames of the prefix per pass; bounds the attention mask
 
@@ -119,7 +123,6 @@ def generate_frames(
     gen: GenerationState,
     *,
     start_step: int,
-    refill: Callable[[State], None] | None = None,
     observer: Observer | None = None,
 ) -> Iterator[tuple[int, Emission]]:
     """The main loop, one frame per item: the step that was just finished, and the text it emitted.
@@ -127,10 +130,9 @@ def generate_frames(
     Args:
         runtime: the checkpoint.
         config: sampling and guidance.
-        state: the machine's, changed in place.
+        state: the machine's, changed in place; the caller may append entries between items (streamed text).
         gen: the tensors, changed in place; column step + 1 of the grid is written when an item comes out.
         start_step: 0, or what `warmup_with_prefix` returned.
-        refill: called before each step with the machine's state; may append entries (streamed text).
         observer: see `dia2.hooks`.
     """
     runner = make_runner(runtime, gen, config, _tap(observer))
@@ -139,17 +141,18 @@ def generate_frames(
         last = _last_step(runtime, state)
         if last is not None and step > last:
             return
-        if refill is not None:
-            refill(state)
         if observer is not None:
             observer("call", CallInfo(gen.calls, "main", step, step, gen.calls))
-        drawn = runner.first()
+        first = runner.first()
+        if step == start_step and not bool(first.hidden.isfinite().all()):
+            raise CheckpointError("The model computes no numbers (NaN or infinity): its weights are damaged.")
         ahead = runtime.model.depformer.text_embed is None
-        if ahead:  # the second half does not look at the text: keep the device busy while the machine runs
+        if ahead:  # the second half does not look at the text: hand it over before the host waits
             runner.second()
-        action = int(drawn)  # the frame's one host sync
+        action = int(first.action)  # the frame's one host sync
         emitted = machine.step(step, state, action)
-        gen.text.copy_(torch.tensor([emitted.main, emitted.second]), non_blocking=True)
+        gen.text[0].fill_(emitted.main)  # scalars travel with the launch: no host memory that must stay alive
+        gen.text[1].fill_(emitted.second)
         if not ahead:
             runner.second()
         gen.calls += 1
@@ -162,20 +165,22 @@ def generate_frames(
 class FirstWord:
     """Finds the frame at which the result is cut: where the main stream first carries a new word.
 
-    A machine with lookahead puts its new words into the second stream, so there it is the start step, and known
-    from the beginning.
+    A machine with lookahead puts its new words into the second stream, so there it is the start step, and a stream
+    need not wait for it (`known`). Only a word whose own tokens hold the new-word id can still move it.
     """
 
     def __init__(self, runtime: RuntimeContext, config: GenerationConfig, start_step: int) -> None:
         self._new_word = runtime.constants.new_word
         self._lead = config.initial_padding
+        self._found = False
         self.known = runtime.machine.second_stream_ahead > 0
         self.frame = start_step
 
     def see(self, step: int, emitted: Emission) -> None:
         """Take note of one step of the main loop."""
-        if not self.known and emitted.main == self._new_word:
-            self.known, self.frame = True, max(0, step - self._lead)
+        if not self._found and emitted.main == self._new_word:
+            self._found = self.known = True
+            self.frame = max(0, step - self._lead)
 
 
 class LoopResult(NamedTuple):
@@ -215,6 +220,7 @@ def run_generation_loop(
                 progress(step - start_step + 1)
         reason = stop_reason(runtime, state, gen)
     except KeyboardInterrupt:
+        logger.warning("interrupted: decoding what there is; once more drops it")
         reason = "interrupted"
     return LoopResult(first_word.frame, trim_grid(runtime, gen), reason)
 

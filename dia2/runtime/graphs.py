@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
 from dia2.core.cache import Span
 from dia2.generation import GenerationConfig
@@ -20,8 +19,8 @@ logger = logging.getLogger("dia2")
 class FrameRunner(Protocol):
     """Runs one frame; between the halves the caller runs the state machine."""
 
-    def first(self) -> Tensor:
-        """Enqueue the first half; returns the action [1], which the device may still be computing."""
+    def first(self) -> FirstHalf:
+        """Enqueue the first half; returns its outputs, which the device may still be computing."""
 
     def second(self) -> None:
         """Enqueue the second half."""
@@ -37,12 +36,12 @@ class EagerRunner:
         self._first_half, self._second_half = _halves(config)
         self._out: FirstHalf | None = None
 
-    def first(self) -> Tensor:
+    def first(self) -> FirstHalf:
         """See `FrameRunner`."""
         gen = self._gen
         span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
         self._out = self._first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._tap)
-        return self._out.action
+        return self._out
 
     def second(self) -> None:
         """See `FrameRunner`."""
@@ -53,8 +52,11 @@ class EagerRunner:
 class GraphBackend(Protocol):
     """What can record a half and run it again."""
 
-    def capture(self, half: Callable[[], None]) -> Callable[[], None]:
-        """Record `half`; returns its replay. Recording computes nothing: replay the first time too."""
+    def capture(self, half: Callable[[], None], reset: Callable[[], None]) -> Callable[[], None]:
+        """Record `half`; returns its replay. Recording computes nothing: replay the first time too.
+
+        A backend that runs `half` before it records calls `reset` after each such run.
+        """
 
 
 class GraphRunner:
@@ -73,13 +75,13 @@ class GraphRunner:
         self._replay_first: Callable[[], None] | None = None
         self._replay_second: Callable[[], None] | None = None
 
-    def first(self) -> Tensor:
+    def first(self) -> FirstHalf:
         """See `FrameRunner`."""
         if self._replay_first is None:
             self._replay_first = self._capture(self._run_first)
         self._replay_first()
         assert self._out is not None, "replay left no output"
-        return self._out.action
+        return self._out
 
     def second(self) -> None:
         """See `FrameRunner`."""
@@ -92,10 +94,12 @@ class GraphRunner:
         gen = self._gen
         moving = (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call)
         saved = [tensor.clone() for tensor in moving]
-        replay = self._backend.capture(half)
-        for tensor, before in zip(moving, saved, strict=True):
-            tensor.copy_(before)
-        return replay  # what a dry run wrote to the caches stands in slots that the replay writes again
+
+        def reset() -> None:  # what a dry run wrote to the caches stands in slots that the replay writes again
+            for tensor, before in zip(moving, saved, strict=True):
+                tensor.copy_(before)
+
+        return self._backend.capture(half, reset)
 
     def _run_first(self) -> None:
         gen, runtime = self._gen, self._runtime
@@ -109,25 +113,28 @@ class GraphRunner:
 
 
 class CudaGraphs:
-    """`torch.cuda.CUDAGraph`s that share one memory pool."""
+    """`torch.cuda.CUDAGraph`s that share one memory pool and one capture stream."""
 
     _DRY_RUNS = 3  # lets cuBLAS, autotuning and the allocator settle before capture
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
+        # Of this device: torch's own default capture stream belongs to whichever device is current.
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it nowhere
 
-    def capture(self, half: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, half: Callable[[], None], reset: Callable[[], None]) -> Callable[[], None]:
         """See `GraphBackend`."""
-        side = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch types it nowhere
-        side.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(side):
-            for _ in range(self._DRY_RUNS):
+        with torch.cuda.device(self._device):
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                for _ in range(self._DRY_RUNS):
+                    half()
+                    reset()
+            torch.cuda.current_stream().wait_stream(self._stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
                 half()
-        torch.cuda.current_stream(self._device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            half()
         replay: Callable[[], None] = graph.replay
         return replay
 

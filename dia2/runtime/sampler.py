@@ -58,5 +58,7 @@ def draw(logits: Tensor, temperature: float, top_k: int, uniform: Tensor) -> Ten
     """
     if temperature <= 0:
         return logits.argmax(dim=-1, keepdim=True)
-    cdf = probabilities(logits, temperature, top_k).cumsum(dim=-1)
-    return torch.searchsorted(cdf, uniform * cdf[-1], right=True)
+    probs = probabilities(logits, temperature, top_k)
+    # Parallel sums need not be monotone: only tokens with a probability take part, so no other can be hit.
+    cdf = torch.where(probs > 0, probs.cumsum(dim=-1), -1.0)
+    return (cdf > uniform * cdf.max()).int().argmax(dim=-1, keepdim=True)  # the first

@@ -58,7 +58,7 @@ class ScriptParser:
         opened = text.rfind("<", 0, end)
         if opened >= 0 and _BREAK_START.match(text, opened) and ">" not in text[opened:end]:
             end = opened  # a break tag may contain spaces: wait for its ">"
-            if len(text) - opened > _LONGEST_BREAK_TAG:
+            if ">" not in text[end:] and len(text) - opened > _LONGEST_BREAK_TAG:
                 raise _bad_break(text[opened:])
         self._held = text[end:]
         return self._parse(text[:end])
@@ -124,6 +124,17 @@ def parse_script(
     """
     parser = ScriptParser(encode, ids, frame_rate, after_prefix=after_prefix)
     return parser.feed("\n".join(lines)) + parser.close()
+
+
+def check_script(text: str) -> None:
+    """Refuse a script before a checkpoint, whose tokenizer alone knows its tokens, is loaded.
+
+    Raises:
+        UsageError: as `ScriptParser.feed`; or the script has no words.
+    """
+    nothing = TokenIds(*[0] * 10)
+    if not any(entry.tokens for entry in parse_script([text], lambda _: [0], nothing, 12.5)):
+        raise UsageError("The script has no words: give some text besides tags and breaks.")
 
 
 def _word_end(text: str, start: int) -> int:

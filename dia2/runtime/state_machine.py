@@ -83,10 +83,10 @@ class StateMachine:
             step: the frame's index, noted in the transcript.
             state: changed in place.
             action: the action head's id, or the text id of new_word or pad; anything else counts as pad.
-            forced: take `action` as it is (prefix warm-up), unless tokens of a word are still pending.
+            forced: `action` is a text id to be taken as it is (warm-up), unless tokens of a word are pending.
         """
         ids = self.ids
-        token = self._constrain(state, self._as_text(action), forced)
+        token = self._constrain(state, action if forced else self._as_text(action), forced)
         consumed = False
         if token == ids.new_word:
             token, consumed = self._take_entry(step, state)
@@ -100,7 +100,7 @@ class StateMachine:
 
         if not self.second_stream_ahead:
             return Emission(output, output, consumed)
-        if token == ids.new_word:
+        if output == ids.new_word:
             main = state.pending_tokens.popleft() if state.pending_tokens else ids.pad
             return Emission(main, ids.new_word, consumed)
         second = state.lookahead_tokens.popleft() if state.lookahead_tokens else ids.pad

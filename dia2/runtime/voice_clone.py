@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dia2.checks import is_file
 from dia2.errors import UsageError
 from dia2.generation import PrefixConfig, WordList
 from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
 from dia2.runtime.script_parser import Encode
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice
-from dia2.runtime.words import WHISPER_RATE, Word, read_words, transcribe_words
+from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -38,27 +39,49 @@ class PrefixPlan:
         return int(self.aligned_tokens.shape[1])
 
 
+def check_prefix(prefix: PrefixConfig | None) -> None:
+    """Refuse what can be refused before a checkpoint is loaded.
+
+    Raises:
+        UsageError: speaker 2 without speaker 1, words without audio, or a file that is not there.
+    """
+    if prefix is None:
+        return
+    if prefix.speaker_1 is None and prefix.speaker_2 is not None:
+        raise UsageError("A prefix for speaker 2 needs one for speaker 1 before it: give --prefix-speaker-1 too.")
+    if prefix.speaker_1 is None and (prefix.words_1 is not None or prefix.words_2 is not None):
+        raise UsageError("Prefix words are given without prefix audio: give --prefix-speaker-1 too.")
+    if prefix.speaker_2 is None and prefix.words_2 is not None:
+        raise UsageError("Prefix words for speaker 2 are given without audio: give --prefix-speaker-2 too.")
+    for source in (prefix.speaker_1, prefix.speaker_2):
+        if source is None or is_file(source):
+            continue
+        if Path(source).suffix == VOICE_SUFFIX:
+            raise UsageError(f"There is no voice file {source}: make one with `dia2 voice recording.wav -o {source}`.")
+        raise UsageError(f"There is no prefix audio {source}: give a sound file (WAV, FLAC, OGG, MP3 …).")
+
+
 def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> PrefixPlan | None:
     """Read, transcribe and encode the prefix; none if no speaker is given.
 
     Raises:
         UsageError: speaker 2 without speaker 1, or a recording, voice or word list that cannot be used.
     """
-    if prefix is None or (prefix.speaker_1 is None and prefix.speaker_2 is None):
-        if prefix is not None and (prefix.words_1 is not None or prefix.words_2 is not None):
-            raise UsageError("Prefix words are given without prefix audio: give --prefix-speaker-1 too.")
+    if prefix is None or prefix.speaker_1 is None:
+        check_prefix(prefix)
         return None
-    if prefix.speaker_1 is None:
-        raise UsageError("A prefix for speaker 2 needs one for speaker 1 before it: give --prefix-speaker-1 too.")
-    if prefix.speaker_2 is None and prefix.words_2 is not None:
-        raise UsageError("Prefix words for speaker 2 are given without audio: give --prefix-speaker-2 too.")
-
-    voice = read_voice(runtime, prefix.speaker_1, prefix.words_1, prefix.whisper)
+    check_prefix(prefix)
+    try:
+        voice = read_voice(runtime, prefix.speaker_1, prefix.words_1, prefix.whisper)
+        second = None
+        if prefix.speaker_2 is not None:
+            second = read_voice(runtime, prefix.speaker_2, prefix.words_2, prefix.whisper)
+    finally:
+        load_whisper.cache_clear()  # gigabytes that generation has better use for
     entries, steps = words_to_entries(voice.words, runtime.encode, 1, runtime.frame_rate)
     steps = [step + SPEAKER_1_OFFSET for step in steps]
     codes = voice.codes
-    if prefix.speaker_2 is not None:
-        second = read_voice(runtime, prefix.speaker_2, prefix.words_2, prefix.whisper)
+    if second is not None:
         entries_2, steps_2 = words_to_entries(second.words, runtime.encode, 2, runtime.frame_rate)
         entries += entries_2
         steps += [step + codes.shape[1] for step in steps_2]

@@ -53,9 +53,14 @@ def save_voice(path: str | Path, voice: Voice, *, codec: Codec, speaker: int, au
         "speaker": str(speaker),
         "words": json.dumps([asdict(word) for word in voice.words]),
         "codec_sha256": codec.fingerprint(),
-        "audio_sha256": hashlib.sha256(Path(audio).read_bytes()).hexdigest(),
+        "audio_sha256": _sha256(Path(audio)),
     }
     write_atomically(path, save({"codes": voice.codes.cpu().to(torch.int32).contiguous()}, metadata))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_voice(path: str | Path, codec: Codec) -> Voice:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
-from dia2.errors import CheckpointError
+from dia2.errors import CheckpointError, one_line
 
+_CHUNK = 1 << 22  # elements read at a time
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -33,26 +34,37 @@ def load_model(
         CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
     """
     path = Path(path)
-    with torch.device("meta"):
-        model = Dia2Model(config, dtype)
+    try:
+        with torch.device("meta"):
+            model = Dia2Model(config, dtype)
+    except RuntimeError as error:  # a product of sizes overflows
+        raise CheckpointError(
+            f"No model can have the sizes of the config ({one_line(error)}): check config.json."
+        ) from error
     wanted = model.state_dict()
     _check_header(wanted, path, strict)
     loaded: dict[str, Tensor] = {}
-    # Largest first, while little is loaded. The file is opened anew for each tensor: its pages are mapped, and
-    # count as memory of this process until it is closed.
-    for name in sorted(wanted, key=lambda name: -wanted[name].numel()):
-        target = wanted[name]
+    for name, target in wanted.items():
+        loaded[name] = torch.empty(target.shape, dtype=target.dtype, device=device)
         try:
-            with safe_open(path, framework="pt") as file:
-                stored = file.get_tensor(name)
-                loaded[name] = torch.empty(target.shape, dtype=target.dtype, device=device).copy_(stored)
-                del stored
+            _fill(loaded[name], path, name)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
-                f"Tensor {name} of {path} cannot be read ({error}): download the file again."
+                f"Tensor {name} of {path} cannot be read ({one_line(error)}): download the file again."
             ) from error
     model.load_state_dict(loaded, assign=True)
     return model.requires_grad_(False).eval()
+
+
+def _fill(target: Tensor, path: Path, name: str) -> None:
+    """Copy a stored tensor into `target`, some rows at a time.
+
+    The file is opened anew for each part: its pages are mapped, and count as memory of this process until it is closed.
+    """
+    rows = max(1, _CHUNK // max(1, target[:1].numel()))
+    for first in range(0, target.shape[0], rows):
+        with safe_open(path, framework="pt") as file:
+            target[first : first + rows].copy_(file.get_slice(name)[first : first + rows])
 
 
 def _check_header(wanted: dict[str, Tensor], path: Path, strict: bool) -> None:
@@ -63,7 +75,9 @@ def _check_header(wanted: dict[str, Tensor], path: Path, strict: bool) -> None:
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no weights file {path}: give the path of a safetensors file.") from error
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error}): download it again.") from error
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({one_line(error)}): download it again."
+        ) from error
     if missing := sorted(wanted.keys() - stored.keys()):
         raise CheckpointError(f"{path} lacks {_names(missing)}: is it the checkpoint of this config?")
     for name, target in wanted.items():

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from dia2.checks import is_file, is_number
-from dia2.errors import Dia2Error, UsageError
+from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
 from dia2.runtime.script_parser import refuse_controls
 
@@ -43,22 +45,8 @@ def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) 
         UsageError: Whisper is not installed, the name is unknown, or it heard nothing.
         Dia2Error: the checkpoint cannot be downloaded or read.
     """
-    try:
-        import whisper
-    except ImportError as error:
-        raise UsageError(
-            "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
-        ) from error
     on = torch.device("cpu") if device.type == "mps" else device
-    try:
-        model = whisper.load_model(whisper_model, device=on)
-    except RuntimeError as error:
-        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
-            names = ", ".join(whisper.available_models())
-            raise UsageError(f"There is no Whisper model {whisper_model!r}: give a path, or one of {names}.") from error
-        raise _unreadable(whisper_model, error) from error
-    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
-        raise _unreadable(whisper_model, error) from error
+    model = load_whisper(whisper_model, on)
     heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
     rows = [row for segment in heard["segments"] for row in segment.get("words", []) if str(row["word"]).strip()]
     words: list[Word] = []
@@ -74,10 +62,30 @@ def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) 
     return words
 
 
+@lru_cache(maxsize=1)  # two speakers, one model; `build_prefix_plan` lets it go afterwards
+def load_whisper(whisper_model: str, device: torch.device) -> Any:
+    """Load a Whisper checkpoint; raises as `transcribe_words`."""
+    try:
+        import whisper
+    except ImportError as error:
+        raise UsageError(
+            "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
+        ) from error
+    try:
+        return whisper.load_model(whisper_model, device=device)
+    except RuntimeError as error:
+        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
+            names = ", ".join(whisper.available_models())
+            raise UsageError(f"There is no Whisper model {whisper_model!r}: give a path, or one of {names}.") from error
+        raise _unreadable(whisper_model, error) from error
+    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
+        raise _unreadable(whisper_model, error) from error
+
+
 def _unreadable(name: str, error: Exception) -> Dia2Error:
-    reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     return Dia2Error(
-        f"Whisper model {name} cannot be loaded ({reason}): give the path of a checkpoint, or --prefix-words-1/2."
+        f"Whisper model {name} cannot be loaded ({one_line(error)}): "
+        "give the path of a checkpoint, or --prefix-words-1/2."
     )
 
 
