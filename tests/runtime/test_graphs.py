@@ -39,10 +39,11 @@ class FakeGraphs:
         self.replays = 0
         self._dry_runs = dry_runs
 
-    def capture(self, half: Callable[[], None]) -> Callable[[], None]:
+    def capture(self, half: Callable[[], None], reset: Callable[[], None]) -> Callable[[], None]:
         self.captures += 1
         for _ in range(self._dry_runs):
             half()
+            reset()
 
         def replay() -> None:
             self.replays += 1

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dia2.config import parse_config
 from dia2.core.model import Dia2Model
@@ -84,3 +85,8 @@ def random_model(raw: object, seed: int = 0, dtype: torch.dtype | None = None) -
                 values /= parameter.shape[1] ** 0.5
             parameter.copy_(values)
     return model.eval()
+
+
+def backward(loss: Tensor) -> None:
+    """Fill the gradients of everything that `loss` depends on."""
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
