@@ -19,6 +19,7 @@ from dia2.errors import CheckpointError, Dia2Error, UsageError, one_line
 DEFAULT_MIMI = "kyutai/mimi"
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
 NANO_NOTE = "the embedded checkpoint has random weights and makes noise, not speech; give --hf or --config"
+_TOKENIZER_MARKS = ("tokenizer_config.json", "tokenizer.json")  # either makes a folder a tokenizer's
 _MANIFEST_KEYS = ("config", "weights", "tokenizer", "mimi")
 
 
@@ -87,6 +88,8 @@ def _refuse_outside(where: str, name: str) -> None:
     parts = PurePosixPath(name)
     if parts.is_absolute() or ".." in parts.parts:
         raise CheckpointError(f"{where}: {name[:80]!r} points outside the checkpoint.")
+    if not name.isprintable() or len(name) > 200:
+        raise CheckpointError(f"{where}: {name[:80]!r} is no possible name of a file or folder.")
 
 
 def from_local(
@@ -104,7 +107,7 @@ def from_local(
             f"There is no weights file {weights_path}: give the path of the model's safetensors file."
         )
     tokenizer = tokenizer or _named_tokenizer(config, config_path)
-    if tokenizer is None and (config_path.parent / "tokenizer_config.json").is_file():
+    if tokenizer is None and any(is_file(config_path.parent / name) for name in _TOKENIZER_MARKS):
         tokenizer = str(config_path.parent)  # a repo's files, downloaded together
     if tokenizer is None:
         raise CheckpointError(f"{config_path} names no tokenizer: give its folder or hub repo by --tokenizer.")
