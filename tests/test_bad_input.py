@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -279,6 +280,44 @@ def test_a_read_only_output_folder(
 
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     refused([*flags("tiny8"), *HELLO, str(tmp_path / "o.wav")], 2, "is not writable (Permission denied)", capfd)
+
+
+def test_outputs_never_replace_inputs_or_one_another(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script, link = tmp_path / "input.txt", tmp_path / "link.wav"
+    script.write_text("[S1] Hello.", encoding="utf-8")
+    link.symlink_to(script)
+    for output in (script, link):
+        given = [*flags("tiny8"), "--input", str(script), str(output)]
+        refused(given, 2, f"{output} is read by this very run", capfd)
+    given = [*flags("tiny8"), *HELLO, "--words", str(tmp_path / "a.wav"), str(tmp_path / "a.wav")]
+    refused(given, 2, "a.wav is named for two results", capfd, tmp_path / "a.wav")
+    assert script.read_text(encoding="utf-8") == "[S1] Hello."
+
+
+def test_an_empty_repo_name_is_not_the_embedded_checkpoint(capfd: pytest.CaptureFixture[str]) -> None:
+    refused(["--hf", "", *HELLO, "o.wav"], 2, "The repo's name is empty", capfd)
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "dia2", *flags("tiny8"), *HELLO, "--json", str(tmp_path / "o.wav")]
+    reader, writer = os.pipe()
+    os.close(reader)  # as `| head` does after it has seen enough
+    run = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (tmp_path / "o.wav").exists()
+
+
+def test_a_codec_that_asks_for_more_than_its_file_holds(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = Path(shutil.copytree(TINY8 / "mimi", tmp_path / "mimi"))
+    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for change, message in (
+        ({"num_hidden_layers": 20_000}, "asks for more than 256 num_hidden_layers"),
+        ({"hidden_size": 1 << 17, "upsample_groups": 1 << 17}, "its weights have"),
+    ):
+        (folder / "config.json").write_text(json.dumps(raw | change), encoding="utf-8")
+        given = [*flags("tiny8"), "--mimi", str(folder), *HELLO, str(tmp_path / "o.wav")]
+        refused(given, 1, message, capfd, tmp_path / "o.wav")
 
 
 def test_a_full_disk(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import soundfile
 import torch
 
 import dia2
-from dia2 import Dia2, Dia2Error, GenerationConfig, PrefixConfig, SamplingConfig, UsageError
+from dia2 import CheckpointError, Dia2, Dia2Error, GenerationConfig, PrefixConfig, SamplingConfig, UsageError
 from dia2.errors import GenerationInterrupted
+from dia2.hooks import POINTS
 from dia2.progress import Progress
 
 from .support.reference import GREEDY, ROOT, Case, Recorder, engine, local_files
@@ -275,3 +276,45 @@ def test_public_names_are_documented() -> None:
         assert name == "__version__" or getattr(dia2, name).__doc__, name
     assert issubclass(UsageError, Dia2Error)
     assert issubclass(UsageError, ValueError)
+
+
+def test_every_registered_hook_point_is_seen_and_no_other() -> None:
+    case, recorder = Case("tiny8", "prefix1"), Recorder()
+    engine("tiny8").generate(SCRIPT, case.config(), observer=recorder)
+    assert set(recorder.seen) == set(POINTS)
+
+
+def test_ctrl_c_while_decoding_keeps_the_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    tts = engine("tiny8")
+    whole = tts.generate(SCRIPT, seed=1)
+    decode, presses = tts.runtime.mimi.decode, iter([True, False])
+
+    def pressed(codes: torch.Tensor) -> torch.Tensor:
+        if next(presses):
+            raise KeyboardInterrupt
+        return decode(codes)
+
+    monkeypatch.setattr(tts.runtime.mimi, "decode", pressed)
+    with pytest.raises(GenerationInterrupted) as caught:
+        tts.generate(SCRIPT, seed=1)
+    assert torch.equal(caught.value.result.waveform, whole.waveform)
+
+
+def test_weights_that_compute_no_numbers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    tts = Dia2.from_local(**local_files("tiny8"), device="cpu")
+    monkeypatch.setattr(tts.runtime.model.transformer.norm, "eps", float("nan"))
+    with pytest.raises(CheckpointError, match="computes no numbers"):
+        tts.generate(SCRIPT, seed=1)
+
+
+def test_script_and_prefix_are_checked_before_anything_is_loaded() -> None:
+    tts = Dia2.from_local("no-config.json", "no-weights.safetensors", device="cpu")
+    for script, prefix, message in (
+        ("[S3] Hi.", None, "Unknown speaker tag"),
+        ("[S1]", None, "has no words"),
+        ("[S1] Hi.", "nowhere.wav", "There is no prefix audio"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            tts.generate(script, prefix_speaker_1=prefix)
+    with pytest.raises(CheckpointError, match="There is no config file"):
+        tts.generate("[S1] Hi.")

@@ -134,3 +134,27 @@ def test_greedy_streams_need_no_seed() -> None:
     config = Case("tiny8", "plain_cfg1").config(text=GREEDY, audio=GREEDY)
     first, second = (torch.cat([c.waveform for c in tts.stream(SCRIPT, config)]) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_the_users_text_is_read_outside_torchs_switches() -> None:
+    before, seen = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+
+        def words() -> Iterator[str]:
+            for _ in range(12):
+                seen.add((torch.is_grad_enabled(), torch.get_num_threads()))
+                yield "word "
+
+        assert len(list(Dia2.nano(device="cpu").stream(words(), seed=1))) > 10
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {(True, 2)}
+
+
+def test_an_early_end_is_told() -> None:
+    stream = engine("tiny8").stream(SCRIPT, seed=1)
+    next(stream)
+    before = stream.stop_reason
+    stream.close()
+    assert (before, stream.stop_reason) == (None, "interrupted")

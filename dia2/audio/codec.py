@@ -13,10 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dia2.checks import read_small
+from dia2.checks import is_file, read_small
 from dia2.errors import CheckpointError, UsageError
 
 _GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi."
+
+_COUNTS = ("num_hidden_layers", "num_residual_layers", "num_quantizers", "dilation_growth_rate")
+_MOST = 256  # of each: what is built one by one must not be built a million times
 
 
 class Codec:
@@ -277,14 +280,18 @@ def _load_model(folder: Path, name: str) -> Any:
 
     try:
         # transformers would fill a Mimi from another model's config with no more than a log line.
-        model_type = json.loads(read_small(folder / "config.json"))["model_type"]
+        raw = json.loads(read_small(folder / "config.json"))
+        model_type = raw["model_type"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {_GIVE}"
         ) from error
     if model_type != "mimi":
         raise CheckpointError(f"Checkpoint {name} holds a model of type {model_type!r}, not a Mimi codec: {_GIVE}")
+    if most := next((key for key in _COUNTS if isinstance(raw.get(key), int) and raw[key] > _MOST), None):
+        raise CheckpointError(f"The config.json of Mimi codec {name} asks for more than {_MOST} {most}: {_GIVE}")
     try:
+        _refuse_oversized(folder)
         with _quiet_transformers():
             model, info = MimiModel.from_pretrained(
                 folder,
@@ -309,6 +316,21 @@ def _load_model(folder: Path, name: str) -> Any:
         unknown = _listed(sorted(info["unexpected_keys"]))
         warnings.warn(f"Mimi codec {name} holds tensors that are not Mimi's: {unknown}", stacklevel=3)
     return model
+
+
+def _refuse_oversized(folder: Path) -> None:
+    """Raise ValueError if the config asks for more memory than the weights can fill, before any is taken."""
+    from transformers import MimiConfig, MimiModel
+
+    weights = folder / "model.safetensors"
+    if not is_file(weights):
+        return  # which transformers will say
+    with torch.device("meta"):
+        asked = MimiModel(MimiConfig.from_pretrained(folder))
+    elements = sum(tensor.numel() for tensor in asked.state_dict().values())
+    stored = weights.stat().st_size
+    if elements > stored:  # no float takes less than a byte
+        raise ValueError(f"its config.json asks for {elements:,} numbers, its weights have {stored:,} bytes")
 
 
 @contextmanager
