@@ -22,6 +22,7 @@ _BREAK = re.compile(r'<break\s+time="(\d+(?:\.\d+)?)s"\s*/?>', re.ASCII)
 _BREAK_START = re.compile(r"<break", re.IGNORECASE)
 _TAG = re.compile(r"\[S([12])\]")
 _TAG_LIKE = re.compile(r"\[S\d*\]", re.IGNORECASE)
+_LONG_RUN = re.compile(r"\S{2001}")  # a stream must not scan an endless word again with every piece
 _NOT_SPACE = re.compile(r"\S")
 _LONGEST_BREAK_TAG = 200  # characters; an unclosed tag must not hold back a stream for ever
 
@@ -54,6 +55,10 @@ class ScriptParser:
             )
         refuse_controls(text, "The script")
         text = self._held + text.replace("’", "'").replace(":", " ")
+        if run := _LONG_RUN.search(text):
+            raise UsageError(
+                f"The script has a word of more than 2,000 characters ({run[0][:30]!r}…): put spaces into it."
+            )
         end = max((i + 1 for i, char in enumerate(text) if char.isspace()), default=0)
         opened = text.rfind("<", 0, end)
         if opened >= 0 and _BREAK_START.match(text, opened) and ">" not in text[opened:end]:
