@@ -133,14 +133,19 @@ def _beside(config_path: Path, name: str | None) -> str | None:
 
 def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:
     """`dia2_assets.json` of a repo or folder; empty if it has none."""
-    name = os.environ.get("DIA2_ASSET_MANIFEST", "dia2_assets.json")
+    asked = os.environ.get("DIA2_ASSET_MANIFEST")
+    name = asked or "dia2_assets.json"
     _refuse_outside("DIA2_ASSET_MANIFEST", name)
     where = f"{name} of {repo}"
     try:
         path = find(name)
     except (MissingFileError, NotCachedError):
+        if asked:
+            raise
         return {}  # most have none; without a network, config.json is what decides
     if not is_file(path):
+        if asked:
+            raise CheckpointError(f"There is no {where}, which DIA2_ASSET_MANIFEST names: unset it, or correct it.")
         return {}
     try:
         manifest = json.loads(read_small(path))

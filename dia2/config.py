@@ -228,6 +228,8 @@ def _check(config: DiaConfig, where: str) -> None:
             size = getattr(data, f"{name.split('_')[0]}_vocab_size")
             token = getattr(data, name)
             need(0 <= token < size, f"data.{name} is {short(token)}, outside its vocabulary of {size}")
+    need(data.text_pad_token_id != data.text_new_word_token_id, "text pad and new_word have the same id")
+    need(data.action_pad_token_id != data.action_new_word_token_id, "action pad and new_word have the same id")
     need(min(data.audio_pad_token_id, data.audio_bos_token_id) > 0, "the audio vocabulary has no codes besides pad/BOS")
     need(
         len(data.delay_pattern) == data.num_codebooks,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
@@ -16,6 +18,15 @@ from dia2.errors import CheckpointError, one_line
 
 _CHUNK = 1 << 22  # elements read at a time
 _FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+class _NoInit(TorchFunctionMode):
+    """Skips the initialisation of weights, which are loaded anyway: on the meta device it imports sympy, which takes 2 s."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def load_model(
@@ -35,7 +46,7 @@ def load_model(
     """
     path = Path(path)
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoInit():
             model = Dia2Model(config, dtype)
     except RuntimeError as error:  # a product of sizes overflows
         raise CheckpointError(

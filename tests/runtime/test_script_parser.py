@@ -380,6 +380,8 @@ def test_the_longest_script_is_100000_characters() -> None:
 def test_a_stream_may_be_longer_than_any_script_but_not_hold_back_so_much() -> None:
     parser = ScriptParser(encode, IDS, RATE)
     assert sum(len(parser.feed("one two " * 10_000)) for _ in range(3)) == 60_000
-    parser.feed("x" * MAX_SCRIPT_CHARS)
-    with pytest.raises(UsageError, match="more than 100,000 characters"):
+    parser.feed("x" * 2000)
+    with pytest.raises(UsageError, match=r"a word of more than 2,000 characters \('x+'…\): put spaces into it"):
         parser.feed("x")
+    with pytest.raises(UsageError, match=r"a word of more than 2,000 characters"):
+        parse_script(["one " + "x" * 2001 + " two"], encode, IDS, RATE)

@@ -271,7 +271,6 @@ from pathlib import Path
 import torch
 
 from dia2.config import parse_config
-from dia2.core.model import Dia2Model
 from dia2.runtime.weights import load_model, weight_bytes
 
 def status(key):
@@ -280,8 +279,6 @@ def status(key):
 
 folder = Path(sys.argv[1])
 config = parse_config(json.loads((folder / "config.json").read_text()))
-with torch.device("meta"):
-    Dia2Model(config)  # imports torch's own machinery for meta tensors, 150 MB that are no weights
 for dtype in sys.argv[2:]:
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
