@@ -21,7 +21,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 class _NoInit(TorchFunctionMode):
-    """Skips the initialisation of weights, which are loaded anyway: on the meta device it imports sympy, which takes 2 s."""
+    """Skips the initialisation of weights, which are loaded anyway: on the meta device it imports sympy, 2 s."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if getattr(func, "__module__", None) == "torch.nn.init":
