@@ -132,8 +132,13 @@ def _beside(config_path: Path, name: str | None) -> str | None:
 
 
 def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:
-    """`dia2_assets.json` of a repo or folder; empty if it has none."""
+    """`dia2_assets.json` of a repo or folder; empty if it has none.
+
+    The environment's DIA2_ASSET_MANIFEST names another file, which must be there then; set to nothing, none is read.
+    """
     asked = os.environ.get("DIA2_ASSET_MANIFEST")
+    if asked == "":
+        return {}
     name = asked or "dia2_assets.json"
     _refuse_outside("DIA2_ASSET_MANIFEST", name)
     where = f"{name} of {repo}"
