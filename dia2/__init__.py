@@ -10,7 +10,7 @@ when a checkpoint is opened.
 
 from dia2.engine import Dia2
 from dia2.errors import CheckpointError, Dia2Error, UsageError
-from dia2.generation import GenerationConfig, GenerationResult, PrefixConfig, SamplingConfig
+from dia2.generation import GenerationConfig, GenerationInterrupted, GenerationResult, PrefixConfig, SamplingConfig
 
 __version__ = "0.1.0"
 
@@ -19,6 +19,7 @@ __all__ = [
     "Dia2",
     "Dia2Error",
     "GenerationConfig",
+    "GenerationInterrupted",
     "GenerationResult",
     "PrefixConfig",
     "SamplingConfig",

@@ -22,10 +22,11 @@ from dia2 import Dia2, __version__
 from dia2.assets import NANO_NOTE
 from dia2.checks import is_file
 from dia2.console import print_summary, summary_json, tell, word_rows
-from dia2.errors import Dia2Error, GenerationInterrupted, UsageError
+from dia2.errors import Dia2Error, UsageError
 from dia2.files import check_writable, write_atomically
 from dia2.generation import (
     GenerationConfig,
+    GenerationInterrupted,
     GenerationResult,
     SamplingConfig,
     build_generation_config,
@@ -207,7 +208,8 @@ def generate(args: argparse.Namespace) -> int:
     """`dia2 generate`."""
     config = generation_config(args)
     outputs = [path for path in (args.output, args.subtitles, args.words) if path]
-    refuse_clashes(outputs, [args.input, args.prefix_speaker_1, args.prefix_speaker_2, args.config, args.weights])
+    prefix = [args.prefix_speaker_1, args.prefix_speaker_2, args.prefix_words_1, args.prefix_words_2]
+    refuse_clashes(outputs, [args.input, args.config, args.weights, *prefix])
     for path in outputs:
         check_writable(path)
     if args.subtitles:
@@ -289,6 +291,7 @@ def _report(args: argparse.Namespace, result: GenerationResult) -> None:
 
 def voice(args: argparse.Namespace) -> int:
     """`dia2 voice`."""
+    refuse_clashes([args.output], [args.audio, args.words])
     tts = open_checkpoint(args)
     tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
     tell("note", f"{args.output} is ready: give it to --prefix-speaker-{args.speaker}")

@@ -13,10 +13,11 @@ import torch
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
 from dia2.core.precision import pick_device, pick_dtype
-from dia2.errors import GenerationInterrupted, UsageError
+from dia2.errors import UsageError
 from dia2.files import check_writable
 from dia2.generation import (
     GenerationConfig,
+    GenerationInterrupted,
     GenerationResult,
     WordList,
     merge_generation_config,

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from dia2.generation import GenerationResult
-
 
 def one_line(error: BaseException) -> str:
     """The first line of a library's message, cut to what fits into a sentence of ours."""
@@ -24,11 +19,3 @@ class UsageError(Dia2Error, ValueError):
 
 class CheckpointError(Dia2Error):
     """A checkpoint's config, weights, tokenizer or codec is missing, damaged or does not fit together."""
-
-
-class GenerationInterrupted(KeyboardInterrupt):
-    """Ctrl-C during generation; `result` holds the audio so far."""
-
-    def __init__(self, result: GenerationResult) -> None:
-        super().__init__("Generation was interrupted; the audio so far is in this exception's .result.")
-        self.result = result

@@ -108,6 +108,14 @@ class GenerationResult:
         return self.waveform.shape[0] / self.sample_rate
 
 
+class GenerationInterrupted(KeyboardInterrupt):
+    """Ctrl-C during generation; `result` holds the audio so far."""
+
+    def __init__(self, result: GenerationResult) -> None:
+        super().__init__("Generation was interrupted; the audio so far is in this exception's .result.")
+        self.result = result
+
+
 _SAMPLING_OVERRIDES = {
     "temp_text": ("text", "temperature"),
     "topk_text": ("text", "top_k"),

@@ -16,7 +16,7 @@ import torch
 
 import dia2
 from dia2 import CheckpointError, Dia2, Dia2Error, GenerationConfig, PrefixConfig, SamplingConfig, UsageError
-from dia2.errors import GenerationInterrupted
+from dia2.generation import GenerationInterrupted
 from dia2.hooks import POINTS
 from dia2.progress import Progress
 
