@@ -74,13 +74,10 @@ def _within(repo: str, name: str) -> str:
     """
     _refuse_outside(repo, name)
     if is_folder(repo):
-        return str(Path(repo) / name) if is_folder(Path(repo) / name) else name
+        return _beside(Path(repo), name)
     if "/" in name:  # nearly every repo has an owner, and the parts of a checkpoint lie at its top
         return name
-    from huggingface_hub import snapshot_download
-
-    with _explained(repo, name):
-        folder = Path(snapshot_download(repo, allow_patterns=f"{name}/*")) / name
+    folder = _folder(repo, name, [f"{name}/*"]) / name
     return str(folder) if folder.is_dir() else name
 
 
@@ -106,29 +103,26 @@ def from_local(
         raise CheckpointError(
             f"There is no weights file {weights_path}: give the path of the model's safetensors file."
         )
-    tokenizer = tokenizer or _named_tokenizer(config, config_path)
-    if tokenizer is None and any(is_file(config_path.parent / name) for name in _TOKENIZER_MARKS):
-        tokenizer = str(config_path.parent)  # a repo's files, downloaded together
-    if tokenizer is None:
+    folder = config_path.parent
+    named, codec = config.assets.tokenizer or config.data.tokenizer_path, config.assets.mimi
+    if not tokenizer and named:
+        tokenizer = _beside(folder, named)
+    elif not tokenizer and any(is_file(folder / name) for name in _TOKENIZER_MARKS):
+        tokenizer = str(folder)  # a repo's files, downloaded together
+    if not tokenizer:
         raise CheckpointError(f"{config_path} names no tokenizer: give its folder or hub repo by --tokenizer.")
     return Assets(
         config=config,
         config_path=config_path,
         weights_path=weights_path,
         tokenizer=tokenizer,
-        mimi=mimi or _beside(config_path, config.assets.mimi) or DEFAULT_MIMI,
+        mimi=mimi or (_beside(folder, codec) if codec else DEFAULT_MIMI),
     )
 
 
-def _named_tokenizer(config: DiaConfig, config_path: Path) -> str | None:
-    return _beside(config_path, config.assets.tokenizer or config.data.tokenizer_path)
-
-
-def _beside(config_path: Path, name: str | None) -> str | None:
-    """A name from the config: a folder beside it, if there is one, else as it stands (a hub repo)."""
-    if name and is_folder(config_path.parent / name):
-        return str(config_path.parent / name)
-    return name
+def _beside(folder: Path, name: str) -> str:
+    """A name from a config: a folder in the config's own, if there is one, else as it stands (a hub repo)."""
+    return str(folder / name) if is_folder(folder / name) else name
 
 
 def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:

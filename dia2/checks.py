@@ -35,15 +35,19 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else text[:60] + "…"
 
 
+class TooLargeError(ValueError):
+    """A file has more bytes than anything of its kind needs."""
+
+
 def read_small(path: str | Path, limit: int = 1 << 20) -> bytes:
     """The content of a file that has no reason to be large.
 
     Raises:
         OSError: as reading does.
-        ValueError: it has more than `limit` bytes.
+        TooLargeError: it has more than `limit` bytes.
     """
     with Path(path).open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
-        raise ValueError(f"larger than {limit >> 20} MB")
+        raise TooLargeError(f"larger than {limit >> 20} MB")
     return content

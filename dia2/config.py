@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dia2.checks import is_number, short
+from dia2.checks import TooLargeError, is_number, read_small, short
 from dia2.errors import CheckpointError
 
 T = TypeVar("T")
@@ -23,7 +23,6 @@ ACTIVATIONS = ("silu", "swish", "swiglu", "gelu", "geglu", "relu", "linear")
 _LARGEST_SIZE = 1 << 24  # no real width, vocabulary or context comes near; a hostile one must not exhaust memory
 _MOST_LAYERS = 1024
 _MOST_MATRICES = 1 << 14  # of one kind in the depformer: weight sets × layers; Dia2-2B has 20
-_LARGEST_FILE = 1 << 20  # bytes; published configs have 2 kB
 
 
 @dataclass(frozen=True)
@@ -135,13 +134,13 @@ def load_config(path: str | Path) -> DiaConfig:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise CheckpointError(f"{path} is larger than 1 MB: give the model's config.json.")
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(read_small(path).decode("utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError(f"There is no config file {path}: give the path of the model's config.json.") from error
     except OSError as error:
         raise CheckpointError(f"Config file {path} cannot be read: {error.strerror}.") from error
+    except TooLargeError as error:
+        raise CheckpointError(f"{path} is {error}: give the model's config.json.") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a JSON file ({error}): give the model's config.json.") from error
     return parse_config(raw, str(path))

@@ -30,7 +30,7 @@ from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.script_parser import check_script, parse_script
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.voice_clone import build_prefix_plan, check_prefix, read_voice
-from dia2.runtime.voice_file import save_voice
+from dia2.runtime.voice_file import VOICE_SUFFIX, save_voice
 from dia2.runtime.words import load_whisper
 from dia2.streaming import Stream
 
@@ -235,8 +235,8 @@ class Dia2:
             UsageError: the recording or its words cannot be used.
             Dia2Error: Whisper cannot be loaded, or the file cannot be written.
         """
-        if Path(path).suffix != ".voice":
-            raise UsageError(f"Voice file {path} must end in .voice, by which it is known as a prefix.")
+        if Path(path).suffix != VOICE_SUFFIX:
+            raise UsageError(f"Voice file {path} must end in {VOICE_SUFFIX}, by which it is known as a prefix.")
         if speaker not in (1, 2):
             raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
         check_writable(path)
@@ -293,9 +293,7 @@ def _run(
     if observer is not None:
         observer("audio_buf", loop.grid.clone())
     aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]
-    crop = 0 if session.includes_prefix else loop.first_word_frame
-    if crop >= aligned.shape[1]:
-        crop = 0  # rather everything than nothing
+    crop = session.crop(loop.first_word_frame, aligned.shape[1])
     aligned = aligned[:, crop:]
     words = place_words(session, crop, runtime.frame_rate)
     reason = loop.stop_reason

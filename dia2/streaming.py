@@ -110,10 +110,9 @@ class Stream(Iterator[StreamChunk]):
             yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
         self._ended = stop_reason(runtime, session.state, session.gen)
         if self._observer is not None:
-            self._observer("audio_buf", trim_grid(runtime, session.gen).clone())
+            self._observer("audio_buf", trim_grid(runtime, session.gen))
         if not speaker.spoke:  # the crop was never found, or would leave nothing
-            crop = 0 if session.includes_prefix else first_word.frame
-            yield speaker.speak(crop if crop < speaker.complete_frames() else 0)
+            yield speaker.speak(session.crop(first_word.frame, speaker.complete_frames()))
 
 
 class _TextSource:

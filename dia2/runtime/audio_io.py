@@ -20,6 +20,12 @@ _LARGEST_RATE = 384_000  # Hz
 _BLOCK = 1 << 16  # frames read at a time, so that a file of many channels is never whole in memory
 
 
+def require_audio(path: str | Path) -> None:
+    """Raise UsageError if there is no such file."""
+    if not is_file(path):
+        raise UsageError(f"There is no prefix audio {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
+
+
 def load_audio(path: str | Path, sample_rate: int) -> Tensor:
     """Read a sound file as mono [N] float32 at `sample_rate` Hz.
 
@@ -29,8 +35,7 @@ def load_audio(path: str | Path, sample_rate: int) -> Tensor:
         UsageError: the file is missing, not audio, empty, longer than two minutes, silent, or holds NaN.
     """
     path = Path(path)
-    if not is_file(path):
-        raise UsageError(f"There is no prefix audio {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
+    require_audio(path)
     try:
         with soundfile.SoundFile(path) as file:
             rate = int(file.samplerate)

@@ -34,6 +34,10 @@ class Session:
         """The result keeps the prefix."""
         return self.config.prefix is not None and self.config.prefix.include_audio
 
+    def crop(self, first_word_frame: int, frames: int) -> int:
+        """How many of `frames` to cut off the front: none with an included prefix, or if that would leave nothing."""
+        return 0 if self.includes_prefix or first_word_frame >= frames else first_word_frame
+
 
 @dataclass(frozen=True)
 class PlacedWord:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dia2.checks import is_file
 from dia2.errors import UsageError
 from dia2.generation import PrefixConfig, WordList
-from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
+from dia2.runtime.audio_io import encode_audio_tokens, load_audio, require_audio, resample
 from dia2.runtime.script_parser import Encode
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice
+from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice, require_voice
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
 
 if TYPE_CHECKING:
@@ -54,11 +53,8 @@ def check_prefix(prefix: PrefixConfig | None) -> None:
     if prefix.speaker_2 is None and prefix.words_2 is not None:
         raise UsageError("Prefix words for speaker 2 are given without audio: give --prefix-speaker-2 too.")
     for source in (prefix.speaker_1, prefix.speaker_2):
-        if source is None or is_file(source):
-            continue
-        if Path(source).suffix == VOICE_SUFFIX:
-            raise UsageError(f"There is no voice file {source}: make one with `dia2 voice recording.wav -o {source}`.")
-        raise UsageError(f"There is no prefix audio {source}: give a sound file (WAV, FLAC, OGG, MP3 …).")
+        if source is not None:
+            (require_voice if Path(source).suffix == VOICE_SUFFIX else require_audio)(source)
 
 
 def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> PrefixPlan | None:
@@ -67,10 +63,9 @@ def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> P
     Raises:
         UsageError: speaker 2 without speaker 1, or a recording, voice or word list that cannot be used.
     """
-    if prefix is None or prefix.speaker_1 is None:
-        check_prefix(prefix)
-        return None
     check_prefix(prefix)
+    if prefix is None or prefix.speaker_1 is None:
+        return None
     try:
         voice = read_voice(runtime, prefix.speaker_1, prefix.words_1, prefix.whisper)
         second = None

@@ -63,6 +63,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def require_voice(path: str | Path) -> None:
+    """Raise UsageError if there is no such file."""
+    if not is_file(path):
+        raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
+
+
 def load_voice(path: str | Path, codec: Codec) -> Voice:
     """Read a voice file and check that it fits `codec`.
 
@@ -70,8 +76,7 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
         UsageError: the file is missing, damaged, of a newer version, or made with another codec.
     """
     path = Path(path)
-    if not is_file(path):
-        raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
+    require_voice(path)
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise UsageError(f"Voice file {path} is larger than 16 MB: make it again with `dia2 voice`.")

@@ -12,13 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.checks import is_file, is_number
+from dia2.checks import TooLargeError, is_file, is_number, read_small
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
 from dia2.runtime.script_parser import refuse_controls
 
 WHISPER_RATE = 16_000  # Hz, what Whisper listens at
-_LARGEST_FILE = 1 << 20  # bytes; two minutes of words have some 20 kB
 _SLACK = 0.08  # seconds that a word may end past the audio: one frame, for aligners that round up
 
 
@@ -130,16 +129,13 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
 
 def _read_json(path: Path) -> object:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_FILE + 1)
+        return json.loads(read_small(path).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"There is no words file {path}: check the path.") from error
     except OSError as error:
         raise UsageError(f"Words file {path} cannot be read: {error.strerror}.") from error
-    if len(content) > _LARGEST_FILE:
-        raise UsageError(f"Words file {path} is larger than 1 MB: is it the right file?")
-    try:
-        return json.loads(content.decode("utf-8-sig"))
+    except TooLargeError as error:
+        raise UsageError(f"Words file {path} is {error}: is it the right file?") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f'Words file {path} is not JSON: write [{{"text": "Hi", "start": 0.1, "end": 0.4}}, …].'
