@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
 from dia2.core.precision import pick_device, pick_dtype
+from dia2.edits import Edit
 from dia2.errors import UsageError
 from dia2.files import check_writable
 from dia2.generation import (
@@ -23,13 +25,15 @@ from dia2.generation import (
     merge_generation_config,
     normalize_script,
 )
-from dia2.hooks import Observer
+from dia2.hooks import Observer, observing, phase
 from dia2.progress import Progress, ProgressCallback, shown
+from dia2.runtime.choices import Past
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.script_parser import check_script, parse_script
 from dia2.runtime.session import open_session, place_words
-from dia2.runtime.voice_clone import build_prefix_plan, check_prefix, read_voice
+from dia2.runtime.state_machine import Entry
+from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan, check_prefix, read_voice
 from dia2.runtime.voice_file import VOICE_SUFFIX, save_voice
 from dia2.runtime.words import load_whisper
 from dia2.streaming import Stream
@@ -43,6 +47,7 @@ class Dia2:
     Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`.
     """
 
+    @phase("engine.init")
     def __init__(
         self,
         repo: str | None = None,
@@ -138,6 +143,8 @@ class Dia2:
         verbose: bool = False,
         progress: ProgressCallback | None = None,
         observer: Observer | None = None,
+        trace: str | Path | None = None,
+        edits: Sequence[Edit] = (),
         **overrides: Any,
     ) -> GenerationResult:
         """Speak a script.
@@ -151,7 +158,9 @@ class Dia2:
             include_prefix: keep the prefix in the result.
             verbose: say on standard error what is done, and show a progress bar.
             progress: called after every frame, instead of the bar.
-            observer: sees every hook point of `dia2.hooks`.
+            observer: looks on, see `dia2.hooks`.
+            trace: where to record the run, a folder; `dia2.inspect.record` offers levels and filters.
+            edits: what the run is made to do at certain calls, see `dia2.edits`.
             **overrides: single fields on top of `config`: seed, cfg_scale, temp_audio, …
 
         Raises:
@@ -160,7 +169,7 @@ class Dia2:
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far, which is also
                 written to `output_wav`.
         """
-        with shown(verbose, progress) as report:
+        with _recording(trace, observer), shown(verbose, progress) as report:
             merged = merge_generation_config(
                 config,
                 {
@@ -176,8 +185,12 @@ class Dia2:
             if output_wav is not None:
                 check_writable(output_wav)
             runtime = self._ensure_runtime()
+            started = time.perf_counter()
             with runtime.computing():
-                result = _run(runtime, text, merged, report, observer)
+                plan = build_prefix_plan(runtime, merged.prefix)
+                ids, after_prefix = runtime.constants, plan is not None
+                entries = parse_script([text], runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix)
+                result = speak(runtime, merged, plan, entries, report, edits=edits, started=started)
             if output_wav is not None and len(result.waveform):
                 write_wav(output_wav, result.waveform, result.sample_rate)
             if result.stop_reason == "interrupted":
@@ -198,7 +211,7 @@ class Dia2:
             script: as in `generate`; or any other iterable of text pieces, which is read only as far as the next
                 words are needed. Pieces are joined as they are, so white space separates words.
             config: as in `generate`.
-            observer: as in `generate`.
+            observer: as in `generate`; to record a stream, consume it inside `dia2.inspect.record(path)`.
             **overrides: as in `generate`.
 
         Raises:
@@ -248,6 +261,7 @@ class Dia2:
             load_whisper.cache_clear()
         save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
 
+    @phase("runtime.ensure")
     def _ensure_runtime(self) -> RuntimeContext:
         if self._runtime is None:
             logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
@@ -268,18 +282,34 @@ class Dia2:
         return self._runtime
 
 
-def _run(
+def speak(
     runtime: RuntimeContext,
-    text: str,
     config: GenerationConfig,
-    report: ProgressCallback | None,
-    observer: Observer | None,
+    plan: PrefixPlan | None,
+    script: list[Entry],
+    report: ProgressCallback | None = None,
+    *,
+    edits: Sequence[Edit] = (),
+    past: Past | None = None,
+    started: float | None = None,
 ) -> GenerationResult:
-    """One run, from normalised script to result."""
-    started = time.perf_counter()
-    plan = build_prefix_plan(runtime, config.prefix)
-    script = parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=plan is not None)
-    session = open_session(runtime, config, plan, script, observer)
+    """One run, from entries to result; belongs inside `runtime.computing()`.
+
+    Args:
+        runtime: the checkpoint.
+        config: sampling, guidance and seed.
+        plan: the prefix, if there is one.
+        script: entries of the text.
+        report: called after every frame.
+        edits: declared interventions.
+        past: choices of an earlier run, to be made again (a fork).
+        started: when the run began, by time.perf_counter; now if none.
+
+    Raises:
+        UsageError: an edit does not fit the run.
+    """
+    started = time.perf_counter() if started is None else started
+    session = open_session(runtime, config, plan, script, edits=edits, past=past)
     state, gen = session.state, session.gen
 
     def tell(frames: int) -> None:
@@ -288,10 +318,8 @@ def _run(
             report(Progress(frames, frames / runtime.frame_rate, begun, len(session.entries)))
 
     loop = run_generation_loop(
-        runtime, config, state, gen, start_step=session.start_step, observer=observer, progress=tell
+        runtime, config, state, gen, start_step=session.start_step, choices=session.choices, progress=tell
     )
-    if observer is not None:
-        observer("audio_buf", loop.grid.clone())
     aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]
     crop = session.crop(loop.first_word_frame, aligned.shape[1])
     aligned = aligned[:, crop:]
@@ -318,3 +346,15 @@ def _run(
         frames=gen.last_step - session.start_step + 1,
         seconds=time.perf_counter() - started,
     )
+
+
+@contextmanager
+def _recording(trace: str | Path | None, observer: Observer | None) -> Iterator[None]:
+    """Who looks on during one run."""
+    with ExitStack() as stack:
+        stack.enter_context(observing(observer))
+        if trace is not None:
+            from dia2.inspect.recorder import record  # the one arrow up, taken only when a trace is asked for
+
+            stack.enter_context(record(trace))
+        yield

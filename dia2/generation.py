@@ -14,6 +14,7 @@ from torch import Tensor
 
 from dia2.checks import is_folder, is_number, short
 from dia2.errors import UsageError
+from dia2.hooks import phase
 
 WordList = Sequence[Mapping[str, Any]]  # [{"text": …, "start": seconds, "end": seconds}, …]
 MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
@@ -141,6 +142,7 @@ _PLAIN_OVERRIDES = (
 )
 
 
+@phase("config.merge")
 def merge_generation_config(base: GenerationConfig | None, overrides: Mapping[str, Any]) -> GenerationConfig:
     """`base` (or the defaults) with `overrides` on top; an override that is None changes nothing.
 
@@ -164,6 +166,7 @@ def merge_generation_config(base: GenerationConfig | None, overrides: Mapping[st
     return merged
 
 
+@phase("config.validate")
 def validate_generation_params(*, temperature: float, top_k: int, cfg_scale: float) -> None:
     """The command line's check: each must be a positive, finite number.
 
@@ -179,12 +182,14 @@ def validate_generation_params(*, temperature: float, top_k: int, cfg_scale: flo
         raise UsageError(f"--cfg must be above 0, not {cfg_scale:g}; 1 turns guidance off.")
 
 
+@phase("config.build")
 def build_generation_config(*, temperature: float, top_k: int, cfg_scale: float) -> GenerationConfig:
     """The command line's config: one pair of sampling values for text and audio."""
     sampling = SamplingConfig(temperature, top_k)
     return GenerationConfig(text=sampling, audio=sampling, cfg_scale=cfg_scale)
 
 
+@phase("script.load")
 def load_script_text(source: str) -> str:
     """The script that `source` names: a UTF-8 file, `-` for standard input, or else the text itself.
 
@@ -209,6 +214,7 @@ def load_script_text(source: str) -> str:
         raise UsageError(f"Script file {source} cannot be read: {error.strerror}.") from error
 
 
+@phase("script.normalize")
 def normalize_script(script: str | Sequence[str]) -> str:
     """One string: a list of lines is stripped line by line and joined with newlines.
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from dia2.audio.codec import StreamingDecoder
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, StopReason
-from dia2.hooks import Observer
+from dia2.hooks import Observer, current_observer, observing
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.generator import FirstWord, generate_frames, stop_reason, trim_grid
+from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
 from dia2.runtime.script_parser import ScriptParser
 from dia2.runtime.session import PlacedWord, Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
@@ -46,9 +46,17 @@ class Stream(Iterator[StreamChunk]):
         config: GenerationConfig,
         observer: Observer | None = None,
     ) -> None:
+        """Note what to speak.
+
+        Args:
+            runtime: the checkpoint.
+            pieces: text, read only as far as needed.
+            config: sampling, guidance and prefix.
+            observer: who looks on; none: who observes where the stream is made.
+        """
         self._runtime = runtime
         self._config = config
-        self._observer = observer
+        self._observer = observer or current_observer()
         prefixed = config.prefix is not None and config.prefix.speaker_1 is not None
         self._source = _TextSource(runtime, pieces, after_prefix=prefixed)
         self._begin: list[Entry] = []  # what the script begins with, read before the session is opened
@@ -60,7 +68,7 @@ class Stream(Iterator[StreamChunk]):
         while True:
             # The user's text comes from outside the switches below, and those are off again between pieces.
             self._top_up()
-            with self._runtime.computing():
+            with self._runtime.computing(), observing(self._observer):
                 chunk = next(self._frames)
             if chunk is not None:
                 return chunk
@@ -99,18 +107,16 @@ class Stream(Iterator[StreamChunk]):
         if not any(entry.tokens for entry in self._begin):
             raise UsageError("The script has no words: give some text besides tags and breaks.")
         plan = build_prefix_plan(runtime, config.prefix)
-        self._session = session = open_session(runtime, config, plan, self._begin, self._observer)
+        self._session = session = open_session(runtime, config, plan, self._begin)
         first_word = FirstWord(runtime, config, session.start_step)
         speaker = _Speaker(runtime, session)
         for step, emitted in generate_frames(
-            runtime, config, session.state, session.gen, start_step=session.start_step, observer=self._observer
+            runtime, config, session.state, session.gen, start_step=session.start_step
         ):
             first_word.see(step, emitted)
             ready = session.includes_prefix or first_word.known
             yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
         self._ended = stop_reason(runtime, session.state, session.gen)
-        if self._observer is not None:
-            self._observer("audio_buf", trim_grid(runtime, session.gen))
         if not speaker.spoke:  # the crop was never found, or would leave nothing
             yield speaker.speak(session.crop(first_word.frame, speaker.complete_frames()))
 

@@ -16,13 +16,13 @@ def test_a_run_equals_the_reference(case: Case) -> None:
     seen = recorder.seen
     branches = 1 if expected["cfg_scale"] == 1.0 else 2
 
-    assert [[e.text, e.tokens, e.padding] for e in seen["entries"][0]] == expected["entries"]
+    assert [[e.text, e.tokens, e.padding] for e in recorder.entries] == expected["entries"]
     calls: list[dict[str, Any]] = [{"phase": c.phase, "position": c.position, "slot": c.slot} for c in seen["call"]]
     assert calls == expected["calls"]
     assert [call.call for call in seen["call"]] == list(range(len(calls)))
     assert [vars(row) for row in seen["machine.after"]] == expected["machine"]
     assert torch.equal(stacked(seen["step_tokens"]), tensors["step_tokens"][:, :branches].long())
-    assert torch.equal(seen["audio_buf"][0], tensors["audio_buf"][:branches].long())
+    assert torch.equal(recorder.grid, tensors["audio_buf"][:branches].long())
     assert torch.equal(result.audio_tokens, tensors["aligned"].long())
     assert result.first_word_frame == expected["first_word_frame"]
     assert [list(word) for word in result.timestamps] == expected["timestamps"]

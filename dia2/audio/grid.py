@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dia2.files import write_atomically
+from dia2.hooks import phase
 
 
 def delay_frames(aligned: Tensor, delays: Sequence[int], pad: int) -> Tensor:
@@ -22,12 +23,14 @@ def delay_frames(aligned: Tensor, delays: Sequence[int], pad: int) -> Tensor:
     return grid
 
 
+@phase("grid.undelay")
 def undelay_frames(grid: Tensor, delays: Sequence[int]) -> Tensor:
     """Exact inverse of `delay_frames`: [K, columns] → [K, columns − max(delays)], empty if there are too few."""
     frames = max(0, grid.shape[1] - max(delays))
     return torch.stack([grid[k, delay : delay + frames] for k, delay in enumerate(delays)])
 
 
+@phase("wav.write")
 def write_wav(path: str | Path, waveform: Tensor, sample_rate: int) -> None:
     """Write `waveform` [N] in −1 … 1 as 16-bit WAV, whole or not at all.
 

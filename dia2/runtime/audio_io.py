@@ -12,6 +12,7 @@ from torch import Tensor
 from dia2.audio.codec import Codec
 from dia2.checks import is_file
 from dia2.errors import UsageError
+from dia2.hooks import phase
 
 MAX_PREFIX_SECONDS = 120.0  # as much as a published checkpoint speaks at a time
 _SILENCE = 1e-4  # peak; −80 dB
@@ -72,6 +73,7 @@ def resample(samples: Tensor, rate: int, target: int) -> Tensor:
     return torch.from_numpy(soxr.resample(samples.numpy(), rate, target, quality="HQ"))
 
 
+@phase("prefix.encode")
 def encode_audio_tokens(codec: Codec, samples: Tensor) -> Tensor:
     """Mimi codes [K, T] int64 of mono `samples` [N] at the codec's rate; a partial last frame is zero-padded."""
     return codec.encode(samples)

@@ -16,6 +16,7 @@ from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.precision import exact_float32, threads_for
 from dia2.errors import CheckpointError, one_line
+from dia2.hooks import phase
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.weights import load_model, weight_bytes
 
@@ -24,6 +25,7 @@ from dia2.runtime.weights import load_model, weight_bytes
 class RuntimeContext:
     """A checkpoint, loaded."""
 
+    assets: Assets  # where it came from
     config: DiaConfig
     device: torch.device
     dtype: torch.dtype
@@ -45,6 +47,7 @@ class RuntimeContext:
             yield
 
 
+@phase("runtime.build")
 def build_runtime(
     assets: Assets,
     *,
@@ -78,6 +81,7 @@ def build_runtime(
     model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
     constants = token_ids(config, tokenizer)
     return RuntimeContext(
+        assets=assets,
         config=config,
         device=device,
         dtype=dtype,
@@ -94,6 +98,7 @@ def build_runtime(
     )
 
 
+@phase("runtime.tokens")
 def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
     """Ids from the config; bos and the speaker tags from the tokenizer, where it has them."""
     data = config.data

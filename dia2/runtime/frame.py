@@ -7,7 +7,6 @@ device and every tensor keeps its address, so a half can be captured as one CUDA
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ from dia2.generation import GenerationConfig
 from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import ACTION_CHANNEL, draw
 from dia2.runtime.state_machine import TokenIds
-
-Tap = Callable[[str, Tensor], None]  # takes a tensor hook point's value inside a half
+from dia2.runtime.taps import Taps
 
 
 @dataclass
@@ -37,6 +35,7 @@ class GenerationState:
     uniforms: Tensor  # [calls, 2 + K] float32: the draws of the run
     delays: Tensor  # [K] int64: grid columns by which codebook k lags
     specials: Tensor  # [audio vocabulary] bool: true at audio pad and BOS
+    forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1 where it draws; none: it always draws
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
 
@@ -57,7 +56,7 @@ def audio_inputs(gen: GenerationState, ids: TokenIds, columns: Tensor) -> Tensor
 
 
 def first_half(
-    model: Dia2Model, gen: GenerationState, ids: TokenIds, config: GenerationConfig, span: Span, tap: Tap | None
+    model: Dia2Model, gen: GenerationState, ids: TokenIds, config: GenerationConfig, span: Span, taps: Taps | None
 ) -> FirstHalf:
     """Fill the frame, run the transformer, draw the action and codebook 0."""
     gen.step_tokens[0, :2, 0] = gen.text  # the unconditional branch keeps its zero and pad
@@ -66,26 +65,29 @@ def first_half(
     rotation = cos.index_select(0, gen.step), sin.index_select(0, gen.step)
     out = model.transformer(gen.step_tokens, rotation, span)
     action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [B, V]
-    if tap is not None:
-        tap("step_tokens", gen.step_tokens[:, :, 0])
-        tap("logits.action", action_logits)
-        tap("logits.cb0", cb0_logits)
+    if taps is not None:
+        taps.put("step_tokens", gen.step_tokens[:, :, 0])
+        taps.put("action", action_logits)
+        taps.put("cb0", cb0_logits)
     uniform = gen.uniforms.index_select(0, gen.call)[0]  # [2 + K]
     scale, filter_k = config.cfg_scale, config.cfg_filter_k
 
     kept = filter_guided(action_logits, scale, filter_k)
     action = draw(kept, config.text.temperature, config.text.top_k, uniform[ACTION_CHANNEL, None])
     kept = forbid_specials(filter_guided(cb0_logits, scale, filter_k), cb0_logits[0], gen.specials)
-    cb0 = draw(kept, config.audio.temperature, config.audio.top_k, uniform[2, None])
+    cb0 = _unless_forced(gen, 0, draw(kept, config.audio.temperature, config.audio.top_k, uniform[2, None]))
     return FirstHalf(out.hidden[:, 0], action, cb0)
 
 
-def second_half(model: Dia2Model, gen: GenerationState, config: GenerationConfig, first: FirstHalf) -> None:
+def second_half(
+    model: Dia2Model, gen: GenerationState, config: GenerationConfig, first: FirstHalf, taps: Taps | None
+) -> None:
     """Draw codebooks 1 … K-1, write the frame's codes to the next grid column, move on by one step."""
     branches = gen.step_tokens.shape[0]
     uniform = gen.uniforms.index_select(0, gen.call)[0]
     main, second = gen.text.expand(branches, 2).unbind(1)  # both branches get the same text here
     codes = [first.cb0]
+    seen: list[Tensor] | None = [] if taps is not None and "dep" in taps.rings else None
     for stage in range(model.depformer.stages):
         rotation = gen.decode.stage_rotation
         at = slice(stage, stage + 1)
@@ -98,8 +100,23 @@ def second_half(model: Dia2Model, gen: GenerationState, config: GenerationConfig
             Span(gen.decode.depformer, gen.decode.stages[at], stage + 1),
         )
         kept = filter_guided(logits, config.cfg_scale, config.cfg_filter_k)
-        codes.append(draw(kept, config.audio.temperature, config.audio.top_k, uniform[3 + stage, None]))
-    column = torch.cat(codes)[None, :, None].expand(branches, -1, -1)  # [B, K, 1]
-    gen.audio_buf.index_copy_(2, gen.step + 1, column)
+        code = draw(kept, config.audio.temperature, config.audio.top_k, uniform[3 + stage, None])
+        codes.append(_unless_forced(gen, stage + 1, code))
+        if seen is not None:
+            seen.append(logits)
+    drawn = torch.cat(codes)  # [K]
+    if taps is not None:
+        taps.put("codes", drawn)
+        if seen is not None:
+            taps.put("dep", torch.stack(seen))
+    gen.audio_buf.index_copy_(2, gen.step + 1, drawn[None, :, None].expand(branches, -1, -1))
     gen.step += 1
     gen.call += 1
+
+
+def _unless_forced(gen: GenerationState, codebook: int, drawn: Tensor) -> Tensor:
+    """The code [1] that stands in `gen.forced`, or else the one that was drawn."""
+    if gen.forced is None:
+        return drawn
+    forced = gen.forced[codebook, None]
+    return torch.where(forced >= 0, forced, drawn)

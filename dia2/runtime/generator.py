@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -13,12 +14,14 @@ from dia2.audio.grid import delay_frames
 from dia2.core.cache import Span, causal_mask
 from dia2.errors import CheckpointError
 from dia2.generation import GenerationConfig, StopReason
-from dia2.hooks import CallInfo, MachineRow, Observer
+from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, current_observer, phase
+from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import make_runner
 from dia2.runtime.sampler import uniforms
 from dia2.runtime.state_machine import Emission, State
+from dia2.runtime.taps import FrameLog, ring_shapes
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -26,15 +29,21 @@ logger = logging.getLogger("dia2")
 WARMUP_CHUNK = 256  # frames of the prefix per pass; bounds the attention mask
 
 
+@phase("state.build")
 def build_initial_state(
-    runtime: RuntimeContext, config: GenerationConfig, seed: int, prefix: PrefixPlan | None = None
+    runtime: RuntimeContext,
+    config: GenerationConfig,
+    seed: int,
+    prefix: PrefixPlan | None = None,
+    choices: Choices | None = None,
 ) -> GenerationState:
     """Allocate all tensors of a run, with the prefix's delayed codes at the start of the grid.
 
     With guidance off the unconditional branch cannot influence anything and is left out: B is 1 then, else 2.
     """
     data, device, ids = runtime.config.data, runtime.device, runtime.constants
-    branches = 1 if config.cfg_scale == 1.0 else 2
+    guided = config.cfg_scale != 1.0 if choices is None else choices.guided
+    branches = 2 if guided else 1
     frames = prefix.aligned_frames if prefix else 0
     calls = frames + runtime.config.runtime.max_context_steps
 
@@ -57,16 +66,18 @@ def build_initial_state(
         uniforms=uniforms(seed, calls, data.channels).to(device),
         delays=runtime.audio_delay_tensor,
         specials=specials.to(device),
+        forced=None if choices is None else torch.full((data.num_codebooks,), -1, device=device),
     )
 
 
+@phase("warmup")
 def warmup_with_prefix(
     runtime: RuntimeContext,
+    config: GenerationConfig,
     plan: PrefixPlan,
     state: State,
     gen: GenerationState,
     *,
-    observer: Observer | None = None,
     chunk: int = WARMUP_CHUNK,
 ) -> int:
     """Run transformer and machine over the prefix; returns the step at which generation starts.
@@ -85,6 +96,9 @@ def warmup_with_prefix(
     tokens[1:, 0] = ids.zero
     tokens[:, 2:] = audio_inputs(gen, ids, torch.arange(frames, device=runtime.device))
 
+    observer = current_observer()
+    if observer is not None and observer.points <= PHASES:
+        observer = None
     text = [(ids.bos, ids.pad)]  # of the step before
     rows: list[MachineRow] = []
     for step in range(frames):
@@ -103,11 +117,9 @@ def warmup_with_prefix(
         span = Span(gen.decode.transformer, slots, part.stop, mask)
         runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span)
 
-    for step, row in enumerate(rows):  # empty when nobody observes
-        assert observer is not None, "rows are kept for an observer only"
-        observer("call", CallInfo(step, "warmup", step, step, step))
-        observer("step_tokens", tokens[:, :, step].clone())
-        observer("machine.after", row)
+    if observer is not None:
+        calls = [CallInfo(step, "warmup", step, step, step) for step in range(frames)]
+        observer.frames(Frames(config, calls, rows, [], tokens.permute(2, 0, 1), None, {}))
 
     gen.text.copy_(torch.tensor(text[-1]))
     gen.calls, gen.last_step = frames, frames - 2
@@ -123,7 +135,7 @@ def generate_frames(
     gen: GenerationState,
     *,
     start_step: int,
-    observer: Observer | None = None,
+    choices: Choices | None = None,
 ) -> Iterator[tuple[int, Emission]]:
     """The main loop, one frame per item: the step that was just finished, and the text it emitted.
 
@@ -133,33 +145,59 @@ def generate_frames(
         state: the machine's, changed in place; the caller may append entries between items (streamed text).
         gen: the tensors, changed in place; column step + 1 of the grid is written when an item comes out.
         start_step: 0, or what `warmup_with_prefix` returned.
-        observer: see `dia2.hooks`.
+        choices: edits, and the past of a fork.
     """
-    runner = make_runner(runtime, gen, config, _tap(observer))
+    log = _open_log(runtime, gen)
+    taps = None if log is None else log.taps
+    runner = make_runner(runtime, gen, config, taps)
     machine = runtime.machine
-    for step in range(start_step, start_step + runtime.config.runtime.max_context_steps):
-        last = _last_step(runtime, state)
-        if last is not None and step > last:
-            return
-        if observer is not None:
-            observer("call", CallInfo(gen.calls, "main", step, step, gen.calls))
-        first = runner.first()
-        if step == start_step and not bool(first.hidden.isfinite().all()):
-            raise CheckpointError("The model computes no numbers (NaN or infinity): its weights are damaged.")
-        ahead = runtime.model.depformer.text_embed is None
-        if ahead:  # the second half does not look at the text: hand it over before the host waits
-            runner.second()
-        action = int(first.action)  # the frame's one host sync
-        emitted = machine.step(step, state, action)
-        gen.text[0].fill_(emitted.main)  # scalars travel with the launch: no host memory that must stay alive
-        gen.text[1].fill_(emitted.second)
-        if not ahead:
-            runner.second()
-        gen.calls += 1
-        gen.last_step = step
-        if observer is not None:
-            observer("machine.after", _machine_row(step, action, False, emitted, state))
-        yield step, emitted
+    ahead = runtime.model.depformer.text_embed is None
+    times = [0.0] * 4  # when the frame began, knew its action, had its text, was finished
+    try:
+        for step in range(start_step, start_step + runtime.config.runtime.max_context_steps):
+            last = _last_step(runtime, state)
+            if last is not None and step > last:
+                return
+            if choices is not None:
+                now = choices.config(gen.calls)
+                if now != config:
+                    if log is not None:
+                        log.flush(config)
+                    config, runner = now, make_runner(runtime, gen, now, taps)
+                assert gen.forced is not None, "a run with choices has a place for them"
+                gen.forced.copy_(choices.codes(gen.calls))
+            if log is not None:
+                log.begin()
+                times[0] = time.perf_counter()
+            first = runner.first()
+            if step == start_step and not bool(first.hidden.isfinite().all()):
+                raise CheckpointError("The model computes no numbers (NaN or infinity): its weights are damaged.")
+            if ahead:  # the second half does not look at the text: hand it over before the host waits
+                runner.second()
+            action = int(first.action)  # the frame's one host sync
+            if log is not None:
+                times[1] = time.perf_counter()
+            if choices is not None:
+                action = choices.action(gen.calls, action)
+            emitted = machine.step(step, state, action)
+            if choices is not None:
+                emitted = choices.text(gen.calls, emitted)
+            gen.text[0].fill_(emitted.main)  # scalars travel with the launch: no host memory that must stay alive
+            gen.text[1].fill_(emitted.second)
+            if log is not None:
+                times[2] = time.perf_counter()
+            if not ahead:
+                runner.second()
+            gen.calls += 1
+            gen.last_step = step
+            if log is not None:
+                times[3] = time.perf_counter()
+                info = CallInfo(gen.calls - 1, "main", step, step, gen.calls - 1)
+                log.end(config, info, _machine_row(step, action, False, emitted, state), _frame_times(times))
+            yield step, emitted
+    finally:
+        if log is not None:
+            log.flush(config, last=True)
 
 
 class FirstWord:
@@ -191,6 +229,7 @@ class LoopResult(NamedTuple):
     stop_reason: StopReason
 
 
+@phase("loop")
 def run_generation_loop(
     runtime: RuntimeContext,
     config: GenerationConfig,
@@ -198,7 +237,7 @@ def run_generation_loop(
     gen: GenerationState,
     *,
     start_step: int,
-    observer: Observer | None = None,
+    choices: Choices | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LoopResult:
     """Run the main loop to its end, or to Ctrl-C, which keeps the frames that are finished.
@@ -209,12 +248,12 @@ def run_generation_loop(
         state: the machine's, changed in place.
         gen: the tensors, changed in place.
         start_step: 0, or what `warmup_with_prefix` returned.
-        observer: see `dia2.hooks`.
+        choices: edits, and the past of a fork.
         progress: called after each frame with the number of frames made.
     """
     first_word = FirstWord(runtime, config, start_step)
     try:
-        for step, emitted in generate_frames(runtime, config, state, gen, start_step=start_step, observer=observer):
+        for step, emitted in generate_frames(runtime, config, state, gen, start_step=start_step, choices=choices):
             first_word.see(step, emitted)
             if progress is not None:
                 progress(step - start_step + 1)
@@ -245,15 +284,24 @@ def trim_grid(runtime: RuntimeContext, gen: GenerationState) -> Tensor:
     return grid.masked_fill(grid == ids.ungenerated, ids.audio_pad)
 
 
+@phase("codec.decode")
 def decode_audio(runtime: RuntimeContext, aligned: Tensor) -> Tensor:
     """Waveform [N] float32 on the CPU of aligned codes [K, T]."""
     return runtime.mimi.decode(aligned).cpu()
 
 
-def _tap(observer: Observer | None) -> Callable[[str, Tensor], None] | None:
+def _open_log(runtime: RuntimeContext, gen: GenerationState) -> FrameLog | None:
+    """Rings for whoever observes frames; none if nobody does."""
+    observer = current_observer()
     if observer is None:
         return None
-    return lambda point, value: observer(point, value.detach().clone())
+    shapes = ring_shapes(observer.points, runtime.model, gen.step_tokens.shape[0])
+    return FrameLog(observer, shapes, runtime.device) if shapes else None
+
+
+def _frame_times(times: list[float]) -> FrameTimes:
+    began, first, text, end = times
+    return FrameTimes(began, first=first - began, machine=text - first, second=end - text, frame=end - began)
 
 
 def _machine_row(step: int, action: int, forced: bool, emitted: Emission, state: State) -> MachineRow:

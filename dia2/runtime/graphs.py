@@ -11,7 +11,8 @@ import torch
 from dia2.core.cache import Span
 from dia2.generation import GenerationConfig
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.frame import FirstHalf, GenerationState, Tap, first_half, second_half
+from dia2.runtime.frame import FirstHalf, GenerationState, first_half, second_half
+from dia2.runtime.taps import Taps
 
 logger = logging.getLogger("dia2")
 
@@ -30,9 +31,9 @@ class EagerRunner:
     """The halves as plain calls, optionally through torch.compile."""
 
     def __init__(
-        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, tap: Tap | None
+        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
     ) -> None:
-        self._runtime, self._gen, self._config, self._tap = runtime, gen, config, tap
+        self._runtime, self._gen, self._config, self._taps = runtime, gen, config, taps
         self._first_half, self._second_half = _halves(config)
         self._out: FirstHalf | None = None
 
@@ -40,13 +41,13 @@ class EagerRunner:
         """See `FrameRunner`."""
         gen = self._gen
         span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
-        self._out = self._first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._tap)
+        self._out = self._first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._taps)
         return self._out
 
     def second(self) -> None:
         """See `FrameRunner`."""
         assert self._out is not None, "second() before first()"
-        self._second_half(self._runtime.model, self._gen, self._config, self._out)
+        self._second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
 
 
 class GraphBackend(Protocol):
@@ -66,9 +67,14 @@ class GraphRunner:
     """
 
     def __init__(
-        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, backend: GraphBackend
+        self,
+        runtime: RuntimeContext,
+        gen: GenerationState,
+        config: GenerationConfig,
+        backend: GraphBackend,
+        taps: Taps | None = None,
     ) -> None:
-        self._runtime, self._gen, self._config, self._backend = runtime, gen, config, backend
+        self._runtime, self._gen, self._config, self._backend, self._taps = runtime, gen, config, backend, taps
         self._first_half, self._second_half = _halves(config)
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
         self._out: FirstHalf | None = None
@@ -105,11 +111,11 @@ class GraphRunner:
         gen, runtime = self._gen, self._runtime
         mask = self._slots[None, :] <= gen.call  # [1, slots]
         span = Span(gen.decode.transformer, gen.call, gen.decode.transformer.slots, mask)
-        self._out = self._first_half(runtime.model, gen, runtime.constants, self._config, span, None)
+        self._out = self._first_half(runtime.model, gen, runtime.constants, self._config, span, self._taps)
 
     def _run_second(self) -> None:
         assert self._out is not None, "second() before first()"
-        self._second_half(self._runtime.model, self._gen, self._config, self._out)
+        self._second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
 
 
 class CudaGraphs:
@@ -146,12 +152,11 @@ def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callabl
 
 
 def make_runner(
-    runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, tap: Tap | None
+    runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
 ) -> FrameRunner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
     if config.use_cuda_graph:
-        if runtime.device.type == "cuda" and tap is None:
-            return GraphRunner(runtime, gen, config, CudaGraphs(runtime.device))
-        why = "an observer is watching" if tap is not None else f"the device is {runtime.device.type}"
-        logger.warning("CUDA graphs are off: %s", why)
-    return EagerRunner(runtime, gen, config, tap)
+        if runtime.device.type == "cuda":
+            return GraphRunner(runtime, gen, config, CudaGraphs(runtime.device), taps)
+        logger.warning("CUDA graphs are off: the device is %s", runtime.device.type)
+    return EagerRunner(runtime, gen, config, taps)

@@ -12,19 +12,24 @@ def filter_guided(logits: Tensor, cfg_scale: float, filter_k: int) -> Tensor:
     guided = uncond + cfg_scale · (cond − uncond). Ties at the threshold stay in.
 
     Args:
-        logits: [B, V] float32; row 0 conditional, row 1 unconditional (absent when guidance is off).
+        logits: [B, ..., V] float32; row 0 conditional, row 1 unconditional (absent when guidance is off).
         cfg_scale: 1 turns guidance off.
         filter_k: at most V counts; ≤ 0 keeps all.
 
     Returns:
-        [V] float32.
+        [..., V] float32.
     """
     cond = logits[0]
     if cfg_scale == 1.0 or filter_k <= 0 or filter_k >= cond.shape[-1]:
         return cond
-    guided = logits[1] + cfg_scale * (cond - logits[1])
-    threshold = guided.topk(filter_k).values[-1]
+    guided = guide(logits, cfg_scale)
+    threshold = guided.topk(filter_k).values[..., -1:]
     return cond.masked_fill(guided < threshold, -torch.inf)
+
+
+def guide(logits: Tensor, cfg_scale: float) -> Tensor:
+    """Guided logits [..., V] of `logits` [2, ..., V]."""
+    return logits[1] + cfg_scale * (logits[0] - logits[1])
 
 
 def forbid_specials(kept: Tensor, cond: Tensor, specials: Tensor) -> Tensor:
@@ -34,9 +39,9 @@ def forbid_specials(kept: Tensor, cond: Tensor, specials: Tensor) -> Tensor:
     logits without them (the published reference returns BOS, or NaN, there).
 
     Args:
-        kept: [V] conditional logits after the filter.
-        cond: [V] conditional logits before it.
+        kept: [..., V] conditional logits after the filter.
+        cond: [..., V] conditional logits before it.
         specials: [V] bool, true at audio pad and BOS.
     """
-    nothing_left = (specials | (kept == -torch.inf)).all()
+    nothing_left = (specials | (kept == -torch.inf)).all(dim=-1, keepdim=True)
     return torch.where(nothing_left, cond, kept).masked_fill(specials, torch.finfo(kept.dtype).min)

@@ -29,18 +29,18 @@ def probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     """The distribution that a token is drawn from.
 
     Args:
-        logits: [V] float32, −∞ where a token is ruled out.
+        logits: [..., V] float32, −∞ where a token is ruled out.
         temperature: > 0.
         top_k: keep exactly so many of the most probable; ≤ 0 or ≥ V keeps all.
 
     Returns:
-        [V] float32, sums to 1.
+        [..., V] float32, each row sums to 1.
     """
     probs = torch.softmax(logits / temperature, dim=-1)
     if 0 < top_k < probs.shape[-1]:
         best = probs.topk(top_k)
         probs = torch.zeros_like(probs).scatter(-1, best.indices, best.values)
-        probs = probs / probs.sum()
+        probs = probs / probs.sum(dim=-1, keepdim=True)
     return probs
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from dia2.errors import UsageError
 from dia2.generation import MAX_SCRIPT_CHARS
+from dia2.hooks import phase
 from dia2.runtime.state_machine import Entry, TokenIds
 
 Encode = Callable[[str], list[int]]  # text → token ids, no special tokens added
@@ -119,6 +120,7 @@ class ScriptParser:
         yield Entry(tokens=tokens, text=word, padding=len(tokens), speaker=self._speaker)
 
 
+@phase("script.parse")
 def parse_script(
     lines: Iterable[str], encode: Encode, ids: TokenIds, frame_rate: float, *, after_prefix: bool = False
 ) -> list[Entry]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dia2.edits import Edit
 from dia2.generation import GenerationConfig
-from dia2.hooks import Observer
+from dia2.hooks import phase
+from dia2.runtime.choices import Choices, Past
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
-from dia2.runtime.state_machine import Entry, State
+from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -29,11 +32,14 @@ class Session:
     gen: GenerationState
     start_step: int
 
+    choices: Choices | None = None  # edits, and the past of a fork
+
     @property
     def includes_prefix(self) -> bool:
         """The result keeps the prefix."""
         return self.config.prefix is not None and self.config.prefix.include_audio
 
+    @phase("grid.crop")
     def crop(self, first_word_frame: int, frames: int) -> int:
         """How many of `frames` to cut off the front: none with an included prefix, or if that would leave nothing."""
         return 0 if self.includes_prefix or first_word_frame >= frames else first_word_frame
@@ -53,28 +59,55 @@ def open_session(
     config: GenerationConfig,
     plan: PrefixPlan | None,
     script: list[Entry],
-    observer: Observer | None = None,
+    *,
+    edits: Sequence[Edit] = (),
+    past: Past | None = None,
 ) -> Session:
     """Queue prefix and script, allocate the run's tensors, warm up with the prefix.
 
     A config without a seed gets a new one, noted in the session.
+
+    Args:
+        runtime: the checkpoint.
+        config: sampling, guidance and seed.
+        plan: the prefix, if there is one.
+        script: entries of the text.
+        edits: declared interventions.
+        past: choices of an earlier run, to be made again (a fork).
+
+    Raises:
+        UsageError: an edit does not fit the run.
     """
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
-    prefix_entries = plan.entries if plan else []
-    entries = prefix_entries + script
-    if observer is not None:
-        observer("entries", list(entries))
-    runtime.machine.initial_padding = config.initial_padding
+    choices = None
+    if edits or past is not None:
+        first_call = plan.aligned_frames if plan else 0
+        choices = Choices(runtime.config, runtime.constants, config, edits=edits, past=past, first_call=first_call)
+    entries = combine_entries(plan, script)
+    set_initial_padding(runtime.machine, config.initial_padding)
     state = runtime.machine.new_state(entries)
-    gen = build_initial_state(runtime, config, seed, plan)
+    gen = build_initial_state(runtime, config, seed, plan, choices)
     logger.info("script: %d words and breaks, seed %d", len(script), seed)
     start_step = 0
     if plan is not None:
         logger.info("prefix: %d words, %d frames", len(plan.entries), plan.aligned_frames)
-        start_step = warmup_with_prefix(runtime, plan, state, gen, observer=observer)
-    return Session(config, seed, entries, len(prefix_entries), state, gen, start_step)
+        start_step = warmup_with_prefix(runtime, config, plan, state, gen)
+    return Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, start_step, choices)
 
 
+@phase("entries.combine")
+def combine_entries(plan: PrefixPlan | None, script: list[Entry]) -> list[Entry]:
+    """The prefix's words are literally part of what the machine goes through."""
+    return (plan.entries if plan else []) + script
+
+
+@phase("machine.padding")
+def set_initial_padding(machine: StateMachine, frames: int) -> None:
+    """Frames before the first word may begin; the machine is the engine's, the number is the run's."""
+    machine.initial_padding = frames
+
+
+@phase("words.place")
 def place_words(session: Session, crop: int, frame_rate: float) -> list[PlacedWord]:
     """Where the words that were begun so far stand in a waveform that lacks its first `crop` frames.
 

@@ -11,6 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dia2.hooks import phase
+
 MAX_PADDING = 6  # frames after which a word must follow, unless a forced padding still runs
 
 
@@ -66,12 +68,14 @@ class Emission(NamedTuple):
 class StateMachine:
     """Turns one action a frame into the two text tokens of the next."""
 
+    @phase("machine.init")
     def __init__(self, ids: TokenIds, *, second_stream_ahead: int, initial_padding: int = 0) -> None:
         self.ids = ids
         self.second_stream_ahead = second_stream_ahead
         self.max_padding = MAX_PADDING
         self.initial_padding = initial_padding  # frames before the first word; set by each generation
 
+    @phase("machine.new_state")
     def new_state(self, entries: list[Entry]) -> State:
         """The state before step 0."""
         return State(deque(entries), padding_budget=self.initial_padding, forced_padding=self.initial_padding)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dia2.errors import UsageError
 from dia2.generation import PrefixConfig, WordList
+from dia2.hooks import phase
 from dia2.runtime.audio_io import encode_audio_tokens, load_audio, require_audio, resample
 from dia2.runtime.script_parser import Encode
 from dia2.runtime.state_machine import Entry
@@ -57,6 +58,7 @@ def check_prefix(prefix: PrefixConfig | None) -> None:
             (require_voice if Path(source).suffix == VOICE_SUFFIX else require_audio)(source)
 
 
+@phase("prefix.plan")
 def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> PrefixPlan | None:
     """Read, transcribe and encode the prefix; none if no speaker is given.
 
@@ -73,17 +75,27 @@ def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> P
             second = read_voice(runtime, prefix.speaker_2, prefix.words_2, prefix.whisper)
     finally:
         load_whisper.cache_clear()  # gigabytes that generation has better use for
-    entries, steps = words_to_entries(voice.words, runtime.encode, 1, runtime.frame_rate)
-    steps = [step + SPEAKER_1_OFFSET for step in steps]
-    codes = voice.codes
-    if second is not None:
-        entries_2, steps_2 = words_to_entries(second.words, runtime.encode, 2, runtime.frame_rate)
-        entries += entries_2
-        steps += [step + codes.shape[1] for step in steps_2]
-        codes = torch.cat((codes, second.codes), dim=1)
-    return PrefixPlan(entries, steps, codes)
+    voices = [voice] if second is None else [voice, second]
+    spoken = [words_to_entries(v.words, runtime.encode, i + 1, runtime.frame_rate) for i, v in enumerate(voices)]
+    return combine_voices(spoken, [v.codes for v in voices])
 
 
+@phase("prefix.combine")
+def combine_voices(spoken: Sequence[tuple[list[Entry], list[int]]], codes: Sequence[Tensor]) -> PrefixPlan:
+    """Both speakers one after the other.
+
+    Args:
+        spoken: per speaker, entries and new-word steps as `words_to_entries` gives them.
+        codes: per speaker, [K, frames].
+    """
+    entries = [entry for words, _ in spoken for entry in words]
+    steps = [step + SPEAKER_1_OFFSET for step in spoken[0][1]]
+    if len(spoken) > 1:
+        steps += [step + codes[0].shape[1] for step in spoken[1][1]]
+    return PrefixPlan(entries, steps, torch.cat(list(codes), dim=1))
+
+
+@phase("prefix.voice")
 def read_voice(
     runtime: RuntimeContext,
     source: str | Path,
@@ -108,6 +120,7 @@ def read_voice(
     return Voice(encode_audio_tokens(runtime.mimi, samples), spoken)
 
 
+@phase("prefix.words")
 def words_to_entries(
     words: Sequence[Word], encode: Encode, speaker: int, frame_rate: float
 ) -> tuple[list[Entry], list[int]]:

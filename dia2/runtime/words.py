@@ -15,6 +15,7 @@ from torch import Tensor
 from dia2.checks import TooLargeError, is_file, is_number, read_small
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
+from dia2.hooks import phase
 from dia2.runtime.script_parser import refuse_controls
 
 WHISPER_RATE = 16_000  # Hz, what Whisper listens at
@@ -30,6 +31,7 @@ class Word:
     end: float
 
 
+@phase("prefix.transcribe")
 def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) -> list[Word]:
     """Words of mono `samples` [N] at 16 kHz by openai-whisper, in order.
 

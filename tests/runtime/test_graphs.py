@@ -56,10 +56,10 @@ class FakeGraphs:
 def run_graphed(monkeypatch: pytest.MonkeyPatch, case: Case, backend: FakeGraphs, **changes: Any) -> Any:
     addresses: list[set[int]] = []
 
-    def make(runtime: Any, gen: GenerationState, config: GenerationConfig, tap: Any) -> GraphRunner:
+    def make(runtime: Any, gen: GenerationState, config: GenerationConfig, taps: Any) -> GraphRunner:
         tensors = (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call, gen.decode.transformer.keys)
         addresses.append({tensor.data_ptr() for tensor in tensors})
-        runner = GraphRunner(runtime, gen, config, backend)
+        runner = GraphRunner(runtime, gen, config, backend, taps)
         second = runner.second
 
         def checked() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dia2.hooks import CallInfo
+from dia2.hooks import CallInfo, observing
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.voice_clone import build_prefix_plan
@@ -18,11 +18,11 @@ def warm(checkpoint: str, chunk: int) -> tuple[torch.Tensor, torch.Tensor, Recor
     assert plan is not None
     script = parse_script(["[S1] Hello there."], runtime.encode, runtime.constants, runtime.frame_rate)
     runtime.machine.initial_padding = config.initial_padding
-    state = runtime.machine.new_state(plan.entries + script)
     recorder = Recorder()
-    with torch.no_grad():
+    with torch.no_grad(), observing(recorder):
+        state = runtime.machine.new_state(plan.entries + script)
         gen = build_initial_state(runtime, config, 0, plan)
-        start = warmup_with_prefix(runtime, plan, state, gen, observer=recorder, chunk=chunk)
+        start = warmup_with_prefix(runtime, config, plan, state, gen, chunk=chunk)
     cache, frames = gen.decode.transformer, plan.aligned_frames
     assert start == frames - 1
     return cache.keys[:, :, :, :frames], cache.values[:, :, :, :frames], recorder, (state, gen.text.tolist())

@@ -15,6 +15,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig, PrefixConfig, SamplingConfig
+from dia2.hooks import Span
+from dia2.inspect.watch import Watch
+from dia2.runtime.state_machine import Entry
 
 ROOT = Path(__file__).parents[1] / "conformance"
 CHECKPOINTS = ("tiny8", "tiny4", "tiny3")
@@ -85,14 +88,27 @@ def local_files(checkpoint: str) -> dict[str, str]:
     }
 
 
-class Recorder:
-    """An observer that keeps everything, by hook point."""
+class Recorder(Watch):
+    """An observer that keeps everything, by hook point; a phase when it has ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, points: str = "*") -> None:
         self.seen: defaultdict[str, list[Any]] = defaultdict(list)
+        super().__init__(self._keep, points)
 
-    def __call__(self, point: str, value: object, /) -> None:
-        self.seen[point].append(value)
+    def _keep(self, point: str, value: object) -> None:
+        if not isinstance(value, Span) or value.ended:
+            self.seen[point].append(value)
+
+    @property
+    def entries(self) -> list[Entry]:
+        entries: list[Entry] = self.seen["entries.combine"][0].result
+        return entries
+
+    @property
+    def grid(self) -> Tensor:
+        """The delayed grid [B, K, columns], cut after the last step."""
+        grid: Tensor = self.seen["loop"][0].result.grid
+        return grid
 
 
 def relative(ours: Tensor, theirs: Tensor) -> float:

@@ -1,0 +1,148 @@
+"""What an observer wants of every frame: copied inside the halves, handed over in batches.
+
+Each tensor point has two rings of rows, taken in turn: while one is read out, the frames go on into the other.
+The copy is an operation like any other in a half, so it is captured into CUDA graphs too; warm-up runs and
+captures write rows that the next replay writes again, and nobody counts them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dia2.core.model import Dia2Model
+from dia2.generation import GenerationConfig
+from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, Observer
+
+ROWS = 32  # frames a ring holds
+Shapes = dict[str, tuple[tuple[int, ...], torch.dtype]]  # of one frame's value, by ring
+LATEST = 0.2  # seconds after which a ring is read out, full or not
+
+
+def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shapes:
+    """The rings that an observer of `points` needs; none if it wants nothing of a frame."""
+    if points <= PHASES:
+        return {}
+    data = model.config.data
+    shapes: Shapes = {
+        "step_tokens": ((branches, data.channels), torch.int64),
+        "codes": ((data.num_codebooks,), torch.int64),
+    }
+    if points & {"logits.action", "draw.action"}:
+        shapes["action"] = ((branches, data.action_vocab_size), torch.float32)
+    if points & {"logits.cb0", "draw.cb0"}:
+        shapes["cb0"] = ((branches, data.audio_vocab_size), torch.float32)
+    stages = model.depformer.stages
+    if stages and any(name.startswith(("logits.dep.", "draw.dep.")) for name in points):
+        shapes["dep"] = ((stages, branches, model.depformer.num_codes), torch.float32)
+    return shapes
+
+
+class Taps:
+    """The device side: rings that the halves write to."""
+
+    def __init__(self, shapes: Shapes, device: torch.device) -> None:
+        self.at = torch.zeros(1, dtype=torch.int64, device=device)  # the row that this frame writes
+        self.rings = {
+            name: torch.zeros((2 * ROWS, *shape), dtype=dtype, device=device) for name, (shape, dtype) in shapes.items()
+        }
+
+    def put(self, name: str, value: Tensor) -> None:
+        """Copy `value` into its ring's row of this frame, if anyone wants it."""
+        ring = self.rings.get(name)
+        if ring is not None:
+            ring.index_copy_(0, self.at, value[None])
+
+
+class FrameLog:
+    """The host side: counts finished frames and hands them over."""
+
+    def __init__(self, observer: Observer, shapes: Shapes, device: torch.device) -> None:
+        self.taps = Taps(shapes, device)
+        self._observer = observer
+        self._hand_over = _Beside(device, observer.frames) if device.type == "cuda" else None
+        self._half = 0  # the ring that is being filled
+        self._calls: list[CallInfo] = []
+        self._machine: list[MachineRow] = []
+        self._times: list[FrameTimes] = []
+        self._read_out = time.perf_counter()
+
+    def begin(self) -> None:
+        """A frame begins: say which row it writes."""
+        self.taps.at.fill_(self._half * ROWS + len(self._calls))
+
+    def end(self, config: GenerationConfig, call: CallInfo, machine: MachineRow, times: FrameTimes) -> None:
+        """The frame is finished."""
+        self._calls.append(call)
+        self._machine.append(machine)
+        self._times.append(times)
+        if len(self._calls) == ROWS or times.began + times.frame - self._read_out >= LATEST:
+            self.flush(config)
+
+    def flush(self, config: GenerationConfig, *, last: bool = False) -> None:
+        """Hand over what is finished; `last` waits for it, too."""
+        if self._calls:
+            first = self._half * ROWS
+            part = slice(first, first + len(self._calls))
+            values = {name: ring[part] for name, ring in self.taps.rings.items()}
+            batch = _Batch(config, self._calls, self._machine, self._times)
+            if self._hand_over is None:
+                self._observer.frames(batch.frames(values))
+            else:
+                self._hand_over.take(self._half, batch, values)
+            self._calls, self._machine, self._times = [], [], []
+            self._half = 1 - self._half
+        if last and self._hand_over is not None:
+            self._hand_over.finish()
+        self._read_out = time.perf_counter()
+
+
+class _Batch:
+    def __init__(
+        self, config: GenerationConfig, calls: list[CallInfo], machine: list[MachineRow], times: list[FrameTimes]
+    ) -> None:
+        self.config, self.calls, self.machine, self.times = config, calls, machine, times
+
+    def frames(self, values: dict[str, Tensor]) -> Frames:
+        logits = {name: value for name, value in values.items() if name not in ("step_tokens", "codes")}
+        return Frames(self.config, self.calls, self.machine, self.times, values["step_tokens"], values["codes"], logits)
+
+
+class _Beside:
+    """On CUDA: copies a ring to pinned memory on a side stream, and hands it over when the next one is full."""
+
+    def __init__(self, device: torch.device, frames: Callable[[Frames], None]) -> None:
+        self._device, self._frames = device, frames
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it nowhere
+        self._pinned: list[dict[str, Tensor]] = [{}, {}]
+        self._waiting: tuple[torch.cuda.Event, _Batch, dict[str, Tensor]] | None = None
+
+    def take(self, half: int, batch: _Batch, values: dict[str, Tensor]) -> None:
+        """Start copying; the batch taken before is handed over now, its copy long done."""
+        count = len(batch.calls)
+        pinned = self._pinned[half]
+        with torch.cuda.device(self._device):
+            self._stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(self._stream):
+                for name, value in values.items():
+                    if name not in pinned:
+                        pinned[name] = torch.empty((ROWS, *value.shape[1:]), dtype=value.dtype, pin_memory=True)
+                    pinned[name][:count].copy_(value, non_blocking=True)
+                done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # likewise
+                done.record(self._stream)
+        self.finish()
+        self._waiting = (done, batch, {name: pinned[name][:count] for name in values})
+
+    def finish(self) -> None:
+        """Wait for the copy that is under way, if any, and hand it over.
+
+        After this its ring may be written again, which is why `take` calls it before the turn comes round.
+        """
+        if self._waiting is not None:
+            done, batch, values = self._waiting
+            self._waiting = None
+            done.synchronize()
+            self._frames(batch.frames(values))
