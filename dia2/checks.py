@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import os
 from pathlib import Path
+from typing import TypeGuard
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """A finite int or float, and no bool; an int beyond the floats counts as infinite."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False

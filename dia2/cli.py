@@ -11,12 +11,13 @@ import json
 import logging
 import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dia2 import Dia2, __version__
 from dia2.assets import NANO_NOTE
@@ -33,6 +34,7 @@ from dia2.generation import (
     load_script_text,
     validate_generation_params,
 )
+from dia2.hooks import Span, phase
 from dia2.progress import progress_bar
 from dia2.subtitles import check_subtitle_path, write_subtitles
 
@@ -73,7 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "generate")
+    began = time.perf_counter()
     args = build_parser().parse_args(arguments)
+    spent = time.perf_counter() - began
+    args.parsing = Span("cli.parse", {"argv": arguments}, began, ended=True, seconds=spent, result=args)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without our characters still gets the text
@@ -132,6 +137,9 @@ def build_parser() -> argparse.ArgumentParser:
     outputs.add_argument("--subtitles", metavar="FILE", help="write subtitles, .srt or .vtt")
     outputs.add_argument("--words", metavar="FILE.json", help="write words, times and speakers")
     outputs.add_argument("--json", action="store_true", help="print the summary as JSON")
+    outputs.add_argument("--trace", metavar="FOLDER", help="record the run, for dia2 trace: run.dia2trace")
+    outputs.add_argument("--trace-level", choices=("tokens", "topk", "full"), help="how much (default: topk)")
+    outputs.add_argument("--trace-hooks", metavar="GLOBS", help="record these hook points only, such as draw.cb0")
     outputs.add_argument("--verbose", action="store_true", help="say what is done")
     outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
     speed = speak.add_argument_group("speed")
@@ -204,9 +212,39 @@ def generation_config(args: argparse.Namespace) -> GenerationConfig:
     return config
 
 
+@phase("config.overrides")
+def generation_overrides(args: argparse.Namespace) -> dict[str, Any]:
+    """What the flags change on top of the config, as keyword arguments of `Dia2.generate`."""
+    return {
+        "cfg_filter_k": args.cfg_filter_k,
+        "initial_padding": args.initial_padding,
+        "seed": args.seed,
+        "prefix_speaker_1": args.prefix_speaker_1,
+        "prefix_speaker_2": args.prefix_speaker_2,
+        "prefix_words_1": args.prefix_words_1,
+        "prefix_words_2": args.prefix_words_2,
+        "include_prefix": args.include_prefix or None,
+        "whisper": args.whisper,
+        "use_cuda_graph": args.cuda_graph or None,
+        "use_torch_compile": args.torch_compile or None,
+    }
+
+
 def generate(args: argparse.Namespace) -> int:
-    """`dia2 generate`."""
-    config = generation_config(args)
+    """`dia2 generate`, recorded if a trace is asked for."""
+    if args.trace is None:
+        if args.trace_level is not None or args.trace_hooks is not None:
+            raise UsageError("--trace-level and --trace-hooks say what a trace holds: give --trace FOLDER too.")
+        return run_generate(args)
+    from dia2.inspect.recorder import record  # brings what untraced runs do not need
+
+    with record(args.trace, level=args.trace_level or "topk", hooks=args.trace_hooks) as recorder:
+        recorder.happened(args.parsing)
+        return run_generate(args)
+
+
+def run_generate(args: argparse.Namespace) -> int:
+    """Check, generate, write, report."""
     outputs = [path for path in (args.output, args.subtitles, args.words) if path]
     prefix = [args.prefix_speaker_1, args.prefix_speaker_2, args.prefix_words_1, args.prefix_words_2]
     refuse_clashes(outputs, [args.input, args.config, args.weights, *prefix])
@@ -216,16 +254,8 @@ def generate(args: argparse.Namespace) -> int:
         check_subtitle_path(args.subtitles)
     tts = open_checkpoint(args)
     script = load_script_text(args.input)
-    overrides = {
-        "cfg_filter_k": args.cfg_filter_k,
-        "initial_padding": args.initial_padding,
-        "seed": args.seed,
-        "prefix_words_1": args.prefix_words_1,
-        "prefix_words_2": args.prefix_words_2,
-        "whisper": args.whisper,
-        "use_cuda_graph": args.cuda_graph or None,
-        "use_torch_compile": args.torch_compile or None,
-    }
+    config = generation_config(args)
+    overrides = generation_overrides(args)
     bar = progress_bar() if sys.stderr.isatty() and not args.quiet else nullcontext()
     code = 0
     with bar as progress:
@@ -234,9 +264,6 @@ def generate(args: argparse.Namespace) -> int:
                 script,
                 config,
                 output_wav=args.output,
-                prefix_speaker_1=args.prefix_speaker_1,
-                prefix_speaker_2=args.prefix_speaker_2,
-                include_prefix=args.include_prefix or None,
                 verbose=args.verbose,
                 progress=progress or (_no_progress if args.verbose else None),
                 **overrides,

@@ -17,5 +17,9 @@ class UsageError(Dia2Error, ValueError):
     """What the caller gave is not acceptable (an option, a script, a prefix); the command line exits with 2."""
 
 
+class TraceError(Dia2Error):
+    """A trace is damaged, of another version, or lacks what was asked of it."""
+
+
 class CheckpointError(Dia2Error):
     """A checkpoint's config, weights, tokenizer or codec is missing, damaged or does not fit together."""

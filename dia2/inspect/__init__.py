@@ -1,1 +1,14 @@
-"""Everything that looks at a run."""
+"""Everything that looks at a run: recording, the trace and what can be asked of it.
+
+from dia2.inspect import load, record
+
+with record("run.dia2trace", level="full"):
+    tts.generate(script)
+trace = load("run.dia2trace")
+"""
+
+from dia2.inspect.recorder import Recorder, record
+from dia2.inspect.trace import Frame, Trace, TraceWord, load
+from dia2.inspect.watch import Watch
+
+__all__ = ["Frame", "Recorder", "Trace", "TraceWord", "Watch", "load", "record"]

@@ -1,0 +1,90 @@
+"""Finished calls as the columns of a shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from dia2.hooks import Frames
+from dia2.inspect.draws import BEST, draw_table
+
+
+def frame_columns(
+    frames: Frames, draws: Sequence[str], specials: Tensor, logits: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    """Columns as `layout.COLUMNS` lists them.
+
+    Args:
+        frames: n calls of one phase.
+        draws: names of the draws to describe; none in warm-up.
+        specials: [audio vocabulary] bool, see `draws.filtered`.
+        logits: those to keep as they are.
+    """
+    calls, rows = frames.calls, frames.machine
+    tokens = frames.step_tokens[:, 0].to(device="cpu", dtype=torch.int32)  # [n, 2 + K]
+    count, codebooks = tokens.shape[0], tokens.shape[1] - 2
+    main = frames.codes is not None
+    state = torch.tensor(
+        [
+            (
+                call.call,
+                call.step,
+                call.position,
+                call.slot,
+                row.action,
+                row.padding_budget,
+                row.forced_padding,
+                row.entries_left,
+                -1 if row.end_step is None else row.end_step,
+                row.main,
+                row.second,
+                row.forced,
+                row.consumed,
+            )
+            for call, row in zip(calls, rows, strict=True)
+        ],
+        dtype=torch.int32,
+    )
+    names = (
+        "call",
+        "step",
+        "position",
+        "slot",
+        "action",
+        "padding_budget",
+        "forced_padding",
+        "entries_left",
+        "end_step",
+    )
+    columns = {name: state[:, i].clone() for i, name in enumerate(names)}
+    columns |= {
+        "phase": torch.full((count,), int(main), dtype=torch.uint8),
+        "text": tokens[:, :2].clone(),
+        "audio": tokens[:, 2:].clone(),
+        "codes": torch.full((count, codebooks), -1, dtype=torch.int32)
+        if frames.codes is None
+        else frames.codes.to(device="cpu", dtype=torch.int32),
+        "emitted": state[:, 9:11].clone(),
+        "forced": state[:, 11].to(torch.uint8),
+        "consumed": state[:, 12].to(torch.uint8),
+        "times": torch.tensor([(t.first, t.machine, t.second, t.frame) for t in frames.times])
+        if frames.times
+        else torch.full((count, 4), torch.nan),
+    }
+    for name, lists in (("pending", [row.pending for row in rows]), ("lookahead", [row.lookahead for row in rows])):
+        columns[name] = torch.tensor([token for part in lists for token in part], dtype=torch.int32)
+        columns[f"{name}_end"] = torch.tensor(list(accumulate(map(len, lists))), dtype=torch.int32)
+    if draws:
+        table = draw_table(frames, draws, specials)
+        bits = (table.kept.int() << torch.arange(BEST, dtype=torch.int32)).sum(dim=-1, dtype=torch.int32)
+        columns |= {
+            "draw.ids": table.ids.int(),
+            "draw.cond": table.cond,
+            "draw.guided": table.guided,
+            "draw.kept": bits,
+            "draw.probability": table.probability,
+        }
+    return columns | {f"logits.{name}": value.to("cpu", torch.float32).clone() for name, value in logits.items()}

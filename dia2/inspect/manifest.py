@@ -1,0 +1,374 @@
+"""The manifest of a trace, checked field by field: a trace can come from anybody."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from dia2.checks import TooLargeError, is_file, is_number, read_small, short
+from dia2.edits import Edit, edit_from_json
+from dia2.errors import TraceError, UsageError, one_line
+from dia2.generation import GenerationConfig, PrefixConfig, SamplingConfig
+from dia2.inspect.layout import (
+    AUDIO_FILE,
+    FORMAT,
+    LEVELS,
+    MANIFEST,
+    MAX_CALLS,
+    MAX_CODEBOOKS,
+    MAX_MANIFEST,
+    MAX_PREFIX_FRAMES,
+    MAX_VOCABULARY,
+    VERSION,
+    Level,
+)
+from dia2.runtime.state_machine import Entry, TokenIds
+
+STATUSES = ("running", "complete", "interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a reader needs to know of the checkpoint without having it."""
+
+    codebooks: int  # K
+    delays: list[int]  # grid columns by which codebook k lags
+    branches: int  # 2 with guidance, else 1
+    text_vocabulary: int
+    audio_vocabulary: int  # codes, pad and BOS
+    actions: int
+    codes: int  # a codebook's
+    second_stream_ahead: int
+    max_padding: int
+    max_context_steps: int
+    frame_rate: float  # frames a second
+    sample_rate: int  # Hz
+    layers: int
+    heads: int
+    kv_heads: int
+    depformer_layers: int
+    device: str
+    dtype: str
+    tokens: TokenIds
+
+
+@dataclass(frozen=True)
+class SpokenWord:
+    """A word of a prefix recording, as it was heard or given."""
+
+    text: str
+    start: float  # seconds from the start of its speaker's recording
+    end: float
+    speaker: int  # 1 or 2
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What decided the run."""
+
+    hashes: dict[str, str | None]  # SHA-256 of config, weights, tokenizer, codec; none where not local
+    model: ModelFacts
+    config: GenerationConfig  # before any edit; its prefix names files that need not be here
+    seed: int
+    edits: list[Edit]
+    entries: list[Entry]  # prefix first
+    prefix_words: int  # how many of `entries` belong to the prefix
+    prefix_frames: int
+    spoken: list[SpokenWord]  # the prefix's words with their times; may be shorter than `prefix_words` for old voices
+
+
+@dataclass(frozen=True)
+class ResultFacts:
+    """What came out; fields are none where the run did not get so far."""
+
+    stop_reason: str | None = None
+    first_word_frame: int | None = None
+    columns: int | None = None  # of the grid
+    crop: int | None = None  # frames cut off the front
+    samples: int | None = None
+    timestamps: list[tuple[str, float, int]] | None = None  # word, seconds in the audio, speaker
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A trace's manifest."""
+
+    status: str  # running (or killed), complete, interrupted, failed
+    error: str | None  # why it is not complete
+    started: str  # UTC
+    versions: dict[str, str]
+    level: Level
+    hooks: list[str] | str | None  # the filter, if there was one
+    draws: list[str]  # names of the draws recorded
+    never_fired: list[str]  # hook points that were asked for and never came
+    tokens_only_from: int | None  # call at which the byte budget was reached
+    calls: int  # recorded in all; 0 while running
+    script: str | None  # none for streamed text
+    run: RunFacts | None  # none if the run never began
+    result: ResultFacts
+    audio: bool  # there is an audio file
+    redacted: list[str]  # what was taken out: voice, text
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read and check.
+
+    Raises:
+        TraceError: there is none, it is damaged, or it is of another version.
+    """
+    return parse_manifest(read_raw_manifest(path), path)
+
+
+def read_raw_manifest(path: Path) -> dict[str, Any]:
+    """The JSON object, checked for its format and version only."""
+    file = path / MANIFEST
+    if file.is_symlink() or not is_file(file):
+        raise TraceError(f"{path} is no trace: it has no {MANIFEST}; give the folder that --trace wrote.")
+    try:
+        raw = json.loads(read_small(file, MAX_MANIFEST).decode("utf-8"))
+    except (OSError, ValueError, RecursionError, TooLargeError) as error:
+        raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
+    if not isinstance(raw, dict) or raw.get("format") != FORMAT:
+        raise TraceError(f"{file} is not the manifest of a trace: give the folder that --trace wrote.")
+    version = raw.get("version")
+    if isinstance(version, int) and not isinstance(version, bool) and version > VERSION:
+        raise TraceError(
+            f"{path} has trace format {short(version)}, this dia2 reads up to {VERSION}: update dia2 (pip install -U)."
+        )
+    if version != VERSION or isinstance(version, bool):
+        raise TraceError(f"{path} has no trace format that this dia2 knows ({short(version)}).")
+    return raw
+
+
+def parse_manifest(raw: Mapping[str, Any], path: Path) -> Manifest:
+    """Check every field."""
+    at = _Reader(raw, path)
+    status, level = at.text("status"), at.text("level")
+    if status not in STATUSES or level not in LEVELS:
+        raise at.bad("status" if status not in STATUSES else "level")
+    budget = at.inner("budget")
+    hooks = raw.get("hooks")
+    audio = raw.get("audio")
+    if audio not in (None, AUDIO_FILE):
+        raise at.bad("audio")
+    return Manifest(
+        status=status,
+        error=at.optional_text("error"),
+        started=at.text("started"),
+        versions={name: value for name, value in at.inner("versions").raw.items() if isinstance(value, str)},
+        level=LEVELS[LEVELS.index(level)],
+        hooks=hooks if isinstance(hooks, str) else None if hooks is None else at.texts("hooks"),
+        draws=at.draws(),
+        never_fired=at.texts("never_fired"),
+        tokens_only_from=budget.optional_integer("tokens_only_from_call", 0, MAX_CALLS),
+        calls=at.integer("calls", 0, MAX_CALLS),
+        script=at.optional_text("script"),
+        run=None if raw.get("run") is None else _run(at.inner("run")),
+        result=ResultFacts() if raw.get("result") is None else _result(at.inner("result")),
+        audio=audio is not None,
+        redacted=at.texts("redacted") if "redacted" in raw else [],
+    )
+
+
+class _Reader:
+    """Fields of one JSON object, each with its type and bounds."""
+
+    def __init__(self, raw: Mapping[str, Any], path: Path, where: str = "") -> None:
+        self.raw, self.path, self._where = raw, path, where
+
+    def bad(self, name: str) -> TraceError:
+        value = short(self.raw.get(name, "missing"))
+        return TraceError(f"{self.path / MANIFEST} is damaged: {self._where}{name} is {value}.")
+
+    def inner(self, name: str) -> _Reader:
+        value = self.raw.get(name)
+        if not isinstance(value, dict):
+            raise self.bad(name)
+        return _Reader(value, self.path, f"{self._where}{name}.")
+
+    def text(self, name: str) -> str:
+        value = self.raw.get(name)
+        if not isinstance(value, str):
+            raise self.bad(name)
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        return None if self.raw.get(name) is None else self.text(name)
+
+    def texts(self, name: str) -> list[str]:
+        value = self.raw.get(name)
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            raise self.bad(name)
+        return value
+
+    def number(self, name: str, least: float, most: float) -> float:
+        value = self.raw.get(name)
+        if not is_number(value) or not least <= value <= most:
+            raise self.bad(name)
+        return float(value)
+
+    def integer(self, name: str, least: int, most: int) -> int:
+        value = self.raw.get(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise self.bad(name)
+        return value
+
+    def optional_integer(self, name: str, least: int, most: int) -> int | None:
+        return None if self.raw.get(name) is None else self.integer(name, least, most)
+
+    def integers(self, name: str, least: int, most: int) -> list[int]:
+        value = self.raw.get(name)
+        if not isinstance(value, list):
+            raise self.bad(name)
+        for part in value:
+            if isinstance(part, bool) or not isinstance(part, int) or not least <= part <= most:
+                raise self.bad(name)
+        return value
+
+    def rows(self, name: str, most: int) -> list[Any]:
+        value = self.raw.get(name)
+        if not isinstance(value, list) or len(value) > most:
+            raise self.bad(name)
+        return value
+
+    def draws(self) -> list[str]:
+        names = self.texts("draws")
+        known = {"action", "cb0", *(f"dep.{k}" for k in range(1, MAX_CODEBOOKS))}
+        if not set(names) <= known or len(set(names)) != len(names):
+            raise self.bad("draws")
+        return names
+
+
+def _run(at: _Reader) -> RunFacts:
+    model = _model(at.inner("model"))
+    entries = [_entry(row, at, model) for row in at.rows("entries", MAX_CALLS)]
+    hashes = at.inner("hashes").raw
+    if not all(value is None or isinstance(value, str) for value in hashes.values()):
+        raise at.bad("hashes")
+    try:
+        edits = [edit_from_json(edit) for edit in at.rows("edits", MAX_CALLS)]
+    except UsageError as error:
+        raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
+    return RunFacts(
+        hashes=dict(hashes),
+        model=model,
+        config=_config(at.inner("config")),
+        seed=at.integer("seed", 0, 2**64 - 1),
+        edits=edits,
+        entries=entries,
+        prefix_words=at.integer("prefix_words", 0, len(entries)),
+        prefix_frames=at.integer("prefix_frames", 0, MAX_PREFIX_FRAMES),
+        spoken=[_spoken(row, at) for row in at.rows("spoken", MAX_CALLS)],
+    )
+
+
+def _model(at: _Reader) -> ModelFacts:
+    codebooks = at.integer("codebooks", 1, MAX_CODEBOOKS)
+    delays = at.integers("delays", 0, 10_000)
+    if len(delays) != codebooks:
+        raise at.bad("delays")
+    text, audio = at.integer("text_vocabulary", 1, 1 << 24), at.integer("audio_vocabulary", 1, MAX_VOCABULARY)
+    ids = at.inner("tokens")
+    tokens = {field.name: ids.integer(field.name, -10, max(text, audio) - 1) for field in fields(TokenIds)}
+    if not all(0 <= tokens[name] < audio for name in ("audio_pad", "audio_bos")) or tokens["ungenerated"] >= 0:
+        raise at.bad("tokens")
+    return ModelFacts(
+        codebooks=codebooks,
+        delays=delays,
+        branches=at.integer("branches", 1, 2),
+        text_vocabulary=text,
+        audio_vocabulary=audio,
+        actions=at.integer("actions", 1, MAX_VOCABULARY),
+        codes=at.integer("codes", 1, audio),
+        second_stream_ahead=at.integer("second_stream_ahead", 0, 1000),
+        max_padding=at.integer("max_padding", 0, 10_000),
+        max_context_steps=at.integer("max_context_steps", 1, MAX_CALLS),
+        frame_rate=at.number("frame_rate", 0.01, 100_000),
+        sample_rate=at.integer("sample_rate", 1, 1_000_000),
+        layers=at.integer("layers", 1, 10_000),
+        heads=at.integer("heads", 1, 10_000),
+        kv_heads=at.integer("kv_heads", 1, 10_000),
+        depformer_layers=at.integer("depformer_layers", 0, 10_000),
+        device=at.text("device"),
+        dtype=at.text("dtype"),
+        tokens=TokenIds(**tokens),
+    )
+
+
+def _config(at: _Reader) -> GenerationConfig:
+    def sampling(name: str) -> SamplingConfig:
+        inner = at.inner(name)
+        return SamplingConfig(inner.number("temperature", 0, 1e5), inner.integer("top_k", -(2**31), 2**31))
+
+    prefix = None
+    if at.raw.get("prefix") is not None:
+        inner = at.inner("prefix")
+        prefix = PrefixConfig(
+            speaker_1=inner.optional_text("speaker_1"),
+            speaker_2=inner.optional_text("speaker_2"),
+            words_1=inner.optional_text("words_1"),
+            words_2=inner.optional_text("words_2"),
+            include_audio=inner.raw.get("include_audio") is True,
+        )
+    try:
+        return GenerationConfig(
+            text=sampling("text"),
+            audio=sampling("audio"),
+            cfg_scale=at.number("cfg_scale", 0, 1e9),
+            cfg_filter_k=at.integer("cfg_filter_k", -(2**31), 2**31),
+            initial_padding=at.integer("initial_padding", 0, 10_000),
+            prefix=prefix,
+        )
+    except UsageError as error:
+        raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
+
+
+def _is_int(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _entry(row: object, at: _Reader, model: ModelFacts) -> Entry:
+    if isinstance(row, list) and len(row) == 4:
+        text, tokens, padding, speaker = row
+        if (
+            isinstance(text, str)
+            and isinstance(tokens, list)
+            and all(_is_int(token, -1, model.text_vocabulary - 1) for token in tokens)
+            and _is_int(padding, 0, MAX_CALLS)
+            and _is_int(speaker, 0, 2)
+        ):
+            return Entry(tokens=tokens, text=text, padding=padding, speaker=speaker)
+    raise TraceError(f"{at.path / MANIFEST} is damaged: {short(row)} is no entry.")
+
+
+def _spoken(row: object, at: _Reader) -> SpokenWord:
+    if isinstance(row, dict):
+        inner = _Reader(row, at.path, "run.spoken.")
+        start, end = inner.number("start", 0, 1e5), inner.number("end", 0, 1e5)
+        return SpokenWord(inner.text("text"), start, end, inner.integer("speaker", 1, 2))
+    raise TraceError(f"{at.path / MANIFEST} is damaged: {short(row)} is no prefix word.")
+
+
+def _result(at: _Reader) -> ResultFacts:
+    timestamps = None
+    if at.raw.get("timestamps") is not None:
+        timestamps = [_timestamp(row, at) for row in at.rows("timestamps", MAX_CALLS)]
+    return ResultFacts(
+        stop_reason=at.optional_text("stop_reason"),
+        first_word_frame=at.optional_integer("first_word_frame", 0, MAX_CALLS),
+        columns=at.optional_integer("columns", 0, 2 * MAX_CALLS),
+        crop=at.optional_integer("crop", 0, MAX_CALLS),
+        samples=at.optional_integer("samples", 0, 1 << 40),
+        timestamps=timestamps,
+    )
+
+
+def _timestamp(row: object, at: _Reader) -> tuple[str, float, int]:
+    if isinstance(row, list) and len(row) == 3:
+        text, seconds, speaker = row
+        if isinstance(text, str) and is_number(seconds) and _is_int(speaker, 0, 2):
+            return text, float(seconds), speaker
+    raise TraceError(f"{at.path / MANIFEST} is damaged: {short(row)} is no word with its time.")

@@ -1,0 +1,174 @@
+"""The thirty rows: what a two-speaker conditioned run goes through, from the command line to the timestamps.
+
+The table is data. Each row is tied to the function object it names, and to the phase by which a trace knows when
+that function ran and what it did.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from dia2 import cli
+from dia2.audio import grid
+from dia2.engine import Dia2
+from dia2.generation import (
+    build_generation_config,
+    load_script_text,
+    merge_generation_config,
+    normalize_script,
+    validate_generation_params,
+)
+from dia2.inspect.phases import PhaseRun
+from dia2.runtime import audio_io, context, generator, script_parser, session, voice_clone, words
+from dia2.runtime.state_machine import StateMachine
+
+if TYPE_CHECKING:
+    from dia2.inspect.trace import Trace
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table."""
+
+    number: int
+    title: str
+    function: Callable[..., Any]  # what it names
+    phase: str  # a phase of `dia2.hooks`
+    speaker: int | None = None  # whose: the phase runs once per speaker
+
+    @property
+    def where(self) -> str:
+        """`dia2/engine.py → Dia2.generate()`."""
+        function = inspect.unwrap(self.function)
+        return f"{function.__module__.replace('.', '/')}.py → {function.__qualname__}()"
+
+
+ROWS = (
+    Row(1, "CLI parse", cli.main, "cli.parse"),
+    Row(2, "Engine init", Dia2.__init__, "engine.init"),
+    Row(3, "Load script text", load_script_text, "script.load"),
+    Row(4, "Validate sampling", validate_generation_params, "config.validate"),
+    Row(5, "Build GenerationConfig", build_generation_config, "config.build"),
+    Row(6, "Merge overrides", cli.generation_overrides, "config.overrides"),
+    Row(7, "Ensure runtime", Dia2._ensure_runtime, "runtime.ensure"),
+    Row(8, "Build runtime", context.build_runtime, "runtime.build"),
+    Row(9, "Token constants", context.token_ids, "runtime.tokens"),
+    Row(10, "StateMachine init", StateMachine.__init__, "machine.init"),
+    Row(11, "Merge generation config", merge_generation_config, "config.merge"),
+    Row(12, "Normalize script", normalize_script, "script.normalize"),
+    Row(13, "Build prefix plan", voice_clone.build_prefix_plan, "prefix.plan"),
+    Row(14, "Speaker 1: transcribe", words.transcribe_words, "prefix.transcribe", speaker=1),
+    Row(15, "Speaker 1: words → entries", voice_clone.words_to_entries, "prefix.words", speaker=1),
+    Row(16, "Speaker 1: encode audio", audio_io.encode_audio_tokens, "prefix.encode", speaker=1),
+    Row(17, "Speaker 2: the same", voice_clone.read_voice, "prefix.voice", speaker=2),
+    Row(18, "Combined PrefixPlan", voice_clone.combine_voices, "prefix.combine"),
+    Row(19, "Parse script", script_parser.parse_script, "script.parse"),
+    Row(20, "Combine entries", session.combine_entries, "entries.combine"),
+    Row(21, "Set initial padding", session.set_initial_padding, "machine.padding"),
+    Row(22, "StateMachine state", StateMachine.new_state, "machine.new_state"),
+    Row(23, "Build GenerationState", generator.build_initial_state, "state.build"),
+    Row(24, "Warm-up with prefix", generator.warmup_with_prefix, "warmup"),
+    Row(25, "Main generation loop", generator.run_generation_loop, "loop"),
+    Row(26, "Undelay tokens", grid.undelay_frames, "grid.undelay"),
+    Row(27, "Crop prefix audio", session.Session.crop, "grid.crop"),
+    Row(28, "Mimi decode", generator.decode_audio, "codec.decode"),
+    Row(29, "Write WAV", grid.write_wav, "wav.write"),
+    Row(30, "Build timestamps", session.place_words, "words.place"),
+)
+_PREFIX_ROWS = range(14, 19)
+_CLI_PHASES = {"cli.parse", "script.load", "config.validate", "config.build", "config.overrides"}
+_LOADING = {"runtime.build", "runtime.tokens", "machine.init"}
+
+Status = Literal["done", "not run", "failed", "not finished"]
+
+
+@dataclass(frozen=True)
+class FilledRow:
+    """A row, filled from a trace."""
+
+    row: Row
+    status: Status
+    trigger: str = ""
+    before: str = ""
+    mutations: str = ""
+    outputs: str = ""
+    seconds: float | None = None
+    note: str = ""  # why it was not run, did not finish, or failed
+
+
+def fill_rows(trace: Trace) -> list[FilledRow]:
+    """The table of a trace."""
+    return [_fill(row, trace) for row in ROWS]
+
+
+def _fill(row: Row, trace: Trace) -> FilledRow:
+    runs = _runs(row, trace.phases)
+    if not runs:
+        return FilledRow(row, "not run", note=_why_not(row, trace))
+    first, last = runs[0], runs[-1]
+    seconds = sum(run.seconds for run in runs if run.seconds is not None)
+    error = next((run.error for run in runs if run.error is not None), None)
+    if error is not None:
+        return FilledRow(row, "failed", first.trigger, first.before, seconds=seconds, note=error)
+    if last.seconds is None:
+        note = "the trace ends before it does"
+        return FilledRow(row, "not finished", first.trigger, first.before, note=note)
+    outputs = "; ".join(run.outputs for run in runs if run.outputs)
+    return FilledRow(row, "done", first.trigger, first.before, last.mutations, outputs, seconds)
+
+
+def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
+    """The phases that make a row."""
+    if row.speaker is None:
+        return [run for run in phases if run.name == row.phase][:1]
+    plan = next((run for run in phases if run.name == "prefix.plan"), None)
+    if plan is None:
+        return []
+    voices = [run for run in phases if run.name == "prefix.voice" and run.parent == plan.id]
+    spoken = [run for run in phases if run.name == "prefix.words" and run.parent == plan.id]
+    mine = voices[row.speaker - 1 : row.speaker]
+    entries = spoken[row.speaker - 1 : row.speaker]
+    if row.phase == "prefix.voice":
+        return mine + entries
+    if row.phase == "prefix.words":
+        return entries
+    return [run for run in phases if run.name == row.phase and mine and run.parent == mine[0].id]
+
+
+def _why_not(row: Row, trace: Trace) -> str:
+    """Why a row was not run, in words."""
+    names = {run.name for run in trace.phases}
+    hooks = trace.manifest.hooks
+    if hooks is not None and row.phase not in names and "loop" not in names and "state.build" not in names:
+        return "not recorded: the hook filter leaves phases out"
+    if row.phase in _CLI_PHASES:
+        return "called from Python, not from the command line"
+    if row.phase == "engine.init":
+        return "the engine was made before the recording began"
+    if row.phase in _LOADING:
+        return "the checkpoint was loaded already"
+    prefix_frames = trace.manifest.run.prefix_frames if trace.manifest.run else 0
+    if (row.number in _PREFIX_ROWS or row.phase == "warmup") and trace.manifest.run is not None and not prefix_frames:
+        return "no prefix was given"
+    if row.phase == "prefix.voice" and trace.manifest.run is not None:
+        return "there is no second speaker"
+    if row.phase == "prefix.transcribe" and "prefix.voice" in names:
+        return "words were given, so Whisper was not asked"
+    if row.phase == "prefix.encode" and "prefix.voice" in names:
+        return "a .voice file holds the codes"
+    if row.phase in ("prefix.plan", "prefix.words", "prefix.combine", "script.parse") and "state.build" in names:
+        return "the run was forked: this is taken from the trace it comes from"
+    if row.phase in ("loop", "grid.undelay", "codec.decode", "words.place", "grid.crop") and _streamed(trace):
+        return "streamed: done piece by piece"
+    if row.phase == "wav.write" and trace.complete:
+        return "no output file was named"
+    if hooks is not None and "loop" in names:
+        return "not recorded: the hook filter leaves it out"
+    return f"the trace ends before it ({trace.state})"
+
+
+def _streamed(trace: Trace) -> bool:
+    return len(trace) > trace.warmup_calls and not any(run.name == "loop" for run in trace.phases)

@@ -1,0 +1,445 @@
+"""Recording a run as a trace while it is generated."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+import torch
+from torch import Tensor
+
+from dia2.checks import short
+from dia2.edits import edit_to_json
+from dia2.errors import Dia2Error, UsageError, one_line
+from dia2.generation import GenerationConfig
+from dia2.hooks import Frames, PointFilter, Span, observing, select
+from dia2.inspect.columns import frame_columns
+from dia2.inspect.describe import describe_begin, describe_end
+from dia2.inspect.draws import draw_names
+from dia2.inspect.fingerprint import fingerprint
+from dia2.inspect.layout import AUDIO_FILE, FORMAT, LEVELS, VERSION, Level
+from dia2.inspect.loudness import loudness
+from dia2.inspect.watch import special_codes
+from dia2.inspect.writer import TraceWriter
+from dia2.runtime.choices import Choices
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.voice_clone import PrefixPlan
+
+logger = logging.getLogger("dia2")
+
+SHARD_CALLS = 128
+SHARD_SECONDS = 5.0  # what a crash can lose at most
+DEFAULT_BUDGET = 1 << 30  # bytes
+# Without these a trace would not know its own run; a filter cannot leave them out.
+_NEEDED = frozenset(
+    {
+        "script.normalize",
+        "prefix.voice",
+        "prefix.encode",
+        "prefix.words",
+        "entries.combine",
+        "state.build",
+        "loop",
+        "grid.crop",
+        "codec.decode",
+        "words.place",
+        "step_tokens",
+    }
+)
+
+
+def level_points(level: Level) -> frozenset[str]:
+    """The points that a level records."""
+    hidden = {"tokens": ("logits.", "draw."), "topk": ("logits.",), "full": ()}[level]
+    return frozenset(name for name in select("*") if not name.startswith(hidden))
+
+
+@contextmanager
+def record(
+    path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
+) -> Iterator[Recorder]:
+    """Record the run that is made inside this block.
+
+        with record("run.dia2trace", level="full") as recorder:
+            tts.generate(script)
+
+    Whatever ends the run (an exception, Ctrl-C, a kill), the calls up to the last shard stay readable. If the trace
+    cannot be written on, a warning says so and the run goes on.
+
+    Args:
+        path: a folder to create; a trace that is there is replaced.
+        level: `tokens`, `topk` (also the best candidates of each draw) or `full` (also all logits).
+        hooks: narrows what the level records, see `dia2.hooks.select`; the tokens themselves are always kept.
+        budget: bytes from which on only the tokens are kept.
+
+    Raises:
+        UsageError: a filter that matches nothing, an unknown level, or a path that cannot be written.
+    """
+    recorder = Recorder(path, level=level, hooks=hooks, budget=budget)
+    try:
+        with observing(recorder):
+            yield recorder
+    except KeyboardInterrupt:
+        recorder.close("interrupted", "interrupted by the user")
+        raise
+    except BaseException as error:
+        recorder.close("failed", f"{type(error).__name__}: {one_line(error)}")
+        raise
+    recorder.close("complete")
+
+
+class Recorder:
+    """The observer that writes a trace; made by `record`."""
+
+    def __init__(
+        self, path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
+    ) -> None:
+        if level not in get_args(Level):
+            raise UsageError(f"There is no trace level {short(level)}: choose {', '.join(LEVELS)}.")
+        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+            raise UsageError(f"A trace's budget is a number of bytes from 0, not {short(budget)}.")
+        self._filter = hooks
+        self._level = level
+        self._selected = self._select()
+        self.points = self._selected | _NEEDED
+        self._budget = budget
+        self._writer = TraceWriter(path)
+        self._began = time.perf_counter()
+        self._open: list[int] = []  # ids of phases that run, outermost first
+        self._ids = 0
+        self._fired: set[str] = set()
+        self._broken: str | None = None  # why nothing is written any more
+        self._parts: list[dict[str, Tensor]] = []  # of the next shard
+        self._calls = 0  # recorded, those of the next shard included
+        self._shard_began = self._began
+        self._runtime: RuntimeContext | None = None
+        self._entries: list[Any] = []
+        self._specials = torch.zeros(0)
+        self._names: list[str] = []  # of the draws that are recorded
+        self._spoken: list[dict[str, Any]] = []  # prefix words with their times
+        self._loudness: list[tuple[Tensor, Tensor] | None] = []  # per prefix voice; none without a waveform
+        self._stop: str | None = None
+        self._manifest: dict[str, Any] = {
+            "format": FORMAT,
+            "version": VERSION,
+            "status": "running",
+            "error": None,
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {name: version(name) for name in ("torch", "transformers", "safetensors", "numpy")}
+            | {"dia2": _package_version(), "python": platform.python_version()},
+            "level": level,
+            "hooks": None if hooks is None else "a predicate" if callable(hooks) else _patterns(hooks),
+            "draws": [],
+            "never_fired": [],
+            "budget": {"bytes": budget, "tokens_only_from_call": None},
+            "calls": 0,
+            "script": None,
+            "run": None,
+            "result": None,
+            "audio": None,
+        }
+        self._write_manifest(must=True)
+
+    @property
+    def path(self) -> Path:
+        """The trace's folder."""
+        return self._writer.path
+
+    def _select(self, codebooks: int | None = None) -> frozenset[str]:
+        points = level_points(self._level)
+        if codebooks is not None:
+            points &= select("*", codebooks)
+        if self._filter is None:
+            return points
+        wanted = select(self._filter) if codebooks is None else select(self._filter, codebooks)
+        if not points & wanted:
+            raise UsageError(
+                f"The level {self._level} records nothing of the hook filter: choose a higher --trace-level."
+            )
+        return points & wanted
+
+    # Phases
+
+    def begin(self, span: Span, /) -> None:
+        """See `Observer`."""
+        self._ids += 1
+        span.notes["id"] = self._ids
+        if span.name == "state.build":
+            self._begin_run(span)
+        elif span.name == "prefix.voice":
+            self._loudness.append(None)
+        if span.name in self._selected:
+            said = describe_begin(span)
+            event = {"event": "begin", "id": self._ids, "phase": span.name, "at": round(span.began - self._began, 6)}
+            parent = self._open[-1] if self._open else None
+            self._try(self._writer.phase, event | {"parent": parent, "trigger": said.trigger, "before": said.before})
+            self._fired.add(span.name)
+        self._open.append(self._ids)
+
+    def end(self, span: Span, /) -> None:
+        """See `Observer`."""
+        self._open.pop()
+        if span.error is None:
+            self._learn(span)
+        if span.name not in self._selected:
+            return
+        event: dict[str, Any] = {"event": "end", "id": span.notes["id"], "seconds": round(span.seconds, 6)}
+        if span.error is None:
+            said = describe_end(span)
+            event |= {"mutations": said.mutations, "outputs": said.outputs, "error": None}
+        else:
+            event |= {"error": f"{type(span.error).__name__}: {one_line(span.error)}"}
+        self._try(self._writer.phase, event)
+
+    def happened(self, span: Span) -> None:
+        """Take in a phase that was over before this recorder existed: parsing the command line."""
+        if span.name in self.points:
+            self.begin(span)
+            self.end(span)
+
+    def _learn(self, span: Span) -> None:
+        """Keep what the manifest will say."""
+        result: Any = span.result
+        if span.name == "script.normalize":
+            self._manifest["script"] = result
+        elif span.name == "prefix.encode" and self._loudness:
+            codec: Any = span.inputs["codec"]
+            samples: Any = span.inputs["samples"]
+            self._loudness[-1] = loudness(samples, codec.sample_rate / codec.frame_rate, result.shape[1])
+        elif span.name == "prefix.voice" and self._loudness[-1] is None:
+            silent = torch.full((result.codes.shape[1],), torch.nan)
+            self._loudness[-1] = silent, silent
+        elif span.name == "prefix.words":
+            words: Any = span.inputs["words"]
+            speaker = span.inputs["speaker"]
+            self._spoken += [
+                {"text": word.text, "start": word.start, "end": word.end, "speaker": speaker} for word in words
+            ]
+        elif span.name == "entries.combine":
+            self._entries = result
+        elif span.name == "loop":
+            self._stop = result.stop_reason
+            found = {"stop_reason": result.stop_reason, "first_word_frame": result.first_word_frame}
+            self._result(**found, columns=result.grid.shape[2])
+        elif span.name == "grid.crop":
+            self._result(crop=result)
+        elif span.name == "codec.decode":
+            runtime: Any = span.inputs["runtime"]
+            self._result(samples=len(result))
+            if len(result) and self._try(self._writer.audio, result, runtime.mimi.sample_rate):
+                self._manifest["audio"] = AUDIO_FILE
+        elif span.name == "words.place":
+            self._result(timestamps=[[word.text, word.seconds, word.speaker] for word in result])
+
+    def _result(self, **found: Any) -> None:
+        self._manifest["result"] = (self._manifest["result"] or {}) | found
+
+    def _begin_run(self, span: Span) -> None:
+        if self._manifest["run"] is not None:
+            raise UsageError(f"Trace {self.path} holds a run already: record every run to a trace of its own.")
+        runtime, config, plan = span.inputs["runtime"], span.inputs["config"], span.inputs["prefix"]
+        choices = span.inputs["choices"]
+        assert isinstance(runtime, RuntimeContext), "the first parameter of state.build"
+        assert isinstance(config, GenerationConfig), "its second"
+        assert plan is None or isinstance(plan, PrefixPlan), "its fourth"
+        assert choices is None or isinstance(choices, Choices), "its fifth"
+        self._runtime = runtime
+        data = runtime.config.data
+        self._selected = self._select(data.num_codebooks)
+        self.points = self._selected | _NEEDED
+        self._names = [name for name in draw_names(data.num_codebooks) if f"draw.{name}" in self._selected]
+        self._specials = special_codes(runtime.constants, data.audio_vocab_size)
+        self._writer.wide = data.audio_vocab_size > 2**15
+        self._manifest["draws"] = self._names
+        guided = config.cfg_scale != 1.0 if choices is None else choices.guided
+        self._manifest["run"] = {
+            "hashes": fingerprint(runtime.assets),
+            "model": _model_facts(runtime, branches=2 if guided else 1),
+            "config": _config_json(config),
+            "seed": span.inputs["seed"],
+            "edits": [edit_to_json(edit) for edit in choices.edits] if choices else [],
+            "prefix_words": len(plan.entries) if plan else 0,
+            "prefix_frames": plan.aligned_frames if plan else 0,
+            "spoken": self._spoken,
+            "entries": self._entry_rows(),
+        }
+        if plan is not None:
+            level = [part for part in self._loudness if part is not None]
+            known = sum(part[0].shape[0] for part in level) == plan.aligned_frames
+            silent = torch.full((plan.aligned_frames,), torch.nan)
+            columns = {
+                "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),
+                "new_word_steps": torch.tensor(plan.new_word_steps, dtype=torch.int32),
+                "rms": torch.cat([part[0] for part in level]) if known else silent,
+                "peak": torch.cat([part[1] for part in level]) if known else silent.clone(),
+            }
+            self._try(self._writer.prefix, columns)
+        self._write_manifest()
+
+    def _entry_rows(self) -> list[list[Any]]:
+        return [[entry.text, entry.tokens, entry.padding, entry.speaker] for entry in self._entries]
+
+    # Frames
+
+    def frames(self, frames: Frames, /) -> None:
+        """See `Observer`."""
+        self._calls += len(frames.calls)
+        if self._broken is not None:
+            return
+        over = self._writer.bytes > self._budget
+        if over and self._manifest["budget"]["tokens_only_from_call"] is None and self._names:
+            self._manifest["budget"]["tokens_only_from_call"] = frames.calls[0].call
+            logger.warning(
+                "the trace has reached its budget: from call %d on it keeps tokens only", frames.calls[0].call
+            )
+        draws = [] if over or frames.codes is None else self._names
+        logits = {} if over or self._level != "full" else self._wanted_logits(frames)
+        part = frame_columns(frames, draws, self._specials, logits)
+        if self._parts and set(part) | {int(part["phase"][0])} != set(self._parts[0]) | {
+            int(self._parts[0]["phase"][0])
+        }:
+            self._write_shard()
+        self._parts.append(part)
+        if not self._fired >= _FRAME_POINTS:
+            self._fired |= _FRAME_POINTS
+        if frames.codes is not None:
+            self._fired |= _MAIN_POINTS | {f"draw.{name}" for name in draws} | self._logit_points(logits)
+        held = sum(len(part["call"]) for part in self._parts)
+        if held >= SHARD_CALLS or time.perf_counter() - self._shard_began >= SHARD_SECONDS:
+            self._write_shard()
+
+    def _wanted_logits(self, frames: Frames) -> dict[str, Tensor]:
+        return {
+            name: value
+            for name, value in frames.logits.items()
+            if any(point.startswith(f"logits.{name}") for point in self._selected)
+        }
+
+    def _logit_points(self, logits: dict[str, Tensor]) -> set[str]:
+        names = {f"logits.{name}" for name in logits if name != "dep"}
+        if "dep" in logits:
+            names |= {f"logits.dep.{k + 1}" for k in range(logits["dep"].shape[1])}
+        return names
+
+    def _write_shard(self) -> None:
+        if self._parts:
+            parts, self._parts = self._parts, []
+            self._try(self._writer.shard, _joined(parts))
+        self._shard_began = time.perf_counter()
+
+    def close(self, status: str, error: str | None = None) -> None:
+        """Write what is left; called once, by `record`."""
+        self._write_shard()
+        if status == "complete" and self._manifest["run"] is None:
+            status, error = "failed", "nothing was generated"
+        elif status == "complete" and self._stop == "interrupted":
+            status, error = "interrupted", "interrupted by the user"
+        if self._broken is not None:
+            status, error = "failed", self._broken
+        self._manifest |= {"status": status, "error": error, "calls": self._calls}
+        self._manifest["never_fired"] = sorted(self._selected - self._fired)
+        if self._manifest["run"] is not None:
+            self._manifest["run"]["entries"] = self._entry_rows()  # streamed text came later
+        self._write_manifest()
+        self._writer.close()
+
+    # Writing
+
+    def _write_manifest(self, *, must: bool = False) -> None:
+        if must:
+            self._writer.manifest(self._manifest)
+        else:
+            self._try(self._writer.manifest, self._manifest)
+
+    def _try(self, write: Any, *values: Any) -> bool:
+        """Write, or note that this trace has ended here; the run itself must not suffer."""
+        if self._broken is not None and write != self._writer.manifest:
+            return False
+        try:
+            write(*values)
+        except Dia2Error as error:
+            if self._broken is None:
+                logger.warning("the trace ends at call %d: %s The run goes on.", self._calls, error)
+            self._broken = str(error)
+            return False
+        return True
+
+
+_FRAME_POINTS = frozenset(
+    {
+        "call",
+        "machine.before",
+        "machine.after",
+        "step_tokens",
+        "kv.transformer.length",
+        "kv.depformer.length",
+    }
+)
+_MAIN_POINTS = frozenset({"audio_buf.column", "time.first", "time.machine", "time.second", "time.frame"})
+
+
+def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """One shard of several parts; where a part's rows of a ragged column end counts from the shard's start."""
+    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    for name in ("pending", "lookahead"):
+        ends, offset = [], 0
+        for part in parts:
+            ends.append(part[f"{name}_end"] + offset)
+            offset += len(part[name])
+        joined[f"{name}_end"] = torch.cat(ends)
+    return joined
+
+
+def _patterns(spec: Any) -> list[str]:
+    return spec.split(",") if isinstance(spec, str) else [str(pattern) for pattern in spec]
+
+
+def _package_version() -> str:
+    import dia2
+
+    return dia2.__version__
+
+
+def _model_facts(runtime: RuntimeContext, branches: int) -> dict[str, Any]:
+    """What a reader needs to know of the checkpoint without having it."""
+    data, model = runtime.config.data, runtime.config.model
+    return {
+        "codebooks": data.num_codebooks,
+        "delays": list(runtime.audio_delays),
+        "branches": branches,
+        "text_vocabulary": data.text_vocab_size,
+        "audio_vocabulary": data.audio_vocab_size,
+        "actions": data.action_vocab_size,
+        "codes": runtime.model.depformer.num_codes,
+        "second_stream_ahead": data.second_stream_ahead,
+        "max_padding": runtime.machine.max_padding,
+        "max_context_steps": runtime.config.runtime.max_context_steps,
+        "frame_rate": runtime.frame_rate,
+        "sample_rate": runtime.mimi.sample_rate,
+        "layers": model.decoder.n_layer,
+        "heads": model.decoder.gqa_query_heads,
+        "kv_heads": model.decoder.kv_heads,
+        "depformer_layers": model.depformer.n_layer,
+        "device": str(runtime.device),
+        "dtype": str(runtime.dtype).removeprefix("torch."),
+        "tokens": asdict(runtime.constants),
+    }
+
+
+def _config_json(config: GenerationConfig) -> dict[str, Any]:
+    values = asdict(config)
+    prefix = values.pop("prefix")
+    values.pop("seed")  # the run's stands beside it
+    if prefix is not None:
+        for name, value in prefix.items():
+            if value is not None and not isinstance(value, bool | str):
+                prefix[name] = str(value) if hasattr(value, "__fspath__") else "a list"
+    return values | {"prefix": prefix}

@@ -1,0 +1,538 @@
+"""`Trace`: a recorded run, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import soundfile
+import torch
+from safetensors import SafetensorError, safe_open
+
+from dia2.audio.grid import delay_frames, undelay_frames
+from dia2.checks import is_file, is_folder
+from dia2.edits import config_at
+from dia2.errors import TraceError, one_line
+from dia2.generation import GenerationConfig
+from dia2.hooks import MachineRow
+from dia2.inspect.draws import BEST, Draw, DrawTable
+from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, PREFIX_FILE
+from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, read_manifest
+from dia2.inspect.phases import PhaseRun, read_phases
+from dia2.inspect.shards import Arrays, open_shards, read_tokens
+from dia2.inspect.watch import before_first
+
+
+@dataclass(frozen=True)
+class FrameSeconds:
+    """Wall times of one call of the main loop."""
+
+    first: float  # until the action was known
+    machine: float
+    second: float
+    frame: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One call of the transformer, and what became of it."""
+
+    call: int
+    phase: str  # warmup or main
+    step: int
+    position: int  # rotary
+    slot: int  # of the key/value cache
+    text: tuple[int, int]  # main and second text token as the transformer saw them
+    audio: list[int]  # [K] codes as the transformer saw them
+    codes: list[int] | None  # [K] drawn by this call; none in warm-up
+    before: MachineRow
+    machine: MachineRow  # after
+    kv_transformer: int  # filled slots after the call
+    kv_depformer: int  # likewise; 0 in warm-up
+    seconds: FrameSeconds | None  # none in warm-up, which is one pass
+    draws: list[Draw]  # empty where the trace kept none
+
+
+@dataclass(frozen=True)
+class TraceWord:
+    """A word of the run, spoken or not."""
+
+    index: int  # among the words
+    text: str
+    speaker: int
+    prefix: bool  # it belongs to the prefix
+    tokens: list[int]
+    call: int | None  # at which the machine took it; none: never
+    step: int | None
+    seconds: float | None  # in the trace's audio; none: not in it
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a run went on from."""
+
+    codes: np.ndarray  # [K, frames] aligned
+    new_word_steps: np.ndarray  # [words]
+    rms: np.ndarray  # [frames] of the recordings; NaN where there was no waveform
+    peak: np.ndarray  # [frames] likewise
+
+
+def load(path: str | Path) -> Trace:
+    """Open a trace. Nothing in it is executed; draws, logits and audio are read when they are asked for.
+
+    Raises:
+        TraceError: there is no trace, it is damaged, or it is of a newer version.
+    """
+    return Trace(Path(path))
+
+
+class Trace:
+    """A recorded run; made by `load`.
+
+    Columns have one value per call, in the order of calls, warm-up first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """See `load`."""
+        self.path = path
+        if not is_folder(path):
+            raise TraceError(f"There is no trace {path}: give the folder that --trace wrote.")
+        self.manifest: Manifest = read_manifest(path)
+        self.phases: list[PhaseRun] = read_phases(path)
+        self._columns: Arrays = {}
+        self._shards = []
+        if self.manifest.run is not None:
+            self._shards = open_shards(path, self.model, len(self.manifest.draws))
+            self._columns = read_tokens(self._shards, self.model, path)
+            self._check_entries()
+
+    def _check_entries(self) -> None:
+        if int(self._columns["consumed"].sum()) > len(self.run.entries):
+            raise TraceError(f"{self.path} is damaged: more entries are taken than there are.")
+
+    def __len__(self) -> int:
+        return len(self._columns["call"]) if self._columns else 0
+
+    def __repr__(self) -> str:
+        return f"<Trace {self.path}: {len(self)} calls, {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """Complete, or partial and why, in words."""
+        manifest = self.manifest
+        if manifest.status == "running":
+            return "partial: the run was killed, or still runs"
+        if manifest.status != "complete":
+            return f"partial: {manifest.error or manifest.status}"
+        if manifest.calls != len(self):
+            return f"partial: {len(self)} of {manifest.calls} calls are here"
+        return "complete"
+
+    @property
+    def complete(self) -> bool:
+        """The run ended by itself and all of it is here."""
+        return self.state == "complete"
+
+    @property
+    def run(self) -> RunFacts:
+        """What decided the run.
+
+        Raises:
+            TraceError: the run ended before it began.
+        """
+        if self.manifest.run is None:
+            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
+        return self.manifest.run
+
+    @property
+    def model(self) -> ModelFacts:
+        """Facts about the checkpoint."""
+        return self.run.model
+
+    def config_at(self, call: int) -> GenerationConfig:
+        """The config in force at `call`, edits included."""
+        return config_at(self.run.config, self.run.edits, call)
+
+    # Columns
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of the `tokens` level by the name it has on disk (see docs/trace-format.md).
+
+        Raises:
+            TraceError: there is none of that name.
+        """
+        if name not in self._columns:
+            raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
+        return self._columns[name]
+
+    @property
+    def warmup_calls(self) -> int:
+        """Calls of the warm-up, which come first."""
+        return int((self._columns["phase"] == 0).sum()) if self._columns else 0
+
+    @property
+    def steps(self) -> np.ndarray:
+        """[calls] frame index of each call; the last one of a prefix comes twice."""
+        return self.column("step")
+
+    @property
+    def actions(self) -> np.ndarray:
+        """[calls] as drawn; a text id in warm-up."""
+        return self.column("action")
+
+    @property
+    def main(self) -> np.ndarray:
+        """[calls] text token that each call put into the main stream."""
+        return self.column("emitted")[:, 0]
+
+    @property
+    def second(self) -> np.ndarray:
+        """[calls] text token that each call put into the second stream."""
+        return self.column("emitted")[:, 1]
+
+    @property
+    def codes(self) -> np.ndarray:
+        """[calls, K] codes that each call drew; −1 in warm-up."""
+        return self.column("codes")
+
+    @cached_property
+    def step_tokens(self) -> np.ndarray:
+        """[calls, B, 2 + K] as the transformer saw them; row 1 is the unconditional branch, where there is one."""
+        cond = np.concatenate((self.column("text"), self.column("audio")), axis=1)
+        if self.model.branches == 1:
+            return cond[:, None]
+        uncond = cond.copy()
+        uncond[:, 0], uncond[:, 1] = self.model.tokens.zero, self.model.tokens.pad
+        return np.stack((cond, uncond), axis=1)
+
+    @property
+    def kv_lengths(self) -> np.ndarray:
+        """[calls, 2] filled slots after each call: of the transformer's cache, of the depformer's."""
+        transformer = self.column("slot") + 1
+        depformer = np.where(self.column("phase") == 1, self.model.codebooks - 1, 0)
+        return np.stack((transformer, depformer), axis=1)
+
+    @property
+    def times(self) -> np.ndarray:
+        """[calls, 4] seconds of first half, machine, second half and whole frame; NaN in warm-up."""
+        return self.column("times")
+
+    @cached_property
+    def prefix(self) -> Prefix | None:
+        """What the run went on from; none without a prefix.
+
+        Raises:
+            TraceError: it was taken out, or is damaged.
+        """
+        frames = self.run.prefix_frames
+        if not frames:
+            return None
+        file = self.path / PREFIX_FILE
+        if file.is_symlink() or not is_file(file):
+            raise TraceError(f"{self.path} lacks {PREFIX_FILE}: its prefix was redacted, or lost.")
+        words = self.run.prefix_words
+        wanted = {
+            "codes": ("I32", [self.model.codebooks, frames]),
+            "new_word_steps": ("I32", [words]),
+            "rms": ("F32", [frames]),
+            "peak": ("F32", [frames]),
+        }
+        try:
+            with safe_open(file, framework="np") as tensors:
+                for name, (dtype, shape) in wanted.items():
+                    part = tensors.get_slice(name)
+                    if part.get_dtype() != dtype or list(part.get_shape()) != shape:
+                        raise TraceError(f"{file} is damaged: {name} is {part.get_dtype()} {part.get_shape()}.")
+                found = {name: tensors.get_tensor(name) for name in wanted}
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
+        codes, steps = found["codes"], found["new_word_steps"]
+        if codes.min() < 0 or codes.max() >= self.model.audio_vocabulary or (len(steps) and steps.min() < -1):
+            raise TraceError(f"{file} is damaged: its codes or steps are out of range.")
+        return Prefix(codes, steps, found["rms"], found["peak"])
+
+    @cached_property
+    def grid(self) -> np.ndarray:
+        """[K, columns] the delayed grid after the last call, audio pad where nothing was written."""
+        grid = self.raw_grid
+        return np.where(grid == self.model.tokens.ungenerated, self.model.tokens.audio_pad, grid)
+
+    @cached_property
+    def raw_grid(self) -> np.ndarray:
+        """[K, columns] the same with `ungenerated` where nothing was written."""
+        ids, main = self.model.tokens, self.column("phase") == 1
+        prefix = self.prefix
+        delayed = np.zeros((self.model.codebooks, 0), dtype=np.int64)
+        if prefix is not None:
+            codes = torch.from_numpy(prefix.codes.astype(np.int64))
+            delayed = delay_frames(codes, self.model.delays, ids.audio_pad).numpy()
+        steps = self.steps[main].astype(np.int64)
+        columns = int(steps[-1]) + 2 if len(steps) else delayed.shape[1]
+        grid = np.full((self.model.codebooks, max(columns, delayed.shape[1])), ids.ungenerated, dtype=np.int64)
+        grid[:, : delayed.shape[1]] = delayed
+        grid[:, steps + 1] = self.codes[main].T
+        return grid[:, :columns]
+
+    @cached_property
+    def aligned(self) -> np.ndarray:
+        """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did."""
+        aligned = undelay_frames(torch.from_numpy(self.grid), self.model.delays).numpy()
+        return aligned[:, self.manifest.result.crop or 0 :]
+
+    # Frames
+
+    @property
+    def frames(self) -> Frames:
+        """One `Frame` per call: `trace.frames[311]`, `trace.frames[10:20]`, or a loop."""
+        return Frames(self)
+
+    def machine_at(self, call: int) -> MachineRow:
+        """The state machine after `call`; −1 gives it before the first."""
+        run, columns = self.run, self._columns
+        if call == -1:
+            return before_first(self.model.tokens, run.config.initial_padding, len(run.entries))
+        value = {name: int(columns[name][call]) for name in _MACHINE}
+        parts = {}
+        for name in ("pending", "lookahead"):
+            ends = columns[f"{name}_end"]
+            parts[name] = columns[name][int(ends[call - 1]) if call else 0 : int(ends[call])].tolist()
+        return MachineRow(
+            step=value["step"],
+            action=value["action"],
+            forced=bool(value["forced"]),
+            main=int(columns["emitted"][call, 0]),
+            second=int(columns["emitted"][call, 1]),
+            consumed=bool(value["consumed"]),
+            padding_budget=value["padding_budget"],
+            forced_padding=value["forced_padding"],
+            entries_left=value["entries_left"],
+            pending=parts["pending"],
+            lookahead=parts["lookahead"],
+            end_step=None if value["end_step"] < 0 else value["end_step"],
+        )
+
+    def frame(self, call: int) -> Frame:
+        """The frame of one call, counted from 0.
+
+        Raises:
+            TraceError: there is no such call.
+        """
+        if not 0 <= call < len(self):
+            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+        columns, main = self._columns, bool(self._columns["phase"][call])
+        text = columns["text"][call].tolist()
+        return Frame(
+            call=call,
+            phase="main" if main else "warmup",
+            step=int(columns["step"][call]),
+            position=int(columns["position"][call]),
+            slot=int(columns["slot"][call]),
+            text=(text[0], text[1]),
+            audio=columns["audio"][call].tolist(),
+            codes=columns["codes"][call].tolist() if main else None,
+            before=self.machine_at(call - 1),
+            machine=self.machine_at(call),
+            kv_transformer=int(columns["slot"][call]) + 1,
+            kv_depformer=self.model.codebooks - 1 if main else 0,
+            seconds=FrameSeconds(*map(float, columns["times"][call])) if main else None,
+            draws=self.draws(call),
+        )
+
+    def draws(self, call: int) -> list[Draw]:
+        """What the draws of a call chose among; empty where the trace kept none."""
+        columns = self._row(call)
+        if "draw.ids" not in columns:
+            return []
+        bits = columns["draw.kept"][:, None] >> np.arange(BEST) & 1
+        names = self.manifest.draws
+        codes = columns["codes"]
+        choice = [int(columns["action"]) if n == "action" else int(codes[draw_codebook(n)]) for n in names]
+        table = DrawTable(
+            *(
+                torch.from_numpy(np.ascontiguousarray(part))[None]
+                for part in (
+                    columns["draw.ids"].astype(np.int64),
+                    columns["draw.cond"],
+                    columns["draw.guided"],
+                    bits.astype(bool),
+                    np.array(choice),
+                    columns["draw.probability"],
+                )
+            )
+        )
+        return [table.draw(0, column, name) for column, name in enumerate(names)]
+
+    def logits(self, call: int) -> dict[str, np.ndarray]:
+        """Recorded logits of one call, level `full`: action [B, V], cb0 [B, V], dep [K-1, B, codes]; else empty."""
+        columns = self._row(call)
+        return {name.removeprefix("logits."): array for name, array in columns.items() if name.startswith("logits.")}
+
+    def _row(self, call: int) -> dict[str, Any]:
+        """The non-ragged columns of one call as its shard has them."""
+        if not 0 <= call < len(self):
+            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+        at = int(np.searchsorted([shard.first_call for shard in self._shards], call, side="right")) - 1
+        arrays = self._shard(at)
+        row = call - self._shards[at].first_call
+        return {name: array[row] for name, array in arrays.items()}
+
+    @cached_property
+    def _shard(self) -> Callable[[int], Arrays]:
+        """Columns of one shard; the last few are kept."""
+        shards = self._shards
+
+        @lru_cache(maxsize=4)
+        def read(index: int) -> Arrays:
+            names = [name for name in shards[index].columns if name not in ("pending", "lookahead")]
+            return shards[index].read(names)
+
+        return read
+
+    # Words, audio, search
+
+    @cached_property
+    def words(self) -> list[TraceWord]:
+        """Every word of prefix and script, with the call at which the machine took it."""
+        run, rate = self.run, self.model.frame_rate
+        taken = np.flatnonzero(self.column("consumed")).tolist()
+        result = self.manifest.result
+        crop = result.crop or 0
+        includes_prefix = run.config.prefix is not None and run.config.prefix.include_audio
+        words: list[TraceWord] = []
+        for i, entry in enumerate(run.entries):
+            if not entry.tokens:
+                continue
+            call = taken[i] if i < len(taken) else None
+            step = None if call is None else int(self.steps[call])
+            heard = step is not None and step >= crop and (i >= run.prefix_words or includes_prefix)
+            seconds = (step - crop) / rate if heard and step is not None else None
+            prefix = i < run.prefix_words
+            words.append(TraceWord(len(words), entry.text, entry.speaker, prefix, entry.tokens, call, step, seconds))
+        return words
+
+    @cached_property
+    def audio(self) -> tuple[np.ndarray, int] | None:
+        """(waveform [N] float32, sample rate) of the run's result; none if there is none.
+
+        Raises:
+            TraceError: the file is damaged.
+        """
+        file = self.path / AUDIO_FILE
+        if not self.manifest.audio:
+            return None
+        try:
+            if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
+                raise TraceError(f"{file} is missing or far too large: the trace is damaged.")
+            with soundfile.SoundFile(file) as sound:
+                if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1:
+                    raise TraceError(f"{file} is no audio of a run: the trace is damaged.")
+                return sound.read(dtype="float32"), int(sound.samplerate)
+        except (OSError, soundfile.SoundFileError) as error:
+            raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
+
+    def find(
+        self,
+        field: str | None = None,
+        value: int | Callable[[int], bool] | None = None,
+        *,
+        word: str | None = None,
+        after: int | None = None,
+        before: int | None = None,
+    ) -> list[int]:
+        """Calls at which something happened, in order.
+
+            trace.find("forced_padding", before=311)[-1]  # where it last changed before call 311
+            trace.find("action", 1)                       # where new word was drawn
+            trace.find("codes.3", lambda code: code == 17)
+            trace.find(word="Hello")                      # where the machine took that word
+
+        Args:
+            field: a column of one number per call; `main` and `second` for the streams, `codes.k` for codebook k,
+                `words` for the number of entries taken.
+            value: an equal value, or a predicate; none: where the field differs from the call before.
+            word: instead of `field`: a word's text, with or without its punctuation, in any case.
+            after: only calls after this one.
+            before: only calls before this one.
+
+        Raises:
+            TraceError: there is no such field.
+        """
+        if word is not None:
+            wanted = _bare(word)
+            found = [w.call for w in self.words if w.call is not None and wanted in (w.text.casefold(), _bare(w.text))]
+        else:
+            if field is None:
+                raise TraceError("find() needs a field or a word.")
+            column = self._field(field)
+            if value is None:
+                hits = np.flatnonzero(np.diff(column)) + 1
+            elif callable(value):
+                hits = np.flatnonzero([value(int(part)) for part in column])
+            else:
+                hits = np.flatnonzero(column == value)
+            found = hits.tolist()
+        return [call for call in found if (after is None or call > after) and (before is None or call < before)]
+
+    def _field(self, name: str) -> np.ndarray:
+        if name in ("main", "second"):
+            return self.main if name == "main" else self.second
+        if name.startswith("codes."):
+            codebook = name.removeprefix("codes.")
+            if codebook.isdecimal() and int(codebook) < self.model.codebooks:
+                return self.codes[:, int(codebook)]
+        elif name in self._columns and self._columns[name].shape == (len(self),):
+            return self._columns[name]
+        fields = [key for key, column in self._columns.items() if column.shape == (len(self),)]
+        raise TraceError(f"A trace has no field {name!r}; it has main, second, codes.k, {', '.join(fields)}.")
+
+
+_MACHINE = (
+    "step",
+    "action",
+    "forced",
+    "consumed",
+    "padding_budget",
+    "forced_padding",
+    "entries_left",
+    "end_step",
+)
+
+
+class Frames(Sequence[Frame]):
+    """The frames of a trace, made when they are asked for."""
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+
+    def __len__(self) -> int:
+        return len(self._trace)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self._trace.frame(call) for call in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Frame]: ...
+
+    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
+        if isinstance(index, slice):
+            return [self._trace.frame(call) for call in range(len(self))[index]]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"call {index} of {len(self)}")
+        return self._trace.frame(index % len(self))
+
+
+def draw_codebook(name: str) -> int:
+    """The codebook that a draw is of: cb0 → 0, dep.3 → 3."""
+    return 0 if name == "cb0" else int(name.removeprefix("dep."))
+
+
+def _bare(text: str) -> str:
+    """A word without its punctuation and case."""
+    return "".join(char for char in text.casefold() if char.isalnum() or char in "'’")

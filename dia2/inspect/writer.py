@@ -1,0 +1,122 @@
+"""Writing a trace: every file appears whole or not at all, and what is there stays readable whatever happens next."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from dia2.checks import is_folder
+from dia2.errors import Dia2Error, UsageError
+from dia2.files import write_atomically
+from dia2.inspect.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, PREFIX_FILE, SMALL, shard_name
+
+
+class TraceWriter:
+    """One folder that grows."""
+
+    def __init__(self, path: str | Path, *, wide: bool = False) -> None:
+        """Create the folder; a trace that is there already is replaced.
+
+        Args:
+            path: the folder.
+            wide: token ids need more than 16 bits.
+
+        Raises:
+            UsageError: something else is there, or nothing can be written there.
+        """
+        self.path = Path(path)
+        self.wide = wide
+        self.shards = 0
+        self.bytes = 0  # written so far, manifest not counted
+        clear_for_trace(self.path)
+        try:
+            self.path.mkdir(exist_ok=True)
+            self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
+        except OSError as error:
+            raise UsageError(f"Trace {path} cannot be created ({error.strerror}): write elsewhere.") from error
+
+    def manifest(self, content: Mapping[str, Any]) -> None:
+        """Replace the manifest."""
+        write_atomically(
+            self.path / MANIFEST, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "replace")
+        )
+
+    def phase(self, event: Mapping[str, Any]) -> None:
+        """Append one line; a crash can cut the last one short, which readers forgive."""
+        line = (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "replace")
+        try:
+            self._phases.write(line)
+        except OSError as error:
+            raise Dia2Error(f"{self.path / PHASES_FILE} could not be written ({error.strerror}).") from error
+        self.bytes += len(line)
+
+    def shard(self, columns: Mapping[str, Tensor]) -> None:
+        """Write the next shard."""
+        narrow = {
+            name: tensor.to(torch.int16) if name in SMALL and not self.wide else tensor.contiguous()
+            for name, tensor in columns.items()
+        }
+        self._tensors(shard_name(self.shards), narrow)
+        self.shards += 1
+
+    def prefix(self, columns: Mapping[str, Tensor]) -> None:
+        """Write what is known of the prefix."""
+        self._tensors(PREFIX_FILE, columns)
+
+    def audio(self, waveform: Tensor, sample_rate: int) -> None:
+        """Write the run's audio, 16 bits, lossless."""
+        buffer = io.BytesIO()
+        soundfile.write(buffer, waveform.numpy(), sample_rate, format="FLAC", subtype="PCM_16")
+        write_atomically(self.path / AUDIO_FILE, buffer.getvalue())
+        self.bytes += buffer.tell()
+
+    def close(self) -> None:
+        """No more phases."""
+        self._phases.close()
+
+    def _tensors(self, name: str, columns: Mapping[str, Tensor]) -> None:
+        content = save(dict(columns))
+        write_atomically(self.path / name, content)
+        self.bytes += len(content)
+
+
+def clear_for_trace(path: Path) -> None:
+    """Make `path` free for a new trace: remove one that is there, refuse to touch anything else.
+
+    Raises:
+        UsageError: something that is no trace is there, or the folder above is missing.
+    """
+    if not os.path.lexists(path):
+        if not is_folder(path.parent):
+            raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.")
+        return
+    files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
+    if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
+        raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
+    try:
+        # The manifest last: until then whatever is left still counts as a trace.
+        for file in sorted(files, key=lambda file: file.name == MANIFEST):
+            file.unlink()
+    except OSError as error:
+        raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+
+
+def _looks_begun(files: list[Path]) -> bool:
+    """A folder of sound and tensors without a manifest could be anybody's; a recorder killed at once leaves phases."""
+    names = {file.name for file in files if not file.name.startswith(".dia2-")}
+    return MANIFEST in names or names <= {PHASES_FILE}
+
+
+def _is_trace_file(path: Path) -> bool:
+    known = {MANIFEST, PHASES_FILE, PREFIX_FILE, AUDIO_FILE}
+    ours = path.name in known or (path.name.startswith("frames-") and path.suffix == ".safetensors")
+    return (ours or path.name.startswith(".dia2-")) and not path.is_dir()
