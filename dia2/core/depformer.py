@@ -29,15 +29,20 @@ class ScheduledAttention(nn.Module):
         self.q_norm = RMSNorm(self.head_dim, eps, dtype)
         self.k_norm = RMSNorm(self.head_dim, eps, dtype)
 
-    def forward(
-        self, x: Tensor, sets: list[int], rotation: Rotation | None, span: Span | None, mask: Tensor | None
-    ) -> Tensor:
-        """`x` [B, S, n_embd] of S stages with weight sets `sets` → [B, S, n_embd]."""
+    def project(self, x: Tensor, sets: list[int], rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each [B, H, S, D], of `x` [B, S, n_embd]."""
         fused = per_stage(self.in_proj, sets, x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
         query, key, value = fused.transpose(1, 3).unbind(2)  # each [B, H, S, D]
         query, key = self.q_norm(query), self.k_norm(key)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
+        return query, key, value
+
+    def forward(
+        self, x: Tensor, sets: list[int], rotation: Rotation | None, span: Span | None, mask: Tensor | None
+    ) -> Tensor:
+        """`x` [B, S, n_embd] of S stages with weight sets `sets` → [B, S, n_embd]."""
+        query, key, value = self.project(x, sets, rotation)
         if span is not None:
             key, value = span.append(self.layer, key, value)
         return per_stage(self.out_proj, sets, attend(query, key, value, mask))

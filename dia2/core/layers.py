@@ -71,6 +71,22 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     return out.reshape(batch, heads, frames, dim).transpose(1, 2).reshape(batch, frames, heads * dim)
 
 
+def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """What `attend` weighs values with: [B, Hq, T, L] float32, rows sum to 1. For looking; nothing runs on it.
+
+    Args:
+        query: [B, Hq, T, D].
+        key: [B, Hkv, L, D].
+        mask: [T, L] bool, as in `attend`.
+    """
+    batch, heads, frames, dim = query.shape
+    grouped = query.float().reshape(batch, key.shape[1], -1, frames, dim)  # [B, Hkv, Hq / Hkv, T, D]
+    scores = grouped @ key.float()[:, :, None].transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim=-1).reshape(batch, heads, frames, -1)
+
+
 class GatedMLP(nn.Module):
     """`wo(act0(first half of wi) · act1(second half of wi))`."""
 

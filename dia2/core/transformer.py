@@ -39,11 +39,15 @@ class Attention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:-1], -1, self.head_dim)  # [B, T, H, D]
 
+    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """Query [B, Hq, T, D], key and value [B, Hkv, T, D] of `x` [B, T, n_embd]."""
+        query = rotate(self.q_norm(self._heads(self.q_proj(x))).transpose(1, 2), rotation)
+        key = rotate(self.k_norm(self._heads(self.k_proj(x))).transpose(1, 2), rotation)
+        return query, key, self._heads(self.v_proj(x)).transpose(1, 2)
+
     def forward(self, x: Tensor, rotation: Rotation, span: Span | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        query = rotate(self.q_norm(self._heads(self.q_proj(x))).transpose(1, 2), rotation)  # [B, Hq, T, D]
-        key = rotate(self.k_norm(self._heads(self.k_proj(x))).transpose(1, 2), rotation)  # [B, Hkv, T, D]
-        value = self._heads(self.v_proj(x)).transpose(1, 2)
+        query, key, value = self.project(x, rotation)
         if span is not None:
             key, value = span.append(self.layer, key, value)
         out: Tensor = self.o_proj(attend(query, key, value, mask))

@@ -74,9 +74,11 @@ class RunFacts:
     config: GenerationConfig  # before any edit; its prefix names files that need not be here
     seed: int
     edits: list[Edit]
+    forked_at: int | None  # up to this call the run repeated another one's choices
     entries: list[Entry]  # prefix first
     prefix_words: int  # how many of `entries` belong to the prefix
     prefix_frames: int
+    voice_frames: list[int]  # of each prefix recording, which add up to `prefix_frames`
     spoken: list[SpokenWord]  # the prefix's words with their times; may be shorter than `prefix_words` for old voices
 
 
@@ -258,9 +260,11 @@ def _run(at: _Reader) -> RunFacts:
         config=_config(at.inner("config")),
         seed=at.integer("seed", 0, 2**64 - 1),
         edits=edits,
+        forked_at=at.optional_integer("forked_at", 0, MAX_CALLS),
         entries=entries,
         prefix_words=at.integer("prefix_words", 0, len(entries)),
         prefix_frames=at.integer("prefix_frames", 0, MAX_PREFIX_FRAMES),
+        voice_frames=at.integers("voice_frames", 0, MAX_PREFIX_FRAMES),
         spoken=[_spoken(row, at) for row in at.rows("spoken", MAX_CALLS)],
     )
 

@@ -205,6 +205,17 @@ class Recorder:
             self.begin(span)
             self.end(span)
 
+    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[tuple[Tensor, Tensor]]) -> None:
+        """What a fork does not go through again, from the trace that it comes from.
+
+        Args:
+            script: its text.
+            spoken: the prefix's words with their times.
+            voices: RMS and peak [frames] of each prefix recording.
+        """
+        self._manifest["script"] = script
+        self._spoken, self._loudness = spoken, list(voices)
+
     def _learn(self, span: Span) -> None:
         """Keep what the manifest will say."""
         result: Any = span.result
@@ -266,14 +277,16 @@ class Recorder:
             "config": _config_json(config),
             "seed": span.inputs["seed"],
             "edits": [edit_to_json(edit) for edit in choices.edits] if choices else [],
+            "forked_at": choices.forked_at if choices else None,
             "prefix_words": len(plan.entries) if plan else 0,
             "prefix_frames": plan.aligned_frames if plan else 0,
+            "voice_frames": [len(part[0]) for part in self._loudness if part is not None],
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
         if plan is not None:
             level = [part for part in self._loudness if part is not None]
-            known = sum(part[0].shape[0] for part in level) == plan.aligned_frames
+            known = sum(len(part[0]) for part in level) == plan.aligned_frames
             silent = torch.full((plan.aligned_frames,), torch.nan)
             columns = {
                 "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import soundfile
@@ -25,6 +25,14 @@ from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, read_manifest
 from dia2.inspect.phases import PhaseRun, read_phases
 from dia2.inspect.shards import Arrays, open_shards, read_tokens
 from dia2.inspect.watch import before_first
+
+if TYPE_CHECKING:
+    from dia2.engine import Dia2
+    from dia2.generation import GenerationResult
+    from dia2.inspect.diff import Diff
+    from dia2.inspect.doctor import Diagnosis
+    from dia2.inspect.pipeline import FilledRow
+    from dia2.inspect.replay import Replay
 
 
 @dataclass(frozen=True)
@@ -264,6 +272,8 @@ class Trace:
     @cached_property
     def raw_grid(self) -> np.ndarray:
         """[K, columns] the same with `ungenerated` where nothing was written."""
+        if "voice" in self.manifest.redacted:
+            raise TraceError(f"{self.path} has no audio codes: the voice was redacted.")
         ids, main = self.model.tokens, self.column("phase") == 1
         prefix = self.prefix
         delayed = np.zeros((self.model.codebooks, 0), dtype=np.int64)
@@ -462,6 +472,8 @@ class Trace:
             TraceError: there is no such field.
         """
         if word is not None:
+            if "text" in self.manifest.redacted:
+                raise TraceError(f"{self.path} has no words to find: the text was redacted.")
             wanted = _bare(word)
             found = [w.call for w in self.words if w.call is not None and wanted in (w.text.casefold(), _bare(w.text))]
         else:
@@ -488,6 +500,60 @@ class Trace:
             return self._columns[name]
         fields = [key for key, column in self._columns.items() if column.shape == (len(self),)]
         raise TraceError(f"A trace has no field {name!r}; it has main, second, codes.k, {', '.join(fields)}.")
+
+    # Elsewhere
+
+    def to_parquet(self, path: str | Path) -> list[Path]:
+        """Write `calls.parquet` and `draws.parquet` into the folder `path`; see `dia2.inspect.tables`."""
+        from dia2.inspect.tables import to_parquet
+
+        return to_parquet(self, path)
+
+    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace:
+        """Write a copy without what was said, or without how it sounded; see `dia2.inspect.redact`."""
+        from dia2.inspect.redact import redact
+
+        return redact(self, path, voice=voice, text=text)
+
+    # What other rooms of dia2.inspect do with a trace
+
+    def replay(
+        self,
+        tts: Dia2,
+        calls: Sequence[int] | slice | None = None,
+        *,
+        attention: bool = False,
+        layers: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Replay:
+        """Compute tensors again that were not recorded; see `dia2.inspect.replay.replay`."""
+        from dia2.inspect.replay import replay
+
+        return replay(self, tts, calls, attention=attention, layers=layers, progress=progress)
+
+    def fork(self, tts: Dia2, call: int, **options: Any) -> GenerationResult:
+        """Generate again from `call` on; see `dia2.inspect.fork.fork`."""
+        from dia2.inspect.fork import fork
+
+        return fork(self, tts, call, **options)
+
+    def diff(self, other: Trace) -> Diff:
+        """Where this run and another part; see `dia2.inspect.diff.diff`."""
+        from dia2.inspect.diff import diff
+
+        return diff(self, other)
+
+    def diagnose(self) -> Diagnosis:
+        """What became of the prefix; see `dia2.inspect.doctor.diagnose`."""
+        from dia2.inspect.doctor import diagnose
+
+        return diagnose(self)
+
+    def rows(self) -> list[FilledRow]:
+        """The thirty rows; see `dia2.inspect.pipeline.fill_rows`."""
+        from dia2.inspect.pipeline import fill_rows
+
+        return fill_rows(self)
 
 
 _MACHINE = (

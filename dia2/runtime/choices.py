@@ -66,6 +66,7 @@ class Choices:
                         f"codes and {data.text_vocab_size} text tokens."
                     )
         self.edits = list(edits)
+        self.forked_at = None if past is None else first_call + len(past.actions)  # the first call that is free again
         self.guided = guided(base, edits)
         self._base, self._past = base, past
         self._actions = {edit.call: edit.action for edit in edits if isinstance(edit, ForceAction)}

@@ -1,0 +1,28 @@
+"""Whether a trace belongs to a checkpoint."""
+
+from __future__ import annotations
+
+from dia2.errors import TraceError, UsageError
+from dia2.inspect.fingerprint import fingerprint
+from dia2.inspect.trace import Trace
+from dia2.runtime.context import RuntimeContext
+
+
+def check_checkpoint(trace: Trace, runtime: RuntimeContext) -> None:
+    """Refuse to continue or recompute a trace with weights that did not make it.
+
+    Raises:
+        UsageError: config or weights are others.
+        TraceError: tokens were taken out of the trace.
+    """
+    ours, theirs = fingerprint(runtime.assets), trace.run.hashes
+    for part in ("config", "weights"):
+        if None not in (ours.get(part), theirs.get(part)) and ours[part] != theirs[part]:
+            raise UsageError(
+                f"Trace {trace.path} was made with another checkpoint (its {part} differ): open the one that made it."
+            )
+    if trace.manifest.redacted:
+        raise TraceError(
+            f"{trace.path} was redacted ({', '.join(trace.manifest.redacted)}), so it can be looked at, not computed "
+            "with: use the original."
+        )

@@ -1,0 +1,123 @@
+"""Where two runs part, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from itertools import zip_longest
+
+from dia2.edits import ChangeSampling, Edit
+from dia2.hooks import MachineRow
+from dia2.inspect.trace import Trace
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that is not the same in both runs."""
+
+    call: int | None  # none: it holds from the start
+    what: str  # a setting, “edit”, “action”, “machine.forced_padding”, “main”, “codebook 3” …
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
+class Diff:
+    """How two traces differ."""
+
+    settings: list[Difference]  # of the whole run: script, seed, guidance, checkpoint …
+    edits: list[Difference]  # declared interventions that only one of them has, by call
+    parts: list[Difference]  # all that differs at the first call that is not the same, causes first
+    shared: int  # calls from the start that are the same in both
+    calls: tuple[int, int]  # of each
+
+    @property
+    def same(self) -> bool:
+        """Every call of both runs is the same, and so are settings and edits."""
+        return not (self.settings or self.edits or self.parts)
+
+    @property
+    def first(self) -> Difference | None:
+        """The first cause: an edit before or at the first differing call, else what differs there first."""
+        parted = self.parts[0] if self.parts else None
+        for edit in self.edits:
+            if edit.call is not None and (parted is None or parted.call is None or edit.call <= parted.call):
+                return edit
+        return parted or (self.settings[0] if self.settings else None)
+
+
+def diff(a: Trace, b: Trace) -> Diff:
+    """Compare two traces, call by call."""
+    shared = _shared(a, b)
+    calls = (len(a), len(b))
+    parts = list(_parts(a, b, shared)) if shared < max(calls) else []
+    return Diff(list(_settings(a, b)), _edits(a, b), parts, shared, calls)
+
+
+def _shared(a: Trace, b: Trace) -> int:
+    """Calls from the start that are the same."""
+    for call in range(min(len(a), len(b))):
+        if next(_parts(a, b, call), None) is not None:
+            return call
+    return min(len(a), len(b))
+
+
+def _parts(a: Trace, b: Trace, call: int) -> Iterator[Difference]:
+    """What differs at one call, in the order in which a frame makes it."""
+    if call >= min(len(a), len(b)):
+        ends = ["ends" if call >= len(trace) else "goes on" for trace in (a, b)]
+        if ends[0] != ends[1]:
+            yield Difference(call, "length", *ends)
+        return
+    for name in ("phase", "step", "position", "slot"):
+        yield from _different(call, name, a.column(name)[call], b.column(name)[call])
+    for channel, (left, right) in enumerate(zip_longest(a.step_tokens[call, 0], b.step_tokens[call, 0])):
+        if left != right:
+            seen = ("main text", "second text")[channel] if channel < 2 else f"codebook {channel - 2}"
+            yield Difference(call, f"{seen} as seen", str(left), str(right))
+    yield from _different(call, "action", a.actions[call], b.actions[call])
+    left_row, right_row = a.machine_at(call), b.machine_at(call)
+    for field in fields(MachineRow):
+        if field.name not in ("step", "action", "main", "second"):
+            left, right = getattr(left_row, field.name), getattr(right_row, field.name)
+            yield from _different(call, f"machine.{field.name}", left, right)
+    yield from _different(call, "main", left_row.main, right_row.main)
+    yield from _different(call, "second", left_row.second, right_row.second)
+    for k, (left, right) in enumerate(zip_longest(a.codes[call], b.codes[call])):
+        yield from _different(call, f"codebook {k}", left, right)
+
+
+def _different(call: int | None, what: str, left: object, right: object) -> Iterator[Difference]:
+    if left != right:
+        yield Difference(call, what, str(left), str(right))
+
+
+def _settings(a: Trace, b: Trace) -> Iterator[Difference]:
+    left, right = a.run, b.run
+    yield from _different(None, "script", a.manifest.script, b.manifest.script)
+    yield from _different(None, "seed", left.seed, right.seed)
+    for name in ("cfg_scale", "cfg_filter_k", "initial_padding"):
+        yield from _different(None, name, getattr(left.config, name), getattr(right.config, name))
+    for block in ("text", "audio"):
+        for name in ("temperature", "top_k"):
+            pair = (getattr(getattr(run.config, block), name) for run in (left, right))
+            yield from _different(None, f"{block}.{name}", *pair)
+    for name in ("prefix_frames", "prefix_words"):
+        yield from _different(None, name, getattr(left, name), getattr(right, name))
+    for name in sorted(set(left.hashes) | set(right.hashes)):
+        yield from _different(None, f"checkpoint's {name}", left.hashes.get(name), right.hashes.get(name))
+    for name in ("device", "dtype"):
+        yield from _different(None, name, getattr(left.model, name), getattr(right.model, name))
+
+
+def _edits(a: Trace, b: Trace) -> list[Difference]:
+    """Edits that one run has and the other has not."""
+    found = [Difference(edit.call, "edit", _say(edit), "none") for edit in a.run.edits if edit not in b.run.edits]
+    found += [Difference(edit.call, "edit", "none", _say(edit)) for edit in b.run.edits if edit not in a.run.edits]
+    return sorted(found, key=lambda difference: difference.call or 0)
+
+
+def _say(edit: Edit) -> str:
+    """An edit without its call, which stands beside it."""
+    text = str(edit).partition(": ")[2]
+    return f"{text} (from here on)" if isinstance(edit, ChangeSampling) else text
