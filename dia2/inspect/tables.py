@@ -33,7 +33,7 @@ Columns of `draws`. A trace of the level `tokens`, and calls beyond its byte bud
     codebook              int16    null for the action
     choice                int32    what the call took (an edit can have changed it)
     probability           float    of the choice, after guidance, temperature and top-k
-    rank                  int16    of the choice by conditional logit among the kept candidates, from 1; null where it
+    rank                  int16    of the choice by conditional logit among the kept candidates, from 0; null where it
                                    is not kept. Of 16 candidates the last can stand for any later rank
     candidates            list     int32, ids of at most 16 candidates
     cond, guided          list     float, their conditional and guided logits
@@ -269,7 +269,7 @@ def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
     kept = (arrays["draw.kept"].reshape(-1, 1) >> np.arange(BEST) & 1).astype(bool) & there
     chosen = kept & (ids == choice[:, None])
     own = np.where(chosen, cond, -np.inf).max(axis=1)
-    rank = 1 + (kept & (cond > own[:, None])).sum(axis=1)
+    rank = (kept & (cond > own[:, None])).sum(axis=1)
     offsets = pa.array(np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32))
 
     columns = {

@@ -82,7 +82,7 @@ def test_a_row_of_draws_is_a_draw(trace: Trace, read: tuple[list[Any], list[Any]
             row = next(rows)
             number = {"action": None, "cb0": 0}.get(draw.name, int(draw.name[4:] or 0) if "." in draw.name else None)
             kept = sorted((c for c in draw.candidates if c.kept), key=lambda c: -c.cond)
-            rank = [c.token for c in kept].index(draw.choice) + 1 if draw.choice in [c.token for c in kept] else None
+            rank = [c.token for c in kept].index(draw.choice) if draw.choice in [c.token for c in kept] else None
             ranks.append(rank)
             assert row == {
                 "call": frame.call,
@@ -98,7 +98,7 @@ def test_a_row_of_draws_is_a_draw(trace: Trace, read: tuple[list[Any], list[Any]
             }
     assert next(rows, None) is None
     assert len(ranks) == 9 * (len(trace) - trace.warmup_calls)
-    assert {1, 2, None} <= set(ranks), "the likeliest, another one, and one that an edit put there"
+    assert {0, 1, None} <= set(ranks), "the likeliest, another one, and one that an edit put there"
 
 
 def test_nothing_is_nan(read: tuple[list[Any], list[Any]]) -> None:
