@@ -1,4 +1,4 @@
-"""The command line: `dia2 generate …` (also without the word `generate`) and `dia2 voice …`.
+"""The command line: `dia2 generate …` (also without the word `generate`), `dia2 voice …` and `dia2 trace …`.
 
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept).
 """
@@ -38,7 +38,7 @@ from dia2.hooks import Span, phase
 from dia2.progress import progress_bar
 from dia2.subtitles import check_subtitle_path, write_subtitles
 
-COMMANDS = ("generate", "voice")
+COMMANDS = ("generate", "voice", "trace")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "generate")
     began = time.perf_counter()
-    args = build_parser().parse_args(arguments)
+    args = build_parser(traces=arguments[0] == "trace").parse_args(arguments)
     spent = time.perf_counter() - began
     args.parsing = Span("cli.parse", {"argv": arguments}, began, ended=True, seconds=spent, result=args)
     for stream in (sys.stdout, sys.stderr):
@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without our characters still gets the text
     try:
         with _warnings_as_lines(getattr(args, "verbose", False)):
-            return generate(args) if args.command == "generate" else voice(args)
+            return _run(args)
     except KeyboardInterrupt:
         tell("note", "interrupted")
         return 130
@@ -104,8 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, UsageError) else 1
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """All flags of all commands."""
+def _run(args: argparse.Namespace) -> int:
+    if args.command == "trace":
+        from dia2.inspect.cli import run_trace
+
+        return run_trace(args)
+    return generate(args) if args.command == "generate" else voice(args)
+
+
+def build_parser(*, traces: bool = True) -> argparse.ArgumentParser:
+    """All flags of all commands; those of `dia2 trace`, which import what other commands do not need, if asked for."""
     parser = _Parser(prog="dia2", description="Dialogue text-to-speech that can be looked into.")
     parser.add_argument("--version", action="version", version=f"dia2 {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
@@ -155,6 +163,12 @@ def build_parser() -> argparse.ArgumentParser:
     clone.add_argument("--words", metavar="FILE.json", help="words and times, instead of Whisper's")
     clone.add_argument("--whisper", metavar="NAME_OR_PATH", default="turbo", help="checkpoint (default: %(default)s)")
     _add_model_flags(clone)
+
+    trace = commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
+    if traces:
+        from dia2.inspect.cli import add_trace_commands
+
+        add_trace_commands(trace)
     return parser
 
 

@@ -1,0 +1,132 @@
+"""The command line of traces: `dia2 trace show|frames|grid|hooks|export`.
+
+A subcommand is a function that takes the parsed flags, and a call of `_command` in `add_trace_commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from rich.console import Console
+
+from dia2.errors import UsageError
+from dia2.inspect import console as views
+from dia2.inspect.console.page import plain, to_json
+from dia2.inspect.trace import load
+
+Run = Callable[[argparse.Namespace], None]
+
+
+def add_trace_commands(parser: argparse.ArgumentParser) -> None:
+    """Give `parser`, which is that of `dia2 trace`, its subcommands; `run_trace` runs what they parse."""
+    commands = parser.add_subparsers(dest="view", required=True, metavar="VIEW")
+
+    _command(commands, "show", _show, "what a run was, and the thirty rows it went through")
+
+    frames = _command(commands, "frames", _frames, "the calls of the transformer, a line each; or one of them in full")
+    frames.add_argument("--from", dest="first", type=int, metavar="CALL", help="first call (default: 0)")
+    frames.add_argument("--to", dest="last", type=int, metavar="CALL", help="last call (default: 23 after the first)")
+    frames.add_argument("--word", help="start a little before the call that took this word")
+    frames.add_argument("--call", type=int, help="show one call in full")
+
+    grid = _command(commands, "grid", _grid, "the delayed grid of codes, and where each cell comes from")
+    grid.add_argument("--from", dest="first", type=int, metavar="COLUMN", help="first column (default: 0)")
+    grid.add_argument("--to", dest="last", type=int, metavar="COLUMN", help="last column (default: what fits)")
+    grid.add_argument("--codes", action="store_true", help="show the codes, not only where they come from")
+
+    _command(commands, "hooks", _hooks, "every hook point; with a trace, which of them it has", path_needed=False)
+
+    export = _command(commands, "export", _export, "write a trace's tables as Parquet files")
+    export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="where to write them")
+
+
+def run_trace(args: argparse.Namespace) -> int:
+    """Run what `dia2 trace` parsed; returns the exit code."""
+    run: Run = args.run
+    run(args)
+    return 0
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Run,
+    text: str,
+    *,
+    path_needed: bool = True,
+) -> argparse.ArgumentParser:
+    """A subcommand on a trace, with the flags that all have."""
+    parser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    parser.add_argument("path", metavar="TRACE", nargs=None if path_needed else "?", help="folder that --trace wrote")
+    parser.add_argument("--json", action="store_true", help="print the facts as one JSON document")
+    parser.add_argument("--no-times", dest="times", action="store_false", help="leave out wall times and dates")
+    parser.add_argument(
+        "--width", type=int, metavar="COLUMNS", help="set for so many columns (default: the terminal's)"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _console(args: argparse.Namespace) -> Console:
+    if args.width is not None and not 1 <= args.width <= 10_000:
+        raise UsageError(f"--width must be 1 to 10000, not {args.width}.")
+    return Console(width=args.width)
+
+
+def _print_json(facts: object) -> None:
+    print(to_json(facts))  # noqa: T201  # the command's output
+
+
+def _show(args: argparse.Namespace) -> None:
+    trace, console = load(args.path), _console(args)
+    if args.json:
+        _print_json(views.show_facts(trace, times=args.times))
+    else:
+        views.print_show(trace, console, times=args.times)
+
+
+def _frames(args: argparse.Namespace) -> None:
+    if args.call is not None and (args.first, args.last, args.word) != (None, None, None):
+        raise UsageError("--call shows one call: leave out --from, --to and --word.")
+    trace, console = load(args.path), _console(args)
+    if args.call is not None:
+        if args.json:
+            _print_json(views.frame_facts(trace, args.call, times=args.times))
+        else:
+            views.print_frame(trace, console, args.call, times=args.times)
+        return
+    first, last = views.choose_calls(trace, args.first, args.last, args.word)
+    if args.json:
+        _print_json(views.frames_facts(trace, first, last, times=args.times))
+    else:
+        views.print_frames(trace, console, first, last, times=args.times)
+
+
+def _grid(args: argparse.Namespace) -> None:
+    trace, console = load(args.path), _console(args)
+    if args.json:
+        _print_json(views.grid_facts(trace, args.first, args.last))
+    else:
+        views.print_grid(trace, console, args.first, args.last, codes=args.codes)
+
+
+def _hooks(args: argparse.Namespace) -> None:
+    trace, console = None if args.path is None else load(args.path), _console(args)
+    if args.json:
+        _print_json(views.hooks_facts(trace))
+    else:
+        views.print_hooks(console, trace)
+
+
+def _export(args: argparse.Namespace) -> None:
+    trace, console = load(args.path), _console(args)
+    from dia2.inspect.tables import to_parquet  # an optional library
+
+    written = [str(path) for path in to_parquet(trace, args.output)]
+    if args.json:
+        _print_json({"path": str(trace.path), "files": written})
+        return
+    for path in written:
+        console.print(plain(path), soft_wrap=True, highlight=False)

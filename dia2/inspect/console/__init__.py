@@ -1,0 +1,24 @@
+"""A trace in the terminal. Every view is two functions: one gives its facts, ready for JSON, one prints them."""
+
+from dia2.inspect.console.frame import frame_facts, print_frame
+from dia2.inspect.console.frames import choose_calls, frames_facts, print_frames
+from dia2.inspect.console.grid import grid_facts, print_grid
+from dia2.inspect.console.hooks import hooks_facts, print_hooks
+from dia2.inspect.console.page import Facts, to_json
+from dia2.inspect.console.rows import print_show, show_facts
+
+__all__ = [
+    "Facts",
+    "choose_calls",
+    "frame_facts",
+    "frames_facts",
+    "grid_facts",
+    "hooks_facts",
+    "print_frame",
+    "print_frames",
+    "print_grid",
+    "print_hooks",
+    "print_show",
+    "show_facts",
+    "to_json",
+]

@@ -1,0 +1,96 @@
+"""`dia2 trace hooks`: the registry of hook points, and what a trace has of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Console
+
+from dia2.errors import UsageError
+from dia2.hooks import MAX_CODEBOOKS, POINTS, HookPoint, select
+from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, plain
+from dia2.inspect.trace import Trace
+
+_FAMILIES = {"phase": "phases", "value": "values", "time": "times"}
+
+
+def hooks_facts(trace: Trace | None = None) -> Facts:
+    """Every hook point; with a trace also `trace`: whether it was recorded, and why not."""
+    points = [
+        {"name": point.name, "family": point.family, "when": point.when, "value": point.value}
+        | ({} if trace is None else {"trace": _status(trace, point)})
+        for point in POINTS.values()
+    ]
+    return {"path": None if trace is None else str(trace.path), "points": points}
+
+
+def _status(trace: Trace, point: HookPoint) -> str:
+    """What a trace has of a point, in words."""
+    manifest = trace.manifest
+    if point.family == "phase":
+        times = Counter(run.name for run in trace.phases)[point.name]
+        if times:
+            return "recorded" if times == 1 else f"recorded {times}×"
+    elif _recorded(trace, point.name):
+        return "recorded"
+    names = set(_numbered(point.name, manifest.run.model.codebooks if manifest.run else MAX_CODEBOOKS))
+    if not names.isdisjoint(manifest.never_fired):
+        return "never fired"
+    if point.name.startswith(_hidden(manifest.level)):
+        return f"not kept at level {manifest.level}"
+    if _left_out(manifest.hooks, names):
+        return "left out by the hook filter"
+    return "not in what was recorded"
+
+
+def _numbered(name: str, codebooks: int) -> list[str]:
+    """`draw.dep.{k}` with each k."""
+    return [name.replace("{k}", str(k)) for k in range(1, codebooks)] if "{k}" in name else [name]
+
+
+def _recorded(trace: Trace, name: str) -> bool:
+    main = len(trace) > trace.warmup_calls
+    if name.startswith("draw."):
+        wanted = name.removeprefix("draw.")
+        return main and any(wanted in (draw, "dep.{k}" if "." in draw else None) for draw in trace.manifest.draws)
+    if name.startswith("logits."):
+        return main and name.removeprefix("logits.").removesuffix(".{k}") in trace.logits(trace.warmup_calls)
+    return main if POINTS[name].when == "every call of the main loop" else len(trace) > 0
+
+
+def _hidden(level: str) -> tuple[str, ...]:
+    return {"tokens": ("logits.", "draw."), "topk": ("logits.",)}.get(level, ())
+
+
+def _left_out(hooks: list[str] | str | None, names: set[str]) -> bool:
+    if hooks is None or isinstance(hooks, str):  # none, or a predicate that cannot be asked
+        return False
+    try:
+        return names.isdisjoint(select(hooks))
+    except UsageError:  # a filter of another version
+        return False
+
+
+def print_hooks(console: Console, trace: Trace | None = None) -> None:
+    """Print the registry, a block per family and moment."""
+    facts, page = hooks_facts(trace), Page(console)
+    if trace is not None:
+        page.paragraph(plain(facts["path"], HEAD))
+        page.line()
+    status = max((len(point["trace"]) for point in facts["points"]), default=0) if trace is not None else 0
+    columns = [Column(21), Column(page.width - 25 - (status + 2 if status else 0))]
+    columns += [Column(status)] if status else []
+    blocks: dict[tuple[str, str], list[Facts]] = {}
+    for point in facts["points"]:
+        blocks.setdefault((point["family"], point["when"]), []).append(point)
+    for number, ((family, when), points) in enumerate(blocks.items()):
+        if number:
+            page.line()
+        page.line((_FAMILIES[family], HEAD), (f": {when}", DIM))
+        for point in points:
+            cells = [plain(point["name"], LABEL), plain(point["value"])]
+            if status:
+                told = point["trace"]
+                style = "" if told.startswith("recorded") else MARK if told == "never fired" else DIM
+                cells.append(plain(told, style))
+            page.row(cells, columns, indent=2)
