@@ -1,0 +1,185 @@
+"""The pages of reference agree with the code: their tables are made from it, and their examples run.
+
+`python -m tests.inspect.test_docs` writes the tables anew.
+"""
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+from dia2.hooks import POINTS
+from dia2.inspect import layout, load, record
+from dia2.inspect.pipeline import ROWS
+
+from ..support.reference import Case, engine
+
+DOCS = Path(__file__).parents[2] / "docs"
+FORMAT, HOOKS = DOCS / "trace-format.md", DOCS / "hooks.md"
+CASE = Case("tiny8", "prefix2")
+BOUNDS = {
+    "MAX_MANIFEST": "bytes of `manifest.json`",
+    "MAX_PHASES": "bytes of `phases.jsonl`",
+    "MAX_PHASE_LINES": "lines of it",
+    "MAX_HEADER": "bytes of a shard's header",
+    "MAX_SHARDS": "shards",
+    "MAX_CALLS": "calls",
+    "MAX_SHARD_CALLS": "calls of a shard",
+    "MAX_CODEBOOKS": "codebooks",
+    "MAX_VOCABULARY": "tokens of a vocabulary",
+    "MAX_AUDIO": "bytes of `audio.flac`",
+    "MAX_AUDIO_SAMPLES": "samples of it",
+    "MAX_PREFIX_FRAMES": "frames of a prefix",
+}
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _types(name: str, dtype: str) -> str:
+    return f"{dtype} or I16" if name in layout.SMALL else dtype
+
+
+def generated() -> dict[str, str]:
+    """The tables by their names in the pages."""
+    columns = [
+        (f"`{c.name}`", _types(c.name, c.dtype), f"[{', '.join(c.shape)}]", f"`{c.level}`", c.meaning)
+        for c in layout.COLUMNS.values()
+    ]
+    points = [(f"`{p.name}`", p.family, p.when, p.value) for p in POINTS.values()]
+    rows = [(str(r.number), r.title, f"`{r.where}`", f"`{r.phase}`") for r in ROWS]
+    return {
+        "columns": _table(("column", "type", "shape", "level", "meaning"), columns),
+        "bounds": _table(("at most", "of"), [(f"{getattr(layout, n):,}", text) for n, text in BOUNDS.items()]),
+        "points": _table(("point", "family", "when", "value"), points),
+        "rows": _table(("row", "title", "where", "phase"), rows),
+    }
+
+
+def _filled(page: str) -> str:
+    """A page with its tables as they have to be."""
+    for name, table in generated().items():
+        page = re.sub(
+            rf"(<!-- {name}: [^\n]* -->\n).*?(<!-- end -->)",
+            lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}",  # type: ignore[misc]  # mypy does not know such a lambda
+            page,
+            flags=re.DOTALL,
+        )
+    return page
+
+
+@pytest.mark.parametrize(("page", "names"), [(FORMAT, ("columns", "bounds")), (HOOKS, ("points", "rows"))])
+def test_the_tables_are_those_of_the_code(page: Path, names: tuple[str, ...]) -> None:
+    content = page.read_text(encoding="utf-8")
+    assert all(generated()[name] in content for name in names), "python -m tests.inspect.test_docs"
+    assert _filled(content) == content, "python -m tests.inspect.test_docs"
+
+
+def test_every_bound_is_listed() -> None:
+    assert list(BOUNDS) == [name for name in vars(layout) if name.startswith("MAX_")]
+
+
+def test_the_edits_of_the_page_are_all_there_are() -> None:
+    content = HOOKS.read_text(encoding="utf-8")
+    for kind in get_args(Edit):
+        assert f"| `{kind.__name__}(" in content
+    assert {field.name for field in fields(ReplaceToken)} == {"call", "token", "codebook", "stream"}
+    assert {field.name for field in fields(ForceAction)} == {"call", "action"}
+    assert ChangeSampling(1, cfg_scale=3).changes == {"cfg_scale": 3}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `run.dia2trace` is a full trace with a prefix, and `copy.dia2trace` a redacted copy."""
+    path = tmp_path_factory.mktemp("docs")
+    edits: list[Edit] = [ForceAction(40, "pad"), ReplaceToken(50, 17, codebook=3), ChangeSampling(60, cfg_scale=3)]
+    with record(path / "run.dia2trace", level="full"):
+        engine("tiny8").generate("[S1] Hello. [S2] You.", CASE.config(seed=1), edits=edits)
+    load(path / "run.dia2trace").redact(path / "copy.dia2trace", voice=True)
+    return path
+
+
+def _keys(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """(where, name) of every field in a JSON value."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield path, name
+            yield from _keys(part, f"{path}.{name}")
+    elif isinstance(value, list):
+        for part in value:
+            yield from _keys(part, path)
+
+
+def _named(page: str) -> set[str]:
+    """Everything in backticks."""
+    prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    return set(re.findall(r"`([^`\n]+)`", prose))
+
+
+def test_the_page_names_every_field_of_a_manifest(folder: Path) -> None:
+    named = _named(FORMAT.read_text(encoding="utf-8"))
+    manifest = json.loads((folder / "copy.dia2trace" / "manifest.json").read_text(encoding="utf-8"))
+    full = json.loads((folder / "run.dia2trace" / "manifest.json").read_text(encoding="utf-8"))
+    found = {key for part in (manifest, full) for key in _keys(part)}
+    edits = {(where, name) for where, name in found if where == ".run.edits" and name != "kind"}
+    assert len(found) > 80
+    assert {f"{where}.{name}" for where, name in found - edits if name not in named} == set()
+
+
+def test_the_page_has_no_field_that_is_not_written(folder: Path) -> None:
+    """Rows of the three tables of fields."""
+    page = FORMAT.read_text(encoding="utf-8")
+    page = page[page.index("## The manifest") : page.index("## Phases")]
+    rows = [name for line in re.findall(r"^\| (`.*?`) \|", page, flags=re.MULTILINE) for name in line.split(", ")]
+    manifest = json.loads((folder / "copy.dia2trace" / "manifest.json").read_text(encoding="utf-8"))
+    written = {name for _, name in _keys(manifest)}
+    assert len(rows) > 50
+    assert {name.strip("`") for name in rows} - written == set()
+
+
+def test_the_page_names_every_field_of_an_event_and_every_file(folder: Path) -> None:
+    page = FORMAT.read_text(encoding="utf-8")
+    named = _named(page[page.index("## Phases") : page.index("## Bounds")])
+    events = [json.loads(line) for line in (folder / "run.dia2trace" / "phases.jsonl").read_text().splitlines()]
+    assert {event["event"] for event in events} == {"begin", "end"}
+    assert {name for event in events for name in event} - {"event"} <= named
+    files = {path.name for path in (folder / "run.dia2trace").iterdir()}
+    assert files <= _named(page[: page.index("## Levels")])
+    assert len(files) == 6
+
+
+def _examples() -> list[Any]:
+    return [
+        pytest.param(code, id=f"{page.stem}-{i}")
+        for page in (FORMAT, HOOKS)
+        for i, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
+    ]
+
+
+@pytest.mark.parametrize("code", _examples())
+def test_the_examples_run(code: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "record(" not in code:
+        (tmp_path / "run.dia2trace").symlink_to(folder / "run.dia2trace")
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(code, {"tts": engine("tiny8")})
+    assert "print(" not in code or said.getvalue().strip()
+
+
+def test_there_are_examples() -> None:
+    assert len(_examples()) == 5
+
+
+if __name__ == "__main__":
+    for file in (FORMAT, HOOKS):
+        file.write_text(_filled(file.read_text(encoding="utf-8")), encoding="utf-8")
