@@ -1,0 +1,195 @@
+"""Forks and diffs: without edits everything again, with one it and nothing before it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dia2 import Dia2, GenerationConfig, SamplingConfig, UsageError
+from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_from_json, edit_to_json
+from dia2.errors import TraceError
+from dia2.inspect import Trace, load
+
+from ..support.reference import CHECKPOINTS, Case, engine
+
+SAMPLED = {"text": SamplingConfig(0.8, 50), "audio": SamplingConfig(0.9, 40), "cfg_filter_k": 20, "seed": 3}
+
+
+def record_case(checkpoint: str, name: str, path: Path, **changes: object) -> tuple[Trace, Dia2]:
+    case, tts = Case(checkpoint, name), engine(checkpoint)
+    tts.generate(case.expected["script"], case.config(**(SAMPLED | changes)), trace=path)
+    return load(path), tts
+
+
+def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **options: object) -> Trace:
+    trace.fork(tts, call, edits=edits, path=path, **options)
+    return load(path)
+
+
+@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+@pytest.mark.parametrize("name", ["plain_cfg1", "plain_cfg2", "prefix2_include"])
+def test_a_fork_from_any_call_without_edits_is_the_same_run(checkpoint: str, name: str, tmp_path: Path) -> None:
+    trace, tts = record_case(checkpoint, name, tmp_path / "a.dia2trace")
+    whole = tts.generate(Case(checkpoint, name).expected["script"], Case(checkpoint, name).config(**SAMPLED))
+    for call in {0, trace.warmup_calls + 1, len(trace) // 3, len(trace) - 1}:
+        result = trace.fork(tts, call)
+        assert torch.equal(result.audio_tokens, whole.audio_tokens)
+        assert result.timestamps == whole.timestamps
+    again = forked(trace, tts, len(trace) // 2, tmp_path / "b.dia2trace")
+    assert trace.diff(again).same
+    assert again.manifest.script == trace.manifest.script
+    assert again.run.forked_at == len(trace) // 2
+    assert again.diagnose() == trace.diagnose()
+    for call in range(trace.warmup_calls, len(trace)):  # the very same numbers, not only the same tokens
+        assert again.draws(call) == trace.draws(call)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [ReplaceToken(60, 17, codebook=3), ReplaceToken(60, 0, codebook=0), ReplaceToken(60, 40, stream="main")],
+    ids=str,
+)
+def test_one_edit_is_named_first_and_nothing_before_it_differs(edit: ReplaceToken, tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "prefix2", tmp_path / "a.dia2trace")
+    other = forked(trace, tts, 50, tmp_path / "b.dia2trace", edit)
+    found = trace.diff(other)
+    assert found.first is not None
+    assert (found.first.call, found.first.what, found.first.a) == (60, "edit", "none")
+    assert str(edit).endswith(found.first.b)
+    assert not found.settings
+    assert found.shared == 60
+    assert {part.call for part in found.parts} == {60}
+    assert found.parts[0].what == ("main" if edit.stream else f"codebook {edit.codebook}")
+    assert np.array_equal(trace.codes[:60], other.codes[:60])
+    assert not np.array_equal(trace.codes[61:90], other.codes[61:90])
+    if edit.codebook is not None:
+        assert other.codes[60, edit.codebook] == edit.token
+
+
+def test_a_forced_action_is_taken_at_its_call(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
+    free = [
+        call
+        for call in range(1, len(trace))
+        if not trace.machine_at(call - 1).pending
+        and trace.machine_at(call - 1).forced_padding == 0
+        and trace.machine_at(call - 1).padding_budget > 0
+        and trace.actions[call] == tts.runtime.constants.action_pad
+        and trace.machine_at(call - 1).entries_left
+    ]
+    call = free[0]
+    other = forked(trace, tts, call, tmp_path / "b.dia2trace", ForceAction(call, "new_word"))
+    found = trace.diff(other)
+    assert found.first is not None
+    assert (found.first.call, found.first.what, found.first.b) == (call, "edit", "action new_word")
+    assert [part.what for part in found.parts][:2] == ["action", "machine.consumed"]
+    assert other.frames[call].machine.consumed
+    assert other.draws(call)[0].choice == tts.runtime.constants.action_new_word
+
+
+def test_other_guidance_from_a_call_on(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
+    other = forked(trace, tts, 20, tmp_path / "b.dia2trace", ChangeSampling(24, cfg_scale=6.0, temp_audio=1.5))
+    found = trace.diff(other)
+    assert found.first is not None
+    assert (found.first.call, found.first.what) == (24, "edit")
+    assert found.first.b == "cfg_scale = 6, temp_audio = 1.5 (from here on)"
+    assert found.shared >= 24
+    assert other.config_at(23).cfg_scale == 2.0
+    assert other.config_at(24).cfg_scale == 6.0
+    cond, guided = (np.array([getattr(c, name) for c in other.draws(24)[1].candidates]) for name in ("cond", "guided"))
+    was = np.array([c.guided for c in trace.draws(24)[1].candidates])
+    assert np.allclose((guided - cond) / 5, was - cond, atol=1e-3)  # uncond + 6 · d − cond = 5 · (d of cfg 2)
+
+
+def test_guidance_can_be_turned_on_on_the_way(tmp_path: Path) -> None:
+    script = "[S1] Hello Dia2! It's a test."
+    config = GenerationConfig(cfg_scale=1.0, seed=2)
+    engine("tiny8").generate(script, config, edits=[ChangeSampling(10, cfg_scale=3.0)], trace=tmp_path / "a.dia2trace")
+    trace = load(tmp_path / "a.dia2trace")
+    assert trace.model.branches == 2
+    assert all(c.cond == c.guided for draw in trace.draws(9) for c in draw.candidates)
+    assert any(c.cond != c.guided for draw in trace.draws(10) for c in draw.candidates)
+    again = forked(trace, engine("tiny8"), 15, tmp_path / "b.dia2trace")
+    assert trace.diff(again).same
+
+
+def test_another_seed_counts_from_the_fork_on(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
+    other = forked(trace, tts, 30, tmp_path / "b.dia2trace", seed=99)
+    found = trace.diff(other)
+    assert [(d.what, d.a, d.b) for d in found.settings] == [("seed", "3", "99")]
+    assert 30 <= found.shared < len(trace)
+
+
+def test_edits_stay_in_force_in_a_fork_of_a_fork(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
+    first = forked(trace, tts, 20, tmp_path / "b.dia2trace", ReplaceToken(22, 5, codebook=1))
+    second = forked(first, tts, 40, tmp_path / "c.dia2trace")
+    assert first.diff(second).same
+    assert second.run.edits == [ReplaceToken(22, 5, codebook=1)]
+
+
+def test_a_shorter_run_ends_where_the_longer_one_goes_on(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
+    tts.generate("[S1] Hello Dia2!", seed=3, trace=tmp_path / "b.dia2trace")
+    other = load(tmp_path / "b.dia2trace")
+    found = trace.diff(other)
+    assert "script" in {part.what for part in found.settings}
+    assert not found.same
+    assert found.calls == (len(trace), len(other))
+
+
+def test_what_cannot_be_forked_says_why(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny8", "prefix1", tmp_path / "a.dia2trace")
+    with pytest.raises(TraceError, match=r"no call 100000"):
+        trace.fork(tts, 100_000)
+    with pytest.raises(UsageError, match="comes before the fork: fork from call 40 or earlier"):
+        trace.fork(tts, 50, edits=[ForceAction(40, "pad")])
+    with pytest.raises(UsageError, match="Call 3 is in the warm-up"):
+        trace.fork(tts, 0, edits=[ForceAction(3, "pad")])
+    with pytest.raises(UsageError, match="8 codebooks of 64 codes"):
+        trace.fork(tts, 50, edits=[ReplaceToken(50, 64, codebook=0)])
+    with pytest.raises(UsageError, match="8 codebooks of 64 codes"):
+        trace.fork(tts, 50, edits=[ReplaceToken(50, 1, codebook=8)])
+    with pytest.raises(UsageError, match="made with another checkpoint"):
+        trace.fork(engine("tiny4"), 50)
+    with pytest.raises(UsageError, match="made with another checkpoint"):
+        trace.replay(engine("tiny4"))
+    with pytest.raises(TraceError, match="no call 999"):
+        trace.replay(tts, [999])
+
+
+def test_edits_are_checked_when_they_are_made() -> None:
+    with pytest.raises(UsageError, match="new_word or pad"):
+        ForceAction(3, "stop")  # type: ignore[arg-type]  # on purpose
+    with pytest.raises(UsageError, match="either a codebook or a stream"):
+        ReplaceToken(3, 1)
+    with pytest.raises(UsageError, match="whole number"):
+        ReplaceToken(-1, 1, codebook=0)
+    with pytest.raises(UsageError, match="changes nothing"):
+        ChangeSampling(3)
+    with pytest.raises(UsageError, match="temperature"):
+        ChangeSampling(3, temp_audio=-1)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        ForceAction(1, "pad"),
+        ReplaceToken(2, 3, codebook=0),
+        ReplaceToken(2, 3, stream="second"),
+        ChangeSampling(4, 2.5),
+    ],
+)
+def test_edits_survive_json(edit: Edit) -> None:
+    assert edit_from_json(edit_to_json(edit)) == edit
+
+
+@pytest.mark.parametrize("value", [None, {}, {"kind": "ForceAction"}, {"kind": "ForceAction", "call": 1, "x": 2}, [1]])
+def test_what_is_no_edit_is_refused(value: object) -> None:
+    with pytest.raises(UsageError):
+        edit_from_json(value)
