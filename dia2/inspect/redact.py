@@ -56,7 +56,8 @@ def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = 
         writer.manifest(manifest | {"status": "running", "audio": None})  # if this ends early, so does the copy
         for event in _events(trace.phases, text):
             writer.phase(event)
-        for shard in trace._shards:
+        for index, shard in enumerate(trace._shards):
+            writer.shards = index
             writer.shard(_columns(shard.read(shard.columns), trace, voice, text))
         if prefix is not None:
             writer.prefix(prefix)
