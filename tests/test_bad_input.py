@@ -23,7 +23,8 @@ from dia2.cli import main
 
 from .support.hub import FakeHub
 from .support.reference import ROOT, engine
-from .test_cli import flags, published_repo
+from .support.seeds_line import published_repo
+from .test_cli import flags
 
 TINY8 = ROOT / "tiny8"
 HELLO = ["--input", "[S1] Hello."]

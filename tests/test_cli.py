@@ -2,11 +2,9 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -16,8 +14,8 @@ import torch
 
 from dia2.cli import main
 
-from .support.hub import FakeHub
 from .support.reference import ROOT, Case, cases, local_files
+from .support.seeds_line import run_seeds_line
 from .support.whisper_checkpoint import write_tiny_whisper
 
 
@@ -133,42 +131,8 @@ def test_recordings_of_any_rate_and_channels_through_whisper(
     assert words == ["Hello", "there,", "friend.", "Hi."]
 
 
-def published_repo(folder: Path) -> Path:
-    """A repo laid out like a published one: tokenizer files beside config and weights, no codec."""
-    tiny8 = ROOT / "tiny8"
-    folder.mkdir()
-    for source in (tiny8 / "config.json", tiny8 / "model.safetensors", *(tiny8 / "tokenizer").iterdir()):
-        shutil.copy(source, folder)
-    return folder
-
-
 def test_the_seeds_exact_line(tmp_path: Path) -> None:
-    """Only Whisper's download is replaced: `turbo` is a small random checkpoint, loaded by Whisper's own code."""
-    whisper = write_tiny_whisper(tmp_path / "whisper.pt")
-    (tmp_path / "input.txt").write_text("[S1] Hello there. [S2] Hi!", encoding="utf-8")
-    shutil.copy(ROOT / "tiny8" / "spk1.wav", tmp_path / "a.wav")
-    shutil.copy(ROOT / "tiny8" / "spk2.wav", tmp_path / "b.wav")
-    line = (
-        "--hf nari-labs/Dia2-2B --input input.txt --prefix-speaker-1 a.wav --prefix-speaker-2 b.wav "
-        "--cuda-graph --verbose output_conditioned.wav"
-    )
-    program = f"""
-        import runpy, sys, whisper
-        load = whisper.load_model
-        whisper.load_model = lambda name, **more: load({{"turbo": {str(whisper)!r}}}[name], **more)
-        sys.argv = ["dia2", *{line.split()!r}]
-        runpy.run_module("dia2.cli", run_name="__main__")
-    """
-    repos = {"nari-labs/Dia2-2B": published_repo(tmp_path / "repo"), "kyutai/mimi": ROOT / "tiny8" / "mimi"}
-    with FakeHub(repos) as hub:
-        run = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program)],
-            cwd=tmp_path,
-            env=hub.env(tmp_path / "cache"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    run = run_seeds_line(tmp_path)
     assert run.returncode == 0, run.stderr
     assert "dia2: prefix: 6 words, " in run.stderr
     assert "Hello" in run.stdout

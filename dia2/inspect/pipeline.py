@@ -21,6 +21,7 @@ from dia2.generation import (
     normalize_script,
     validate_generation_params,
 )
+from dia2.hooks import PHASES
 from dia2.inspect.phases import PhaseRun
 from dia2.runtime import audio_io, context, generator, script_parser, session, voice_clone, words
 from dia2.runtime.state_machine import StateMachine
@@ -80,7 +81,10 @@ ROWS = (
 )
 _PREFIX_ROWS = range(14, 19)
 _CLI_PHASES = {"cli.parse", "script.load", "config.validate", "config.build", "config.overrides"}
-_LOADING = {"runtime.build", "runtime.tokens", "machine.init"}
+_LOADING = {"runtime.ensure", "runtime.build", "runtime.tokens", "machine.init"}
+_READING = {"config.merge", "script.normalize", "script.parse"} | {
+    name for name in PHASES if name.startswith("prefix.")
+}
 
 Status = Literal["done", "not run", "failed", "not finished"]
 
@@ -150,6 +154,8 @@ def _why_not(row: Row, trace: Trace) -> str:
         return "the engine was made before the recording began"
     if row.phase in _LOADING:
         return "the checkpoint was loaded already"
+    if row.phase in _READING and trace.manifest.run is not None and trace.manifest.run.forked_at is not None:
+        return "the run was forked: this is taken from the trace it comes from"
     prefix_frames = trace.manifest.run.prefix_frames if trace.manifest.run else 0
     if (row.number in _PREFIX_ROWS or row.phase == "warmup") and trace.manifest.run is not None and not prefix_frames:
         return "no prefix was given"
@@ -159,15 +165,13 @@ def _why_not(row: Row, trace: Trace) -> str:
         return "words were given, so Whisper was not asked"
     if row.phase == "prefix.encode" and "prefix.voice" in names:
         return "a .voice file holds the codes"
-    if row.phase in ("prefix.plan", "prefix.words", "prefix.combine", "script.parse") and "state.build" in names:
-        return "the run was forked: this is taken from the trace it comes from"
     if row.phase in ("loop", "grid.undelay", "codec.decode", "words.place", "grid.crop") and _streamed(trace):
         return "streamed: done piece by piece"
     if row.phase == "wav.write" and trace.complete:
         return "no output file was named"
     if hooks is not None and "loop" in names:
         return "not recorded: the hook filter leaves it out"
-    return f"the trace ends before it ({trace.state})"
+    return "it was over before the recording began" if trace.complete else f"the trace ends before it ({trace.state})"
 
 
 def _streamed(trace: Trace) -> bool:

@@ -1,0 +1,103 @@
+"""Checkpoints of random weights at chosen shapes: what a benchmark runs where nothing can be downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dia2 import Dia2
+from dia2.config import parse_config
+from dia2.core.model import Dia2Model
+from dia2.runtime.context import RuntimeContext, token_ids
+from dia2.runtime.state_machine import StateMachine
+from dia2.runtime.weights import weight_bytes
+
+SHAPES: dict[str, dict[str, int]] = {
+    "300m": {"layers": 12, "width": 1024, "hidden": 3072, "heads": 8, "dep_layers": 2, "dep_width": 512, "sets": 3},
+    "1b": {"layers": 30, "width": 1024, "hidden": 6144, "heads": 16, "dep_layers": 3, "dep_width": 1024, "sets": 3},
+    "2b": {"layers": 28, "width": 2048, "hidden": 6144, "heads": 16, "dep_layers": 4, "dep_width": 1024, "sets": 5},
+}
+CODEBOOKS = 32
+
+
+def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> RuntimeContext:
+    """`nano` as it is embedded, or one of `SHAPES` with random weights (and nano's tokenizer and codec)."""
+    nano = Dia2.nano(device=device).runtime
+    if name == "nano":
+        return nano
+    config = parse_config(_config(**SHAPES[name]))
+    torch.manual_seed(0)
+    model = Dia2Model(config, dtype)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, parameter.shape[-1] ** -0.5)
+    model = model.to(device).eval().requires_grad_(False)
+    constants = token_ids(config, nano.tokenizer)
+    return replace(
+        nano,
+        config=config,
+        dtype=dtype,
+        model=model,
+        constants=constants,
+        machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),
+        audio_delays=config.data.delay_pattern,
+        audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
+        weight_bytes=weight_bytes(model),
+    )
+
+
+def results_folder() -> Path:
+    """Where benchmarks leave their JSON."""
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _config(*, layers: int, width: int, hidden: int, heads: int, dep_layers: int, dep_width: int, sets: int) -> Any:
+    stages = CODEBOOKS - 1
+    return {
+        "data": {
+            "channels": CODEBOOKS + 2,
+            "text_vocab_size": 4096,
+            "audio_vocab_size": 2050,
+            "action_vocab_size": 2,
+            "text_pad_token_id": 3,
+            "text_new_word_token_id": 2,
+            "text_zero_token_id": 7,
+            "audio_pad_token_id": 2049,
+            "audio_bos_token_id": 2048,
+            "action_pad_token_id": 0,
+            "action_new_word_token_id": 1,
+            "delay_pattern": [16] + [18] * stages,
+            "second_stream_ahead": 2,
+        },
+        "model": {
+            "decoder": {
+                "n_layer": layers,
+                "n_embd": width,
+                "n_hidden": hidden,
+                "gqa_query_heads": heads,
+                "kv_heads": heads // 2,
+                "gqa_head_dim": 128,
+            },
+            "depformer": {
+                "n_layer": dep_layers,
+                "n_embd": dep_width,
+                "n_hidden": 3 * dep_width,
+                "gqa_query_heads": 8,
+                "kv_heads": 8,
+                "gqa_head_dim": dep_width // 8,
+                "apply_rope": True,
+                "text_embedding": False,
+            },
+            "normalization_layer_epsilon": 1e-6,
+        },
+        "runtime": {
+            "weights_schedule": [min(stage, sets - 1) for stage in range(stages)],
+            "max_context_steps": 1500,
+        },
+    }
