@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from dia2.edits import ChangeSampling, Edit, ReplaceToken
 from dia2.errors import TraceError, UsageError
@@ -230,6 +230,21 @@ def test_a_killed_run_can_be_redacted(trace: Trace, tmp_path: Path) -> None:
     assert copy.state == load(killed).state
     assert copy.phases[-1].seconds is None
     assert _manifest(copy)["result"] is None
+
+
+def test_an_action_of_the_warmup_can_be_a_word(trace: Trace, tmp_path: Path) -> None:
+    """The format allows any text token there; today's machine is given new_word and pad only."""
+    changed = tmp_path / "changed"
+    changed.mkdir()
+    for name, content in _bytes(trace).items():
+        (changed / name).write_bytes(content)
+    first = _shards(trace)[0]
+    first["action"][3] = 81
+    save_file(first, changed / "frames-00000.safetensors")
+    assert load(changed).actions[3] == 81
+    assert load(changed).redact(tmp_path / "copy", text=True).actions[:5].tolist() == [
+        -1 if call == 3 else action for call, action in enumerate(trace.actions[:5].tolist())
+    ]
 
 
 def test_what_can_go_wrong(trace: Trace, tmp_path: Path) -> None:
