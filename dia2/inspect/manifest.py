@@ -156,19 +156,20 @@ def parse_manifest(raw: Mapping[str, Any], path: Path) -> Manifest:
     audio = raw.get("audio")
     if audio not in (None, AUDIO_FILE):
         raise at.bad("audio")
+    run = None if raw.get("run") is None else _run(at.inner("run"))
     return Manifest(
         status=status,
-        error=at.optional_text("error"),
+        error=at.optional_line("error"),
         started=at.text("started"),
         versions={name: value for name, value in at.inner("versions").raw.items() if isinstance(value, str)},
         level=LEVELS[LEVELS.index(level)],
         hooks=hooks if isinstance(hooks, str) else None if hooks is None else at.texts("hooks"),
-        draws=at.draws(),
+        draws=at.draws(run.model.codebooks if run else MAX_CODEBOOKS),
         never_fired=at.texts("never_fired"),
         tokens_only_from=budget.optional_integer("tokens_only_from_call", 0, MAX_CALLS),
         calls=at.integer("calls", 0, MAX_CALLS),
         script=at.optional_text("script"),
-        run=None if raw.get("run") is None else _run(at.inner("run")),
+        run=run,
         result=ResultFacts() if raw.get("result") is None else _result(at.inner("result")),
         audio=audio is not None,
         redacted=at.texts("redacted") if "redacted" in raw else [],
@@ -199,6 +200,11 @@ class _Reader:
 
     def optional_text(self, name: str) -> str | None:
         return None if self.raw.get(name) is None else self.text(name)
+
+    def optional_line(self, name: str) -> str | None:
+        """Text that goes into messages: one line, nothing that steers a terminal."""
+        text = self.optional_text(name)
+        return text and "".join(char if char.isprintable() else "�" for char in text[:500])
 
     def texts(self, name: str) -> list[str]:
         value = self.raw.get(name)
@@ -236,9 +242,9 @@ class _Reader:
             raise self.bad(name)
         return value
 
-    def draws(self) -> list[str]:
+    def draws(self, codebooks: int) -> list[str]:
         names = self.texts("draws")
-        known = {"action", "cb0", *(f"dep.{k}" for k in range(1, MAX_CODEBOOKS))}
+        known = {"action", "cb0", *(f"dep.{k}" for k in range(1, codebooks))}
         if not set(names) <= known or len(set(names)) != len(names):
             raise self.bad("draws")
         return names
@@ -252,7 +258,7 @@ def _run(at: _Reader) -> RunFacts:
         raise at.bad("hashes")
     try:
         edits = [edit_from_json(edit) for edit in at.rows("edits", MAX_CALLS)]
-    except UsageError as error:
+    except (UsageError, TypeError) as error:  # TypeError: a kind that is a list
         raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
     return RunFacts(
         hashes=dict(hashes),

@@ -72,7 +72,9 @@ def _take(line: str, found: dict[int, PhaseRun]) -> bool:
     if event.get("event") == "begin":
         name, at, parent = event.get("phase"), event.get("at"), event.get("parent")
         trigger, before = event.get("trigger"), event.get("before")
-        if name not in PHASES or number in found or not (parent is None or parent in found):
+        if not isinstance(name, str) or name not in PHASES or number in found:
+            return False
+        if parent is not None and (type(parent) is not int or parent not in found):
             return False
         if not is_number(at) or not isinstance(trigger, str) or not isinstance(before, str):
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -26,7 +27,10 @@ from dia2.inspect.manifest import ModelFacts
 
 TOKEN_COLUMNS = [name for name, column in COLUMNS.items() if column.level == "tokens"]
 _RAGGED = ("pending", "lookahead")
-_MAX_RAGGED = 1 << 20  # tokens pending over all calls of a shard
+_DRAW_COLUMNS = {name for name in COLUMNS if name.startswith("draw.")}
+_MAX_RAGGED = 1 << 24  # tokens pending or looked ahead to, over all calls of a trace
+_MAX_BYTES = 256 << 20  # of a shard; one of a published checkpoint with all logits has a third of that
+_BYTES = {"I32": 4, "F32": 4, "I16": 2, "U8": 1}
 Arrays = dict[str, np.ndarray]
 
 
@@ -52,7 +56,7 @@ class Shard:
             "vocabulary": model.audio_vocabulary,
             "codes": model.codes,
         }
-        self.columns = _header(path)
+        self.columns, size = _header(path)
         call = self.columns.get("call", ("", []))[1]
         if len(call) != 1 or not 0 < call[0] <= MAX_SHARD_CALLS:
             raise TraceError(f"{path} is damaged: it holds {short(call)} calls.")
@@ -66,10 +70,15 @@ class Shard:
                 dtypes = () if known is None else (known.dtype, "I16") if name in SMALL else (known.dtype,)
                 ok = known is not None and dtype in dtypes and shape == wanted
             if not ok:
-                raise TraceError(f"{path} is damaged: column {short(name)} is {dtype} {short(shape)}.")
+                raise TraceError(f"{path} is damaged: column {short(name)} is {short(dtype)} {short(shape)}.")
         missing = [name for name in TOKEN_COLUMNS if name not in self.columns]
         if missing:
             raise TraceError(f"{path} is damaged: it has no column {missing[0]}.")
+        if 0 < len(_DRAW_COLUMNS & set(self.columns)) < len(_DRAW_COLUMNS):
+            raise TraceError(f"{path} is damaged: it has some of the columns draw.* only.")
+        if size > _MAX_BYTES or size != sum(_BYTES[dtype] * math.prod(shape) for dtype, shape in self.columns.values()):
+            raise TraceError(f"{path} is damaged: its columns and its {size:,} bytes do not go together.")
+        self.ragged = sum(self.columns[name][1][0] for name in _RAGGED)
 
     def read(self, names: Iterable[str]) -> Arrays:
         """Columns as arrays, small integers widened.
@@ -85,8 +94,8 @@ class Shard:
         return {name: array.astype(np.int32) if array.dtype == np.int16 else array for name, array in arrays.items()}
 
 
-def _header(path: Path) -> dict[str, tuple[str, list[int]]]:
-    """Dtype and shape of each tensor in a safetensors file."""
+def _header(path: Path) -> tuple[dict[str, tuple[str, list[int]]], int]:
+    """Dtype and shape of each tensor in a safetensors file, and the number of bytes after them."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -106,7 +115,7 @@ def _header(path: Path) -> dict[str, tuple[str, list[int]]]:
         if not isinstance(dtype, str) or not isinstance(shape, list) or not all(_is_size(part) for part in shape):
             raise TraceError(f"{path} is damaged: column {short(name)} has no type and shape.")
         found[name] = dtype, shape
-    return found
+    return found, size - 8 - length
 
 
 def _is_size(value: Any) -> bool:
@@ -120,7 +129,7 @@ def open_shards(path: Path, model: ModelFacts, draws: int) -> list[Shard]:
         TraceError: one is damaged, or there are more calls than a run can have.
     """
     shards: list[Shard] = []
-    calls = 0
+    calls = ragged = 0
     for index in range(MAX_SHARDS):
         file = path / shard_name(index)
         if file.is_symlink():
@@ -131,6 +140,9 @@ def open_shards(path: Path, model: ModelFacts, draws: int) -> list[Shard]:
         calls += shard.calls
         if calls > MAX_CALLS:
             raise TraceError(f"{path} has more than {MAX_CALLS:,} calls, which no run makes: the trace is damaged.")
+        ragged += shard.ragged
+        if ragged > _MAX_RAGGED:
+            raise TraceError(f"{path} has more than {_MAX_RAGGED:,} pending tokens: the trace is damaged.")
         shards.append(shard)
     return shards
 

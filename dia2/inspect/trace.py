@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -20,7 +21,7 @@ from dia2.errors import TraceError, one_line
 from dia2.generation import GenerationConfig
 from dia2.hooks import MachineRow
 from dia2.inspect.draws import BEST, Draw, DrawTable
-from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, PREFIX_FILE
+from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, MAX_HEADER, PREFIX_FILE
 from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, read_manifest
 from dia2.inspect.phases import PhaseRun, read_phases
 from dia2.inspect.shards import Arrays, open_shards, read_tokens
@@ -250,6 +251,8 @@ class Trace:
             "peak": ("F32", [frames]),
         }
         try:
+            if file.stat().st_size > MAX_HEADER + 4 * sum(math.prod(shape) for _, shape in wanted.values()):
+                raise TraceError(f"{file} is larger than its {frames:,} frames: the trace is damaged.")
             with safe_open(file, framework="np") as tensors:
                 for name, (dtype, shape) in wanted.items():
                     part = tensors.get_slice(name)
@@ -395,7 +398,7 @@ class Trace:
         """Columns of one shard; the last few are kept."""
         shards = self._shards
 
-        @lru_cache(maxsize=4)
+        @lru_cache(maxsize=2)
         def read(index: int) -> Arrays:
             names = [name for name in shards[index].columns if name not in ("pending", "lookahead")]
             return shards[index].read(names)
@@ -438,7 +441,7 @@ class Trace:
             if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
                 raise TraceError(f"{file} is missing or far too large: the trace is damaged.")
             with soundfile.SoundFile(file) as sound:
-                if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1:
+                if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1 or sound.format != "FLAC":
                     raise TraceError(f"{file} is no audio of a run: the trace is damaged.")
                 return sound.read(dtype="float32"), int(sound.samplerate)
         except (OSError, soundfile.SoundFileError) as error:
