@@ -1,6 +1,7 @@
 """A trace in the terminal. Every view is two functions: one gives its facts, ready for JSON, one prints them."""
 
-from dia2.inspect.console.frame import frame_facts, print_frame
+from dia2.inspect.console.call import frame_facts
+from dia2.inspect.console.frame import print_frame
 from dia2.inspect.console.frames import choose_calls, frames_facts, print_frames
 from dia2.inspect.console.grid import grid_facts, print_grid
 from dia2.inspect.console.hooks import hooks_facts, print_hooks

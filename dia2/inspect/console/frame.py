@@ -5,141 +5,13 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from dia2.hooks import MachineRow
-from dia2.inspect.console.frames import decoded_twice
-from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, duration, finite, join, number, plain
-from dia2.inspect.console.words import (
-    Labels,
-    action_facts,
-    action_text,
-    labels,
-    queue_facts,
-    queue_text,
-    token_facts,
-    token_text,
-)
-from dia2.inspect.draws import BEST, Draw
-from dia2.inspect.trace import Frame, Trace
+from dia2.inspect.console.call import frame_facts
+from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, duration, join, number, plain
+from dia2.inspect.console.words import action_text, queue_text, token_text
+from dia2.inspect.draws import BEST
+from dia2.inspect.trace import Trace
 
-AROUND = 6  # calls shown before and after in the text streams
-_NEXT = 6  # entries of the queue that are named
 _CANDIDATES = 6  # of codebook 0
-
-
-def frame_facts(trace: Trace, call: int, *, times: bool = True) -> Facts:
-    """One call: machine before and after, text streams around it, draws, codes, caches, times.
-
-    Raises:
-        TraceError: there is no such call.
-    """
-    frame = trace.frame(call)
-    last = min(len(trace) - 1, call + AROUND)
-    parts = list(labels(trace, last + 1, queues=(call - 1, call)))
-    config = trace.config_at(call)
-    twice = decoded_twice(trace)
-    seconds = frame.seconds
-    return {
-        "path": str(trace.path),
-        "call": call,
-        "phase": frame.phase,
-        "step": frame.step,
-        "position": frame.position,
-        "slot": frame.slot,
-        "twice": list(twice) if twice is not None and call in twice else None,
-        "sampling": {
-            "cfg_scale": config.cfg_scale,
-            "cfg_filter_k": config.cfg_filter_k,
-            "text": {"temperature": config.text.temperature, "top_k": config.text.top_k},
-            "audio": {"temperature": config.audio.temperature, "top_k": config.audio.top_k},
-        },
-        "edits": [str(edit) for edit in trace.run.edits if edit.call == call],
-        "before": _machine_facts(trace, frame.before, parts[call - 1] if call else None),
-        "after": _machine_facts(trace, frame.machine, parts[call]),
-        "action": action_facts(trace, call, parts[call].taken),
-        "seen_text": _seen_text(trace, frame, parts),
-        "streams": [_stream_facts(trace, at, parts[at]) for at in range(max(0, call - AROUND), last + 1)],
-        "no_draws": _no_draws(trace, frame),
-        "draws": [_draw_facts(trace, draw) for draw in frame.draws],
-        "seen": frame.audio,
-        "codes": frame.codes,
-        "kv": {"transformer": frame.kv_transformer, "depformer": frame.kv_depformer},
-        "seconds": None
-        if seconds is None or not times
-        else {name: finite(getattr(seconds, name)) for name in ("first", "machine", "second", "frame")},
-    }
-
-
-def _seen_text(trace: Trace, frame: Frame, parts: list[Labels]) -> list[Facts]:
-    """Main and second token that the transformer saw: what the call before emitted."""
-    before = parts[frame.call - 1] if frame.call else None
-    pair = (None, None) if before is None else (before.main, before.second)
-    return [
-        token_facts(trace, token, part if part is not None and part.token == token else None)
-        for token, part in zip(frame.text, pair, strict=True)
-    ]
-
-
-def _machine_facts(trace: Trace, row: MachineRow, parts: Labels | None) -> Facts:
-    entries = trace.run.entries
-    first = len(entries) - row.entries_left
-    return {
-        "padding_budget": row.padding_budget,
-        "forced_padding": row.forced_padding,
-        "entries_left": row.entries_left,
-        "next": [entry.text if entry.tokens else None for entry in entries[max(0, first) :][:_NEXT]],
-        "pending": queue_facts(parts.pending if parts else []),
-        "lookahead": queue_facts(parts.lookahead if parts else []),
-        "end_step": row.end_step,
-    }
-
-
-def _stream_facts(trace: Trace, call: int, parts: Labels) -> Facts:
-    row = trace.machine_at(call)
-    return {
-        "call": call,
-        "step": row.step,
-        "action": action_facts(trace, call, parts.taken),
-        "main": token_facts(trace, row.main, parts.main),
-        "second": token_facts(trace, row.second, parts.second),
-    }
-
-
-def _draw_facts(trace: Trace, draw: Draw) -> Facts:
-    ids = [candidate.token for candidate in draw.candidates]
-    rank = ids.index(draw.choice) + 1 if draw.choice in ids else None
-    if rank == BEST:
-        rank = None  # the last place also holds a choice that is no candidate
-    names = {trace.model.tokens.action_new_word: "new_word", trace.model.tokens.action_pad: "pad"}
-    return {
-        "name": draw.name,
-        "choice": draw.choice,
-        "probability": finite(draw.probability),
-        "rank": rank,
-        "candidates": [
-            {
-                "id": candidate.token,
-                "name": names.get(candidate.token) if draw.name == "action" else None,
-                "cond": finite(candidate.cond),
-                "guided": finite(candidate.guided),
-                "kept": candidate.kept,
-            }
-            for candidate in draw.candidates
-        ],
-    }
-
-
-def _no_draws(trace: Trace, frame: Frame) -> str | None:
-    """Why a call has no draws, in words."""
-    if frame.draws:
-        return None
-    if frame.phase == "warmup":
-        return "a call of warm-up draws nothing: actions and codes are the prefix's."
-    if trace.manifest.level == "tokens":
-        return "a trace of level tokens keeps no draws: record with --trace-level topk."
-    start = trace.manifest.tokens_only_from
-    if start is not None and frame.call >= start:
-        return f"from call {start} on this trace keeps tokens only: its byte budget was reached."
-    return "this trace keeps no draws: its hook filter left them out."
 
 
 def print_frame(trace: Trace, console: Console, call: int, *, times: bool = True) -> None:
@@ -213,8 +85,8 @@ def _streams(facts: Facts, page: Page) -> None:
             token_text(row["second"], words),
         ]
         page.row(cells, columns, gap=1, indent=1)
-    seen = facts["seen_text"]
-    page.line(("  this call's transformer saw ", DIM), token_text(seen[0], 30), (" and ", DIM), token_text(seen[1], 30))
+    main, second = (token_text(token, 24) for token in facts["seen_text"])
+    page.line(("  the transformer saw main ", DIM), main, (" and second ", DIM), second)
 
 
 def _action(facts: Facts, page: Page) -> None:
@@ -231,7 +103,7 @@ def _action(facts: Facts, page: Page) -> None:
         "end": "asks for a word, but none is left",
         "pad": "takes no word",
     }[action["outcome"]]
-    page.row([plain("  "), plain(f"{told}. The machine {result}.")], [Column(0), Column(page.width - 2)], gap=2)
+    page.paragraph(f"{told}. The machine {result}.", indent=2)
     if draw:
         _candidates(draw, len(draw["candidates"]), page)
 
@@ -259,7 +131,7 @@ def _candidates(draw: Facts, most: int, page: Page) -> None:
 def _codes(facts: Facts, page: Page) -> None:
     page.title("codes")
     if facts["no_draws"]:
-        page.row([plain(""), plain(facts["no_draws"], MARK)], [Column(0), Column(page.width - 2)])
+        page.paragraph(plain(facts["no_draws"], MARK), indent=2)
     draws = {draw["name"]: draw for draw in facts["draws"]}
     if "cb0" in draws:
         page.line(
@@ -277,7 +149,7 @@ def _codes(facts: Facts, page: Page) -> None:
         page.row(cells, widths[: len(cells)], gap=1, indent=2)
     if draws:
         told = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
-        page.row([plain(""), plain(told, DIM)], [Column(0), Column(page.width - 2)])
+        page.paragraph(plain(told, DIM), indent=2)
 
 
 def _draw_cells(draw: Facts | None) -> list[Text]:

@@ -94,28 +94,28 @@ def print_frames(trace: Trace, console: Console, first: int, last: int, *, times
     """Print calls `first` … `last`, both included; as many codebooks as the width has room for."""
     facts, page = frames_facts(trace, first, last, times=times), Page(console)
     calls = facts["calls"]
-    digits = max(4, *(len(str(call["call"])) for call in calls))
+    digits = max(3, len(str(last + 1)))  # of a call, and of the slots filled after it
     code = max(3, len(str(trace.model.audio_vocabulary - 1)))
-    fixed = digits + 1 + 6 + 5 + 10 + 5 * 5 + (7 if times else 0)
-    words = max(10, min(14, (page.width - fixed - (code + 1)) // 2 - 1))
+    fixed = digits + 2 + 5 + 5 + 10 + 4 + 3 * 5 + digits + 1 + (6 if times else 0)
+    words = max(9, min(14, (page.width - fixed - (code + 1)) // 2 - 1))
     room = page.width - fixed - 2 * (words + 1)
     shown = max(1, min(trace.model.codebooks, room // (code + 1)))
     words = min(22, words + max(0, room - shown * (code + 1)) // 2)
     right, left = "right", "left"
     heads: list[tuple[str, int, str]] = [
         ("call", digits + 1, right),
-        ("phase", 5, left),
+        ("in", 4, left),
         ("step", 4, right),
         ("action", 9, left),
         ("main", words, left),
         ("second", words, left),
-        ("bud", 4, right),
+        ("bud", 3, right),
         ("fpad", 4, right),
         ("left", 4, right),
         ("pend", 4, right),
-        ("kv", 4, right),
+        ("kv", digits, right),
         *((f"cb{k}", code, right) for k in range(shown)),
-        *([("ms", 6, right)] if times else []),
+        *([("ms", 5, right)] if times else []),
     ]
     columns = [Column(width, "right" if align == right else "left") for _, width, align in heads]
     page.row([plain(name, HEAD) for name, _, _ in heads], columns, gap=1)
@@ -140,8 +140,13 @@ def _cells(call: Facts, digits: int, words: int, shown: int, times: bool) -> lis
         *(plain("" if codes is None else codes[k]) for k in range(shown)),
     ]
     if times:
-        cells.append(plain("" if call["seconds"] is None else f"{call['seconds'] * 1e3:.1f}"))
+        cells.append(plain("" if call["seconds"] is None else _milliseconds(call["seconds"])))
     return cells
+
+
+def _milliseconds(seconds: float) -> str:
+    """In 5 characters: a first frame that compiles can take a minute."""
+    return f"{seconds * 1e3:.1f}" if seconds < 1 else f"{min(seconds * 1e3, 99_999):.0f}"
 
 
 def _notes(facts: Facts, first: int, last: int, shown: int, trace: Trace, page: Page) -> None:

@@ -14,7 +14,7 @@ from dia2.inspect.trace import Trace
 SIGNS = {
     "·": ("before", "before the codebook's delay: the model sees BOS", DIM),
     "p": ("prefix", "prefix", LABEL),
-    "o": ("overwritten", "generated, over a code of the prefix", MARK),
+    "x": ("overwritten", "generated, over a code of the prefix", MARK),
     "#": ("generated", "generated", ""),
     "-": ("pad", "audio pad, laid down after the prefix", DIM),
     "_": ("nothing", "not generated: the model sees BOS", DIM),
@@ -35,7 +35,7 @@ def cell_kinds(trace: Trace) -> np.ndarray:
     kinds[grid == ids.audio_pad] = "-"
     kinds[laid & ~written] = "p"
     kinds[np.broadcast_to(written, grid.shape)] = "#"
-    kinds[laid & written] = "o"
+    kinds[laid & written] = "x"
     kinds[np.broadcast_to(column < delay, grid.shape)] = "·"
     return kinds
 
@@ -135,9 +135,10 @@ def _ruler(first: int, count: int, cell: int) -> str:
     ruler = ""
     for column in range(first, first + count):
         start = (column - first) * cell + max(0, cell - 3)
-        if (column % step == 0 or column == first) and (not ruler or start > len(ruler)):
+        fits = (not ruler or start > len(ruler)) and start + len(str(column)) <= count * cell
+        if fits and (column % step == 0 or column == first):
             ruler = ruler.ljust(start) + str(column)
-    return ruler[: count * cell]
+    return ruler
 
 
 def _legend(facts: Facts, trace: Trace, codes: bool, page: Page) -> None:

@@ -24,7 +24,7 @@ LABEL = "cyan"
 MARK = "bold yellow"
 FAILED = "bold reverse"
 SPEAKER = {1: "cyan", 2: "yellow"}
-NARROWEST = 60  # columns; a narrower terminal folds lines by itself
+NARROWEST = 80  # columns; a narrower terminal folds lines by itself
 
 
 def plain(text: object, style: str = "") -> Text:
@@ -61,10 +61,10 @@ class Column:
 class Page:
     """Prints lines of known width."""
 
-    def __init__(self, console: Console) -> None:
-        """Print to `console`."""
+    def __init__(self, console: Console, least: int = NARROWEST) -> None:
+        """Print to `console`, in lines of at least `least` columns."""
         self.console = console
-        self.width = max(NARROWEST, console.width)
+        self.width = max(least, console.width)
 
     def line(self, *parts: Text | str | tuple[str, str]) -> None:
         """One line, which must fit."""
@@ -103,13 +103,13 @@ class Page:
 
 
 def fold(text: Text, width: int) -> list[Text]:
-    """Lines of at most `width` cells, broken at spaces; inside a longer word, such as a path, after / , . _ or -."""
+    """Lines of at most `width` cells, broken at spaces; a longer word, such as a path, also after / , _ or -."""
     lines: list[Text] = []
     for part in text.split("\n", allow_blank=True):
         ends: list[int] = []
         used = at = 0
-        for piece in _pieces(part.plain, width):
-            if used and used + cell_len(piece.rstrip()) > width:
+        for piece, whole in _pieces(part.plain, width):
+            if used and used + cell_len((whole or piece).rstrip()) > width:
                 ends.append(at)
                 used = 0
             at += len(piece)
@@ -120,19 +120,21 @@ def fold(text: Text, width: int) -> list[Text]:
     return lines
 
 
-def _pieces(text: str, width: int) -> list[str]:
-    """What a line may be broken between."""
-    pieces: list[str] = []
+def _pieces(text: str, width: int) -> list[tuple[str, str | None]]:
+    """What a line may be broken between; with the first piece of a longer word, the word."""
+    pieces: list[tuple[str, str | None]] = []
     for word in re.findall(r"\s*\S+\s*|\s+", text):
         if cell_len(word.rstrip()) <= width:
-            pieces.append(word)
+            pieces.append((word, None))
             continue
-        for bit in re.findall(r"[^/,._-]*[/,._-]|[^/,._-]+", word):
-            while cell_len(bit) > width:
+        bits: list[str] = []
+        for bit in re.findall(r"[^/,_-]*[/,_-]|[^/,_-]+", word):
+            while cell_len(bit.rstrip()) > width:
                 head = set_cell_size(bit, width).rstrip() or bit[0]
-                pieces.append(head)
+                bits.append(head)
                 bit = bit[len(head) :]
-            pieces.append(bit)
+            bits.append(bit)
+        pieces += [(bit, None if i else word) for i, bit in enumerate(bits)]
     return pieces
 
 

@@ -86,7 +86,7 @@ def _row_facts(filled: FilledRow, times: bool) -> Facts:
 
 def print_show(trace: Trace, console: Console, *, times: bool = True) -> None:
     """Print the header and the rows; a table from 120 columns on."""
-    facts, page = show_facts(trace, times=times), Page(console)
+    facts, page = show_facts(trace, times=times), Page(console, least=50)
     print_header(facts, page)
     page.line()
     if page.width >= WIDE:
@@ -160,12 +160,13 @@ def _print_narrow(rows: list[Facts], page: Page) -> None:
             continue
         time = duration(row["seconds"])
         page.row([head, plain(time)], [Column(page.width - 12), Column(10, "right")])
-        page.line("      ", (row["where"], DIM))
+        page.row([plain(row["where"], DIM)], [Column(page.width - 8)], indent=6)
         pairs = [(name, plain(row[name])) for name in _CELLS if row[name] not in ("", "none")]
         if row["status"] != "done":
-            pairs.append((row["status"], plain(row["note"], FAILED)))
+            pairs.append((row["status"].upper(), plain(row["note"], FAILED)))
         if pairs:
-            columns = [Column(9), Column(page.width - 17)]
+            label = max(len("mutations"), *(len(name) for name, _ in pairs))
+            columns = [Column(label), Column(page.width - label - 8)]
             for name, text in pairs:
                 page.row([plain(name, LABEL), text], columns, indent=6)
 

@@ -91,15 +91,15 @@ def token_facts(trace: Trace, token: int, part: Part | None) -> Facts:
 
 
 def token_text(facts: Facts, width: int) -> Text:
-    """A text token in at most `width` cells, with its id where there is room."""
+    """A text token in at most `width` cells, with its speaker and id where there is room."""
     if "word" not in facts:
         name = facts["name"]
         return plain(name or f"token {facts['id']}", DIM if name == "pad" else "bold" if name == "new_word" else "")
-    part = f" {facts['part']}/{facts['of']}"
-    number = f" #{facts['id']}" if width >= 18 else ""
-    return plain(
-        clip(facts["word"], width - len(part) - len(number)) + part + number, SPEAKER.get(facts["speaker"], "")
-    )
+    tail, roomy = f" {facts['part']}/{facts['of']}", width >= 18
+    head = f"S{facts['speaker']} " if roomy else ""
+    tail += f" #{facts['id']}" if roomy else ""
+    word = clip(facts["word"], width - len(head) - len(tail))
+    return plain(head + word + tail, SPEAKER.get(facts["speaker"], "") if roomy else "")
 
 
 def queue_facts(parts: list[Part]) -> list[Facts]:

@@ -1,0 +1,329 @@
+"""`dia2 trace hooks`, to the character."""
+
+from pathlib import Path
+
+from dia2.hooks import POINTS
+from dia2.inspect import load
+from dia2.inspect.console import hooks_facts, print_hooks
+
+from .test_console_trace import changed, recorded, shown
+
+
+def test_at_80_columns() -> None:
+    assert shown(lambda _, console: print_hooks(console), 80) == AT_80
+
+
+def test_at_160_columns() -> None:
+    assert shown(lambda _, console: print_hooks(console), 160) == AT_160
+
+
+def test_of_a_trace_at_80_columns() -> None:
+    assert shown(lambda trace, console: print_hooks(console, trace), 80) == OF_A_TRACE_AT_80
+
+
+def test_of_a_trace_at_160_columns() -> None:
+    assert shown(lambda trace, console: print_hooks(console, trace), 160) == OF_A_TRACE_AT_160
+
+
+def test_the_facts_are_the_registry() -> None:
+    points = hooks_facts()["points"]
+    assert [point["name"] for point in points] == list(POINTS)
+    assert all(point["value"] == POINTS[point["name"]].value for point in points)
+    assert all("trace" not in point for point in points)
+
+
+def test_what_never_fired_is_what_the_manifest_says() -> None:
+    trace = load(recorded())
+    told = {point["name"] for point in hooks_facts(trace)["points"] if point["trace"] == "never fired"}
+    assert told == set(trace.manifest.never_fired)
+
+
+def test_points_that_a_filter_left_out_are_told_from_those_that_never_fired(tmp_path: Path) -> None:
+    path = changed(tmp_path, hooks=["draw.*", "cli.*"], never_fired=["cli.parse"])
+    (path / "phases.jsonl").unlink()
+    trace = load(path)
+    told = {point["name"]: point["trace"] for point in hooks_facts(trace)["points"]}
+    assert told["cli.parse"] == "never fired"
+    assert told["warmup"] == "left out by the hook filter"
+    assert told["draw.cb0"] == "recorded"
+    assert told["draw.dep.{k}"] == "recorded"
+    assert told["logits.cb0"] == "not kept at level topk"
+
+
+# Expected
+
+AT_80 = """\
+phases: begin and end
+  cli.parse              arguments of the command line → parsed flags
+  engine.init            where the checkpoint is → an engine that has loaded
+                         nothing
+  script.load            what --input names → the script
+  config.validate        sampling values of the command line, checked
+  config.build           sampling values of the command line → GenerationConfig
+  config.overrides       flags → overrides of generate()
+  runtime.ensure         engine → RuntimeContext, loaded or kept from before
+  runtime.build          files → RuntimeContext
+  runtime.tokens         config and tokenizer → TokenIds
+  machine.init           token ids and lookahead → StateMachine
+  config.merge           base config and overrides → GenerationConfig
+  script.normalize       script → one string
+  prefix.plan            recordings → PrefixPlan, or none
+  prefix.voice           one speaker's recording → codes and words
+  prefix.transcribe      samples → words with times, by Whisper
+  prefix.encode          samples → codes [K, frames]
+  prefix.words           words with times → entries and new-word steps
+  prefix.combine         entries, steps and codes of each speaker → PrefixPlan
+  script.parse           text → entries
+  entries.combine        prefix entries and script entries → all entries
+  machine.padding        initial padding → the machine
+  machine.new_state      entries → the machine's state before step 0
+  state.build            config, seed and prefix → GenerationState
+  warmup                 the prefix through transformer and machine
+  loop                   the main loop → delayed grid [B, K, columns]
+  grid.undelay           delayed grid [K, columns] → aligned codes [K, T]
+  grid.crop              first word's frame → frames cut off the front
+  codec.decode           aligned codes [K, T] → waveform [N]
+  words.place            what the machine took when → words with seconds
+  wav.write              waveform → file
+
+values: every call
+  call                   CallInfo: which call this is
+  machine.before         MachineRow: the state machine before the step
+  machine.after          MachineRow: the state machine after the step
+  step_tokens            [B, 2 + K] int64: the frame as the transformer sees it
+  kv.transformer.length  int: filled slots of the transformer's cache after the
+                         call
+  kv.depformer.length    int: filled slots of the depformer's cache; 0 in
+                         warm-up
+
+values: every call of the main loop
+  audio_buf.column       [K] int64: codes drawn, written to grid column step + 1
+  logits.action          [B, actions] float32; row 0 conditional, row 1
+                         unconditional
+  logits.cb0             [B, audio vocabulary] float32, likewise
+  logits.dep.{k}         [B, codes] float32 of codebook k = 1 … K-1, likewise
+  draw.action            Draw: best candidates before and after guidance,
+                         choice, probability
+  draw.cb0               Draw, likewise
+  draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise
+
+times: every call of the main loop
+  time.first             seconds until the action was known: transformer and the
+                         first two draws
+  time.machine           seconds of the state machine
+  time.second            seconds of the depformer (on a GPU: of handing it over)
+  time.frame             seconds of the whole frame
+"""
+
+AT_160 = """\
+phases: begin and end
+  cli.parse              arguments of the command line → parsed flags
+  engine.init            where the checkpoint is → an engine that has loaded nothing
+  script.load            what --input names → the script
+  config.validate        sampling values of the command line, checked
+  config.build           sampling values of the command line → GenerationConfig
+  config.overrides       flags → overrides of generate()
+  runtime.ensure         engine → RuntimeContext, loaded or kept from before
+  runtime.build          files → RuntimeContext
+  runtime.tokens         config and tokenizer → TokenIds
+  machine.init           token ids and lookahead → StateMachine
+  config.merge           base config and overrides → GenerationConfig
+  script.normalize       script → one string
+  prefix.plan            recordings → PrefixPlan, or none
+  prefix.voice           one speaker's recording → codes and words
+  prefix.transcribe      samples → words with times, by Whisper
+  prefix.encode          samples → codes [K, frames]
+  prefix.words           words with times → entries and new-word steps
+  prefix.combine         entries, steps and codes of each speaker → PrefixPlan
+  script.parse           text → entries
+  entries.combine        prefix entries and script entries → all entries
+  machine.padding        initial padding → the machine
+  machine.new_state      entries → the machine's state before step 0
+  state.build            config, seed and prefix → GenerationState
+  warmup                 the prefix through transformer and machine
+  loop                   the main loop → delayed grid [B, K, columns]
+  grid.undelay           delayed grid [K, columns] → aligned codes [K, T]
+  grid.crop              first word's frame → frames cut off the front
+  codec.decode           aligned codes [K, T] → waveform [N]
+  words.place            what the machine took when → words with seconds
+  wav.write              waveform → file
+
+values: every call
+  call                   CallInfo: which call this is
+  machine.before         MachineRow: the state machine before the step
+  machine.after          MachineRow: the state machine after the step
+  step_tokens            [B, 2 + K] int64: the frame as the transformer sees it
+  kv.transformer.length  int: filled slots of the transformer's cache after the call
+  kv.depformer.length    int: filled slots of the depformer's cache; 0 in warm-up
+
+values: every call of the main loop
+  audio_buf.column       [K] int64: codes drawn, written to grid column step + 1
+  logits.action          [B, actions] float32; row 0 conditional, row 1 unconditional
+  logits.cb0             [B, audio vocabulary] float32, likewise
+  logits.dep.{k}         [B, codes] float32 of codebook k = 1 … K-1, likewise
+  draw.action            Draw: best candidates before and after guidance, choice, probability
+  draw.cb0               Draw, likewise
+  draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise
+
+times: every call of the main loop
+  time.first             seconds until the action was known: transformer and the first two draws
+  time.machine           seconds of the state machine
+  time.second            seconds of the depformer (on a GPU: of handing it over)
+  time.frame             seconds of the whole frame
+"""
+
+OF_A_TRACE_AT_80 = """\
+run.dia2trace
+
+phases: begin and end
+  cli.parse              arguments of the command line →  never fired
+                         parsed flags
+  engine.init            where the checkpoint is → an     never fired
+                         engine that has loaded nothing
+  script.load            what --input names → the script  never fired
+  config.validate        sampling values of the command   never fired
+                         line, checked
+  config.build           sampling values of the command   never fired
+                         line → GenerationConfig
+  config.overrides       flags → overrides of generate()  never fired
+  runtime.ensure         engine → RuntimeContext, loaded  recorded
+                         or kept from before
+  runtime.build          files → RuntimeContext           recorded
+  runtime.tokens         config and tokenizer → TokenIds  recorded
+  machine.init           token ids and lookahead →        recorded
+                         StateMachine
+  config.merge           base config and overrides →      recorded
+                         GenerationConfig
+  script.normalize       script → one string              recorded
+  prefix.plan            recordings → PrefixPlan, or      recorded
+                         none
+  prefix.voice           one speaker's recording → codes  recorded 2×
+                         and words
+  prefix.transcribe      samples → words with times, by   never fired
+                         Whisper
+  prefix.encode          samples → codes [K, frames]      recorded 2×
+  prefix.words           words with times → entries and   recorded 2×
+                         new-word steps
+  prefix.combine         entries, steps and codes of      recorded
+                         each speaker → PrefixPlan
+  script.parse           text → entries                   recorded 2×
+  entries.combine        prefix entries and script        recorded
+                         entries → all entries
+  machine.padding        initial padding → the machine    recorded
+  machine.new_state      entries → the machine's state    recorded
+                         before step 0
+  state.build            config, seed and prefix →        recorded
+                         GenerationState
+  warmup                 the prefix through transformer   recorded
+                         and machine
+  loop                   the main loop → delayed grid     recorded
+                         [B, K, columns]
+  grid.undelay           delayed grid [K, columns] →      recorded
+                         aligned codes [K, T]
+  grid.crop              first word's frame → frames cut  recorded
+                         off the front
+  codec.decode           aligned codes [K, T] → waveform  recorded
+                         [N]
+  words.place            what the machine took when →     recorded
+                         words with seconds
+  wav.write              waveform → file                  never fired
+
+values: every call
+  call                   CallInfo: which call this is     recorded
+  machine.before         MachineRow: the state machine    recorded
+                         before the step
+  machine.after          MachineRow: the state machine    recorded
+                         after the step
+  step_tokens            [B, 2 + K] int64: the frame as   recorded
+                         the transformer sees it
+  kv.transformer.length  int: filled slots of the         recorded
+                         transformer's cache after the
+                         call
+  kv.depformer.length    int: filled slots of the         recorded
+                         depformer's cache; 0 in warm-up
+
+values: every call of the main loop
+  audio_buf.column       [K] int64: codes drawn, written  recorded
+                         to grid column step + 1
+  logits.action          [B, actions] float32; row 0      not kept at level topk
+                         conditional, row 1
+                         unconditional
+  logits.cb0             [B, audio vocabulary] float32,   not kept at level topk
+                         likewise
+  logits.dep.{k}         [B, codes] float32 of codebook   not kept at level topk
+                         k = 1 … K-1, likewise
+  draw.action            Draw: best candidates before     recorded
+                         and after guidance, choice,
+                         probability
+  draw.cb0               Draw, likewise                   recorded
+  draw.dep.{k}           Draw of codebook k = 1 … K-1,    recorded
+                         likewise
+
+times: every call of the main loop
+  time.first             seconds until the action was     recorded
+                         known: transformer and the
+                         first two draws
+  time.machine           seconds of the state machine     recorded
+  time.second            seconds of the depformer (on a   recorded
+                         GPU: of handing it over)
+  time.frame             seconds of the whole frame       recorded
+"""
+
+OF_A_TRACE_AT_160 = """\
+run.dia2trace
+
+phases: begin and end
+  cli.parse              arguments of the command line → parsed flags                                                                     never fired
+  engine.init            where the checkpoint is → an engine that has loaded nothing                                                      never fired
+  script.load            what --input names → the script                                                                                  never fired
+  config.validate        sampling values of the command line, checked                                                                     never fired
+  config.build           sampling values of the command line → GenerationConfig                                                           never fired
+  config.overrides       flags → overrides of generate()                                                                                  never fired
+  runtime.ensure         engine → RuntimeContext, loaded or kept from before                                                              recorded
+  runtime.build          files → RuntimeContext                                                                                           recorded
+  runtime.tokens         config and tokenizer → TokenIds                                                                                  recorded
+  machine.init           token ids and lookahead → StateMachine                                                                           recorded
+  config.merge           base config and overrides → GenerationConfig                                                                     recorded
+  script.normalize       script → one string                                                                                              recorded
+  prefix.plan            recordings → PrefixPlan, or none                                                                                 recorded
+  prefix.voice           one speaker's recording → codes and words                                                                        recorded 2×
+  prefix.transcribe      samples → words with times, by Whisper                                                                           never fired
+  prefix.encode          samples → codes [K, frames]                                                                                      recorded 2×
+  prefix.words           words with times → entries and new-word steps                                                                    recorded 2×
+  prefix.combine         entries, steps and codes of each speaker → PrefixPlan                                                            recorded
+  script.parse           text → entries                                                                                                   recorded 2×
+  entries.combine        prefix entries and script entries → all entries                                                                  recorded
+  machine.padding        initial padding → the machine                                                                                    recorded
+  machine.new_state      entries → the machine's state before step 0                                                                      recorded
+  state.build            config, seed and prefix → GenerationState                                                                        recorded
+  warmup                 the prefix through transformer and machine                                                                       recorded
+  loop                   the main loop → delayed grid [B, K, columns]                                                                     recorded
+  grid.undelay           delayed grid [K, columns] → aligned codes [K, T]                                                                 recorded
+  grid.crop              first word's frame → frames cut off the front                                                                    recorded
+  codec.decode           aligned codes [K, T] → waveform [N]                                                                              recorded
+  words.place            what the machine took when → words with seconds                                                                  recorded
+  wav.write              waveform → file                                                                                                  never fired
+
+values: every call
+  call                   CallInfo: which call this is                                                                                     recorded
+  machine.before         MachineRow: the state machine before the step                                                                    recorded
+  machine.after          MachineRow: the state machine after the step                                                                     recorded
+  step_tokens            [B, 2 + K] int64: the frame as the transformer sees it                                                           recorded
+  kv.transformer.length  int: filled slots of the transformer's cache after the call                                                      recorded
+  kv.depformer.length    int: filled slots of the depformer's cache; 0 in warm-up                                                         recorded
+
+values: every call of the main loop
+  audio_buf.column       [K] int64: codes drawn, written to grid column step + 1                                                          recorded
+  logits.action          [B, actions] float32; row 0 conditional, row 1 unconditional                                                     not kept at level topk
+  logits.cb0             [B, audio vocabulary] float32, likewise                                                                          not kept at level topk
+  logits.dep.{k}         [B, codes] float32 of codebook k = 1 … K-1, likewise                                                             not kept at level topk
+  draw.action            Draw: best candidates before and after guidance, choice, probability                                             recorded
+  draw.cb0               Draw, likewise                                                                                                   recorded
+  draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise                                                                           recorded
+
+times: every call of the main loop
+  time.first             seconds until the action was known: transformer and the first two draws                                          recorded
+  time.machine           seconds of the state machine                                                                                     recorded
+  time.second            seconds of the depformer (on a GPU: of handing it over)                                                          recorded
+  time.frame             seconds of the whole frame                                                                                       recorded
+"""  # noqa: E501
