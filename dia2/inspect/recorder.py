@@ -20,7 +20,7 @@ from dia2.checks import short
 from dia2.edits import edit_to_json
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import GenerationConfig
-from dia2.hooks import Frames, PointFilter, Span, observing, select
+from dia2.hooks import Frames, MachineRow, PointFilter, Span, observing, select
 from dia2.inspect.columns import frame_columns
 from dia2.inspect.describe import describe_begin, describe_end
 from dia2.inspect.draws import draw_names
@@ -113,7 +113,7 @@ class Recorder:
         self._budget = budget
         self._writer = TraceWriter(path)
         self._began = time.perf_counter()
-        self._open: list[int] = []  # ids of phases that run, outermost first
+        self._open: list[int | None] = []  # ids of phases that run, outermost first
         self._ids = 0
         self._fired: set[str] = set()
         self._broken: str | None = None  # why nothing is written any more
@@ -127,6 +127,8 @@ class Recorder:
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
         self._loudness: list[tuple[Tensor, Tensor] | None] = []  # per prefix voice; none without a waveform
         self._stop: str | None = None
+        self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
+        self._closed = False  # a stream can outlive its recorder
         self._manifest: dict[str, Any] = {
             "format": FORMAT,
             "version": VERSION,
@@ -170,6 +172,8 @@ class Recorder:
 
     def begin(self, span: Span, /) -> None:
         """See `Observer`."""
+        if self._closed:
+            return
         self._ids += 1
         span.notes["id"] = self._ids
         if span.name == "state.build":
@@ -182,10 +186,14 @@ class Recorder:
             parent = self._open[-1] if self._open else None
             self._try(self._writer.phase, event | {"parent": parent, "trigger": said.trigger, "before": said.before})
             self._fired.add(span.name)
-        self._open.append(self._ids)
+            self._open.append(self._ids)
+        else:
+            self._open.append(self._open[-1] if self._open else None)  # nearest phase that is in the file
 
     def end(self, span: Span, /) -> None:
         """See `Observer`."""
+        if self._closed or not self._open:  # it began before this recorder did
+            return
         self._open.pop()
         if span.error is None:
             self._learn(span)
@@ -219,6 +227,8 @@ class Recorder:
     def _learn(self, span: Span) -> None:
         """Keep what the manifest will say."""
         result: Any = span.result
+        if self._manifest["run"] is not None and span.name.startswith(("script.", "prefix.", "entries.")):
+            return  # of a second run, which is refused when it gets to its state
         if span.name == "script.normalize":
             self._manifest["script"] = result
         elif span.name == "prefix.encode" and self._loudness:
@@ -304,8 +314,16 @@ class Recorder:
 
     def frames(self, frames: Frames, /) -> None:
         """See `Observer`."""
-        self._calls += len(frames.calls)
+        first, count = frames.calls[0].call, len(frames.calls)
+        if self._closed or first < self._calls:  # handed over once more, as Ctrl-C fell into the first time
+            return
+        if first > self._calls and self._broken is None:  # nothing may be written behind a gap
+            self._broken = f"calls {self._calls} to {first - 1} were lost, as Ctrl-C fell into them"
+            count = frames.calls[-1].call + 1 - self._calls
+        if frames.codes is not None:
+            self._last = frames.machine[-1], frames.calls[-1].call
         if self._broken is not None:
+            self._calls += count
             return
         over = self._writer.bytes > self._budget
         if over and self._manifest["budget"]["tokens_only_from_call"] is None and self._names:
@@ -320,7 +338,7 @@ class Recorder:
             int(self._parts[0]["phase"][0])
         }:
             self._write_shard()
-        self._parts.append(part)
+        self._parts, self._calls = [*self._parts, part], self._calls + count
         if not self._fired >= _FRAME_POINTS:
             self._fired |= _FRAME_POINTS
         if frames.codes is not None:
@@ -344,8 +362,13 @@ class Recorder:
 
     def _write_shard(self) -> None:
         if self._parts:
-            parts, self._parts = self._parts, []
-            self._try(self._writer.shard, _joined(parts))
+            run = self._manifest["run"]
+            if len(run["entries"]) < len(self._entries):  # streamed text: no call may take an entry that is not there
+                run["entries"] = self._entry_rows()
+                self._write_manifest()
+            self._try(self._writer.shard, _joined(self._parts))
+            # Both or none: Ctrl-C in the line above leaves the parts, and the shard is written over.
+            self._writer.shards, self._parts = self._writer.shards + 1, []
         self._shard_began = time.perf_counter()
 
     def close(self, status: str, error: str | None = None) -> None:
@@ -355,6 +378,8 @@ class Recorder:
             status, error = "failed", "nothing was generated"
         elif status == "complete" and self._stop == "interrupted":
             status, error = "interrupted", "interrupted by the user"
+        elif status == "complete" and self._stop is None and not self._streamed_to_its_end():
+            status, error = "interrupted", "the run was left before its end"
         if self._broken is not None:
             status, error = "failed", self._broken
         self._manifest |= {"status": status, "error": error, "calls": self._calls}
@@ -363,6 +388,17 @@ class Recorder:
             self._manifest["run"]["entries"] = self._entry_rows()  # streamed text came later
         self._write_manifest()
         self._writer.close()
+        self._closed = True
+
+    def _streamed_to_its_end(self) -> bool:
+        """The end that the main loop comes to by itself: after the last word, or with the last step of the context."""
+        if self._last is None:
+            return False
+        row, call = self._last
+        model = self._manifest["run"]["model"]
+        if call + 1 == self._manifest["run"]["prefix_frames"] + model["max_context_steps"]:
+            return True
+        return row.end_step is not None and row.step >= row.end_step + max(model["delays"]) + model["max_padding"] - 1
 
     # Writing
 
@@ -380,7 +416,8 @@ class Recorder:
             write(*values)
         except Dia2Error as error:
             if self._broken is None:
-                logger.warning("the trace ends at call %d: %s The run goes on.", self._calls, error)
+                calls = self._calls - sum(len(part["call"]) for part in self._parts)
+                logger.warning("the trace ends at call %d: %s The run goes on.", calls, error)
             self._broken = str(error)
             return False
         return True

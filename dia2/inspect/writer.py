@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from dia2.checks import is_folder
+from dia2.checks import is_folder, short
 from dia2.errors import Dia2Error, UsageError
 from dia2.files import write_atomically
 from dia2.inspect.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, PREFIX_FILE, SMALL, shard_name
@@ -43,6 +43,8 @@ class TraceWriter:
             self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
         except OSError as error:
             raise UsageError(f"Trace {path} cannot be created ({error.strerror}): write elsewhere.") from error
+        except ValueError as error:  # a NUL in the name
+            raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
 
     def manifest(self, content: Mapping[str, Any]) -> None:
         """Replace the manifest."""
@@ -54,19 +56,20 @@ class TraceWriter:
         """Append one line; a crash can cut the last one short, which readers forgive."""
         line = (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         try:
-            self._phases.write(line)
+            whole = self._phases.write(line) == len(line)
         except OSError as error:
             raise Dia2Error(f"{self.path / PHASES_FILE} could not be written ({error.strerror}).") from error
+        if not whole:  # a line after this one would make it look damaged
+            raise Dia2Error(f"{self.path / PHASES_FILE} could not be written (the disk is full).")
         self.bytes += len(line)
 
     def shard(self, columns: Mapping[str, Tensor]) -> None:
-        """Write the next shard."""
+        """Write the next shard; it counts once `shards` is raised, and is written over until then."""
         narrow = {
             name: tensor.to(torch.int16) if name in SMALL and not self.wide else tensor.contiguous()
             for name, tensor in columns.items()
         }
         self._tensors(shard_name(self.shards), narrow)
-        self.shards += 1
 
     def prefix(self, columns: Mapping[str, Tensor]) -> None:
         """Write what is known of the prefix."""
