@@ -117,8 +117,9 @@ class Stream(Iterator[StreamChunk]):
             ready = session.includes_prefix or first_word.known
             yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
         self._ended = stop_reason(runtime, session.state, session.gen)
+        crop = session.crop(first_word.frame, speaker.complete_frames())
         if not speaker.spoke:  # the crop was never found, or would leave nothing
-            yield speaker.speak(session.crop(first_word.frame, speaker.complete_frames()))
+            yield speaker.speak(crop)
 
 
 class _TextSource:

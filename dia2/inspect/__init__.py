@@ -7,8 +7,9 @@ with record("run.dia2trace", level="full"):
 trace = load("run.dia2trace")
 """
 
+from dia2.inspect.frame import Frame, TraceWord
 from dia2.inspect.recorder import Recorder, record
-from dia2.inspect.trace import Frame, Trace, TraceWord, load
+from dia2.inspect.trace import Trace, load
 from dia2.inspect.watch import Watch
 
 __all__ = ["Frame", "Recorder", "Trace", "TraceWord", "Watch", "load", "record"]

@@ -22,6 +22,11 @@ def draw_names(codebooks: int) -> list[str]:
     return ["action", "cb0", *(f"dep.{k}" for k in range(1, codebooks))]
 
 
+def draw_codebook(name: str) -> int:
+    """The codebook that a draw is of: cb0 → 0, dep.3 → 3."""
+    return 0 if name == "cb0" else int(name.removeprefix("dep."))
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One token that might have been drawn."""

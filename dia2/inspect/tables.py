@@ -52,7 +52,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.inspect.draws import BEST
+from dia2.inspect.draws import BEST, draw_codebook
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -259,8 +259,6 @@ def _draw_batches(trace: Trace) -> Iterator[pa.RecordBatch]:
 
 
 def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
-    from dia2.inspect.trace import draw_codebook
-
     pa = _arrow()
     count, codebooks = len(arrays["call"]), [None if name == "action" else draw_codebook(name) for name in names]
     choice = np.stack([arrays["action"] if k is None else arrays["codes"][:, k] for k in codebooks], axis=1).reshape(-1)

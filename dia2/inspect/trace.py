@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import soundfile
 import torch
-from safetensors import SafetensorError, safe_open
 
 from dia2.audio.grid import delay_frames, undelay_frames
-from dia2.checks import is_file, is_folder
+from dia2.checks import is_folder
 from dia2.edits import config_at
-from dia2.errors import TraceError, one_line
+from dia2.errors import TraceError
 from dia2.generation import GenerationConfig
 from dia2.hooks import MachineRow
-from dia2.inspect.draws import BEST, Draw, DrawTable
-from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, MAX_HEADER, PREFIX_FILE
+from dia2.inspect.draws import BEST, Draw, DrawTable, draw_codebook
+from dia2.inspect.frame import Frame, FrameSeconds, TraceWord
 from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, read_manifest
 from dia2.inspect.phases import PhaseRun, read_phases
+from dia2.inspect.search import bare, changes_or_hits
 from dia2.inspect.shards import Arrays, open_shards, read_tokens
+from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.watch import before_first
 
 if TYPE_CHECKING:
@@ -34,60 +32,6 @@ if TYPE_CHECKING:
     from dia2.inspect.doctor import Diagnosis
     from dia2.inspect.pipeline import FilledRow
     from dia2.inspect.replay import Replay
-
-
-@dataclass(frozen=True)
-class FrameSeconds:
-    """Wall times of one call of the main loop."""
-
-    first: float  # until the action was known
-    machine: float
-    second: float
-    frame: float
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One call of the transformer, and what became of it."""
-
-    call: int
-    phase: str  # warmup or main
-    step: int
-    position: int  # rotary
-    slot: int  # of the key/value cache
-    text: tuple[int, int]  # main and second text token as the transformer saw them
-    audio: list[int]  # [K] codes as the transformer saw them
-    codes: list[int] | None  # [K] drawn by this call; none in warm-up
-    before: MachineRow
-    machine: MachineRow  # after
-    kv_transformer: int  # filled slots after the call
-    kv_depformer: int  # likewise; 0 in warm-up
-    seconds: FrameSeconds | None  # none in warm-up, which is one pass
-    draws: list[Draw]  # empty where the trace kept none
-
-
-@dataclass(frozen=True)
-class TraceWord:
-    """A word of the run, spoken or not."""
-
-    index: int  # among the words
-    text: str
-    speaker: int
-    prefix: bool  # it belongs to the prefix
-    tokens: list[int]
-    call: int | None  # at which the machine took it; none: never
-    step: int | None
-    seconds: float | None  # in the trace's audio; none: not in it
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """What a run went on from."""
-
-    codes: np.ndarray  # [K, frames] aligned
-    new_word_steps: np.ndarray  # [words]
-    rms: np.ndarray  # [frames] of the recordings; NaN where there was no waveform
-    peak: np.ndarray  # [frames] likewise
 
 
 def load(path: str | Path) -> Trace:
@@ -240,31 +184,7 @@ class Trace:
         frames = self.run.prefix_frames
         if not frames:
             return None
-        file = self.path / PREFIX_FILE
-        if file.is_symlink() or not is_file(file):
-            raise TraceError(f"{self.path} lacks {PREFIX_FILE}: its prefix was redacted, or lost.")
-        words = self.run.prefix_words
-        wanted = {
-            "codes": ("I32", [self.model.codebooks, frames]),
-            "new_word_steps": ("I32", [words]),
-            "rms": ("F32", [frames]),
-            "peak": ("F32", [frames]),
-        }
-        try:
-            if file.stat().st_size > MAX_HEADER + 4 * sum(math.prod(shape) for _, shape in wanted.values()):
-                raise TraceError(f"{file} is larger than its {frames:,} frames: the trace is damaged.")
-            with safe_open(file, framework="np") as tensors:
-                for name, (dtype, shape) in wanted.items():
-                    part = tensors.get_slice(name)
-                    if part.get_dtype() != dtype or list(part.get_shape()) != shape:
-                        raise TraceError(f"{file} is damaged: {name} is {part.get_dtype()} {part.get_shape()}.")
-                found = {name: tensors.get_tensor(name) for name in wanted}
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
-            raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
-        codes, steps = found["codes"], found["new_word_steps"]
-        if codes.min() < 0 or codes.max() >= self.model.audio_vocabulary or (len(steps) and steps.min() < -1):
-            raise TraceError(f"{file} is damaged: its codes or steps are out of range.")
-        return Prefix(codes, steps, found["rms"], found["peak"])
+        return read_prefix(self.path, self.model, frames, self.run.prefix_words)
 
     @cached_property
     def grid(self) -> np.ndarray:
@@ -434,18 +354,7 @@ class Trace:
         Raises:
             TraceError: the file is damaged.
         """
-        file = self.path / AUDIO_FILE
-        if not self.manifest.audio:
-            return None
-        try:
-            if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
-                raise TraceError(f"{file} is missing or far too large: the trace is damaged.")
-            with soundfile.SoundFile(file) as sound:
-                if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1 or sound.format != "FLAC":
-                    raise TraceError(f"{file} is no audio of a run: the trace is damaged.")
-                return sound.read(dtype="float32"), int(sound.samplerate)
-        except (OSError, soundfile.SoundFileError) as error:
-            raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
+        return read_audio(self.path) if self.manifest.audio else None
 
     def find(
         self,
@@ -474,35 +383,24 @@ class Trace:
         Raises:
             TraceError: there is no such field.
         """
-        if word is not None:
-            if "text" in self.manifest.redacted:
-                raise TraceError(f"{self.path} has no words to find: the text was redacted.")
-            wanted = _bare(word)
-            found = [w.call for w in self.words if w.call is not None and wanted in (w.text.casefold(), _bare(w.text))]
-        else:
-            if field is None:
-                raise TraceError("find() needs a field or a word.")
-            column = self._field(field)
-            if value is None:
-                hits = np.flatnonzero(np.diff(column)) + 1
-            elif callable(value):
-                hits = np.flatnonzero([value(int(part)) for part in column])
-            else:
-                hits = np.flatnonzero(column == value)
-            found = hits.tolist()
-        return [call for call in found if (after is None or call > after) and (before is None or call < before)]
+        calls = self._calls_of(word) if word is not None else changes_or_hits(self._field(field), value)
+        return [call for call in calls if (after is None or call > after) and (before is None or call < before)]
 
-    def _field(self, name: str) -> np.ndarray:
-        if name in ("main", "second"):
-            return self.main if name == "main" else self.second
-        if name.startswith("codes."):
-            codebook = name.removeprefix("codes.")
-            if codebook.isdecimal() and int(codebook) < self.model.codebooks:
-                return self.codes[:, int(codebook)]
-        elif name in self._columns and self._columns[name].shape == (len(self),):
-            return self._columns[name]
-        fields = [key for key, column in self._columns.items() if column.shape == (len(self),)]
-        raise TraceError(f"A trace has no field {name!r}; it has main, second, codes.k, {', '.join(fields)}.")
+    def _calls_of(self, word: str) -> list[int]:
+        if "text" in self.manifest.redacted:
+            raise TraceError(f"{self.path} has no words to find: the text was redacted.")
+        wanted = bare(word)
+        texts = ((w.call, w.text) for w in self.words)
+        return [call for call, text in texts if call is not None and wanted in (text.casefold(), bare(text))]
+
+    def _field(self, name: str | None) -> np.ndarray:
+        columns = {"main": self.main, "second": self.second}
+        columns |= {f"codes.{k}": self.codes[:, k] for k in range(self.model.codebooks)}
+        columns |= {key: column for key, column in self._columns.items() if column.shape == (len(self),)}
+        if name not in columns:
+            asked = "find() needs a field or a word" if name is None else f"A trace has no field {name!r}"
+            raise TraceError(f"{asked}; it has main, second, codes.k, {', '.join(sorted(self._columns))}.")
+        return columns[name]
 
     # Elsewhere
 
@@ -595,13 +493,3 @@ class Frames(Sequence[Frame]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"call {index} of {len(self)}")
         return self._trace.frame(index % len(self))
-
-
-def draw_codebook(name: str) -> int:
-    """The codebook that a draw is of: cb0 → 0, dep.3 → 3."""
-    return 0 if name == "cb0" else int(name.removeprefix("dep."))
-
-
-def _bare(text: str) -> str:
-    """A word without its punctuation and case."""
-    return "".join(char for char in text.casefold() if char.isalnum() or char in "'’")

@@ -1,0 +1,76 @@
+"""The parts of a trace that sound comes from: the prefix, and the audio of the result."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from safetensors import SafetensorError, safe_open
+
+from dia2.checks import is_file
+from dia2.errors import TraceError, one_line
+from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, MAX_HEADER, PREFIX_FILE
+from dia2.inspect.manifest import ModelFacts
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What a run went on from."""
+
+    codes: np.ndarray  # [K, frames] aligned
+    new_word_steps: np.ndarray  # [words]
+    rms: np.ndarray  # [frames] of the recordings; NaN where there was no waveform
+    peak: np.ndarray  # [frames] likewise
+
+
+def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefix:
+    """The prefix of the trace at `path`, which has so many frames and words.
+
+    Raises:
+        TraceError: it was taken out, or is damaged.
+    """
+    file = path / PREFIX_FILE
+    if file.is_symlink() or not is_file(file):
+        raise TraceError(f"{path} lacks {PREFIX_FILE}: its prefix was redacted, or lost.")
+    wanted = {
+        "codes": ("I32", [model.codebooks, frames]),
+        "new_word_steps": ("I32", [words]),
+        "rms": ("F32", [frames]),
+        "peak": ("F32", [frames]),
+    }
+    try:
+        if file.stat().st_size > MAX_HEADER + 4 * sum(math.prod(shape) for _, shape in wanted.values()):
+            raise TraceError(f"{file} is larger than its {frames:,} frames: the trace is damaged.")
+        with safe_open(file, framework="np") as tensors:
+            for name, (dtype, shape) in wanted.items():
+                part = tensors.get_slice(name)
+                if part.get_dtype() != dtype or list(part.get_shape()) != shape:
+                    raise TraceError(f"{file} is damaged: {name} is {part.get_dtype()} {part.get_shape()}.")
+            found = {name: tensors.get_tensor(name) for name in wanted}
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
+    codes, steps = found["codes"], found["new_word_steps"]
+    if codes.min() < 0 or codes.max() >= model.audio_vocabulary or (len(steps) and steps.min() < -1):
+        raise TraceError(f"{file} is damaged: its codes or steps are out of range.")
+    return Prefix(codes, steps, found["rms"], found["peak"])
+
+
+def read_audio(path: Path) -> tuple[np.ndarray, int]:
+    """(waveform [N] float32, sample rate) of the trace at `path`.
+
+    Raises:
+        TraceError: the file is missing or damaged.
+    """
+    file = path / AUDIO_FILE
+    try:
+        if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
+            raise TraceError(f"{file} is missing or far too large: the trace is damaged.")
+        with soundfile.SoundFile(file) as sound:
+            if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1 or sound.format != "FLAC":
+                raise TraceError(f"{file} is no audio of a run: the trace is damaged.")
+            return sound.read(dtype="float32"), int(sound.samplerate)
+    except (OSError, soundfile.SoundFileError) as error:
+        raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
