@@ -221,7 +221,7 @@ caches and times
 WARM_UP_AT_80 = """\
 call 32 · warm-up · step 32 · rotary position 32 · KV slot 32
 = step 32 is decoded twice: by call 32 in warm-up and by call 33 in the main
-loop
+  loop
 
 state machine
                   before                          after

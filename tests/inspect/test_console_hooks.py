@@ -273,57 +273,57 @@ OF_A_TRACE_AT_160 = """\
 run.dia2trace
 
 phases: begin and end
-  cli.parse              arguments of the command line → parsed flags                                                                     never fired
-  engine.init            where the checkpoint is → an engine that has loaded nothing                                                      never fired
-  script.load            what --input names → the script                                                                                  never fired
-  config.validate        sampling values of the command line, checked                                                                     never fired
-  config.build           sampling values of the command line → GenerationConfig                                                           never fired
-  config.overrides       flags → overrides of generate()                                                                                  never fired
-  runtime.ensure         engine → RuntimeContext, loaded or kept from before                                                              recorded
-  runtime.build          files → RuntimeContext                                                                                           recorded
-  runtime.tokens         config and tokenizer → TokenIds                                                                                  recorded
-  machine.init           token ids and lookahead → StateMachine                                                                           recorded
-  config.merge           base config and overrides → GenerationConfig                                                                     recorded
-  script.normalize       script → one string                                                                                              recorded
-  prefix.plan            recordings → PrefixPlan, or none                                                                                 recorded
-  prefix.voice           one speaker's recording → codes and words                                                                        recorded 2×
-  prefix.transcribe      samples → words with times, by Whisper                                                                           never fired
-  prefix.encode          samples → codes [K, frames]                                                                                      recorded 2×
-  prefix.words           words with times → entries and new-word steps                                                                    recorded 2×
-  prefix.combine         entries, steps and codes of each speaker → PrefixPlan                                                            recorded
-  script.parse           text → entries                                                                                                   recorded 2×
-  entries.combine        prefix entries and script entries → all entries                                                                  recorded
-  machine.padding        initial padding → the machine                                                                                    recorded
-  machine.new_state      entries → the machine's state before step 0                                                                      recorded
-  state.build            config, seed and prefix → GenerationState                                                                        recorded
-  warmup                 the prefix through transformer and machine                                                                       recorded
-  loop                   the main loop → delayed grid [B, K, columns]                                                                     recorded
-  grid.undelay           delayed grid [K, columns] → aligned codes [K, T]                                                                 recorded
-  grid.crop              first word's frame → frames cut off the front                                                                    recorded
-  codec.decode           aligned codes [K, T] → waveform [N]                                                                              recorded
-  words.place            what the machine took when → words with seconds                                                                  recorded
-  wav.write              waveform → file                                                                                                  never fired
+  cli.parse              arguments of the command line → parsed flags                             never fired
+  engine.init            where the checkpoint is → an engine that has loaded nothing              never fired
+  script.load            what --input names → the script                                          never fired
+  config.validate        sampling values of the command line, checked                             never fired
+  config.build           sampling values of the command line → GenerationConfig                   never fired
+  config.overrides       flags → overrides of generate()                                          never fired
+  runtime.ensure         engine → RuntimeContext, loaded or kept from before                      recorded
+  runtime.build          files → RuntimeContext                                                   recorded
+  runtime.tokens         config and tokenizer → TokenIds                                          recorded
+  machine.init           token ids and lookahead → StateMachine                                   recorded
+  config.merge           base config and overrides → GenerationConfig                             recorded
+  script.normalize       script → one string                                                      recorded
+  prefix.plan            recordings → PrefixPlan, or none                                         recorded
+  prefix.voice           one speaker's recording → codes and words                                recorded 2×
+  prefix.transcribe      samples → words with times, by Whisper                                   never fired
+  prefix.encode          samples → codes [K, frames]                                              recorded 2×
+  prefix.words           words with times → entries and new-word steps                            recorded 2×
+  prefix.combine         entries, steps and codes of each speaker → PrefixPlan                    recorded
+  script.parse           text → entries                                                           recorded 2×
+  entries.combine        prefix entries and script entries → all entries                          recorded
+  machine.padding        initial padding → the machine                                            recorded
+  machine.new_state      entries → the machine's state before step 0                              recorded
+  state.build            config, seed and prefix → GenerationState                                recorded
+  warmup                 the prefix through transformer and machine                               recorded
+  loop                   the main loop → delayed grid [B, K, columns]                             recorded
+  grid.undelay           delayed grid [K, columns] → aligned codes [K, T]                         recorded
+  grid.crop              first word's frame → frames cut off the front                            recorded
+  codec.decode           aligned codes [K, T] → waveform [N]                                      recorded
+  words.place            what the machine took when → words with seconds                          recorded
+  wav.write              waveform → file                                                          never fired
 
 values: every call
-  call                   CallInfo: which call this is                                                                                     recorded
-  machine.before         MachineRow: the state machine before the step                                                                    recorded
-  machine.after          MachineRow: the state machine after the step                                                                     recorded
-  step_tokens            [B, 2 + K] int64: the frame as the transformer sees it                                                           recorded
-  kv.transformer.length  int: filled slots of the transformer's cache after the call                                                      recorded
-  kv.depformer.length    int: filled slots of the depformer's cache; 0 in warm-up                                                         recorded
+  call                   CallInfo: which call this is                                             recorded
+  machine.before         MachineRow: the state machine before the step                            recorded
+  machine.after          MachineRow: the state machine after the step                             recorded
+  step_tokens            [B, 2 + K] int64: the frame as the transformer sees it                   recorded
+  kv.transformer.length  int: filled slots of the transformer's cache after the call              recorded
+  kv.depformer.length    int: filled slots of the depformer's cache; 0 in warm-up                 recorded
 
 values: every call of the main loop
-  audio_buf.column       [K] int64: codes drawn, written to grid column step + 1                                                          recorded
-  logits.action          [B, actions] float32; row 0 conditional, row 1 unconditional                                                     not kept at level topk
-  logits.cb0             [B, audio vocabulary] float32, likewise                                                                          not kept at level topk
-  logits.dep.{k}         [B, codes] float32 of codebook k = 1 … K-1, likewise                                                             not kept at level topk
-  draw.action            Draw: best candidates before and after guidance, choice, probability                                             recorded
-  draw.cb0               Draw, likewise                                                                                                   recorded
-  draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise                                                                           recorded
+  audio_buf.column       [K] int64: codes drawn, written to grid column step + 1                  recorded
+  logits.action          [B, actions] float32; row 0 conditional, row 1 unconditional             not kept at level topk
+  logits.cb0             [B, audio vocabulary] float32, likewise                                  not kept at level topk
+  logits.dep.{k}         [B, codes] float32 of codebook k = 1 … K-1, likewise                     not kept at level topk
+  draw.action            Draw: best candidates before and after guidance, choice, probability     recorded
+  draw.cb0               Draw, likewise                                                           recorded
+  draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise                                   recorded
 
 times: every call of the main loop
-  time.first             seconds until the action was known: transformer and the first two draws                                          recorded
-  time.machine           seconds of the state machine                                                                                     recorded
-  time.second            seconds of the depformer (on a GPU: of handing it over)                                                          recorded
-  time.frame             seconds of the whole frame                                                                                       recorded
-"""  # noqa: E501
+  time.first             seconds until the action was known: transformer and the first two draws  recorded
+  time.machine           seconds of the state machine                                             recorded
+  time.second            seconds of the depformer (on a GPU: of handing it over)                  recorded
+  time.frame             seconds of the whole frame                                               recorded
+"""

@@ -29,7 +29,7 @@ def print_frame(trace: Trace, console: Console, call: int, *, times: bool = True
         told = (
             f"step {facts['step']} is decoded twice: by call {first} in warm-up and by call {second} in the main loop"
         )
-        page.paragraph(join(("= ", MARK), told))
+        page.row([plain("=", MARK), plain(told)], [Column(1), Column(page.width - 2)], gap=1)
     for edit in facts["edits"]:
         page.paragraph(join(("edit  ", MARK), edit))
     _machine(facts, page)

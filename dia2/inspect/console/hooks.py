@@ -78,7 +78,8 @@ def print_hooks(console: Console, trace: Trace | None = None) -> None:
         page.paragraph(plain(facts["path"], HEAD))
         page.line()
     status = max((len(point["trace"]) for point in facts["points"]), default=0) if trace is not None else 0
-    columns = [Column(21), Column(page.width - 25 - (status + 2 if status else 0))]
+    longest = max(len(point["value"]) for point in facts["points"])
+    columns = [Column(21), Column(min(longest, page.width - 25 - (status + 2 if status else 0)))]
     columns += [Column(status)] if status else []
     blocks: dict[tuple[str, str], list[Facts]] = {}
     for point in facts["points"]:
