@@ -1,0 +1,423 @@
+"""Whatever ends a run, the trace keeps the calls up to its last shard, says that it is partial, and loads."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dia2 import GenerationResult
+from dia2.errors import TraceError, UsageError
+from dia2.generation import GenerationInterrupted
+from dia2.hooks import Frames
+from dia2.inspect import Trace, load, record, recorder
+from dia2.inspect.layout import MANIFEST, PHASES_FILE, shard_name
+from dia2.progress import Progress
+from dia2.runtime import taps
+
+from ..support.reference import engine
+
+SCRIPT = "[S1] Hello there, friend. [S2] Yes."
+SEED = 3
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every frame is handed over at once, and every fourth ends a shard."""
+    monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
+    monkeypatch.setattr(taps, "LATEST", 0.0)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    """The run that nothing happens to."""
+    path = tmp_path_factory.mktemp("reference") / "run.dia2trace"
+    speak(path)
+    return load(path)
+
+
+def speak(path: Path, **options: Any) -> GenerationResult:
+    return engine("tiny8").generate(SCRIPT, seed=SEED, trace=path, **options)
+
+
+def check_beginning(trace: Trace, whole: Trace) -> None:
+    """All calls of a trace are the first of the whole run, and no shard was left out."""
+    count = len(trace)
+    if trace.manifest.run is not None:
+        assert trace.column("call").tolist() == list(range(count))
+        for name in ("step_tokens", "actions", "codes"):
+            assert np.array_equal(getattr(trace, name), getattr(whole, name)[:count])
+    on_disk = sorted(file.name for file in trace.path.glob("frames-*.safetensors"))
+    assert on_disk == [shard_name(index) for index in range(len(on_disk))]
+    assert count == sum(shard_calls(trace.path / name) for name in on_disk)
+    assert [frame.call for frame in trace.frames] == list(range(count))
+
+
+def shard_calls(file: Path) -> int:
+    content = file.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    rows: int = json.loads(content[8 : 8 + length])["call"]["shape"][0]
+    return rows
+
+
+# SIGKILL
+
+
+def killed(folder: Path, kills: int) -> Iterator[Path]:
+    """Traces of runs that a SIGKILL ended, and last the one of a run that it did not."""
+    command = [sys.executable, "-m", "tests.support.nursery", str(folder), str(kills), SCRIPT, str(SEED)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=1500, check=False)
+    assert done.returncode == 0, done.stderr
+    for index in range(kills):
+        yield folder / f"{index}.dia2trace"
+    yield folder / "whole.dia2trace"
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_a_killed_run_leaves_a_trace_that_loads(tmp_path: Path, kills: int) -> None:
+    *paths, last = killed(tmp_path, kills)
+    whole = load(last)
+    assert whole.complete
+    moments: Counter[str] = Counter()
+    shards = []
+    for path in paths:
+        if not (path / MANIFEST).exists():
+            with pytest.raises(TraceError, match=r"There is no trace|is no trace"):
+                load(path)
+            moments["before the manifest"] += 1
+            continue
+        trace = load(path)
+        ended = trace.manifest.status != "running"
+        assert trace.complete == ended
+        assert trace.state.startswith("partial: the run was killed") != ended
+        check_beginning(trace, whole)
+        shards.append(len(list(path.glob("frames-*"))))
+        moments["ended" if ended else "some shards" if shards[-1] else "no shard"] += 1
+    assert len(set(shards)) >= kills // 3, f"the kills fell on few moments: {moments}, shards {sorted(shards)}"
+    assert moments["some shards"] >= kills // 3, moments
+    assert moments["no shard"] + moments["before the manifest"] >= 1, moments
+    if kills == 100:
+        assert moments["ended"] >= 1, moments
+
+
+# Exceptions
+
+
+@pytest.mark.parametrize("frame", [0, 1, 11])
+def test_an_exception_in_the_model_leaves_every_finished_call(
+    tmp_path: Path, reference: Trace, monkeypatch: pytest.MonkeyPatch, frame: int
+) -> None:
+    depformer = engine("tiny8").runtime.model.depformer
+    real, calls = depformer.forward_stage, []
+
+    def fail(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == frame * depformer.stages + 1:
+            raise RuntimeError("the model\nhas failed")
+        return real(*args, **options)
+
+    monkeypatch.setattr(depformer, "forward_stage", fail)
+    with pytest.raises(RuntimeError, match="has failed"):
+        speak(tmp_path / "run")
+    trace = load(tmp_path / "run")
+    assert trace.state == "partial: RuntimeError: the model"
+    assert len(trace) == trace.manifest.calls == frame
+    check_beginning(trace, reference)
+
+
+def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path, reference: Trace) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.frames == 15:
+            raise KeyboardInterrupt
+
+    with pytest.raises(GenerationInterrupted) as caught:
+        speak(tmp_path / "run", progress=interrupt)
+    trace, result = load(tmp_path / "run"), caught.value.result
+    assert (trace.manifest.status, trace.state) == ("interrupted", "partial: interrupted by the user")
+    assert len(trace) == trace.manifest.calls == result.frames == 15
+    assert trace.audio is not None
+    assert len(trace.audio[0]) == len(result.waveform) > 0
+    assert np.array_equal(trace.aligned, result.audio_tokens[0].numpy())
+    check_beginning(trace, reference)
+
+
+def test_ctrl_c_in_the_machine_leaves_the_frames_before(
+    tmp_path: Path, reference: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = engine("tiny8").runtime.machine
+    real = type(machine).step
+
+    def step(self: Any, number: int, *args: Any, **options: Any) -> Any:
+        if number == 9:
+            raise KeyboardInterrupt
+        return real(self, number, *args, **options)
+
+    monkeypatch.setattr(type(machine), "step", step)
+    with pytest.raises(GenerationInterrupted) as caught:
+        speak(tmp_path / "run")
+    trace = load(tmp_path / "run")
+    assert trace.manifest.status == "interrupted"
+    assert len(trace) == trace.manifest.calls == caught.value.result.frames == 9
+    check_beginning(trace, reference)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Trace, part: int) -> None:
+    for line in range(1 + part * 11, 66 + part * 11, 13):
+        path = tmp_path / str(line)
+        with pytest.raises(KeyboardInterrupt), interrupted_in_line(line):
+            speak(path)
+        trace = load(path)
+        assert not trace.complete
+        assert len(trace) == trace.manifest.calls
+        assert len(trace) > 15, "the interrupt came after sixteen calls"
+        check_beginning(trace, reference)
+
+
+class interrupted_in_line:  # noqa: N801  # reads as what it does
+    """Ctrl-C in the n-th line that the recorder and its writer run from the 17th call on."""
+
+    FILES = ("inspect/recorder.py", "inspect/writer.py", "dia2/files.py")
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(self._call)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _call(self, frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_name == "frames" and isinstance(frame.f_locals.get("self"), recorder.Recorder):
+            frames = frame.f_locals["frames"]
+            assert isinstance(frames, Frames)
+            self._armed = frames.calls[0].call >= 16
+        return self._line if frame.f_code.co_filename.endswith(self.FILES) else None
+
+    _armed = False
+
+    def _line(self, frame: FrameType, event: str, _: object) -> Any:
+        if self._armed and event == "line":
+            self._left -= 1
+            if self._left == 0:
+                raise KeyboardInterrupt
+        return self._line
+
+
+# A full disk
+
+
+def full_after(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `os.fsync`, the last step of every atomic write, fail once so many bytes went through it."""
+    real, written = os.fsync, [0]
+
+    def fsync(descriptor: int) -> None:
+        written[0] += os.fstat(descriptor).st_size
+        if written[0] > size:
+            raise OSError(28, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+
+
+@pytest.mark.parametrize("size", [20_000, 40_000, 60_000])
+def test_a_full_disk_ends_the_trace_and_not_the_run(
+    tmp_path: Path,
+    reference: Trace,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    size: int,
+) -> None:
+    full_after(size, monkeypatch)
+    with caplog.at_level(logging.WARNING, logger="dia2"):
+        result = speak(tmp_path / "run")
+    assert result.frames == len(reference)
+    assert reference.audio is not None
+    assert len(result.waveform) == len(reference.audio[0])
+    warnings = [message for message in caplog.messages if "The run goes on." in message]
+    trace = load(tmp_path / "run")
+    assert len(warnings) == 1
+    assert f"the trace ends at call {len(trace)}:" in warnings[0]
+    assert not trace.complete
+    assert 0 < len(trace) < len(reference)
+    check_beginning(trace, reference)
+
+
+def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with record(tmp_path / "run") as recording:
+        phases: Any = recording._writer._phases
+        lines = []
+
+        class HalfFull:
+            def write(self, line: bytes) -> int:
+                lines.append(line)
+                count: int = phases.write(line[:20] if len(lines) == 5 else line)
+                return count
+
+            def close(self) -> None:
+                phases.close()
+
+        monkeypatch.setattr(recording._writer, "_phases", HalfFull())
+        result = engine("tiny8").generate(SCRIPT, seed=SEED)
+    assert len(result.waveform)
+    assert "the disk is full" in caplog.text
+    trace = load(tmp_path / "run")
+    assert len(trace.phases) >= 2
+    assert "could not be written" in trace.state
+
+
+FULL = """
+import resource, signal, sys
+import torch
+torch.set_num_threads(1)
+from tests.support.reference import engine
+from dia2.inspect import recorder
+from dia2.runtime import taps
+recorder.SHARD_CALLS, taps.LATEST = 4, 0.0
+tts = engine("tiny8")
+tts.runtime
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+result = tts.generate(sys.argv[3], seed=int(sys.argv[4]), trace=sys.argv[1])
+print(len(result.waveform))
+"""
+
+
+def test_files_that_may_not_grow_end_the_trace_and_not_the_run(tmp_path: Path, reference: Trace) -> None:
+    """Here the system itself refuses."""
+    command = [sys.executable, "-c", FULL, str(tmp_path / "run"), "4000", SCRIPT, str(SEED)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert done.returncode == 0, done.stderr
+    assert reference.audio is not None
+    assert int(done.stdout) == len(reference.audio[0])
+    assert done.stderr.count("The run goes on.") == 1
+    trace = load(tmp_path / "run")
+    assert not trace.complete
+    check_beginning(trace, reference)
+    assert max(file.stat().st_size for file in (tmp_path / "run").iterdir()) <= 4000
+
+
+# Streams
+
+
+def test_a_stream_left_half_way_is_partial(tmp_path: Path, reference: Trace) -> None:
+    with record(tmp_path / "run"):
+        stream = engine("tiny8").stream(SCRIPT, seed=SEED)
+        for _ in range(5):
+            next(stream)
+        stream.close()
+    trace = load(tmp_path / "run")
+    assert trace.state == "partial: the run was left before its end"
+    assert len(trace) == trace.manifest.calls >= 5
+    check_beginning(trace, reference)
+
+
+def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: Trace) -> None:
+    with record(tmp_path / "run"):
+        stream = engine("tiny8").stream(SCRIPT, seed=SEED)
+        next(stream)
+    before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()}
+    rest = sum(len(chunk.waveform) for chunk in stream)
+    assert rest > 0
+    assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()} == before
+    trace = load(tmp_path / "run")
+    assert not trace.complete
+    check_beginning(trace, reference)
+
+
+def test_a_stream_read_to_its_end_is_complete(tmp_path: Path, reference: Trace) -> None:
+    with record(tmp_path / "run"):
+        samples = sum(len(chunk.waveform) for chunk in engine("tiny8").stream(SCRIPT, seed=SEED))
+    trace = load(tmp_path / "run")
+    assert trace.complete
+    assert samples > 0
+    assert len(trace) == len(reference)
+    check_beginning(trace, reference)
+
+
+def test_streamed_text_that_came_after_the_beginning_is_in_a_trace_that_was_cut_short(tmp_path: Path) -> None:
+    """What a kill leaves: the manifest of a running recording has the entries that its calls took."""
+    pieces = [f"{word} " for word in (SCRIPT * 3).split()]
+    seen = []
+    with record(tmp_path / "run"):
+        for _ in engine("tiny8").stream(iter(pieces), seed=SEED):
+            trace = load(tmp_path / "run")
+            seen.append((len(trace), len(trace.run.entries), int(trace.column("consumed").sum())))
+    assert seen[-1][1] > seen[0][1], "the text came while the run went on"
+    assert all(taken <= entries for _, entries, taken in seen)
+    assert len({calls for calls, _, _ in seen}) > 5
+
+
+# What is there already
+
+
+def test_a_trace_is_replaced_by_the_next(tmp_path: Path, reference: Trace) -> None:
+    engine("tiny8").generate(
+        "[S1] Something else that is longer, so that there are more shards.", seed=1, trace=tmp_path / "run"
+    )
+    assert len(load(tmp_path / "run")) > len(reference)
+    speak(tmp_path / "run")
+    trace = load(tmp_path / "run")
+    assert trace.complete
+    assert len(trace) == len(reference)
+    check_beginning(trace, reference)
+
+
+@pytest.mark.parametrize("names", [("notes.txt",), (MANIFEST, "notes.txt"), (PHASES_FILE, "audio.flac"), (".git/",)])
+def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: tuple[str, ...]) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in names:
+        if name.endswith("/"):
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_text("mine")
+    with pytest.raises(UsageError, match="is no trace"):
+        speak(folder)
+    assert sorted(file.name for file in folder.iterdir()) == sorted(name.rstrip("/") for name in names)
+    assert all(file.is_dir() or file.read_text() == "mine" for file in folder.iterdir())
+
+
+def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference: Trace) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(reference.path)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "link", "dangling"):
+        with pytest.raises(UsageError, match="is no trace"):
+            speak(tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert load(reference.path).complete
+
+
+@pytest.mark.parametrize("name", ["missing/run", "file/run", "x" * 300, "a\0b"])
+def test_a_trace_that_cannot_be_created_is_refused_before_the_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError):
+        speak(tmp_path / name)
+
+
+def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_path: Path, reference: Trace) -> None:
+    with record(tmp_path / "run"):
+        engine("tiny8").generate(SCRIPT, seed=SEED)
+        with pytest.raises(UsageError, match="a trace of its own"):
+            engine("tiny8").generate("[S1] No.", seed=1)
+    trace = load(tmp_path / "run")
+    assert trace.complete
+    assert trace.manifest.script == SCRIPT
+    assert [word.text for word in trace.words] == [word.text for word in reference.words]
+    check_beginning(trace, reference)

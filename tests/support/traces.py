@@ -1,0 +1,164 @@
+"""Traces to break: one recorded run, copies of it, and everything that can be asked of a trace."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from types import FrameType
+
+from dia2 import Dia2
+from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+from dia2.errors import TraceError
+from dia2.inspect import load, record, recorder
+from dia2.inspect.pipeline import fill_rows
+from dia2.inspect.trace import Trace
+from dia2.runtime import taps
+
+from .reference import Case, local_files
+
+SECONDS = 10.0  # for everything that can be asked of one trace; a whole one needs 0.1
+MEMORY = 1 << 30  # bytes beside what the process has already
+_STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what a message must not send to a terminal
+
+
+@cache
+def recorded() -> Path:
+    """A run of two voices at level `full`, in several shards; recorded once a process, never to be changed."""
+    case, kept = Case("tiny8", "prefix2"), (recorder.SHARD_CALLS, taps.LATEST)
+    config = json.loads((case.folder / "config.json").read_text(encoding="utf-8"))
+    config["runtime"]["max_context_steps"] = 14  # as short as a run of several shards can be
+    folder = Path(mkdtemp(prefix="dia2-test-"))
+    path = folder / "run.dia2trace"
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    tts = Dia2.from_local(**local_files("tiny8") | {"config_path": str(folder / "config.json")}, device="cpu")
+    edits: list[Edit] = [
+        ForceAction(36, "new_word"),
+        ReplaceToken(37, 5, codebook=2),
+        ChangeSampling(39, cfg_scale=3.0),
+    ]
+    recorder.SHARD_CALLS, taps.LATEST = 5, 0.0  # every frame is handed over at once: the same shards on any machine
+    try:
+        with record(path, level="full"):
+            tts.generate("[S1] Hi you. [S2] No.", case.config(seed=1), edits=edits)
+    finally:
+        recorder.SHARD_CALLS, taps.LATEST = kept
+    return path
+
+
+def copied(to: Path) -> Path:
+    """A copy of `recorded()`; its files are links to the same content, so they are replaced, never written to."""
+    to.mkdir()
+    for file in recorded().iterdir():
+        os.link(file, to / file.name)
+    return to
+
+
+def replace(file: Path, content: bytes) -> None:
+    """Put other content in the place of a copy's file."""
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)
+
+
+class HangError(BaseException):
+    """Not to be caught by what is tested."""
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Let what runs in here take so much time and memory and no more; both limits are as before afterwards."""
+
+    def hang(_: int, __: FrameType | None) -> None:
+        raise HangError(f"more than {SECONDS:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, hang)
+    remaining, interval = signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if sys.platform == "linux":
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        if remaining:
+            signal.setitimer(signal.ITIMER_REAL, remaining, interval)
+
+
+def outcome(path: Path) -> str:
+    """`loaded` or `refused`, the only two things that may become of a trace, however it was made.
+
+    Loaded: whatever is asked of it gives an answer or a `TraceError`, too.
+
+    Raises:
+        AssertionError: anything else happened.
+    """
+    try:
+        with bounded():
+            try:
+                trace = load(path)
+            except TraceError as error:
+                check_message(error)
+                return "refused"
+            for question in questions(trace):
+                try:
+                    question()
+                except TraceError as error:
+                    check_message(error)
+    except (HangError, Exception) as error:  # whatever it is, it is no TraceError
+        raise AssertionError(f"{type(error).__name__}: {error}"[:500]) from error
+    return "loaded"
+
+
+def check_message(error: TraceError) -> None:
+    """One line, of a length that can be read, without a character that steers a terminal."""
+    message = str(error)
+    assert 10 < len(message) < 1000, f"a message of {len(message)} characters"
+    assert not any(unicodedata.category(char) in _STEERING for char in message), repr(message)
+
+
+def questions(trace: Trace) -> Iterator[Callable[[], object]]:
+    """Everything that can be asked."""
+    yield lambda: (len(trace), repr(trace), trace.state, trace.complete)
+    yield lambda: fill_rows(trace)
+    for name in (
+        "run",
+        "model",
+        "warmup_calls",
+        "steps",
+        "actions",
+        "main",
+        "second",
+        "codes",
+        "step_tokens",
+        "kv_lengths",
+        "times",
+        "prefix",
+        "raw_grid",
+        "grid",
+        "aligned",
+        "words",
+        "audio",
+    ):
+        yield lambda name=name: getattr(trace, name)  # type: ignore[misc]  # mypy does not know such a lambda
+    for name in ("action", "step", "end_step", "padding_budget", "main", "codes.0", "codes.63", "pending"):
+        yield lambda name=name: trace.find(name)  # type: ignore[misc]  # likewise
+    yield lambda: trace.find("action", 1, after=3, before=60)
+    yield lambda: trace.find("codes.1", lambda code: code > 3)
+    yield lambda: [trace.find(word=word.text) for word in trace.words[:5]]
+    yield lambda: trace.config_at(len(trace))
+    yield lambda: list(trace.frames)
+    yield lambda: (trace.frames[-3:], trace.frame(len(trace)))
+    yield lambda: [trace.logits(call) for call in range(len(trace))]
+    yield lambda: [trace.draws(call) for call in (0, len(trace) - 1)]
+    yield lambda: trace.draws(len(trace))
