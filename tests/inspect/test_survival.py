@@ -104,7 +104,7 @@ def test_a_killed_run_leaves_a_trace_that_loads(tmp_path: Path, kills: int) -> N
         check_beginning(trace, whole)
         shards.append(len(list(path.glob("frames-*"))))
         moments["ended" if ended else "some shards" if shards[-1] else "no shard"] += 1
-    assert len(set(shards)) >= kills // 3, f"the kills fell on few moments: {moments}, shards {sorted(shards)}"
+    assert len(set(shards)) >= min(kills // 3, 10), f"the kills fell on few moments: {moments}, shards {sorted(shards)}"
     assert moments["some shards"] >= kills // 3, moments
     assert moments["no shard"] + moments["before the manifest"] >= 1, moments
     if kills == 100:
