@@ -1,4 +1,4 @@
-"""The command line of traces: `dia2 trace show|frames|grid|hooks|export`.
+"""The command line of traces: `dia2 trace show|frames|grid|diff|prefix|hooks|export`.
 
 A subcommand is a function that takes the parsed flags, and a call of `_command` in `add_trace_commands`.
 """
@@ -34,6 +34,11 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     grid.add_argument("--from", dest="first", type=int, metavar="COLUMN", help="first column (default: 0)")
     grid.add_argument("--to", dest="last", type=int, metavar="COLUMN", help="last column (default: what fits)")
     grid.add_argument("--codes", action="store_true", help="show the codes, not only where they come from")
+
+    diff = _command(commands, "diff", _diff, "the first call where two runs part, and why")
+    diff.add_argument("other", metavar="OTHER", help="the trace to compare with")
+
+    _command(commands, "prefix", _prefix, "what became of a voice clone's prefix, and what is wrong with it")
 
     _command(commands, "hooks", _hooks, "every hook point; with a trace, which of them it has", path_needed=False)
 
@@ -110,6 +115,22 @@ def _grid(args: argparse.Namespace) -> None:
         _print_json(views.grid_facts(trace, args.first, args.last))
     else:
         views.print_grid(trace, console, args.first, args.last, codes=args.codes)
+
+
+def _diff(args: argparse.Namespace) -> None:
+    a, b, console = load(args.path), load(args.other), _console(args)
+    if args.json:
+        _print_json(views.diff_facts(a, b))
+    else:
+        views.print_diff(a, b, console)
+
+
+def _prefix(args: argparse.Namespace) -> None:
+    trace, console = load(args.path), _console(args)
+    if args.json:
+        _print_json(views.prefix_facts(trace))
+    else:
+        views.print_prefix(trace, console)
 
 
 def _hooks(args: argparse.Namespace) -> None:

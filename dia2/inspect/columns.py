@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import torch
@@ -10,6 +11,37 @@ from torch import Tensor
 
 from dia2.hooks import Frames
 from dia2.inspect.draws import BEST, draw_table
+
+
+def copied(frames: Frames) -> Frames:
+    """The same with tensors of its own: those that an observer is given are used again."""
+    return replace(
+        frames,
+        step_tokens=frames.step_tokens.clone(),
+        codes=None if frames.codes is None else frames.codes.clone(),
+        logits={name: value.clone() for name, value in frames.logits.items()},
+    )
+
+
+def held_bytes(frames: Frames) -> int:
+    """Bytes of logits a call."""
+    return sum(value[0].nbytes for value in frames.logits.values())
+
+
+def merged(parts: Sequence[Frames]) -> Frames:
+    """Calls in a row as one; all of one phase of the run, and with one config."""
+    if len(parts) == 1:
+        return parts[0]
+    codes = [part.codes for part in parts if part.codes is not None]
+    return Frames(
+        config=parts[0].config,
+        calls=[call for part in parts for call in part.calls],
+        machine=[row for part in parts for row in part.machine],
+        times=[times for part in parts for times in part.times],
+        step_tokens=torch.cat([part.step_tokens for part in parts]),
+        codes=torch.cat(codes) if codes else None,
+        logits={name: torch.cat([part.logits[name] for part in parts]) for name in parts[0].logits},
+    )
 
 
 def frame_columns(
@@ -87,4 +119,4 @@ def frame_columns(
             "draw.kept": bits,
             "draw.probability": table.probability,
         }
-    return columns | {f"logits.{name}": value.to("cpu", torch.float32).clone() for name, value in logits.items()}
+    return columns | {f"logits.{name}": value.to(torch.float32) for name, value in logits.items()}

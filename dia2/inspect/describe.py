@@ -196,7 +196,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
             else ", ".join(str(x) for x in (_in(s, "prefix").speaker_1, _in(s, "prefix").speaker_2) if x is not None)
         ),
         _nothing,
-        lambda s: "none: nothing to go on from" if _result(s) is None else "reads, transcribes and encodes",
+        lambda s: "none: nothing to go on from" if _result(s) is None else "goes through rows 14 to 18",
         lambda s: (
             "no plan"
             if _result(s) is None
@@ -207,7 +207,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: str(_in(s, "source")),
         _nothing,
         lambda s: "reads one speaker",
-        lambda s: f"codes {_shape(_result(s).codes)}, {_count(len(_result(s).words), 'word')}",
+        lambda s: f"codes {_shape(_result(s).codes)}",
     ),
     "prefix.transcribe": (
         lambda s: f"{_in(s, 'samples').shape[0] / 16000:.2f} s at 16 kHz, Whisper {_in(s, 'whisper_model')}",

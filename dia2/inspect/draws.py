@@ -12,7 +12,6 @@ from torch import Tensor
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.hooks import Frames
 from dia2.runtime.guidance import filter_guided, forbid_specials, guide
-from dia2.runtime.sampler import probabilities
 
 BEST = 16  # candidates kept of each draw
 
@@ -83,10 +82,19 @@ def filtered(name: str, logits: Tensor, config: GenerationConfig, specials: Tens
 
 
 def choice_probabilities(kept: Tensor, choice: Tensor, sampling: SamplingConfig) -> Tensor:
-    """Probability [...] of `choice` [...] in draws from `kept` [..., V]; argmax makes it 1 or 0."""
+    """Probability [...] of `choice` [...] in draws from `kept` [..., V]; argmax makes it 1 or 0.
+
+    What `sampler.probabilities` gives, for one token only: nothing as wide as the vocabulary is built.
+    """
     if sampling.temperature <= 0:
         return (kept.argmax(dim=-1) == choice).float()
-    return probabilities(kept, sampling.temperature, sampling.top_k).gather(-1, choice[..., None])[..., 0]
+    own = kept.gather(-1, choice[..., None])[..., 0]
+    best = kept
+    if 0 < sampling.top_k < kept.shape[-1]:
+        best = kept.topk(sampling.top_k, sorted=False).values
+    among_best = own >= best.amin(dim=-1)  # a forced token need not be
+    chance = (own / sampling.temperature - (best / sampling.temperature).logsumexp(dim=-1)).exp()
+    return torch.where(among_best, chance, 0.0)
 
 
 def draw_table(frames: Frames, names: Sequence[str], specials: Tensor) -> DrawTable:

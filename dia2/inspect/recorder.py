@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,14 +14,13 @@ import torch
 from torch import Tensor
 
 from dia2.checks import short
-from dia2.edits import edit_to_json
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import GenerationConfig
 from dia2.hooks import Frames, MachineRow, PointFilter, Span, observing, select
-from dia2.inspect.columns import frame_columns
+from dia2.inspect.columns import copied, frame_columns, held_bytes, merged
 from dia2.inspect.describe import describe_begin, describe_end
 from dia2.inspect.draws import draw_names
-from dia2.inspect.fingerprint import fingerprint
+from dia2.inspect.facts import patterns, prefix_columns, run_facts, versions
 from dia2.inspect.layout import AUDIO_FILE, FORMAT, LEVELS, VERSION, Level
 from dia2.inspect.loudness import loudness
 from dia2.inspect.watch import special_codes
@@ -36,6 +32,7 @@ from dia2.runtime.voice_clone import PrefixPlan
 logger = logging.getLogger("dia2")
 
 SHARD_CALLS = 128
+SHARD_BYTES = 32 << 20  # of logits that wait for it
 SHARD_SECONDS = 5.0  # what a crash can lose at most
 DEFAULT_BUDGET = 1 << 30  # bytes
 # Without these a trace would not know its own run; a filter cannot leave them out.
@@ -117,7 +114,7 @@ class Recorder:
         self._ids = 0
         self._fired: set[str] = set()
         self._broken: str | None = None  # why nothing is written any more
-        self._parts: list[dict[str, Tensor]] = []  # of the next shard
+        self._held: list[Frames] = []  # of the next shard
         self._calls = 0  # recorded, those of the next shard included
         self._shard_began = self._began
         self._runtime: RuntimeContext | None = None
@@ -135,10 +132,9 @@ class Recorder:
             "status": "running",
             "error": None,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {name: version(name) for name in ("torch", "transformers", "safetensors", "numpy")}
-            | {"dia2": _package_version(), "python": platform.python_version()},
+            "versions": versions(),
             "level": level,
-            "hooks": None if hooks is None else "a predicate" if callable(hooks) else _patterns(hooks),
+            "hooks": None if hooks is None else "a predicate" if callable(hooks) else patterns(hooks),
             "draws": [],
             "never_fired": [],
             "budget": {"bytes": budget, "tokens_only_from_call": None},
@@ -280,31 +276,13 @@ class Recorder:
         self._specials = special_codes(runtime.constants, data.audio_vocab_size)
         self._writer.wide = data.audio_vocab_size > 2**15
         self._manifest["draws"] = self._names
-        guided = config.cfg_scale != 1.0 if choices is None else choices.guided
-        self._manifest["run"] = {
-            "hashes": fingerprint(runtime.assets),
-            "model": _model_facts(runtime, branches=2 if guided else 1),
-            "config": _config_json(config),
-            "seed": span.inputs["seed"],
-            "edits": [edit_to_json(edit) for edit in choices.edits] if choices else [],
-            "forked_at": choices.forked_at if choices else None,
-            "prefix_words": len(plan.entries) if plan else 0,
-            "prefix_frames": plan.aligned_frames if plan else 0,
+        self._manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, choices) | {
             "voice_frames": [len(part[0]) for part in self._loudness if part is not None],
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
         if plan is not None:
-            level = [part for part in self._loudness if part is not None]
-            known = sum(len(part[0]) for part in level) == plan.aligned_frames
-            silent = torch.full((plan.aligned_frames,), torch.nan)
-            columns = {
-                "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),
-                "new_word_steps": torch.tensor(plan.new_word_steps, dtype=torch.int32),
-                "rms": torch.cat([part[0] for part in level]) if known else silent,
-                "peak": torch.cat([part[1] for part in level]) if known else silent.clone(),
-            }
-            self._try(self._writer.prefix, columns)
+            self._try(self._writer.prefix, prefix_columns(plan, self._loudness))
         self._write_manifest()
 
     def _entry_rows(self) -> list[list[Any]]:
@@ -325,26 +303,16 @@ class Recorder:
         if self._broken is not None:
             self._calls += count
             return
-        over = self._writer.bytes > self._budget
-        if over and self._manifest["budget"]["tokens_only_from_call"] is None and self._names:
-            self._manifest["budget"]["tokens_only_from_call"] = frames.calls[0].call
-            logger.warning(
-                "the trace has reached its budget: from call %d on it keeps tokens only", frames.calls[0].call
-            )
-        draws = [] if over or frames.codes is None else self._names
-        logits = {} if over or self._level != "full" else self._wanted_logits(frames)
-        part = frame_columns(frames, draws, self._specials, logits)
-        if self._parts and set(part) | {int(part["phase"][0])} != set(self._parts[0]) | {
-            int(self._parts[0]["phase"][0])
-        }:
-            self._write_shard()
-        self._parts, self._calls = [*self._parts, part], self._calls + count
-        if not self._fired >= _FRAME_POINTS:
-            self._fired |= _FRAME_POINTS
-        if frames.codes is not None:
-            self._fired |= _MAIN_POINTS | {f"draw.{name}" for name in draws} | self._logit_points(logits)
-        held = sum(len(part["call"]) for part in self._parts)
-        if held >= SHARD_CALLS or time.perf_counter() - self._shard_began >= SHARD_SECONDS:
+        kind = (frames.codes is None, frames.config)
+        if self._held and kind != (self._held[0].codes is None, self._held[0].config):
+            self._write_shard()  # which holds one phase and one config
+        self._held, self._calls = [*self._held, copied(frames)], self._calls + count
+        held = sum(len(part.calls) for part in self._held)
+        if (
+            held >= SHARD_CALLS
+            or held * held_bytes(self._held[-1]) >= SHARD_BYTES
+            or time.perf_counter() - self._shard_began >= SHARD_SECONDS
+        ):
             self._write_shard()
 
     def _wanted_logits(self, frames: Frames) -> dict[str, Tensor]:
@@ -361,15 +329,30 @@ class Recorder:
         return names
 
     def _write_shard(self) -> None:
-        if self._parts:
+        """Turn what is held into columns, all of it at once: many small tensor operations cost more than few."""
+        if self._held:
             run = self._manifest["run"]
             if len(run["entries"]) < len(self._entries):  # streamed text: no call may take an entry that is not there
                 run["entries"] = self._entry_rows()
                 self._write_manifest()
-            self._try(self._writer.shard, _joined(self._parts))
-            # Both or none: Ctrl-C in the line above leaves the parts, and the shard is written over.
-            self._writer.shards, self._parts = self._writer.shards + 1, []
+            self._try(self._writer.shard, self._columns(merged(self._held)))
+            # Both or none: Ctrl-C in the line above leaves what is held, and the shard is written over.
+            self._writer.shards, self._held = self._writer.shards + 1, []
         self._shard_began = time.perf_counter()
+
+    def _columns(self, frames: Frames) -> dict[str, Tensor]:
+        """What the level, the filter and the budget leave of finished calls."""
+        first = frames.calls[0].call
+        over = self._writer.bytes > self._budget
+        if over and self._names and self._manifest["budget"]["tokens_only_from_call"] is None:
+            self._manifest["budget"]["tokens_only_from_call"] = first
+            logger.warning("the trace has reached its budget: from call %d on it keeps tokens only", first)
+        draws = [] if over or frames.codes is None else self._names
+        logits = {} if over or self._level != "full" else self._wanted_logits(frames)
+        self._fired |= _FRAME_POINTS
+        if frames.codes is not None:
+            self._fired |= _MAIN_POINTS | {f"draw.{name}" for name in draws} | self._logit_points(logits)
+        return frame_columns(frames, draws, self._specials, logits)
 
     def close(self, status: str, error: str | None = None) -> None:
         """Write what is left; called once, by `record`."""
@@ -416,7 +399,7 @@ class Recorder:
             write(*values)
         except Dia2Error as error:
             if self._broken is None:
-                calls = self._calls - sum(len(part["call"]) for part in self._parts)
+                calls = self._calls - sum(len(part.calls) for part in self._held)
                 logger.warning("the trace ends at call %d: %s The run goes on.", calls, error)
             self._broken = str(error)
             return False
@@ -434,62 +417,3 @@ _FRAME_POINTS = frozenset(
     }
 )
 _MAIN_POINTS = frozenset({"audio_buf.column", "time.first", "time.machine", "time.second", "time.frame"})
-
-
-def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """One shard of several parts; where a part's rows of a ragged column end counts from the shard's start."""
-    joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    for name in ("pending", "lookahead"):
-        ends, offset = [], 0
-        for part in parts:
-            ends.append(part[f"{name}_end"] + offset)
-            offset += len(part[name])
-        joined[f"{name}_end"] = torch.cat(ends)
-    return joined
-
-
-def _patterns(spec: Any) -> list[str]:
-    return spec.split(",") if isinstance(spec, str) else [str(pattern) for pattern in spec]
-
-
-def _package_version() -> str:
-    import dia2
-
-    return dia2.__version__
-
-
-def _model_facts(runtime: RuntimeContext, branches: int) -> dict[str, Any]:
-    """What a reader needs to know of the checkpoint without having it."""
-    data, model = runtime.config.data, runtime.config.model
-    return {
-        "codebooks": data.num_codebooks,
-        "delays": list(runtime.audio_delays),
-        "branches": branches,
-        "text_vocabulary": data.text_vocab_size,
-        "audio_vocabulary": data.audio_vocab_size,
-        "actions": data.action_vocab_size,
-        "codes": runtime.model.depformer.num_codes,
-        "second_stream_ahead": data.second_stream_ahead,
-        "max_padding": runtime.machine.max_padding,
-        "max_context_steps": runtime.config.runtime.max_context_steps,
-        "frame_rate": runtime.frame_rate,
-        "sample_rate": runtime.mimi.sample_rate,
-        "layers": model.decoder.n_layer,
-        "heads": model.decoder.gqa_query_heads,
-        "kv_heads": model.decoder.kv_heads,
-        "depformer_layers": model.depformer.n_layer,
-        "device": str(runtime.device),
-        "dtype": str(runtime.dtype).removeprefix("torch."),
-        "tokens": asdict(runtime.constants),
-    }
-
-
-def _config_json(config: GenerationConfig) -> dict[str, Any]:
-    values = asdict(config)
-    prefix = values.pop("prefix")
-    values.pop("seed")  # the run's stands beside it
-    if prefix is not None:
-        for name, value in prefix.items():
-            if value is not None and not isinstance(value, bool | str):
-                prefix[name] = str(value) if hasattr(value, "__fspath__") else "a list"
-    return values | {"prefix": prefix}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
+from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from dia2.inspect.doctor import Diagnosis
     from dia2.inspect.pipeline import FilledRow
     from dia2.inspect.replay import Replay
+
+
+undelay = unwrap(undelay_frames)  # looking at a trace is no phase of the run that may be recorded meanwhile
 
 
 def load(path: str | Path) -> Trace:
@@ -213,7 +217,7 @@ class Trace:
     @cached_property
     def aligned(self) -> np.ndarray:
         """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did."""
-        aligned = undelay_frames(torch.from_numpy(self.grid), self.model.delays).numpy()
+        aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
         return aligned[:, self.manifest.result.crop or 0 :]
 
     # Frames
@@ -390,8 +394,13 @@ class Trace:
         if "text" in self.manifest.redacted:
             raise TraceError(f"{self.path} has no words to find: the text was redacted.")
         wanted = bare(word)
+        exact = word.casefold()
         texts = ((w.call, w.text) for w in self.words)
-        return [call for call, text in texts if call is not None and wanted in (text.casefold(), bare(text))]
+        return [
+            call
+            for call, text in texts
+            if call is not None and (exact == text.casefold() or (wanted and wanted == bare(text)))
+        ]
 
     def _field(self, name: str | None) -> np.ndarray:
         columns = {"main": self.main, "second": self.second}

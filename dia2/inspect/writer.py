@@ -66,7 +66,7 @@ class TraceWriter:
     def shard(self, columns: Mapping[str, Tensor]) -> None:
         """Write the next shard; it counts once `shards` is raised, and is written over until then."""
         narrow = {
-            name: tensor.to(torch.int16) if name in SMALL and not self.wide else tensor.contiguous()
+            name: (tensor.to(torch.int16) if name in SMALL and not self.wide else tensor).contiguous()
             for name, tensor in columns.items()
         }
         self._tensors(shard_name(self.shards), narrow)

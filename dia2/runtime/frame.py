@@ -105,10 +105,8 @@ def second_half(
         if seen is not None:
             seen.append(logits)
     drawn = torch.cat(codes)  # [K]
-    if taps is not None:
-        taps.put("codes", drawn)
-        if seen is not None:
-            taps.put("dep", torch.stack(seen))
+    if taps is not None and seen is not None:
+        taps.put("dep", torch.stack(seen))
     gen.audio_buf.index_copy_(2, gen.step + 1, drawn[None, :, None].expand(branches, -1, -1))
     gen.step += 1
     gen.call += 1

@@ -116,10 +116,9 @@ def warmup_with_prefix(
         mask = causal_mask(first, part.stop - first, runtime.device)
         span = Span(gen.decode.transformer, slots, part.stop, mask)
         runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span)
-
-    if observer is not None:
-        calls = [CallInfo(step, "warmup", step, step, step) for step in range(frames)]
-        observer.frames(Frames(config, calls, rows, [], tokens.permute(2, 0, 1), None, {}))
+        if observer is not None:
+            calls = [CallInfo(step, "warmup", step, step, step) for step in range(part.start, part.stop)]
+            observer.frames(Frames(config, calls, rows[part], [], tokens[:, :, part].permute(2, 0, 1).cpu(), None, {}))
 
     gen.text.copy_(torch.tensor(text[-1]))
     gen.calls, gen.last_step = frames, frames - 2
@@ -296,7 +295,7 @@ def _open_log(runtime: RuntimeContext, gen: GenerationState) -> FrameLog | None:
     if observer is None:
         return None
     shapes = ring_shapes(observer.points, runtime.model, gen.step_tokens.shape[0])
-    return FrameLog(observer, shapes, runtime.device) if shapes else None
+    return FrameLog(observer, shapes, gen.audio_buf) if shapes else None
 
 
 def _frame_times(times: list[float]) -> FrameTimes:

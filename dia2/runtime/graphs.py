@@ -34,6 +34,8 @@ class EagerRunner:
         self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
     ) -> None:
         self._runtime, self._gen, self._config, self._taps = runtime, gen, config, taps
+        if taps is not None and config.use_torch_compile:
+            taps.keep_row_on_device()
         self._first_half, self._second_half = _halves(config)
         self._out: FirstHalf | None = None
 
@@ -75,6 +77,8 @@ class GraphRunner:
         taps: Taps | None = None,
     ) -> None:
         self._runtime, self._gen, self._config, self._backend, self._taps = runtime, gen, config, backend, taps
+        if taps is not None:
+            taps.keep_row_on_device()
         self._first_half, self._second_half = _halves(config)
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
         self._out: FirstHalf | None = None

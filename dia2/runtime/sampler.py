@@ -38,7 +38,7 @@ def probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     """
     probs = torch.softmax(logits / temperature, dim=-1)
     if 0 < top_k < probs.shape[-1]:
-        best = probs.topk(top_k)
+        best = probs.topk(top_k, sorted=False)
         probs = torch.zeros_like(probs).scatter(-1, best.indices, best.values)
         probs = probs / probs.sum(dim=-1, keepdim=True)
     return probs

@@ -18,6 +18,7 @@ from dia2.generation import GenerationConfig
 from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, Observer
 
 ROWS = 32  # frames a ring holds
+_Finished = tuple[CallInfo, MachineRow, FrameTimes]
 Shapes = dict[str, tuple[tuple[int, ...], torch.dtype]]  # of one frame's value, by ring
 LATEST = 0.2  # seconds after which a ring is read out, full or not
 
@@ -27,10 +28,7 @@ def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shap
     if points <= PHASES:
         return {}
     data = model.config.data
-    shapes: Shapes = {
-        "step_tokens": ((branches, data.channels), torch.int64),
-        "codes": ((data.num_codebooks,), torch.int64),
-    }
+    shapes: Shapes = {"step_tokens": ((branches, data.channels), torch.int64)}
     if points & {"logits.action", "draw.action"}:
         shapes["action"] = ((branches, data.action_vocab_size), torch.float32)
     if points & {"logits.cb0", "draw.cb0"}:
@@ -42,73 +40,97 @@ def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shap
 
 
 class Taps:
-    """The device side: rings that the halves write to."""
+    """The device side: rings that the halves write to, all at the same row."""
 
     def __init__(self, shapes: Shapes, device: torch.device) -> None:
-        self.at = torch.zeros(1, dtype=torch.int64, device=device)  # the row that this frame writes
+        self._device = device
+        self._row: int | Tensor = 0  # a number is quicker; what a graph replays must be read from the device
         self.rings = {
             name: torch.zeros((2 * ROWS, *shape), dtype=dtype, device=device) for name, (shape, dtype) in shapes.items()
         }
 
+    def keep_row_on_device(self) -> None:
+        """For graphs and compiled halves, which would hold on to a number."""
+        self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
+
+    def move(self, row: int) -> None:
+        """From here on write to `row`."""
+        if isinstance(self._row, int):
+            self._row = row
+        else:
+            self._row.fill_(row)
+
     def put(self, name: str, value: Tensor) -> None:
-        """Copy `value` into its ring's row of this frame, if anyone wants it."""
+        """Copy `value` into its ring, if anyone wants it."""
         ring = self.rings.get(name)
-        if ring is not None:
-            ring.index_copy_(0, self.at, value[None])
+        if ring is None:
+            return
+        if isinstance(self._row, int):
+            ring[self._row].copy_(value)
+        else:
+            ring.index_copy_(0, self._row, value[None])
 
 
 class FrameLog:
     """The host side: counts finished frames and hands them over."""
 
-    def __init__(self, observer: Observer, shapes: Shapes, device: torch.device) -> None:
+    def __init__(self, observer: Observer, shapes: Shapes, grid: Tensor) -> None:
+        """Note who looks.
+
+        Args:
+            observer: takes finished frames.
+            shapes: of the rings, see `ring_shapes`.
+            grid: [B, K, columns] the run's delayed grid, in which each frame leaves its codes.
+        """
+        device = grid.device
+        self._grid = grid[0]  # both branches have the same codes
         self.taps = Taps(shapes, device)
         self._observer = observer
         self._hand_over = _Beside(device, observer.frames) if device.type == "cuda" else None
         self._half = 0  # the ring that is being filled
-        self._calls: list[CallInfo] = []
-        self._machine: list[MachineRow] = []
-        self._times: list[FrameTimes] = []
+        self._finished: list[_Finished] = []
         self._read_out = time.perf_counter()
 
     def begin(self) -> None:
         """A frame begins: say which row it writes."""
-        self.taps.at.fill_(self._half * ROWS + len(self._calls))
+        self.taps.move(self._half * ROWS + len(self._finished))
 
     def end(self, config: GenerationConfig, call: CallInfo, machine: MachineRow, times: FrameTimes) -> None:
         """The frame is finished."""
-        self._calls.append(call)
-        self._machine.append(machine)
-        self._times.append(times)
-        if len(self._calls) == ROWS or times.began + times.frame - self._read_out >= LATEST:
+        self._finished.append((call, machine, times))  # all of it or, if Ctrl-C falls here, nothing
+        if len(self._finished) == ROWS or times.began + times.frame - self._read_out >= LATEST:
             self.flush(config)
 
     def flush(self, config: GenerationConfig, *, last: bool = False) -> None:
         """Hand over what is finished; `last` waits for it, too."""
-        if self._calls:
+        if self._finished:
             first = self._half * ROWS
-            part = slice(first, first + len(self._calls))
+            part = slice(first, first + len(self._finished))
             values = {name: ring[part] for name, ring in self.taps.rings.items()}
-            batch = _Batch(config, self._calls, self._machine, self._times)
+            begin, end = self._finished[0][0].step, self._finished[-1][0].step
+            values["codes"] = self._grid[:, begin + 1 : end + 2].T
             if self._hand_over is None:
-                self._observer.frames(batch.frames(values))
+                self._observer.frames(_frames(config, self._finished, values))
             else:
-                self._hand_over.take(self._half, batch, values)
-            self._calls, self._machine, self._times = [], [], []
-            self._half = 1 - self._half
+                self._hand_over.take(self._half, config, self._finished, values)
+            self._finished, self._half = [], 1 - self._half
         if last and self._hand_over is not None:
             self._hand_over.finish()
         self._read_out = time.perf_counter()
 
 
-class _Batch:
-    def __init__(
-        self, config: GenerationConfig, calls: list[CallInfo], machine: list[MachineRow], times: list[FrameTimes]
-    ) -> None:
-        self.config, self.calls, self.machine, self.times = config, calls, machine, times
-
-    def frames(self, values: dict[str, Tensor]) -> Frames:
-        logits = {name: value for name, value in values.items() if name not in ("step_tokens", "codes")}
-        return Frames(self.config, self.calls, self.machine, self.times, values["step_tokens"], values["codes"], logits)
+def _frames(config: GenerationConfig, finished: list[_Finished], values: dict[str, Tensor]) -> Frames:
+    host = {name: value.cpu() for name, value in values.items()}  # where it is already, except on mps
+    logits = {name: value for name, value in host.items() if name not in ("step_tokens", "codes")}
+    return Frames(
+        config=config,
+        calls=[call for call, _, _ in finished],
+        machine=[row for _, row, _ in finished],
+        times=[times for _, _, times in finished],
+        step_tokens=host["step_tokens"],
+        codes=host["codes"],
+        logits=logits,
+    )
 
 
 class _Beside:
@@ -118,11 +140,11 @@ class _Beside:
         self._device, self._frames = device, frames
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it nowhere
         self._pinned: list[dict[str, Tensor]] = [{}, {}]
-        self._waiting: tuple[torch.cuda.Event, _Batch, dict[str, Tensor]] | None = None
+        self._waiting: tuple[torch.cuda.Event, GenerationConfig, list[_Finished], dict[str, Tensor]] | None = None
 
-    def take(self, half: int, batch: _Batch, values: dict[str, Tensor]) -> None:
+    def take(self, half: int, config: GenerationConfig, finished: list[_Finished], values: dict[str, Tensor]) -> None:
         """Start copying; the batch taken before is handed over now, its copy long done."""
-        count = len(batch.calls)
+        count = len(finished)
         pinned = self._pinned[half]
         with torch.cuda.device(self._device):
             self._stream.wait_stream(torch.cuda.current_stream())
@@ -134,7 +156,7 @@ class _Beside:
                 done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # likewise
                 done.record(self._stream)
         self.finish()
-        self._waiting = (done, batch, {name: pinned[name][:count] for name in values})
+        self._waiting = (done, config, finished, {name: pinned[name][:count] for name in values})
 
     def finish(self) -> None:
         """Wait for the copy that is under way, if any, and hand it over.
@@ -142,7 +164,7 @@ class _Beside:
         After this its ring may be written again, which is why `take` calls it before the turn comes round.
         """
         if self._waiting is not None:
-            done, batch, values = self._waiting
-            self._waiting = None
+            done, config, finished, values = self._waiting
             done.synchronize()
-            self._frames(batch.frames(values))
+            self._frames(_frames(config, finished, values))
+            self._waiting = None  # only now: Ctrl-C in the line above must not lose them

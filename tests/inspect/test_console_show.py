@@ -153,7 +153,7 @@ run.dia2trace  complete
 ✓ 13  Build prefix plan
       dia2/runtime/voice_clone.py → build_prefix_plan()
       trigger    /conformance/tiny8/spk1.wav, /conformance/tiny8/spk2.wav
-      mutations  reads, transcribes and encodes
+      mutations  goes through rows 14 to 18
       outputs    5 words, 33 frames
 · 14  Speaker 1: transcribe                                              not run
       words were given, so Whisper was not asked
@@ -171,7 +171,7 @@ run.dia2trace  complete
       dia2/runtime/voice_clone.py → read_voice()
       trigger    /conformance/tiny8/spk2.wav
       mutations  creates entries and new-word steps
-      outputs    codes [8, 13], 2 words; 2 words: “Good morning”; steps 0, 7
+      outputs    codes [8, 13]; 2 words: “Good morning”; steps 0, 7
 ✓ 18  Combined PrefixPlan
       dia2/runtime/voice_clone.py → combine_voices()
       trigger    codes [8, 20] + codes [8, 13]
@@ -297,7 +297,7 @@ run.dia2trace  complete
        dia2/generation.py                                                                                             Dia2! It's a test: one two.
        → normalize_script()                                                                                           [S2] Really? <break t…”
 
-✓  13  Build prefix plan              /conformance/tiny8/      none                   reads, transcribes and encodes  5 words, 33 frames
+✓  13  Build prefix plan              /conformance/tiny8/      none                   goes through rows 14 to 18      5 words, 33 frames
        dia2/runtime/voice_clone.py    spk1.wav,
        → build_prefix_plan()          /conformance/tiny8/
                                       spk2.wav
@@ -312,9 +312,9 @@ run.dia2trace  complete
        dia2/runtime/audio_io.py       Hz
        → encode_audio_tokens()
 
-✓  17  Speaker 2: the same            /conformance/tiny8/      none                   creates entries and new-word    codes [8, 13], 2 words; 2
-       dia2/runtime/voice_clone.py    spk2.wav                                        steps                           words: “Good morning”; steps 0,
-       → read_voice()                                                                                                 7
+✓  17  Speaker 2: the same            /conformance/tiny8/      none                   creates entries and new-word    codes [8, 13]; 2 words: “Good
+       dia2/runtime/voice_clone.py    spk2.wav                                        steps                           morning”; steps 0, 7
+       → read_voice()
 
 ✓  18  Combined PrefixPlan            codes [8, 20] + codes    none                   speaker 1 moves by 3 frames,    PrefixPlan: 5 words, 33 frames,
        dia2/runtime/voice_clone.py    [8, 13]                                         speaker 2 by 20; codes joined   new words at 4, 12, 19, 20, 27

@@ -29,6 +29,7 @@ from dia2.inspect.console import (
     print_frames,
     print_grid,
     print_hooks,
+    print_prefix,
     print_show,
     show_facts,
     to_json,
@@ -49,6 +50,7 @@ VIEWS: dict[str, View] = {
     "grid": print_grid,
     "codes": lambda trace, console: print_grid(trace, console, codes=True),
     "hooks": lambda trace, console: print_hooks(console, trace),
+    "prefix": print_prefix,
 }
 
 

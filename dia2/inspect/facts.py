@@ -1,0 +1,99 @@
+"""What a manifest says of a run before its first call."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dia2.edits import edit_to_json
+from dia2.generation import GenerationConfig
+from dia2.inspect.fingerprint import fingerprint
+from dia2.runtime.choices import Choices
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.voice_clone import PrefixPlan
+
+
+def versions() -> dict[str, str]:
+    """Of dia2, Python, and the libraries that numbers depend on."""
+    import dia2
+
+    libraries = {name: version(name) for name in ("torch", "transformers", "safetensors", "numpy")}
+    return libraries | {"dia2": dia2.__version__, "python": platform.python_version()}
+
+
+def patterns(spec: str | Iterable[object]) -> list[str]:
+    """A hook filter as a list of globs."""
+    return spec.split(",") if isinstance(spec, str) else [str(pattern) for pattern in spec]
+
+
+def run_facts(
+    runtime: RuntimeContext, config: GenerationConfig, seed: object, plan: PrefixPlan | None, choices: Choices | None
+) -> dict[str, Any]:
+    """What decides a run, but for its entries; see docs/trace-format.md."""
+    guided = config.cfg_scale != 1.0 if choices is None else choices.guided
+    return {
+        "hashes": fingerprint(runtime.assets),
+        "model": _model_facts(runtime, branches=2 if guided else 1),
+        "config": _config_json(config),
+        "seed": seed,
+        "edits": [edit_to_json(edit) for edit in choices.edits] if choices else [],
+        "forked_at": choices.forked_at if choices else None,
+        "prefix_words": len(plan.entries) if plan else 0,
+        "prefix_frames": plan.aligned_frames if plan else 0,
+    }
+
+
+def prefix_columns(plan: PrefixPlan, loudness: Sequence[tuple[Tensor, Tensor] | None]) -> dict[str, Tensor]:
+    """The tensors of `prefix.safetensors`; loudness is NaN where it is not known of every frame."""
+    voices = [part for part in loudness if part is not None]
+    known = sum(len(rms) for rms, _ in voices) == plan.aligned_frames
+    silent = torch.full((plan.aligned_frames,), torch.nan)
+    return {
+        "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),
+        "new_word_steps": torch.tensor(plan.new_word_steps, dtype=torch.int32),
+        "rms": torch.cat([rms for rms, _ in voices]) if known else silent,
+        "peak": torch.cat([peak for _, peak in voices]) if known else silent.clone(),
+    }
+
+
+def _model_facts(runtime: RuntimeContext, branches: int) -> dict[str, Any]:
+    """What a reader needs to know of the checkpoint without having it."""
+    data, model = runtime.config.data, runtime.config.model
+    return {
+        "codebooks": data.num_codebooks,
+        "delays": list(runtime.audio_delays),
+        "branches": branches,
+        "text_vocabulary": data.text_vocab_size,
+        "audio_vocabulary": data.audio_vocab_size,
+        "actions": data.action_vocab_size,
+        "codes": runtime.model.depformer.num_codes,
+        "second_stream_ahead": data.second_stream_ahead,
+        "max_padding": runtime.machine.max_padding,
+        "max_context_steps": runtime.config.runtime.max_context_steps,
+        "frame_rate": runtime.frame_rate,
+        "sample_rate": runtime.mimi.sample_rate,
+        "layers": model.decoder.n_layer,
+        "heads": model.decoder.gqa_query_heads,
+        "kv_heads": model.decoder.kv_heads,
+        "depformer_layers": model.depformer.n_layer,
+        "device": str(runtime.device),
+        "dtype": str(runtime.dtype).removeprefix("torch."),
+        "tokens": asdict(runtime.constants),
+    }
+
+
+def _config_json(config: GenerationConfig) -> dict[str, Any]:
+    values = asdict(config)
+    prefix = values.pop("prefix")
+    values.pop("seed")  # the run's stands beside it
+    if prefix is not None:
+        for name, value in prefix.items():
+            if value is not None and not isinstance(value, bool | str):
+                prefix[name] = str(value) if hasattr(value, "__fspath__") else "a list"
+    return values | {"prefix": prefix}

@@ -1,0 +1,139 @@
+"""`dia2 trace diff`, to the character."""
+
+import json
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from rich.console import Console
+
+from dia2.cli import main
+from dia2.edits import ChangeSampling, Edit, ReplaceToken
+from dia2.inspect import Trace, load
+from dia2.inspect.console import diff_facts, print_diff
+
+from ..support.reference import engine
+from .test_console_trace import hostile, recorded, shown
+
+
+@cache
+def forked(*edits: Edit, seed: int | None = None) -> Path:
+    """A fork of the recorded run from call 50 on; made once a process."""
+    path = Path(mkdtemp(prefix="dia2-test-")) / "fork.dia2trace"
+    load(recorded()).fork(engine("tiny8"), 50, edits=edits, seed=seed, path=path)
+    return path
+
+
+def compared(other: Path, width: int, *, colour: bool = False) -> str:
+    """What is printed of the recorded run and another."""
+
+    def view(trace: Trace, console: Console) -> None:
+        print_diff(trace, load(other), console)
+
+    return shown(view, width, colour=colour).replace(str(other.parent) + "/", "")
+
+
+EDITED = (ReplaceToken(60, 17, codebook=3),)
+
+
+def test_an_edit_at_80_columns() -> None:
+    assert compared(forked(*EDITED), 80) == EDIT_AT_80
+
+
+def test_an_edit_at_160_columns() -> None:
+    assert compared(forked(*EDITED), 160) == EDIT_AT_160
+
+
+def test_other_settings_at_80_columns() -> None:
+    assert compared(forked(ChangeSampling(55, cfg_scale=5.0, temp_audio=1.2), seed=9), 80) == SETTINGS_AT_80
+
+
+def test_the_same_run() -> None:
+    text = compared(forked(), 80)
+    assert text.splitlines()[-1] == "The same run: 117 calls, every token, action and machine state."
+
+
+def test_colour_marks_the_cause() -> None:
+    text = compared(forked(*EDITED), 80, colour=True)
+    assert "\x1b[36ma\x1b[0m" in text
+    assert "\x1b[1mthe first call that differs" in text
+
+
+def test_texts_of_a_trace_steer_nothing(tmp_path: Path) -> None:
+    for colour in (False, True):
+        (tmp_path / str(colour)).mkdir()
+        text = compared(hostile(tmp_path / str(colour)), 80, colour=colour)
+        assert "partial" in text
+        for attack in ("\x1b[31m", "\x07", "\x9b", "\u202e", "\u200f", "\r"):
+            assert attack not in text
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace", "diff", str(recorded()), str(forked(*EDITED)), "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts == diff_facts(load(recorded()), load(forked(*EDITED)))
+    assert facts["first"] == {"call": 60, "what": "edit", "a": "none", "b": "codebook 3 becomes 17"}
+    assert (facts["same"], facts["shared_calls"]) == (False, 60)
+    assert main(["trace", "diff", str(recorded()), str(recorded().parent / "nothing")]) == 1
+    assert "There is no trace" in capsys.readouterr().err
+
+
+# Expected
+
+EDIT_AT_80 = """\
+a  run.dia2trace  117 calls, complete
+b  fork.dia2trace  115 calls, complete
+
+edits that only one of them has
+  call 60, in b: codebook 3 becomes 17
+
+the first call that differs
+  call 60 · main loop · step 59, in “It's”
+   what                       a                       b
+   codebook 3                 33                      17
+   codebook 6                 14                      47
+   codebook 7                 30                      18
+
+  the same before it: 60 calls
+"""
+
+EDIT_AT_160 = """\
+a  run.dia2trace  117 calls, complete
+b  fork.dia2trace  115 calls, complete
+
+edits that only one of them has
+  call 60, in b: codebook 3 becomes 17
+
+the first call that differs
+  call 60 · main loop · step 59, in “It's”
+   what                       a                                                               b
+   codebook 3                 33                                                              17
+   codebook 6                 14                                                              47
+   codebook 7                 30                                                              18
+
+  the same before it: 60 calls
+"""
+
+SETTINGS_AT_80 = """\
+a  run.dia2trace  117 calls, complete
+b  fork.dia2trace  112 calls, complete
+
+settings that differ
+   what                       a                       b
+   seed                       1                       9
+
+edits that only one of them has
+  call 55, in b: cfg_scale = 5, temp_audio = 1.2 (from here on)
+
+the first call that differs
+  call 56 · main loop · step 55, in “Dia2!”
+   what                       a                       b
+   codebook 3                 33                      60
+   codebook 4                 9                       58
+   codebook 5                 45                      59
+   codebook 6                 57                      47
+   codebook 7                 34                      18
+
+  the same before it: 56 calls
+"""

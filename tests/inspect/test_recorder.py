@@ -1,0 +1,112 @@
+"""Sizes on disk, and the hashes that tell which checkpoint made a trace."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from dia2 import Dia2, GenerationConfig, UsageError
+from dia2.hooks import CallInfo, Frames, FrameTimes, MachineRow
+from dia2.inspect import fingerprint, load, record
+from dia2.inspect.columns import frame_columns, merged
+from dia2.inspect.draws import draw_names
+from dia2.inspect.recorder import SHARD_BYTES, SHARD_CALLS
+from dia2.inspect.writer import TraceWriter
+
+from ..support.reference import ROOT, engine, local_files
+
+CODEBOOKS, VOCABULARY = 32, 2050  # as published
+
+
+def frames(count: int) -> Frames:
+    """A batch at the published checkpoints' shapes, with tokens pending as in a run."""
+    row = MachineRow(7, 1, False, 9, 9, True, 3, 2, 40, [5, 6, 7], [8, 9, 9], None)
+    return Frames(
+        config=GenerationConfig(),
+        calls=[CallInfo(i, "main", i, i, i) for i in range(count)],
+        machine=[row] * count,
+        times=[FrameTimes(0.0, 0.1, 0.2, 0.3, 0.4)] * count,
+        step_tokens=torch.randint(0, VOCABULARY, (count, 2, 2 + CODEBOOKS)),
+        codes=torch.randint(0, VOCABULARY - 2, (count, CODEBOOKS)),
+        logits={
+            "action": torch.randn(count, 2, 2),
+            "cb0": torch.randn(count, 2, VOCABULARY),
+            "dep": torch.randn(count, CODEBOOKS - 1, 2, VOCABULARY - 2),
+        },
+    )
+
+
+def bytes_a_call(path: Path, draws: list[str]) -> float:
+    one = frames(4)
+    a_call = sum(value[0].nbytes for value in one.logits.values()) if draws else 1
+    count = min(SHARD_CALLS, SHARD_BYTES // a_call)  # calls of a shard in a run
+    specials = torch.zeros(VOCABULARY, dtype=torch.bool)
+    writer = TraceWriter(path)
+    writer.shard(frame_columns(frames(count), draws, specials, {}))
+    writer.close()
+    return (path / "frames-00000.safetensors").stat().st_size / count
+
+
+def test_bytes_a_call(tmp_path: Path) -> None:
+    assert bytes_a_call(tmp_path / "tokens", []) <= 500
+    assert bytes_a_call(tmp_path / "topk", draw_names(CODEBOOKS)) <= 6000
+
+
+def test_merged_batches_are_one(tmp_path: Path) -> None:
+    parts = [frames(3), frames(5)]
+    whole = merged(parts)
+    assert len(whole.calls) == len(whole.machine) == len(whole.times) == len(whole.step_tokens) == 8
+    assert torch.equal(whole.logits["dep"][3:], parts[1].logits["dep"])
+    assert merged(parts[:1]) is parts[0]
+
+
+def test_a_trace_knows_its_checkpoint(tmp_path: Path) -> None:
+    engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run.dia2trace")
+    hashes = load(tmp_path / "run.dia2trace").run.hashes
+    weights = (ROOT / "tiny8" / "model.safetensors").read_bytes()
+    assert hashes["weights"] == hashlib.sha256(weights).hexdigest()
+    assert hashes["config"] == hashlib.sha256((ROOT / "tiny8" / "config.json").read_bytes()).hexdigest()
+    assert len({*hashes.values()}) == 4
+    assert None not in hashes.values()
+
+
+def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "tiny8"
+    shutil.copytree(ROOT / "tiny8", folder, copy_function=shutil.copy)
+    files = {name: path.replace(str(ROOT / "tiny8"), str(folder)) for name, path in local_files("tiny8").items()}
+    assets = Dia2.from_local(**files, device="cpu").runtime.assets
+    read: list[str] = []
+    digest = hashlib.file_digest
+
+    def counted(file: object, name: str) -> object:
+        read.append(Path(file.name).name)  # type: ignore[attr-defined]  # an open file
+        return digest(file, name)  # type: ignore[arg-type]  # likewise
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    first = fingerprint.fingerprint(assets)
+    assert "model.safetensors" in read
+    read.clear()
+    assert fingerprint.fingerprint(assets) == first
+    assert read == []
+    config = folder / "config.json"
+    config.write_bytes(config.read_bytes() + b"\n")
+    changed = fingerprint.fingerprint(assets)
+    assert read == ["config.json"]
+    assert changed["config"] != first["config"]
+    assert changed["weights"] == first["weights"]
+    (tmp_path / "cache" / "dia2" / "hashes.json").write_text("[not json")  # a damaged cache only costs time
+    assert fingerprint.fingerprint(assets) == changed
+
+
+@pytest.mark.parametrize("options", [{"level": "all"}, {"budget": -1}, {"budget": True}, {"hooks": "nothing"}])
+def test_what_cannot_be_recorded_is_refused_before_anything_is_written(
+    options: dict[str, object], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError), record(tmp_path / "run.dia2trace", **options):  # type: ignore[arg-type]  # on purpose
+        raise AssertionError("not reached")
+    assert not (tmp_path / "run.dia2trace").exists()
