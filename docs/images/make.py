@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def main() -> None:
         console = Console(record=True, width=92, file=io.StringIO(), force_terminal=True)
         print_frame(load(path), console, CALL, times=False)
     svg = console.export_svg(title=f"dia2 trace frames run.dia2trace --call {CALL}")
+    svg = re.sub(r',\s*url\("https?:[^)]*\) format\("\w+"\)', "", svg)  # a picture asks nobody for its font
     (Path(__file__).parent / "trace-frame.svg").write_text(svg, encoding="utf-8")
 
 

@@ -56,24 +56,22 @@ def test_a_trace_equals_the_reference(case: Case, tmp_path: Path) -> None:
         theirs = tensors[f"{point}_logits"][:, :branches]
         ours = torch.stack([torch.from_numpy(trace.logits(first + i)[point]) for i in range(len(theirs))])
         assert relative(ours, theirs) <= 1e-4
+    check_replay(case, trace)
 
 
-@pytest.mark.parametrize("case", cases())
-def test_replayed_numbers_agree_with_recorded_ones(case: Case, tmp_path: Path) -> None:
-    # Sampled, so that probabilities are other than 0 and 1.
-    sampling: dict[str, Any] = {"text": GenerationConfig().text, "audio": GenerationConfig().audio, "seed": 11}
-    trace, _ = recorded(case, tmp_path / "run.dia2trace", **sampling)
+def check_replay(case: Case, trace: Trace) -> None:
+    """Replayed logits and probabilities agree with recorded ones; attention looks at the past and sums to 1."""
     again = trace.replay(engine(case.checkpoint), attention=True, layers=True)
     assert again.calls == list(range(len(trace)))
     main = range(trace.warmup_calls, len(trace))
+    recorded_logits = [trace.logits(call) for call in main]
     for name in ("action", "cb0", "dep"):
-        stored = torch.stack([torch.from_numpy(trace.logits(call)[name]) for call in main]).flatten(1)
+        stored = torch.stack([torch.from_numpy(logits[name]) for logits in recorded_logits]).flatten(1)
         ours = getattr(again, name)[main.start :].flatten(1)  # of each call, both branches
         assert relative(ours, stored) <= 1e-4
     draws = [trace.draws(call) for call in main]
     stored = torch.tensor([[draw.probability for draw in row] for row in draws])
     assert torch.allclose(again.probability[main.start :], stored, rtol=1e-4, atol=1e-4)
-    assert ((stored > 0) & (stored < 1)).any()
     for call, row in zip(main, draws, strict=True):
         assert [draw.choice for draw in row] == [trace.actions[call], *trace.codes[call]]
         assert all(draw.choice in {c.token for c in draw.candidates} for draw in row)
@@ -88,19 +86,22 @@ def test_replayed_numbers_agree_with_recorded_ones(case: Case, tmp_path: Path) -
         assert torch.allclose(last(again.layers[-1]), again.hidden, atol=1e-4, rtol=1e-4)
 
 
-TELLING = [case for case in cases() if case.values[0].name in ("plain_cfg1", "filter5", "prefix2")]
+TELLING = [case for case in cases() if case.values[0].name in ("filter5", "prefix2")]
 
 
 @pytest.mark.parametrize("case", TELLING)
-@pytest.mark.parametrize("level", LEVELS)
-def test_recording_changes_nothing(case: Case, level: Level, tmp_path: Path) -> None:
+def test_recording_changes_nothing_and_replays_when_sampled(case: Case, tmp_path: Path) -> None:
     sampling: dict[str, Any] = {"text": GenerationConfig().text, "audio": GenerationConfig().audio, "seed": 5}
     plain = engine(case.checkpoint).generate(case.expected["script"], case.config(**sampling))
-    trace, result = recorded(case, tmp_path / "run.dia2trace", level, **sampling)
-    assert torch.equal(plain.audio_tokens, result.audio_tokens)
-    assert torch.equal(plain.waveform, result.waveform)
-    assert plain.timestamps == result.timestamps
-    assert np.array_equal(trace.aligned, result.audio_tokens[0].numpy())
+    for level in LEVELS:
+        trace, result = recorded(case, tmp_path / "run.dia2trace", level, **sampling)
+        assert torch.equal(plain.audio_tokens, result.audio_tokens)
+        assert torch.equal(plain.waveform, result.waveform)
+        assert plain.timestamps == result.timestamps
+        assert np.array_equal(trace.aligned, result.audio_tokens[0].numpy())
+    chances = [draw.probability for call in range(trace.warmup_calls, len(trace)) for draw in trace.draws(call)]
+    assert any(0 < chance < 1 for chance in chances)
+    check_replay(case, trace)
 
 
 def test_the_frame_that_is_decoded_twice_is_there_twice(tmp_path: Path) -> None:

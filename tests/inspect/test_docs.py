@@ -152,9 +152,9 @@ def test_the_page_names_every_field_of_an_event_and_every_file(folder: Path) -> 
     events = [json.loads(line) for line in (folder / "run.dia2trace" / "phases.jsonl").read_text().splitlines()]
     assert {event["event"] for event in events} == {"begin", "end"}
     assert {name for event in events for name in event} - {"event"} <= named
-    files = {path.name for path in (folder / "run.dia2trace").iterdir()}
+    files = {re.sub(r"\d{5}", "00000", path.name) for path in (folder / "run.dia2trace").iterdir()}
     assert files <= _named(page[: page.index("## Levels")])
-    assert len(files) == 6
+    assert len(files) == 5  # whatever the number of shards
 
 
 def _examples() -> list[Any]:
