@@ -1,8 +1,8 @@
 """Replay: the tokens in a trace determine every tensor of its run, so what was not recorded is computed again.
 
 One many-frames pass over all calls up to the last one asked for, in chunks. Products of many rows add up in another
-order than those of one, so the logits agree with recorded ones to 1e-4 of a call's largest in float32. In bfloat16, whose
-8 bits round every intermediate value, the test checkpoints differ by up to 9 %.
+order than those of one, so the logits agree with recorded ones to 1e-4 of a call's largest in float32. In bfloat16,
+whose 8 bits round every intermediate value, the test checkpoints differ by up to 9 %.
 """
 
 from __future__ import annotations
