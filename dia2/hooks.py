@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import wraps
 from typing import TYPE_CHECKING, Literal, ParamSpec, Protocol, TypeVar
@@ -114,7 +114,7 @@ def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS) -> frozenset[str]:
     Raises:
         UsageError: something in `spec` matches no point.
     """
-    points = [point for template in _TABLE for point in _numbered(template, codebooks)]
+    points = [replace(point, name=name) for point in _TABLE for name in numbered(point.name, codebooks)]
     if callable(spec):
         found = frozenset(point.name for point in points if spec(point))
         if not found:
@@ -132,11 +132,9 @@ def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS) -> frozenset[str]:
     return frozenset(names)
 
 
-def _numbered(template: HookPoint, codebooks: int) -> list[HookPoint]:
-    if "{k}" not in template.name:
-        return [template]
-    names = [template.name.replace("{k}", str(k)) for k in range(1, codebooks)]
-    return [HookPoint(name, template.family, template.when, template.value) for name in names]
+def numbered(name: str, codebooks: int) -> list[str]:
+    """The points that a name of the table stands for: `draw.dep.{k}` with each k, any other itself."""
+    return [name.replace("{k}", str(k)) for k in range(1, codebooks)] if "{k}" in name else [name]
 
 
 @dataclass(frozen=True)

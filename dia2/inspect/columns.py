@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dia2.hooks import Frames
-from dia2.inspect.draws import BEST, draw_table
+from dia2.inspect.draws import draw_table, pack_kept
 
 
 def copied(frames: Frames) -> Frames:
@@ -111,12 +111,11 @@ def frame_columns(
         columns[f"{name}_end"] = torch.tensor(list(accumulate(map(len, lists))), dtype=torch.int32)
     if draws:
         table = draw_table(frames, draws, specials)
-        bits = (table.kept.int() << torch.arange(BEST, dtype=torch.int32)).sum(dim=-1, dtype=torch.int32)
         columns |= {
             "draw.ids": table.ids.int(),
             "draw.cond": table.cond,
             "draw.guided": table.guided,
-            "draw.kept": bits,
+            "draw.kept": pack_kept(table.kept),
             "draw.probability": table.probability,
         }
     return columns | {f"logits.{name}": value.to(torch.float32) for name, value in logits.items()}

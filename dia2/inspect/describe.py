@@ -25,7 +25,8 @@ class Description(NamedTuple):
 Say = Callable[[Span], str]
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`3 words`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
@@ -36,7 +37,7 @@ def _shape(tensor: Any) -> str:
 def _words(entries: Sequence[Any]) -> str:
     words = [entry.text for entry in entries if entry.tokens]
     breaks = len(entries) - len(words)
-    text = _count(len(words), "word") + (f" and {_count(breaks, 'break')}" if breaks else "")
+    text = count(len(words), "word") + (f" and {count(breaks, 'break')}" if breaks else "")
     return f"{text}: {_quote(' '.join(words))}" if words else text
 
 
@@ -95,7 +96,7 @@ def _loop_mutations(span: Span) -> str:
     gen = _in(span, "gen")
     frames = gen.last_step - _in(span, "start_step") + 1
     return (
-        f"{_count(frames, 'frame')}: grid columns {_in(span, 'start_step') + 1} … {gen.last_step + 1} written, "
+        f"{count(frames, 'frame')}: grid columns {_in(span, 'start_step') + 1} … {gen.last_step + 1} written, "
         f"transformer KV {span.notes['calls']} → {gen.calls} slots, "
         f"entries {span.notes['entries']} → {len(_in(span, 'state').entries)}"
     )
@@ -103,7 +104,7 @@ def _loop_mutations(span: Span) -> str:
 
 def _machine_counts(state: Any) -> str:
     return (
-        f"{_count(len(state.entries), 'entry').replace('entrys', 'entries')}, padding budget {state.padding_budget}, "
+        f"{count(len(state.entries), 'entry').replace('entrys', 'entries')}, padding budget {state.padding_budget}, "
         f"forced padding {state.forced_padding}"
     )
 
@@ -126,7 +127,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: _quote(str(_in(s, "source"))),
         _nothing,
         _nothing,
-        lambda s: _count(len(_result(s)), "character"),
+        lambda s: count(len(_result(s)), "character"),
     ),
     "config.validate": (
         lambda s: f"temperature {_in(s, 'temperature'):g}, top-k {_in(s, 'top_k')}, cfg {_in(s, 'cfg_scale'):g}",
@@ -184,10 +185,10 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: _config(_result(s)),
     ),
     "script.normalize": (
-        lambda s: "one string" if isinstance(_in(s, "script"), str) else _count(len(_in(s, "script")), "line"),
+        lambda s: "one string" if isinstance(_in(s, "script"), str) else count(len(_in(s, "script")), "line"),
         _nothing,
         lambda s: "strips lines, joins them",
-        lambda s: f"{_count(len(_result(s)), 'character')}: {_quote(_result(s))}",
+        lambda s: f"{count(len(_result(s)), 'character')}: {_quote(_result(s))}",
     ),
     "prefix.plan": (
         lambda s: (
@@ -200,7 +201,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: (
             "no plan"
             if _result(s) is None
-            else f"{_count(len(_result(s).entries), 'word')}, {_count(_result(s).aligned_frames, 'frame')}"
+            else f"{count(len(_result(s).entries), 'word')}, {count(_result(s).aligned_frames, 'frame')}"
         ),
     ),
     "prefix.voice": (
@@ -213,7 +214,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: f"{_in(s, 'samples').shape[0] / 16000:.2f} s at 16 kHz, Whisper {_in(s, 'whisper_model')}",
         _nothing,
         lambda s: "loads Whisper, transcribes",
-        lambda s: f"{_count(len(_result(s)), 'word')}: {_quote(' '.join(word.text for word in _result(s)))}",
+        lambda s: f"{count(len(_result(s)), 'word')}: {_quote(' '.join(word.text for word in _result(s)))}",
     ),
     "prefix.encode": (
         lambda s: f"{_in(s, 'samples').shape[0]:,} samples at {_in(s, 'codec').sample_rate} Hz",
@@ -222,7 +223,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: f"codes {_shape(_result(s))}, {int(_result(s).min())} … {int(_result(s).max())}",
     ),
     "prefix.words": (
-        lambda s: f"{_count(len(_in(s, 'words')), 'word')} of speaker {_in(s, 'speaker')}",
+        lambda s: f"{count(len(_in(s, 'words')), 'word')} of speaker {_in(s, 'speaker')}",
         _nothing,
         lambda s: "creates entries and new-word steps",
         lambda s: f"{_words(_result(s)[0])}; steps {_steps(_result(s)[1])}",
@@ -232,7 +233,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         _nothing,
         lambda s: f"speaker 1 moves by 3 frames, speaker 2 by {_in(s, 'codes')[0].shape[1]}; codes joined in time",
         lambda s: (
-            f"PrefixPlan: {_count(len(_result(s).entries), 'word')}, {_count(_result(s).aligned_frames, 'frame')}, "
+            f"PrefixPlan: {count(len(_result(s).entries), 'word')}, {count(_result(s).aligned_frames, 'frame')}, "
             f"new words at {_steps(_result(s).new_word_steps)}"
         ),
     ),
@@ -269,7 +270,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
             + (
                 "no prefix"
                 if _in(s, "prefix") is None
-                else f"prefix of {_count(_in(s, 'prefix').aligned_frames, 'frame')}"
+                else f"prefix of {count(_in(s, 'prefix').aligned_frames, 'frame')}"
             )
         ),
         _nothing,
@@ -284,12 +285,12 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
     ),
     "warmup": (
         lambda s: (
-            f"{_count(_in(s, 'plan').aligned_frames, 'frame')}, {len(_in(s, 'plan').new_word_steps)} forced new words"
+            f"{count(_in(s, 'plan').aligned_frames, 'frame')}, {len(_in(s, 'plan').new_word_steps)} forced new words"
         ),
         lambda s: f"transformer KV empty; {_machine_counts(_in(s, 'state'))}",
         lambda s: (
             f"{-(-_in(s, 'plan').aligned_frames // _in(s, 'chunk'))} pass over "
-            f"{_count(_in(s, 'plan').aligned_frames, 'frame')} instead of as many steps; transformer KV 0 → "
+            f"{count(_in(s, 'plan').aligned_frames, 'frame')} instead of as many steps; transformer KV 0 → "
             f"{_in(s, 'gen').calls} slots; {len(_in(s, 'state').transcript)} words taken"
         ),
         lambda s: (
@@ -314,9 +315,9 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
             f"first word at frame {_in(s, 'first_word_frame')}, prefix "
             f"{'kept' if _in(s, 'self').includes_prefix else 'cut'}"
         ),
-        lambda s: f"{_count(_in(s, 'frames'), 'frame')} aligned",
-        lambda s: f"cuts {_count(_result(s), 'frame')} off the front" if _result(s) else "none: nothing to cut",
-        lambda s: f"{_count(_in(s, 'frames') - _result(s), 'frame')} left",
+        lambda s: f"{count(_in(s, 'frames'), 'frame')} aligned",
+        lambda s: f"cuts {count(_result(s), 'frame')} off the front" if _result(s) else "none: nothing to cut",
+        lambda s: f"{count(_in(s, 'frames') - _result(s), 'frame')} left",
     ),
     "codec.decode": (
         lambda s: f"aligned {_shape(_in(s, 'aligned'))}",
@@ -331,7 +332,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
             "subtracts the crop, divides by the frame rate"
             + ("" if _in(s, "session").includes_prefix else "; leaves prefix words out")
         ),
-        lambda s: f"{_count(len(_result(s)), 'word')} with seconds",
+        lambda s: f"{count(len(_result(s)), 'word')} with seconds",
     ),
     "wav.write": (
         lambda s: f"{_in(s, 'waveform').shape[0]:,} samples at {_in(s, 'sample_rate')} Hz",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,6 +67,16 @@ class DrawTable(NamedTuple):
             if token >= 0
         ]
         return Draw(name, int(self.choice[row, column]), float(self.probability[row, column]), candidates)
+
+
+def pack_kept(kept: Tensor) -> Tensor:
+    """[..., 16] bool as [...] int32: bit i is candidate i."""
+    return (kept.int() << torch.arange(BEST, dtype=torch.int32)).sum(dim=-1, dtype=torch.int32)
+
+
+def unpack_kept(bits: np.ndarray) -> np.ndarray:
+    """What `pack_kept` made, [...] as [..., 16] bool."""
+    return (bits[..., None] >> np.arange(BEST) & 1).astype(bool)
 
 
 def filtered(name: str, logits: Tensor, config: GenerationConfig, specials: Tensor) -> Tensor:

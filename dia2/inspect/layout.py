@@ -16,6 +16,11 @@ AUDIO_FILE = "audio.flac"
 
 Level = Literal["tokens", "topk", "full"]
 LEVELS: tuple[Level, ...] = ("tokens", "topk", "full")
+LEFT_OUT: dict[Level, tuple[str, ...]] = {  # beginnings of the hook points that a level does not record
+    "tokens": ("logits.", "draw."),
+    "topk": ("logits.",),
+    "full": (),
+}
 
 # What a reader accepts; a published checkpoint's longest run stays far below each of these.
 MAX_MANIFEST = 16 << 20  # bytes

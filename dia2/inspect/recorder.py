@@ -21,12 +21,12 @@ from dia2.inspect.columns import copied, frame_columns, held_bytes, merged
 from dia2.inspect.describe import describe_begin, describe_end
 from dia2.inspect.draws import draw_names
 from dia2.inspect.facts import patterns, prefix_columns, run_facts, versions
-from dia2.inspect.layout import AUDIO_FILE, FORMAT, LEVELS, VERSION, Level
+from dia2.inspect.layout import AUDIO_FILE, FORMAT, LEFT_OUT, LEVELS, VERSION, Level
 from dia2.inspect.loudness import loudness
-from dia2.inspect.watch import special_codes
 from dia2.inspect.writer import TraceWriter
 from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.guidance import special_codes
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -55,8 +55,7 @@ _NEEDED = frozenset(
 
 def level_points(level: Level) -> frozenset[str]:
     """The points that a level records."""
-    hidden = {"tokens": ("logits.", "draw."), "topk": ("logits.",), "full": ()}[level]
-    return frozenset(name for name in select("*") if not name.startswith(hidden))
+    return frozenset(name for name in select("*") if not name.startswith(LEFT_OUT[level]))
 
 
 @contextmanager
@@ -117,7 +116,6 @@ class Recorder:
         self._held: list[Frames] = []  # of the next shard
         self._calls = 0  # recorded, those of the next shard included
         self._shard_began = self._began
-        self._runtime: RuntimeContext | None = None
         self._entries: list[Any] = []
         self._specials = torch.zeros(0)
         self._names: list[str] = []  # of the draws that are recorded
@@ -268,7 +266,6 @@ class Recorder:
         assert isinstance(config, GenerationConfig), "its second"
         assert plan is None or isinstance(plan, PrefixPlan), "its fourth"
         assert choices is None or isinstance(choices, Choices), "its fifth"
-        self._runtime = runtime
         data = runtime.config.data
         self._selected = self._select(data.num_codebooks)
         self.points = self._selected | _NEEDED

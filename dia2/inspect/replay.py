@@ -25,8 +25,8 @@ from dia2.errors import TraceError, UsageError
 from dia2.inspect.checkpoint import check_checkpoint
 from dia2.inspect.draws import choice_probabilities, draw_names, filtered
 from dia2.inspect.trace import Trace
-from dia2.inspect.watch import special_codes
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.guidance import special_codes
 
 CHUNK = 256  # calls a pass of the transformer; bounds the attention mask
 _FRAMES = 64  # calls a pass of the depformer; bounds its logits
@@ -88,8 +88,7 @@ def _calls(trace: Trace, calls: Sequence[int] | slice | None) -> list[int]:
     everything = range(len(trace))
     chosen = list(everything[calls]) if isinstance(calls, slice) else list(everything if calls is None else calls)
     for call in chosen:
-        if call not in everything:
-            raise TraceError(f"There is no call {call}: {trace.path} has calls 0 … {len(trace) - 1}.")
+        trace.check_call(call)
     if not chosen:
         raise TraceError(f"{trace.path} has no such calls to replay: it has {len(trace)}.")
     return chosen

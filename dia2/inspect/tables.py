@@ -43,16 +43,15 @@ Columns of `draws`. A trace of the level `tokens`, and calls beyond its byte bud
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.inspect.draws import BEST, draw_codebook
+from dia2.files import replacing
+from dia2.inspect.draws import BEST, draw_codebook, unpack_kept
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -264,7 +263,7 @@ def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
     choice = np.stack([arrays["action"] if k is None else arrays["codes"][:, k] for k in codebooks], axis=1).reshape(-1)
     ids, cond, guided = (arrays[f"draw.{name}"].reshape(-1, BEST) for name in ("ids", "cond", "guided"))
     there = ids >= 0
-    kept = (arrays["draw.kept"].reshape(-1, 1) >> np.arange(BEST) & 1).astype(bool) & there
+    kept = unpack_kept(arrays["draw.kept"].reshape(-1)) & there
     chosen = kept & (ids == choice[:, None])
     own = np.where(chosen, cond, -np.inf).max(axis=1)
     rank = (kept & (cond > own[:, None])).sum(axis=1)
@@ -295,9 +294,8 @@ def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> 
     pa = _arrow()
     from pyarrow import parquet
 
-    temporary = path.with_name(f".dia2-{secrets.token_hex(8)}")
     try:
-        with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        with replacing(path) as temporary, parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
             waiting: list[Any] = []
             for batch in batches:
                 if waiting and sum(map(len, waiting)) + len(batch) > _ROW_GROUP:
@@ -306,10 +304,6 @@ def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> 
                 waiting.append(batch)
             if waiting:
                 writer.write_table(pa.Table.from_batches(waiting, schema))
-        temporary.replace(path)
     except OSError as error:
         why = error.strerror or str(error)
         raise Dia2Error(f"{path} could not be written ({why}): free some space or write elsewhere.") from error
-    finally:
-        with suppress(OSError):  # gone by now, unless something failed; Ctrl-C too
-            temporary.unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from dia2.edits import config_at
 from dia2.errors import TraceError
 from dia2.generation import GenerationConfig
 from dia2.hooks import MachineRow
-from dia2.inspect.draws import BEST, Draw, DrawTable, draw_codebook
+from dia2.inspect.draws import Draw, DrawTable, draw_codebook, unpack_kept
 from dia2.inspect.frame import Frame, FrameSeconds, TraceWord
 from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, read_manifest
 from dia2.inspect.phases import PhaseRun, read_phases
@@ -252,14 +252,22 @@ class Trace:
             end_step=None if value["end_step"] < 0 else value["end_step"],
         )
 
+    def check_call(self, call: int) -> None:
+        """Refuse a call that is not there.
+
+        Raises:
+            TraceError: says which there are.
+        """
+        if not 0 <= call < len(self):
+            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+
     def frame(self, call: int) -> Frame:
         """The frame of one call, counted from 0.
 
         Raises:
             TraceError: there is no such call.
         """
-        if not 0 <= call < len(self):
-            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+        self.check_call(call)
         columns, main = self._columns, bool(self._columns["phase"][call])
         text = columns["text"][call].tolist()
         return Frame(
@@ -284,7 +292,6 @@ class Trace:
         columns = self._row(call)
         if "draw.ids" not in columns:
             return []
-        bits = columns["draw.kept"][:, None] >> np.arange(BEST) & 1
         names = self.manifest.draws
         codes = columns["codes"]
         choice = [int(columns["action"]) if n == "action" else int(codes[draw_codebook(n)]) for n in names]
@@ -295,7 +302,7 @@ class Trace:
                     columns["draw.ids"].astype(np.int64),
                     columns["draw.cond"],
                     columns["draw.guided"],
-                    bits.astype(bool),
+                    unpack_kept(columns["draw.kept"]),
                     np.array(choice),
                     columns["draw.probability"],
                 )
@@ -310,8 +317,7 @@ class Trace:
 
     def _row(self, call: int) -> dict[str, Any]:
         """The non-ragged columns of one call as its shard has them."""
-        if not 0 <= call < len(self):
-            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+        self.check_call(call)
         at = int(np.searchsorted([shard.first_call for shard in self._shards], call, side="right")) - 1
         arrays = self._shard(at)
         row = call - self._shards[at].first_call

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-from torch import Tensor
-
 from dia2.hooks import PHASES, Frames, MachineRow, PointFilter, Span, select
 from dia2.inspect.draws import draw_names, draw_table
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.guidance import special_codes
 from dia2.runtime.state_machine import State, TokenIds
 
 
@@ -29,13 +27,6 @@ def before_first(ids: TokenIds, initial_padding: int, entries_left: int) -> Mach
         lookahead=[],
         end_step=None,
     )
-
-
-def special_codes(ids: TokenIds, vocabulary: int) -> Tensor:
-    """[vocabulary] bool: true at audio pad and BOS, which codebook 0 may not draw."""
-    specials = torch.zeros(vocabulary, dtype=torch.bool)
-    specials[[ids.audio_pad, ids.audio_bos]] = True
-    return specials
 
 
 class Watch:

@@ -19,6 +19,7 @@ from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import make_runner
+from dia2.runtime.guidance import special_codes
 from dia2.runtime.sampler import uniforms
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.taps import FrameLog, ring_shapes
@@ -54,8 +55,6 @@ def build_initial_state(
     audio_buf = torch.full((branches, data.num_codebooks, columns), ids.ungenerated, dtype=torch.int64, device=device)
     if prefix:
         audio_buf[:, :, :delayed] = delay_frames(prefix.aligned_tokens.to(device), runtime.audio_delays, ids.audio_pad)
-    specials = torch.zeros(data.audio_vocab_size, dtype=torch.bool)
-    specials[[ids.audio_pad, ids.audio_bos]] = True
     return GenerationState(
         step_tokens=step_tokens,
         audio_buf=audio_buf,
@@ -65,7 +64,7 @@ def build_initial_state(
         call=torch.zeros(1, dtype=torch.int64, device=device),
         uniforms=uniforms(seed, calls, data.channels).to(device),
         delays=runtime.audio_delay_tensor,
-        specials=specials.to(device),
+        specials=special_codes(ids, data.audio_vocab_size).to(device),
         forced=None if choices is None else torch.full((data.num_codebooks,), -1, device=device),
     )
 

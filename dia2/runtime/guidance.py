@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dia2.runtime.state_machine import TokenIds
+
 
 def filter_guided(logits: Tensor, cfg_scale: float, filter_k: int) -> Tensor:
     """Conditional logits, with −∞ where the guided ones are not among the `filter_k` best.
@@ -45,3 +47,10 @@ def forbid_specials(kept: Tensor, cond: Tensor, specials: Tensor) -> Tensor:
     """
     nothing_left = (specials | (kept == -torch.inf)).all(dim=-1, keepdim=True)
     return torch.where(nothing_left, cond, kept).masked_fill(specials, torch.finfo(kept.dtype).min)
+
+
+def special_codes(ids: TokenIds, vocabulary: int) -> Tensor:
+    """[vocabulary] bool: true at audio pad and BOS, which codebook 0 may not draw."""
+    specials = torch.zeros(vocabulary, dtype=torch.bool)
+    specials[[ids.audio_pad, ids.audio_bos]] = True
+    return specials

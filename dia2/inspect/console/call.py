@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from dia2.hooks import MachineRow
 from dia2.inspect.console.frames import decoded_twice
 from dia2.inspect.console.page import Facts, finite
@@ -37,8 +39,8 @@ def frame_facts(trace: Trace, call: int, *, times: bool = True) -> Facts:
         "sampling": {
             "cfg_scale": config.cfg_scale,
             "cfg_filter_k": config.cfg_filter_k,
-            "text": {"temperature": config.text.temperature, "top_k": config.text.top_k},
-            "audio": {"temperature": config.audio.temperature, "top_k": config.audio.top_k},
+            "text": asdict(config.text),
+            "audio": asdict(config.audio),
         },
         "edits": [str(edit) for edit in trace.run.edits if edit.call == call],
         "before": _machine_facts(trace, frame.before, parts[call - 1] if call else None),

@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from dia2.inspect.console.page import DIM, LABEL, MARK, Column, Facts, Page, clip, count, plain
+from dia2.inspect.console.page import DIM, LABEL, MARK, Column, Facts, Page, clip, plain
+from dia2.inspect.describe import count
 from dia2.inspect.diff import Diff, Difference, diff
 from dia2.inspect.trace import Trace
 

@@ -7,8 +7,9 @@ from collections import Counter
 from rich.console import Console
 
 from dia2.errors import UsageError
-from dia2.hooks import MAX_CODEBOOKS, POINTS, HookPoint, select
+from dia2.hooks import MAX_CODEBOOKS, POINTS, HookPoint, numbered, select
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, plain
+from dia2.inspect.layout import LEFT_OUT
 from dia2.inspect.trace import Trace
 
 _FAMILIES = {"phase": "phases", "value": "values", "time": "times"}
@@ -33,19 +34,14 @@ def _status(trace: Trace, point: HookPoint) -> str:
             return "recorded" if times == 1 else f"recorded {times}×"
     elif _recorded(trace, point.name):
         return "recorded"
-    names = set(_numbered(point.name, manifest.run.model.codebooks if manifest.run else MAX_CODEBOOKS))
+    names = set(numbered(point.name, manifest.run.model.codebooks if manifest.run else MAX_CODEBOOKS))
     if not names.isdisjoint(manifest.never_fired):
         return "never fired"
-    if point.name.startswith(_hidden(manifest.level)):
+    if point.name.startswith(LEFT_OUT[manifest.level]):
         return f"not kept at level {manifest.level}"
     if _left_out(manifest.hooks, names):
         return "left out by the hook filter"
     return "not in what was recorded"
-
-
-def _numbered(name: str, codebooks: int) -> list[str]:
-    """`draw.dep.{k}` with each k."""
-    return [name.replace("{k}", str(k)) for k in range(1, codebooks)] if "{k}" in name else [name]
 
 
 def _recorded(trace: Trace, name: str) -> bool:
@@ -56,10 +52,6 @@ def _recorded(trace: Trace, name: str) -> bool:
     if name.startswith("logits."):
         return main and name.removeprefix("logits.").removesuffix(".{k}") in trace.logits(trace.warmup_calls)
     return main if POINTS[name].when == "every call of the main loop" else len(trace) > 0
-
-
-def _hidden(level: str) -> tuple[str, ...]:
-    return {"tokens": ("logits.", "draw."), "topk": ("logits.",)}.get(level, ())
 
 
 def _left_out(hooks: list[str] | str | None, names: set[str]) -> bool:

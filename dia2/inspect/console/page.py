@@ -147,11 +147,6 @@ def duration(seconds: float | None) -> str:
     return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
 
 
-def count(number: int, noun: str) -> str:
-    """`3 words`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def number(value: float | None, places: int = 2) -> str:
     """A number, or words for one that is none."""
     if value is None:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from dia2.inspect.console.page import DIM, LABEL, MARK, SPEAKER, Column, Facts, Page, count, number, plain
-from dia2.inspect.doctor import Diagnosis, PrefixWord, diagnose
+from dia2.inspect.console.page import DIM, LABEL, MARK, SPEAKER, Column, Facts, Page, number, plain
+from dia2.inspect.describe import count
+from dia2.inspect.doctor import FULL, Diagnosis, PrefixWord, diagnose
 from dia2.inspect.trace import Trace
 
 _BARS = "▁▂▃▄▅▆▇█"  # from −60 dB to full scale
@@ -100,7 +101,7 @@ def _strip(page: Page, trace: Trace, found: Diagnosis) -> None:
     assert prefix is not None, "there are frames"
     frames, room = found.frames, page.width - 10
     sound = "".join(_bar(float(rms)) for rms in prefix.rms)
-    clipped = [peak >= 0.999 for peak in prefix.peak]
+    clipped = [peak >= FULL for peak in prefix.peak]
     sound = "".join("!" if hot else bar for bar, hot in zip(sound, clipped, strict=True))
     asked = {word.step for word in found.words}
     taken = {word.taken_step for word in found.words if word.in_warmup}

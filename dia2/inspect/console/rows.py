@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from rich.console import Console
 from rich.text import Text
 
-from dia2.generation import SamplingConfig
-from dia2.inspect.console.page import DIM, FAILED, HEAD, LABEL, Column, Facts, Page, count, duration, join, plain
+from dia2.inspect.console.page import DIM, FAILED, HEAD, LABEL, Column, Facts, Page, duration, join, plain
+from dia2.inspect.describe import count
 from dia2.inspect.pipeline import FilledRow, fill_rows
 from dia2.inspect.trace import Trace
 
@@ -54,8 +56,8 @@ def header_facts(trace: Trace, *, times: bool = True) -> Facts:
         "dtype": run.model.dtype,
         "cfg_scale": run.config.cfg_scale,
         "cfg_filter_k": run.config.cfg_filter_k,
-        "text": _sampling(run.config.text),
-        "audio": _sampling(run.config.audio),
+        "text": asdict(run.config.text),
+        "audio": asdict(run.config.audio),
         "initial_padding": run.config.initial_padding,
         "prefix_words": run.prefix_words,
         "prefix_frames": run.prefix_frames,
@@ -66,10 +68,6 @@ def header_facts(trace: Trace, *, times: bool = True) -> Facts:
         "forked_at": run.forked_at,
     }
     return facts
-
-
-def _sampling(config: SamplingConfig) -> Facts:
-    return {"temperature": config.temperature, "top_k": config.top_k}
 
 
 def _row_facts(filled: FilledRow, times: bool) -> Facts:
