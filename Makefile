@@ -6,8 +6,8 @@ PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --constraint
 
 .PHONY: demo test test-all lint nano clean
 
-demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words and subtitles
-	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt \
+demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words, subtitles, spectrogram
+	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
 	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 
 test: lint  ## everything that is quick enough to run before each commit
@@ -21,8 +21,8 @@ lint: $(VENV)/.dev
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-nano: $(VENV)/.dev  ## rebuild the embedded checkpoint
-	$(PYTHON) training/random_nano.py
+nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hours; goes on where it was stopped
+	$(PYTHON) -m training.recipe .train/nano
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info demo.*
@@ -38,5 +38,5 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
-	$(PIP) --editable '.[whisper,dev]'
+	$(PIP) --editable '.[whisper,training,dev]'
 	touch $@ $(VENV)/.runtime

@@ -1,0 +1,48 @@
+"""What was said when: entries of a script with their times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One entry of a script; a break has no text, and begins where the next word would have."""
+
+    text: str
+    speaker: int  # 1 or 2; 0 for a break
+    start: float  # seconds
+    end: float
+
+
+def script_of(spoken: Sequence[Spoken]) -> str:
+    """The script of these entries, as a user would write it."""
+    pieces: list[str] = []
+    speaker = 0
+    for entry in spoken:
+        if not entry.text:
+            pieces.append(f'<break time="{entry.end - entry.start:.3f}s"/>')
+            continue
+        if entry.speaker != speaker:
+            speaker = entry.speaker
+            pieces.append(f"[S{speaker}]")
+        pieces.append(entry.text)
+    return " ".join(pieces)
+
+
+def swap_speakers(spoken: Sequence[Spoken]) -> tuple[Spoken, ...]:
+    """The same entries with speakers 1 and 2 exchanged."""
+    return tuple(replace(entry, speaker=entry.speaker and 3 - entry.speaker) for entry in spoken)
+
+
+def turn_lengths(spoken: Sequence[Spoken]) -> list[int]:
+    """How many entries each turn has, a break counting to the turn before it."""
+    lengths: list[int] = []
+    speaker = 0
+    for entry in spoken:
+        if entry.speaker not in (0, speaker) or not lengths:
+            speaker = entry.speaker
+            lengths.append(0)
+        lengths[-1] += 1
+    return lengths
