@@ -1,0 +1,163 @@
+"""The language model's losses are those of generation, and it can learn."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from dia2.config import parse_config
+from dia2.core.model import Dia2Model
+from dia2.engine import Dia2
+from dia2.inspect import load
+from training.checkpoint import language_of
+from training.language_model import (
+    Batch,
+    Batches,
+    LanguageSize,
+    LanguageTraining,
+    Learning,
+    config_dict,
+    initialise,
+    validate,
+)
+from training.spoken import Spoken
+from training.streams import IGNORED, LAG, Language, Stream, Utterance, plain_stream
+from training.tokenizer import TAGS, train_tokenizer
+
+SIZE = LanguageSize(
+    layers=2, width=32, hidden=64, heads=2, kv_heads=1, head_dim=16, depformer_layers=1, depformer_width=32,
+    depformer_hidden=32, depformer_heads=2, vocabulary=300,
+)  # fmt: skip
+TEXTS = ["Hello there, how are you?", "I'm fine, thank you. And you?"] * 5
+
+
+@pytest.fixture(scope="module")
+def language() -> Language:
+    tokenizer = train_tokenizer(TEXTS, SIZE.vocabulary)
+    return language_of(config_dict(SIZE, codebooks=4, codes=8, tokenizer=tokenizer), tokenizer)
+
+
+def utterance(language: Language, seed: int = 0) -> Utterance:
+    words = ["Hello", "there,", "how", "are", "you?"]
+    spoken = tuple(Spoken(word, 1, 0.4 * i, 0.4 * i + 0.4) for i, word in enumerate(words))
+    generator = torch.Generator().manual_seed(seed)
+    return Utterance(spoken, 2.0, torch.randint(0, 8, (4, 45), generator=generator))
+
+
+def test_teacher_forced_logits_are_those_of_generation(tmp_path: Path) -> None:
+    """The losses of a run's own stream equal those of the logits that the run recorded."""
+    tts = Dia2.nano(device="cpu")
+    from dia2.inspect import record
+
+    with record(tmp_path / "run.dia2trace", level="full"):
+        tts.generate("[S1] hello there [S2] fine", seed=4, cfg_scale=1.0)
+    trace = load(tmp_path / "run.dia2trace")
+    runtime = tts.runtime
+    language = Language(runtime.config, runtime.encode, runtime.constants)
+    rate = language.frame_rate
+    times = [
+        ((word.step or 0) / rate - LAG / rate, speaker) for word, speaker in zip(trace.words, (1, 1, 2), strict=True)
+    ]
+    spoken = tuple(
+        Spoken(text, speaker, start, start)
+        for text, (start, speaker) in zip(("hello", "there", "fine"), times, strict=True)
+    )
+    end = (int(trace.column("end_step").max()) - LAG) / rate
+    codes = torch.from_numpy(trace.aligned.copy()).long()
+    whole = plain_stream(language, Utterance(spoken, end, codes))
+    stream = _cut(whole, codes.shape[1])  # later calls saw frames that the result no longer has
+    training = LanguageTraining(runtime.model, Learning()).eval()
+    with torch.no_grad():
+        losses = training.losses(Batch.of([stream], runtime.config), torch.Generator())
+    action, cb0, dep = [], [], []
+    for call in range(stream.tokens.shape[1]):
+        logits = {name: torch.from_numpy(array[..., 0, :].copy()) for name, array in trace.logits(call).items()}
+        if stream.actions[call] != IGNORED:
+            action.append(F.cross_entropy(logits["action"][None], stream.actions[call][None]))
+        if stream.codes[0, call] != IGNORED:
+            cb0.append(F.cross_entropy(logits["cb0"][None], stream.codes[0, call][None]))
+        if (stream.codes[:, call] != IGNORED).all():
+            dep.append(F.cross_entropy(logits["dep"], stream.codes[1:, call]))
+    for name, parts in (("action", action), ("cb0", cb0), ("dep", dep)):
+        assert float(losses[name]) == pytest.approx(float(torch.stack(parts).mean()), abs=1e-3), name
+
+
+def test_it_learns_what_it_sees(language: Language) -> None:
+    model = Dia2Model(language.config)
+    initialise(model, 0)
+    learning = Learning(frames=50, wrong_codes=0, lost_frames=0, textless_share=0, dropout=0, prefix_share=0)
+    training = LanguageTraining(model, learning)
+    batches = Batches(language, [utterance(language)], learning)
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+    first = validate(training.eval(), batches, [utterance(language)])
+    training.train()
+    for step in range(40):
+        generator = torch.Generator().manual_seed(step)
+        losses = training.step(batches.draw(generator), generator)
+        optimizer.zero_grad()
+        losses["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        optimizer.step()
+    last = validate(training.eval(), batches, [utterance(language)])
+    assert last["action"] < 0.5 * first["action"]
+    assert last["cb0"] < 0.6 * first["cb0"]
+    assert last["dep"] < 0.8 * first["dep"]
+
+
+def test_what_is_spoilt(language: Language) -> None:
+    learning = Learning(wrong_codes=0.5, lost_frames=0.3, textless_share=0.5)
+    training = LanguageTraining(Dia2Model(language.config), learning)
+    batch = Batch.of([plain_stream(language, utterance(language, i)) for i in range(8)], language.config)
+    spoilt = training.spoilt(batch, torch.Generator().manual_seed(1))
+    data = language.config.data
+    textless = (spoilt.tokens[:, 0] == data.text_zero_token_id).all(1)
+    assert 0 < int(textless.sum()) < 8
+    assert (spoilt.tokens[textless, 1] == data.text_pad_token_id).all()
+    assert torch.equal(spoilt.tokens[~textless, :2], batch.tokens[~textless, :2])
+    before_delay = batch.tokens[:, 2:] == data.audio_bos_token_id
+    assert (spoilt.tokens[:, 2:][before_delay] == data.audio_bos_token_id).all()
+    lost = (spoilt.tokens[:, 2:] == data.audio_bos_token_id).all(1) & ~before_delay.all(1)
+    assert 0.15 < float(lost.float().mean()) < 0.45
+    assert torch.equal(spoilt.codes, batch.codes)  # what is to be said stays
+
+
+def test_streams_of_several_lengths_do_not_see_one_another(language: Language) -> None:
+    model = Dia2Model(language.config)
+    initialise(model, 0)
+    training = LanguageTraining(model, Learning()).eval()
+    streams = [plain_stream(language, utterance(language, i)) for i in range(2)]
+    short = streams[1].__class__(
+        *(getattr(streams[1], n)[..., :20] for n in ("tokens", "positions", "actions", "codes", "emitted"))
+    )
+    with torch.no_grad():
+        alone = training.losses(Batch.of([short], language.config), torch.Generator())
+        other = training.losses(Batch.of([streams[0]], language.config), torch.Generator())
+        both = training.losses(Batch.of([streams[0], short], language.config), torch.Generator())
+    counts = [int((s.actions != IGNORED).sum()) for s in (streams[0], short)]
+    mean = (float(other["action"]) * counts[0] + float(alone["action"]) * counts[1]) / sum(counts)
+    assert float(both["action"]) == pytest.approx(mean, abs=1e-5)
+
+
+def _cut(stream: Stream, calls: int) -> Stream:
+    return Stream(*(getattr(stream, part.name)[..., :calls] for part in fields(Stream)))
+
+
+def test_the_tokenizer_is_small_and_keeps_tags_whole() -> None:
+    tokenizer = train_tokenizer(TEXTS, 320)
+    assert len(tokenizer) <= 320
+    vocabulary = tokenizer.get_vocab()
+    assert [vocabulary[tag] for tag in TAGS] == [len(tokenizer) - 2, len(tokenizer) - 1]
+
+    def encode(text: str) -> list[int]:
+        found: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        return found
+
+    assert encode("[S2] Hello") == [vocabulary["[S2]"], *encode("hello")]
+    assert tokenizer.decode(encode("zebra, łódź!")) == "zebra, łódź!"
+
+
+def test_the_config_is_one_that_the_runtime_takes(language: Language) -> None:
+    assert parse_config(config_dict(SIZE, 4, 8, train_tokenizer(TEXTS, 300))).data.num_codebooks == 4

@@ -1,0 +1,253 @@
+"""Dia2's network, trained teacher-forced in its many-frames form on the streams of `training.streams`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dia2.config import DiaConfig
+from dia2.core.cache import causal_mask
+from dia2.core.layers import RMSNorm, rotary_table
+from dia2.core.model import Dia2Model
+from dia2.core.transformer import Block
+from training.loop import Losses, Schedule
+from training.streams import IGNORED, Language, Stream, Utterance, random_stream
+from training.tokenizer import SPECIALS
+
+
+@dataclass(frozen=True)
+class LanguageSize:
+    """How large the language model is, and how it learns."""
+
+    layers: int = 5
+    width: int = 256
+    hidden: int = 512
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 64
+    depformer_layers: int = 2
+    depformer_width: int = 128
+    depformer_hidden: int = 256
+    depformer_heads: int = 4
+    vocabulary: int = 1024
+    delays: tuple[int, int] = (6, 7)  # of codebook 0, of the others
+    weight_sets: tuple[int, ...] = (0, 1, 1, 2, 2, 2, 2)  # of each depformer stage
+    schedule: Schedule = field(default_factory=lambda: Schedule(steps=4000, peak=2e-3))
+    learning: Learning = field(default_factory=lambda: Learning())
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What an example goes through before the network sees it."""
+
+    frames: int = 2000  # of a batch, about
+    prefix_share: float = 0.3  # of examples that begin with a cloned voice
+    textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
+    wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
+    lost_frames: float = 0.12  # of the frames of codes that it sees, taken away
+    dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
+    depformer_share: float = 0.3  # of the frames whose later codebooks are learnt in a step, which costs the most
+
+
+def config_dict(size: LanguageSize, codebooks: int, codes: int, tokenizer: Any) -> dict[str, Any]:
+    """`config.json`, with the ids and quirks of the published files."""
+    return {
+        "data": {
+            "channels": 2 + codebooks,
+            "text_vocab_size": len(tokenizer),
+            "audio_vocab_size": codes + 2,
+            "action_vocab_size": 2,
+            "text_pad_token_id": SPECIALS.index("<pad>"),
+            "text_new_word_token_id": SPECIALS.index("<new_word>"),
+            "text_zero_token_id": SPECIALS.index("<zero>"),
+            "audio_pad_token_id": codes + 1,
+            "audio_bos_token_id": codes,
+            "action_pad_token_id": 0,
+            "action_new_word_token_id": 1,
+            "delay_pattern": [size.delays[0], *[size.delays[1]] * (codebooks - 1)],
+            "second_stream_ahead": 2,
+        },
+        "model": {
+            "decoder": {
+                "n_layer": size.layers,
+                "n_embd": size.width,
+                "n_hidden": size.hidden,
+                "gqa_query_heads": size.heads,
+                "kv_heads": size.kv_heads,
+                "gqa_head_dim": size.head_dim,
+            },
+            "depformer": {
+                "n_layer": size.depformer_layers,
+                "n_embd": size.depformer_width,
+                "n_hidden": size.depformer_hidden,
+                "gqa_query_heads": size.depformer_heads,
+                "kv_heads": size.depformer_heads,
+                "gqa_head_dim": size.depformer_width // size.depformer_heads,
+                "text_embedding": False,
+            },
+            "normalization_layer_epsilon": 1e-6,
+        },
+        "runtime": {"weights_schedule": list(size.weight_sets[: codebooks - 1]), "max_context_steps": 1500},
+        "assets": {"tokenizer": "tokenizer", "mimi": "mimi"},
+    }
+
+
+def initialise(model: Dia2Model, seed: int) -> None:
+    """Random weights that keep the size of the residual stream, and attention that begins by looking everywhere."""
+    torch.manual_seed(seed)
+    layers = len(model.transformer.layers)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() < 2:
+                continue
+            embedding = "embed" in name and "proj" not in name
+            std = 0.3 if embedding else parameter.shape[1] ** -0.5
+            if name.endswith(("o_proj.weight", "wo.weight")) or "out_proj" in name:
+                std *= (2 * layers) ** -0.5
+            nn.init.normal_(parameter, std=std)
+        for name, module in model.named_modules():
+            if isinstance(module, RMSNorm) and name.endswith(("q_norm", "k_norm")):
+                module.weight.fill_(module.weight.shape[0] ** -0.25)  # softmax scale is 1: their product would be wild
+
+
+def add_dropout(model: Dia2Model, share: float) -> None:
+    """Drop `share` of what every attention and MLP of the transformer adds, while training."""
+    for block in model.transformer.layers:
+        assert isinstance(block, Block), "the transformer is made of blocks"
+        for part in (block.attn, block.mlp):
+            part.register_forward_hook(lambda module, _, out: F.dropout(out, share, module.training))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Streams side by side, padded at their ends."""
+
+    tokens: Tensor  # [B, C, T]
+    positions: Tensor  # [B, T]
+    actions: Tensor  # [B, T], or IGNORED
+    codes: Tensor  # [B, K, T], or IGNORED
+    emitted: Tensor  # [B, 2, T]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on `device`."""
+        return Batch(*(getattr(self, part.name).to(device) for part in fields(self)))
+
+    @classmethod
+    def of(cls, streams: Sequence[Stream], config: DiaConfig) -> Batch:
+        """Join streams; nothing looks back at the padding, for it comes last."""
+        data, longest = config.data, max(s.tokens.shape[1] for s in streams)
+
+        def filled(parts: list[Tensor], value: int) -> Tensor:
+            return torch.stack([F.pad(part, (0, longest - part.shape[-1]), value=value) for part in parts])
+
+        return cls(
+            tokens=torch.cat(
+                [
+                    filled([s.tokens[:2] for s in streams], data.text_pad_token_id),
+                    filled([s.tokens[2:] for s in streams], data.audio_bos_token_id),
+                ],
+                dim=1,
+            ),
+            positions=filled([s.positions for s in streams], 0),
+            actions=filled([s.actions for s in streams], IGNORED),
+            codes=filled([s.codes for s in streams], IGNORED),
+            emitted=filled([s.emitted for s in streams], data.text_pad_token_id),
+        )
+
+
+class LanguageTraining(nn.Module):
+    """The network with its losses."""
+
+    def __init__(self, model: Dia2Model, learning: Learning) -> None:
+        super().__init__()
+        self.model = model
+        self.learning = learning
+        if learning.dropout:
+            add_dropout(model, learning.dropout)
+
+    def losses(self, batch: Batch, generator: torch.Generator, depformer_share: float = 1.0) -> dict[str, Tensor]:
+        """Cross-entropies of actions, of codebook 0, and of all other codebooks."""
+        config, model = self.model.config, self.model
+        block = config.model.decoder
+        frames = batch.tokens.shape[2]
+        rope = config.model.rope_min_timescale, config.model.rope_max_timescale
+        cos, sin = rotary_table(batch.positions.flatten(), block.gqa_head_dim, *rope)
+        shape = (len(batch.positions), 1, frames, -1)  # [B, 1, T, head_dim / 2]: every stream has its own positions
+        mask = causal_mask(0, frames, batch.tokens.device)
+        out = model.transformer(batch.tokens, (cos.view(shape), sin.view(shape)), mask=mask)
+        action = F.cross_entropy(out.action_logits.flatten(0, 1), batch.actions.flatten(), ignore_index=IGNORED)
+        cb0 = F.cross_entropy(out.cb0_logits.flatten(0, 1), batch.codes[:, 0].flatten(), ignore_index=IGNORED)
+        losses = {"action": action, "cb0": cb0}
+        whole = (batch.codes != IGNORED).all(1)  # [B, T]
+        if depformer_share < 1:
+            whole = whole & (torch.rand(whole.shape, generator=generator) < depformer_share).to(whole.device)
+        codes = batch.codes.transpose(1, 2)[whole]  # [N, K]
+        main, second = batch.emitted[:, 0][whole], batch.emitted[:, 1][whole]
+        rotation = model.stage_rotation(codes.device)
+        logits = model.depformer.forward_frames(out.hidden[whole], codes, (main, second), rotation)
+        losses["dep"] = F.cross_entropy(logits.flatten(0, 1), codes[:, 1:].flatten())
+        losses["loss"] = action + cb0 + 2 * losses["dep"]
+        return losses
+
+    def spoilt(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """What the network gets to see: some codes wrong, some frames missing, some examples without text."""
+        data, learning = self.model.config.data, self.learning
+        tokens = batch.tokens.clone()
+        text, codes = tokens[:, :2], tokens[:, 2:]
+        wrong = torch.rand(codes.shape, generator=generator) < learning.wrong_codes
+        other = torch.randint(0, data.audio_bos_token_id, codes.shape, generator=generator)
+        codes[wrong & (codes != data.audio_bos_token_id)] = other[wrong & (codes != data.audio_bos_token_id)]
+        lost = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_frames
+        codes.masked_fill_(lost, data.audio_bos_token_id)
+        textless = torch.rand(len(text), generator=generator) < learning.textless_share
+        text[textless, 0], text[textless, 1] = data.text_zero_token_id, data.text_pad_token_id
+        return replace(batch, tokens=tokens)
+
+    def step(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """Losses of one step of training."""
+        device = self.model.transformer.action_head.weight.device
+        return self.losses(self.spoilt(batch, generator).to(device), generator, self.learning.depformer_share)
+
+
+class Batches:
+    """Draws batches of utterances of about the same length."""
+
+    def __init__(self, language: Language, utterances: Sequence[Utterance], learning: Learning) -> None:
+        self._language = language
+        self._utterances = sorted(utterances, key=lambda u: u.codes.shape[1])
+        self._learning = learning
+
+    def draw(self, generator: torch.Generator) -> Batch:
+        """One batch; the generator decides all of it."""
+        seed = int(torch.randint(0, 2**62, (1,), generator=generator))
+        rng = random.Random(seed)  # noqa: S311 — no secret
+        first = rng.randrange(len(self._utterances))
+        length = self._utterances[first].codes.shape[1]
+        count = max(1, self._learning.frames // max(1, length))
+        first = min(first, max(0, len(self._utterances) - count))
+        return self.of(self._utterances[first : first + count], rng)
+
+    def of(self, utterances: Sequence[Utterance], rng: random.Random) -> Batch:
+        """A batch of these utterances."""
+        share = self._learning.prefix_share
+        return Batch.of([random_stream(self._language, u, rng, share) for u in utterances], self._language.config)
+
+
+@torch.no_grad()
+def validate(training: LanguageTraining, batches: Batches, utterances: Sequence[Utterance]) -> dict[str, float]:
+    """Mean losses over `utterances`, nothing spoilt."""
+    rng = random.Random(0)  # noqa: S311 — no secret
+    sums: dict[str, float] = {}
+    generator = torch.Generator().manual_seed(0)
+    device = training.model.transformer.action_head.weight.device
+    for at in range(0, len(utterances), 8):
+        part = utterances[at : at + 8]
+        for name, value in training.losses(batches.of(part, rng).to(device), generator).items():
+            sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(utterances)
+    return sums
