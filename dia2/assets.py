@@ -18,7 +18,8 @@ from dia2.errors import CheckpointError, Dia2Error, UsageError, one_line
 
 DEFAULT_MIMI = "kyutai/mimi"
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
-NANO_NOTE = "the embedded checkpoint has random weights and makes noise, not speech; give --hf or --config"
+NANO_NOTE = "the embedded checkpoint is tiny: two robot voices, some 1,200 words; for real speech give --hf or --config"
+NANO_VOICES_NOTE = "the embedded codec knows its own two voices only: a person's recording comes out poorly as a prefix"
 _TOKENIZER_MARKS = ("tokenizer_config.json", "tokenizer.json")  # either makes a folder a tokenizer's
 _MANIFEST_KEYS = ("config", "weights", "tokenizer", "mimi")
 

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from dia2 import Dia2, __version__
-from dia2.assets import NANO_NOTE
+from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
 from dia2.checks import is_file
 from dia2.console import print_summary, summary_json, tell, word_rows
 from dia2.errors import Dia2Error, UsageError
@@ -36,6 +36,7 @@ from dia2.generation import (
 )
 from dia2.hooks import Span, phase
 from dia2.progress import progress_bar
+from dia2.spectrogram import print_spectrogram
 from dia2.subtitles import check_subtitle_path, write_subtitles
 
 COMMANDS = ("generate", "voice", "trace")
@@ -144,6 +145,7 @@ def build_parser(*, traces: bool = True) -> argparse.ArgumentParser:
     outputs = speak.add_argument_group("more outputs")
     outputs.add_argument("--subtitles", metavar="FILE", help="write subtitles, .srt or .vtt")
     outputs.add_argument("--words", metavar="FILE.json", help="write words, times and speakers")
+    outputs.add_argument("--spectrogram", action="store_true", help="draw the sound, with its words, in the terminal")
     outputs.add_argument("--json", action="store_true", help="print the summary as JSON")
     outputs.add_argument("--trace", metavar="FOLDER", help="record the run, for dia2 trace: run.dia2trace")
     outputs.add_argument("--trace-level", choices=("tokens", "topk", "full"), help="how much (default: topk)")
@@ -319,6 +321,8 @@ def _report(args: argparse.Namespace, result: GenerationResult) -> None:
         print(summary_json(result, args.output))  # noqa: T201  # the command's output
     elif not args.quiet:
         print_summary(result, args.output)
+        if args.spectrogram:
+            print_spectrogram(result)
     if result.stop_reason == "interrupted":
         tell("note", f"interrupted; the first {result.duration:.2f} s are kept in {args.output}")
     elif result.stop_reason == "context":
@@ -327,7 +331,7 @@ def _report(args: argparse.Namespace, result: GenerationResult) -> None:
             f"the model's limit of {result.frames} frames ended the run: {result.unspoken} words were not spoken",
         )
     if args.hf is None and args.config is None and not args.quiet:
-        tell("note", NANO_NOTE)
+        tell("note", NANO_VOICES_NOTE if args.prefix_speaker_1 else NANO_NOTE)
 
 
 def voice(args: argparse.Namespace) -> int:
