@@ -99,11 +99,11 @@ def _labels(words: Sequence[tuple[str, int, float]], width: int) -> list[Text]:
     lines: list[Text] = []
     for text, speaker, at in words:
         column = round(at * _COLUMNS_PER_SECOND)
-        line = next((line for line in lines if line.cell_len <= column), None)
+        line = next((line for line in lines if line.cell_len < column), None)
         if line is None:
             line = Text()
             lines.append(line)
         line.append(" " * (column - line.cell_len))
-        line.append(printable(text) + " ", "blue" if speaker == 1 else "magenta")
+        line.append(printable(text), "blue" if speaker == 1 else "magenta")
         line.truncate(width)
     return lines

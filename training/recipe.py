@@ -58,8 +58,8 @@ NANO = Recipe(
     dialogues=100,
     validation=60,
     tokenizer_sentences=20_000,
-    codec=CodecSize(continuous=Schedule(2600, 1e-3), quantised=Schedule(4000, 6e-4)),
-    language=LanguageSize(schedule=Schedule(2600, 2e-3, warmup=200)),
+    codec=CodecSize(continuous=Schedule(2600, 1e-3), quantised=Schedule(6000, 6e-4)),
+    language=LanguageSize(schedule=Schedule(2300, 2e-3, warmup=200)),
 )
 SMOKE = Recipe(
     shards=1,
@@ -117,7 +117,8 @@ class Kitchen:
         corpus = self.folder / "corpus"
         recordings = _recordings(shards(corpus, "train")[: self.recipe.codec_shards])
         validation = _recordings(shards(corpus, "validation"))[:8]
-        train_codec(self.folder / "codec", self.recipe.codec, recordings, validation, stages=(stage,))
+        figures = train_codec(self.folder / "codec", self.recipe.codec, recordings, validation, stages=(stage,))
+        print("  " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()), flush=True)
 
     def _codes(self) -> None:
         folder = self.folder / "codec" / "encoder"
@@ -140,9 +141,9 @@ class Kitchen:
         return config_dict(self.recipe.language, codec.codebooks, codec.codes, self.tokenizer())
 
     def _language(self) -> None:
-        self.train_language()
+        self.language()
 
-    def train_language(self) -> LanguageTraining:
+    def language(self) -> LanguageTraining:
         """The language model, trained as far as the recipe says."""
         size, config = self.recipe.language, self.config()
         model = Dia2Model(parse_config(config))
@@ -165,7 +166,7 @@ class Kitchen:
         return training
 
     def _checkpoint(self) -> None:
-        training = self.train_language()  # trained already: its state is read
+        training = self.language()  # trained already: its state is read
         mimi = self.folder / "codec" / "mimi"
         write_checkpoint(
             self.folder / "checkpoint", self.config(), training.model, self.tokenizer(), mimi, torch.float16
