@@ -114,6 +114,7 @@ class Examiner:
             accepted, border, inside = action_figures(trace)
         samples = result.waveform
         words = self.listen(number, samples, result.timestamps, result.speakers, last - result.crop / FRAME_RATE)
+        words += [Word(number, "(never begun)", 0, "", -1, False)] * result.unspoken
         return Run(
             words=words,
             stopped=ended and result.stop_reason == "end",

@@ -140,24 +140,8 @@ def draw_attention(trace: Trace, looking: Looking, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def draw_spectrogram(samples: Any, rate: int, words: list[tuple[str, float]], path: Path) -> None:
-    """The sound of a script and its words at their timestamps."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 3), layout="constrained")
-    axes = figure.subplots()
-    axes.specgram(np.asarray(samples) + 1e-6, NFFT=1024, Fs=rate, noverlap=768, cmap="magma", vmin=-130)
-    axes.set_ylim(0, 8000)
-    for i, (text, at) in enumerate(words):
-        axes.axvline(at, color="#5ad1ff", linewidth=0.8)
-        axes.text(at, 7600 - 700 * (i % 3), f" {text}", fontsize=8, color="white", va="top")
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("Hz")
-    figure.savefig(path, dpi=110)
-
-
 def main(arguments: list[str]) -> None:
-    """Draw all three."""
+    """Draw both."""
     folder, checkpoint, images = map(Path, arguments)
     images.mkdir(parents=True, exist_ok=True)
     tts = Dia2.from_repo(str(checkpoint))
@@ -170,13 +154,11 @@ def _draw(folder: Path, tts: Dia2, images: Path) -> Iterator[str]:
     yield "nano-curves.png"
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "run.dia2trace"
-        result = tts.generate(SCRIPT, seed=1, trace=path)
+        tts.generate(SCRIPT, seed=1, trace=path)
         trace = load(path)
         looking = best_head(trace, tts)
         draw_attention(trace, looking, images / "nano-attention.png")
     yield f"nano-attention.png: {looking.share:.3f} of the attention, {looking.even:.3f} if even"
-    draw_spectrogram(result.waveform, result.sample_rate, result.timestamps, images / "nano-spectrogram.png")
-    yield "nano-spectrogram.png"
 
 
 if __name__ == "__main__":

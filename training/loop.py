@@ -78,7 +78,7 @@ def fit(
         title: beside the bar.
 
     Returns:
-        The smoothed losses at the end, and the figures of `evaluate`.
+        The smoothed losses at the end, and over those of the same name the figures of `evaluate`.
 
     Raises:
         Dia2Error: the loss is no number any more, or the state does not fit the model.
@@ -122,7 +122,7 @@ def fit(
                 if evaluate and ((evaluate_every and step % evaluate_every == 0) or step == schedule.steps):
                     figures = _evaluated(model, evaluate, step)
                     _log(writer, "validation", figures, step)
-                    print(f"{title}, step {step}: " + _line({**shown, **figures}), flush=True)
+                    print(f"{title}, step {step}: {_line(shown)}; validation: {_line(figures)}", flush=True)
                 if time.monotonic() - saved > _SAVE_SECONDS:
                     _save(state, model, optimizer, step, shown)
                     saved = time.monotonic()

@@ -1,0 +1,92 @@
+"""The embedded checkpoint speaks. Its full figures are in dia2/nano/README.md; these are quick checks of the same."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dia2 import Dia2
+from dia2.assets import nano_folder
+from dia2.inspect import load
+from training.codec import mean_stoi
+from training.corpus import Recording, record
+from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
+from training.language_model import Batch, LanguageTraining, Learning
+from training.recipe import NANO
+from training.streams import Language, Utterance, plain_stream
+
+SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
+
+
+@pytest.fixture(scope="module")
+def tts() -> Dia2:
+    return Dia2.nano(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def unseen() -> list[Recording]:
+    """Sentences that training never saw, of both voices in turn."""
+    rng, grammar = random.Random(5), load_grammar()
+    texts = [draw_dialogue(grammar, rng, "test", (1, 1)).turns[0].sentences[0] for _ in range(8)]
+    return [record(Dialogue((Turn(1 + i % 2, (text,)),), (0.0,)), NANO.pulses) for i, text in enumerate(texts)]
+
+
+def test_it_is_small() -> None:
+    size = sum(path.stat().st_size for path in nano_folder().rglob("*") if path.is_file())
+    assert size <= 16e6
+    model = Dia2.nano(device="cpu").runtime.model
+    assert sum(parameter.numel() for parameter in model.parameters()) <= 6_000_000
+
+
+def test_its_codec_gives_unseen_speech_back(tts: Dia2, unseen: list[Recording]) -> None:
+    assert mean_stoi(tts.runtime.mimi._model, unseen) >= 0.87  # the mean over fifty sentences stands in the model card
+
+
+def test_it_says_what_the_text_says(tts: Dia2, unseen: list[Recording]) -> None:
+    """With its text the model expects the sound of unseen sentences; without, or with another's, it does not."""
+    runtime = tts.runtime
+    language = Language(runtime.config, runtime.encode, runtime.constants)
+    said = [Utterance(r.spoken, r.end, runtime.mimi.encode(torch.from_numpy(r.samples))) for r in unseen]
+    training = LanguageTraining(runtime.model, Learning()).eval()
+
+    def surprise(streams: list[Utterance]) -> float:
+        batch = Batch.of([plain_stream(language, u) for u in streams], runtime.config)
+        with torch.no_grad():
+            return float(training.losses(batch, torch.Generator())["cb0"])
+
+    right = surprise(said)
+    others = [Utterance(a.spoken, a.end, b.codes) for a, b in zip(said, [*said[2:], *said[:2]], strict=True)]
+    assert surprise(others) > right + 1.0  # nats a frame
+
+
+def test_it_stops_by_itself_and_its_actions_are_its_own(tts: Dia2, tmp_path: Path) -> None:
+    result = tts.generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace")
+    assert result.stop_reason == "end"
+    assert 3.5 < result.duration < 8.5
+    words = [word for word, _ in result.timestamps]
+    assert words == SCRIPT.replace("[S1] ", "").replace("[S2] ", "").split()
+    trace = load(tmp_path / "run.dia2trace")
+    frames = [frame for frame in trace.frames if frame.before.end_step is None]
+    new_word = trace.model.tokens.action_new_word
+    accepted = [
+        (frame.draws[0].choice == new_word) == (frame.machine.consumed or frame.machine.end_step is not None)
+        for frame in frames
+    ]
+    assert np.mean(accepted) > 0.9
+
+
+def test_the_two_speakers_sound_different(tts: Dia2) -> None:
+    """The first speaker's voice has 8 pulses a frame and the second's 16, twice the pitch."""
+    pulses = []
+    for tag in ("S1", "S2"):
+        sound = tts.generate(f"[{tag}] I am in the garden, and you are in the house.", seed=2).waveform.numpy()
+        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+        frequencies = np.fft.rfftfreq(len(sound), 1 / tts.sample_rate)
+        low = [spectrum[np.abs(frequencies - f) < 6].sum() for f in (100.0, 300.0, 500.0)]  # the first voice's alone
+        high = [spectrum[np.abs(frequencies - f) < 6].sum() for f in (200.0, 400.0, 600.0)]
+        pulses.append(sum(low) / sum(high))
+    assert pulses[0] > 5 * pulses[1]
