@@ -180,16 +180,29 @@ def _stream(
 
 
 def random_stream(language: Language, utterance: Utterance, rng: random.Random, prefix_share: float) -> Stream:
-    """A plain stream, or with probability `prefix_share` one that clones the first turns, where there are enough.
+    """A plain stream, or with probability `prefix_share` one that clones its first sentences, where there are enough.
 
-    In half of those the voices trade tags: after a prefix the voice goes with the prefix, not with the tag.
+    Whoever speaks first becomes speaker 1, so in about half of those the voices trade tags: after a prefix the voice
+    goes with the prefix, not with the tag.
     """
-    turns = turn_lengths(utterance.spoken)
-    if len(turns) < 2 or rng.random() >= prefix_share:
+    if rng.random() >= prefix_share:
         return plain_stream(language, utterance)
-    first = utterance.spoken[0].speaker
-    # The first turn's voice becomes speaker 1 whichever it is, so about half of the prefixes have them traded.
-    if first != 1:
+    parts = prefix_parts(utterance.spoken, rng)
+    if parts is None:
+        return plain_stream(language, utterance)
+    if utterance.spoken[0].speaker != 1:
         utterance = replace(utterance, spoken=swap_speakers(utterance.spoken))
-    both = len(turns) > 2 and rng.random() < 0.5
-    return prefix_stream(language, utterance, turns[:2] if both else turns[:1])
+    return prefix_stream(language, utterance, parts)
+
+
+def prefix_parts(spoken: Sequence[Spoken], rng: random.Random) -> list[int] | None:
+    """How many entries one or two speakers say in a prefix; none where nothing would be left to say.
+
+    A prefix ends with a sentence, which may be inside a turn: the same voice then goes on as often as the other begins.
+    """
+    ends = [i for i in range(1, len(spoken)) if spoken[i - 1].text.endswith((".", "?", "!")) and spoken[i].text]
+    turns = turn_lengths(spoken)
+    one = [[end] for end in ends if end <= turns[0]]
+    two = [[turns[0], end - turns[0]] for end in ends if len(turns) > 1 and turns[0] < end <= sum(turns[:2])]
+    kinds = [kind for kind in (one, two) if kind]
+    return rng.choice(rng.choice(kinds)) if kinds else None

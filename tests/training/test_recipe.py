@@ -90,6 +90,7 @@ def test_fine_tuning_speaks_while_it_learns_and_writes_a_checkpoint(
     assert 0 < float(changed) < 0.1
 
 
+@pytest.mark.slow
 def test_a_stopped_fine_tuning_goes_on(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned"
     command = [sys.executable, "-m", "training.finetune", str(recordings), str(out), "--every", "100000"]

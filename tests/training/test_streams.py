@@ -16,9 +16,9 @@ from dia2.inspect import load
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.voice_clone import build_prefix_plan
 from training.spoken import Spoken, script_of, swap_speakers, turn_lengths
-from training.streams import IGNORED, LAG, Language, Utterance, plain_stream, prefix_stream, random_stream
+from training.streams import IGNORED, LAG, Language, Utterance, plain_stream, prefix_parts, prefix_stream, random_stream
 
-WORDS = ("hello", "there", "how", "are", "you", "I'm", "fine", "tomorrow", "the", "a")
+WORDS = ("hello", "there.", "how", "are", "you", "I'm", "fine", "tomorrow", "the", "a")
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,14 @@ def test_every_word_is_said_in_order_whatever_the_times(
     wanted = [t for entry in entries for t in entry.tokens if t not in tags]
     assert said == wanted[: len(said)]
     assert len(said) >= len(wanted) - 12  # the sound may end before the last words
+
+
+def test_a_prefix_may_end_inside_a_turn() -> None:
+    texts = [("Hi.", 1), ("How", 1), ("are", 1), ("you?", 1), ("Fine.", 2), ("And", 2), ("you?", 2), ("Yes.", 1)]
+    spoken = [Spoken(text, speaker, 0.4 * i, 0.4 * i + 0.4) for i, (text, speaker) in enumerate(texts)]
+    rng = random.Random(0)
+    assert {tuple(prefix_parts(spoken, rng) or ()) for _ in range(200)} == {(1,), (4,), (4, 1), (4, 3)}
+    assert prefix_parts(spoken[:1], rng) is None
 
 
 def test_scripts_of_spoken_entries() -> None:
