@@ -172,7 +172,7 @@ class LanguageTraining(nn.Module):
             add_dropout(model, learning.dropout)
 
     def losses(self, batch: Batch, generator: torch.Generator, depformer_share: float = 1.0) -> dict[str, Tensor]:
-        """Cross-entropies of actions, of codebook 0, and of all other codebooks."""
+        """Cross-entropies of actions, of codebooks 0 and 1, and of all but codebook 0 in the mean (`dep`)."""
         config, model = self.model.config, self.model
         block = config.model.decoder
         frames = batch.tokens.shape[2]
@@ -191,8 +191,11 @@ class LanguageTraining(nn.Module):
         main, second = batch.emitted[:, 0][whole], batch.emitted[:, 1][whole]
         rotation = model.stage_rotation(codes.device)
         logits = model.depformer.forward_frames(out.hidden[whole], codes, (main, second), rotation)
-        losses["dep"] = F.cross_entropy(logits.flatten(0, 1), codes[:, 1:].flatten())
-        losses["loss"] = action + cb0 + 2 * losses["dep"]
+        each = F.cross_entropy(logits.transpose(1, 2), codes[:, 1:], reduction="none").mean(0)  # [K-1]
+        if len(each):
+            losses |= {"cb1": each[0], "dep": each.mean()}
+        # Each codebook refines the ones before it: the first two carry nearly all that is understood.
+        losses["loss"] = action + cb0 + (each / torch.arange(1, len(each) + 1, device=each.device)).sum()
         return losses
 
     def spoilt(self, batch: Batch, generator: torch.Generator) -> Batch:
