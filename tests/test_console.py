@@ -16,6 +16,7 @@ from rich.console import Console
 
 from dia2.console import print_summary, printable, summary_json, tell, word_rows
 from dia2.generation import GenerationResult
+from tests.support.results import made_result
 
 GLUE = "\u00a0"  # stands between a word and its time
 HOSTILE = "\x1b[31mred \x07 \x9b2J \u202eevil\u202c \u200b\u2066x\u2069 \r\n\t\0"
@@ -23,20 +24,7 @@ HOSTILE = "\x1b[31mred \x07 \x9b2J \u202eevil\u202c \u200b\u2066x\u2069 \r\n\t\0
 
 def result(words: Sequence[tuple[str, float, int]], seconds: float = 2.0) -> GenerationResult:
     """A result of (word, start, speaker): 5 seconds, 60 frames."""
-    return GenerationResult(
-        audio_tokens=torch.zeros(1, 8, 1, dtype=torch.int64),
-        waveform=torch.zeros(5000),
-        sample_rate=1000,
-        timestamps=[(text, start) for text, start, _ in words],
-        speakers=[speaker for *_, speaker in words],
-        seed=7,
-        stop_reason="end",
-        unspoken=0,
-        first_word_frame=3,
-        crop=3,
-        frames=60,
-        seconds=seconds,
-    )
+    return made_result(words, torch.zeros(5000), 1000, seed=7, crop=3, frames=60, seconds=seconds)
 
 
 def summary(words: Sequence[tuple[str, float, int]], output: str = "out.wav", seconds: float = 2.0) -> list[str]:

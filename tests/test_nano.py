@@ -15,6 +15,7 @@ from dia2.inspect import load
 from training.codec import mean_stoi
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
+from training.evaluate import action_figures
 from training.language_model import Batch, LanguageTraining, Learning
 from training.recipe import NANO
 from training.streams import Language, Utterance, plain_stream
@@ -70,12 +71,7 @@ def test_it_stops_by_itself_and_its_actions_are_its_own(tts: Dia2, tmp_path: Pat
     words = [word for word, _ in result.timestamps]
     assert words == SCRIPT.replace("[S1] ", "").replace("[S2] ", "").split()
     trace = load(tmp_path / "run.dia2trace")
-    frames = [frame for frame in trace.frames if frame.before.end_step is None]
-    new_word = trace.model.tokens.action_new_word
-    accepted = [
-        (frame.draws[0].choice == new_word) == (frame.machine.consumed or frame.machine.end_step is not None)
-        for frame in frames
-    ]
+    accepted, _, _ = action_figures(trace)
     assert np.mean(accepted) > 0.9
 
 

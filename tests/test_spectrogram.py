@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from dia2.generation import GenerationResult
 from dia2.spectrogram import print_spectrogram, spectrogram
+from tests.support.results import made_result
 
 RATE = 24_000
 
@@ -19,21 +21,8 @@ def tones(*frequencies: float, seconds: float = 0.5) -> torch.Tensor:
     return torch.cat([0.5 * torch.sin(2 * torch.pi * f * at) for f in frequencies])
 
 
-def result(waveform: torch.Tensor, words: list[tuple[str, float]], speakers: list[int]) -> GenerationResult:
-    return GenerationResult(
-        audio_tokens=torch.zeros(1, 8, 1, dtype=torch.int64),
-        waveform=waveform,
-        sample_rate=RATE,
-        timestamps=words,
-        speakers=speakers,
-        seed=1,
-        stop_reason="end",
-        unspoken=0,
-        first_word_frame=0,
-        crop=0,
-        frames=1,
-        seconds=1.0,
-    )
+def result(waveform: torch.Tensor, words: Sequence[tuple[str, float, int]] = ()) -> GenerationResult:
+    return made_result(words, waveform, RATE)
 
 
 def drawn(made: GenerationResult, width: int, colours: bool = False) -> str:
@@ -45,7 +34,7 @@ def drawn(made: GenerationResult, width: int, colours: bool = False) -> str:
 
 
 def test_two_tones_and_their_words() -> None:
-    made = result(tones(300, 3000, seconds=1.0), [("low", 0.1), ("then", 0.25), ("high", 1.0)], [1, 1, 2])
+    made = result(tones(300, 3000, seconds=1.0), [("low", 0.1, 1), ("then", 0.25, 1), ("high", 1.0, 2)])
     assert drawn(made, 40) == EXPECTED
 
 
@@ -74,22 +63,22 @@ def test_bands_are_where_the_tones_are() -> None:
 
 
 def test_long_sound_goes_on_in_the_next_panel() -> None:
-    text = drawn(result(tones(300, seconds=3.5), [], []), 21)
+    text = drawn(result(tones(300, seconds=3.5)), 21)
     assert "╵0 s" in text
     assert "╵2 s" in text
     assert text.count("╵0 s") == 1
 
 
 def test_colours_only_where_there_are_some() -> None:
-    made = result(tones(300), [("hi", 0.0)], [1])
+    made = result(tones(300), [("hi", 0.0, 1)])
     assert "\x1b[" not in drawn(made, 40)
     assert "▀" in drawn(made, 40, colours=True)
 
 
 def test_a_hostile_word_is_only_text() -> None:
-    assert "\x1b" not in drawn(result(tones(300), [("\x1b[31mred", 0.0)], [1]), 40)
+    assert "\x1b" not in drawn(result(tones(300), [("\x1b[31mred", 0.0, 1)]), 40)
 
 
 def test_silence_and_a_moment_of_sound_can_be_drawn() -> None:
-    assert "╵0 s" in drawn(result(torch.zeros(RATE), [], []), 40)
-    assert "╵0 s" in drawn(result(torch.zeros(1), [], []), 40)
+    assert "╵0 s" in drawn(result(torch.zeros(RATE)), 40)
+    assert "╵0 s" in drawn(result(torch.zeros(1)), 40)

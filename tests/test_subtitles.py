@@ -13,24 +13,12 @@ from hypothesis import strategies as st
 from dia2.errors import Dia2Error, UsageError
 from dia2.generation import GenerationResult
 from dia2.subtitles import Cue, check_subtitle_path, format_subtitles, make_cues, write_subtitles
+from tests.support.results import made_result
 
 
 def result(words: Sequence[tuple[str, float, int]], duration: float) -> GenerationResult:
     """A result of (word, start, speaker) that lasts so many seconds."""
-    return GenerationResult(
-        audio_tokens=torch.zeros(1, 8, 1, dtype=torch.int64),
-        waveform=torch.zeros(round(duration * 1000)),
-        sample_rate=1000,
-        timestamps=[(text, start) for text, start, _ in words],
-        speakers=[speaker for *_, speaker in words],
-        seed=0,
-        stop_reason="end",
-        unspoken=0,
-        first_word_frame=0,
-        crop=0,
-        frames=1,
-        seconds=1.0,
-    )
+    return made_result(words, torch.zeros(round(duration * 1000)), 1000)
 
 
 DIALOGUE = result([("Hello,", 0.16, 1), ("you.", 0.64, 1), ("Hi!", 1.2, 2), ("How", 1.6, 2), ("so?", 1.84, 2)], 2.8)

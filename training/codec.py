@@ -11,7 +11,7 @@ its intelligibility (docs/log.md).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -254,23 +254,17 @@ def set_codes(book: Any, codes: Tensor) -> None:
     book._embed = None
 
 
-@torch.no_grad()
 def mean_stoi(model: Any, recordings: Sequence[Recording]) -> float:
     """Mean intelligibility (STOI) of recordings that went through the codec, pauses at the end left out."""
-    scores = []
-    for recording in recordings:
-        codes = model.encode(torch.from_numpy(recording.samples)[None, None]).audio_codes
-        made = model.decode(codes).audio_values[0, 0].numpy()
-        count = int(recording.end * SAMPLE_RATE)
-        scores.append(stoi(recording.samples[:count], made[:count], SAMPLE_RATE))
-    return float(np.mean(scores))
+    return _mean_stoi(lambda samples: model.decode(model.encode(samples[None]).audio_codes).audio_values[0], recordings)
 
 
 @torch.no_grad()
-def _continuous_stoi(training: CodecTraining, recordings: Sequence[Recording]) -> float:
+def _mean_stoi(through: Callable[[Tensor], Tensor], recordings: Sequence[Recording]) -> float:
+    """Mean STOI of what `through` makes of samples [1, N]."""
     scores = []
     for recording in recordings:
-        made = training.decoded(*training.latents(torch.from_numpy(recording.samples)[None]))[0].numpy()
+        made = through(torch.from_numpy(recording.samples)[None])[0].numpy()
         count = int(recording.end * SAMPLE_RATE)
         scores.append(stoi(recording.samples[:count], made[:count], SAMPLE_RATE))
     return float(np.mean(scores))
@@ -310,7 +304,9 @@ def train_codec(
             training,
             lambda g: training.continuous(*sounds.crops(size.batch, size.crop, g), g),
             size.continuous,
-            evaluate=lambda _: {"stoi": _continuous_stoi(training, validation)},
+            evaluate=lambda _: {
+                "stoi": _mean_stoi(lambda samples: training.decoded(*training.latents(samples)), validation)
+            },
             evaluate_every=500,
             betas=(0.8, 0.99),
             seed=seed,

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -201,8 +200,3 @@ def read_shard(path: Path) -> list[Recording]:
         )
         at += count
     return recordings
-
-
-def as_tensor(recording: Recording) -> torch.Tensor:
-    """Its samples [N], float32."""
-    return torch.from_numpy(recording.samples)

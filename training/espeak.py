@@ -18,7 +18,7 @@ import soxr
 from dia2.errors import Dia2Error
 
 SAMPLE_RATE = 24_000  # Hz, of what `speak` gives
-RATE, PITCH, RANGE, GAP = 1, 3, 4, 7  # espeak_PARAMETER
+RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER
 _SYNCHRONOUS, _PHONEME_EVENTS, _UTF8 = 2, 0x0001, 1
 _END, _WORD, _PHONEME = 0, 1, 7  # espeak_EVENT_TYPE
 

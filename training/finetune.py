@@ -39,6 +39,7 @@ from training.streams import Language, Utterance
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 STORED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
+LEARNING = Learning(prefix_share=0.2, lost_frames=0.05, wrong_codes=0.03, dropout=0.05)  # recordings are few
 LONGEST = 60.0  # seconds of a recording
 _PAUSE = 0.2  # seconds after a word before another would begin
 _LONG_PAUSE = 0.5  # seconds
@@ -58,7 +59,7 @@ class Tuning:
     whisper: str = "turbo"
     stored: torch.dtype = torch.float32  # of the checkpoint that is written
     seed: int = 0
-    learning: Learning = Learning(prefix_share=0.2, lost_frames=0.05, wrong_codes=0.03, dropout=0.05)  # noqa: RUF009 — frozen
+    learning: Learning = LEARNING
 
 
 def finetune(tts: Dia2, tuning: Tuning) -> dict[str, float]:
@@ -224,9 +225,6 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         tts = _source(given.source, given.device)
-        learning = Learning(
-            prefix_share=0.2, lost_frames=0.05, wrong_codes=0.03, dropout=0.05, frames=given.batch_frames
-        )
         tuning = Tuning(
             given.recordings,
             given.output,
@@ -237,7 +235,7 @@ def main(arguments: list[str] | None = None) -> int:
             whisper=given.whisper,
             stored=STORED[given.store],
             seed=given.seed,
-            learning=learning,
+            learning=replace(LEARNING, frames=given.batch_frames),
         )
         finetune(tts, tuning)
     except Dia2Error as error:

@@ -171,6 +171,11 @@ class LanguageTraining(nn.Module):
         if learning.dropout:
             add_dropout(model, learning.dropout)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.model.transformer.action_head.weight.device
+
     def losses(self, batch: Batch, generator: torch.Generator, depformer_share: float = 1.0) -> dict[str, Tensor]:
         """Cross-entropies of actions, of codebooks 0 and 1, and of all but codebook 0 in the mean (`dep`)."""
         config, model = self.model.config, self.model
@@ -214,8 +219,7 @@ class LanguageTraining(nn.Module):
 
     def step(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Losses of one step of training."""
-        device = self.model.transformer.action_head.weight.device
-        return self.losses(self.spoilt(batch, generator).to(device), generator, self.learning.depformer_share)
+        return self.losses(self.spoilt(batch, generator).to(self.device), generator, self.learning.depformer_share)
 
 
 class Batches:
@@ -248,9 +252,8 @@ def validate(training: LanguageTraining, batches: Batches, utterances: Sequence[
     rng = random.Random(0)  # noqa: S311 — no secret
     sums: dict[str, float] = {}
     generator = torch.Generator().manual_seed(0)
-    device = training.model.transformer.action_head.weight.device
     for at in range(0, len(utterances), 8):
         part = utterances[at : at + 8]
-        for name, value in training.losses(batches.of(part, rng).to(device), generator).items():
+        for name, value in training.losses(batches.of(part, rng).to(training.device), generator).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(utterances)
     return sums

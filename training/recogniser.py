@@ -29,7 +29,7 @@ from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.files import replacing, write_atomically
 from training.checkpoint import language_of
 from training.codec import mel_filters
-from training.corpus import VOICES, CorpusPlan, Recording, as_tensor, make_corpus, read_shard, shards
+from training.corpus import VOICES, CorpusPlan, Recording, make_corpus, read_shard, shards
 from training.dialogue import load_grammar, words
 from training.espeak import SAMPLE_RATE, speak
 from training.language_model import LanguageSize, config_dict
@@ -293,7 +293,7 @@ class Examples:
         at = 0
         for recording, of_machine in zip(recordings, cuts, strict=True):
             said = [entry for entry in recording.spoken if entry.text]
-            spectra.append(transform(as_tensor(recording)))
+            spectra.append(transform(torch.from_numpy(recording.samples)))
             places.append(torch.stack([_place(of_machine), _place(exact_cuts(recording))], dim=1) + at)
             for entry in said:
                 number = recogniser.number_of(entry.text)
@@ -381,7 +381,7 @@ def accuracy(recogniser: Recogniser, recordings: Sequence[Recording], language: 
     total = 0
     for recording in recordings:
         said = [entry for entry in recording.spoken if entry.text]
-        samples = as_tensor(recording)
+        samples = torch.from_numpy(recording.samples)
         machine = recogniser.hear(samples, machine_cuts(language, recording))
         exact = recogniser.hear(samples, exact_cuts(recording))
         for entry, by_machine, by_time in zip(said, machine, exact, strict=True):

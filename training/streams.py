@@ -93,7 +93,9 @@ def prefix_stream(language: Language, utterance: Utterance, parts: Sequence[int]
     entry, frame = 0, 0
     for speaker, count in enumerate(parts, 1):
         words = utterance.spoken[entry : entry + count]
-        until = _next_start(utterance, entry + count)
+        following = entry + count
+        ends = utterance.spoken[following].start if following < len(utterance.spoken) else utterance.end
+        until = round(ends * rate)
         begin = frame / rate
         times = [Word(word.text, word.start - begin, word.end - begin) for word in words if word.text]
         spoken.append(words_to_entries(times, language.encode, speaker, rate))
@@ -108,12 +110,6 @@ def prefix_stream(language: Language, utterance: Utterance, parts: Sequence[int]
     lost = len(plan.entries) - len(state.consumption_times)  # words that slipped are said by the main loop, at once
     late = [Spoken("-", 1, 0.0, 0.0)] * lost
     return _stream(language, utterance, machine, state, text, [*late, *rest], plan.aligned_frames)
-
-
-def _next_start(utterance: Utterance, entry: int) -> int:
-    """The frame at which an entry begins."""
-    seconds = utterance.spoken[entry].start if entry < len(utterance.spoken) else utterance.end
-    return round(seconds * 12.5)
 
 
 def _forced_text(language: Language, machine: StateMachine, state: State, plan: PrefixPlan) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dia2.errors import Dia2Error, UsageError
-from training.corpus import Recording, as_tensor, record
+from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
 from training.loop import Schedule
 from training.recogniser import (
@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_hears_what_it_learnt(folder: Path) -> None:
     loaded = Recogniser.load(folder)
-    heard = loaded.hear(as_tensor(pair()), exact_cuts(pair()))
+    heard = loaded.hear(torch.from_numpy(pair().samples), exact_cuts(pair()))
     assert [h.word_class for h in heard] == ["yes", "tomorrow"] * 2
     assert [h.voice for h in heard] == [1, 1, 2, 2]
     assert all(0.5 < h.confidence <= 1 for h in heard)
