@@ -45,6 +45,8 @@ class CodecSize:
     latent: int = 32  # width of what is quantised
     batch: int = 3
     crop: int = 12  # frames
+    decoder_batch: int = 1  # in the second stage, whose crops fill the decoder's window of attention
+    decoder_crop: int = 48  # frames
     continuous: Schedule = field(default_factory=lambda: Schedule(steps=3000, peak=1e-3))
     quantised: Schedule = field(default_factory=lambda: Schedule(steps=3000, peak=6e-4))
 
@@ -325,7 +327,7 @@ def train_codec(
         figures = fit(
             folder / "quantised",
             training,
-            lambda g: training.quantised(sounds.crops(size.batch, size.crop, g)[0]),
+            lambda g: training.quantised(sounds.crops(size.decoder_batch, size.decoder_crop, g)[0]),
             size.quantised,
             evaluate=lambda _: {"stoi": mean_stoi(training.model, validation)},
             evaluate_every=500,

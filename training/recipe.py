@@ -68,7 +68,7 @@ SMOKE = Recipe(
     validation=2,
     tokenizer_sentences=500,
     codec=CodecSize(
-        filters=4, hidden=32, layers=1, codes=32, latent=8, batch=2, crop=6,
+        filters=4, hidden=32, layers=1, codes=32, latent=8, batch=2, crop=6, decoder_crop=6,
         continuous=Schedule(8, 1e-3), quantised=Schedule(4, 6e-4),
     ),
     language=LanguageSize(
