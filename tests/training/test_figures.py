@@ -1,4 +1,4 @@
-"""What the picture of attention claims: where the spoken word's tokens are, and what a head would get by distance alone."""
+"""What the picture of attention claims: where the spoken word's tokens are, and what distance alone would give."""
 
 from __future__ import annotations
 
