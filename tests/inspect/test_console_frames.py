@@ -7,7 +7,7 @@ import pytest
 from dia2.errors import UsageError
 from dia2.inspect import load
 from dia2.inspect.console import choose_calls, frames_facts, print_frames
-from dia2.inspect.console.words import labels
+from dia2.inspect.machine import labels
 
 from .test_console_trace import changed, manifest, recorded, shown
 

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from dia2.hooks import MachineRow
 from dia2.inspect.console.frames import decoded_twice
 from dia2.inspect.console.page import Facts, finite
-from dia2.inspect.console.words import Labels, action_facts, labels, queue_facts, token_facts
+from dia2.inspect.console.words import action_facts, queue_facts, token_facts
 from dia2.inspect.draws import BEST, Draw
 from dia2.inspect.frame import Frame
+from dia2.inspect.machine import Labels, labels
 from dia2.inspect.trace import Trace
 
 AROUND = 6  # calls shown before and after in the text streams

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, finite, join, plain
-from dia2.inspect.console.words import Labels, action_facts, action_text, labels, token_facts, token_text
+from dia2.inspect.console.words import action_facts, action_text, token_facts, token_text
+from dia2.inspect.machine import Labels, labels
 from dia2.inspect.trace import Trace
 
 SHORT = 24  # calls shown where nothing was asked for
