@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,22 @@ class Codec:
         waveform: Tensor = self._model.decode(frames).audio_values[0, 0]  # [T * samples_per_frame]
         return waveform.clamp(-1.0, 1.0)
 
-    def stream(self) -> "StreamingDecoder":
+    def stream(self, books: Iterable[int] | None = None) -> "StreamingDecoder":
         """Begin to decode a stream of frames; streams do not share state.
 
+        Args:
+            books: codebooks to hear; the others add nothing, as if their vectors were zero. None: all.
+
         Raises:
+            UsageError: there is no such codebook.
             CheckpointError: this checkpoint's decoder looks ahead, or is not built as Mimi's is.
         """
-        return StreamingDecoder(self, self._model)
+        everything = range(self.num_codebooks)
+        wanted = set(everything if books is None else books)
+        if not wanted <= set(everything):
+            last = self.num_codebooks - 1
+            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {sorted(wanted)}.")
+        return StreamingDecoder(self, self._model, muted=[book for book in everything if book not in wanted])
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) of what codes mean: every codebook and projection of the quantizer, and the two rates.
@@ -134,12 +143,13 @@ class StreamingDecoder:
     values within its sliding window. Make one with `Codec.stream`.
     """
 
-    def __init__(self, codec: Codec, model: Any) -> None:
+    def __init__(self, codec: Codec, model: Any, muted: Sequence[int] = ()) -> None:
         from transformers import DynamicCache
 
         upsample, transformer, layers = _decoder_parts(model)
         self._codec = codec
         self._quantizer = model.quantizer
+        self._muted = muted
         self._upsample = _streaming(upsample, codec.name)
         self._transformer = transformer
         self._layers = [_streaming(layer, codec.name) for layer in layers]
@@ -158,12 +168,24 @@ class StreamingDecoder:
         frames = self._codec._frames(codes)  # [1, K, n]
         if frames.shape[-1] == 0:
             return torch.zeros(0, device=self._codec.device)
-        hidden = self._upsample(self._quantizer.decode(frames))  # [1, D, positions]
+        hidden = self._upsample(self._latents(frames))  # [1, D, positions]
         hidden = self._transformer(hidden.transpose(1, 2), past_key_values=self._cache, use_cache=True)[0]
         hidden = hidden.transpose(1, 2)
         for layer in self._layers:
             hidden = layer(hidden)  # at last [1, 1, n * samples_per_frame]
         return hidden[0, 0].clamp(-1.0, 1.0)
+
+    def _latents(self, frames: Tensor) -> Tensor:  # [1, K, n] -> [1, D, n]
+        latents: Tensor = self._quantizer.decode(frames)
+        semantic = self._quantizer.num_semantic_quantizers
+        for book in self._muted:  # the quantizer adds up its codebooks, so one can be taken away again
+            if book < semantic:
+                group, layer = self._quantizer.semantic_residual_vector_quantizer, book
+            else:
+                group, layer = self._quantizer.acoustic_residual_vector_quantizer, book - semantic
+            part = group.layers[layer].decode(frames[:, book])
+            latents = latents - (part if group.output_proj is None else group.output_proj(part))
+        return latents
 
 
 _Layer = Callable[[Tensor], Tensor]  # [1, C, n] -> [1, C', n * stride]

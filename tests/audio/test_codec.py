@@ -238,6 +238,33 @@ def test_streams_do_not_share_state() -> None:
     torch.testing.assert_close(torch.cat([piece for _, piece in pieces]), SIX.decode(others), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_stream_of_the_first_codebooks_is_a_codec_that_has_no_more(count: int) -> None:
+    codes = random_codes(6, 30)
+    fewer = Codec(SIX._model, num_codebooks=count, name="fewer")
+    heard = pushed(SIX.stream(range(count)), codes, [7, 23])
+    torch.testing.assert_close(heard, fewer.decode(codes[:count]), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("book", range(6))
+def test_a_muted_codebook_adds_nothing(book: int) -> None:
+    silent = build()
+    group = silent.quantizer.semantic_residual_vector_quantizer if book == 0 else None
+    layers = (group or silent.quantizer.acoustic_residual_vector_quantizer).layers
+    muted = layers[max(0, book - 1)].codebook
+    muted.embed_sum.zero_()
+    muted._embed = None  # their quotient, which building the model left here
+    codes = random_codes(6, 20)
+    heard = SIX.stream(set(range(6)) - {book}).push(codes)
+    torch.testing.assert_close(heard, Codec(silent, num_codebooks=6, name="x").decode(codes), rtol=0, atol=1e-5)
+    assert (heard - SIX.decode(codes)).abs().max() > 1e-3
+
+
+def test_only_codebooks_that_are_there_can_be_heard() -> None:
+    with pytest.raises(UsageError, match=r"some of 0 … 5, not \[0, 6\]"):
+        SIX.stream([0, 6])
+
+
 def test_a_wrong_piece_leaves_the_stream_as_it_was() -> None:
     codes, stream = random_codes(6, 10), SIX.stream()
     first = stream.push(codes[:, :4])
