@@ -216,6 +216,20 @@ def summarise(runs: Sequence[Run], scripts: Sequence[Dialogue], classes: Callabl
     }
 
 
+def gain(first: Sequence[Run], second: Sequence[Run]) -> dict[str, float]:
+    """How many more words are heard in the second runs of the same scripts, with a 95 % interval.
+
+    The interval is a bootstrap over scripts, whose words stand and fall together.
+    """
+    right = np.array([[sum(word.right for word in run.words) for run in runs] for runs in (first, second)])
+    words = np.array([[len(run.words) for run in runs] for runs in (first, second)])
+    drawn = np.random.default_rng(SEED).integers(0, len(first), (4000, len(first)))
+    shares = right[:, drawn].sum(2) / words[:, drawn].sum(2)  # [2, 4000]
+    low, high = np.quantile(shares[1] - shares[0], (0.025, 0.975))
+    mean = float(right[1].sum() / words[1].sum() - right[0].sum() / words[0].sum())
+    return {"more words heard": mean, "from": float(low), "to": float(high)}
+
+
 def voice_figures(examiner: Examiner, count: int) -> dict[str, float]:
     """Whether a prefix in one voice carries that voice into what follows: share of words in the voice expected."""
     import soundfile
@@ -279,6 +293,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("report.json"))
     parser.add_argument("--scripts", type=int, default=50)
     parser.add_argument("--cfg", type=float, action="append", help="guidance to try; may be repeated (default 1, 2, 3)")
+    parser.add_argument("--keep", type=int, default=50, help="candidates that guidance keeps (default %(default)s)")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
     report: dict[str, Any] = {}
@@ -289,8 +304,10 @@ def main(arguments: list[str] | None = None) -> int:
         scripts = dialogues(given.scripts)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(given.workers, context, _begin, (given.checkpoint, given.recogniser)) as pool:
+            found: list[list[Run]] = []
             for scale in given.cfg or (1.0, 2.0, 3.0):
-                runs = list(run_all(pool, scripts, {"cfg_scale": scale}))
+                runs = list(run_all(pool, scripts, {"cfg_scale": scale, "cfg_filter_k": given.keep}))
+                found.append(runs)
                 report[f"cfg {scale:g}"] = summarise(runs, scripts, examiner.recogniser.class_of)
                 report[f"cfg {scale:g}"]["missed"] = [
                     asdict(word) for run in runs for word in run.words if not word.right
@@ -299,13 +316,14 @@ def main(arguments: list[str] | None = None) -> int:
                     json.dumps({k: v for k, v in report[f"cfg {scale:g}"].items() if k != "missed"}, indent=1),
                     flush=True,
                 )
+        report["first to last cfg"] = gain(found[0], found[-1])
         report["prefix"] = voice_figures(examiner, 8)
         report["espeak-ng"] = real_figures(examiner, scripts)
     except Dia2Error as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     write_atomically(given.output, (json.dumps(report, indent=1) + "\n").encode())
-    print(json.dumps({name: report[name] for name in ("prefix", "espeak-ng")}, indent=1))
+    print(json.dumps({name: report[name] for name in ("first to last cfg", "prefix", "espeak-ng")}, indent=1))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The command line of traces: `dia2 trace show|frames|grid|diff|prefix|hooks|export`.
+"""The command line of traces: `dia2 trace show|frames|grid|diff|prefix|hooks|html|export`.
 
 A subcommand is a function that takes the parsed flags, and a call of `_command` in `add_trace_commands`.
 """
@@ -41,6 +41,13 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     _command(commands, "prefix", _prefix, "what became of a voice clone's prefix, and what is wrong with it")
 
     _command(commands, "hooks", _hooks, "every hook point; with a trace, which of them it has", path_needed=False)
+
+    html = _command(commands, "html", _html, "write the explorer of a trace as one HTML file, for any browser")
+    html.add_argument("-o", "--output", required=True, metavar="FILE", help="where to write it")
+    html.add_argument("--other", metavar="TRACE", help="a second trace, shown beside it with what differs marked")
+    html.add_argument(
+        "--call", type=int, metavar="CALL", help="where to begin (default: the first, or where they part)"
+    )
 
     export = _command(commands, "export", _export, "write a trace's tables as Parquet files")
     export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="where to write them")
@@ -139,6 +146,16 @@ def _hooks(args: argparse.Namespace) -> None:
         _print_json(views.hooks_facts(trace))
     else:
         views.print_hooks(console, trace)
+
+
+def _html(args: argparse.Namespace) -> None:
+    trace, console = load(args.path), _console(args)
+    other = None if args.other is None else load(args.other)
+    path = trace.to_html(args.output, other=other, call=args.call)
+    if args.json:
+        _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})
+        return
+    console.print(plain(path), soft_wrap=True, highlight=False)
 
 
 def _export(args: argparse.Namespace) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dia2.hooks import MachineRow
 from dia2.inspect.trace import Trace
-from dia2.runtime.state_machine import Entry
+from dia2.runtime.state_machine import Entry, TokenIds
 
 
 @dataclass(frozen=True)
@@ -40,38 +39,73 @@ class Labels:
     lookahead: list[Part]
 
 
-def labels(trace: Trace, calls: int, queues: Container[int] = ()) -> Iterator[Labels]:
-    """Labels of the first `calls` calls, with the queues after those in `queues`."""
-    entries, ahead = trace.run.entries, trace.model.second_stream_ahead
-    words = [i for i, entry in enumerate(entries) if entry.tokens]
-    taken, ended = 0, False
-    pending: deque[Part] = deque()
-    lookahead: deque[Part] = deque()
-    consumed, ends = trace.column("consumed"), trace.column("end_step")
-    for call in range(min(calls, len(trace))):
+class Queues:
+    """The machine's two queues, played again one call after another."""
+
+    def __init__(self, entries: Sequence[Entry], ahead: int) -> None:
+        """Begin before the first call.
+
+        Args:
+            entries: of the run; those of streamed text may be added while calls are played.
+            ahead: words by which the second stream looks ahead.
+        """
+        self._entries, self._ahead = entries, ahead
+        self._taken, self._ended = 0, False
+        self._words: list[int] = []  # indices of the words among the first `_scanned` entries
+        self._scanned = 0
+        self._pending: deque[Part] = deque()
+        self._lookahead: deque[Part] = deque()
+
+    def step(self, consumed: bool, ended: bool, emitted: tuple[int, int], *, queues: bool = True) -> Labels:
+        """Play a call.
+
+        Args:
+            consumed: it took an entry.
+            ended: the end is reached, by this call or before.
+            emitted: the tokens that it put into the two streams.
+            queues: copy what is left in the queues.
+        """
         begins, entry = False, None
-        if consumed[call]:
-            entry = entries[taken]
-            pending += _parts(entry, taken)
-            taken += 1
+        if consumed:
+            entry = self._entries[self._taken]
+            self._pending += _parts(entry, self._taken)
+            self._taken += 1
             begins = bool(entry.tokens)
-            coming = words[bisect_left(words, taken) :][:ahead] if begins else []
-            if ahead and len(coming) == ahead:
-                lookahead += _parts(entries[coming[-1]], coming[-1])
-        elif not ended and ends[call] >= 0:
-            begins, ended = ahead > 0, True  # the last new_word, for which no word is left
-        main = pending.popleft() if pending and (ahead or not begins) else None
-        second = lookahead.popleft() if lookahead and not begins else None
-        if not ahead:
+            if begins and self._ahead:
+                self._look_ahead()
+        elif not self._ended and ended:
+            begins, self._ended = self._ahead > 0, True  # the last new_word, for which no word is left
+        main = self._pending.popleft() if self._pending and (self._ahead or not begins) else None
+        second = self._lookahead.popleft() if self._lookahead and not begins else None
+        if not self._ahead:
             second = main
-        emitted = int(trace.main[call]), int(trace.second[call])
-        yield Labels(
+        return Labels(
             taken=entry,
             main=main if main is not None and main.token == emitted[0] else None,  # an edit can put another there
             second=second if second is not None and second.token == emitted[1] else None,
-            pending=list(pending) if call in queues else [],
-            lookahead=list(lookahead) if call in queues else [],
+            pending=list(self._pending) if queues else [],
+            lookahead=list(self._lookahead) if queues else [],
         )
+
+    def _look_ahead(self) -> None:
+        """Queue the word that comes `ahead` words after the one that was taken."""
+        for index in range(self._scanned, len(self._entries)):
+            if self._entries[index].tokens:
+                self._words.append(index)
+        self._scanned = len(self._entries)
+        place = bisect_left(self._words, self._taken) + self._ahead - 1
+        if place < len(self._words):
+            index = self._words[place]
+            self._lookahead += _parts(self._entries[index], index)
+
+
+def labels(trace: Trace, calls: int, queues: Container[int] = ()) -> Iterator[Labels]:
+    """Labels of the first `calls` calls, with the queues after those in `queues`."""
+    played = Queues(trace.run.entries, trace.model.second_stream_ahead)
+    consumed, ends = trace.column("consumed"), trace.column("end_step")
+    for call in range(min(calls, len(trace))):
+        emitted = int(trace.main[call]), int(trace.second[call])
+        yield played.step(bool(consumed[call]), bool(ends[call] >= 0), emitted, queues=call in queues)
 
 
 def _parts(entry: Entry, index: int) -> list[Part]:
@@ -89,25 +123,40 @@ class Verdict:
     outcome: Literal["new_word", "break", "end", "pad"]  # end: a word was asked for, and none was left
 
 
+@dataclass(frozen=True)
+class Before:
+    """What of the machine's state before a call decides which action it lets through."""
+
+    pending: bool  # tokens of a word are
+    forced_padding: int
+    padding_budget: int
+
+
 def verdict(trace: Trace, call: int, taken: Entry | None) -> Verdict:
     """What became of the action of a call, at which the machine took the entry `taken`."""
-    ids, row, before = trace.model.tokens, trace.machine_at(call), trace.machine_at(call - 1)
-    new_word = {ids.new_word} if row.forced else {ids.action_new_word, ids.new_word}
-    drawn: Literal["new_word", "pad"] = "new_word" if row.action in new_word else "pad"
-    allowed, why = _constrain(drawn, row, before)
+    row, before = trace.machine_at(call), trace.machine_at(call - 1)
+    state = Before(bool(before.pending), before.forced_padding, before.padding_budget)
+    return judge(trace.model.tokens, row.action, row.forced, state, taken)
+
+
+def judge(ids: TokenIds, action: int, forced: bool, before: Before, taken: Entry | None) -> Verdict:
+    """What became of an action that was drawn, or `forced` by the prefix, at a call that took the entry `taken`."""
+    new_word = {ids.new_word} if forced else {ids.action_new_word, ids.new_word}
+    drawn: Literal["new_word", "pad"] = "new_word" if action in new_word else "pad"
+    allowed, why = _constrain(drawn, forced, before)
     outcome: Literal["new_word", "break", "end", "pad"] = "pad"
     if taken is not None:
         outcome = "new_word" if taken.tokens else "break"
     elif allowed == "new_word":
         outcome = "end"
-    return Verdict(drawn, row.forced, why if allowed != drawn else None, outcome)
+    return Verdict(drawn, forced, why if allowed != drawn else None, outcome)
 
 
-def _constrain(drawn: str, row: MachineRow, before: MachineRow) -> tuple[str, str | None]:
+def _constrain(drawn: str, forced: bool, before: Before) -> tuple[str, str | None]:
     """What `StateMachine` leaves of an action, and why."""
     if before.pending:
         return "pad", "tokens of a word were pending"
-    if row.forced:
+    if forced:
         return drawn, None
     if before.forced_padding > 0:
         return "pad", "forced padding was running"

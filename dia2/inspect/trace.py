@@ -14,7 +14,7 @@ import torch
 from dia2.audio.grid import delay_frames, undelay_frames
 from dia2.checks import is_folder
 from dia2.edits import config_at
-from dia2.errors import TraceError
+from dia2.errors import TraceError, UsageError
 from dia2.generation import GenerationConfig
 from dia2.hooks import MachineRow
 from dia2.inspect.draws import Draw, DrawTable, draw_codebook, unpack_kept
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dia2.generation import GenerationResult
     from dia2.inspect.diff import Diff
     from dia2.inspect.doctor import Diagnosis
+    from dia2.inspect.explorer.widget import Explorer
     from dia2.inspect.pipeline import FilledRow
     from dia2.inspect.replay import Replay
 
@@ -446,6 +447,31 @@ class Trace:
         from dia2.inspect.replay import replay
 
         return replay(self, tts, calls, attention=attention, layers=layers, progress=progress)
+
+    def explore(self, other: Trace | None = None, *, tts: Dia2 | None = None, call: int = 0) -> Explorer:
+        """Look at the run in a notebook: play it, scrub, click; see docs/explorer.md.
+
+        Args:
+            other: a second trace, shown beside this one with what differs marked.
+            tts: an engine with the run's codec: then single codebooks can be heard.
+            call: where to begin.
+
+        Raises:
+            TraceError: there is no such call, or the trace is damaged.
+            UsageError: anywidget is not installed.
+        """
+        try:
+            from dia2.inspect.explorer.widget import Explorer
+        except ImportError as error:
+            what = f"The explorer needs {error.name}"
+            raise UsageError(f"{what}: pip install 'dia2-inspect[notebooks]', or write a file by to_html().") from error
+        return Explorer(self, other=other, tts=tts, call=call)
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the explorer as one file for any browser; see `dia2.inspect.explorer.to_html`."""
+        from dia2.inspect.explorer import to_html
+
+        return to_html(self, path, **options)
 
     def fork(self, tts: Dia2, call: int, **options: Any) -> GenerationResult:
         """Generate again from `call` on; see `dia2.inspect.fork.fork`."""

@@ -1,0 +1,48 @@
+"""The front end as one script: hand-written modules in `front/`, joined without a build step.
+
+Each file is a module that can be read and checked by itself. Joined, they share one scope, so a name is defined in
+one file only; `import` lines go, `export` is taken off, except in the last file.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+_FRONT = Path(__file__).parent / "front"
+_MODULES = (
+    "dom",
+    "colours",
+    "data",
+    "store",
+    "timeline",
+    "wave",
+    "lanes",
+    "grid",
+    "growth",
+    "rows",
+    "machine",
+    "candidates",
+    "findings",
+    "player",
+    "moves",
+    "keys",
+    "bar",
+    "main",
+)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+
+
+@lru_cache
+def style() -> str:
+    """The style sheet."""
+    return (_FRONT / "style.css").read_text(encoding="utf-8")
+
+
+@lru_cache
+def script(host: str) -> str:
+    """The front end for a host: `widget`, a module with a default export, or `page`, which runs by itself."""
+    sources = [(_FRONT / f"{name}.js").read_text(encoding="utf-8") for name in (*_MODULES, host)]
+    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", source)) for source in sources)

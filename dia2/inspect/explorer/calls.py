@@ -1,0 +1,158 @@
+"""Calls as the front end gets them, a stretch at a time: from the shards of a trace, or from a run that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dia2.inspect.draws import draw_codebook
+from dia2.inspect.machine import Before, Part, Queues, judge
+from dia2.inspect.manifest import ModelFacts
+from dia2.runtime.state_machine import Entry
+
+LOGIT_STEP = 1 / 256  # by which candidates' logits are told to lie below the best
+_QUEUED = 12  # tokens of a queue that are shown; the rest is counted
+_OUTCOMES = ("pad", "new_word", "break", "end")
+_AS_THEY_ARE = ("step", "position", "slot", "padding_budget", "forced_padding", "entries_left", "end_step")
+
+Columns = dict[str, np.ndarray]
+
+
+class Calls:
+    """Turns columns of a trace into columns of a view; has to see all calls in their order."""
+
+    def __init__(
+        self,
+        model: ModelFacts,
+        entries: Sequence[Entry],
+        initial_padding: int,
+        draws: Sequence[str],
+        candidates: int,
+        reasons: list[str | None],
+    ) -> None:
+        """Begin before the first call.
+
+        Args:
+            model: facts about the checkpoint.
+            entries: of the run; may grow while calls are added.
+            initial_padding: of the run's config.
+            draws: names of those that are recorded.
+            candidates: of each draw, how many are shown.
+            reasons: grows by every new reason for which an action was overruled; the first is None.
+        """
+        self._model, self._draws, self._candidates, self._reasons = model, draws, candidates, reasons
+        self._queues = Queues(entries, model.second_stream_ahead)
+        self._before = Before(False, initial_padding, initial_padding)
+
+    def add(self, columns: Columns) -> Columns:
+        """The next calls.
+
+        Args:
+            columns: as `layout.COLUMNS` has them, [n, …] each; draws may be missing.
+        """
+        main = columns["phase"] == 1
+        made = {name: columns[name].astype(np.int32) for name in _AS_THEY_ARE}
+        made |= {
+            "forced": columns["forced"].astype(np.uint8),
+            "main": columns["emitted"][:, 0].astype(np.int32),
+            "second": columns["emitted"][:, 1].astype(np.int32),
+            "kv_transformer": (columns["slot"] + 1).astype(np.int32),
+            "kv_depformer": np.where(main, self._model.codebooks - 1, 0).astype(np.int32),
+            "milliseconds": (columns["times"][:, 3] * 1e3).astype(np.float32),  # NaN in warm-up
+        }
+        return made | self._machine(columns) | self._drawn(columns)
+
+    def _machine(self, columns: Columns) -> Columns:
+        """What each call drew and took, and the word that every text token is a part of; −1: of none."""
+        n = len(columns["call"])
+        drawn, outcome, overruled = (np.zeros(n, np.uint8) for _ in range(3))
+        parts = {name: np.full((n, 3), -1, np.int32) for name in ("main_part", "second_part")}  # entry, number, of
+        queues: dict[str, list[tuple[int, int, int]]] = {"pending": [], "lookahead": []}
+        counts = {name: np.zeros((n, 2), np.int32) for name in queues}  # shown, all
+        ids = self._model.tokens
+        for call in range(n):
+            emitted = int(columns["emitted"][call, 0]), int(columns["emitted"][call, 1])
+            label = self._queues.step(bool(columns["consumed"][call]), bool(columns["end_step"][call] >= 0), emitted)
+            forced = bool(columns["forced"][call])
+            found = judge(ids, int(columns["action"][call]), forced, self._before, label.taken)
+            drawn[call] = found.drawn == "new_word"
+            outcome[call] = _OUTCOMES.index(found.outcome)
+            overruled[call] = self._reason(found.overruled)
+            for name, part in (("main_part", label.main), ("second_part", label.second)):
+                if part is not None:
+                    parts[name][call] = _numbers(part)
+            for name, queue in (("pending", label.pending), ("lookahead", label.lookahead)):
+                queues[name] += [_numbers(part) for part in queue[:_QUEUED]]
+                counts[name][call] = min(_QUEUED, len(queue)), len(queue)
+            budget, forced_padding = int(columns["padding_budget"][call]), int(columns["forced_padding"][call])
+            self._before = Before(self._waiting(columns, call), forced_padding, budget)
+        return (
+            {"drawn": drawn, "outcome": outcome, "overruled": overruled}
+            | parts
+            | {name: np.array(queue, np.int32).reshape(-1, 3) for name, queue in queues.items()}
+            | {f"{name}_counts": count for name, count in counts.items()}
+        )
+
+    @staticmethod
+    def _waiting(columns: Columns, call: int) -> bool:
+        """Tokens are pending after a call, as the machine itself said."""
+        ends = columns["pending_end"]
+        return bool(ends[call] > (ends[call - 1] if call else 0))
+
+    def _reason(self, reason: str | None) -> int:
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        return self._reasons.index(reason)
+
+    def _drawn(self, columns: Columns) -> Columns:
+        """Candidates [n, D, C] and choices [n, D] of every draw; a choice of −1 says that a call has none."""
+        n, count, shown = len(columns["call"]), len(self._draws), self._candidates
+        if not count:
+            return {}
+        small = max(self._model.audio_vocabulary, self._model.actions) < 1 << 15
+        made: Columns = {
+            "draw_ids": np.full((n, count, shown), -1, np.int16 if small else np.int32),
+            "draw_kept": np.zeros((n, count), np.uint16),
+            "draw_probability": np.zeros((n, count), np.float32),
+            "draw_choice": np.full((n, count), -1, np.int32),
+        }
+        for name in ("cond", "guided"):
+            made[f"draw_{name}"] = np.zeros((n, count, shown), np.uint16)  # steps below the best
+            made[f"best_{name}"] = np.zeros((n, count), np.float32)
+        if "draw.ids" not in columns:
+            return made
+        chosen = self._choices(columns)
+        places = _with_choice(columns["draw.ids"], chosen, shown)
+        made["draw_ids"][:] = np.take_along_axis(columns["draw.ids"], places, axis=2)
+        bits = (columns["draw.kept"][:, :, None] >> places & 1).astype(np.uint16)
+        made["draw_kept"][:] = (bits << np.arange(shown, dtype=np.uint16)).sum(2, dtype=np.uint16)
+        made["draw_probability"][:] = np.nan_to_num(columns["draw.probability"])
+        made["draw_choice"][:] = chosen
+        there = made["draw_ids"] >= 0
+        for name in ("cond", "guided"):
+            logits = np.nan_to_num(np.take_along_axis(columns[f"draw.{name}"], places, axis=2), neginf=-1e30)
+            best = np.where(there, logits, -1e30).max(2)
+            made[f"best_{name}"][:] = best
+            below = np.clip((best[:, :, None] - logits) / LOGIT_STEP, 0, 65_535)
+            made[f"draw_{name}"][:] = np.where(there, np.round(below), 0)
+        return made
+
+    def _choices(self, columns: Columns) -> np.ndarray:
+        """[n, D] what each draw took."""
+        taken = [
+            columns["action"] if name == "action" else columns["codes"][:, draw_codebook(name)] for name in self._draws
+        ]
+        return np.stack(taken, axis=1).astype(np.int32)
+
+
+def _numbers(part: Part) -> tuple[int, int, int]:
+    return part.entry, part.number, part.of
+
+
+def _with_choice(ids: np.ndarray, chosen: np.ndarray, candidates: int) -> np.ndarray:
+    """[n, D, C] which of the recorded candidates are shown: the best, the choice in the last place if it is none."""
+    shown = np.broadcast_to(np.arange(candidates), (*ids.shape[:2], candidates)).copy()
+    place = (ids == chosen[:, :, None]).argmax(2)  # it is always among the sixteen
+    shown[:, :, -1] = np.where(place < candidates, shown[:, :, -1], place)
+    return shown

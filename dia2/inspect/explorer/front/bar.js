@@ -1,0 +1,130 @@
+// Above and below the panes: what the run is, play and pause, where we are; and a slider over all of it.
+
+import { bdi, h, say, sign } from "./dom.js";
+import { speakerColour } from "./colours.js";
+import { SPEEDS } from "./player.js";
+import { Timeline } from "./timeline.js";
+
+const SIGNS = {
+  first: "M3 3v10M13 3 6 8l7 5z",
+  wordBack: "M14 3 9 8l5 5zM7 3 2 8l5 5z",
+  back: "M11 3 5 8l6 5z",
+  play: "M4 2.5v11L13.5 8z",
+  pause: "M4.5 3v10M11.5 3v10",
+  on: "M5 3l6 5-6 5z",
+  wordOn: "M2 3l5 5-5 5zM9 3l5 5-5 5z",
+  last: "M13 3v10M3 3l7 5-7 5z",
+};
+
+function icon(label, shown, onclick) {
+  return h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick }, SIGNS[shown] ? sign(SIGNS[shown]) : shown);
+}
+
+export function topBar(data, store, player, moves, hear, dialogOf) {
+  const play = icon("Play", "play", () => player.toggle());
+  play.classList.add("play");
+  const speed = h(
+    "select",
+    { "aria-label": "speed", onchange: () => store.set({ speed: SPEEDS[speed.selectedIndex] }) },
+    SPEEDS.map((value) => h("option", { selected: value === 1 }, `${value}×`)),
+  );
+  const search = h("input", { type: "search", placeholder: "find a word", "aria-label": "Find a word" });
+  const found = h("span", { class: "found", "aria-live": "polite" });
+  let hit = -1;
+  search.addEventListener("input", () => {
+    hit = -1;
+    const words = moves.search(search.value);
+    say(found, search.value.trim() ? `${words.length}` : "");
+  });
+  search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") search.blur();
+    if (event.key !== "Enter") return;
+    const words = moves.search(search.value);
+    if (!words.length) return;
+    hit = (hit + (event.shiftKey ? words.length - 1 : 1)) % words.length;
+    say(found, `${hit + 1} of ${words.length}`);
+    moves.to(words[hit].call);
+  });
+  const values = Object.fromEntries(["call", "step", "slot", "time", "word"].map((name) => [name, h("b")]));
+  const readouts = h("dl", { class: "readouts" }, Object.entries(values).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  const element = h(
+    "header",
+    { class: "top" },
+    h("div", { class: "what" }, h("h1", {}, bdi(data.header.name)), h("span", { class: "facts" }, bdi(data.header.facts.join(" · ")), data.header.complete ? "" : h("b", { class: "partial" }, bdi(` ${data.header.state}`)))),
+    h(
+      "div",
+      { class: "controls", role: "group", "aria-label": "Playback" },
+      icon("First call", "first", () => moves.to(0)),
+      icon("Word back", "wordBack", () => moves.word(-1)),
+      icon("Call back", "back", () => moves.by(-1)),
+      play,
+      icon("Call on", "on", () => moves.by(1)),
+      icon("Word on", "wordOn", () => moves.word(1)),
+      icon("Last call", "last", () => moves.to(data.calls - 1)),
+      speed,
+      hear,
+      search,
+      found,
+      icon("See more calls", "−", () => moves.zoom(1.5)),
+      icon("See fewer calls", "+", () => moves.zoom(1 / 1.5)),
+      icon("Keys", "?", () => dialogOf().showModal()),
+    ),
+    readouts,
+  );
+  let playing = false;
+  const draw = (state) => {
+    const { call } = state;
+    if (playing !== state.playing) {
+      playing = state.playing;
+      play.replaceChildren(sign(playing ? SIGNS.pause : SIGNS.play));
+      play.setAttribute("aria-label", playing ? "Pause" : "Play");
+      play.setAttribute("title", playing ? "Pause" : "Play");
+    }
+    const seconds = data.secondsOf(call);
+    say(values.call, String(call));
+    say(values.step, String(data.at("step", call)));
+    say(values.slot, String(data.at("slot", call)));
+    say(values.time, seconds < 0 ? "prefix" : `${seconds.toFixed(2)} s`);
+    const word = data.wordAt(call);
+    if (values.word.dataset.call !== String(word?.call)) {
+      values.word.dataset.call = String(word?.call);
+      values.word.replaceChildren(word ? bdi(word.text) : "–");
+    }
+  };
+  return { element, draw, search };
+}
+
+export function scrubber(data, store) {
+  const line = new Timeline("", 10);
+  line.canvas.removeAttribute("role");
+  line.canvas.setAttribute("aria-hidden", "true");
+  const slider = h("input", { type: "range", min: 0, max: data.calls - 1, value: 0, "aria-label": "Call" });
+  slider.addEventListener("input", () => store.set({ call: Number(slider.value), row: null }));
+  const element = h("footer", { class: "scrub" }, slider, line.canvas);
+  const draw = (state) => {
+    if (Number(slider.value) !== state.call) slider.value = String(state.call);
+    const word = data.wordAt(state.call);
+    slider.setAttribute("aria-valuetext", `call ${state.call}, step ${data.at("step", state.call)}${word ? `, ${word.text}` : ""}`);
+    if (!line.begin({ ...state, first: 0, span: data.calls })) return;
+    const { context, palette } = line;
+    context.fillStyle = palette.empty;
+    context.fillRect(0, 0, line.width, 10);
+    data.spoken.forEach((spoken, i) => {
+      const end = i + 1 < data.spoken.length ? data.spoken[i + 1].call : Math.min(data.calls, spoken.call + 8);
+      context.fillStyle = speakerColour(palette, spoken.speaker);
+      context.globalAlpha = spoken.prefix ? 0.45 : 0.9;
+      context.fillRect(line.x(spoken.call), 2, Math.max(1, line.x(end) - line.x(spoken.call) - 1), 6);
+    });
+    context.globalAlpha = 1;
+    context.strokeStyle = palette.ink;
+    context.lineWidth = 1;
+    context.strokeRect(line.x(state.first) + 0.5, 0.5, Math.max(2, line.x(state.first + state.span) - line.x(state.first) - 1), 9);
+    for (const finding of data.header.findings) {
+      if (finding.call === null) continue;
+      context.fillStyle = palette.over;
+      context.fillRect(line.x(finding.call) - 1, 0, 3, 10);
+    }
+    line.playhead(state.call);
+  };
+  return { element, draw };
+}

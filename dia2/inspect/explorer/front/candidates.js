@@ -1,0 +1,80 @@
+// What a draw chose among: how likely each candidate was, and what guidance made of it.
+
+import { chances } from "./data.js";
+import { h, pane, say } from "./dom.js";
+
+export function candidatesPane(data, store, label) {
+  const { draws } = data.header;
+  const select = h(
+    "select",
+    { "aria-label": "draw to look at", onchange: () => store.set({ draw: select.selectedIndex, cell: null }) },
+    draws.map((name) => h("option", {}, title(name))),
+  );
+  const body = h("tbody");
+  const heads = ["", "chance", "cond", "guided", ""].map((text) => h("th", { scope: "col" }, text));
+  const table = h("table", { class: "candidates" }, h("thead", {}, h("tr", {}, heads)), body);
+  const told = h("p", { class: "told" });
+  const { element, note } = pane("draw", label ?? "Candidates of a draw", "", draws.length ? select : null, table, told);
+
+  let shown = "";
+  const draw = (state) => {
+    const key = `${state.call} ${state.draw}`;
+    if (key === shown) return;
+    shown = key;
+    if (select.selectedIndex !== state.draw) select.selectedIndex = state.draw;
+    const found = draws.length ? data.draw(state.call, Math.min(state.draw, draws.length - 1)) : null;
+    table.hidden = !found;
+    if (!found) {
+      say(note, "");
+      say(told, why(data, state.call));
+      return;
+    }
+    say(note, `drew ${token(found, found.choice)}, p ${found.probability.toFixed(2)}`);
+    body.replaceChildren(...rows(found));
+    const { cfg_scale: scale, cfg_filter_k: keep } = data.samplingAt(state.call);
+    say(
+      told,
+      scale === 1
+        ? "No guidance: cond decides alone."
+        : `Guidance (cfg ${scale}, keeps ${keep}) decides who stays; how likely each is, cond decides.`,
+    );
+  };
+  return { element, draw };
+}
+
+function title(name) {
+  return name === "action" ? "action" : name === "cb0" ? "codebook 0" : `codebook ${name.slice(4)}`;
+}
+
+function token(draw, id) {
+  if (draw.name !== "action") return String(id);
+  return { 0: "pad", 1: "new_word" }[id] ?? String(id);
+}
+
+function rows(draw) {
+  const chance = chances(draw);
+  const best = { cond: Math.max(...draw.candidates.map((c) => c.cond)), guided: Math.max(...draw.candidates.map((c) => c.guided)) };
+  return draw.candidates.map((candidate, i) =>
+    h(
+      "tr",
+      { class: `${candidate.chosen ? "chosen" : ""} ${candidate.kept ? "" : "removed"}` },
+      h("th", { scope: "row" }, token(draw, candidate.token)),
+      h("td", { class: "number" }, candidate.kept ? chance[i].toFixed(2) : "out"),
+      ...["cond", "guided"].map((name) => h("td", { class: "number" }, candidate[name].toFixed(1))),
+      h("td", { class: "bars" }, bar("cond", candidate.cond - best.cond), bar("guided", candidate.guided - best.guided)),
+    ),
+  );
+}
+
+/** A bar as long as the candidate is likely beside the best one. */
+function bar(kind, behind) {
+  const element = h("span", { class: `bar ${kind}` });
+  element.style.width = `${Math.max(1, 100 * Math.exp(behind))}%`;
+  return element;
+}
+
+function why(data, call) {
+  if (!data.header.draws.length) return "The trace kept no draws: record it at the level topk or full.";
+  if (call < data.header.warmup) return "The prefix gives what a call of the warm-up sees: nothing is drawn.";
+  return "The trace kept no candidates of this call.";
+}

@@ -1,0 +1,181 @@
+// A trace as `pack.py` wrote it: a header, and columns as typed arrays over one buffer.
+
+const ARRAYS = {
+  int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array,
+};
+const OUTCOMES = ["pad", "new_word", "break", "end"];
+
+/** Open packed bytes (gzip). */
+export async function open(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const buffer = await new Response(stream).arrayBuffer();
+  const view = new DataView(buffer);
+  const decoder = new TextDecoder();
+  if (decoder.decode(new Uint8Array(buffer, 0, 8)) !== "dia2view") throw new Error("These bytes are no view of a trace.");
+  const length = view.getUint32(8, true);
+  const { header, columns } = JSON.parse(decoder.decode(new Uint8Array(buffer, 12, length)));
+  const start = 8 * Math.ceil((12 + length) / 8);
+  const arrays = {};
+  for (const [name, { dtype, shape, at }] of Object.entries(columns)) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    arrays[name] = Object.assign(new ARRAYS[dtype](buffer, start + at, count), { shape });
+  }
+  return new Data(header, arrays);
+}
+
+/** What the panes ask of a trace. A call is counted from 0 over warm-up and main loop. */
+export class Data {
+  constructor(header, columns) {
+    this.header = header;
+    this.columns = columns;
+    this.calls = header.calls;
+    this.codebooks = header.grid.codebooks;
+    this.starts = {}; // of the queues
+    this.columnsOfGrid = columns.grid ? columns.grid.shape[0] : 0;
+    this.spoken = header.words.filter((word) => word.call !== null);
+  }
+
+  at(name, call) {
+    return this.columns[name][call];
+  }
+
+  /** Grid column that a call writes; the one under way in warm-up. */
+  columnOf(call) {
+    return this.at("step", call) + (call < this.header.warmup ? 0 : 1);
+  }
+
+  /** The call that writes a grid column; −1 if none does. After a prefix both count alike, else columns are one ahead. */
+  callOf(column) {
+    const call = this.header.warmup ? column : column - 1;
+    return call >= 0 && call < this.calls ? call : -1;
+  }
+
+  /** Seconds in the audio that stand for a call: where a word that it takes is said to begin. */
+  secondsOf(call) {
+    return (this.at("step", call) - this.header.crop) / this.header.rate;
+  }
+
+  /** The last call whose place in the audio is not after `seconds`. */
+  callAt(seconds) {
+    const step = Math.floor(seconds * this.header.rate + 1e-6) + this.header.crop;
+    const call = this.header.warmup ? step + (step >= this.header.warmup - 1 ? 1 : 0) : step;
+    return Math.max(0, Math.min(this.calls - 1, call));
+  }
+
+  /** The word being said at a call: the last one taken. */
+  wordAt(call) {
+    let low = 0;
+    let high = this.spoken.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.spoken[middle].call <= call) low = middle + 1;
+      else high = middle;
+    }
+    return low ? this.spoken[low - 1] : null;
+  }
+
+  /** Code in a cell of the grid; −1 nothing was written, −2 a pad. */
+  code(book, column) {
+    return this.columns.grid[column * this.codebooks + book];
+  }
+
+  action(call) {
+    return {
+      drawn: this.at("drawn", call) ? "new_word" : "pad",
+      given: Boolean(this.at("forced", call)),
+      overruled: this.header.reasons[this.at("overruled", call)],
+      outcome: OUTCOMES[this.at("outcome", call)],
+    };
+  }
+
+  /** The word that a text token is a part of: {text, speaker, number, of}; null if of none. */
+  part(lane, call) {
+    const parts = this.columns[`${lane}_part`];
+    if (!parts || parts[3 * call] < 0) return null;
+    return this.partOf(parts, call);
+  }
+
+  partOf(parts, row) {
+    const entry = this.header.entries[parts[3 * row]];
+    return { text: entry.text, speaker: entry.speaker, entry: parts[3 * row], number: parts[3 * row + 1], of: parts[3 * row + 2] };
+  }
+
+  /** Tokens in a queue after a call, as far as they were kept, and how many there are. */
+  queue(name, call) {
+    const counts = this.columns[`${name}_counts`];
+    const first = this.startOf(name, call);
+    const parts = [];
+    for (let row = first; row < first + counts[2 * call]; row += 1) parts.push(this.partOf(this.columns[name], row));
+    return { parts, length: counts[2 * call + 1] };
+  }
+
+  /** Where a call's part of a queue begins, remembered for every call so far. */
+  startOf(name, call) {
+    const starts = (this.starts[name] ??= [0]);
+    const counts = this.columns[`${name}_counts`];
+    while (starts.length <= call) starts.push(starts.at(-1) + counts[2 * (starts.length - 1)]);
+    return starts[call];
+  }
+
+  /** Entries that are left after a call. */
+  entriesAfter(call) {
+    return this.header.entries.slice(this.header.entries.length - this.at("entries_left", call));
+  }
+
+  /** Settings in force at a call. */
+  samplingAt(call) {
+    return this.header.sampling.filter((part) => part.call <= call).at(-1);
+  }
+
+  /** One draw of a call: its choice and candidates, best first; null where none was kept. */
+  draw(call, index) {
+    const ids = this.columns.draw_ids;
+    if (!ids) return null;
+    const [, draws, width] = ids.shape;
+    const cell = call * draws + index;
+    if (this.columns.draw_choice[cell] < 0) return null;
+    const choice = this.columns.draw_choice[cell];
+    const candidates = [];
+    for (let i = 0; i < width; i += 1) {
+      const at = cell * width + i;
+      if (ids[at] < 0) continue;
+      candidates.push({
+        token: ids[at],
+        cond: this.columns.best_cond[cell] - this.columns.draw_cond[at] * this.header.logit_step,
+        guided: this.columns.best_guided[cell] - this.columns.draw_guided[at] * this.header.logit_step,
+        kept: Boolean((this.columns.draw_kept[cell] >> i) & 1),
+        chosen: ids[at] === choice,
+      });
+    }
+    const sampling = this.samplingAt(call)[this.header.draws[index] === "action" ? "text" : "audio"];
+    return { name: this.header.draws[index], choice, probability: this.columns.draw_probability[cell], candidates, sampling };
+  }
+
+  /** Which draw of a call wrote a codebook; −1 if it was not recorded. */
+  drawOf(book) {
+    return this.header.draws.indexOf(book === 0 ? "cb0" : `dep.${book}`);
+  }
+
+  /** Bytes of a sound. */
+  sound(column) {
+    return this.columns[column];
+  }
+}
+
+/** Chance of each candidate in a draw, from that of the choice: the same softmax, so their ratio is known. */
+export function chances(draw) {
+  const { temperature, top_k: topK } = draw.sampling;
+  const chosen = draw.candidates.find((candidate) => candidate.chosen);
+  let better = 0;
+  return draw.candidates.map((candidate) => {
+    if (candidate.chosen) {
+      better += candidate.kept ? 1 : 0;
+      return draw.probability;
+    }
+    if (!candidate.kept || temperature <= 0 || !chosen || !(draw.probability > 0)) return 0;
+    const rank = better;
+    better += 1;
+    if (topK > 0 && rank >= topK) return 0;
+    return Math.min(1, draw.probability * Math.exp((candidate.cond - chosen.cond) / temperature));
+  });
+}

@@ -1,0 +1,168 @@
+// audio_buf: the delayed grid of codes, the column that is being written, and one frame along its delays.
+
+import { ramp } from "./colours.js";
+import { h, pane, say } from "./dom.js";
+import { Timeline } from "./timeline.js";
+
+export function gridPane(data, store, other) {
+  const books = data.codebooks;
+  const cell = Math.max(5, Math.min(28, Math.floor(230 / books)));
+  const line = new Timeline(`Delayed grid of codes: ${books} codebooks down, columns across`, cell * books);
+  const names = h("div", { class: "names books", "aria-hidden": true });
+  for (let book = 0; book < books; book += 1) {
+    names.append(h("span", {}, cell >= 12 || book % 4 === 0 ? `cb ${book}` : ""));
+  }
+  names.style.gridAutoRows = `${cell}px`;
+  const legend = () => [
+    h("span", { class: "key now" }, "column being written"),
+    h("span", { class: "key frame" }, "one frame along its delays"),
+    data.header.grid.prefix ? h("span", { class: "key prefix" }, "prefix") : null,
+    other ? h("span", { class: "key differ" }, "differs") : null,
+  ];
+  const { element, note } = pane("grid", "audio_buf: the delayed grid", legend().filter(Boolean), h("div", { class: "named" }, names, line.canvas));
+  if (!data.columns.grid) say(note, "the voice was redacted");
+  const told = h("p", { class: "told", "aria-live": "off" }, "Click a cell: which draw made it, from which candidates.");
+  element.append(told);
+
+  const under = (event) => {
+    // The axis is calls, a column stands at the call that writes it.
+    const book = Math.max(0, Math.min(books - 1, Math.floor(event.offsetY / cell)));
+    return { book, column: columnAt(data, Math.floor(line.callUnder(event))) };
+  };
+  line.canvas.addEventListener("pointermove", (event) => say(told, describe(data, under(event))));
+  line.canvas.addEventListener("pointerleave", () => say(told, describe(data, store.state.cell)));
+  line.canvas.addEventListener("pointerdown", (event) => {
+    const { book, column } = under(event);
+    const call = data.callOf(column);
+    if (call < 0) return;
+    const draw = data.drawOf(book);
+    store.set({ call, cell: { book, column }, draw: draw < 0 ? store.state.draw : draw });
+    say(told, describe(data, { book, column }));
+  });
+
+  let image = null;
+  let painted;
+  const draw = (state) => {
+    if (!data.columns.grid || !line.begin(state)) return;
+    if (painted !== state.theme) {
+      image = paint(data, ramp(line.palette));
+      painted = state.theme;
+    }
+    drawCells(line, data, image, cell, state.call);
+    if (other) drawDifferences(line, data, other, cell, state.call);
+    drawMarks(line, data, cell, state);
+  };
+  return { element, draw, note };
+}
+
+/** The column that the call at `place` writes, before the first one and after the last one too. */
+function columnAt(data, place) {
+  return data.header.warmup ? place : place + 1;
+}
+
+function placeOf(data, column) {
+  return data.header.warmup ? column : column - 1;
+}
+
+/** One pixel a cell; what was never written stays clear. */
+function paint(data, colours) {
+  const width = data.columnsOfGrid;
+  const canvas = h("canvas", {});
+  canvas.width = Math.max(1, width);
+  canvas.height = data.codebooks;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(canvas.width, canvas.height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const last = Math.max(1, data.header.grid.codes - 1);
+  for (let column = 0; column < width; column += 1) {
+    for (let book = 0; book < data.codebooks; book += 1) {
+      const code = data.code(book, column);
+      if (code >= 0) pixels[book * width + column] = colours[Math.min(255, Math.round((code / last) * 255))];
+    }
+  }
+  context.putImageData(image, 0, 0);
+  return canvas;
+}
+
+function drawCells(line, data, image, cell, call) {
+  const { context, palette, width } = line;
+  const high = cell * data.codebooks;
+  context.fillStyle = palette.empty;
+  context.fillRect(Math.max(0, line.x(placeOf(data, 0))), 0, Math.min(width, line.x(data.calls)), high);
+  const from = Math.max(0, columnAt(data, Math.floor(line.first)));
+  const to = Math.min(data.columnsOfGrid, data.columnOf(call) + 1, columnAt(data, Math.ceil(line.first + line.span)) + 1);
+  if (to > from) {
+    context.imageSmoothingEnabled = false;
+    context.drawImage(image, from, 0, to - from, data.codebooks, line.x(placeOf(data, from)), 0, (to - from) * line.step, high);
+  }
+  if (line.step >= 5) {
+    context.fillStyle = palette.back;
+    for (let column = from; placeOf(data, column) <= line.first + line.span; column += 1) {
+      context.fillRect(line.x(placeOf(data, column)) - 0.5, 0, 1, high);
+    }
+  }
+  if (cell >= 5) {
+    context.fillStyle = palette.back;
+    for (let book = 1; book < data.codebooks; book += 1) context.fillRect(0, book * cell - 0.5, width, 1);
+  }
+}
+
+function outline(line, data, column, book, cell, count = 1) {
+  line.context.strokeRect(line.x(placeOf(data, column)) + 0.75, book * cell + 0.75, Math.max(1, line.step - 1.5), cell * count - 1.5);
+}
+
+function drawDifferences(line, data, other, cell, call) {
+  const { context, palette } = line;
+  context.fillStyle = palette.differ;
+  const from = Math.max(0, columnAt(data, Math.floor(line.first)));
+  const to = Math.min(data.columnsOfGrid, other.columnsOfGrid, data.columnOf(call) + 1);
+  for (let column = from; column < to && placeOf(data, column) <= line.first + line.span; column += 1) {
+    for (let book = 0; book < Math.min(data.codebooks, other.codebooks); book += 1) {
+      if (data.code(book, column) === other.code(book, column)) continue;
+      context.fillRect(line.x(placeOf(data, column)) + 0.5, (book + 1) * cell - 3, Math.max(1, line.step - 1), 2.5);
+    }
+  }
+}
+
+function drawMarks(line, data, cell, state) {
+  const { context, palette } = line;
+  const { delays, prefix } = data.header.grid;
+  context.lineWidth = 1.5;
+  if (prefix) {
+    context.strokeStyle = palette.s2;
+    context.beginPath();
+    delays.forEach((delay, book) => {
+      const x = line.x(placeOf(data, delay + prefix));
+      if (book === 0) context.moveTo(x, 0);
+      context.lineTo(x, book * cell);
+      context.lineTo(x, (book + 1) * cell);
+    });
+    context.stroke();
+  }
+  const now = data.columnOf(state.call);
+  const frame = now - Math.max(...delays);
+  if (frame >= 0) {
+    context.strokeStyle = palette.frame;
+    delays.forEach((delay, book) => outline(line, data, frame + delay, book, cell));
+  }
+  context.strokeStyle = palette.now;
+  outline(line, data, now, 0, cell, data.codebooks);
+  if (state.cell && state.cell.column === now) {
+    context.lineWidth = 3;
+    outline(line, data, state.cell.column, state.cell.book, cell);
+  }
+}
+
+function describe(data, cell) {
+  if (!cell || !data.columns.grid) return "Click a cell: which draw made it, from which candidates.";
+  const { book, column } = cell;
+  if (column < 0 || column >= data.columnsOfGrid) return "";
+  const { delays, prefix } = data.header.grid;
+  const frame = column - delays[book];
+  const code = data.code(book, column);
+  const what = code === -1 ? "nothing was written" : code === -2 ? "a pad" : `code ${code}`;
+  const where = frame < 0 ? "before frame 0" : `of frame ${frame}`;
+  const call = data.callOf(column);
+  const by = frame >= 0 && frame < prefix ? "given by the prefix" : call >= data.header.warmup ? `drawn by call ${call}` : "";
+  return [`Codebook ${book}, column ${column}: ${what} ${where}`, by].filter(Boolean).join(", ");
+}

@@ -1,0 +1,95 @@
+// Time: what is heard drives the calls; where nothing is heard, the clock does.
+
+import { h } from "./dom.js";
+
+export const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
+
+export class Player {
+  constructor(data, store) {
+    this.data = data;
+    this.store = store;
+    this.audio = h("audio", { preload: "auto" });
+    this.audio.preservesPitch = true;
+    this.url = null;
+    this.last = 0;
+    this.call = 0; // as a fraction, while the clock drives
+  }
+
+  /** Hear these bytes from now on; none: silence. */
+  load(bytes, mime) {
+    const { playing } = this.store.state;
+    const at = this.audio.currentTime;
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = bytes ? URL.createObjectURL(new Blob([bytes], { type: mime })) : null;
+    if (this.url) {
+      this.audio.src = this.url;
+      this.audio.currentTime = at;
+      if (playing) this.start();
+    } else {
+      this.audio.removeAttribute("src");
+    }
+  }
+
+  toggle() {
+    if (this.store.state.playing) this.pause();
+    else this.play();
+  }
+
+  play() {
+    const { store, data } = this;
+    const call = store.state.call >= data.calls - 1 ? 0 : store.state.call;
+    store.set({ playing: true, call });
+    this.call = call;
+    this.last = performance.now();
+    this.start();
+    requestAnimationFrame((now) => this.tick(now));
+  }
+
+  pause() {
+    this.audio.pause();
+    this.store.set({ playing: false });
+  }
+
+  /** Begin to sound, if the calls have reached the audio. */
+  start() {
+    const seconds = this.data.secondsOf(this.store.state.call);
+    if (!this.url || seconds < 0 || seconds >= (this.data.header.seconds ?? 0)) return;
+    this.audio.currentTime = seconds;
+    this.audio.playbackRate = this.store.state.speed;
+    this.audio.play().catch(() => this.store.set({ silent: true })); // the browser wants a click first: go on without
+  }
+
+  tick(now) {
+    const { store, data, audio } = this;
+    if (!store.state.playing) return;
+    if (store.state.call !== Math.floor(this.call)) {
+      this.call = store.state.call; // somebody scrubbed
+      audio.pause();
+      this.start();
+    }
+    const elapsed = Math.min(0.25, (now - this.last) / 1e3);
+    this.last = now;
+    if (!audio.paused && !audio.ended) {
+      audio.playbackRate = store.state.speed;
+      this.call = Math.max(this.call, data.callAt(audio.currentTime));
+    } else {
+      const before = data.secondsOf(Math.floor(this.call));
+      this.call += elapsed * data.header.rate * store.state.speed;
+      const call = Math.min(data.calls - 1, Math.floor(this.call));
+      if (before < 0 && data.secondsOf(call) >= 0) {
+        store.state.call = call;
+        this.start();
+      }
+    }
+    const call = Math.min(data.calls - 1, Math.floor(this.call));
+    store.set({ call });
+    this.call = Math.max(call, Math.min(this.call, call + 0.999));
+    if (call >= data.calls - 1) this.pause();
+    else requestAnimationFrame((next) => this.tick(next));
+  }
+
+  destroy() {
+    this.audio.pause();
+    if (this.url) URL.revokeObjectURL(this.url);
+  }
+}

@@ -1,0 +1,68 @@
+// The thirty rows: which phase the run is in, and what each one did.
+
+import { bdi, h, pane } from "./dom.js";
+
+const CELLS = { trigger: "trigger", before: "before", mutations: "writes", outputs: "gives" };
+
+export function rowsPane(data, store) {
+  const buttons = data.header.rows.map((row) => {
+    const button = h(
+      "button",
+      { type: "button", class: `row ${row.status.replace(" ", "-")}`, onclick: () => choose(row) },
+      h("span", { class: "number" }, String(row.number)),
+      h("span", { class: "title" }, row.title),
+      h("span", { class: "time" }, row.status === "done" ? duration(row.seconds) : row.status === "not run" ? "—" : row.status),
+    );
+    return button;
+  });
+  const list = h("ol", { class: "list" }, buttons.map((button) => h("li", {}, button)));
+  const detail = h("div", { class: "detail", "aria-live": "polite" });
+  const { element } = pane("rows", "The thirty rows", "wall time", list, detail);
+
+  function choose(row) {
+    store.set({ row: row.number, ...(row.call !== null && row.call < data.calls ? { call: row.call } : {}) });
+  }
+
+  let shown = null;
+  let lit = null;
+  const draw = (state) => {
+    const current = rowAt(data, state.call);
+    if (current !== lit) {
+      buttons.forEach((button, i) => button.setAttribute("aria-current", data.header.rows[i].number === current ? "step" : "false"));
+      lit = current;
+    }
+    const wanted = state.row ?? current;
+    if (wanted === shown) return;
+    shown = wanted;
+    buttons.forEach((button, i) => button.classList.toggle("chosen", data.header.rows[i].number === wanted));
+    detail.replaceChildren(...told(data.header.rows.find((row) => row.number === wanted)));
+  };
+  return { element, draw };
+}
+
+/** The row that a call belongs to: the warm-up, or the loop. */
+function rowAt(data, call) {
+  const wanted = call < data.header.warmup ? 0 : data.header.warmup;
+  const at = data.header.rows.filter((row) => row.call === wanted);
+  return (call < data.header.warmup ? at[0] : at.at(-1))?.number ?? null;
+}
+
+function told(row) {
+  if (!row) return [];
+  const pairs = Object.entries(CELLS)
+    .filter(([name]) => row.cells[name])
+    .flatMap(([name, label]) => [h("dt", {}, label), h("dd", {}, bdi(row.cells[name]))]);
+  return [
+    h("code", {}, row.where),
+    row.note ? h("p", { class: "note" }, `${row.status}: `, bdi(row.note)) : null,
+    h("dl", {}, pairs),
+  ].filter(Boolean);
+}
+
+/** Seconds as people read them. */
+export function duration(seconds) {
+  if (seconds === null || Number.isNaN(seconds)) return "—";
+  if (seconds >= 1) return `${seconds.toFixed(1)} s`;
+  const milliseconds = seconds * 1e3;
+  return milliseconds >= 10 ? `${milliseconds.toFixed(0)} ms` : `${milliseconds.toFixed(1)} ms`;
+}

@@ -1,0 +1,88 @@
+// What is heard: the waveform, and the words where the machine took them.
+
+import { speakerColour } from "./colours.js";
+import { pane } from "./dom.js";
+import { Timeline } from "./timeline.js";
+
+const WAVE = 56;
+const WORDS = 24;
+
+export function wavePane(data, store, title) {
+  const line = new Timeline("Waveform, and the words below it", WAVE + WORDS + 8);
+  const { element, note } = pane("wave", title, data.columns.peaks ? "" : "no sound in this trace", line.canvas);
+  line.canvas.addEventListener("pointerdown", (event) => {
+    const at = line.callUnder(event);
+    const word = event.offsetY > WAVE ? wordUnder(data, at) : null;
+    store.set({ call: word ? word.call : clamp(Math.floor(at), data.calls) });
+  });
+  const draw = (state) => {
+    if (!line.begin(state)) return;
+    drawWave(line, data);
+    drawWords(line, data, state.call);
+    line.playhead(Math.min(state.call, data.calls - 1));
+  };
+  return { element, draw, note };
+}
+
+export function clamp(call, calls) {
+  return Math.max(0, Math.min(calls - 1, call));
+}
+
+function wordUnder(data, at) {
+  return data.wordAt(clamp(Math.floor(at), data.calls));
+}
+
+function drawWave(line, data) {
+  const { peaks } = data.columns;
+  const { context, palette, width } = line;
+  const middle = WAVE / 2;
+  context.fillStyle = palette.line;
+  context.fillRect(0, middle, width, 1);
+  if (!peaks) return;
+  const rate = data.header.peak_rate;
+  const count = peaks.shape[0];
+  const place = (x) => {
+    const call = line.first + (x / width) * line.span;
+    const step = call - (data.header.warmup && call >= data.header.warmup ? 1 : 0);
+    return Math.floor(((step - data.header.crop) / data.header.rate) * rate);
+  };
+  context.fillStyle = palette.faint;
+  for (let x = 0; x < width; x += 1) {
+    const from = place(x);
+    const to = Math.max(from + 1, place(x + 1));
+    if (to <= 0 || from >= count) continue;
+    let low = 0;
+    let high = 0;
+    for (let i = Math.max(0, from); i < Math.min(count, to); i += 1) {
+      low = Math.min(low, peaks[2 * i]);
+      high = Math.max(high, peaks[2 * i + 1]);
+    }
+    const top = middle - (high / 127) * middle;
+    context.fillRect(x, top, 1, Math.max(1, ((high - low) / 127) * middle));
+  }
+}
+
+function drawWords(line, data, call) {
+  const { context, palette } = line;
+  const now = data.wordAt(call);
+  context.font = "11.5px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  context.lineWidth = 1;
+  data.spoken.forEach((word, i) => {
+    const end = i + 1 < data.spoken.length ? data.spoken[i + 1].call : Math.min(data.calls, word.call + 8);
+    const left = line.x(word.call) + 1;
+    const room = line.x(end) - left - 1;
+    if (left + room < 0 || left > line.width || room <= 1) return;
+    const colour = speakerColour(palette, word.speaker);
+    context.globalAlpha = word.call > call ? 0.45 : 1;
+    context.beginPath();
+    context.roundRect(left, WAVE + 6, room, WORDS - 4, Math.min(4, room / 2));
+    context.strokeStyle = colour;
+    context.fillStyle = colour;
+    if (word === now) context.fill();
+    else context.stroke();
+    context.fillStyle = word === now ? palette.back : palette.ink;
+    line.text(word.text, left + 4, WAVE + 6 + (WORDS - 4) / 2, room - 6);
+    context.globalAlpha = 1;
+  });
+}

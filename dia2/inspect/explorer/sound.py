@@ -1,0 +1,76 @@
+"""Sounds for the explorer: what was generated, and what single codebooks add to it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import soundfile
+import torch
+
+from dia2.errors import TraceError
+
+if TYPE_CHECKING:
+    from dia2.engine import Dia2
+    from dia2.inspect.trace import Trace
+
+MIME = "audio/mpeg"  # every browser plays it, and soundfile writes it
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Something to hear."""
+
+    label: str
+    data: bytes  # MP3
+
+
+def encode(samples: np.ndarray, rate: int) -> bytes:
+    """Samples [N] in −1 … 1 as MP3."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3", subtype="MPEG_LAYER_III")
+    return buffer.getvalue()
+
+
+def trace_sound(trace: Trace) -> Sound | None:
+    """What the trace's run gave; none if it gave nothing, or it was redacted."""
+    found = trace.audio
+    if found is None or not len(found[0]):
+        return None
+    return Sound("all codebooks", encode(*found))
+
+
+def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:
+    """The run's sound by some of its codebooks alone.
+
+    Args:
+        trace: whole, with its codes.
+        tts: an engine with the codec that the run had.
+        books: of the codebooks, any of them.
+
+    Raises:
+        UsageError: there is no such codebook.
+        TraceError: the trace's codes were redacted, or nothing was generated.
+    """
+    count = trace.model.codebooks
+    chosen = sorted(set(books))
+    codes = trace.aligned
+    if not codes.shape[1]:
+        raise TraceError(f"{trace.path} has no whole frame to hear.")
+    mimi = tts.runtime.mimi
+    samples = mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64)))
+    return Sound(_label(chosen, count), encode(samples.cpu().numpy(), mimi.sample_rate))
+
+
+def _label(books: list[int], count: int) -> str:
+    missing = [book for book in range(count) if book not in books]
+    if not missing:
+        return "all codebooks"
+    if len(missing) == 1 and missing[0] < count - 1:
+        return f"without codebook {missing[0]}"
+    if books == list(range(len(books))):
+        return "codebook 0 alone" if len(books) == 1 else f"codebooks 0 … {books[-1]}"
+    return "codebooks " + ", ".join(map(str, books))

@@ -1,0 +1,202 @@
+"""What the explorer shows of a trace: a header of texts and numbers, and columns of arrays.
+
+The header tells the front end which rows, lanes, grid and caches there are, so that it knows no model by name. All
+texts come from a trace, which can come from anybody: they are cut short and rid of control characters here, and the
+front end only ever sets them as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from dia2.console import printable
+from dia2.edits import ChangeSampling
+from dia2.errors import TraceError
+from dia2.inspect.explorer.calls import LOGIT_STEP, Calls, Columns
+from dia2.inspect.trace import Trace
+
+VERSION = 1
+CANDIDATES = 8  # of each draw that are shown
+PEAK_RATE = 100  # minimum and maximum of the waveform, so many pairs a second
+_LONGEST = 200  # characters of a text
+
+Header = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """A trace as the front end gets it."""
+
+    header: Header  # what JSON can hold
+    columns: Columns = field(default_factory=dict)  # [calls, …], but for `grid`, `peaks`, `pending`, `lookahead`
+
+
+def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
+    """All that the explorer shows of `trace`, except sound.
+
+    Args:
+        trace: a whole or partial one; redacted parts are empty.
+        candidates: of each draw, at most 16.
+
+    Raises:
+        TraceError: the run ended before its first call, or the trace is damaged.
+    """
+    if not len(trace):
+        raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
+    draws = [] if "voice" in trace.manifest.redacted else trace.manifest.draws
+    reasons: list[str | None] = [None]
+    padding = trace.run.config.initial_padding
+    calls = Calls(trace.model, trace.run.entries, padding, draws, candidates, reasons)
+    parts = [calls.add(shard.read(shard.columns)) for shard in trace._shards]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | _grid_columns(trace)
+    header = _header(trace) | {"reasons": reasons, "draws": draws}
+    samples = _samples(trace)
+    if samples is not None:
+        columns["peaks"] = peaks(samples[0], samples[1])
+        header["seconds"] = len(samples[0]) / samples[1]
+    return View(header, columns)
+
+
+def text(value: str) -> str:
+    """A text of the trace, safe to show and not too long."""
+    return printable(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…")
+
+
+def _header(trace: Trace) -> Header:
+    run, model = trace.run, trace.model
+    crop = trace.manifest.result.crop or 0
+    return {
+        "version": VERSION,
+        "name": text(trace.path.name),
+        "state": text(trace.state),
+        "complete": trace.complete,
+        "facts": _facts(trace),
+        "calls": len(trace),
+        "warmup": trace.warmup_calls,
+        "rate": model.frame_rate,
+        "crop": crop,
+        "seconds": None,
+        "peak_rate": PEAK_RATE,
+        "logit_step": LOGIT_STEP,
+        "redacted": [text(part) for part in trace.manifest.redacted],
+        "sampling": _sampling(trace),
+        "lanes": [
+            {"name": "action", "kind": "action"},
+            {"name": "main", "kind": "text"},
+            {"name": "second", "kind": "text"},
+        ],
+        "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word, "bos": model.tokens.bos},
+        "grid": {
+            "codebooks": model.codebooks,
+            "delays": model.delays,
+            "codes": model.codes,
+            "pad": model.tokens.audio_pad,
+            "prefix": run.prefix_frames,
+        },
+        "caches": [
+            {"name": "transformer", "column": "kv_transformer", "size": model.max_context_steps},
+            {"name": "depformer", "column": "kv_depformer", "size": model.codebooks - 1},
+        ],
+        "words": [
+            {
+                "text": text(word.text),
+                "speaker": word.speaker,
+                "prefix": word.prefix,
+                "call": word.call,
+                "step": word.step,
+                "seconds": word.seconds,
+            }
+            for word in trace.words
+        ],
+        "entries": [
+            {"text": text(entry.text), "speaker": entry.speaker, "padding": entry.padding, "tokens": len(entry.tokens)}
+            for entry in run.entries
+        ],
+        "rows": _rows(trace),
+        "findings": _findings(trace),
+        "edits": [{"call": edit.call, "text": text(str(edit))} for edit in run.edits],
+        "forked_at": run.forked_at,
+    }
+
+
+def _facts(trace: Trace) -> list[str]:
+    run = trace.run
+    cfg = "no guidance" if run.config.cfg_scale == 1.0 else f"cfg {run.config.cfg_scale:g}"
+    return [f"seed {run.seed}", cfg, f"{len(trace)} calls", text(run.model.device)]
+
+
+def _sampling(trace: Trace) -> list[Header]:
+    """Settings from call 0 on, and from each call where an edit changes them."""
+    calls = sorted({0, *(edit.call for edit in trace.run.edits if isinstance(edit, ChangeSampling))})
+    found = []
+    for call in calls:
+        config = trace.config_at(call)
+        found.append(
+            {
+                "call": call,
+                "cfg_scale": config.cfg_scale,
+                "cfg_filter_k": config.cfg_filter_k,
+                "text": asdict(config.text),
+                "audio": asdict(config.audio),
+            }
+        )
+    return found
+
+
+def _rows(trace: Trace) -> list[Header]:
+    calls = {"warmup": 0, "loop": trace.warmup_calls}
+    return [
+        {
+            "number": filled.row.number,
+            "title": filled.row.title,
+            "where": filled.row.where,
+            "status": filled.status,
+            "cells": {
+                name: text(getattr(filled, name))
+                for name in ("trigger", "before", "mutations", "outputs")
+                if getattr(filled, name) not in ("", "none")
+            },
+            "seconds": filled.seconds,
+            "note": text(filled.note),
+            "call": calls.get(filled.row.phase) if filled.status == "done" else None,
+        }
+        for filled in trace.rows()
+    ]
+
+
+def _findings(trace: Trace) -> list[Header]:
+    if "voice" in trace.manifest.redacted:
+        return []
+    return [
+        {"kind": found.kind, "message": text(found.message), "advice": text(found.advice), "call": found.call}
+        for found in trace.diagnose().findings
+    ]
+
+
+def _samples(trace: Trace) -> tuple[np.ndarray, int] | None:
+    """The waveform, if there is one to hear."""
+    found = trace.audio
+    return found if found is not None and len(found[0]) else None
+
+
+def peaks(samples: np.ndarray, rate: int) -> np.ndarray:
+    """Least and largest of samples [N] in every 1 / PEAK_RATE second, [n, 2] int8 in −127 … 127."""
+    width = max(1, round(rate / PEAK_RATE))
+    count = -(-len(samples) // width)
+    padded = np.zeros(count * width, np.float32)
+    padded[: len(samples)] = np.clip(np.nan_to_num(samples), -1, 1)
+    blocks = padded.reshape(count, width)
+    return np.round(np.stack((blocks.min(1), blocks.max(1)), axis=1) * 127).astype(np.int8)
+
+
+def _grid_columns(trace: Trace) -> Columns:
+    """`grid` [columns, K] as the loop left it; −1 where nothing was written, −2 where a pad stands."""
+    if "voice" in trace.manifest.redacted:
+        return {}
+    ids = trace.model.tokens
+    grid = trace.raw_grid
+    shown = np.where(grid == ids.ungenerated, -1, np.where(grid == ids.audio_pad, -2, grid))
+    return {"grid": shown.T.astype(np.int16 if trace.model.audio_vocabulary < 1 << 15 else np.int32)}

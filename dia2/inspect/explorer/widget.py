@@ -1,0 +1,69 @@
+"""The explorer in a notebook.
+
+Play, scrub and click run in the browser, on data that was sent once. The kernel is asked only for what needs the
+codec: the sound of single codebooks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from dia2.errors import Dia2Error
+from dia2.inspect.explorer.bundle import script, style
+from dia2.inspect.explorer.payload import difference_of, payload
+from dia2.inspect.explorer.sound import codebook_sound
+
+if TYPE_CHECKING:
+    from dia2.engine import Dia2
+    from dia2.inspect.trace import Trace
+
+
+class Explorer(anywidget.AnyWidget):
+    """A trace, or two beside each other; made by `Trace.explore`."""
+
+    _esm = script("widget")
+    _css = style()
+    _views = traitlets.List(traitlets.Bytes()).tag(sync=True)
+    _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    _can_decode = traitlets.Bool(False).tag(sync=True)
+    call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
+
+    def __init__(self, trace: Trace, *, other: Trace | None = None, tts: Dia2 | None = None, call: int = 0) -> None:
+        """See `Trace.explore`."""
+        trace.check_call(call)
+        self.trace, self.other = trace, other
+        self._tts = tts
+        super().__init__(
+            _views=[payload(each) for each in (trace, other) if each is not None],
+            _difference=None if other is None else difference_of(trace, other),
+            _can_decode=tts is not None and other is None,
+            call=call,
+        )
+        self.on_msg(self._answer)
+
+    def __repr__(self) -> str:
+        other = "" if self.other is None else f" and {self.other.path.name}"
+        return f"<Explorer of {self.trace.path.name}{other}: {len(self.trace)} calls, {self.trace.state}>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        """The widget, and in its place a line of text where no widget can be shown."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            data = bundle[0] if isinstance(bundle, tuple) else bundle
+            data["text/plain"] = repr(self)
+        return bundle
+
+    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
+        """Decode what the front end wants to hear."""
+        if not isinstance(content, dict) or content.get("kind") != "hear" or self._tts is None:
+            return
+        answer = {"kind": "sound", "key": content.get("key")}
+        try:
+            sound = codebook_sound(self.trace, self._tts, content.get("books", []))
+        except (Dia2Error, TypeError) as error:
+            self.send(answer | {"error": str(error)})
+            return
+        self.send(answer, [sound.data])

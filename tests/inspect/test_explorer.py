@@ -1,0 +1,258 @@
+"""What the explorer is given of a trace, and the file it stands in; how it looks and acts is for test_browser."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import io
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from dia2 import Dia2
+from dia2.edits import ReplaceToken
+from dia2.errors import TraceError, UsageError
+from dia2.inspect import load
+from dia2.inspect.explorer import to_html
+from dia2.inspect.explorer.bundle import script, style
+from dia2.inspect.explorer.pack import pack
+from dia2.inspect.explorer.payload import difference_of, payload
+from dia2.inspect.explorer.sound import codebook_sound
+from dia2.inspect.explorer.view import View, peaks, view_of
+from dia2.inspect.trace import Trace
+
+from ..support.reference import local_files
+from .test_console_trace import HOSTILE, changed, hostile, recorded
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return load(recorded())
+
+
+@pytest.fixture(scope="module")
+def view(trace: Trace) -> View:
+    return view_of(trace)
+
+
+def opened(packed: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the front end makes of packed bytes."""
+    data = gzip.decompress(packed)
+    assert data[:8] == b"dia2view"
+    (length,) = struct.unpack("<I", data[8:12])
+    text = json.loads(data[12 : 12 + length])
+    start = -(-(12 + length) // 8) * 8
+    columns = {}
+    for name, column in text["columns"].items():
+        assert column["at"] % 8 == 0
+        count = int(np.prod(column["shape"]))
+        columns[name] = np.frombuffer(data, column["dtype"], count, start + column["at"]).reshape(column["shape"])
+    return text["header"], columns
+
+
+def test_packed_columns_come_back(view: View) -> None:
+    header, columns = opened(pack(view, {"sound_0": b"12345"}))
+    assert header == json.loads(json.dumps(view.header))
+    assert columns.pop("sound_0").tobytes() == b"12345"
+    assert columns.keys() == view.columns.keys()
+    for name, column in columns.items():
+        np.testing.assert_array_equal(column, view.columns[name])
+
+
+def test_the_same_trace_gives_the_same_bytes(trace: Trace) -> None:
+    assert payload(trace) == payload(trace)
+
+
+def test_draws_are_those_of_the_trace(trace: Trace, view: View) -> None:
+    columns, step = view.columns, view.header["logit_step"]
+    for call in (trace.warmup_calls, 60, len(trace) - 1):
+        for i, draw in enumerate(trace.draws(call)):
+            shown = columns["draw_ids"][call, i]
+            shown = shown[shown >= 0]
+            by_token = {candidate.token: candidate for candidate in draw.candidates}
+            assert draw.choice in shown.tolist()
+            best = [candidate.token for candidate in draw.candidates[: len(shown)]]
+            assert set(shown.tolist()) == {*best[:-1], draw.choice if draw.choice not in best else best[-1]}
+            for place, token in enumerate(shown.tolist()):
+                cond = columns["best_cond"][call, i] - columns["draw_cond"][call, i, place] * step
+                guided = columns["best_guided"][call, i] - columns["draw_guided"][call, i, place] * step
+                assert cond == pytest.approx(by_token[token].cond, abs=step)
+                assert guided == pytest.approx(by_token[token].guided, abs=step)
+                assert bool(columns["draw_kept"][call, i] >> place & 1) == by_token[token].kept
+            assert columns["draw_choice"][call, i] == draw.choice
+            assert columns["draw_probability"][call, i] == pytest.approx(draw.probability)
+    assert (columns["draw_choice"][: trace.warmup_calls] == -1).all()
+
+
+def test_the_grid_is_that_of_the_trace(trace: Trace, view: View) -> None:
+    grid, ids = view.columns["grid"].T, trace.model.tokens
+    np.testing.assert_array_equal(grid == -1, trace.raw_grid == ids.ungenerated)
+    np.testing.assert_array_equal(grid == -2, trace.raw_grid == ids.audio_pad)
+    np.testing.assert_array_equal(grid[grid >= 0], trace.grid[grid >= 0])
+
+
+def test_queues_and_parts_are_those_of_the_machine(trace: Trace, view: View) -> None:
+    columns, entries = view.columns, trace.run.entries
+    ends = {name: np.cumsum(columns[f"{name}_counts"][:, 0]) for name in ("pending", "lookahead")}
+    for call in range(len(trace)):
+        row = trace.machine_at(call)
+        for name, tokens in (("pending", row.pending), ("lookahead", row.lookahead)):
+            parts = columns[name][ends[name][call - 1] if call else 0 : ends[name][call]]
+            assert columns[f"{name}_counts"][call, 1] == len(tokens)
+            assert [entries[e].tokens[n - 1] for e, n, _ in parts.tolist()] == tokens[:12]
+        entry, number, of = columns["main_part"][call].tolist()
+        if entry >= 0:
+            assert entries[entry].tokens[number - 1] == row.main
+            assert of == len(entries[entry].tokens)
+
+
+def test_overruled_actions_have_a_reason(trace: Trace, view: View) -> None:
+    reasons = view.header["reasons"]
+    assert reasons[0] is None
+    told = {reasons[i] for i in view.columns["overruled"].tolist()}
+    assert told >= {None, "tokens of a word were pending"}
+
+
+def test_peaks_hold_every_sample() -> None:
+    samples = np.zeros(1000, np.float32)
+    samples[[5, 250, 999]] = [1.0, -0.5, 0.25]
+    found = peaks(samples, 24_000)
+    assert found.shape == (5, 2)
+    assert found.tolist() == [[0, 127], [-64, 0], [0, 0], [0, 0], [0, 32]]
+
+
+def test_sounds_are_mp3_of_the_same_length(trace: Trace) -> None:
+    header, columns = opened(payload(trace))
+    assert header["mime"] == "audio/mpeg"
+    assert [sound["label"] for sound in header["sounds"]] == ["all codebooks"]
+    heard, rate = soundfile.read(io.BytesIO(columns["sound_0"].tobytes()))
+    wave = trace.audio
+    assert wave is not None
+    assert rate == wave[1]
+    assert abs(len(heard) - len(wave[0])) < 0.1 * rate
+
+
+@pytest.mark.parametrize(
+    ("books", "label"),
+    [
+        ([0], "codebook 0 alone"),
+        ([0, 1, 2], "codebooks 0 … 2"),
+        ([0, 2, 3, 4, 5, 6, 7], "without codebook 1"),
+        (list(range(8)), "all codebooks"),
+        ([1, 5], "codebooks 1, 5"),
+    ],
+)
+def test_codebooks_can_be_heard_apart(trace: Trace, books: list[int], label: str) -> None:
+    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    sound = codebook_sound(trace, tts, books)
+    assert sound.label == label
+    assert soundfile.info(io.BytesIO(sound.data)).format == "MP3"
+
+
+def test_books_need_an_engine_and_must_be_there(trace: Trace) -> None:
+    with pytest.raises(UsageError, match="give the engine too"):
+        payload(trace, books=[[0]])
+    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    with pytest.raises(UsageError, match="some of 0 … 7"):
+        payload(trace, tts, books=[[8]])
+
+
+def test_where_two_traces_part(trace: Trace, tmp_path: Path) -> None:
+    assert difference_of(trace, trace) is None
+    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    code = 1 + int(trace.codes[50, 2]) % 8
+    trace.fork(tts, 50, edits=[ReplaceToken(50, code, codebook=2)], path=tmp_path / "fork.dia2trace")
+    found = difference_of(trace, load(tmp_path / "fork.dia2trace"))
+    assert found is not None
+    assert found is not None
+    assert found["call"] == 50
+    assert found["what"].startswith(f"codebook 2 {trace.codes[50, 2]} | {code}")
+
+
+def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:
+    for host in ("widget", "page"):
+        code = script(host)
+        assert len(code) + len(style()) < 300_000
+        assert not re.search(r"^\s*import\b|\bimport\(|^export (?!default)", code, re.MULTILINE)
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", code)
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", code)
+    names = re.findall(r"^(?:async )?(?:function|class|const|let) ([A-Za-z]\w*)", script("page"), re.MULTILINE)
+    assert len(names) == len(set(names)), "one scope: a name has one file"
+
+
+def test_the_page_allows_its_own_script_and_style_alone(trace: Trace, tmp_path: Path) -> None:
+    page = to_html(trace, tmp_path / "run.html").read_text(encoding="utf-8")
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    for tag, directive in (("style", "style-src"), ('script type="module"', "script-src")):
+        inline = re.search(rf"<{tag}>(.*?)</{tag.split()[0]}>", page, re.DOTALL)
+        assert inline is not None
+        digest = base64.b64encode(hashlib.sha256(inline[1].encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in policy[1]
+
+
+def test_no_text_of_a_trace_is_markup(tmp_path: Path) -> None:
+    path = hostile(tmp_path)
+    header = view_of(load(path)).header
+    told = json.dumps(header, ensure_ascii=False)
+    for attack in ("\x1b", "\x07", "\u202e", "\u200f", "\r"):
+        assert attack not in told
+    page = to_html(load(path), tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "<script>" not in page
+    assert HOSTILE not in page
+    assert page.count("</script>") == 3
+
+
+def test_words_of_any_length_are_cut(tmp_path: Path) -> None:
+    run = json.loads((recorded() / "manifest.json").read_text(encoding="utf-8"))["run"]
+    run["entries"][0][0] = "x" * 100_000
+    header = view_of(load(changed(tmp_path, run=run))).header
+    assert len(header["words"][0]["text"]) == 200
+    assert header["words"][0]["text"].endswith("…")
+
+
+def test_a_redacted_trace_shows_what_is_left(trace: Trace, tmp_path: Path) -> None:
+    mute = trace.redact(tmp_path / "mute.dia2trace", voice=True, text=True)
+    header, columns = opened(payload(mute))
+    assert not {"grid", "draw_ids", "peaks", "sound_0"} & columns.keys()
+    assert header["sounds"] == []
+    assert not {word["text"] for word in header["words"]} & {word.text for word in trace.words}
+
+
+def test_a_run_that_never_began_is_refused(tmp_path: Path) -> None:
+    path = changed(tmp_path, run=None, calls=0, draws=[], audio=None)
+    for shard in path.glob("frames-*.safetensors"):
+        shard.unlink()
+    with pytest.raises(TraceError, match="no calls"):
+        to_html(load(path), tmp_path / "run.html")
+
+
+def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from dia2.cli import main
+
+    output = tmp_path / "run.html"
+    assert main(["trace", "html", str(recorded()), "-o", str(output), "--call", "60"]) == 0
+    assert capsys.readouterr().out.strip() == str(output)
+    assert '{"call": 60}' in output.read_text(encoding="utf-8")
+    assert main(["trace", "html", str(recorded()), "-o", str(output), "--call", "600"]) == 1
+    assert "There is no call 600" in capsys.readouterr().err
+
+
+def test_the_widget_has_a_line_of_text_where_none_is_shown(trace: Trace) -> None:
+    explorer = trace.explore(call=60)
+    assert repr(explorer) == "<Explorer of run.dia2trace: 117 calls, complete>"
+    bundle = explorer._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert data is not None
+    assert data["text/plain"] == repr(explorer)
+    assert opened(explorer._views[0])[0]["calls"] == 117
+    with pytest.raises(TraceError, match="no call 117"):
+        trace.explore(call=117)
