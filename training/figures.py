@@ -17,7 +17,9 @@ import numpy as np
 
 from dia2.engine import Dia2
 from dia2.inspect import Trace, load
-from training.streams import LAG
+from dia2.inspect.plots import attention
+from dia2.inspect.plots.heads import placed_words, spoken_slots
+from dia2.inspect.replay import Replay
 
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. Can I help you with the big table?"
 _INK = {"train": "#4269d0", "validation": "#ff725c"}
@@ -74,89 +76,40 @@ class Looking:
     share: float  # of its attention, mean over calls, that lies on the spoken word's tokens
     blind: float  # the same if at every call it looked as far back as it does in the mean of all calls
     even: float  # the share if it looked everywhere alike
-    weights: np.ndarray[Any, Any]  # [calls, slots]
-    targets: list[list[int]]  # slots of the spoken word's tokens at each call; empty where none is spoken
 
 
-def spoken_slots(trace: Trace) -> list[list[int]]:
-    """Slots of the first stream's tokens of the word whose sound codebook 0 is drawn for, call by call.
+def best_head(trace: Trace, replay: Replay) -> Looking:
+    """The head that gains most by knowing where the spoken word is, of the transformer's conditional branch.
 
-    A word begun at step s is heard from frame s − LAG until the next word is, or the end; the last call's column is of
-    frame step + 1 − delay. Only slots that the call can see count.
+    Args:
+        trace: of a run without prefix.
+        replay: of all its calls, with attention.
     """
-    pad, delay = trace.model.tokens.pad, trace.model.delays[0]
-    seen = trace.column("text")[:, 0]  # of the first stream
-    begun = [(word.step, word.call) for word in trace.words if word.step is not None and word.call is not None]
-    ends = [step for step, _ in begun[1:]] + [int(trace.column("end_step").max())]
-    calls = [call for _, call in begun[1:]] + [len(trace) - 1]
-    tokens = [
-        [slot for slot in range(call + 1, following + 1) if seen[slot] != pad]
-        for (_, call), following in zip(begun, calls, strict=True)
-    ]
-    slots: list[list[int]] = []
-    for call in range(trace.warmup_calls, len(trace)):
-        step = int(trace.steps[call]) + 1 - delay + LAG
-        now = [held for (begin, _), end, held in zip(begun, ends, tokens, strict=True) if begin <= step < end]
-        slots.append([slot for held in now for slot in held if slot <= call])
-    return slots
-
-
-def best_head(trace: Trace, tts: Dia2) -> Looking:
-    """The head that gains most by knowing where the spoken word is, of the transformer's conditional branch."""
-    targets = spoken_slots(trace)
-    calls = [i for i, slots in enumerate(targets) if slots]
-    now = trace.warmup_calls
-    even = float(np.mean([len(targets[i]) / (now + i + 1) for i in calls]))
+    targets = spoken_slots(trace, placed_words(trace, len(trace)))
+    calls = [call for call, slots in enumerate(targets) if slots]
+    even = float(np.mean([len(targets[call]) / (call + 1) for call in calls]))
     best: Looking | None = None
-    for layer, maps in enumerate(trace.replay(tts, attention=True).attention):
+    for layer, maps in enumerate(replay.attention):
         for head in range(maps.shape[2]):
-            weights = maps[now:, 0, head].numpy()  # [calls, slots]
-            share = float(np.mean([weights[i, targets[i]].sum() for i in calls]))
-            found = Looking(layer, head, share, by_distance_alone(weights, targets, now), even, weights, targets)
+            weights = maps[:, 0, head].numpy()  # [calls, slots]
+            share = float(np.mean([weights[call, targets[call]].sum() for call in calls]))
+            found = Looking(layer, head, share, by_distance_alone(weights, targets), even)
             if best is None or found.share - found.blind > best.share - best.blind:
                 best = found
     assert best is not None, "a transformer has layers"
     return best
 
 
-def by_distance_alone(weights: np.ndarray[Any, Any], targets: list[list[int]], now: int) -> float:
+def by_distance_alone(weights: np.ndarray[Any, Any], targets: list[list[int]]) -> float:
     """The share on the targets of a head that looks back by the mean of all calls, whatever is there.
 
     Args:
-        weights: [calls, slots]; row i is of slot now + i.
+        weights: [calls, slots], row i of the call that fills slot i.
         targets: slots of each call.
-        now: slot of the first row.
     """
-    back = np.stack([np.pad(row[now + i :: -1], (0, weights.shape[1] - now - i - 1)) for i, row in enumerate(weights)])
+    back = np.stack([np.pad(row[call::-1], (0, weights.shape[1] - call - 1)) for call, row in enumerate(weights)])
     profile = back.mean(0)  # by distance
-    return float(np.mean([sum(profile[now + i - t] for t in slots) for i, slots in enumerate(targets) if slots]))
-
-
-def draw_attention(trace: Trace, looking: Looking, path: Path) -> None:
-    """The head's attention, calls down and slots across, with the spoken word's tokens outlined."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 7.5), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(np.sqrt(looking.weights), aspect="auto", cmap="magma", interpolation="nearest")
-    for i, slots in enumerate(looking.targets):
-        if slots:
-            axes.plot([slots[0] - 0.5, slots[-1] + 0.5], [i, i], color="#5ad1ff", linewidth=1.2, alpha=0.55)
-    for word in trace.words:
-        if word.step is not None:
-            axes.text(
-                word.step + 1, word.step - 1, " " + word.text, fontsize=7, rotation=30, color="white", va="bottom"
-            )
-    axes.set_ylim(len(looking.weights) - 0.5, -6)  # room for the first word
-    axes.set_xlabel("slot looked at (one a call)")
-    axes.set_ylabel("call")
-    axes.set_title(
-        f"layer {looking.layer}, head {looking.head}: {looking.share:.0%} of its attention lies on the tokens of the "
-        f"word being spoken (blue);\n{looking.blind:.0%} if it only knew how far back to look, {looking.even:.0%} if "
-        f"it looked everywhere alike",
-        fontsize=9,
-    )
-    figure.savefig(path, dpi=110)
+    return float(np.mean([sum(profile[call - slot] for slot in slots) for call, slots in enumerate(targets) if slots]))
 
 
 def main(arguments: list[str]) -> None:
@@ -175,9 +128,10 @@ def _draw(folder: Path, tts: Dia2, images: Path) -> Iterator[str]:
         path = Path(temporary) / "run.dia2trace"
         tts.generate(SCRIPT, seed=1, trace=path)
         trace = load(path)
-        looking = best_head(trace, tts)
-        draw_attention(trace, looking, images / "nano-attention.png")
-    yield f"nano-attention.png: {looking.share:.3f}, by distance alone {looking.blind:.3f}"
+        replay = trace.replay(tts, attention=True)
+        looking = best_head(trace, replay)
+        attention(trace, replay, looking.layer, looking.head).savefig(images / "nano-attention.png", dpi=110)
+    yield f"nano-attention.png: {looking.share:.3f}, by distance alone {looking.blind:.3f}, even {looking.even:.3f}"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def check_checkpoint(trace: Trace, runtime: RuntimeContext) -> None:
                 f"Trace {trace.path} was made with another checkpoint (its {part} differ): open the one that made it."
             )
     if trace.manifest.redacted:
+        what = ", ".join(part for part in ("voice", "text") if part in trace.manifest.redacted) or "in some way"
         raise TraceError(
-            f"{trace.path} was redacted ({', '.join(trace.manifest.redacted)}), so it can be looked at, not computed "
-            "with: use the original."
+            f"{trace.path} was redacted ({what}), so it can be looked at, not computed with: use the original."
         )

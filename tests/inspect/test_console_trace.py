@@ -202,6 +202,7 @@ def test_cells_are_clipped_by_what_they_take_up() -> None:
     assert clip("abc", 3) == "abc"
     assert clip("abcd", 3) == "ab…"
     assert clip("語語", 3) == "語…"
+    assert clip("x" * 1_000_000, 3) == "xx…"  # and at once
 
 
 @pytest.mark.parametrize(

@@ -45,9 +45,10 @@ def clip(text: str, width: int) -> str:
     text = printable(text)
     if cell_len(text) <= width:
         return text
-    while text and cell_len(text) > width - 1:
-        text = text[:-1]
-    return f"{text}…"
+    room, end = width - 1, 0  # of the ellipsis
+    while end < len(text) and (room := room - cell_len(text[end])) >= 0:
+        end += 1
+    return f"{text[:end]}…"
 
 
 @dataclass(frozen=True)
