@@ -10,7 +10,7 @@ the first word at step 2. A second speaker's prefix comes 3 frames earlier there
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -22,10 +22,11 @@ from dia2.runtime.script_parser import Encode, parse_script
 from dia2.runtime.state_machine import MAX_PADDING, Entry, State, StateMachine, TokenIds
 from dia2.runtime.voice_clone import SPEAKER_1_OFFSET, PrefixPlan, combine_voices, words_to_entries
 from dia2.runtime.words import Word
-from training.spoken import Spoken, script_of, swap_speakers, turn_lengths
+from training.spoken import Spoken, script_of, sentence_starts, swap_speakers, turn_lengths
 
 LAG = SPEAKER_1_OFFSET - 1  # frames from a word's first frame of sound to its new-word step
 IGNORED = -100  # a target that does not count
+_TAGGED = 0.3  # of the sentences inside a turn, in training, that repeat their speaker's tag
 
 
 @dataclass(frozen=True)
@@ -71,21 +72,30 @@ class Stream:
     emitted: Tensor  # [2, T] int64 main and second text that the machine gives in that call
 
 
-def plain_stream(language: Language, utterance: Utterance) -> Stream:
-    """The calls of a generation without prefix that says the utterance."""
-    entries = parse_script([script_of(utterance.spoken)], language.encode, language.ids, language.frame_rate)
+def plain_stream(language: Language, utterance: Utterance, tagged: Collection[int] = ()) -> Stream:
+    """The calls of a generation without prefix that says the utterance.
+
+    Args:
+        language: tokens and streams.
+        utterance: what is said.
+        tagged: indices of words that have their speaker's tag though the same one spoke before.
+    """
+    entries = parse_script([script_of(utterance.spoken, tagged)], language.encode, language.ids, language.frame_rate)
     machine = language.machine()
     state = machine.new_state(entries)
     return _stream(language, utterance, machine, state, [(language.ids.bos, language.ids.pad)], utterance.spoken, 0)
 
 
-def prefix_stream(language: Language, utterance: Utterance, parts: Sequence[int]) -> Stream:
+def prefix_stream(
+    language: Language, utterance: Utterance, parts: Sequence[int], tagged: Collection[int] = ()
+) -> Stream:
     """The calls of a generation that clones the utterance's first turns and says the rest.
 
     Args:
         language: tokens and streams.
         utterance: what is said, the first turn by speaker 1.
         parts: of one or two speakers, how many entries they say in the prefix.
+        tagged: see `plain_stream`; of the rest.
     """
     rate = language.frame_rate
     spoken: list[tuple[list[Entry], list[int]]] = []
@@ -103,7 +113,8 @@ def prefix_stream(language: Language, utterance: Utterance, parts: Sequence[int]
         entry, frame = entry + count, until
     plan = combine_voices(spoken, codes)
     rest = utterance.spoken[entry:]
-    script = parse_script([script_of(rest)], language.encode, language.ids, rate, after_prefix=True)
+    written = script_of(rest, [index - entry for index in tagged])
+    script = parse_script([written], language.encode, language.ids, rate, after_prefix=True)
     machine = language.machine()
     state = machine.new_state([*plan.entries, *script])
     text = _forced_text(language, machine, state, plan)
@@ -179,16 +190,15 @@ def random_stream(language: Language, utterance: Utterance, rng: random.Random, 
     """A plain stream, or with probability `prefix_share` one that clones its first sentences, where there are enough.
 
     Whoever speaks first becomes speaker 1, so in about half of those the voices trade tags: after a prefix the voice
-    goes with the prefix, not with the tag.
+    goes with the prefix, not with the tag. A tag may be repeated inside a turn: it does not say that the voice changes.
     """
-    if rng.random() >= prefix_share:
-        return plain_stream(language, utterance)
-    parts = prefix_parts(utterance.spoken, rng)
+    tagged = [start for start in sentence_starts(utterance.spoken) if rng.random() < _TAGGED]
+    parts = prefix_parts(utterance.spoken, rng) if rng.random() < prefix_share else None
     if parts is None:
-        return plain_stream(language, utterance)
+        return plain_stream(language, utterance, tagged)
     if utterance.spoken[0].speaker != 1:
         utterance = replace(utterance, spoken=swap_speakers(utterance.spoken))
-    return prefix_stream(language, utterance, parts)
+    return prefix_stream(language, utterance, parts, tagged)
 
 
 def prefix_parts(spoken: Sequence[Spoken], rng: random.Random) -> list[int] | None:
@@ -196,9 +206,13 @@ def prefix_parts(spoken: Sequence[Spoken], rng: random.Random) -> list[int] | No
 
     A prefix ends with a sentence, which may be inside a turn: the same voice then goes on as often as the other begins.
     """
-    ends = [i for i in range(1, len(spoken)) if spoken[i - 1].text.endswith((".", "?", "!")) and spoken[i].text]
-    turns = turn_lengths(spoken)
-    one = [[end] for end in ends if end <= turns[0]]
-    two = [[turns[0], end - turns[0]] for end in ends if len(turns) > 1 and turns[0] < end <= sum(turns[:2])]
-    kinds = [kind for kind in (one, two) if kind]
-    return rng.choice(rng.choice(kinds)) if kinds else None
+    ends, turns = sentence_starts(spoken), turn_lengths(spoken)
+    first, both = turns[0], sum(turns[:2])
+    kinds = [
+        [[end] for end in ends if end < first],  # the same speaker goes on
+        [[end] for end in ends if end == first],
+        [[first, end - first] for end in ends if first < end < both],
+        [[first, end - first] for end in ends if first < end == both],
+    ]
+    there = [kind for kind in kinds if kind]
+    return rng.choice(rng.choice(there)) if there else None

@@ -176,3 +176,24 @@ def test_scripts_of_spoken_entries() -> None:
     assert script_of(spoken) == '[S2] Hi. <break time="0.400s"/> You? [S1] Yes.'
     assert turn_lengths(spoken) == [3, 1]
     assert [s.speaker for s in swap_speakers(spoken)] == [1, 0, 1, 2]
+
+
+def test_a_tag_can_stand_again_inside_a_turn(language: Language) -> None:
+    spoken, end = timed(["hello", "there.", "how", "are", "you"], ["fine"], gap=0.4)
+    assert script_of(spoken, [2]) == "[S1] hello there. [S1] how are you [S2] fine"
+    said = utterance(language, spoken, end)
+    tag = (language.ids.spk1, language.ids.spk2)
+    tagged, plain = (plain_stream(language, said, again).tokens[0].tolist() for again in ([2], []))
+    assert [token for token in tagged if token in tag] == [tag[0], tag[0], tag[1]]
+    assert [token for token in plain if token in tag] == [tag[0], tag[1]]
+    cloned = prefix_stream(language, said, [2], [2]).tokens[0].tolist()
+    assert [token for token in cloned if token in tag] == [tag[0], tag[0], tag[1]]
+
+
+def test_after_a_prefix_the_same_voice_goes_on_about_as_often_as_the_other_begins() -> None:
+    spoken, _ = timed(["hello.", "there.", "how."], ["are.", "you."], ["fine."])
+    rng = random.Random(0)
+    found = [prefix_parts(spoken, rng) for _ in range(400)]
+    speakers = [(spoken[sum(parts) - 1].speaker, spoken[sum(parts)].speaker) for parts in found if parts]
+    assert len(speakers) == 400
+    assert 0.4 < sum(before == after for before, after in speakers) / 400 < 0.6
