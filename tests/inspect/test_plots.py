@@ -30,7 +30,7 @@ from dia2.inspect.plots.page import extent, fit
 from dia2.inspect.replay import Replay
 from dia2.inspect.trace import Trace
 from dia2.runtime.state_machine import Entry
-from training.figures import spoken_slots as slots_of_training
+from training.figures import best_head
 
 from ..support.reference import Case, engine
 from .test_console_trace import STEERING, changed, hostile, recorded
@@ -585,15 +585,19 @@ def test_the_word_being_spoken_is_outlined(tmp_path: Path) -> None:
     tts.generate("[S1] Hello there. [S2] How are you today?", seed=1, trace=tmp_path / "run")
     trace = load(tmp_path / "run")
     slots = spoken_slots(trace, placed_words(trace, len(trace)))
-    assert slots == slots_of_training(trace)
+    seen, tokens = trace.column("text")[:, 0], [word.tokens for word in trace.words]
+    held = [seen[found].tolist() for found in slots if found]
+    whole = [part for i, part in enumerate(held) if i + 1 == len(held) or held[i + 1] != part]
+    assert whole == tokens, "one word after the other, each whole by the time that its sound ends"
     replay = trace.replay(tts, attention=True)
-    figure = plots.attention(trace, replay, 2, 1)
+    looking = best_head(trace, replay)
+    figure = plots.attention(trace, replay, looking.layer, looking.head)
     outlined = boxes(figure, "spoken")
     assert [(round(left + 0.5), round(right - 0.5)) for left, _, right, _ in outlined] == sorted(
         {(found[0], found[-1]) for found in slots if found}
     )
     assert sum(round(top - bottom) for _, bottom, _, top in outlined) == sum(map(bool, slots))
-    weights = replay.attention[2][:, 0, 1]
+    weights = replay.attention[looking.layer][:, 0, looking.head]
     share = np.mean([float(weights[call, found].sum()) for call, found in enumerate(slots) if found])
     assert plots.describe(figure).endswith(f"{share:.0%} on the word being spoken")
     assert share > 0.4, "a head that looks at it"
