@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import soundfile
@@ -37,16 +36,7 @@ def case_flags(case: Case) -> list[str]:
     return given + (["--include-prefix"] if expected["include_prefix"] else [])
 
 
-def by_command() -> list[Any]:
-    """Every case; the API runs all of them in `make test`, the command line the first checkpoint's."""
-    found = []
-    for parameter in cases():
-        marks = [] if parameter.values[0].checkpoint == "tiny8" else [pytest.mark.slow]
-        found.append(pytest.param(*parameter.values, id=parameter.id, marks=marks))
-    return found
-
-
-@pytest.mark.parametrize("case", by_command())
+@pytest.mark.parametrize("case", cases("tiny3"))
 def test_the_command_line_speaks_as_the_reference_does(
     case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

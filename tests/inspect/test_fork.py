@@ -12,7 +12,7 @@ from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_fro
 from dia2.errors import TraceError
 from dia2.inspect import Trace, load
 
-from ..support.reference import CHECKPOINTS, Case, engine
+from ..support.reference import Case, checkpoints, engine
 
 SAMPLED = {"text": SamplingConfig(0.8, 50), "audio": SamplingConfig(0.9, 40), "cfg_filter_k": 20, "seed": 3}
 
@@ -28,7 +28,7 @@ def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **optio
     return load(path)
 
 
-@pytest.mark.parametrize("checkpoint", CHECKPOINTS)
+@pytest.mark.parametrize("checkpoint", checkpoints("tiny4"))
 @pytest.mark.parametrize("name", ["plain_cfg1", "prefix2_include"])
 def test_a_fork_from_any_call_without_edits_is_the_same_run(checkpoint: str, name: str, tmp_path: Path) -> None:
     trace, tts = record_case(checkpoint, name, tmp_path / "a.dia2trace")

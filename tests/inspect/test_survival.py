@@ -172,7 +172,7 @@ def test_ctrl_c_in_the_machine_leaves_the_frames_before(
     check_beginning(trace, reference)
 
 
-@pytest.mark.parametrize("part", range(6))
+@pytest.mark.parametrize("part", [0, 1, *(pytest.param(part, marks=pytest.mark.slow) for part in range(2, 6))])
 def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Trace, part: int) -> None:
     for line in range(1 + part * 11, 66 + part * 11, 13):
         path = tmp_path / str(line)

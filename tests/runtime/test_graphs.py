@@ -18,7 +18,7 @@ from dia2.runtime import generator
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.graphs import GraphRunner
 
-from ..support.reference import Case, Recorder, engine, relative
+from ..support.reference import Case, Recorder, checkpoints, engine, relative
 
 SYNCS = {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero", "aten::equal"}
 
@@ -73,7 +73,7 @@ def run_graphed(monkeypatch: pytest.MonkeyPatch, case: Case, backend: FakeGraphs
     return engine(case.checkpoint).generate(case.expected["script"], case.config(**changes))
 
 
-@pytest.mark.parametrize("checkpoint", ["tiny8", "tiny4", "tiny3"])
+@pytest.mark.parametrize("checkpoint", checkpoints("tiny4", "tiny3"))
 @pytest.mark.parametrize("name", ["plain_cfg1", "filter5", "prefix2"])
 @pytest.mark.parametrize("dry_runs", [0, 3])
 def test_graphs_give_the_reference_tokens(

@@ -60,15 +60,31 @@ class Case:
         return GenerationConfig(**(values | changes))
 
 
-def cases() -> list[Any]:
-    """Every case there is, as pytest parameters."""
+def checkpoints(*quick: str) -> list[Any]:
+    """The checkpoints as pytest parameters; those that are not among `quick` run in `make test-all` only."""
+    return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in CHECKPOINTS]
+
+
+def cases(*quick: str) -> list[Any]:
+    """Every case there is, as pytest parameters; of checkpoints that are not among `quick` in `make test-all` only.
+
+    Without `quick` all run: the conformance of plain runs is never left out. What builds on those is tried with one
+    or two checkpoints in `make test`.
+    """
     found = [
         Case(checkpoint, path.stem)
         for checkpoint in CHECKPOINTS
         for path in sorted((ROOT / checkpoint).glob("*.safetensors"))
         if path.stem != "model"
     ]
-    return [pytest.param(case, id=f"{case.checkpoint}-{case.name}") for case in found]
+    return [
+        pytest.param(
+            case,
+            id=f"{case.checkpoint}-{case.name}",
+            marks=[] if not quick or case.checkpoint in quick else [pytest.mark.slow],
+        )
+        for case in found
+    ]
 
 
 @cache
