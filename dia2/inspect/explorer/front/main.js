@@ -73,6 +73,7 @@ export async function mount(root, packed, options = {}) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", again);
   again();
+  requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
     store,
     data,

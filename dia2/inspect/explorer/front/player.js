@@ -67,7 +67,7 @@ export class Player {
       audio.pause();
       this.start();
     }
-    const elapsed = Math.min(0.25, (now - this.last) / 1e3);
+    const elapsed = Math.max(0, Math.min(0.25, (now - this.last) / 1e3)); // a frame can be dated before the click
     this.last = now;
     if (!audio.paused && !audio.ended) {
       audio.playbackRate = store.state.speed;

@@ -1,0 +1,300 @@
+"""The explorer in a real browser: what is drawn, what keys and clicks do, and that nothing leaves the page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dia2.inspect import load
+from dia2.inspect.explorer import to_html
+from dia2.inspect.trace import Trace
+
+from .test_console_trace import hostile, recorded
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = (
+    "--no-sandbox",  # the tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        yield found
+        found.close()
+
+
+class Page:
+    """The explorer of a file, with the network off."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, reduced_motion="reduce"
+        )
+        self.page = context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        self.until("document.getElementById('explorer').dia2 !== undefined")
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition; Playwright's own way would need an eval that the page forbids."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"not within ten seconds: {condition}; the page said {self.said}")
+
+    def state(self, name: str) -> Any:
+        return self.page.evaluate(f"document.getElementById('explorer').dia2.store.state.{name}")
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    def readout(self, name: str) -> str:
+        self.page.wait_for_timeout(50)  # a change is drawn with the next frame
+        pairs = "[...document.querySelectorAll('.readouts div')].map(x => x.innerText.split('\\n'))"
+        return str(dict(self.page.evaluate(pairs))[name])
+
+    def check(self) -> None:
+        assert self.said == []
+        assert all(url.startswith(("file:", "blob:", "data:")) for url in self.asked)
+
+
+@pytest.fixture(scope="module")
+def trace() -> Trace:
+    return load(recorded())
+
+
+@pytest.fixture(scope="module")
+def file(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return to_html(trace, tmp_path_factory.mktemp("page") / "run.html")
+
+
+@pytest.fixture
+def page(browser: Any, file: Path) -> Iterator[Page]:
+    opened = Page(browser, file)
+    yield opened
+    opened.check()
+    opened.page.context.close()
+
+
+def test_keys_move_through_calls_words_and_draws(page: Page, trace: Trace) -> None:
+    assert page.readout("call") == "0"
+    for _ in range(3):
+        page.press("ArrowRight")
+    assert page.readout("call") == "3"
+    page.press("ArrowLeft")
+    assert page.readout("call") == "2"
+    page.press("End")
+    assert page.readout("call") == str(len(trace) - 1)
+    page.press("Home")
+    taken = [word for word in trace.words if word.call is not None]
+    page.press("Shift+ArrowRight")
+    assert page.readout("word") == taken[0].text
+    page.press("Shift+ArrowRight")
+    assert (page.readout("call"), page.readout("word")) == (str(taken[1].call), taken[1].text)
+    draw = page.state("draw")
+    page.press("ArrowDown")
+    assert page.state("draw") == draw + 1
+
+
+def test_play_moves_on_and_pauses(page: Page) -> None:
+    page.press("Space")
+    page.until("document.getElementById('explorer').dia2.store.state.call > 3")
+    assert page.state("playing")
+    page.press("Space")
+    assert not page.state("playing")
+    call = page.state("call")
+    page.page.wait_for_timeout(300)
+    assert page.state("call") == call
+
+
+def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Trace) -> None:
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60})")
+    page.page.wait_for_timeout(100)
+    canvas = page.page.locator(".grid canvas")
+    box = canvas.bounding_box()
+    first, span = page.state("first"), page.state("span")
+    call, book = 55, 3
+    x = (call + 0.5 - first) / span * box["width"]
+    canvas.click(position={"x": x, "y": (book + 0.5) * box["height"] / trace.model.codebooks})
+    assert page.readout("call") == str(call)
+    draw = next(draw for draw in trace.draws(call) if draw.name == f"dep.{book}")
+    assert f"drew {draw.choice}" in page.page.inner_text(".draw .note")
+    tokens = page.page.locator(".candidates tbody th").all_inner_texts()
+    assert str(draw.choice) in tokens
+    assert page.page.inner_text(".candidates .chosen th") == str(draw.choice)
+
+
+def test_rows_jump_and_tell_what_they_did(page: Page, trace: Trace) -> None:
+    rows = page.page.locator(".row")
+    assert rows.count() == 30
+    rows.nth(24).click()
+    assert page.readout("call") == str(trace.warmup_calls)
+    assert "run_generation_loop" in page.page.inner_text(".detail")
+    filled = trace.rows()[24]
+    assert filled.outputs in page.page.inner_text(".detail")
+
+
+def test_a_word_is_found(page: Page, trace: Trace) -> None:
+    word = next(word for word in trace.words if word.text == "Fine.")
+    page.press("/")
+    page.page.keyboard.type("fine")
+    page.press("Enter")
+    assert page.readout("call") == str(word.call)
+
+
+def test_the_slider_scrubs_and_says_where(page: Page, trace: Trace) -> None:
+    slider = page.page.locator(".scrub input")
+    slider.fill("40")
+    assert page.readout("call") == "40"
+    assert "call 40, step" in slider.get_attribute("aria-valuetext")
+
+
+def test_everything_that_can_be_used_has_a_name(page: Page) -> None:
+    unnamed = page.page.evaluate(
+        """[...document.querySelectorAll('button, select, input, canvas:not([aria-hidden])')]
+           .filter(x => !(x.getAttribute('aria-label') || x.innerText || '').trim()).map(x => x.outerHTML)"""
+    )
+    assert unnamed == []
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -> None:
+    opened = Page(browser, file, width, 800, scheme)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert opened.page.evaluate("document.getElementById('explorer').dataset.theme") == scheme
+    wide = opened.page.evaluate(
+        "[...document.querySelectorAll('.pane')].filter(x => x.scrollWidth > x.clientWidth + 1).map(x => x.className)"
+    )
+    assert wide == []
+    opened.check()
+    opened.page.context.close()
+
+
+def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
+    opened = Page(browser, to_html(load(hostile(tmp_path)), tmp_path / "run.html"))
+    opened.press("End")
+    assert opened.page.evaluate("document.querySelectorAll('#explorer script, #explorer b[onclick]').length") == 0
+    assert "<script>" in opened.page.inner_text("#explorer")  # shown as it was written
+    opened.check()
+    opened.page.context.close()
+
+
+def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path: Path) -> None:
+    from dia2 import Dia2
+    from dia2.edits import ReplaceToken
+
+    from ..support.reference import local_files
+
+    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    code = 1 + int(trace.codes[50, 2]) % 8
+    trace.fork(tts, 50, edits=[ReplaceToken(50, code, codebook=2)], path=tmp_path / "fork.dia2trace")
+    opened = Page(browser, to_html(trace, tmp_path / "two.html", other=load(tmp_path / "fork.dia2trace")))
+    assert opened.readout("call") == "50"
+    assert f"codebook 2 {trace.codes[50, 2]} | {code}" in opened.page.inner_text(".parted")
+    assert opened.page.locator(".grid canvas").count() == 2
+    opened.check()
+    opened.page.context.close()
+
+
+@pytest.mark.slow
+def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace: Trace, tmp_path: Path) -> None:
+    """1,500 calls of 32 codebooks, two minutes of sound: a frame drawn takes less than a thirtieth of a second."""
+    path = long_page(tmp_path / "long.html")
+    assert path.stat().st_size <= 6_000_000
+    opened = Page(browser, path)
+    opened.page.wait_for_timeout(1000)  # the sound is being read
+    rate = opened.page.evaluate(
+        """async () => {
+          const { store } = document.getElementById('explorer').dia2;
+          const begin = performance.now();
+          const before = store.frames;
+          for (let call = 0; call < 120; call += 1) {
+            store.set({ call: call * 12 });
+            await new Promise(requestAnimationFrame);
+          }
+          return (store.frames - before) / ((performance.now() - begin) / 1e3);
+        }"""
+    )
+    assert rate >= 30
+    opened.check()
+    opened.page.context.close()
+
+
+def long_page(path: Path) -> Path:
+    """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
+    import numpy as np
+
+    from dia2.inspect.explorer import html
+    from dia2.inspect.explorer.pack import pack
+    from dia2.inspect.explorer.sound import encode
+    from dia2.inspect.explorer.view import peaks, view_of
+
+    base = view_of(load(recorded()))
+    rng, calls, books = np.random.default_rng(0), 1500, 32
+    tile = {
+        name: np.resize(column, (calls, *column.shape[1:]))
+        for name, column in base.columns.items()
+        if name not in ("grid", "peaks", "pending", "lookahead") and not name.startswith(("draw_", "best_"))
+    }
+    steps = np.arange(calls, dtype=np.int32)
+    tile |= {"step": steps, "position": steps, "slot": steps, "kv_transformer": steps + 1}
+    tile |= {f"{name}_counts": np.zeros((calls, 2), np.int32) for name in ("pending", "lookahead")}
+    tile |= {name: base.columns[name][:0] for name in ("pending", "lookahead")}
+    draws = 1 + books
+    below = np.sort(rng.integers(0, 4000, (calls, draws, 8)).astype(np.uint16), axis=2)
+    best = rng.normal(20, 2, (calls, draws)).astype(np.float32)
+    tile |= {
+        "grid": rng.integers(0, 2048, (calls + 1, books)).astype(np.int16),
+        "draw_ids": rng.integers(0, 2048, (calls, draws, 8)).astype(np.int16),
+        "draw_cond": below,
+        "draw_guided": rng.integers(0, 4000, (calls, draws, 8)).astype(np.uint16),
+        "best_cond": best,
+        "best_guided": best,
+        "draw_kept": rng.integers(0, 256, (calls, draws)).astype(np.uint16),
+        "draw_probability": rng.random((calls, draws)).astype(np.float32),
+    }
+    tile["draw_choice"] = tile["draw_ids"][:, :, 0].astype(np.int32)
+    sound = (0.5 * np.sin(np.cumsum(rng.normal(0, 0.02, 24_000 * 120)))).astype(np.float32)
+    tile["peaks"] = peaks(sound, 24_000)
+    header = base.header | {
+        "calls": calls, "warmup": 0, "seconds": 120.0, "crop": 0, "mime": "audio/mpeg",
+        "draws": ["action", "cb0", *(f"dep.{k}" for k in range(1, books))],
+        "sounds": [{"label": "all codebooks", "column": "sound_0"}],
+        "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i, "step": 5 * i,
+                   "seconds": 0.4 * i} for i in range(299)],
+        "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0},
+    }  # fmt: skip
+    packed = pack(type(base)(header, tile), {"sound_0": encode(sound, 24_000)})
+    html.write_page(path, [packed], {}, "long")
+    return path
+
+
+@pytest.mark.slow
+def test_first_paint_of_a_long_trace_takes_less_than_two_seconds(browser: Any, tmp_path: Path) -> None:
+    opened = Page(browser, long_page(tmp_path / "long.html"))
+    painted = opened.page.evaluate("performance.getEntriesByName('dia2 painted')[0].startTime")
+    assert painted <= 2000
+    opened.check()
+    opened.page.context.close()
