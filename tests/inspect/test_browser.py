@@ -202,12 +202,11 @@ def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
 
 
 def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path: Path) -> None:
-    from dia2 import Dia2
     from dia2.edits import ReplaceToken
 
-    from ..support.reference import local_files
+    from ..support.reference import engine
 
-    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    tts = engine("tiny8")
     code = 1 + int(trace.codes[50, 2]) % 8
     trace.fork(tts, 50, edits=[ReplaceToken(50, code, codebook=2)], path=tmp_path / "fork.dia2trace")
     opened = Page(browser, to_html(trace, tmp_path / "two.html", other=load(tmp_path / "fork.dia2trace")))
@@ -282,8 +281,8 @@ def long_page(path: Path) -> Path:
         "calls": calls, "warmup": 0, "seconds": 120.0, "crop": 0, "mime": "audio/mpeg",
         "draws": ["action", "cb0", *(f"dep.{k}" for k in range(1, books))],
         "sounds": [{"label": "all codebooks", "column": "sound_0"}],
-        "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i, "step": 5 * i,
-                   "seconds": 0.4 * i} for i in range(299)],
+        "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i}
+                  for i in range(299)],
         "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0},
     }  # fmt: skip
     packed = pack(type(base)(header, tile), {"sound_0": encode(sound, 24_000)})

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from dia2 import Dia2
 from dia2.edits import ReplaceToken
 from dia2.errors import TraceError, UsageError
 from dia2.inspect import load
@@ -28,7 +27,7 @@ from dia2.inspect.explorer.sound import codebook_sound
 from dia2.inspect.explorer.view import View, peaks, view_of
 from dia2.inspect.trace import Trace
 
-from ..support.reference import local_files
+from ..support.reference import engine
 from .test_console_trace import HOSTILE, changed, hostile, recorded
 
 
@@ -150,7 +149,7 @@ def test_sounds_are_mp3_of_the_same_length(trace: Trace) -> None:
     ],
 )
 def test_codebooks_can_be_heard_apart(trace: Trace, books: list[int], label: str) -> None:
-    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    tts = engine("tiny8")
     sound = codebook_sound(trace, tts, books)
     assert sound.label == label
     assert soundfile.info(io.BytesIO(sound.data)).format == "MP3"
@@ -159,14 +158,14 @@ def test_codebooks_can_be_heard_apart(trace: Trace, books: list[int], label: str
 def test_books_need_an_engine_and_must_be_there(trace: Trace) -> None:
     with pytest.raises(UsageError, match="give the engine too"):
         payload(trace, books=[[0]])
-    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    tts = engine("tiny8")
     with pytest.raises(UsageError, match="some of 0 … 7"):
         payload(trace, tts, books=[[8]])
 
 
 def test_where_two_traces_part(trace: Trace, tmp_path: Path) -> None:
     assert difference_of(trace, trace) is None
-    tts = Dia2.from_local(**local_files("tiny8"), device="cpu", dtype="float32")
+    tts = engine("tiny8")
     code = 1 + int(trace.codes[50, 2]) % 8
     trace.fork(tts, 50, edits=[ReplaceToken(50, code, codebook=2)], path=tmp_path / "fork.dia2trace")
     found = difference_of(trace, load(tmp_path / "fork.dia2trace"))

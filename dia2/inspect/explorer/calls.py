@@ -29,7 +29,6 @@ class Calls:
         initial_padding: int,
         draws: Sequence[str],
         candidates: int,
-        reasons: list[str | None],
     ) -> None:
         """Begin before the first call.
 
@@ -39,9 +38,9 @@ class Calls:
             initial_padding: of the run's config.
             draws: names of those that are recorded.
             candidates: of each draw, how many are shown.
-            reasons: grows by every new reason for which an action was overruled; the first is None.
         """
-        self._model, self._draws, self._candidates, self._reasons = model, draws, candidates, reasons
+        self._model, self._draws, self._candidates = model, draws, candidates
+        self.reasons: list[str | None] = [None]  # for which actions were overruled so far, as `overruled` numbers them
         self._queues = Queues(entries, model.second_stream_ahead)
         self._before = Before(False, initial_padding, initial_padding)
 
@@ -59,7 +58,6 @@ class Calls:
             "second": columns["emitted"][:, 1].astype(np.int32),
             "kv_transformer": (columns["slot"] + 1).astype(np.int32),
             "kv_depformer": np.where(main, self._model.codebooks - 1, 0).astype(np.int32),
-            "milliseconds": (columns["times"][:, 3] * 1e3).astype(np.float32),  # NaN in warm-up
         }
         return made | self._machine(columns) | self._drawn(columns)
 
@@ -101,9 +99,9 @@ class Calls:
         return bool(ends[call] > (ends[call - 1] if call else 0))
 
     def _reason(self, reason: str | None) -> int:
-        if reason not in self._reasons:
-            self._reasons.append(reason)
-        return self._reasons.index(reason)
+        if reason not in self.reasons:
+            self.reasons.append(reason)
+        return self.reasons.index(reason)
 
     def _drawn(self, columns: Columns) -> Columns:
         """Candidates [n, D, C] and choices [n, D] of every draw; a choice of −1 says that a call has none."""

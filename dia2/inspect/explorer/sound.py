@@ -35,12 +35,16 @@ def encode(samples: np.ndarray, rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def trace_sound(trace: Trace) -> Sound | None:
-    """What the trace's run gave; none if it gave nothing, or it was redacted."""
+def samples_of(trace: Trace) -> tuple[np.ndarray, int] | None:
+    """Waveform [N] and rate of the trace's run; none if it gave nothing, or it was redacted."""
     found = trace.audio
-    if found is None or not len(found[0]):
-        return None
-    return Sound("all codebooks", encode(*found))
+    return found if found is not None and len(found[0]) else None
+
+
+def trace_sound(trace: Trace) -> Sound | None:
+    """What the trace's run gave, if anything."""
+    found = samples_of(trace)
+    return None if found is None else Sound("all codebooks", encode(*found))
 
 
 def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:

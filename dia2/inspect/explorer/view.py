@@ -16,9 +16,9 @@ from dia2.console import printable
 from dia2.edits import ChangeSampling
 from dia2.errors import TraceError
 from dia2.inspect.explorer.calls import LOGIT_STEP, Calls, Columns
+from dia2.inspect.explorer.sound import samples_of
 from dia2.inspect.trace import Trace
 
-VERSION = 1
 CANDIDATES = 8  # of each draw that are shown
 PEAK_RATE = 100  # minimum and maximum of the waveform, so many pairs a second
 _LONGEST = 200  # characters of a text
@@ -47,13 +47,14 @@ def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
     draws = [] if "voice" in trace.manifest.redacted else trace.manifest.draws
-    reasons: list[str | None] = [None]
-    padding = trace.run.config.initial_padding
-    calls = Calls(trace.model, trace.run.entries, padding, draws, candidates, reasons)
-    parts = [calls.add(shard.read(shard.columns)) for shard in trace._shards]
+    calls = Calls(trace.model, trace.run.entries, trace.run.config.initial_padding, draws, candidates)
+    parts = [  # without logits, of which a level `full` has half a megabyte a call
+        calls.add(shard.read([name for name in shard.columns if not name.startswith("logits.")]))
+        for shard in trace._shards
+    ]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | _grid_columns(trace)
-    header = _header(trace) | {"reasons": reasons, "draws": draws}
-    samples = _samples(trace)
+    header = _header(trace) | {"reasons": calls.reasons, "draws": draws}
+    samples = samples_of(trace)
     if samples is not None:
         columns["peaks"] = peaks(samples[0], samples[1])
         header["seconds"] = len(samples[0]) / samples[1]
@@ -69,7 +70,6 @@ def _header(trace: Trace) -> Header:
     run, model = trace.run, trace.model
     crop = trace.manifest.result.crop or 0
     return {
-        "version": VERSION,
         "name": text(trace.path.name),
         "state": text(trace.state),
         "complete": trace.complete,
@@ -81,14 +81,13 @@ def _header(trace: Trace) -> Header:
         "seconds": None,
         "peak_rate": PEAK_RATE,
         "logit_step": LOGIT_STEP,
-        "redacted": [text(part) for part in trace.manifest.redacted],
         "sampling": _sampling(trace),
         "lanes": [
             {"name": "action", "kind": "action"},
             {"name": "main", "kind": "text"},
             {"name": "second", "kind": "text"},
         ],
-        "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word, "bos": model.tokens.bos},
+        "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word},
         "grid": {
             "codebooks": model.codebooks,
             "delays": model.delays,
@@ -106,8 +105,6 @@ def _header(trace: Trace) -> Header:
                 "speaker": word.speaker,
                 "prefix": word.prefix,
                 "call": word.call,
-                "step": word.step,
-                "seconds": word.seconds,
             }
             for word in trace.words
         ],
@@ -118,7 +115,6 @@ def _header(trace: Trace) -> Header:
         "rows": _rows(trace),
         "findings": _findings(trace),
         "edits": [{"call": edit.call, "text": text(str(edit))} for edit in run.edits],
-        "forked_at": run.forked_at,
     }
 
 
@@ -174,12 +170,6 @@ def _findings(trace: Trace) -> list[Header]:
         {"kind": found.kind, "message": text(found.message), "advice": text(found.advice), "call": found.call}
         for found in trace.diagnose().findings
     ]
-
-
-def _samples(trace: Trace) -> tuple[np.ndarray, int] | None:
-    """The waveform, if there is one to hear."""
-    found = trace.audio
-    return found if found is not None and len(found[0]) else None
 
 
 def peaks(samples: np.ndarray, rate: int) -> np.ndarray:

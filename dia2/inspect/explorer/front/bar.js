@@ -110,10 +110,9 @@ export function scrubber(data, store) {
     context.fillStyle = palette.empty;
     context.fillRect(0, 0, line.width, 10);
     data.spoken.forEach((spoken, i) => {
-      const end = i + 1 < data.spoken.length ? data.spoken[i + 1].call : Math.min(data.calls, spoken.call + 8);
       context.fillStyle = speakerColour(palette, spoken.speaker);
       context.globalAlpha = spoken.prefix ? 0.45 : 0.9;
-      context.fillRect(line.x(spoken.call), 2, Math.max(1, line.x(end) - line.x(spoken.call) - 1), 6);
+      context.fillRect(line.x(spoken.call), 2, Math.max(1, line.x(data.endOf(i)) - line.x(spoken.call) - 1), 6);
     });
     context.globalAlpha = 1;
     context.strokeStyle = palette.ink;

@@ -59,7 +59,17 @@ export class Data {
   callAt(seconds) {
     const step = Math.floor(seconds * this.header.rate + 1e-6) + this.header.crop;
     const call = this.header.warmup ? step + (step >= this.header.warmup - 1 ? 1 : 0) : step;
+    return this.clamp(call);
+  }
+
+  /** The nearest call that there is. */
+  clamp(call) {
     return Math.max(0, Math.min(this.calls - 1, call));
+  }
+
+  /** Where the i-th word taken ends to be drawn: where the next one begins. */
+  endOf(i) {
+    return i + 1 < this.spoken.length ? this.spoken[i + 1].call : Math.min(this.calls, this.spoken[i].call + 8);
   }
 
   /** The word being said at a call: the last one taken. */

@@ -27,7 +27,7 @@ export function gridPane(data, store, other) {
   const under = (event) => {
     // The axis is calls, a column stands at the call that writes it.
     const book = Math.max(0, Math.min(books - 1, Math.floor(event.offsetY / cell)));
-    return { book, column: columnAt(data, Math.floor(line.callUnder(event))) };
+    return { book, column: columnAt(data, line.callUnder(event)) };
   };
   line.canvas.addEventListener("pointermove", (event) => say(told, describe(data, under(event))));
   line.canvas.addEventListener("pointerleave", () => say(told, describe(data, store.state.cell)));

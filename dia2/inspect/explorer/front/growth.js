@@ -2,14 +2,13 @@
 
 import { pane, say } from "./dom.js";
 import { Timeline } from "./timeline.js";
-import { clamp } from "./wave.js";
 
 const HIGH = 56;
 
 export function growthPane(data, store) {
   const line = new Timeline("Filled slots of the key/value caches over the calls", HIGH);
   const { element, note } = pane("growth", "KV growth", "", line.canvas);
-  line.canvas.addEventListener("pointerdown", (event) => store.set({ call: clamp(Math.floor(line.callUnder(event)), data.calls) }));
+  line.jumps(data, store);
   const [first, ...others] = data.header.caches;
   const top = data.at(first.column, data.calls - 1) || 1;
   const draw = (state) => {

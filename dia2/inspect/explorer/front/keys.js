@@ -38,7 +38,7 @@ export function listen(root, player, moves, search) {
   };
   root.addEventListener("keydown", (event) => {
     const own = event.target.matches("input[type=search], select, dialog *");
-    const button = event.target.matches("button, input[type=range]") && [" "].includes(event.key) && event.target.matches("button");
+    const button = event.key === " " && event.target.matches("button");
     if (own || button || event.ctrlKey || event.metaKey || event.altKey || !(event.key in actions)) return;
     event.preventDefault();
     event.stopPropagation(); // a notebook has keys of its own

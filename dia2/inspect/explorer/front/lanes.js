@@ -2,7 +2,6 @@
 
 import { speakerColour } from "./colours.js";
 import { h, pane } from "./dom.js";
-import { clamp } from "./wave.js";
 import { Timeline } from "./timeline.js";
 
 const LANE = 20;
@@ -17,7 +16,7 @@ export function lanesPane(data, store) {
     h("span", { class: "key given" }, "given by the prefix"),
   ];
   const { element, note } = pane("lanes", "What the machine was told, and what it said", legend, h("div", { class: "named" }, names, line.canvas));
-  line.canvas.addEventListener("pointerdown", (event) => store.set({ call: clamp(Math.floor(line.callUnder(event)), data.calls) }));
+  line.jumps(data, store);
   const draw = (state) => {
     if (!line.begin(state)) return;
     const [from, to] = line.seen(data.calls);

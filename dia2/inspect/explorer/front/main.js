@@ -31,9 +31,8 @@ export async function mount(root, packed, options = {}) {
   const views = await Promise.all(packed.map(open));
   const [data, other] = views;
   const longest = views.reduce((a, b) => (b.calls > a.calls ? b : a));
-  const begin = Math.max(0, Math.min(data.calls - 1, options.call ?? options.difference?.call ?? 0));
   const store = new Store({
-    call: begin,
+    call: data.clamp(options.call ?? options.difference?.call ?? 0),
     playing: false,
     speed: 1,
     draw: Math.min(1, Math.max(0, data.header.draws.length - 1)),
@@ -65,7 +64,7 @@ export async function mount(root, packed, options = {}) {
     for (const part of drawn) part.draw(state);
   });
   const again = () => {
-    store.state.theme = `${themeOf(root)} ${root.clientWidth}`;
+    store.state.theme = themeOf(root);
     store.draw();
   };
   const watching = new ResizeObserver(again);

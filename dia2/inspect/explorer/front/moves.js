@@ -7,7 +7,7 @@ export class Moves {
   }
 
   to(call) {
-    this.store.set({ call: Math.max(0, Math.min(this.data.calls - 1, call)), row: null });
+    this.store.set({ call: this.data.clamp(call), row: null });
   }
 
   by(calls) {

@@ -56,7 +56,7 @@ export class Player {
     if (!this.url || seconds < 0 || seconds >= (this.data.header.seconds ?? 0)) return;
     this.audio.currentTime = seconds;
     this.audio.playbackRate = this.store.state.speed;
-    this.audio.play().catch(() => this.store.set({ silent: true })); // the browser wants a click first: go on without
+    this.audio.play().catch(() => {}); // the browser wants a click first: until then the clock drives
   }
 
   tick(now) {

@@ -64,9 +64,14 @@ export class Timeline {
     return [Math.max(0, Math.floor(this.first)), Math.min(calls, Math.ceil(this.first + this.span))];
   }
 
-  /** The call under a pointer, as a fraction. */
+  /** The call under a pointer; it need not exist. */
   callUnder(event) {
-    return this.first + (event.offsetX / this.width) * this.span;
+    return Math.floor(this.first + (event.offsetX / this.width) * this.span);
+  }
+
+  /** Go to the call that is pointed at, or to where `choose(event, call)` says. */
+  jumps(data, store, choose = (_, call) => call) {
+    this.canvas.addEventListener("pointerdown", (event) => store.set({ call: choose(event, data.clamp(this.callUnder(event))) }));
   }
 
   /** The moment that is looked at. */

@@ -10,11 +10,7 @@ const WORDS = 24;
 export function wavePane(data, store, title) {
   const line = new Timeline("Waveform, and the words below it", WAVE + WORDS + 8);
   const { element, note } = pane("wave", title, data.columns.peaks ? "" : "no sound in this trace", line.canvas);
-  line.canvas.addEventListener("pointerdown", (event) => {
-    const at = line.callUnder(event);
-    const word = event.offsetY > WAVE ? wordUnder(data, at) : null;
-    store.set({ call: word ? word.call : clamp(Math.floor(at), data.calls) });
-  });
+  line.jumps(data, store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
   const draw = (state) => {
     if (!line.begin(state)) return;
     drawWave(line, data);
@@ -22,14 +18,6 @@ export function wavePane(data, store, title) {
     line.playhead(Math.min(state.call, data.calls - 1));
   };
   return { element, draw, note };
-}
-
-export function clamp(call, calls) {
-  return Math.max(0, Math.min(calls - 1, call));
-}
-
-function wordUnder(data, at) {
-  return data.wordAt(clamp(Math.floor(at), data.calls));
 }
 
 function drawWave(line, data) {
@@ -69,9 +57,8 @@ function drawWords(line, data, call) {
   context.textBaseline = "middle";
   context.lineWidth = 1;
   data.spoken.forEach((word, i) => {
-    const end = i + 1 < data.spoken.length ? data.spoken[i + 1].call : Math.min(data.calls, word.call + 8);
     const left = line.x(word.call) + 1;
-    const room = line.x(end) - left - 1;
+    const room = line.x(data.endOf(i)) - left - 1;
     if (left + room < 0 || left > line.width || room <= 1) return;
     const colour = speakerColour(palette, word.speaker);
     context.globalAlpha = word.call > call ? 0.45 : 1;
