@@ -47,7 +47,7 @@ class Learning:
     """What an example goes through before the network sees it."""
 
     frames: int = 2000  # of a batch, about
-    prefix_share: float = 0.3  # of examples that begin with a cloned voice
+    prefix_share: float = 0.5  # of examples that begin with a cloned voice
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
     wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
     lost_frames: float = 0.12  # of the frames of codes that it sees, taken away

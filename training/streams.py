@@ -27,6 +27,7 @@ from training.spoken import Spoken, script_of, sentence_starts, swap_speakers, t
 LAG = SPEAKER_1_OFFSET - 1  # frames from a word's first frame of sound to its new-word step
 IGNORED = -100  # a target that does not count
 _TAGGED = 0.3  # of the sentences inside a turn, in training, that repeat their speaker's tag
+_PAUSES = (2, 3, 4)  # frames of silence after a prefix, in training; one is drawn
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,28 @@ def random_stream(language: Language, utterance: Utterance, rng: random.Random, 
         return plain_stream(language, utterance, tagged)
     if utterance.spoken[0].speaker != 1:
         utterance = replace(utterance, spoken=swap_speakers(utterance.spoken))
+    utterance = with_pause(utterance, sum(parts), rng.choice(_PAUSES), language.frame_rate)
     return prefix_stream(language, utterance, parts, tagged)
+
+
+def with_pause(utterance: Utterance, index: int, frames: int, rate: float) -> Utterance:
+    """The same with a pause of at least `frames` before a word.
+
+    Turns end with longer pauses than sentences inside them, which would tell the network who speaks next.
+    """
+    spoken = utterance.spoken
+    if not spoken[index - 1].text:
+        return utterance  # a break, which is long
+    added = frames - round((spoken[index].start - spoken[index - 1].end) * rate)
+    if added <= 0:
+        return utterance
+    at, later = round(spoken[index].start * rate), added / rate
+    silence = utterance.codes[:, -10:-9].expand(-1, added)  # a recording ends with 1.6 s of it
+    return Utterance(
+        (*spoken[:index], *(replace(s, start=s.start + later, end=s.end + later) for s in spoken[index:])),
+        utterance.end + later,
+        torch.cat([utterance.codes[:, :at], silence, utterance.codes[:, at:]], dim=1),
+    )
 
 
 def prefix_parts(spoken: Sequence[Spoken], rng: random.Random) -> list[int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,17 @@ from dia2.inspect import load
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.voice_clone import build_prefix_plan
 from training.spoken import Spoken, script_of, swap_speakers, turn_lengths
-from training.streams import IGNORED, LAG, Language, Utterance, plain_stream, prefix_parts, prefix_stream, random_stream
+from training.streams import (
+    IGNORED,
+    LAG,
+    Language,
+    Utterance,
+    plain_stream,
+    prefix_parts,
+    prefix_stream,
+    random_stream,
+    with_pause,
+)
 
 WORDS = ("hello", "there.", "how", "are", "you", "I'm", "fine", "tomorrow", "the", "a")
 
@@ -197,3 +208,18 @@ def test_after_a_prefix_the_same_voice_goes_on_about_as_often_as_the_other_begin
     speakers = [(spoken[sum(parts) - 1].speaker, spoken[sum(parts)].speaker) for parts in found if parts]
     assert len(speakers) == 400
     assert 0.4 < sum(before == after for before, after in speakers) / 400 < 0.6
+
+
+def test_a_pause_is_put_in_where_it_is_too_short(language: Language) -> None:
+    spoken, end = timed(["hello.", "there."], ["fine."], gap=0.4)
+    spoken[0] = replace(spoken[0], end=0.24)  # two frames of silence
+    said = utterance(language, spoken, end)
+    paused = with_pause(said, 1, 4, 12.5)
+    assert [round(s.start * 12.5) for s in paused.spoken] == [0, 7, 12]
+    assert round(paused.end * 12.5) == 17
+    assert torch.equal(paused.codes[:, :5], said.codes[:, :5])
+    assert torch.equal(paused.codes[:, 5:7], said.codes[:, -10:-9].expand(-1, 2))
+    assert torch.equal(paused.codes[:, 7:], said.codes[:, 5:])
+    assert with_pause(said, 1, 2, 12.5) is said
+    broken = replace(said, spoken=(spoken[0], replace(spoken[1], text="", speaker=0), spoken[2]))
+    assert with_pause(broken, 2, 4, 12.5) is broken
