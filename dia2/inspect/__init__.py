@@ -5,11 +5,14 @@ from dia2.inspect import load, record
 with record("run.dia2trace", level="full"):
     tts.generate(script)
 trace = load("run.dia2trace")
+trace.explore()
 """
 
+from dia2.inspect.explorer.live import follow
 from dia2.inspect.frame import Frame, TraceWord
 from dia2.inspect.recorder import Recorder, record
+from dia2.inspect.sweep import Sweep, sweep
 from dia2.inspect.trace import Trace, load
 from dia2.inspect.watch import Watch
 
-__all__ = ["Frame", "Recorder", "Trace", "TraceWord", "Watch", "load", "record"]
+__all__ = ["Frame", "Recorder", "Sweep", "Trace", "TraceWord", "Watch", "follow", "load", "record", "sweep"]

@@ -27,6 +27,7 @@ from dia2.inspect.writer import TraceWriter
 from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
+from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -116,7 +117,7 @@ class Recorder:
         self._held: list[Frames] = []  # of the next shard
         self._calls = 0  # recorded, those of the next shard included
         self._shard_began = self._began
-        self._entries: list[Any] = []
+        self._entries: list[Entry] = []
         self._specials = torch.zeros(0)
         self._names: list[str] = []  # of the draws that are recorded
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
@@ -148,6 +149,11 @@ class Recorder:
     def path(self) -> Path:
         """The trace's folder."""
         return self._writer.path
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Of the run, prefix first; those of streamed text come while it goes on."""
+        return self._entries
 
     def _select(self, codebooks: int | None = None) -> frozenset[str]:
         points = level_points(self._level)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dia2.inspect.diff import Diff
     from dia2.inspect.doctor import Diagnosis
     from dia2.inspect.explorer.widget import Explorer
+    from dia2.inspect.lab import Lab
     from dia2.inspect.pipeline import FilledRow
     from dia2.inspect.replay import Replay
 
@@ -466,6 +467,23 @@ class Trace:
             what = f"The explorer needs {error.name}"
             raise UsageError(f"{what}: pip install 'dia2-inspect[notebooks]', or write a file by to_html().") from error
         return Explorer(self, other=other, tts=tts, call=call)
+
+    def lab(self, tts: Dia2, folder: str | Path | None = None) -> Lab:
+        """Change the run in a notebook: guidance, temperature, seed or one action from a call on, and see both runs.
+
+        Args:
+            tts: the checkpoint that made the run.
+            folder: where forks are recorded; none: in a temporary one, which goes with the lab.
+
+        Raises:
+            TraceError: the trace was redacted, or holds no calls.
+            UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
+        """
+        try:
+            from dia2.inspect.lab import Lab
+        except ImportError as error:
+            raise UsageError(f"The lab needs {error.name}: pip install 'dia2-inspect[notebooks]'.") from error
+        return Lab(self, tts, folder)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the explorer as one file for any browser; see `dia2.inspect.explorer.to_html`."""

@@ -7,6 +7,7 @@ front end only ever sets them as text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -17,7 +18,9 @@ from dia2.edits import ChangeSampling
 from dia2.errors import TraceError
 from dia2.inspect.explorer.calls import LOGIT_STEP, Calls, Columns
 from dia2.inspect.explorer.sound import samples_of
+from dia2.inspect.manifest import ModelFacts
 from dia2.inspect.trace import Trace
+from dia2.runtime.state_machine import Entry
 
 CANDIDATES = 8  # of each draw that are shown
 PEAK_RATE = 100  # minimum and maximum of the waveform, so many pairs a second
@@ -52,8 +55,8 @@ def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
         calls.add(shard.read([name for name in shard.columns if not name.startswith("logits.")]))
         for shard in trace._shards
     ]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | _grid_columns(trace)
-    header = _header(trace) | {"reasons": calls.reasons, "draws": draws}
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | grid_columns(trace)
+    header = header_of(trace) | {"reasons": calls.reasons, "draws": draws}
     samples = samples_of(trace)
     if samples is not None:
         columns["peaks"] = peaks(samples[0], samples[1])
@@ -66,7 +69,8 @@ def text(value: str) -> str:
     return printable(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…")
 
 
-def _header(trace: Trace) -> Header:
+def header_of(trace: Trace) -> Header:
+    """What is said of a trace besides its calls; of one that has none yet too."""
     run, model = trace.run, trace.model
     crop = trace.manifest.result.crop or 0
     return {
@@ -75,7 +79,7 @@ def _header(trace: Trace) -> Header:
         "complete": trace.complete,
         "facts": _facts(trace),
         "calls": len(trace),
-        "warmup": trace.warmup_calls,
+        "warmup": run.prefix_frames,
         "rate": model.frame_rate,
         "crop": crop,
         "seconds": None,
@@ -108,14 +112,26 @@ def _header(trace: Trace) -> Header:
             }
             for word in trace.words
         ],
-        "entries": [
-            {"text": text(entry.text), "speaker": entry.speaker, "padding": entry.padding, "tokens": len(entry.tokens)}
-            for entry in run.entries
-        ],
+        "entries": entry_rows(run.entries),
         "rows": _rows(trace),
         "findings": _findings(trace),
         "edits": [{"call": edit.call, "text": text(str(edit))} for edit in run.edits],
     }
+
+
+def entry_rows(entries: Sequence[Entry]) -> list[Header]:
+    """Words and breaks as the front end gets them."""
+    return [
+        {"text": text(entry.text), "speaker": entry.speaker, "padding": entry.padding, "tokens": len(entry.tokens)}
+        for entry in entries
+    ]
+
+
+def shown_codes(codes: np.ndarray, model: ModelFacts) -> np.ndarray:
+    """Codes of grid cells; −1 where nothing was written, −2 where a pad stands."""
+    ids = model.tokens
+    shown = np.where(codes == ids.ungenerated, -1, np.where(codes == ids.audio_pad, -2, codes))
+    return shown.astype(np.int16 if model.audio_vocabulary < 1 << 15 else np.int32)
 
 
 def _facts(trace: Trace) -> list[str]:
@@ -143,7 +159,7 @@ def _sampling(trace: Trace) -> list[Header]:
 
 
 def _rows(trace: Trace) -> list[Header]:
-    calls = {"warmup": 0, "loop": trace.warmup_calls}
+    calls = {"warmup": 0, "loop": trace.run.prefix_frames}
     return [
         {
             "number": filled.row.number,
@@ -182,11 +198,8 @@ def peaks(samples: np.ndarray, rate: int) -> np.ndarray:
     return np.round(np.stack((blocks.min(1), blocks.max(1)), axis=1) * 127).astype(np.int8)
 
 
-def _grid_columns(trace: Trace) -> Columns:
-    """`grid` [columns, K] as the loop left it; −1 where nothing was written, −2 where a pad stands."""
+def grid_columns(trace: Trace) -> Columns:
+    """`grid` [columns, K] as the loop left it."""
     if "voice" in trace.manifest.redacted:
         return {}
-    ids = trace.model.tokens
-    grid = trace.raw_grid
-    shown = np.where(grid == ids.ungenerated, -1, np.where(grid == ids.audio_pad, -2, grid))
-    return {"grid": shown.T.astype(np.int16 if trace.model.audio_vocabulary < 1 << 15 else np.int32)}
+    return {"grid": shown_codes(trace.raw_grid, trace.model).T}

@@ -21,15 +21,48 @@ if TYPE_CHECKING:
     from dia2.inspect.trace import Trace
 
 
-class Explorer(anywidget.AnyWidget):
-    """A trace, or two beside each other; made by `Trace.explore`."""
+class _Page(anywidget.AnyWidget):
+    """The front end, and in its place a line of text where no widget can be shown."""
 
     _esm = script("widget")
     _css = style()
     _views = traitlets.List(traitlets.Bytes()).tag(sync=True)
+    _pieces = traitlets.List(traitlets.Bytes()).tag(sync=True)  # of a run that goes on
     _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _can_decode = traitlets.Bool(False).tag(sync=True)
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            data = bundle[0] if isinstance(bundle, tuple) else bundle
+            data["text/plain"] = repr(self)
+        return bundle
+
+
+class LiveExplorer(_Page):
+    """A run while it is generated; made by `dia2.inspect.follow`."""
+
+    trace: Trace | None = None  # once the run is over
+
+    def __repr__(self) -> str:
+        if self.trace is None:
+            return "<LiveExplorer of a run that goes on>"
+        return f"<LiveExplorer of {self.trace.path.name}: {len(self.trace)} calls, {self.trace.state}>"
+
+    def add(self, piece: bytes) -> None:
+        """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
+        self._pieces = [*self._pieces, piece]
+
+    def finish(self, trace: Trace) -> None:
+        """Show the whole of it, with candidates and sound."""
+        self.trace = trace
+        with self.hold_sync():
+            self._views, self._pieces = [payload(trace)], []
+
+
+class Explorer(_Page):
+    """A trace, or two beside each other; made by `Trace.explore`."""
 
     def __init__(self, trace: Trace, *, other: Trace | None = None, tts: Dia2 | None = None, call: int = 0) -> None:
         """See `Trace.explore`."""
@@ -47,14 +80,6 @@ class Explorer(anywidget.AnyWidget):
     def __repr__(self) -> str:
         other = "" if self.other is None else f" and {self.other.path.name}"
         return f"<Explorer of {self.trace.path.name}{other}: {len(self.trace)} calls, {self.trace.state}>"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """The widget, and in its place a line of text where no widget can be shown."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle is not None:
-            data = bundle[0] if isinstance(bundle, tuple) else bundle
-            data["text/plain"] = repr(self)
-        return bundle
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         """Decode what the front end wants to hear."""

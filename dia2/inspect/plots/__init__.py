@@ -18,5 +18,6 @@ from dia2.inspect.plots.heads import attention
 from dia2.inspect.plots.lanes import streams
 from dia2.inspect.plots.page import describe
 from dia2.inspect.plots.sound import waveform
+from dia2.inspect.plots.variants import sweep
 
-__all__ = ["attention", "candidates", "describe", "grid", "kv_growth", "streams", "waveform"]
+__all__ = ["attention", "candidates", "describe", "grid", "kv_growth", "streams", "sweep", "waveform"]

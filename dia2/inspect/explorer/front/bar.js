@@ -98,10 +98,11 @@ export function scrubber(data, store) {
   const line = new Timeline("", 10);
   line.canvas.removeAttribute("role");
   line.canvas.setAttribute("aria-hidden", "true");
-  const slider = h("input", { type: "range", min: 0, max: data.calls - 1, value: 0, "aria-label": "Call" });
+  const slider = h("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Call" });
   slider.addEventListener("input", () => store.set({ call: Number(slider.value), row: null }));
   const element = h("footer", { class: "scrub" }, slider, line.canvas);
   const draw = (state) => {
+    if (Number(slider.max) !== data.calls - 1) slider.max = String(data.calls - 1);
     if (Number(slider.value) !== state.call) slider.value = String(state.call);
     const word = data.wordAt(state.call);
     slider.setAttribute("aria-valuetext", `call ${state.call}, step ${data.at("step", state.call)}${word ? `, ${word.text}` : ""}`);

@@ -74,6 +74,7 @@ function bar(kind, behind) {
 }
 
 function why(data, call) {
+  if (data.header.live) return "Candidates are shown as soon as the run is over.";
   if (!data.header.draws.length) return "The trace kept no draws: record it at the level topk or full.";
   if (call < data.header.warmup) return "The prefix gives what a call of the warm-up sees: nothing is drawn.";
   return "The trace kept no candidates of this call.";

@@ -7,6 +7,12 @@ const OUTCOMES = ["pad", "new_word", "break", "end"];
 
 /** Open packed bytes (gzip). */
 export async function open(bytes) {
+  const { header, columns } = await unpack(bytes);
+  return new Data(header, columns);
+}
+
+/** Header and columns in packed bytes. */
+export async function unpack(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   const buffer = await new Response(stream).arrayBuffer();
   const view = new DataView(buffer);
@@ -20,7 +26,7 @@ export async function open(bytes) {
     const count = shape.reduce((a, b) => a * b, 1);
     arrays[name] = Object.assign(new ARRAYS[dtype](buffer, start + at, count), { shape });
   }
-  return new Data(header, arrays);
+  return { header, columns: arrays };
 }
 
 /** What the panes ask of a trace. A call is counted from 0 over warm-up and main loop. */
@@ -33,6 +39,29 @@ export class Data {
     this.starts = {}; // of the queues
     this.columnsOfGrid = columns.grid ? columns.grid.shape[0] : 0;
     this.spoken = header.words.filter((word) => word.call !== null);
+  }
+
+  /** Add the next calls of a run that goes on. */
+  append({ header, columns }) {
+    const { grid, ...rest } = columns;
+    for (const [name, array] of Object.entries(rest)) this.columns[name] = joined(this.columns[name], array);
+    if (grid) this.write(grid, header.grid_at);
+    this.header.reasons = header.reasons;
+    this.header.words.push(...header.words);
+    this.header.entries.push(...header.entries);
+    this.spoken = this.header.words;
+    this.calls = this.columns.step.length;
+  }
+
+  /** Set columns of the grid from `first` on. */
+  write(cells, first) {
+    const [count, books] = cells.shape;
+    const columns = Math.max(this.columnsOfGrid, first + count);
+    const grid = Object.assign(new cells.constructor(columns * books).fill(-1), { shape: [columns, books] });
+    grid.set(this.columns.grid);
+    grid.set(cells, first * books);
+    this.columns.grid = grid;
+    this.columnsOfGrid = columns;
   }
 
   at(name, call) {
@@ -170,6 +199,15 @@ export class Data {
   sound(column) {
     return this.columns[column];
   }
+}
+
+/** Two stretches of a column as one. */
+function joined(old, array) {
+  if (!old) return array;
+  const all = new array.constructor(old.length + array.length);
+  all.set(old);
+  all.set(array, old.length);
+  return Object.assign(all, { shape: [old.shape[0] + array.shape[0], ...array.shape.slice(1)] });
 }
 
 /** Chance of each candidate in a draw, from that of the choice: the same softmax, so their ratio is known. */

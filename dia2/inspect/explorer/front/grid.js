@@ -44,9 +44,10 @@ export function gridPane(data, store, other) {
   let painted;
   const draw = (state) => {
     if (!data.columns.grid || !line.begin(state)) return;
-    if (painted !== state.theme) {
+    const wanted = `${state.theme} ${data.columnsOfGrid}`;
+    if (painted !== wanted) {
       image = paint(data, ramp(line.palette));
-      painted = state.theme;
+      painted = wanted;
     }
     drawCells(line, data, image, cell, state.call);
     if (other) drawDifferences(line, data, other, cell, state.call);

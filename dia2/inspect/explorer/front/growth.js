@@ -10,13 +10,13 @@ export function growthPane(data, store) {
   const { element, note } = pane("growth", "KV growth", "", line.canvas);
   line.jumps(data, store);
   const [first, ...others] = data.header.caches;
-  const top = data.at(first.column, data.calls - 1) || 1;
   const draw = (state) => {
     const { call } = state;
     const told = others.map((cache) => `${cache.name} ${data.at(cache.column, call)} of ${cache.size}, emptied every call`);
     say(note, [`${first.name} ${data.at(first.column, call)} slots, position ${data.at("position", call)}`, ...told].join(" · "));
     if (!line.begin(state)) return;
     const { context, palette } = line;
+    const top = data.at(first.column, data.calls - 1) || 1;
     const [from, to] = line.seen(data.calls);
     const y = (value) => HIGH - 3 - (value / top) * (HIGH - 8);
     context.fillStyle = palette.empty;

@@ -10,12 +10,16 @@ export function machinePane(data) {
   const rows = { pending: h("dd"), lookahead: h("dd"), padding_budget: h("dd"), forced_padding: h("dd") };
   const list = h("dl", { class: "machine" }, Object.entries(rows).flatMap(([name, dd]) => [h("dt", {}, name), dd]));
   const { element, note } = pane("state", "State machine", "", verdict, queue, list);
-  const most = { padding_budget: peak(data, "padding_budget"), forced_padding: peak(data, "forced_padding") };
+  const most = { padding_budget: 0, forced_padding: 0 };
 
   let shown = -1;
+  let known = 0; // calls that `most` knows
   const draw = ({ call }) => {
-    if (call === shown) return;
+    if (call === shown && known === data.calls) return;
     shown = call;
+    for (; known < data.calls; known += 1) {
+      for (const name of Object.keys(most)) most[name] = Math.max(most[name], data.at(name, known));
+    }
     say(note, `after step ${data.at("step", call)}`);
     verdict.replaceChildren(...judge(data, call));
     const left = data.entriesAfter(call);
@@ -77,8 +81,3 @@ function gauge(name, value, most) {
   return [bar, h("span", { class: "number" }, `${value} / ${most}`)];
 }
 
-function peak(data, name) {
-  let most = 0;
-  for (const value of data.columns[name]) most = Math.max(most, value);
-  return most;
-}

@@ -28,9 +28,13 @@ const SPAN = 80; // calls that are seen at first
  *   codebooks, where there is a kernel with the codec; `call`: where to begin
  */
 export async function mount(root, packed, options = {}) {
-  const views = await Promise.all(packed.map(open));
+  return mountViews(root, await Promise.all(packed.map(open)), options);
+}
+
+/** The same with views that are open. */
+export function mountViews(root, views, options = {}) {
   const [data, other] = views;
-  const longest = views.reduce((a, b) => (b.calls > a.calls ? b : a));
+  const longest = () => Math.max(...views.map((view) => view.calls));
   const store = new Store({
     call: data.clamp(options.call ?? options.difference?.call ?? 0),
     playing: false,
@@ -39,7 +43,7 @@ export async function mount(root, packed, options = {}) {
     row: null,
     cell: null,
     first: 0,
-    span: Math.min(SPAN, longest.calls),
+    span: data.header.live ? SPAN : Math.min(SPAN, longest()),
     theme: themeOf(root),
   });
   const player = new Player(data, store);
@@ -59,7 +63,7 @@ export async function mount(root, packed, options = {}) {
 
   const drawn = [top, bottom, ...panes.flatMap((part) => part.parts ?? [part])];
   store.subscribe((state) => {
-    const first = windowAround(state.call, longest.calls, state.span, state.first);
+    const first = windowAround(state.call, longest(), state.span, state.first);
     if (first !== state.first) state.first = first;
     for (const part of drawn) part.draw(state);
   });

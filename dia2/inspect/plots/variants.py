@@ -1,0 +1,77 @@
+"""The runs of a sweep, beneath each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dia2.inspect.plots.page import (
+    GREY,
+    INK,
+    NEW,
+    PALE,
+    ROOM,
+    SPEAKER,
+    blocks,
+    fit,
+    headline,
+    legend,
+    new_figure,
+    style,
+    write,
+)
+from dia2.inspect.sweep import Sweep
+from dia2.inspect.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def sweep(runs: Sweep) -> Figure:
+    """Every run of a sweep as a line of its words over its calls, grey as long as it is the first run.
+
+    Where a run parts from the first one stands a mark. `runs.rows()` has the same as numbers.
+
+    Raises:
+        Dia2Error: matplotlib is missing.
+    """
+    parted = [row["parts_at"] for row in runs.rows()]
+    longest = max(len(variant.trace) for variant in runs.variants)
+    figure = new_figure(1.0 + 0.3 * len(runs.variants))
+    axes = figure.subplots()
+    style(axes, x="call", spines=("bottom",), whole="x")
+    axes.set_xlim(-0.5, longest - 0.5)
+    axes.set_ylim(len(runs.variants) - 0.5, -0.5)
+    axes.set_yticks(range(len(runs.variants)), [str(variant) for variant in runs.variants])
+    axes.tick_params(axis="y", length=0)
+    point = longest / (0.7 * ROOM)  # calls that a point of the page is wide, about
+    for row, (variant, at) in enumerate(zip(runs.variants, parted, strict=True)):
+        _words(axes, variant.trace, row, len(variant.trace) if at is None else at, point)
+        if at is not None:
+            axes.plot([at - 0.5] * 2, [row - 0.45, row + 0.45], color=NEW, linewidth=1.6)[0].set_gid("parts")
+    moved = sum(at is not None for at in parted)
+    headline(axes, f"{len(runs.variants)} runs of one script", f"{moved} part from the first one")
+    legend(
+        figure,
+        [
+            ("a word, as in the first run", {"facecolor": PALE, "edgecolor": GREY}),
+            ("of speaker 1, after it parted", {"facecolor": "none", "edgecolor": SPEAKER[1]}),
+            ("of speaker 2", {"facecolor": "none", "edgecolor": SPEAKER[2]}),
+            ("where it parts", {"facecolor": NEW, "edgecolor": "none"}),
+        ],
+    )
+    return figure
+
+
+def _words(axes: Axes, trace: Trace, row: int, same: int, point: float) -> None:
+    """A box for each word from the call that takes it to the next word's; grey before call `same`."""
+    words = [word for word in trace.words if word.call is not None]
+    starts = [word.call for word in words if word.call is not None]
+    ends = [*starts[1:], len(trace)]
+    for word, start, end in zip(words, starts, ends, strict=True):
+        before = start < same
+        look = {"facecolor": PALE if before else "white", "edgecolor": GREY if before else SPEAKER[word.speaker]}
+        blocks(axes, [(start - 0.5, end - 0.5)], row - 0.36, 0.72, "word box", linewidth=0.7, **look)
+        text = fit(word.text, (end - start) / point - 4)
+        colour = GREY if before else INK
+        write(axes, start - 0.5 + 2 * point, row, text, (start - 0.5, row - 0.36, end - start, 0.72), color=colour)

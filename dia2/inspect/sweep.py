@@ -1,0 +1,145 @@
+"""Small sweeps: one script under several settings, recorded, and where each run first parts from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dia2.engine import Dia2
+from dia2.errors import UsageError
+from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
+from dia2.inspect.fingerprint import fingerprint
+from dia2.inspect.layout import SUFFIX, Level
+from dia2.inspect.recorder import record
+from dia2.inspect.trace import Trace, load
+
+MOST = 64  # runs of one sweep
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One run of a sweep."""
+
+    seed: int
+    cfg_scale: float
+    temperature: float  # of the audio draws
+    trace: Trace
+
+    def __str__(self) -> str:
+        return f"seed {self.seed}, cfg {self.cfg_scale:g}, temperature {self.temperature:g}"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Runs of one script, in the order of their settings."""
+
+    variants: list[Variant]
+
+    def parted(self) -> np.ndarray:
+        """[n, n] first call at which two runs differ; the number of calls where they are the same."""
+        return np.array([[a.trace.diff(b.trace).shared for b in self.variants] for a in self.variants])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each run: settings, length, words heard, where it parts from the first run and in what."""
+        first = self.variants[0].trace
+        rows = []
+        for variant in self.variants:
+            found = first.diff(variant.trace)
+            rows.append(
+                {
+                    "seed": variant.seed,
+                    "cfg_scale": variant.cfg_scale,
+                    "temperature": variant.temperature,
+                    "calls": len(variant.trace),
+                    "words": sum(word.seconds is not None for word in variant.trace.words),
+                    "parts_at": found.shared if found.parts else None,
+                    "parts_in": found.parts[0].what if found.parts else None,
+                }
+            )
+        return rows
+
+    def __str__(self) -> str:
+        told = []
+        for variant, row in zip(self.variants, self.rows(), strict=True):
+            at, what = row["parts_at"], row["parts_in"]
+            parted = "as the first run" if at is None else f"parts from the first run at call {at}, in {what}"
+            told.append(f"{variant}: {row['calls']} calls, {row['words']} words, {parted}")
+        return "\n".join(told)
+
+
+def sweep(
+    tts: Dia2,
+    script: str,
+    folder: str | Path,
+    *,
+    seeds: Sequence[int] = (1,),
+    cfg_scales: Sequence[float] | None = None,
+    temperatures: Sequence[float] | None = None,
+    config: GenerationConfig | None = None,
+    level: Level = "topk",
+    progress: Callable[[int, int], None] | None = None,
+) -> Sweep:
+    """Generate a script under all combinations of settings.
+
+    A run whose trace is in the folder already is not made again, so a sweep that was stopped goes on where it was.
+    (Of a prefix only the names of its files are compared.)
+
+    Args:
+        tts: the checkpoint.
+        script: what is said.
+        folder: where the traces go, one each.
+        seeds: of the runs.
+        cfg_scales: guidance; none: that of `config`.
+        temperatures: of the audio draws; none: that of `config`.
+        config: everything else.
+        level: of the recordings.
+        progress: called after every run, with the number of runs made and of all.
+
+    Raises:
+        UsageError: no setting at all, more than 64 combinations, or a value that no run can have.
+        TraceError: something else is in the place of one of the traces.
+        GenerationInterrupted: Ctrl-C; the runs so far are in the folder.
+    """
+    base = config or GenerationConfig()
+    settings = list(
+        product(
+            seeds,
+            [base.cfg_scale] if cfg_scales is None else cfg_scales,
+            [base.audio.temperature] if temperatures is None else temperatures,
+        )
+    )
+    if not 0 < len(settings) <= MOST:
+        raise UsageError(f"A sweep has 1 to {MOST} runs, and this one {len(settings)}: give fewer values.")
+    runs = [
+        (seed, cfg, heat, merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat}))
+        for seed, cfg, heat in settings
+    ]  # all checked before the first is made
+    variants = []
+    for done, (seed, cfg, heat, wanted) in enumerate(runs, 1):
+        path = Path(folder) / f"seed{seed}-cfg{cfg:g}-temperature{heat:g}{SUFFIX}"
+        if not _made(path, tts, script, wanted):
+            with record(path, level=level):
+                tts.generate(script, wanted)
+        variants.append(Variant(seed, cfg, heat, load(path)))
+        if progress:
+            progress(done, len(runs))
+    return Sweep(variants)
+
+
+def _made(path: Path, tts: Dia2, script: str, config: GenerationConfig) -> bool:
+    """There is a whole trace of this very run."""
+    if not path.exists():
+        return False
+    trace = load(path)
+    return (
+        trace.complete
+        and trace.manifest.script == normalize_script(script)
+        and not trace.run.edits
+        and replace(trace.run.config, seed=trace.run.seed) == config
+        and trace.run.hashes == fingerprint(tts.runtime.assets)
+    )

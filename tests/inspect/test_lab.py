@@ -1,0 +1,85 @@
+"""The lab: what its controls ask for is what is generated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dia2.edits import ChangeSampling, ForceAction, ReplaceToken
+from dia2.errors import TraceError, UsageError
+from dia2.inspect import load
+from dia2.inspect.trace import Trace
+
+from ..support.reference import engine
+
+SCRIPT = "[S1] Hello there. How are you?"
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    path = tmp_path_factory.mktemp("lab") / "run.dia2trace"
+    engine("tiny4").generate(SCRIPT, seed=1, cfg_scale=2.0, trace=path)
+    return load(path)
+
+
+def test_untouched_controls_give_the_same_run(trace: Trace) -> None:
+    lab = trace.lab(engine("tiny4"))
+    lab.call.value = 9
+    assert lab.edits() == []
+    lab.fork()
+    assert lab.forked is not None
+    assert trace.diff(lab.forked).shared == len(trace)
+    assert repr(lab) == "<Lab of run.dia2trace: The fork is the same run, call for call.>"
+    assert lab.forked.run.forked_at == 9
+
+
+def test_controls_become_edits(trace: Trace, tmp_path: Path) -> None:
+    lab = trace.lab(engine("tiny4"), tmp_path)
+    lab.call.value, lab.cfg.value, lab.temperature.value, lab.action.value = 8, 3.5, 1.2, "pad"
+    wanted = [ChangeSampling(8, cfg_scale=3.5, temp_audio=1.2), ForceAction(8, "pad")]
+    assert lab.edits() == wanted
+    lab.seed.value = 7
+    lab.button.click()
+    forked = load(tmp_path / "fork-01.dia2trace")
+    assert forked.run.edits == wanted
+    assert forked.run.seed == 7
+    assert lab.told.value.startswith("They part at call 8, by edit: none | cfg_scale = 3.5, temp_audio = 1.2")
+    (shown,) = lab._shown.children
+    assert (shown.trace, shown.other) == (trace, lab.forked)
+    assert not lab.button.disabled
+    lab.fork()
+    assert (tmp_path / "fork-02.dia2trace").is_dir()
+
+
+def test_settings_changed_before_are_where_the_controls_begin(tmp_path: Path) -> None:
+    edits = [ChangeSampling(5, cfg_scale=3.0)]
+    engine("tiny4").generate(SCRIPT, seed=1, cfg_scale=2.0, trace=tmp_path / "run.dia2trace", edits=edits)
+    lab = load(tmp_path / "run.dia2trace").lab(engine("tiny4"))
+    lab.call.value, lab.cfg.value = 4, 2.0
+    assert lab.edits() == []
+    lab.call.value = 6
+    assert lab.edits() == [ChangeSampling(6, cfg_scale=2.0)]
+
+
+def test_what_fails_is_said(trace: Trace, tmp_path: Path) -> None:
+    folder = tmp_path / "forks"
+    folder.mkdir()
+    lab = trace.lab(engine("tiny4"), folder)
+    folder.rmdir()
+    lab.fork()
+    assert "does not exist" in lab.told.value
+    assert lab.forked is None
+    assert not lab.button.disabled
+
+
+def test_a_lab_needs_a_folder_calls_and_the_right_checkpoint(trace: Trace, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        trace.lab(engine("tiny4"), tmp_path / "none")
+    with pytest.raises(UsageError, match="another checkpoint"):
+        trace.lab(engine("tiny8"))
+    edit = ReplaceToken(3, 10**6, codebook=1)
+    with pytest.raises(UsageError):
+        engine("tiny4").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace", edits=[edit])
+    with pytest.raises(TraceError):
+        load(tmp_path / "run.dia2trace").lab(engine("tiny4"))
