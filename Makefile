@@ -4,22 +4,31 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all lint nano clean
+.PHONY: demo test test-all notebooks lint docs nano clean
 
 demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words, subtitles, spectrogram
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
 	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 
-test: lint  ## everything that is quick enough to run before each commit
+test: lint $(VENV)/.browser notebooks  ## everything that is quick enough to run before each commit
 	$(PYTHON) -m pytest -n 2 -m "not slow"
 
-test-all: lint  ## the same and what takes longer
+test-all: lint $(VENV)/.browser notebooks  ## the same and what takes longer
 	DIA2_HOSTILE_SHARE=1 $(PYTHON) -m pytest -n 2
+
+notebooks: $(VENV)/.dev  ## run the notebooks and compare what they print; save.py saves them anew
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --nbval -p no:cacheprovider notebooks docs
 
 lint: $(VENV)/.dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+docs: $(VENV)/.docs  ## the site, into build/site; LINKS=1 also asks the network about links to elsewhere
+	$(PYTHON) -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet -c docs . build/site
+	$(PYTHON) docs/images/make.py explorer build/site/docs/run.html
+	$(PYTHON) docs/check_site.py build/site
+	$(if $(LINKS),$(PYTHON) -m sphinx --keep-going --quiet -b linkcheck -c docs . build/links)
 
 nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hours; goes on where it was stopped
 	$(PYTHON) -m training.recipe .train/nano
@@ -39,4 +48,13 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
 	$(PIP) --editable '.[whisper,training,dev]'
+	touch $@ $(VENV)/.runtime
+
+$(VENV)/.browser: tests/support/chromium.sh | $(VENV)/.dev
+	sh tests/support/chromium.sh $(PYTHON)
+	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing the runtime and Sphinx into $(VENV): two minutes or three"
+	$(PIP) --editable '.[docs]'
 	touch $@ $(VENV)/.runtime

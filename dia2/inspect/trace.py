@@ -385,8 +385,7 @@ class Trace:
             trace.find(word="Hello")                      # where the machine took that word
 
         Args:
-            field: a column of one number per call; `main` and `second` for the streams, `codes.k` for codebook k,
-                `words` for the number of entries taken.
+            field: a column of one number per call; `main` and `second` for the streams, `codes.k` for codebook k.
             value: an equal value, or a predicate; none: where the field differs from the call before.
             word: instead of `field`: a word's text, with or without its punctuation, in any case.
             after: only calls after this one.
@@ -416,7 +415,8 @@ class Trace:
         columns |= {key: column for key, column in self._columns.items() if column.shape == (len(self),)}
         if name not in columns:
             asked = "find() needs a field or a word" if name is None else f"A trace has no field {name!r}"
-            raise TraceError(f"{asked}; it has main, second, codes.k, {', '.join(sorted(self._columns))}.")
+            fields = sorted({field.split(".")[0] for field in columns} - {"codes"})
+            raise TraceError(f"{asked}; it has codes.k, {', '.join(fields)}.")
         return columns[name]
 
     # Elsewhere

@@ -51,7 +51,7 @@ function judge(data, call) {
   return [
     h("b", { class: action.drawn }, action.drawn),
     ` was ${verb}${action.overruled ? `, but overruled: ${action.overruled}` : ""}. The machine ${became}`,
-    action.outcome === "new_word" && taken ? bdi(taken.text) : "",
+    ...(action.outcome === "new_word" && taken ? ["“", bdi(taken.text), "”"] : []),
     ".",
   ];
 }

@@ -18,6 +18,7 @@ import { windowAround } from "./timeline.js";
 import { wavePane } from "./wave.js";
 
 const SPAN = 80; // calls that are seen at first
+const NARROW = 960; // pixels below which the panes stand beneath each other
 
 /**
  * Show one or two traces in `root`.
@@ -68,6 +69,7 @@ export function mountViews(root, views, options = {}) {
     for (const part of drawn) part.draw(state);
   });
   const again = () => {
+    root.classList.toggle("narrow", root.clientWidth < NARROW);
     store.state.theme = themeOf(root);
     store.draw();
   };
