@@ -20,7 +20,7 @@ from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, Observe
 ROWS = 32  # frames a ring holds
 _Finished = tuple[CallInfo, MachineRow, FrameTimes]
 Shapes = dict[str, tuple[tuple[int, ...], torch.dtype]]  # of one frame's value, by ring
-LATEST = 0.2  # seconds after which a ring is read out, full or not
+LATEST = 0.2  # seconds within which a ring is read out, full or not
 
 
 def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shapes:
@@ -98,7 +98,8 @@ class FrameLog:
     def end(self, config: GenerationConfig, call: CallInfo, machine: MachineRow, times: FrameTimes) -> None:
         """The frame is finished."""
         self._finished.append((call, machine, times))  # all of it or, if Ctrl-C falls here, nothing
-        if len(self._finished) == ROWS or times.began + times.frame - self._read_out >= LATEST:
+        after_next = times.began + 2 * times.frame - self._read_out  # when the next frame will be finished, too
+        if len(self._finished) == ROWS or after_next >= LATEST:
             self.flush(config)
 
     def flush(self, config: GenerationConfig, *, last: bool = False) -> None:

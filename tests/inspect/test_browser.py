@@ -12,7 +12,7 @@ from dia2.inspect import load
 from dia2.inspect.explorer import to_html
 from dia2.inspect.trace import Trace
 
-from ..support.browser import launched, needs_chromium
+from ..support.browser import keep_picture, launched, needs_chromium
 from .test_console_trace import hostile, recorded
 
 pytestmark = needs_chromium
@@ -173,6 +173,10 @@ def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -
         "[...document.querySelectorAll('.pane')].filter(x => x.scrollWidth > x.clientWidth + 1).map(x => x.className)"
     )
     assert wide == []
+    opened.press("End")
+    opened.press("Shift+ArrowLeft")
+    opened.page.wait_for_timeout(100)
+    keep_picture(opened.page, f"explorer-{width}-{scheme}")
     opened.check()
     opened.page.context.close()
 

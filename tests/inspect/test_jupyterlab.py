@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ..support.browser import launched, needs_chromium
+from ..support.browser import keep_picture, launched, needs_chromium
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 EXPLORER = "document.querySelector('.dia2-explorer')"
@@ -140,6 +140,12 @@ def test_the_quickstart_runs_and_its_explorer_plays(browser: Any, lab: str, fold
     notebook.until("document.querySelector('.dia2-explorer .hear').getAttribute('aria-busy') === null", 60)
     assert notebook.failed() == []
     assert notebook.wrong == []
+    for width, theme in ((1280, "Light"), (800, "Dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
+        notebook.until(f"{EXPLORER}.dataset.theme === '{theme.lower()}'", 20)
+        page.evaluate(f"{EXPLORER}.scrollIntoView()")
+        keep_picture(page, f"jupyterlab-{width}-{theme.lower()}")
 
 
 def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, folder: Path) -> None:

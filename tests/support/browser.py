@@ -22,6 +22,15 @@ _QUIET = (
 )
 
 
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"  # kept, to be looked at
+
+
+def keep_picture(page: Any, name: str) -> None:
+    """Save what a page shows."""
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
 @cache
 def chromium() -> str | None:
     """The machine's own Chromium, or Playwright's; none if there is neither."""

@@ -77,6 +77,8 @@ export function mountViews(root, views, options = {}) {
   watching.observe(root);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", again);
+  const notebook = new MutationObserver(again);
+  notebook.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
   again();
   requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
@@ -86,6 +88,7 @@ export function mountViews(root, views, options = {}) {
       player.destroy();
       watching.disconnect();
       dark.removeEventListener("change", again);
+      notebook.disconnect();
     },
   };
 }

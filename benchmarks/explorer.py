@@ -1,0 +1,119 @@
+"""What the explorer costs: following a run while it is generated, and writing the page of a long one.
+
+    python benchmarks/explorer.py [--shape nano|300m|1b|2b] [--frames 300]
+
+Following: every update's time, as a share of the run that it delays, and how far updates lie apart. The page: seconds
+to write it, and its size. How fast a browser draws it is measured in tests/inspect/test_browser.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from shapes import results_folder, runtime
+
+from dia2 import GenerationConfig
+from dia2.hooks import Frames, Span, observing
+from dia2.inspect import load, record
+from dia2.inspect.explorer import to_html
+from dia2.inspect.explorer.live import Follower
+from dia2.inspect.explorer.widget import LiveExplorer
+from dia2.runtime.generator import generate_frames
+from dia2.runtime.script_parser import parse_script
+from dia2.runtime.session import open_session
+
+SCRIPT = "[S1] " + " ".join(["Hello there, how are you today?"] * 60)
+
+
+class Timed(Follower):
+    """A follower that looks at the clock."""
+
+    seconds: list[float]
+    at: list[float]
+
+    def end(self, span: Span, /) -> None:
+        """See `Observer`."""
+        began = time.perf_counter()
+        super().end(span)
+        self.first = time.perf_counter() - began
+        self.seconds, self.at = [], []
+
+    def frames(self, frames: Frames, /) -> None:
+        """See `Observer`."""
+        self.at.append(time.perf_counter())
+        super().frames(frames)
+        self.seconds.append(time.perf_counter() - self.at[-1])
+
+
+def follow(target: Any, frames: int, path: Path, console: Console) -> dict[str, float]:
+    """Record and follow a run of so many frames."""
+    widget, config = LiveExplorer(), GenerationConfig(seed=1)
+    entries = parse_script([SCRIPT], target.encode, target.constants, target.frame_rate)
+    with record(path) as recorder, target.computing():
+        follower = Timed(recorder, widget.add)
+        with observing(follower):
+            session = open_session(target, config, None, entries)
+            loop = generate_frames(target, config, session.state, session.gen, start_step=0)
+            began = time.perf_counter()
+            for _ in track(range(frames), console=console, description="following"):
+                next(loop)
+            run = time.perf_counter() - began
+            loop.close()
+    spent = sum(follower.seconds)
+    apart = np.diff(follower.at)
+    return {
+        "frames": frames,
+        "ms a frame": 1000 * run / frames,
+        "ms at the start": 1000 * follower.first,
+        "ms an update": 1000 * float(np.median(follower.seconds)),
+        "share of the run": spent / (run - spent),
+        "updates a second": len(follower.at) / run,
+        "longest wait, s": float(apart.max()),
+        "bytes a frame": sum(map(len, widget._pieces[1:])) / frames,
+    }
+
+
+def page(path: Path) -> dict[str, float]:
+    """Write the page of that run."""
+    trace = load(path)
+    began = time.perf_counter()
+    written = to_html(trace, path.with_suffix(".html"))
+    return {
+        "calls": len(trace),
+        "codebooks": trace.model.codebooks,
+        "s to write the page": time.perf_counter() - began,
+        "MB of the page": written.stat().st_size / 1e6,
+    }
+
+
+def main() -> None:
+    """Print the table, keep the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", default="nano", choices=("nano", "300m", "1b", "2b"))
+    parser.add_argument("--frames", type=int, default=300)
+    given = parser.parse_args()
+    console = Console()
+    target = runtime(given.shape)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "run.dia2trace"
+        figures = follow(target, given.frames, path, console) | page(path)
+    table = Table("explorer", given.shape)
+    for name, value in figures.items():
+        table.add_row(name, f"{value:,.4g}")
+    console.print(table)
+    content = {"shape": given.shape, "torch": torch.__version__, "figures": figures}
+    (results_folder() / f"explorer_{given.shape}.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
