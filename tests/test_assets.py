@@ -346,6 +346,7 @@ def publish(hub: Hub, tmp_path: Path) -> Iterator[Callable[..., str]]:
         del hub.repos[repo]
 
 
+@pytest.mark.slow
 def test_a_repo_with_all_at_its_top_level_speaks_with_kyutai_mimi(hub: Hub, online: Client) -> None:
     assert online.find("owner/plain") == ("config.json", "model.safetensors", "owner/plain", "kyutai/mimi")
     assert online.speaks("owner/plain")

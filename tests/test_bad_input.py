@@ -321,6 +321,7 @@ def test_a_codec_that_asks_for_more_than_its_file_holds(tmp_path: Path, capfd: p
         refused(given, 1, message, capfd, tmp_path / "o.wav")
 
 
+@pytest.mark.slow
 def test_a_full_disk(tmp_path: Path) -> None:
     output = tmp_path / "out.wav"
     output.write_bytes(b"old")

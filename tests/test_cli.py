@@ -15,7 +15,6 @@ import torch
 from dia2.cli import main
 
 from .support.reference import ROOT, Case, cases, local_files
-from .support.seeds_line import run_seeds_line
 from .support.whisper_checkpoint import write_tiny_whisper
 
 
@@ -129,14 +128,6 @@ def test_recordings_of_any_rate_and_channels_through_whisper(
     assert main([*given, "--include-prefix", "--json", "--input", "[S1] Hi.", str(tmp_path / "o.wav")]) == 0
     words = [word["text"] for word in json.loads(capsys.readouterr().out)["words"]]
     assert words == ["Hello", "there,", "friend.", "Hi."]
-
-
-def test_the_seeds_exact_line(tmp_path: Path) -> None:
-    run = run_seeds_line(tmp_path)
-    assert run.returncode == 0, run.stderr
-    assert "dia2: prefix: 6 words, " in run.stderr
-    assert "Hello" in run.stdout
-    assert soundfile.info(tmp_path / "output_conditioned.wav").samplerate == 24000
 
 
 def test_a_command_of_its_own_with_ctrl_c(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_speaker_2_may_speak_first(checkpoint: str) -> None:
     assert result.stop_reason == "end"
 
 
-@pytest.mark.parametrize("checkpoint", ["tiny8", "tiny4", "tiny3"])
+@pytest.mark.parametrize("checkpoint", [pytest.param("tiny8", marks=pytest.mark.slow), "tiny4", "tiny3"])
 def test_a_prefix_and_a_long_script_run_past_the_context(checkpoint: str) -> None:
     tts = engine(checkpoint)
     case = Case(checkpoint, "prefix2")

@@ -234,7 +234,7 @@ def test_nobody_looking_means_no_call_and_no_operation() -> None:
     assert plain["aten.index_copy_.default"] == 10 * writes
 
 
-@pytest.mark.parametrize("name", ["plain_cfg2", "prefix2"])
+@pytest.mark.parametrize("name", [pytest.param("plain_cfg2", marks=pytest.mark.slow), "prefix2"])
 def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ import torch
 
 from dia2 import Dia2
 from dia2.assets import nano_folder
-from dia2.inspect import load
+from dia2.inspect import load, sample
+from dia2.inspect.fingerprint import fingerprint
 from training.codec import mean_stoi
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
@@ -45,6 +46,21 @@ def test_it_is_small() -> None:
 
 def test_its_codec_gives_unseen_speech_back(tts: Dia2, unseen: list[Recording]) -> None:
     assert mean_stoi(tts.runtime.mimi._model, unseen) >= 0.87  # the mean over fifty sentences stands in the model card
+
+
+def test_the_sample_is_a_run_of_these_weights(tts: Dia2) -> None:
+    """Else record it anew: python -m training.sample."""
+    trace = sample()
+    assert trace.complete
+    assert trace.run.hashes == fingerprint(tts.runtime.assets)
+    calls = range(20, 30)
+    replayed = trace.replay(tts, calls)
+    recorded = [next(draw for draw in trace.draws(call) if draw.name == "cb0") for call in calls]
+    for row, draw in enumerate(recorded):
+        for candidate in draw.candidates:
+            assert abs(float(replayed.cb0[row, 0, candidate.token]) - candidate.cond) < 1e-3
+    texts = "".join((trace.path / name).read_text() for name in ("manifest.json", "phases.jsonl"))
+    assert str(nano_folder().parent) not in texts  # nobody needs to know whose machine it was
 
 
 def test_it_says_what_the_text_says(tts: Dia2, unseen: list[Recording]) -> None:

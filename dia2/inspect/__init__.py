@@ -12,7 +12,7 @@ from dia2.inspect.explorer.live import follow
 from dia2.inspect.frame import Frame, TraceWord
 from dia2.inspect.recorder import Recorder, record
 from dia2.inspect.sweep import Sweep, sweep
-from dia2.inspect.trace import Trace, load
+from dia2.inspect.trace import Trace, load, sample
 from dia2.inspect.watch import Watch
 
-__all__ = ["Frame", "Recorder", "Sweep", "Trace", "TraceWord", "Watch", "follow", "load", "record", "sweep"]
+__all__ = ["Frame", "Recorder", "Sweep", "Trace", "TraceWord", "Watch", "follow", "load", "record", "sample", "sweep"]

@@ -6,8 +6,10 @@ Written at the time, while the objects are at hand; the trace keeps the sentence
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from dia2.assets import nano_folder
 from dia2.hooks import Span
 
 _LONGEST = 240  # characters of one cell
@@ -83,6 +85,12 @@ def _in(span: Span, name: str) -> Any:
     return span.inputs[name]
 
 
+def _place(path: Path) -> str:
+    """A path as it was given; of the embedded checkpoint without where the package lies."""
+    package = nano_folder().parent.parent
+    return str(path.relative_to(package) if path.is_relative_to(nano_folder()) else path)
+
+
 def _nothing(_: Span) -> str:
     return "none"
 
@@ -154,7 +162,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: f"{_result(s).weight_bytes / 1e6:,.1f} MB of weights on {_result(s).device}",
     ),
     "runtime.build": (
-        lambda s: f"{_in(s, 'assets').config_path}, {_in(s, 'assets').weights_path}",
+        lambda s: f"{_place(_in(s, 'assets').config_path)}, {_place(_in(s, 'assets').weights_path)}",
         _nothing,
         lambda s: "builds the modules, fills them from safetensors, loads tokenizer and Mimi",
         lambda s: (

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
+from dia2.assets import nano_folder
 from dia2.audio.grid import delay_frames, undelay_frames
 from dia2.checks import is_folder
 from dia2.edits import config_at
@@ -47,6 +48,11 @@ def load(path: str | Path) -> Trace:
         TraceError: there is no trace, it is damaged, or it is of a newer version.
     """
     return Trace(Path(path))
+
+
+def sample() -> Trace:
+    """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
+    return load(nano_folder() / "sample.dia2trace")
 
 
 class Trace:

@@ -49,7 +49,11 @@ def test_a_fork_from_any_call_without_edits_is_the_same_run(checkpoint: str, nam
 
 @pytest.mark.parametrize(
     "edit",
-    [ReplaceToken(60, 17, codebook=3), ReplaceToken(60, 0, codebook=0), ReplaceToken(60, 40, stream="main")],
+    [
+        ReplaceToken(60, 17, codebook=3),
+        pytest.param(ReplaceToken(60, 0, codebook=0), marks=pytest.mark.slow),
+        pytest.param(ReplaceToken(60, 40, stream="main"), marks=pytest.mark.slow),
+    ],
     ids=str,
 )
 def test_one_edit_is_named_first_and_nothing_before_it_differs(edit: ReplaceToken, tmp_path: Path) -> None:

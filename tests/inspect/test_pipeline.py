@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from dia2 import PrefixConfig
 from dia2.cli import main
@@ -57,6 +58,9 @@ def test_there_are_thirty_rows_and_each_names_a_function_that_is_there() -> None
 def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
     run = run_seeds_line(tmp_path, "--trace", "run.dia2trace")
     assert run.returncode == 0, run.stderr
+    assert "dia2: prefix: 6 words, " in run.stderr
+    assert "Hello" in run.stdout
+    assert soundfile.info(tmp_path / "output_conditioned.wav").samplerate == 24000
     trace = load(tmp_path / "run.dia2trace")
     assert trace.complete
     assert trace.manifest.never_fired == []

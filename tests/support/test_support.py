@@ -68,6 +68,7 @@ def hub(tmp_path: Path) -> FakeHub:
     return FakeHub({DIA2: published, MIMI: TINY8 / "mimi", EMPTY: empty})
 
 
+@pytest.mark.slow
 def test_the_clients_load_what_the_hub_has_and_tell_what_it_lacks(hub: FakeHub, tmp_path: Path) -> None:
     with hub:
         config, tokens, codebook_size, *failures = run_client(

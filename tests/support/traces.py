@@ -19,6 +19,7 @@ from dia2 import Dia2
 from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 from dia2.errors import TraceError
 from dia2.inspect import load, record, recorder
+from dia2.inspect.explorer.view import view_of
 from dia2.inspect.pipeline import fill_rows
 from dia2.inspect.trace import Trace
 from dia2.runtime import taps
@@ -162,3 +163,4 @@ def questions(trace: Trace) -> Iterator[Callable[[], object]]:
     yield lambda: [trace.logits(call) for call in range(len(trace))]
     yield lambda: [trace.draws(call) for call in (0, len(trace) - 1)]
     yield lambda: trace.draws(len(trace))
+    yield lambda: view_of(trace)
