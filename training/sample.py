@@ -1,6 +1,6 @@
 """Record the trace that ships with the embedded checkpoint, anew whenever its weights change.
 
-    python -m training.sample
+python -m training.sample
 """
 
 from __future__ import annotations
