@@ -8,7 +8,7 @@ trace = load("run.dia2trace")
 trace.explore()
 """
 
-from dia2.inspect.explorer.live import follow
+from dia2.inspect.follow import follow
 from dia2.inspect.frame import Frame, TraceWord
 from dia2.inspect.recorder import Recorder, record
 from dia2.inspect.sweep import Sweep, sweep

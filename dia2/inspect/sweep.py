@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,11 @@ class Sweep:
 
     def parted(self) -> np.ndarray:
         """[n, n] first call at which two runs differ; the number of calls where they are the same."""
-        return np.array([[a.trace.diff(b.trace).shared for b in self.variants] for a in self.variants])
+        traces = [variant.trace for variant in self.variants]
+        found = np.diag([len(trace) for trace in traces])
+        for i, j in combinations(range(len(traces)), 2):
+            found[i, j] = found[j, i] = traces[i].diff(traces[j]).shared
+        return found
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each run: settings, length, words heard, where it parts from the first run and in what."""

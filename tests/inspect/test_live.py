@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dia2.errors import UsageError
 from dia2.generation import GenerationInterrupted
 from dia2.hooks import observing
 from dia2.inspect import follow, load, record
@@ -123,6 +124,15 @@ def test_what_was_made_before_ctrl_c_stays(tmp_path: Path) -> None:
     assert explorer.trace is not None
     assert len(explorer.trace) >= 12
     assert explorer.trace.state == "partial: interrupted by the user"
+
+
+def test_what_cannot_be_recorded_is_refused_and_an_older_trace_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"), follow(tmp_path / "no" / "run.dia2trace"):
+        pass
+    engine("tiny4").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace")
+    with pytest.raises(UsageError, match="no trace level"), follow(tmp_path / "run.dia2trace", level="all"):  # type: ignore[arg-type]  # that is the test
+        pass
+    assert load(tmp_path / "run.dia2trace").complete
 
 
 def test_a_block_without_a_run_ends_quietly(tmp_path: Path) -> None:

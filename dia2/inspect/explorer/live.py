@@ -1,4 +1,4 @@
-"""The explorer of a run that goes on: it grows with every batch of calls, and becomes the whole one at the end.
+"""A run that goes on, as the explorer gets it: in pieces that grow with every batch of calls.
 
 What is sent of a call is small: machine, streams and codes, in some hundred bytes. Candidates, sound and what the
 later rows did come when the run is over.
@@ -6,58 +6,17 @@ later rows did come when the run is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
 
 import torch
 
-from dia2.errors import UsageError
-from dia2.hooks import Frames, PointFilter, Span, observing
+from dia2.hooks import Frames, Span
 from dia2.inspect.columns import frame_columns
 from dia2.inspect.explorer.calls import Calls, Columns
 from dia2.inspect.explorer.pack import pack
-from dia2.inspect.explorer.view import Header, View, entry_rows, grid_columns, header_of, shown_codes, text
-from dia2.inspect.layout import Level
-from dia2.inspect.recorder import DEFAULT_BUDGET, Recorder, record
+from dia2.inspect.explorer.view import Header, View, entry_rows, grid_columns, header_of, shown_codes, word_row
+from dia2.inspect.recorder import Recorder
 from dia2.inspect.trace import load
-
-if TYPE_CHECKING:
-    from dia2.inspect.explorer.widget import LiveExplorer
-
-
-@contextmanager
-def follow(
-    path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
-) -> Iterator[LiveExplorer]:
-    """Record the run that is made inside this block, and show it in the notebook meanwhile.
-
-        with follow("run.dia2trace") as explorer:
-            tts.generate(script)
-        explorer.trace  # the whole trace
-
-    Arguments and errors are those of `dia2.inspect.record`. A run that was interrupted stays on the page as far as it
-    came.
-    """
-    try:
-        from IPython.display import display
-
-        from dia2.inspect.explorer.widget import LiveExplorer
-    except ImportError as error:
-        raise UsageError(f"To follow a run needs {error.name}: pip install 'dia2-inspect[notebooks]'.") from error
-    explorer = LiveExplorer()
-    display(explorer)  # type: ignore[no-untyped-call]  # IPython leaves it untyped
-    try:
-        with (
-            record(path, level=level, hooks=hooks, budget=budget) as recorder,
-            observing(Follower(recorder, explorer.add)),
-        ):
-            yield explorer
-    finally:
-        trace = load(path)
-        if trace.manifest.run is not None and len(trace):
-            explorer.finish(trace)
 
 
 class Follower:
@@ -106,12 +65,12 @@ class Follower:
             header["grid_at"] = int(columns["step"][0]) + 1
         self._send(pack(View(header, made)))
 
-    def _words(self, columns: Columns) -> list[dict[str, Any]]:
+    def _words(self, columns: Columns) -> list[Header]:
         """Words that the machine took in these calls."""
         found = []
         for call in columns["call"][columns["consumed"] > 0].tolist():
             entry, prefix = self._recorder.entries[self._taken], self._taken < self._prefix_words
             self._taken += 1
             if entry.tokens:
-                found.append({"text": text(entry.text), "speaker": entry.speaker, "prefix": prefix, "call": call})
+                found.append(word_row(entry.text, entry.speaker, prefix, call))
         return found

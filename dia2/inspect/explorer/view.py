@@ -103,20 +103,17 @@ def header_of(trace: Trace) -> Header:
             {"name": "transformer", "column": "kv_transformer", "size": model.max_context_steps},
             {"name": "depformer", "column": "kv_depformer", "size": model.codebooks - 1},
         ],
-        "words": [
-            {
-                "text": text(word.text),
-                "speaker": word.speaker,
-                "prefix": word.prefix,
-                "call": word.call,
-            }
-            for word in trace.words
-        ],
+        "words": [word_row(word.text, word.speaker, word.prefix, word.call) for word in trace.words],
         "entries": entry_rows(run.entries),
         "rows": _rows(trace),
         "findings": _findings(trace),
         "edits": [{"call": edit.call, "text": text(str(edit))} for edit in run.edits],
     }
+
+
+def word_row(said: str, speaker: int, prefix: bool, call: int | None) -> Header:
+    """A word as the front end gets it, with the call that took it."""
+    return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call}
 
 
 def entry_rows(entries: Sequence[Entry]) -> list[Header]:

@@ -141,6 +141,23 @@ def write(
     return label
 
 
+def write_in(axes: Axes, text: str, box: tuple[float, float, float, float], points: float, **how: Any) -> None:
+    """Write a word into its box, as much of it as there is room for.
+
+    Args:
+        axes: to write into.
+        text: of the trace.
+        box: x, y, width, height, in data coordinates.
+        points: that a unit of x is wide, about.
+        how: looks of the text.
+    """
+    x, y, width, height = box
+    gap = 2.0 / points
+    shown = fit(text, (width - gap) * points)
+    if shown:
+        write(axes, x + gap, y + height / 2, shown, box, **how)
+
+
 def blocks(
     axes: Axes, spans: Iterable[tuple[float, float]], bottom: float, height: float, name: str, **how: Any
 ) -> PolyCollection:

@@ -14,13 +14,12 @@ from dia2.inspect.plots.page import (
     ROOM,
     SPEAKER,
     blocks,
-    fit,
     headline,
     legend,
     lines,
     new_figure,
     style,
-    write,
+    write_in,
 )
 from dia2.inspect.trace import Trace
 
@@ -124,7 +123,8 @@ def _draw_words(axes: Axes, words: list[Said], speakers: list[int], span: tuple[
         for word, a, b in here:
             if word.speaker == speaker:
                 text = word.text if a >= span[0] else f"…{word.text}"  # it was begun before this line
-                _label(axes, text, max(a, span[0]), min(b, span[1]), bottom, ROOM / (span[1] - span[0]))
+                left, right = max(a, span[0]), min(b, span[1])
+                write_in(axes, text, (left, bottom, right - left, _BOX), ROOM / (span[1] - span[0]))
 
 
 def _look(speaker: int, prefix: bool) -> dict[str, object]:
@@ -132,15 +132,6 @@ def _look(speaker: int, prefix: bool) -> dict[str, object]:
     if prefix:
         return {"facecolor": "white", "edgecolor": edge, "linewidth": 0.8, "linestyle": (0, (3, 1.5))}
     return {"facecolor": _TINT.get(speaker, "#eeeeee"), "edgecolor": edge, "linewidth": 0.8}
-
-
-def _label(axes: Axes, text: str, start: float, end: float, bottom: float, points: float) -> None:
-    """Write a word into its box, as much of it as there is room for, with so many `points` a second."""
-    gap = 2.0 / points
-    shown = fit(text, (end - start - gap) * points)
-    if shown:
-        box = (start, bottom, end - start, _BOX)
-        write(axes, start + gap, bottom + _BOX / 2, shown, box)
 
 
 def _frame(axes: Axes, speakers: list[int], span: tuple[float, float], peak: float) -> None:

@@ -12,12 +12,11 @@ from dia2.inspect.plots.page import (
     ROOM,
     SPEAKER,
     blocks,
-    fit,
     headline,
     legend,
     new_figure,
     style,
-    write,
+    write_in,
 )
 from dia2.inspect.sweep import Sweep
 from dia2.inspect.trace import Trace
@@ -44,9 +43,9 @@ def sweep(runs: Sweep) -> Figure:
     axes.set_ylim(len(runs.variants) - 0.5, -0.5)
     axes.set_yticks(range(len(runs.variants)), [str(variant) for variant in runs.variants])
     axes.tick_params(axis="y", length=0)
-    point = longest / (0.7 * ROOM)  # calls that a point of the page is wide, about
+    points = 0.7 * ROOM / longest  # that a call is wide, about, beside the runs' names
     for row, (variant, at) in enumerate(zip(runs.variants, parted, strict=True)):
-        _words(axes, variant.trace, row, len(variant.trace) if at is None else at, point)
+        _words(axes, variant.trace, row, len(variant.trace) if at is None else at, points)
         if at is not None:
             axes.plot([at - 0.5] * 2, [row - 0.45, row + 0.45], color=NEW, linewidth=1.6)[0].set_gid("parts")
     moved = sum(at is not None for at in parted)
@@ -63,15 +62,14 @@ def sweep(runs: Sweep) -> Figure:
     return figure
 
 
-def _words(axes: Axes, trace: Trace, row: int, same: int, point: float) -> None:
+def _words(axes: Axes, trace: Trace, row: int, same: int, points: float) -> None:
     """A box for each word from the call that takes it to the next word's; grey before call `same`."""
     words = [word for word in trace.words if word.call is not None]
     starts = [word.call for word in words if word.call is not None]
     ends = [*starts[1:], len(trace)]
     for word, start, end in zip(words, starts, ends, strict=True):
         before = start < same
-        look = {"facecolor": PALE if before else "white", "edgecolor": GREY if before else SPEAKER[word.speaker]}
-        blocks(axes, [(start - 0.5, end - 0.5)], row - 0.36, 0.72, "word box", linewidth=0.7, **look)
-        text = fit(word.text, (end - start) / point - 4)
-        colour = GREY if before else INK
-        write(axes, start - 0.5 + 2 * point, row, text, (start - 0.5, row - 0.36, end - start, 0.72), color=colour)
+        face, edge, ink = (PALE, GREY, GREY) if before else ("white", SPEAKER.get(word.speaker, GREY), INK)
+        box = (start - 0.5, row - 0.36, end - start, 0.72)
+        blocks(axes, [(start - 0.5, end - 0.5)], *box[1::2], "word box", linewidth=0.7, facecolor=face, edgecolor=edge)
+        write_in(axes, word.text, box, points, color=ink)

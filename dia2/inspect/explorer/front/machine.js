@@ -80,4 +80,3 @@ function gauge(name, value, most) {
   const bar = h("meter", { min: 0, max: Math.max(1, most), value, "aria-label": name });
   return [bar, h("span", { class: "number" }, `${value} / ${most}`)];
 }
-

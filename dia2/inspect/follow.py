@@ -1,0 +1,51 @@
+"""Recording a run and looking at it in a notebook while it is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dia2.errors import UsageError
+from dia2.hooks import PointFilter, observing
+from dia2.inspect.layout import Level
+from dia2.inspect.recorder import DEFAULT_BUDGET, Recorder, record
+from dia2.inspect.trace import load
+
+if TYPE_CHECKING:
+    from dia2.inspect.explorer.widget import LiveExplorer
+
+
+@contextmanager
+def follow(
+    path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
+) -> Iterator[LiveExplorer]:
+    """Record the run that is made inside this block, and show it in the notebook meanwhile.
+
+        with follow("run.dia2trace") as explorer:
+            tts.generate(script)
+        explorer.trace  # the whole trace
+
+    Arguments and errors are those of `dia2.inspect.record`. A run that was interrupted stays on the page as far as it
+    came.
+    """
+    try:
+        from IPython.display import display
+
+        from dia2.inspect.explorer.live import Follower
+        from dia2.inspect.explorer.widget import LiveExplorer
+    except ImportError as error:
+        raise UsageError(f"To follow a run needs {error.name}: pip install 'dia2-inspect[notebooks]'.") from error
+    explorer = LiveExplorer()
+    recorder: Recorder | None = None
+    try:
+        with record(path, level=level, hooks=hooks, budget=budget) as recorder:
+            display(explorer)  # type: ignore[no-untyped-call]  # IPython leaves it untyped
+            with observing(Follower(recorder, explorer.add)):
+                yield explorer
+    finally:
+        if recorder is not None:  # else what lies at `path` is not of this run
+            trace = load(path)
+            if trace.manifest.run is not None and len(trace):
+                explorer.finish(trace)
