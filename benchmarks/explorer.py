@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import results_folder, runtime
+from shapes import open_run, results_folder, runtime
 
 from dia2 import GenerationConfig
 from dia2.hooks import Frames, Span, observing
@@ -28,18 +28,14 @@ from dia2.inspect import load, record
 from dia2.inspect.explorer import to_html
 from dia2.inspect.explorer.live import Follower
 from dia2.inspect.explorer.widget import LiveExplorer
-from dia2.runtime.generator import generate_frames
-from dia2.runtime.script_parser import parse_script
-from dia2.runtime.session import open_session
-
-SCRIPT = "[S1] " + " ".join(["Hello there, how are you today?"] * 60)
 
 
 class Timed(Follower):
     """A follower that looks at the clock."""
 
-    seconds: list[float]
-    at: list[float]
+    first: float  # seconds, for what is sent before the first call
+    seconds: list[float]  # for each update
+    at: list[float]  # when each began
 
     def end(self, span: Span, /) -> None:
         """See `Observer`."""
@@ -58,12 +54,10 @@ class Timed(Follower):
 def follow(target: Any, frames: int, path: Path, console: Console) -> dict[str, float]:
     """Record and follow a run of so many frames."""
     widget, config = LiveExplorer(), GenerationConfig(seed=1)
-    entries = parse_script([SCRIPT], target.encode, target.constants, target.frame_rate)
     with record(path) as recorder, target.computing():
         follower = Timed(recorder, widget.add)
         with observing(follower):
-            session = open_session(target, config, None, entries)
-            loop = generate_frames(target, config, session.state, session.gen, start_step=0)
+            loop = open_run(target, config)
             began = time.perf_counter()
             for _ in track(range(frames), console=console, description="following"):
                 next(loop)

@@ -8,10 +8,13 @@ from typing import Any
 
 import torch
 
-from dia2 import Dia2
+from dia2 import Dia2, GenerationConfig
 from dia2.config import parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.context import RuntimeContext, token_ids
+from dia2.runtime.generator import generate_frames
+from dia2.runtime.script_parser import parse_script
+from dia2.runtime.session import open_session
 from dia2.runtime.state_machine import StateMachine
 from dia2.runtime.weights import weight_bytes
 
@@ -21,6 +24,7 @@ SHAPES: dict[str, dict[str, int]] = {
     "2b": {"layers": 28, "width": 2048, "hidden": 6144, "heads": 16, "dep_layers": 4, "dep_width": 1024, "sets": 5},
 }
 CODEBOOKS = 32
+SCRIPT = "[S1] " + " ".join(["Hello there, how are you today?"] * 60)
 
 
 def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> RuntimeContext:
@@ -48,6 +52,13 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         weight_bytes=weight_bytes(model),
     )
+
+
+def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames) -> Any:
+    """The main loop of a run that is longer than any context, by `loop`; frame by frame."""
+    entries = parse_script([SCRIPT], target.encode, target.constants, target.frame_rate)
+    session = open_session(target, config, None, entries)
+    return loop(target, config, session.state, session.gen, start_step=0)
 
 
 def results_folder() -> Path:

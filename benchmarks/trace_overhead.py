@@ -28,16 +28,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import results_folder, runtime
+from shapes import open_run, results_folder, runtime
 
 from dia2 import GenerationConfig
 from dia2.hooks import observing
 from dia2.inspect import Recorder, load, recorder
 from dia2.runtime import frame, generator, graphs, taps
-from dia2.runtime.script_parser import parse_script
-from dia2.runtime.session import open_session
 
-SCRIPT = "[S1] " + " ".join(["Hello there, how are you today?"] * 60)
 SEAMS = {"taps", "log", "choices", "seen", "progress"}
 LEVELS = ("tokens", "topk", "full")
 
@@ -132,10 +129,8 @@ class Variant:
         """A new run, when the old one has used up its context."""
         if self.name in LEVELS:
             self._recorder = Recorder(self.path, level=self.name)  # type: ignore[arg-type]  # one of them
-        entries = parse_script([SCRIPT], self._target.encode, self._target.constants, self._target.frame_rate)
         with observing(self._recorder):  # the loop looks for an observer once, when it begins
-            session = open_session(self._target, self._config, None, entries)
-            self._frames = self._loop(self._target, self._config, session.state, session.gen, start_step=0)
+            self._frames = open_run(self._target, self._config, self._loop)
             next(self._frames)
         self._left = self._target.config.runtime.max_context_steps - 1
 
