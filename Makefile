@@ -47,7 +47,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
-	$(PIP) --editable '.[whisper,training,dev]'
+	$(PIP) --editable '.[whisper,parquet,notebooks,training,dev]'
 	touch $@ $(VENV)/.runtime
 
 $(VENV)/.browser: tests/support/chromium.sh | $(VENV)/.dev

@@ -1,14 +1,13 @@
 """Draws the pictures of README and docs from runs of the embedded checkpoint: `python docs/images/make.py`.
 
-`python docs/images/make.py explorer run.html` writes the explorer of that run, which the site shows. The picture of the
-explorer is taken by a Chromium that is there already.
+`python docs/images/make.py explorer run.html` writes the explorer of the sample trace, which the site shows. Its
+picture is taken by the Chromium of the tests.
 """
 
 from __future__ import annotations
 
 import io
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -16,35 +15,28 @@ from pathlib import Path
 from rich.console import Console
 
 from dia2 import Dia2
-from dia2.inspect import load
+from dia2.inspect import load, sample
 from dia2.inspect.console import print_frame
-from dia2.inspect.trace import Trace
 
 HERE = Path(__file__).parent
 CALL = 11
-DIALOGUE = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
 SIZE = {"width": 1280, "height": 800}
-
-
-def recorded(folder: Path, script: str) -> Trace:
-    """A run of the embedded checkpoint."""
-    path = folder / "run.dia2trace"
-    Dia2.nano(device="cpu").generate(script, cfg_scale=2.0, seed=7, trace=path)
-    return load(path)
 
 
 def draw_frame(folder: Path) -> None:
     """Draw one call as the terminal shows it."""
     console = Console(record=True, width=92, file=io.StringIO(), force_terminal=True)
-    print_frame(recorded(folder, "[S1] Hello there. [S2] Hi!"), console, CALL, times=False)
+    path = folder / "run.dia2trace"
+    Dia2.nano(device="cpu").generate("[S1] Hello there. [S2] Hi!", cfg_scale=2.0, seed=7, trace=path)
+    print_frame(load(path), console, CALL, times=False)
     svg = console.export_svg(title=f"dia2 trace frames run.dia2trace --call {CALL}")
     svg = re.sub(r',\s*url\("https?:[^)]*\) format\("\w+"\)', "", svg)  # a picture asks nobody for its font
     (HERE / "trace-frame.svg").write_text(svg, encoding="utf-8")
 
 
-def write_explorer(path: Path, folder: Path) -> None:
-    """Write the explorer of a dialogue, open at a word in its middle."""
-    trace = recorded(folder, DIALOGUE)
+def write_explorer(path: Path) -> None:
+    """Write the explorer of the sample trace, open at a word in its middle."""
+    trace = sample()
     calls = [word.call for word in trace.words if word.call is not None]
     trace.to_html(path, call=calls[len(calls) * 2 // 3])
 
@@ -52,19 +44,18 @@ def write_explorer(path: Path, folder: Path) -> None:
 def draw_explorer(folder: Path) -> None:
     """Take the picture of the explorer."""
     from PIL import Image  # only this needs them
-    from playwright.sync_api import sync_playwright
 
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    write_explorer(folder / "run.html", folder)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.support.browser import launched
+
+    write_explorer(folder / "run.html")
+    with launched() as browser:
         page = browser.new_page(viewport=SIZE)
         page.goto((folder / "run.html").as_uri())
         page.locator("#explorer.dia2-explorer .grid canvas").wait_for()
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(500)  # the canvases are drawn with the next frames
         picture = page.screenshot()
-        browser.close()
     few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)  # a third of the bytes
     few.save(HERE / "explorer.png", optimize=True)
 
@@ -74,7 +65,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if arguments[:1] == ["explorer"]:
-            write_explorer(Path(arguments[1]), folder)
+            write_explorer(Path(arguments[1]))
         else:
             draw_frame(folder)
             draw_explorer(folder)
