@@ -134,7 +134,6 @@ class CorpusPlan:
     shards: int
     pulses: dict[int, tuple[int, ...]] | None  # see `record`
     dialogues: int = SHARD_DIALOGUES  # a shard
-    again: float = 0.0  # see `draw_dialogue`
 
 
 def make_corpus(folder: Path, plan: CorpusPlan, workers: int = 1) -> Iterator[Path]:
@@ -150,9 +149,7 @@ def make_corpus(folder: Path, plan: CorpusPlan, workers: int = 1) -> Iterator[Pa
 def _make_shard(folder: Path, plan: CorpusPlan, number: int) -> Path:
     rng = random.Random(f"{plan.seed} {plan.split} {number}")  # noqa: S311 — no secret
     grammar = load_grammar()
-    recordings = [
-        record(draw_dialogue(grammar, rng, plan.split, again=plan.again), plan.pulses) for _ in range(plan.dialogues)
-    ]
+    recordings = [record(draw_dialogue(grammar, rng, plan.split), plan.pulses) for _ in range(plan.dialogues)]
     notes = [
         {
             "script": r.script,

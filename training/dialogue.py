@@ -45,7 +45,7 @@ _NOTHING = "_"
 
 @dataclass(frozen=True)
 class Turn:
-    """What one speaker, 1 or 2, says before a longer pause, mostly the other one's turn."""
+    """What one speaker, 1 or 2, says before the other one does."""
 
     speaker: int
     sentences: tuple[str, ...]
@@ -133,17 +133,8 @@ def split_of(sentence: str) -> str:
     return next((name for name, end in zip(SPLITS, _SPLIT_ENDS, strict=True) if at < end), SPLITS[-1])
 
 
-def draw_dialogue(
-    grammar: Grammar, rng: random.Random, split: str, turns: tuple[int, int] = (1, 6), again: float = 0.0
-) -> Dialogue:
-    """A dialogue, all of whose sentences belong to `split`.
-
-    Args:
-        grammar: of the sentences.
-        rng: draws them.
-        split: of the sentences.
-        turns: least and most number of turns.
-        again: share of turns after which the same speaker goes on, so that a pause does not tell who speaks next.
+def draw_dialogue(grammar: Grammar, rng: random.Random, split: str, turns: tuple[int, int] = (1, 6)) -> Dialogue:
+    """A dialogue with a number of turns in the closed range `turns`, all of whose sentences belong to `split`.
 
     Raises:
         ValueError: no such split or range; or the grammar has (nearly) no sentences of the split.
@@ -169,8 +160,7 @@ def draw_dialogue(
         if i == count - 1 and wanted == START and CLOSING in grammar.rules and rng.random() < _CLOSING_SHARE:
             sentences[-1] = _draw(grammar, rng, split, CLOSING)[1]
         drawn.append(Turn(speaker, tuple(sentences)))
-        if not again or rng.random() >= again:
-            speaker = 3 - speaker
+        speaker = 3 - speaker
     pauses = [rng.choice(_BREAKS) if rng.random() < _BREAK_SHARE else 0.0 for _ in drawn[1:]]
     return Dialogue(tuple(drawn), (*pauses, 0.0))
 

@@ -177,14 +177,3 @@ def test_unknown_splits_ranges_and_rules_are_refused(tmp_path: Path) -> None:
     small = load_grammar(written(tmp_path, "sentence:\n  {say}\nsay:\n  hi.\n"))
     with pytest.raises(ValueError, match="none for test: the grammar needs more"):
         draw_dialogue(small, rng, next(split for split in ("test",) if split != split_of("hi")))
-
-
-def test_the_same_speaker_goes_on_as_often_as_asked() -> None:
-    def speakers(again: float, seed: int) -> list[int]:
-        drawn = draw_dialogue(grammar(), random.Random(seed), "train", turns=(4, 4), again=again)
-        return [turn.speaker for turn in drawn.turns]
-
-    assert all(len(set(speakers(1.0, seed))) == 1 for seed in range(5))
-    pairs = [pair for seed in range(100) for pair in pairwise(speakers(0.4, seed))]
-    assert 0.3 < sum(before == after for before, after in pairs) / len(pairs) < 0.5
-    assert speakers(0.0, 3) in ([1, 2, 1, 2], [2, 1, 2, 1])
