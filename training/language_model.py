@@ -48,6 +48,8 @@ class Learning:
 
     frames: int = 2000  # of a batch, about
     prefix_share: float = 0.5  # of examples that begin with a cloned voice
+    shuffled_share: float = 0.0  # of examples whose sentences are put in another order; see `streams.shuffled`
+    onset_weight: float = 1.0  # of codebook 0 in the first frames of a sentence, which decide its voice
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
     wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
     lost_frames: float = 0.12  # of the frames of codes that it sees, taken away
@@ -133,6 +135,7 @@ class Batch:
     actions: Tensor  # [B, T], or IGNORED
     codes: Tensor  # [B, K, T], or IGNORED
     emitted: Tensor  # [B, 2, T]
+    onset: Tensor  # [B, T] bool
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -158,6 +161,7 @@ class Batch:
             actions=filled([s.actions for s in streams], IGNORED),
             codes=filled([s.codes for s in streams], IGNORED),
             emitted=filled([s.emitted for s in streams], data.text_pad_token_id),
+            onset=filled([s.onset for s in streams], False),
         )
 
 
@@ -187,7 +191,10 @@ class LanguageTraining(nn.Module):
         mask = causal_mask(0, frames, batch.tokens.device)
         out = model.transformer(batch.tokens, (cos.view(shape), sin.view(shape)), mask=mask)
         action = F.cross_entropy(out.action_logits.flatten(0, 1), batch.actions.flatten(), ignore_index=IGNORED)
-        cb0 = F.cross_entropy(out.cb0_logits.flatten(0, 1), batch.codes[:, 0].flatten(), ignore_index=IGNORED)
+        wanted = batch.codes[:, 0].flatten()
+        weights = 1 + (self.learning.onset_weight - 1) * batch.onset.flatten()
+        said = F.cross_entropy(out.cb0_logits.flatten(0, 1), wanted, ignore_index=IGNORED, reduction="none")
+        cb0 = (said * weights).sum() / (weights * (wanted != IGNORED)).sum()
         losses = {"action": action, "cb0": cb0}
         whole = (batch.codes != IGNORED).all(1)  # [B, T]
         if depformer_share < 1:
@@ -242,8 +249,8 @@ class Batches:
 
     def of(self, utterances: Sequence[Utterance], rng: random.Random) -> Batch:
         """A batch of these utterances."""
-        share = self._learning.prefix_share
-        return Batch.of([random_stream(self._language, u, rng, share) for u in utterances], self._language.config)
+        shares = self._learning.prefix_share, self._learning.shuffled_share
+        return Batch.of([random_stream(self._language, u, rng, *shares) for u in utterances], self._language.config)
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from training.spoken import Spoken, script_of, sentence_starts, swap_speakers, t
 LAG = SPEAKER_1_OFFSET - 1  # frames from a word's first frame of sound to its new-word step
 IGNORED = -100  # a target that does not count
 _TAGGED = 0.3  # of the sentences inside a turn, in training, that repeat their speaker's tag
-_PAUSES = (2, 3, 4)  # frames of silence after a prefix, in training; one is drawn
+_ONSET = 3  # frames at the beginning of a sentence, in which its voice is decided
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Stream:
     actions: Tensor  # [T] int64 action to draw, or IGNORED
     codes: Tensor  # [K, T] int64 codes to draw (of grid column position + 1), or IGNORED
     emitted: Tensor  # [2, T] int64 main and second text that the machine gives in that call
+    onset: Tensor  # [T] bool: the codebook 0 that it draws is of the first frames of a sentence
 
 
 def plain_stream(language: Language, utterance: Utterance, tagged: Collection[int] = ()) -> Stream:
@@ -178,49 +179,60 @@ def _stream(
     codes = grid[:, at + 1]  # [K, T]
     codes[:, :prefix] = IGNORED
     seen = torch.where(grid[:, at] == IGNORED, ids.audio_bos, grid[:, at])
+    first = {round(utterance.spoken[i].start * language.frame_rate) for i in (0, *sentence_starts(utterance.spoken))}
+    heard = at + 1 - delays[0]  # frame of codebook 0 that a call draws
     return Stream(
         tokens=torch.cat([torch.tensor(text[: len(at)]).T, seen]),
         positions=at,
         actions=torch.tensor(actions),
         codes=codes,
         emitted=torch.tensor(text[1 : len(at) + 1]).T,
+        onset=torch.isin(heard, torch.tensor([frame + i for frame in first for i in range(_ONSET)])),
     )
 
 
-def random_stream(language: Language, utterance: Utterance, rng: random.Random, prefix_share: float) -> Stream:
+def random_stream(
+    language: Language, utterance: Utterance, rng: random.Random, prefix_share: float, shuffled_share: float = 0.0
+) -> Stream:
     """A plain stream, or with probability `prefix_share` one that clones its first sentences, where there are enough.
 
-    Whoever speaks first becomes speaker 1, so in about half of those the voices trade tags: after a prefix the voice
-    goes with the prefix, not with the tag. A tag may be repeated inside a turn: it does not say that the voice changes.
+    With probability `shuffled_share` the sentences are `shuffled` first. Whoever speaks first in a cloned stream
+    becomes speaker 1, so in about half of those the voices trade tags: after a prefix the voice goes with the prefix,
+    not with the tag. A tag may be repeated inside a turn: it does not say that the voice changes.
     """
+    if rng.random() < shuffled_share:
+        utterance = shuffled(utterance, rng, language.frame_rate)
     tagged = [start for start in sentence_starts(utterance.spoken) if rng.random() < _TAGGED]
     parts = prefix_parts(utterance.spoken, rng) if rng.random() < prefix_share else None
     if parts is None:
         return plain_stream(language, utterance, tagged)
     if utterance.spoken[0].speaker != 1:
         utterance = replace(utterance, spoken=swap_speakers(utterance.spoken))
-    utterance = with_pause(utterance, sum(parts), rng.choice(_PAUSES), language.frame_rate)
     return prefix_stream(language, utterance, parts, tagged)
 
 
-def with_pause(utterance: Utterance, index: int, frames: int, rate: float) -> Utterance:
-    """The same with a pause of at least `frames` before a word.
+def shuffled(utterance: Utterance, rng: random.Random, rate: float) -> Utterance:
+    """The same sentences in another order, each with the silence after it; a recording is cut where they begin.
 
-    Turns end with longer pauses than sentences inside them, which would tell the network who speaks next.
+    In a dialogue every longer pause ends a turn, and the network then takes the pause, not the tag, for the sign of
+    who speaks next. Here the same voice goes on, or the other begins, after every kind of pause.
     """
     spoken = utterance.spoken
-    if not spoken[index - 1].text:
-        return utterance  # a break, which is long
-    added = frames - round((spoken[index].start - spoken[index - 1].end) * rate)
-    if added <= 0:
-        return utterance
-    at, later = round(spoken[index].start * rate), added / rate
-    silence = utterance.codes[:, -10:-9].expand(-1, added)  # a recording ends with 1.6 s of it
-    return Utterance(
-        (*spoken[:index], *(replace(s, start=s.start + later, end=s.end + later) for s in spoken[index:])),
-        utterance.end + later,
-        torch.cat([utterance.codes[:, :at], silence, utterance.codes[:, at:]], dim=1),
-    )
+    starts = [0, *sentence_starts(spoken), len(spoken)]
+    frames = [*(round(spoken[i].start * rate) for i in starts[:-1]), round(utterance.end * rate)]
+    order = rng.sample(range(len(starts) - 1), len(starts) - 1)
+    words: list[Spoken] = []
+    codes = [utterance.codes[:, : frames[0]]]
+    at = frames[0]
+    for piece in order:
+        later = (at - frames[piece]) / rate
+        words += [
+            replace(s, start=s.start + later, end=s.end + later) for s in spoken[starts[piece] : starts[piece + 1]]
+        ]
+        codes.append(utterance.codes[:, frames[piece] : frames[piece + 1]])
+        at += frames[piece + 1] - frames[piece]
+    codes.append(utterance.codes[:, frames[-1] :])
+    return replace(utterance, spoken=tuple(words), codes=torch.cat(codes, dim=1))
 
 
 def prefix_parts(spoken: Sequence[Spoken], rng: random.Random) -> list[int] | None:

@@ -107,6 +107,21 @@ def test_it_learns_what_it_sees(language: Language) -> None:
     assert last["dep"] < 0.8 * first["dep"]
 
 
+def test_the_beginnings_of_sentences_can_count_more(language: Language) -> None:
+    model = Dia2Model(language.config)
+    initialise(model, 0)
+    batch = Batch.of([plain_stream(language, utterance(language))], language.config)
+    counted = batch.codes[:, 0] != IGNORED
+    with torch.no_grad():
+        plain, rest, heavy = (
+            float(LanguageTraining(model, Learning(onset_weight=weight)).losses(batch, torch.Generator())["cb0"])
+            for weight in (1.0, 0.0, 5.0)
+        )
+    onsets, others = int((counted & batch.onset).sum()), int((counted & ~batch.onset).sum())
+    first = (plain * (onsets + others) - rest * others) / onsets
+    assert heavy == pytest.approx((5 * first * onsets + rest * others) / (5 * onsets + others), abs=1e-4)
+
+
 def test_what_is_spoilt(language: Language) -> None:
     learning = Learning(wrong_codes=0.5, lost_frames=0.3, textless_share=0.5)
     training = LanguageTraining(Dia2Model(language.config), learning)
@@ -129,9 +144,7 @@ def test_streams_of_several_lengths_do_not_see_one_another(language: Language) -
     initialise(model, 0)
     training = LanguageTraining(model, Learning()).eval()
     streams = [plain_stream(language, utterance(language, i)) for i in range(2)]
-    short = streams[1].__class__(
-        *(getattr(streams[1], n)[..., :20] for n in ("tokens", "positions", "actions", "codes", "emitted"))
-    )
+    short = _cut(streams[1], 20)
     with torch.no_grad():
         alone = training.losses(Batch.of([short], language.config), torch.Generator())
         other = training.losses(Batch.of([streams[0]], language.config), torch.Generator())

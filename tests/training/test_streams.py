@@ -26,7 +26,7 @@ from training.streams import (
     prefix_parts,
     prefix_stream,
     random_stream,
-    with_pause,
+    shuffled,
 )
 
 WORDS = ("hello", "there.", "how", "are", "you", "I'm", "fine", "tomorrow", "the", "a")
@@ -161,7 +161,10 @@ def test_every_word_is_said_in_order_whatever_the_times(
             gap = gaps[len(spoken)]
             spoken.append(Spoken(word, 1 + number % 2, at, at + gap))
             at += gap
-    stream = random_stream(language, utterance(language, spoken, at), random.Random(seed), prefix_share=0.5)
+    said_as = utterance(language, spoken, at)
+    stream = random_stream(language, said_as, random.Random(seed), prefix_share=0.5)
+    mixed = random_stream(language, said_as, random.Random(seed), prefix_share=0.5, shuffled_share=1.0)
+    assert torch.equal(mixed.tokens[:2, 1:], mixed.emitted[:, :-1])
     count = stream.tokens.shape[1]
     assert stream.positions.shape == stream.actions.shape == (count,)
     assert stream.codes.shape[1] == stream.emitted.shape[1] == count
@@ -210,16 +213,42 @@ def test_after_a_prefix_the_same_voice_goes_on_about_as_often_as_the_other_begin
     assert 0.4 < sum(before == after for before, after in speakers) / 400 < 0.6
 
 
-def test_a_pause_is_put_in_where_it_is_too_short(language: Language) -> None:
-    spoken, end = timed(["hello.", "there."], ["fine."], gap=0.4)
-    spoken[0] = replace(spoken[0], end=0.24)  # two frames of silence
+def test_shuffled_sentences_keep_their_sound(language: Language) -> None:
+    spoken, end = timed(["hello.", "there", "you."], ["fine."], ["how", "are", "you?"], gap=0.4)
     said = utterance(language, spoken, end)
-    paused = with_pause(said, 1, 4, 12.5)
-    assert [round(s.start * 12.5) for s in paused.spoken] == [0, 7, 12]
-    assert round(paused.end * 12.5) == 17
-    assert torch.equal(paused.codes[:, :5], said.codes[:, :5])
-    assert torch.equal(paused.codes[:, 5:7], said.codes[:, -10:-9].expand(-1, 2))
-    assert torch.equal(paused.codes[:, 7:], said.codes[:, 5:])
-    assert with_pause(said, 1, 2, 12.5) is said
-    broken = replace(said, spoken=(spoken[0], replace(spoken[1], text="", speaker=0), spoken[2]))
-    assert with_pause(broken, 2, 4, 12.5) is broken
+    sound = {s.text + str(s.start): said.codes[:, round(s.start * 12.5) : round(s.end * 12.5)] for s in spoken}
+    orders = set()
+    for seed in range(200):
+        mixed = shuffled(said, random.Random(seed), 12.5)
+        orders.add(tuple(s.text for s in mixed.spoken))
+        assert [s.start for s in mixed.spoken] == pytest.approx([s.start for s in spoken])  # all words are as long
+        assert mixed.end == end
+        assert torch.equal(mixed.codes[:, round(end * 12.5) :], said.codes[:, round(end * 12.5) :])
+        assert sorted((s.text, s.speaker) for s in mixed.spoken) == sorted((s.text, s.speaker) for s in spoken)
+        heard = {mixed.codes[:, round(s.start * 12.5) : round(s.end * 12.5)].numpy().tobytes() for s in mixed.spoken}
+        assert heard == {codes.numpy().tobytes() for codes in sound.values()}
+        first = next(s for s in mixed.spoken if s.text == "fine.")
+        at = round(first.start * 12.5)
+        assert torch.equal(mixed.codes[:, at : at + 5], said.codes[:, 15:20])
+    assert len(orders) == 24  # four sentences
+    assert ("there", "you.", "hello.", "fine.", "how", "are", "you?") in orders
+
+
+def test_a_shuffled_pause_stays_with_its_sentence(language: Language) -> None:
+    spoken, _ = timed(["hello."], ["fine."], gap=0.4)
+    spoken[1] = replace(spoken[1], start=0.8, end=1.2)  # five frames of silence before it
+    said = utterance(language, spoken, 1.28)  # one frame after it
+    mixed = next(m for m in (shuffled(said, random.Random(i), 12.5) for i in range(20)) if m.spoken[0].text == "fine.")
+    assert [round(s.start * 12.5) for s in mixed.spoken] == [0, 6]
+    assert torch.equal(mixed.codes, torch.cat([said.codes[:, 10:16], said.codes[:, :10], said.codes[:, 16:]], dim=1))
+
+
+def test_onsets_are_the_first_frames_of_sentences(language: Language) -> None:
+    spoken, end = timed(["hello", "there.", "you."], ["fine"], gap=0.4)
+    said = utterance(language, spoken, end)
+    for stream in (plain_stream(language, said), prefix_stream(language, said, [2])):
+        frames = (stream.positions[stream.onset] + 1 - language.config.data.delay_pattern[0]).tolist()
+        assert set(frames) - {0, 1, 2} == {10, 11, 12, 15, 16, 17}
+        wanted = stream.codes[0][stream.onset & (stream.codes[0] != IGNORED)]
+        expected = [frame for frame in frames if frame > 9 or stream.codes[0, 5] != IGNORED]
+        assert torch.equal(wanted, said.codes[0][expected])
