@@ -37,6 +37,13 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
 
     diff = _command(commands, "diff", _diff, "the first call where two runs part, and why")
     diff.add_argument("other", metavar="OTHER", help="the trace to compare with")
+    diff.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="something that may differ, as the report names it, or a pattern as 'codebook *'; may be repeated",
+    )
 
     _command(commands, "prefix", _prefix, "what became of a voice clone's prefix, and what is wrong with it")
 
@@ -127,9 +134,9 @@ def _grid(args: argparse.Namespace) -> None:
 def _diff(args: argparse.Namespace) -> None:
     a, b, console = load(args.path), load(args.other), _console(args)
     if args.json:
-        _print_json(views.diff_facts(a, b))
+        _print_json(views.diff_facts(a, b, args.ignore))
     else:
-        views.print_diff(a, b, console)
+        views.print_diff(a, b, console, args.ignore)
 
 
 def _prefix(args: argparse.Namespace) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields
+from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 from dia2.edits import ChangeSampling, Edit
 from dia2.hooks import MachineRow
+from dia2.inspect.machine import drawn_action
 from dia2.inspect.trace import Trace
 
 
@@ -46,20 +48,23 @@ class Diff:
         return parted or (self.settings[0] if self.settings else None)
 
 
-def diff(a: Trace, b: Trace) -> Diff:
-    """Compare two traces, call by call."""
-    shared = _shared(a, b)
+def diff(a: Trace, b: Trace, ignore: Collection[str] = ()) -> Diff:
+    """Compare two traces, call by call.
+
+    Args:
+        a: one.
+        b: the other.
+        ignore: patterns of what may differ, as `Difference.what` names it: `machine.entries_left` for a run whose text
+            was streamed beside one that had it whole, `codebook *` for the text alone.
+    """
+
+    def counted(differences: Iterator[Difference]) -> Iterator[Difference]:
+        return (d for d in differences if not any(fnmatchcase(d.what, pattern) for pattern in ignore))
+
     calls = (len(a), len(b))
-    parts = list(_parts(a, b, shared)) if shared < max(calls) else []
-    return Diff(list(_settings(a, b)), _edits(a, b), parts, shared, calls)
-
-
-def _shared(a: Trace, b: Trace) -> int:
-    """Calls from the start that are the same."""
-    for call in range(min(len(a), len(b))):
-        if next(_parts(a, b, call), None) is not None:
-            return call
-    return min(len(a), len(b))
+    shared = next((call for call in range(min(calls)) if any(counted(_parts(a, b, call)))), min(calls))
+    parts = list(counted(_parts(a, b, shared))) if shared < max(calls) else []
+    return Diff(list(counted(_settings(a, b))), _edits(a, b), parts, shared, calls)
 
 
 def _parts(a: Trace, b: Trace, call: int) -> Iterator[Difference]:
@@ -75,8 +80,11 @@ def _parts(a: Trace, b: Trace, call: int) -> Iterator[Difference]:
         if left != right:
             seen = ("main text", "second text")[channel] if channel < 2 else f"codebook {channel - 2}"
             yield Difference(call, f"{seen} as seen", str(left), str(right))
-    yield from _different(call, "action", a.actions[call], b.actions[call])
     left_row, right_row = a.machine_at(call), b.machine_at(call)
+    if left_row.action != right_row.action:
+        drawn = [drawn_action(t.model.tokens, row.action, row.forced) for t, row in ((a, left_row), (b, right_row))]
+        same = drawn[0] == drawn[1]  # one was given, in the text's ids
+        yield Difference(call, "action", *((str(left_row.action), str(right_row.action)) if same else drawn))
     for field in fields(MachineRow):
         if field.name not in ("step", "action", "main", "second"):
             left, right = getattr(left_row, field.name), getattr(right_row, field.name)

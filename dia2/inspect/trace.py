@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property, lru_cache
 from inspect import unwrap
 from pathlib import Path
@@ -503,11 +503,11 @@ class Trace:
 
         return fork(self, tts, call, **options)
 
-    def diff(self, other: Trace) -> Diff:
+    def diff(self, other: Trace, ignore: Collection[str] = ()) -> Diff:
         """Where this run and another part; see `dia2.inspect.diff.diff`."""
         from dia2.inspect.diff import diff
 
-        return diff(self, other)
+        return diff(self, other, ignore)
 
     def diagnose(self) -> Diagnosis:
         """What became of the prefix; see `dia2.inspect.doctor.diagnose`."""

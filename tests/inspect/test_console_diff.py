@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from dia2.cli import main
-from dia2.edits import ChangeSampling, Edit, ReplaceToken
+from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 from dia2.inspect import Trace, load
 from dia2.inspect.console import diff_facts, print_diff
 
@@ -52,6 +52,27 @@ def test_other_settings_at_80_columns() -> None:
 def test_the_same_run() -> None:
     text = compared(forked(), 80)
     assert text.splitlines()[-1] == "The same run: 117 calls, every token, action and machine state."
+
+
+def test_what_may_differ(capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = load(recorded()), load(forked(*EDITED))
+    first = a.diff(b)
+    assert first.shared == 60
+    assert all(part.what.startswith("codebook ") for part in first.parts)
+    later = a.diff(b, ignore=["codebook *"])
+    assert later.shared > 60
+    assert later.parts
+    assert not any(part.what.startswith("codebook ") for part in later.parts)
+    assert a.diff(b, ignore=["*"]).shared == min(len(a), len(b))
+    ignored = ["trace", "diff", str(recorded()), str(forked()), "--ignore", "script", "--ignore", "codebook *"]
+    assert main(ignored) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "The same run: 117 calls, but for script, codebook *."
+
+
+def test_actions_have_names() -> None:
+    call = next(call for call in range(55, 100) if load(recorded()).actions[call] == 0)
+    fork = load(forked(ForceAction(call, "new_word")))
+    assert ("action", "pad", "new_word") in {(d.what, d.a, d.b) for d in load(recorded()).diff(fork).parts}
 
 
 def test_colour_marks_the_cause() -> None:

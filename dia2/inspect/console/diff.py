@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
 
 from rich.console import Console
@@ -12,12 +13,13 @@ from dia2.inspect.diff import Diff, Difference, diff
 from dia2.inspect.trace import Trace
 
 
-def diff_facts(a: Trace, b: Trace) -> Facts:
+def diff_facts(a: Trace, b: Trace, ignore: Collection[str] = ()) -> Facts:
     """The difference of two traces."""
-    found = diff(a, b)
+    found = diff(a, b, ignore)
     return {
         "a": str(a.path),
         "b": str(b.path),
+        "ignored": list(ignore),
         "same": found.same,
         "first": None if found.first is None else asdict(found.first),
         "settings": [asdict(part) for part in found.settings],
@@ -28,14 +30,15 @@ def diff_facts(a: Trace, b: Trace) -> Facts:
     }
 
 
-def print_diff(a: Trace, b: Trace, console: Console) -> None:
+def print_diff(a: Trace, b: Trace, console: Console, ignore: Collection[str] = ()) -> None:
     """Say where two traces part: settings, edits that one of them has, and the first call that differs."""
-    page, found = Page(console), diff(a, b)
+    page, found = Page(console), diff(a, b, ignore)
     for name, trace, calls in (("a", a, found.calls[0]), ("b", b, found.calls[1])):
         page.line((name, LABEL), "  ", str(trace.path), "  ", (f"{count(calls, 'call')}, {trace.state}", DIM))
     if found.same:
         page.line()
-        page.line(f"The same run: {count(found.shared, 'call')}, every token, action and machine state.")
+        what = f"but for {', '.join(ignore)}" if ignore else "every token, action and machine state"
+        page.line(f"The same run: {count(found.shared, 'call')}, {what}.")
         return
     if found.settings:
         page.title("settings that differ")
