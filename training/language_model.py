@@ -49,7 +49,7 @@ class Learning:
     frames: int = 2000  # of a batch, about
     prefix_share: float = 0.5  # of examples that begin with a cloned voice
     shuffled_share: float = 0.0  # of examples whose sentences are put in another order; see `streams.shuffled`
-    onset_weight: float = 1.0  # of codebook 0 in the first frames of a sentence, which decide its voice
+    onset_weight: float = 1.0  # of codes in the first frames of a sentence, which decide its voice
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
     wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
     lost_frames: float = 0.12  # of the frames of codes that it sees, taken away
@@ -191,10 +191,11 @@ class LanguageTraining(nn.Module):
         mask = causal_mask(0, frames, batch.tokens.device)
         out = model.transformer(batch.tokens, (cos.view(shape), sin.view(shape)), mask=mask)
         action = F.cross_entropy(out.action_logits.flatten(0, 1), batch.actions.flatten(), ignore_index=IGNORED)
-        wanted = batch.codes[:, 0].flatten()
-        weights = 1 + (self.learning.onset_weight - 1) * batch.onset.flatten()
-        said = F.cross_entropy(out.cb0_logits.flatten(0, 1), wanted, ignore_index=IGNORED, reduction="none")
-        cb0 = (said * weights).sum() / (weights * (wanted != IGNORED)).sum()
+        weights = 1 + (self.learning.onset_weight - 1) * batch.onset  # [B, T]
+        said = F.cross_entropy(
+            out.cb0_logits.transpose(1, 2), batch.codes[:, 0], ignore_index=IGNORED, reduction="none"
+        )
+        cb0 = (said * weights).sum() / (weights * (batch.codes[:, 0] != IGNORED)).sum()
         losses = {"action": action, "cb0": cb0}
         whole = (batch.codes != IGNORED).all(1)  # [B, T]
         if depformer_share < 1:
@@ -203,7 +204,8 @@ class LanguageTraining(nn.Module):
         main, second = batch.emitted[:, 0][whole], batch.emitted[:, 1][whole]
         rotation = model.stage_rotation(codes.device)
         logits = model.depformer.forward_frames(out.hidden[whole], codes, (main, second), rotation)
-        each = F.cross_entropy(logits.transpose(1, 2), codes[:, 1:], reduction="none").mean(0)  # [K-1]
+        weight = weights[whole][:, None]  # [N, 1]
+        each = (F.cross_entropy(logits.transpose(1, 2), codes[:, 1:], reduction="none") * weight).sum(0) / weight.sum()
         if len(each):
             losses |= {"cb1": each[0], "dep": each.mean()}
         # Each codebook refines the ones before it: the first two carry nearly all that is understood.

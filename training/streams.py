@@ -71,7 +71,7 @@ class Stream:
     actions: Tensor  # [T] int64 action to draw, or IGNORED
     codes: Tensor  # [K, T] int64 codes to draw (of grid column position + 1), or IGNORED
     emitted: Tensor  # [2, T] int64 main and second text that the machine gives in that call
-    onset: Tensor  # [T] bool: the codebook 0 that it draws is of the first frames of a sentence
+    onset: Tensor  # [T] bool: it draws codes of the first frames of a sentence
 
 
 def plain_stream(language: Language, utterance: Utterance, tagged: Collection[int] = ()) -> Stream:
@@ -180,14 +180,14 @@ def _stream(
     codes[:, :prefix] = IGNORED
     seen = torch.where(grid[:, at] == IGNORED, ids.audio_bos, grid[:, at])
     first = {round(utterance.spoken[i].start * language.frame_rate) for i in (0, *sentence_starts(utterance.spoken))}
-    heard = at + 1 - delays[0]  # frame of codebook 0 that a call draws
+    calls = range(delays[0] - 1, _ONSET + max(delays) - 1)  # that draw codes of frames 0 … _ONSET - 1
     return Stream(
         tokens=torch.cat([torch.tensor(text[: len(at)]).T, seen]),
         positions=at,
         actions=torch.tensor(actions),
         codes=codes,
         emitted=torch.tensor(text[1 : len(at) + 1]).T,
-        onset=torch.isin(heard, torch.tensor([frame + i for frame in first for i in range(_ONSET)])),
+        onset=torch.isin(at, torch.tensor([frame + call for frame in first for call in calls])),
     )
 
 
