@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from dia2.cli import build_parser
+from dia2.inspect import plots
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "cli.md"
@@ -202,6 +203,12 @@ def _broken(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     assert list(_broken(page)) == []
+
+
+@pytest.mark.parametrize("name", plots.__all__)
+def test_every_figure_stands_in_the_docs(name: str) -> None:
+    assert f"`plots.{name}(" in (ROOT / "docs" / "explorer.md").read_text(encoding="utf-8")
+    assert f".. autofunction:: {name}\n" in (ROOT / "docs" / "api.md").read_text(encoding="utf-8").split("## Plots")[1]
 
 
 def test_broken_links_would_be_found(tmp_path: Path) -> None:
