@@ -180,8 +180,17 @@ class LanguageTraining(nn.Module):
         """Where the network is."""
         return self.model.transformer.action_head.weight.device
 
-    def losses(self, batch: Batch, generator: torch.Generator, depformer_share: float = 1.0) -> dict[str, Tensor]:
-        """Cross-entropies of actions, of codebooks 0 and 1, and of all but codebook 0 in the mean (`dep`)."""
+    def losses(
+        self, batch: Batch, generator: torch.Generator, depformer_share: float = 1.0, onset_weight: float = 1.0
+    ) -> dict[str, Tensor]:
+        """Cross-entropies of actions, of codebooks 0 and 1, and of all but codebook 0 in the mean (`dep`).
+
+        Args:
+            batch: what is seen and what is wanted.
+            generator: draws the frames whose later codebooks count.
+            depformer_share: of all frames, how many those are.
+            onset_weight: of the codes in the first frames of a sentence.
+        """
         config, model = self.model.config, self.model
         block = config.model.decoder
         frames = batch.tokens.shape[2]
@@ -191,7 +200,7 @@ class LanguageTraining(nn.Module):
         mask = causal_mask(0, frames, batch.tokens.device)
         out = model.transformer(batch.tokens, (cos.view(shape), sin.view(shape)), mask=mask)
         action = F.cross_entropy(out.action_logits.flatten(0, 1), batch.actions.flatten(), ignore_index=IGNORED)
-        weights = 1 + (self.learning.onset_weight - 1) * batch.onset  # [B, T]
+        weights = 1 + (onset_weight - 1) * batch.onset  # [B, T]
         said = F.cross_entropy(
             out.cb0_logits.transpose(1, 2), batch.codes[:, 0], ignore_index=IGNORED, reduction="none"
         )
@@ -228,7 +237,8 @@ class LanguageTraining(nn.Module):
 
     def step(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Losses of one step of training."""
-        return self.losses(self.spoilt(batch, generator).to(self.device), generator, self.learning.depformer_share)
+        seen, learning = self.spoilt(batch, generator).to(self.device), self.learning
+        return self.losses(seen, generator, learning.depformer_share, learning.onset_weight)
 
 
 class Batches:

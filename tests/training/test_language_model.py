@@ -114,7 +114,7 @@ def test_the_beginnings_of_sentences_can_count_more(language: Language) -> None:
     counted = batch.codes[:, 0] != IGNORED
     with torch.no_grad():
         plain, rest, heavy = (
-            float(LanguageTraining(model, Learning(onset_weight=weight)).losses(batch, torch.Generator())["cb0"])
+            float(LanguageTraining(model, Learning()).losses(batch, torch.Generator(), onset_weight=weight)["cb0"])
             for weight in (1.0, 0.0, 5.0)
         )
     onsets, others = int((counted & batch.onset).sum()), int((counted & ~batch.onset).sum())
