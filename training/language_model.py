@@ -20,6 +20,8 @@ from training.loop import Losses, Schedule
 from training.streams import IGNORED, Language, Stream, Utterance, random_stream
 from training.tokenizer import SPECIALS
 
+_SPAN = 25  # frames
+
 
 @dataclass(frozen=True)
 class LanguageSize:
@@ -52,7 +54,10 @@ class Learning:
     onset_weight: float = 1.0  # of codes in the first frames of a sentence, which decide its voice
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
     wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
-    lost_frames: float = 0.12  # of the frames of codes that it sees, taken away
+    lost_frames: float = 0.12  # of the frames of codes that it sees, taken away one by one
+    lost_spans: float = (
+        0.0  # of the frames, about, taken away two seconds at a time: then only the text tells the voice
+    )
     dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
     depformer_share: float = 0.3  # of the frames whose later codebooks are learnt in a step, which costs the most
 
@@ -230,6 +235,9 @@ class LanguageTraining(nn.Module):
         other = torch.randint(0, data.audio_bos_token_id, codes.shape, generator=generator)
         codes[wrong & (codes != data.audio_bos_token_id)] = other[wrong & (codes != data.audio_bos_token_id)]
         lost = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_frames
+        codes.masked_fill_(lost, data.audio_bos_token_id)
+        begun = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_spans / _SPAN
+        lost = F.max_pool1d(F.pad(begun.float(), (_SPAN - 1, 0)), _SPAN, stride=1) > 0
         codes.masked_fill_(lost, data.audio_bos_token_id)
         textless = torch.rand(len(text), generator=generator) < learning.textless_share
         text[textless, 0], text[textless, 1] = data.text_zero_token_id, data.text_pad_token_id

@@ -139,6 +139,25 @@ def test_what_is_spoilt(language: Language) -> None:
     assert torch.equal(spoilt.codes, batch.codes)  # what is to be said stays
 
 
+def test_sound_can_be_taken_away_two_seconds_at_a_time(language: Language) -> None:
+    learning = Learning(wrong_codes=0, lost_frames=0, lost_spans=0.3, textless_share=0)
+    training = LanguageTraining(Dia2Model(language.config), learning)
+    batch = Batch.of([plain_stream(language, utterance(language, i)) for i in range(40)], language.config)
+    spoilt = training.spoilt(batch, torch.Generator().manual_seed(1))
+    bos = language.config.data.audio_bos_token_id
+    lost = ((spoilt.tokens[:, 2:] == bos) & (batch.tokens[:, 2:] != bos)).any(1)  # [B, T]
+    assert 0.1 < float(lost.float().mean()) < 0.5
+    assert torch.equal(spoilt.tokens[:, :2], batch.tokens[:, :2])
+    sounding = (batch.tokens[:, 2:] != bos).any(1)
+    spans = 0
+    for row, heard in zip(lost, sounding, strict=True):
+        for begin in ((row[1:] & ~row[:-1]).nonzero()[:, 0] + 1).tolist():
+            if heard[begin - 1]:  # else it began before there was sound
+                spans += 1
+                assert row[begin : begin + 25][heard[begin : begin + 25]].all()
+    assert spans > 10
+
+
 def test_streams_of_several_lengths_do_not_see_one_another(language: Language) -> None:
     model = Dia2Model(language.config)
     initialise(model, 0)
