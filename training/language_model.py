@@ -59,6 +59,7 @@ class Learning:
         0.0  # of the frames, about, taken away two seconds at a time: then only the text tells the voice
     )
     dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
+    probe_weight: float = 0.0  # of what `Probes` lose
     depformer_share: float = 0.3  # of the frames whose later codebooks are learnt in a step, which costs the most
 
 
@@ -131,6 +132,33 @@ def add_dropout(model: Dia2Model, share: float) -> None:
             part.register_forward_hook(lambda module, _, out: F.dropout(out, share, module.training))
 
 
+class Probes(nn.Module):
+    """Linear readers of the residual stream, in training alone: they ask it to know who speaks, and in which voice.
+
+    After a prefix a voice goes with its tag or with the other one, as the prefix has it. Codes alone teach that in some
+    frames a sentence, where the voice is decided; from there on it is copied from the frames before.
+    """
+
+    def __init__(self, model: Dia2Model) -> None:
+        super().__init__()
+        width, layers = model.config.model.decoder.n_embd, model.transformer.layers
+        self.speaker = nn.Linear(width, 2, bias=False)
+        self.traded = nn.Linear(width, 2, bias=False)
+        self.voice = nn.Linear(width, 2, bias=False)
+        self._seen: dict[str, Tensor] = {}
+        middle, late = len(layers) // 2, max(len(layers) // 2, len(layers) - 2)
+        for name, layer in (("middle", middle), ("late", late)):
+            layers[layer].register_forward_hook(lambda _, __, out, name=name: self._seen.update({name: out}))
+
+    def losses(self, batch: Batch) -> Tensor:
+        """What the three lose in the mean, of the forward pass that was last."""
+        middle, late = (F.rms_norm(self._seen.pop(name), (self.voice.in_features,)) for name in ("middle", "late"))
+        traded = torch.where(batch.voice == IGNORED, IGNORED, (batch.voice != batch.speaker).long())
+        asked = ((self.speaker, middle, batch.speaker), (self.traded, middle, traded), (self.voice, late, batch.voice))
+        losses = [F.cross_entropy(probe(x).transpose(1, 2), wanted, ignore_index=IGNORED) for probe, x, wanted in asked]
+        return torch.stack(losses).mean()
+
+
 @dataclass(frozen=True)
 class Batch:
     """Streams side by side, padded at their ends."""
@@ -141,6 +169,8 @@ class Batch:
     codes: Tensor  # [B, K, T], or IGNORED
     emitted: Tensor  # [B, 2, T]
     onset: Tensor  # [B, T] bool
+    speaker: Tensor  # [B, T], or IGNORED
+    voice: Tensor  # [B, T], or IGNORED
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on `device`."""
@@ -167,6 +197,8 @@ class Batch:
             codes=filled([s.codes for s in streams], IGNORED),
             emitted=filled([s.emitted for s in streams], data.text_pad_token_id),
             onset=filled([s.onset for s in streams], False),
+            speaker=filled([s.speaker for s in streams], IGNORED),
+            voice=filled([s.voice for s in streams], IGNORED),
         )
 
 
@@ -179,6 +211,7 @@ class LanguageTraining(nn.Module):
         self.learning = learning
         if learning.dropout:
             add_dropout(model, learning.dropout)
+        self.probes = Probes(model) if learning.probe_weight else None
 
     @property
     def device(self) -> torch.device:
@@ -246,7 +279,11 @@ class LanguageTraining(nn.Module):
     def step(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Losses of one step of training."""
         seen, learning = self.spoilt(batch, generator).to(self.device), self.learning
-        return self.losses(seen, generator, learning.depformer_share, learning.onset_weight)
+        losses = self.losses(seen, generator, learning.depformer_share, learning.onset_weight)
+        if self.probes is not None:
+            losses["probes"] = self.probes.losses(seen)
+            losses["loss"] = losses["loss"] + learning.probe_weight * losses["probes"]
+        return losses
 
 
 class Batches:

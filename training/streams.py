@@ -37,6 +37,7 @@ class Utterance:
     spoken: tuple[Spoken, ...]
     end: float  # seconds at which one more word would begin
     codes: Tensor  # [K, T] int64
+    traded: bool = False  # speaker 1 has the voice of the corpus's speaker 2, and the other way round
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,8 @@ class Stream:
     codes: Tensor  # [K, T] int64 codes to draw (of grid column position + 1), or IGNORED
     emitted: Tensor  # [2, T] int64 main and second text that the machine gives in that call
     onset: Tensor  # [T] bool: it draws codes of the first frames of a sentence
+    speaker: Tensor  # [T] int64: 0 or 1 for speaker 1 or 2, who speaks in the frame of codebook 0 that it draws
+    voice: Tensor  # [T] int64: 0 or 1, the same by the corpus's voices; another one where the voices are traded
 
 
 def plain_stream(language: Language, utterance: Utterance, tagged: Collection[int] = ()) -> Stream:
@@ -180,6 +183,9 @@ def _stream(
     codes[:, :prefix] = IGNORED
     seen = torch.where(grid[:, at] == IGNORED, ids.audio_bos, grid[:, at])
     first = {round(utterance.spoken[i].start * language.frame_rate) for i in (0, *sentence_starts(utterance.spoken))}
+    begun = [(round(s.start * language.frame_rate), s.speaker - 1) for s in utterance.spoken if s.speaker]
+    frames, speakers = torch.tensor(begun).T.contiguous()
+    speaker = speakers[(torch.bucketize(at + 1 - delays[0], frames, right=True) - 1).clamp(min=0)]
     calls = range(delays[0] - 1, _ONSET + max(delays) - 1)  # that draw codes of frames 0 … _ONSET - 1
     return Stream(
         tokens=torch.cat([torch.tensor(text[: len(at)]).T, seen]),
@@ -188,6 +194,8 @@ def _stream(
         codes=codes,
         emitted=torch.tensor(text[1 : len(at) + 1]).T,
         onset=torch.isin(at, torch.tensor([frame + call for frame in first for call in calls])),
+        speaker=speaker,
+        voice=1 - speaker if utterance.traded else speaker,
     )
 
 
@@ -207,7 +215,7 @@ def random_stream(
     if parts is None:
         return plain_stream(language, utterance, tagged)
     if utterance.spoken[0].speaker != 1:
-        utterance = replace(utterance, spoken=swap_speakers(utterance.spoken))
+        utterance = replace(utterance, spoken=swap_speakers(utterance.spoken), traded=True)
     return prefix_stream(language, utterance, parts, tagged)
 
 

@@ -139,6 +139,23 @@ def test_what_is_spoilt(language: Language) -> None:
     assert torch.equal(spoilt.codes, batch.codes)  # what is to be said stays
 
 
+def test_probes_teach_and_are_no_part_of_the_model(language: Language) -> None:
+    learning = Learning(probe_weight=1.0, wrong_codes=0, lost_frames=0, textless_share=0)
+    model = Dia2Model(language.config)
+    initialise(model, 0)
+    names = set(model.state_dict())
+    training = LanguageTraining(model, learning)
+    batch = Batch.of([plain_stream(language, utterance(language))], language.config)
+    losses = training.step(batch, torch.Generator().manual_seed(0))
+    assert float(losses["probes"].detach()) == pytest.approx(0.7, abs=0.4)  # a coin's
+    assert training.probes is not None
+    losses["probes"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    assert training.probes.voice.weight.grad is not None
+    assert model.transformer.layers[0].get_parameter("attn.o_proj.weight").grad is not None
+    assert set(model.state_dict()) == names
+    assert "probes" not in training.losses(batch, torch.Generator())  # nor of what validation compares
+
+
 def test_sound_can_be_taken_away_two_seconds_at_a_time(language: Language) -> None:
     learning = Learning(wrong_codes=0, lost_frames=0, lost_spans=0.3, textless_share=0)
     training = LanguageTraining(Dia2Model(language.config), learning)

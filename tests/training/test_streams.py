@@ -252,3 +252,16 @@ def test_onsets_draw_the_first_frames_of_sentences(language: Language) -> None:
             frames = set((stream.positions[stream.onset] + 1 - delay).tolist())
             assert {10, 11, 12, 15, 16, 17} <= frames
             assert not frames & {4, 5, 6, 7, 19, 20, 21}
+
+
+def test_a_stream_says_who_speaks_and_in_which_voice(language: Language) -> None:
+    spoken, end = timed(["hello.", "there."], ["fine."], gap=0.4)
+    said = replace(utterance(language, spoken, end), traded=True)
+    for stream in (plain_stream(language, said), prefix_stream(language, said, [1])):
+        frames = stream.positions + 1 - language.config.data.delay_pattern[0]
+        assert torch.equal(stream.speaker, (frames >= 10).long())
+        assert torch.equal(stream.voice, 1 - stream.speaker)
+    seconds = [replace(s, speaker=3 - s.speaker) for s in spoken]
+    cloned = random_stream(language, utterance(language, seconds, end), random.Random(0), prefix_share=1.0)
+    assert torch.equal(cloned.voice, 1 - cloned.speaker)  # the second voice is speaker 1 here
+    assert cloned.speaker[0] == 0
