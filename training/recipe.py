@@ -1,7 +1,7 @@
 """The whole recipe of the embedded checkpoint, by one command.
 
     python -m training.recipe FOLDER --size smoke     # a minute or two: does everything run?
-    python -m training.recipe FOLDER                  # the real one: three hours of two CPU cores
+    python -m training.recipe FOLDER                  # the real one: some ten hours of two CPU cores
 
 Every step leaves its result in FOLDER and is left out when it is there, so a run that was stopped goes on where it was.
 The checkpoint is FOLDER/checkpoint: `dia2 generate out.wav --config FOLDER/checkpoint/config.json --weights
@@ -31,7 +31,7 @@ from training.codec import CodecSize, train_codec
 from training.corpus import CorpusPlan, Recording, make_corpus, read_shard, shards
 from training.dataset import encode_corpus, read_utterances
 from training.dialogue import load_grammar
-from training.language_model import Batches, LanguageSize, LanguageTraining, config_dict, initialise, validate
+from training.language_model import Batches, LanguageSize, LanguageTraining, Learning, config_dict, initialise, validate
 from training.loop import Schedule, fit
 from training.tokenizer import train_tokenizer
 
@@ -52,14 +52,15 @@ class Recipe:
     pulses: dict[int, tuple[int, ...]] = field(default_factory=lambda: {1: (8,), 2: (16,)})
 
 
+_LEARNING = Learning(dropout=0.1, shuffled_share=0.5, onset_weight=5.0, lost_spans=0.1, probe_weight=1.0)
 NANO = Recipe(
-    shards=28,
-    codec_shards=4,
+    shards=99,
+    codec_shards=12,
     dialogues=100,
     validation=60,
     tokenizer_sentences=20_000,
-    codec=CodecSize(continuous=Schedule(2600, 1e-3), quantised=Schedule(6000, 6e-4)),
-    language=LanguageSize(schedule=Schedule(2300, 2e-3, warmup=200)),
+    codec=CodecSize(continuous=Schedule(2600, 1e-3), quantised=Schedule(20_000, 6e-4)),
+    language=LanguageSize(schedule=Schedule(20_300, 2e-3, warmup=200), learning=_LEARNING),
 )
 SMOKE = Recipe(
     shards=1,
@@ -74,7 +75,7 @@ SMOKE = Recipe(
     language=LanguageSize(
         layers=2, width=64, hidden=128, heads=4, kv_heads=2, head_dim=16,
         depformer_layers=1, depformer_width=32, depformer_hidden=64, vocabulary=384,
-        schedule=Schedule(6, 2e-3),
+        schedule=Schedule(6, 2e-3), learning=_LEARNING,
     ),
 )  # fmt: skip
 SIZES = {"nano": NANO, "smoke": SMOKE}
