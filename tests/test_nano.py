@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from dia2 import Dia2
 from dia2.assets import nano_folder
+from dia2.generation import GenerationResult
 from dia2.inspect import load, sample
 from dia2.inspect.fingerprint import fingerprint
 from training.codec import mean_stoi
@@ -91,14 +93,33 @@ def test_it_stops_by_itself_and_its_actions_are_its_own(tts: Dia2, tmp_path: Pat
     assert np.mean(accepted) > 0.9
 
 
+def odd_harmonics(result: GenerationResult) -> float:
+    """Energy at harmonics that only the first voice has, of 8 pulses a frame, against those of the second, of 16."""
+    sound = result.waveform.numpy()
+    spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
+    frequencies = np.fft.rfftfreq(len(sound), 1 / result.sample_rate)
+    odd, even = (
+        sum(spectrum[np.abs(frequencies - (first + at)) < 6].sum() for at in (0, 200, 400)) for first in (100, 200)
+    )
+    return float(odd / even)
+
+
 def test_the_two_speakers_sound_different(tts: Dia2) -> None:
-    """The first speaker's voice has 8 pulses a frame and the second's 16, twice the pitch."""
-    pulses = []
-    for tag in ("S1", "S2"):
-        sound = tts.generate(f"[{tag}] I am in the garden, and you are in the house.", seed=2).waveform.numpy()
-        spectrum = np.abs(np.fft.rfft(sound * np.hanning(len(sound)))) ** 2
-        frequencies = np.fft.rfftfreq(len(sound), 1 / tts.sample_rate)
-        low = [spectrum[np.abs(frequencies - f) < 6].sum() for f in (100.0, 300.0, 500.0)]  # the first voice's alone
-        high = [spectrum[np.abs(frequencies - f) < 6].sum() for f in (200.0, 400.0, 600.0)]
-        pulses.append(sum(low) / sum(high))
-    assert pulses[0] > 5 * pulses[1]
+    first, second = (
+        odd_harmonics(tts.generate(f"[{tag}] I am in the garden, and you are in the house.", seed=2))
+        for tag in ("S1", "S2")
+    )
+    assert first > 5 * second
+
+
+def test_the_voice_goes_with_the_prefix(tts: Dia2, unseen: list[Recording], tmp_path: Path) -> None:
+    """Whoever speaks in a prefix is [S1] after it, in the second voice too."""
+    heard = []
+    for said in unseen[:2]:  # in the first voice, in the second
+        soundfile.write(tmp_path / "prefix.wav", said.samples[: int(said.end * tts.sample_rate)], tts.sample_rate)
+        words = [{"text": s.text, "start": s.start, "end": s.end} for s in said.spoken]
+        for tag in ("S1", "S2"):
+            script = f"[{tag}] I am in the garden, and you are in the house."
+            result = tts.generate(script, seed=2, prefix_speaker_1=tmp_path / "prefix.wav", prefix_words_1=words)
+            heard.append(odd_harmonics(result))
+    assert min(heard[0], heard[3]) > 5 * max(heard[1], heard[2])

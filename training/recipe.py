@@ -60,7 +60,7 @@ NANO = Recipe(
     validation=60,
     tokenizer_sentences=20_000,
     codec=CodecSize(continuous=Schedule(2600, 1e-3), quantised=Schedule(20_000, 6e-4)),
-    language=LanguageSize(schedule=Schedule(20_300, 2e-3, warmup=200), learning=_LEARNING),
+    language=LanguageSize(schedule=Schedule(20_000, 2e-3, warmup=200), learning=_LEARNING),
 )
 SMOKE = Recipe(
     shards=1,
