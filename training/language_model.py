@@ -20,7 +20,7 @@ from training.loop import Losses, Schedule
 from training.streams import IGNORED, Language, Stream, Utterance, random_stream
 from training.tokenizer import SPECIALS
 
-_SPAN = 25  # frames
+_SPAN = 25  # frames of sound that are taken away together
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ class Learning:
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
     wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
     lost_frames: float = 0.12  # of the frames of codes that it sees, taken away one by one
-    lost_spans: float = (
-        0.0  # of the frames, about, taken away two seconds at a time: then only the text tells the voice
-    )
+    lost_spans: float = 0.0  # of the frames, about, taken away two seconds at a time, so that text tells the voice
     dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
     probe_weight: float = 0.0  # of what `Probes` lose
     depformer_share: float = 0.3  # of the frames whose later codebooks are learnt in a step, which costs the most
