@@ -1,6 +1,7 @@
 """Tiny models are many times faster with one torch thread, in this process and in those that tests start."""
 
 import os
+import signal
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask the real hub; those with a local one set their own environment
@@ -9,6 +10,9 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what runs in its background: no Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A shared machine is sometimes slow, and one commit must give one answer: examples are the same in every run.
 settings.register_profile("dia2", deadline=None, derandomize=True)
