@@ -266,10 +266,9 @@ class LanguageTraining(nn.Module):
         other = torch.randint(0, data.audio_bos_token_id, codes.shape, generator=generator)
         codes[wrong & (codes != data.audio_bos_token_id)] = other[wrong & (codes != data.audio_bos_token_id)]
         lost = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_frames
-        codes.masked_fill_(lost, data.audio_bos_token_id)
         begun = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_spans / _SPAN
-        lost = F.max_pool1d(F.pad(begun.float(), (_SPAN - 1, 0)), _SPAN, stride=1) > 0
-        codes.masked_fill_(lost, data.audio_bos_token_id)
+        spans = F.max_pool1d(F.pad(begun.float(), (_SPAN - 1, 0)), _SPAN, stride=1) > 0
+        codes.masked_fill_(lost | spans, data.audio_bos_token_id)
         textless = torch.rand(len(text), generator=generator) < learning.textless_share
         text[textless, 0], text[textless, 1] = data.text_zero_token_id, data.text_pad_token_id
         return replace(batch, tokens=tokens)
