@@ -54,8 +54,12 @@ class Page:
     def press(self, key: str) -> None:
         self.page.keyboard.press(key)
 
+    def drawn(self) -> None:
+        """Wait until what has changed is on the screen: a change is drawn with the next frame, however late it comes."""
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def readout(self, name: str) -> str:
-        self.page.wait_for_timeout(50)  # a change is drawn with the next frame
+        self.drawn()
         pairs = "[...document.querySelectorAll('.readouts div')].map(x => x.innerText.split('\\n'))"
         return str(dict(self.page.evaluate(pairs))[name])
 
@@ -115,7 +119,7 @@ def test_play_moves_on_and_pauses(page: Page) -> None:
 
 def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Trace) -> None:
     page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60})")
-    page.page.wait_for_timeout(100)
+    page.drawn()
     canvas = page.page.locator(".grid canvas")
     box = canvas.bounding_box()
     first, span = page.state("first"), page.state("span")
@@ -175,7 +179,7 @@ def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -
     assert wide == []
     opened.press("End")
     opened.press("Shift+ArrowLeft")
-    opened.page.wait_for_timeout(100)
+    opened.drawn()
     keep_picture(opened.page, f"explorer-{width}-{scheme}")
     opened.check()
     opened.page.context.close()
@@ -184,6 +188,7 @@ def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -
 def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
     opened = Page(browser, to_html(load(hostile(tmp_path)), tmp_path / "run.html"))
     opened.press("End")
+    opened.drawn()
     assert opened.page.evaluate("document.querySelectorAll('#explorer script, #explorer b[onclick]').length") == 0
     assert "<script>" in opened.page.inner_text("#explorer")  # shown as it was written
     opened.check()
