@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig
 from dia2.config import parse_config
@@ -33,13 +34,15 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
     if name == "nano":
         return nano
     config = parse_config(_config(**SHAPES[name]))
-    torch.manual_seed(0)
-    model = Dia2Model(config, dtype)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(0, parameter.shape[-1] ** -0.5)
-    model = model.to(device).eval().requires_grad_(False)
+    with torch.device("meta"):
+        model = Dia2Model(config, dtype).eval().requires_grad_(False)
+    model.to_empty(device=device)
+    noise = torch.randn(1 << 24, generator=torch.Generator().manual_seed(0)).to(device)
+    for parameter in model.parameters():
+        if parameter.ndim > 1:
+            fill(parameter, noise * parameter.shape[-1] ** -0.5)
+        else:
+            parameter.fill_(1.0)
     constants = token_ids(config, nano.tokenizer)
     return replace(
         nano,
@@ -52,6 +55,12 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         weight_bytes=weight_bytes(model),
     )
+
+
+def fill(weights: Tensor, noise: Tensor) -> None:
+    """Lay `noise` over `weights` again and again: drawing billions of numbers would take a minute."""
+    for part in weights.view(-1).split(len(noise)):
+        part.copy_(noise[: len(part)])
 
 
 def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,6 +41,21 @@ class KVCache:
         return self.keys.shape[3]
 
 
+class LayerSpan(NamedTuple):
+    """One layer's part of a `Span`."""
+
+    keys: Tensor  # [B, H, slots, D]
+    values: Tensor  # [B, H, slots, D]
+    slots: Tensor  # [T] int64, the slots to write
+    length: int  # slots 0 … length-1 are read
+
+    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Store `key`, `value` [B, H, T, D]; returns [B, H, length, D] of both."""
+        self.keys.index_copy_(2, self.slots, key)
+        self.values.index_copy_(2, self.slots, value)
+        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+
 @dataclass(frozen=True)
 class Span:
     """Which slots one forward pass writes, and which it may see."""
@@ -49,12 +65,9 @@ class Span:
     length: int  # slots 0 … length-1 are read
     mask: Tensor | None = None  # [T, length] bool, true where a frame may look; none: all of them
 
-    def append(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store one layer's `key`, `value` [B, H, T, D]; returns that layer's [B, H, length, D] of both."""
-        keys, values = self.cache.keys[layer], self.cache.values[layer]
-        keys.index_copy_(2, self.slots, key)
-        values.index_copy_(2, self.slots, value)
-        return keys[:, :, : self.length], values[:, :, : self.length]
+    def layer(self, number: int) -> LayerSpan:
+        """What the layer of this number writes and sees."""
+        return LayerSpan(self.cache.keys[number], self.cache.values[number], self.slots, self.length)
 
 
 def causal_mask(first: int, frames: int, device: torch.device) -> Tensor:

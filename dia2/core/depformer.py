@@ -6,32 +6,43 @@ shared by all stages, embeddings and logits heads belong to one stage each.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dia2.config import DiaConfig
-from dia2.core.cache import Span, causal_mask
+from dia2.core.blocks import run_block, runner
+from dia2.core.cache import LayerSpan, Span, causal_mask
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
+from dia2.core.linear import Linear, product
+
+Projections = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]  # into attention, and out of it
 
 
 class ScheduledAttention(nn.Module):
     """Self-attention over the stages so far, with one fused q/k/v projection per weight set."""
 
-    def __init__(self, config: DiaConfig, layer: int, dtype: torch.dtype | None) -> None:
+    def __init__(self, config: DiaConfig, dtype: torch.dtype | None) -> None:
         super().__init__()
         block, eps = config.model.depformer, config.model.normalization_layer_epsilon
-        self.layer = layer
         self.heads, self.head_dim = block.gqa_query_heads, block.gqa_head_dim
         inner, sets = self.heads * self.head_dim, weight_sets(config)
-        self.in_proj = nn.ModuleList(nn.Linear(block.n_embd, 3 * inner, bias=False, dtype=dtype) for _ in range(sets))
-        self.out_proj = nn.ModuleList(nn.Linear(inner, block.n_embd, bias=False, dtype=dtype) for _ in range(sets))
+        self.in_proj = nn.ModuleList(Linear(block.n_embd, 3 * inner, dtype) for _ in range(sets))
+        self.out_proj = nn.ModuleList(Linear(inner, block.n_embd, dtype) for _ in range(sets))
         self.q_norm = RMSNorm(self.head_dim, eps, dtype)
         self.k_norm = RMSNorm(self.head_dim, eps, dtype)
 
-    def project(self, x: Tensor, sets: list[int], rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+    def projections(self, sets: Sequence[int]) -> Projections:
+        """Of stages whose weight sets are `sets`: both map [B, S, …] to [B, S, …]."""
+        if len(sets) == 1:
+            return self.in_proj[sets[0]], self.out_proj[sets[0]]
+        return partial(per_stage, self.in_proj, sets), partial(per_stage, self.out_proj, sets)
+
+    def project(self, x: Tensor, projections: Projections, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key and value, each [B, H, S, D], of `x` [B, S, n_embd]."""
-        fused = per_stage(self.in_proj, sets, x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
+        fused = projections[0](x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
         query, key, value = fused.transpose(1, 3).unbind(2)  # each [B, H, S, D]
         query, key = self.q_norm(query), self.k_norm(key)
         if rotation is not None:
@@ -39,31 +50,41 @@ class ScheduledAttention(nn.Module):
         return query, key, value
 
     def forward(
-        self, x: Tensor, sets: list[int], rotation: Rotation | None, span: Span | None, mask: Tensor | None
+        self,
+        x: Tensor,
+        projections: Projections,
+        rotation: Rotation | None,
+        span: LayerSpan | None,
+        mask: Tensor | None,
     ) -> Tensor:
-        """`x` [B, S, n_embd] of S stages with weight sets `sets` → [B, S, n_embd]."""
-        query, key, value = self.project(x, sets, rotation)
+        """`x` [B, S, n_embd] of S stages → [B, S, n_embd]."""
+        query, key, value = self.project(x, projections, rotation)
         if span is not None:
-            key, value = span.append(self.layer, key, value)
-        return per_stage(self.out_proj, sets, attend(query, key, value, mask))
+            key, value = span.append(key, value)
+        return projections[1](attend(query, key, value, mask))
 
 
 class DepformerBlock(nn.Module):
     """Pre-norm residual block: scheduled attention, then the MLP that all stages share."""
 
-    def __init__(self, config: DiaConfig, layer: int, dtype: torch.dtype | None) -> None:
+    def __init__(self, config: DiaConfig, dtype: torch.dtype | None) -> None:
         super().__init__()
         block, eps = config.model.depformer, config.model.normalization_layer_epsilon
         self.pre_norm = RMSNorm(block.n_embd, eps, dtype)
-        self.self_attention = ScheduledAttention(config, layer, dtype)
+        self.self_attention = ScheduledAttention(config, dtype)
         self.post_norm = RMSNorm(block.n_embd, eps, dtype)
         self.mlp = GatedMLP(block.n_embd, block.n_hidden, block.mlp_activations, dtype)
 
     def forward(
-        self, x: Tensor, sets: list[int], rotation: Rotation | None, span: Span | None, mask: Tensor | None
+        self,
+        x: Tensor,
+        projections: Projections,
+        rotation: Rotation | None,
+        span: LayerSpan | None,
+        mask: Tensor | None,
     ) -> Tensor:
         """[B, S, n_embd] → [B, S, n_embd]."""
-        x = x + self.self_attention(self.pre_norm(x), sets, rotation, span, mask)
+        x = x + self.self_attention(self.pre_norm(x), projections, rotation, span, mask)
         out: Tensor = x + self.mlp(self.post_norm(x))
         return out
 
@@ -86,14 +107,11 @@ class Depformer(nn.Module):
             else None
         )
         self.depformer_in = nn.ModuleList(
-            nn.Linear(config.model.decoder.n_embd, block.n_embd, bias=False, dtype=dtype)
-            for _ in range(weight_sets(config))
+            Linear(config.model.decoder.n_embd, block.n_embd, dtype) for _ in range(weight_sets(config))
         )
-        self.layers = nn.ModuleList(DepformerBlock(config, layer, dtype) for layer in range(block.n_layer))
+        self.layers = nn.ModuleList(DepformerBlock(config, dtype) for _ in range(block.n_layer))
         self.norm = RMSNorm(block.n_embd, config.model.normalization_layer_epsilon, dtype)
-        self.logits = nn.ModuleList(
-            nn.Linear(block.n_embd, data.audio_vocab_size, bias=False, dtype=torch.float32) for _ in self.schedule
-        )
+        self.logits = nn.ModuleList(Linear(block.n_embd, data.audio_vocab_size, torch.float32) for _ in self.schedule)
 
     @property
     def stages(self) -> int:
@@ -108,6 +126,8 @@ class Depformer(nn.Module):
         text: tuple[Tensor, Tensor] | None,
         rotation: Rotation | None,
         span: Span,
+        *,
+        compiled: bool = False,
     ) -> Tensor:
         """One stage of one frame.
 
@@ -118,6 +138,7 @@ class Depformer(nn.Module):
             text: main and second text token [B] that the machine has just emitted; used at stage 0 only.
             rotation: of position `stage`; none where the config has no rotary.
             span: writes slot `stage`, sees slots 0 … stage.
+            compiled: run the blocks through torch.compile.
 
         Returns:
             Logits [B, codes] float32 of codebook stage + 1.
@@ -127,8 +148,9 @@ class Depformer(nn.Module):
         if stage == 0 and self.text_embed is not None and text is not None:
             x = x + self.text_embed(*text)
         x = x[:, None]  # [B, 1, n_embd]
-        for layer in self.layers:
-            x = layer(x, [weight_set], rotation, span, None)
+        run = runner(compiled)
+        for number, layer in enumerate(self._blocks()):
+            x = run(layer, x, layer.self_attention.projections([weight_set]), rotation, span.layer(number), None)
         return self._head(stage, self.norm(x)[:, 0])
 
     def forward_frames(
@@ -153,15 +175,18 @@ class Depformer(nn.Module):
         if self.text_embed is not None and text is not None:
             x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
         mask = causal_mask(0, self.stages, x.device)
-        for layer in self.layers:
-            x = layer(x, self.schedule, rotation, None, mask)
+        for layer in self._blocks():
+            x = run_block(layer, x, layer.self_attention.projections(self.schedule), rotation, None, mask)
         x = self.norm(x)
         return torch.stack([self._head(s, x[:, s]) for s in range(self.stages)], dim=1)
+
+    def _blocks(self) -> Iterator[DepformerBlock]:
+        return (layer for layer in self.layers if isinstance(layer, DepformerBlock))  # all of them; for the types
 
     def _head(self, stage: int, x: Tensor) -> Tensor:
         """Logits of the real codes only, [B, codes] float32."""
         weight: Tensor = self.logits[stage].weight  # type: ignore[assignment]  # a Linear's weight is a tensor
-        return F.linear(x.float(), weight[: self.num_codes])
+        return product(x.float(), weight[: self.num_codes])
 
 
 def weight_sets(config: DiaConfig) -> int:
@@ -169,9 +194,6 @@ def weight_sets(config: DiaConfig) -> int:
     return max(config.weights_schedule, default=-1) + 1
 
 
-def per_stage(linears: nn.ModuleList, sets: list[int], x: Tensor) -> Tensor:
+def per_stage(linears: nn.ModuleList, sets: Sequence[int], x: Tensor) -> Tensor:
     """Apply to stage s of `x` [B, S, width] the linear map of its weight set `sets[s]`."""
-    if len(sets) == 1:
-        out: Tensor = linears[sets[0]](x)
-        return out
     return torch.stack([linears[weight_set](x[:, s]) for s, weight_set in enumerate(sets)], dim=1)

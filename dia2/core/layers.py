@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dia2.core.linear import Linear
+
 Rotation = tuple[Tensor, Tensor]  # cos and sin of each position's angles, [T, head_dim / 2]
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -92,8 +94,8 @@ class GatedMLP(nn.Module):
 
     def __init__(self, width: int, hidden: int, activations: list[str], dtype: torch.dtype | None = None) -> None:
         super().__init__()
-        self.wi = nn.Linear(width, 2 * hidden, bias=False, dtype=dtype)
-        self.wo = nn.Linear(hidden, width, bias=False, dtype=dtype)
+        self.wi = Linear(width, 2 * hidden, dtype)
+        self.wo = Linear(hidden, width, dtype)
         self.act0, self.act1 = (_ACTIVATIONS[name] for name in activations)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,8 +111,8 @@ class TextEmbedding(nn.Module):
     def __init__(self, vocab: int, table_width: int, width: int, pad: int, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab, table_width, dtype=dtype)
-        self.main_proj = nn.Linear(table_width, width, bias=False, dtype=dtype)
-        self.second_proj = nn.Linear(table_width, width, bias=False, dtype=dtype)
+        self.main_proj = Linear(table_width, width, dtype)
+        self.second_proj = Linear(table_width, width, dtype)
         self.pad = pad
 
     def forward(self, main: Tensor, second: Tensor) -> Tensor:

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from dia2.config import DiaConfig
-from dia2.core.cache import Span
+from dia2.core.blocks import runner
+from dia2.core.cache import LayerSpan, Span
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
+from dia2.core.linear import Linear
 
 
 class TransformerOutput(NamedTuple):
@@ -21,51 +23,69 @@ class TransformerOutput(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Grouped-query self-attention with per-head RMSNorm on q and k before rotary."""
+    """Grouped-query self-attention with per-head RMSNorm on q and k before rotary.
 
-    def __init__(self, config: DiaConfig, layer: int, dtype: torch.dtype | None) -> None:
+    The three projections are one matrix here and three tensors in a state dict, as in the published files.
+    """
+
+    def __init__(self, config: DiaConfig, dtype: torch.dtype | None) -> None:
         super().__init__()
         block, eps = config.model.decoder, config.model.normalization_layer_epsilon
-        self.layer = layer
         self.head_dim = block.gqa_head_dim
-        query, kv = block.gqa_query_heads * block.gqa_head_dim, block.kv_heads * block.gqa_head_dim
-        self.q_proj = nn.Linear(block.n_embd, query, bias=False, dtype=dtype)
-        self.k_proj = nn.Linear(block.n_embd, kv, bias=False, dtype=dtype)
-        self.v_proj = nn.Linear(block.n_embd, kv, bias=False, dtype=dtype)
-        self.o_proj = nn.Linear(query, block.n_embd, bias=False, dtype=dtype)
+        self.heads = (block.gqa_query_heads, block.kv_heads, block.kv_heads)  # of query, key and value
+        self.qkv_proj = Linear(block.n_embd, sum(self.heads) * self.head_dim, dtype)
+        self.o_proj = Linear(self.heads[0] * self.head_dim, block.n_embd, dtype)
         self.q_norm = RMSNorm(block.gqa_head_dim, eps, dtype)
         self.k_norm = RMSNorm(block.gqa_head_dim, eps, dtype)
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:-1], -1, self.head_dim)  # [B, T, H, D]
+        self.register_state_dict_post_hook(_split_projections)  # type: ignore[no-untyped-call]  # torch's own
+        self.register_load_state_dict_pre_hook(_join_projections)  # type: ignore[no-untyped-call]  # likewise
 
     def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         """Query [B, Hq, T, D], key and value [B, Hkv, T, D] of `x` [B, T, n_embd]."""
-        query = rotate(self.q_norm(self._heads(self.q_proj(x))).transpose(1, 2), rotation)
-        key = rotate(self.k_norm(self._heads(self.k_proj(x))).transpose(1, 2), rotation)
-        return query, key, self._heads(self.v_proj(x)).transpose(1, 2)
+        fused = self.qkv_proj(x).view(*x.shape[:-1], -1, self.head_dim)  # [B, T, Hq + 2 · Hkv, D]
+        query, key, value = fused.split(self.heads, dim=2)
+        query = rotate(self.q_norm(query).transpose(1, 2), rotation)
+        key = rotate(self.k_norm(key).transpose(1, 2), rotation)
+        return query, key, value.transpose(1, 2)
 
-    def forward(self, x: Tensor, rotation: Rotation, span: Span | None, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
         query, key, value = self.project(x, rotation)
         if span is not None:
-            key, value = span.append(self.layer, key, value)
+            key, value = span.append(key, value)
         out: Tensor = self.o_proj(attend(query, key, value, mask))
         return out
+
+
+_PROJECTIONS = ("q_proj", "k_proj", "v_proj")
+
+
+def _split_projections(module: Attention, state: dict[str, Tensor], prefix: str, _: object) -> None:
+    """The published names, each a view of its rows: what is copied into one is loaded."""
+    fused = state.pop(f"{prefix}qkv_proj.weight")
+    rows = [heads * module.head_dim for heads in module.heads]
+    for name, part in zip(_PROJECTIONS, torch.split(fused, rows), strict=True):
+        state[f"{prefix}{name}.weight"] = part
+
+
+def _join_projections(module: Attention, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    names = [f"{prefix}{name}.weight" for name in _PROJECTIONS]
+    if all(name in state for name in names):
+        state[f"{prefix}qkv_proj.weight"] = torch.cat([state.pop(name) for name in names])
 
 
 class Block(nn.Module):
     """Pre-norm residual block: attention, then MLP."""
 
-    def __init__(self, config: DiaConfig, layer: int, dtype: torch.dtype | None) -> None:
+    def __init__(self, config: DiaConfig, dtype: torch.dtype | None) -> None:
         super().__init__()
         block, eps = config.model.decoder, config.model.normalization_layer_epsilon
         self.pre_norm = RMSNorm(block.n_embd, eps, dtype)
-        self.attn = Attention(config, layer, dtype)
+        self.attn = Attention(config, dtype)
         self.post_norm = RMSNorm(block.n_embd, eps, dtype)
         self.mlp = GatedMLP(block.n_embd, block.n_hidden, config.model.linear.mlp_activations, dtype)
 
-    def forward(self, x: Tensor, rotation: Rotation, span: Span | None, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
         x = x + self.attn(self.pre_norm(x), rotation, span, mask)
         out: Tensor = x + self.mlp(self.post_norm(x))
@@ -84,11 +104,11 @@ class TransformerDecoder(nn.Module):
         self.text_embed = TextEmbedding(
             data.text_vocab_size, block.low_rank_dim or block.n_embd, block.n_embd, data.text_pad_token_id, dtype
         )
-        self.layers = nn.ModuleList(Block(config, layer, dtype) for layer in range(block.n_layer))
+        self.layers = nn.ModuleList(Block(config, dtype) for _ in range(block.n_layer))
         self.norm = RMSNorm(block.n_embd, config.model.normalization_layer_epsilon, dtype)
         # Heads are float32 in every mode: what is drawn from must not be rounded.
-        self.action_head = nn.Linear(block.n_embd, data.action_vocab_size, bias=False, dtype=torch.float32)
-        self.cb0_head = nn.Linear(block.n_embd, data.audio_vocab_size, bias=False, dtype=torch.float32)
+        self.action_head = Linear(block.n_embd, data.action_vocab_size, torch.float32)
+        self.cb0_head = Linear(block.n_embd, data.audio_vocab_size, torch.float32)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embed frames `tokens` [B, C, T] (main text, second text, K codes) as [B, T, n_embd]."""
@@ -98,7 +118,13 @@ class TransformerDecoder(nn.Module):
         return x
 
     def forward(
-        self, tokens: Tensor, rotation: Rotation, span: Span | None = None, mask: Tensor | None = None
+        self,
+        tokens: Tensor,
+        rotation: Rotation,
+        span: Span | None = None,
+        mask: Tensor | None = None,
+        *,
+        compiled: bool = False,
     ) -> TransformerOutput:
         """Run T frames at once; T = 1 while generating, more for prefix warm-up, replay and training.
 
@@ -107,12 +133,14 @@ class TransformerDecoder(nn.Module):
             rotation: of the T rotary positions, which need not be the cache slots.
             span: where keys and values go and what is seen; none: the T frames see only one another.
             mask: [T, T] bool for the case without `span` (with one, its own mask counts); none: no masking.
+            compiled: run the blocks through torch.compile.
         """
         if span is not None:
             mask = span.mask
         x = self.embed(tokens)
-        for layer in self.layers:
-            x = layer(x, rotation, span, mask)
+        run = runner(compiled)
+        for number, layer in enumerate(self.layers):
+            x = run(layer, x, rotation, None if span is None else span.layer(number), mask)
         hidden = self.norm(x)
         exact = hidden.float()
         return TransformerOutput(hidden, self.action_head(exact), self.cb0_head(exact))

@@ -170,20 +170,19 @@ def _looking(
     """Look at the blocks of one pass: attention weights [B, H, rows, L] into `see`, outputs into `states`."""
     handles = []
 
-    def weigh(module: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
-        assert see is not None, "only hooked where asked for"
-        if isinstance(module, Attention):
-            x, rotation, span, mask = inputs
-            query, key, _value = module.project(x, rotation)
+    def weigh(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
+            assert see is not None, "only hooked where asked for"
+            *given, span, mask = inputs
+            assert isinstance(module, Attention | ScheduledAttention), "what both stacks look with"
+            query, key, _value = module.project(*given)
             if span is not None:
-                key = span.cache.keys[module.layer][:, :, : span.length]
-        else:
-            assert isinstance(module, ScheduledAttention), "the other kind of block"
-            x, sets, rotation, _span, mask = inputs
-            query, key, _value = module.project(x, sets, rotation)
-        if rows is not None:
-            query, mask = query[:, :, rows], mask[rows]
-        see(module.layer, attention_weights(query, key, mask))
+                key = span.keys[:, :, : span.length]
+            if rows is not None:
+                query, mask = query[:, :, rows], mask[rows]
+            see(layer, attention_weights(query, key, mask))
+
+        return hook
 
     def keep(layer: int) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(_: nn.Module, __: Any, out: Tensor) -> None:
@@ -197,7 +196,7 @@ def _looking(
         if see is not None:
             assert isinstance(block, Block | DepformerBlock), "what both stacks are made of"
             attend = block.attn if isinstance(block, Block) else block.self_attention
-            handles.append(attend.register_forward_hook(weigh))
+            handles.append(attend.register_forward_hook(weigh(layer)))
         if states is not None:
             handles.append(block.register_forward_hook(keep(layer)))
     try:

@@ -63,7 +63,7 @@ def first_half(
     gen.step_tokens[:, 2:] = audio_inputs(gen, ids, gen.step)
     cos, sin = gen.decode.rotation
     rotation = cos.index_select(0, gen.step), sin.index_select(0, gen.step)
-    out = model.transformer(gen.step_tokens, rotation, span)
+    out = model.transformer(gen.step_tokens, rotation, span, compiled=config.use_torch_compile)
     action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [B, V]
     if taps is not None:
         taps.put("step_tokens", gen.step_tokens[:, :, 0])
@@ -98,6 +98,7 @@ def second_half(
             (main, second),
             None if rotation is None else (rotation[0][at], rotation[1][at]),
             Span(gen.decode.depformer, gen.decode.stages[at], stage + 1),
+            compiled=config.use_torch_compile,
         )
         kept = filter_guided(logits, config.cfg_scale, config.cfg_filter_k)
         code = draw(kept, config.audio.temperature, config.audio.top_k, uniform[3 + stage, None])

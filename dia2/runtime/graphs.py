@@ -1,4 +1,4 @@
-"""Running the two halves of a frame: eagerly, compiled, or as two CUDA graphs."""
+"""Running the two halves of a frame: eagerly, or as two CUDA graphs."""
 
 from __future__ import annotations
 
@@ -28,28 +28,25 @@ class FrameRunner(Protocol):
 
 
 class EagerRunner:
-    """The halves as plain calls, optionally through torch.compile."""
+    """The halves as plain calls."""
 
     def __init__(
         self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
     ) -> None:
         self._runtime, self._gen, self._config, self._taps = runtime, gen, config, taps
-        if taps is not None and config.use_torch_compile:
-            taps.keep_row_on_device()
-        self._first_half, self._second_half = _halves(config)
         self._out: FirstHalf | None = None
 
     def first(self) -> FirstHalf:
         """See `FrameRunner`."""
         gen = self._gen
         span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
-        self._out = self._first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._taps)
+        self._out = first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._taps)
         return self._out
 
     def second(self) -> None:
         """See `FrameRunner`."""
         assert self._out is not None, "second() before first()"
-        self._second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
+        second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
 
 
 class GraphBackend(Protocol):
@@ -79,7 +76,6 @@ class GraphRunner:
         self._runtime, self._gen, self._config, self._backend, self._taps = runtime, gen, config, backend, taps
         if taps is not None:
             taps.keep_row_on_device()
-        self._first_half, self._second_half = _halves(config)
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
         self._out: FirstHalf | None = None
         self._replay_first: Callable[[], None] | None = None
@@ -115,11 +111,11 @@ class GraphRunner:
         gen, runtime = self._gen, self._runtime
         mask = self._slots[None, :] <= gen.call  # [1, slots]
         span = Span(gen.decode.transformer, gen.call, gen.decode.transformer.slots, mask)
-        self._out = self._first_half(runtime.model, gen, runtime.constants, self._config, span, self._taps)
+        self._out = first_half(runtime.model, gen, runtime.constants, self._config, span, self._taps)
 
     def _run_second(self) -> None:
         assert self._out is not None, "second() before first()"
-        self._second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
+        second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
 
 
 class CudaGraphs:
@@ -147,12 +143,6 @@ class CudaGraphs:
                 half()
         replay: Callable[[], None] = graph.replay
         return replay
-
-
-def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callable[..., None]]:
-    if config.use_torch_compile:
-        return torch.compile(first_half), torch.compile(second_half)
-    return first_half, second_half
 
 
 def make_runner(

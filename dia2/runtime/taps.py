@@ -50,7 +50,7 @@ class Taps:
         }
 
     def keep_row_on_device(self) -> None:
-        """For graphs and compiled halves, which would hold on to a number."""
+        """For graphs, which would hold on to a number."""
         self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
 
     def move(self, row: int) -> None:

@@ -52,18 +52,15 @@ def load_model(
         raise CheckpointError(
             f"No model can have the sizes of the config ({one_line(error)}): check config.json."
         ) from error
-    wanted = model.state_dict()
-    _check_header(wanted, path, strict)
-    loaded: dict[str, Tensor] = {}
-    for name, target in wanted.items():
-        loaded[name] = torch.empty(target.shape, dtype=target.dtype, device=device)
+    _check_header(model.state_dict(), path, strict)
+    model.to_empty(device=device)
+    for name, target in model.state_dict().items():  # views of the parameters
         try:
-            _fill(loaded[name], path, name)
+            _fill(target, path, name)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
                 f"Tensor {name} of {path} cannot be read ({one_line(error)}): download the file again."
             ) from error
-    model.load_state_dict(loaded, assign=True)
     return model.requires_grad_(False).eval()
 
 

@@ -424,7 +424,7 @@ def test_without_a_cache_gradients_reach_every_weight() -> None:
 def test_gradients_are_those_of_finite_differences() -> None:
     model, frames = random_model(tiny_config(), seed=16), 4
     tokens, rotation = random_tokens(model.config, 1, frames), rotation_at(model, list(range(frames)))
-    weight: Tensor = model.get_parameter("transformer.layers.0.attn.k_proj.weight")
+    weight: Tensor = model.get_parameter("transformer.layers.0.attn.qkv_proj.weight")
     direction = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
 
     def loss() -> Tensor:

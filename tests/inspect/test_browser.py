@@ -55,7 +55,7 @@ class Page:
         self.page.keyboard.press(key)
 
     def drawn(self) -> None:
-        """Wait until what has changed is on the screen: a change is drawn with the next frame, however late it comes."""
+        """Wait until what has changed is on the screen: a change is drawn with the next frame, whenever that is."""
         self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def readout(self, name: str) -> str:
