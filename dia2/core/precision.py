@@ -12,6 +12,7 @@ from dia2.errors import UsageError
 
 _SMALL_MODEL = 64 << 20  # bytes of weights; nano has a few, Dia2-1B gigabytes
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+QUANTIZED = ("int8",)
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
@@ -52,6 +53,17 @@ def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     if isinstance(dtype, str) and dtype in DTYPES:
         return DTYPES[dtype]
     raise UsageError(f"dtype {dtype!r} is not supported: choose auto, float32 or bfloat16.")
+
+
+def pick_quantization(name: str | None) -> str | None:
+    """How to pack the weights; none leaves them as they are.
+
+    Raises:
+        UsageError: not one of those there are.
+    """
+    if name is not None and name not in QUANTIZED:
+        raise UsageError(f"Weights cannot be packed as {name!r}: choose {', '.join(QUANTIZED)}, or leave it out.")
+    return name
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def _model_facts(runtime: RuntimeContext, branches: int) -> dict[str, Any]:
         "kv_heads": model.decoder.kv_heads,
         "depformer_layers": model.depformer.n_layer,
         "device": str(runtime.device),
-        "dtype": str(runtime.dtype).removeprefix("torch."),
+        "dtype": runtime.precision,
         "tokens": asdict(runtime.constants),
     }
 

@@ -15,6 +15,7 @@ from dia2.audio.codec import Codec
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.precision import exact_float32, threads_for
+from dia2.core.quantize import quantize as quantize_weights
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
 from dia2.runtime.state_machine import StateMachine, TokenIds
@@ -39,6 +40,13 @@ class RuntimeContext:
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
+    quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+
+    @property
+    def precision(self) -> str:
+        """What is computed with, for people: `bfloat16`, or `bfloat16, int8 weights`."""
+        name = str(self.dtype).removeprefix("torch.")
+        return name if self.quantized is None else f"{name}, {self.quantized} weights"
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -53,6 +61,7 @@ def build_runtime(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    quantize: str | None = None,
     strict: bool = False,
     trust_remote_code: bool = False,
 ) -> RuntimeContext:
@@ -62,6 +71,7 @@ def build_runtime(
         assets: where they are.
         device: for weights, codec and caches.
         dtype: of weights and activations; heads and codec are float32.
+        quantize: `int8` packs the matrices so.
         strict: refuse unknown tensors.
         trust_remote_code: let the tokenizer's repo run its own Python code.
 
@@ -79,6 +89,8 @@ def build_runtime(
             "give the model's own by --mimi."
         )
     model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
+    if quantize is not None:
+        quantize_weights(model)
     constants = token_ids(config, tokenizer)
     return RuntimeContext(
         assets=assets,
@@ -95,6 +107,7 @@ def build_runtime(
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         frame_rate=mimi.frame_rate,
         weight_bytes=weight_bytes(model),
+        quantized=quantize,
     )
 
 
