@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from dia2.core.linear import Linear
 
-Rotation = tuple[Tensor, Tensor]  # cos and sin of each position's angles, [T, head_dim / 2]
+Rotation = tuple[Tensor, Tensor]  # of T positions, [T, head_dim]: cos, cos and −sin, sin of each one's angles
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -37,18 +37,18 @@ class RMSNorm(nn.Module):
 
 
 def rotary_table(positions: Tensor, head_dim: int, min_timescale: float, max_timescale: float) -> Rotation:
-    """Cos and sin [T, head_dim / 2] of `positions` [T]; frequency i is 1 / (min · (max / min)^(2i / head_dim))."""
+    """Rotation of `positions` [T]; frequency i is 1 / (min · (max / min)^(2i / head_dim)), the same for both halves."""
     exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
     frequencies = 1.0 / (min_timescale * (max_timescale / min_timescale) ** exponents)
     angles = positions.float()[:, None] * frequencies  # [T, head_dim / 2]
-    return angles.cos(), angles.sin()
+    cos, sin = angles.cos(), angles.sin()
+    return torch.cat((cos, cos), dim=-1), torch.cat((-sin, sin), dim=-1)
 
 
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Turn the half-split pairs of `x` [B, H, T, head_dim]: (a, b) → (a·cos − b·sin, b·cos + a·sin)."""
     cos, sin = rotation
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1)
+    return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin  # the halves exchanged, in one operation
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
