@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.errors import CheckpointError, one_line
-
-_CHUNK = 1 << 22  # elements read at a time
-_FLOATS = ("F64", "F32", "F16", "BF16")
+from dia2.runtime.stored import FLOATS, StoredTensors
 
 
 class _NoInit(TorchFunctionMode):
@@ -44,7 +41,6 @@ def load_model(
     Raises:
         CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
     """
-    path = Path(path)
     try:
         with torch.device("meta"), _NoInit():
             model = Dia2Model(config, dtype)
@@ -53,51 +49,27 @@ def load_model(
             f"No model can have the sizes of the config ({one_line(error)}): check config.json."
         ) from error
     wanted = model.state_dict()
-    _check_header(wanted, path, strict)
     loaded: dict[str, Tensor] = {}
-    for name, target in wanted.items():
-        loaded[name] = torch.empty(target.shape, dtype=target.dtype, device=device)
-        try:
-            _fill(loaded[name], path, name)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"Tensor {name} of {path} cannot be read ({one_line(error)}): download the file again."
-            ) from error
+    with StoredTensors(path) as stored:
+        _check_header(wanted, stored, strict)
+        for name in stored.in_file_order(wanted):
+            loaded[name] = torch.empty(wanted[name].shape, dtype=wanted[name].dtype, device=device)
+            stored.copy(name, loaded[name])
     model.load_state_dict(loaded, assign=True)
     return model.requires_grad_(False).eval()
 
 
-def _fill(target: Tensor, path: Path, name: str) -> None:
-    """Copy a stored tensor into `target`, some rows at a time.
-
-    The file is opened anew for each part: its pages are mapped, and count as memory of this process until it is closed.
-    """
-    rows = max(1, _CHUNK // max(1, target[:1].numel()))
-    for first in range(0, target.shape[0], rows):
-        with safe_open(path, framework="pt") as file:
-            target[first : first + rows].copy_(file.get_slice(name)[first : first + rows])
-
-
-def _check_header(wanted: dict[str, Tensor], path: Path, strict: bool) -> None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no dict
-            stored = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
-    except FileNotFoundError as error:
-        raise CheckpointError(f"There is no weights file {path}: give the path of a safetensors file.") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file ({one_line(error)}): download it again."
-        ) from error
+def _check_header(wanted: dict[str, Tensor], file: StoredTensors, strict: bool) -> None:
+    stored, path = file.entries, file.path
     if missing := sorted(wanted.keys() - stored.keys()):
         raise CheckpointError(f"{path} lacks {_names(missing)}: is it the checkpoint of this config?")
     for name, target in wanted.items():
-        shape, dtype = stored[name]
+        shape, dtype = stored[name].shape, stored[name].dtype
         if shape != tuple(target.shape):
             raise CheckpointError(
                 f"Tensor {name} of {path} has shape {list(shape)}, the config asks for {list(target.shape)}."
             )
-        if dtype not in _FLOATS:
+        if dtype not in FLOATS:
             raise CheckpointError(f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?")
     if unknown := sorted(stored.keys() - wanted.keys()):
         message = f"{path} has {_names(unknown)} that the model does not know"
