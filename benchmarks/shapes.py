@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from dia2 import Dia2, GenerationConfig
-from dia2.config import parse_config
+from dia2.assets import nano_folder
+from dia2.config import DiaConfig, load_config, parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.context import RuntimeContext, token_ids
 from dia2.runtime.generator import generate_frames
@@ -32,7 +33,7 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
     nano = Dia2.nano(device=device).runtime
     if name == "nano":
         return nano
-    config = parse_config(_config(**SHAPES[name]))
+    config = shape_config(name)
     torch.manual_seed(0)
     model = Dia2Model(config, dtype)
     with torch.no_grad():
@@ -52,6 +53,11 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         weight_bytes=weight_bytes(model),
     )
+
+
+def shape_config(name: str) -> DiaConfig:
+    """The config of `nano`, or of one of `SHAPES`."""
+    return load_config(nano_folder() / "config.json") if name == "nano" else parse_config(_config(**SHAPES[name]))
 
 
 def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames) -> Any:
