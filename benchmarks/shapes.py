@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig
-from dia2.config import parse_config
+from dia2.assets import nano_folder
+from dia2.config import DiaConfig, load_config, parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.context import RuntimeContext, token_ids
 from dia2.runtime.generator import generate_frames
@@ -33,7 +34,7 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
     nano = Dia2.nano(device=device).runtime
     if name == "nano":
         return nano
-    config = parse_config(_config(**SHAPES[name]))
+    config = shape_config(name)
     with torch.device("meta"):
         model = Dia2Model(config, dtype).eval().requires_grad_(False)
     model.to_empty(device=device)
@@ -61,6 +62,11 @@ def fill(weights: Tensor, noise: Tensor) -> None:
     """Lay `noise` over `weights` again and again: drawing billions of numbers would take a minute."""
     for part in weights.view(-1).split(len(noise)):
         part.copy_(noise[: len(part)])
+
+
+def shape_config(name: str) -> DiaConfig:
+    """The config of `nano`, or of one of `SHAPES`."""
+    return load_config(nano_folder() / "config.json") if name == "nano" else parse_config(_config(**SHAPES[name]))
 
 
 def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames) -> Any:

@@ -35,11 +35,16 @@ from dia2.generation import (
     validate_generation_params,
 )
 from dia2.hooks import Span, phase
+from dia2.memory import shortage
 from dia2.progress import progress_bar
 from dia2.spectrogram import print_spectrogram
 from dia2.subtitles import check_subtitle_path, write_subtitles
 
 COMMANDS = ("generate", "voice", "trace")
+_SAVE_MEMORY = {
+    False: "use --dtype bfloat16, a smaller max_context_steps in config.json, or another --device",
+    True: "close other programs, or look at the trace on a larger machine",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -95,6 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # noqa: BLE001  # becomes one line here; --debug shows all
         if args.debug:
             traceback.print_exc()
+        if (lack := shortage(error)) is not None:
+            tell("error", f"{lack}: {_SAVE_MEMORY[args.command == 'trace']}.")
+            return 1
         if isinstance(error, Dia2Error):
             tell("error", str(error))
         else:

@@ -78,6 +78,8 @@ def summary_json(result: GenerationResult, output: str | Path) -> str:
             "unspoken": result.unspoken,
             "first_word_frame": result.first_word_frame,
             "crop": result.crop,
+            "peak_host_bytes": result.peak_host_bytes,
+            "peak_device_bytes": result.peak_device_bytes,
             "words": word_rows(result),
         }
     )

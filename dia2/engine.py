@@ -26,6 +26,7 @@ from dia2.generation import (
     normalize_script,
 )
 from dia2.hooks import Observer, observing, phase
+from dia2.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
 from dia2.progress import Progress, ProgressCallback, shown
 from dia2.runtime.choices import Past
 from dia2.runtime.context import RuntimeContext, build_runtime
@@ -297,7 +298,7 @@ def speak(
     past: Past | None = None,
     started: float | None = None,
 ) -> GenerationResult:
-    """One run, from entries to result; belongs inside `runtime.computing()`.
+    """One run, from entries to result; belongs inside `runtime.computing()`. torch's peak of a GPU begins anew.
 
     Args:
         runtime: the checkpoint.
@@ -313,6 +314,7 @@ def speak(
         UsageError: an edit does not fit the run.
     """
     started = time.perf_counter() if started is None else started
+    begin_device_peak(runtime.device)
     session = open_session(runtime, config, plan, script, edits=edits, past=past)
     state, gen = session.state, session.gen
 
@@ -336,6 +338,10 @@ def speak(
             raise
         logger.warning("interrupted: decoding once more; Ctrl-C again drops the audio")
         reason, waveform = "interrupted", decode_audio(runtime, aligned)
+    host, device = peak_host_bytes(), peak_device_bytes(runtime.device)
+    for peak, what in ((host, "memory since this process began"), (device, f"{runtime.device} in this run")):
+        if peak is not None:
+            logger.info("at most %s of %s", in_words(peak), what)
     return GenerationResult(
         audio_tokens=aligned[None].cpu(),
         waveform=waveform,
@@ -349,6 +355,8 @@ def speak(
         crop=crop,
         frames=gen.last_step - session.start_step + 1,
         seconds=time.perf_counter() - started,
+        peak_host_bytes=host,
+        peak_device_bytes=device,
     )
 
 

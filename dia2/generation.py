@@ -102,6 +102,8 @@ class GenerationResult:
     crop: int  # frames that were cut off the front
     frames: int  # frames generated, prefix not counted
     seconds: float  # wall time of generation and decoding, the prefix included
+    peak_host_bytes: int | None = None  # most RAM this process took since it began, loading included; none on Windows
+    peak_device_bytes: int | None = None  # most that torch took of the GPU in this run, weights included; CUDA only
 
     @property
     def duration(self) -> float:

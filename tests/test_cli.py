@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,6 +99,8 @@ def test_verbose_tells_what_is_done(tmp_path: Path, capfd: pytest.CaptureFixture
     assert "dia2: prefix: 3 words, 20 frames" in err
     assert "dia2: script: 1 words and breaks, seed 3" in err
     assert err.count("CUDA graphs are off: the device is cpu") == 1
+    assert re.search(r"^dia2: at most [0-9.]+ [MG]B of memory since this process began$", err, re.MULTILINE)
+    assert "cpu in this run" not in err
 
 
 def test_a_voice_made_by_the_command_line_is_a_prefix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

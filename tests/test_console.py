@@ -135,6 +135,8 @@ def test_the_json_summary_has_all_facts() -> None:
         "unspoken": 0,
         "first_word_frame": 3,
         "crop": 3,
+        "peak_host_bytes": 400_000_000,
+        "peak_device_bytes": None,
         "words": [
             {"text": "Grüße,", "start": 0.16, "speaker": 1},
             {"text": "Hi!", "start": 1.2, "speaker": 2},

@@ -249,6 +249,19 @@ def test_importing_dia2_brings_no_widget_plot_whisper_or_transformers() -> None:
     assert run.stdout.split() == ["[]", "[]"]
 
 
+def test_importing_dia2_brings_little_that_torch_does_not() -> None:
+    code = """
+        import sys, torch
+        before = set(sys.modules)
+        import dia2
+        packages = {name.partition(".")[0] for name in set(sys.modules) - before}
+        print(*sorted(packages - sys.stdlib_module_names))
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    small = {"safetensors", "soundfile", "_soundfile", "_soundfile_data", "cffi", "_cffi_backend", "numpy"}
+    assert set(run.stdout.split()) - small == {"dia2"}
+
+
 def test_a_full_disk_is_one_error_and_the_old_file_stays(tmp_path: Path) -> None:
     path = tmp_path / "out.wav"
     path.write_bytes(b"old")

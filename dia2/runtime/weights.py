@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.errors import CheckpointError, one_line
-
-_CHUNK = 1 << 22  # elements read at a time
-_FLOATS = ("F64", "F32", "F16", "BF16")
+from dia2.runtime.stored import FLOATS, StoredTensors
 
 
 class _NoInit(TorchFunctionMode):
@@ -44,7 +41,6 @@ def load_model(
     Raises:
         CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
     """
-    path = Path(path)
     try:
         with torch.device("meta"), _NoInit():
             model = Dia2Model(config, dtype)
@@ -52,49 +48,34 @@ def load_model(
         raise CheckpointError(
             f"No model can have the sizes of the config ({one_line(error)}): check config.json."
         ) from error
-    _check_header(model.state_dict(), path, strict)
-    model.to_empty(device=device)
-    for name, target in model.state_dict().items():  # views of the parameters
-        try:
-            _fill(target, path, name)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(
-                f"Tensor {name} of {path} cannot be read ({one_line(error)}): download the file again."
-            ) from error
-    return model.requires_grad_(False).eval()
+    with StoredTensors(path) as stored:
+        _check_header(model.state_dict(), stored, strict)
+        _allocate(model, device)
+        targets = model.state_dict()  # views of the parameters
+        for name in stored.in_file_order(targets):
+            stored.copy(name, targets[name])
+    return model.eval()
 
 
-def _fill(target: Tensor, path: Path, name: str) -> None:
-    """Copy a stored tensor into `target`, some rows at a time.
-
-    The file is opened anew for each part: its pages are mapped, and count as memory of this process until it is closed.
-    """
-    rows = max(1, _CHUNK // max(1, target[:1].numel()))
-    for first in range(0, target.shape[0], rows):
-        with safe_open(path, framework="pt") as file:
-            target[first : first + rows].copy_(file.get_slice(name)[first : first + rows])
+def _allocate(model: Dia2Model, device: torch.device) -> None:
+    """Give every parameter memory on `device`; what `Module.to_empty` does, but for its import of 50 MB of sympy."""
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            empty = torch.empty(parameter.shape, dtype=parameter.dtype, device=device)
+            setattr(module, name, nn.Parameter(empty, requires_grad=False))
 
 
-def _check_header(wanted: dict[str, Tensor], path: Path, strict: bool) -> None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # safe_open is no dict
-            stored = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
-    except FileNotFoundError as error:
-        raise CheckpointError(f"There is no weights file {path}: give the path of a safetensors file.") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} is not a whole safetensors file ({one_line(error)}): download it again."
-        ) from error
+def _check_header(wanted: dict[str, Tensor], file: StoredTensors, strict: bool) -> None:
+    stored, path = file.entries, file.path
     if missing := sorted(wanted.keys() - stored.keys()):
         raise CheckpointError(f"{path} lacks {_names(missing)}: is it the checkpoint of this config?")
     for name, target in wanted.items():
-        shape, dtype = stored[name]
+        shape, dtype = stored[name].shape, stored[name].dtype
         if shape != tuple(target.shape):
             raise CheckpointError(
                 f"Tensor {name} of {path} has shape {list(shape)}, the config asks for {list(target.shape)}."
             )
-        if dtype not in _FLOATS:
+        if dtype not in FLOATS:
             raise CheckpointError(f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?")
     if unknown := sorted(stored.keys() - wanted.keys()):
         message = f"{path} has {_names(unknown)} that the model does not know"

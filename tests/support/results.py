@@ -33,4 +33,5 @@ def made_result(
         crop=crop,
         frames=frames,
         seconds=seconds,
+        peak_host_bytes=400_000_000,
     )
