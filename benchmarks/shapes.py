@@ -69,11 +69,25 @@ def shape_config(name: str) -> DiaConfig:
     return load_config(nano_folder() / "config.json") if name == "nano" else parse_config(_config(**SHAPES[name]))
 
 
-def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames) -> Any:
-    """The main loop of a run that is longer than any context, by `loop`; frame by frame."""
+def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames, first: int = 0) -> Any:
+    """The main loop of a run that is longer than any context, by `loop`; frame by frame.
+
+    Args:
+        target: what speaks.
+        config: of the run.
+        loop: in place of the runtime's own.
+        first: the step to begin at, as if the frames before it had been made: their cache slots hold noise.
+    """
     entries = parse_script([SCRIPT], target.encode, target.constants, target.frame_rate)
     session = open_session(target, config, None, entries)
-    return loop(target, config, session.state, session.gen, start_step=0)
+    gen = session.gen
+    if first:
+        for cache in (gen.decode.transformer.keys, gen.decode.transformer.values):
+            cache[:, :, :, :first] = torch.randn(cache.shape[-1])
+        gen.calls = first
+        gen.call.fill_(first)
+        gen.step.fill_(first)
+    return loop(target, config, session.state, gen, start_step=first)
 
 
 def results_folder() -> Path:

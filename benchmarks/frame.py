@@ -1,0 +1,220 @@
+"""What a frame costs, against the time of reading its weights once: the floor of any way to compute it on a CPU.
+
+    python benchmarks/frame.py [--shape nano|300m|1b|2b] [--frames 10] [--variants float32 bfloat16+compile …]
+
+All variants and the read of a large tensor take turns, frame by frame, in one process: ratios compare neighbours in
+time, and absolute figures are this machine's of that hour. A frame's bytes are those of its weights: every matrix of the
+transformer once, those of the depformer once for each stage that uses them, and the heads; caches and embeddings are
+left out.
+
+A variant is a dtype with any of `+compile`, `+int8`, `+one` (guidance off: one branch) and `+late` (from step 1,390 on).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from shapes import SHAPES, open_run, results_folder, runtime
+
+from dia2 import Dia2, GenerationConfig
+from dia2.core.model import Dia2Model
+from dia2.core.quantize import quantize
+from dia2.hooks import Frames, Span, observing, select
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.weights import weight_bytes
+
+DEFAULT = [
+    "float32",
+    "float32+compile",
+    "bfloat16",
+    "bfloat16+compile",
+    "bfloat16+compile+one",
+    "bfloat16+int8+compile",
+]
+OPTIONS = {"compile", "int8", "one", "late"}
+LATE = 1390  # the step at which a late run begins
+_READ = 1 << 29  # bytes of the tensor whose reading is the floor
+_SETTLE = 4  # frames before the clock starts: compilation, caches
+
+
+class Halves:
+    """Notes how long the halves of each frame took; looks at no tensor."""
+
+    points = select(["time.first", "time.second"])
+
+    def __init__(self) -> None:
+        self.seconds: list[tuple[float, float]] = []
+
+    def begin(self, span: Span) -> None:
+        """Phases are not looked at."""
+
+    def end(self, span: Span) -> None:
+        """Likewise."""
+
+    def frames(self, frames: Frames) -> None:
+        """Take note of a batch."""
+        self.seconds.extend((times.first, times.second) for times in frames.times)
+
+
+@dataclass
+class Variant:
+    """One way to compute a frame, kept open so that rounds go on where the last one stopped."""
+
+    name: str
+    target: RuntimeContext
+    bytes: int  # of weights a frame
+    halves: Halves = field(default_factory=Halves)
+    seconds: list[float] = field(default_factory=list)  # of each frame
+    run: Any = None
+
+    def frame(self) -> float:
+        """Seconds for one frame more."""
+        if self.run is None:
+            options = self.name.split("+")
+            config = GenerationConfig(
+                seed=1, cfg_scale=1.0 if "one" in options else 2.0, use_torch_compile="compile" in options
+            )
+            self.run = open_run(self.target, config, first=LATE if "late" in options else 0)
+        began = time.perf_counter()
+        with observing(self.halves):  # looked for once, when the loop begins
+            next(self.run)
+        return time.perf_counter() - began
+
+
+def variants(shape: str, names: list[str]) -> list[Variant]:
+    """All of them; those of one precision share their weights.
+
+    Raises:
+        SystemExit: there is no such variant.
+    """
+    targets: dict[tuple[str, bool], RuntimeContext] = {}
+    found = []
+    for name in names:
+        dtype, *options = name.split("+")
+        if dtype not in ("float32", "bfloat16") or not set(options) <= OPTIONS:
+            raise SystemExit(f"There is no variant {name!r}: a dtype with any of +{', +'.join(sorted(OPTIONS))}.")
+        key = dtype, "int8" in options
+        if key not in targets:
+            targets[key] = _target(shape, dtype, packed=key[1])
+        found.append(Variant(name, targets[key], frame_bytes(targets[key].model)))
+    return found
+
+
+def _target(shape: str, dtype: str, *, packed: bool) -> RuntimeContext:
+    if shape == "nano":
+        return Dia2.nano(dtype=dtype, quantize="int8" if packed else None).runtime
+    target = runtime(shape, getattr(torch, dtype))
+    if packed:
+        quantize(target.model)
+        target = replace(target, quantized="int8", weight_bytes=weight_bytes(target.model))
+    return target
+
+
+def frame_bytes(model: Dia2Model) -> int:
+    """Bytes of weights that a frame reads."""
+    depformer = model.depformer
+    total = _bytes(*model.transformer.layers, model.transformer.action_head, model.transformer.cb0_head)
+    for weight_set, head in zip(depformer.schedule, depformer.logits, strict=True):
+        total += _bytes(head, depformer.depformer_in[weight_set])
+        for layer in depformer.layers:
+            attention: Any = layer.self_attention
+            sets = (attention.in_proj, attention.out_proj)
+            total += _bytes(layer) - _bytes(*sets) + _bytes(*(linears[weight_set] for linears in sets))
+    return total
+
+
+def _bytes(*modules: Any) -> int:
+    return sum(tensor.nbytes for module in modules for tensor in module.parameters())
+
+
+def measure(found: list[Variant], frames: int, console: Console) -> list[float]:
+    """Run all variants in turn; returns the seconds of each read of `_READ` bytes."""
+    ground = torch.ones(_READ // 4)
+    reads: list[float] = []
+    order = random.Random(0)  # noqa: S311  # shuffles turns
+    threads = torch.get_num_threads()
+    with torch.no_grad():
+        for variant in track(found, console=console, description="settling"):
+            with variant.target.computing():
+                for _ in range(_SETTLE):
+                    variant.frame()
+        for variant in found:
+            variant.halves.seconds.clear()
+        turn = list(found)
+        for _ in track(range(frames), console=console, description="measuring"):
+            order.shuffle(turn)
+            for variant in turn:
+                began = time.perf_counter()
+                ground.sum()
+                reads.append(time.perf_counter() - began)
+                with variant.target.computing():
+                    variant.seconds.append(variant.frame())
+        for variant in found:
+            with variant.target.computing():
+                variant.run.close()  # hands the last times over
+    assert threads == torch.get_num_threads(), "the floor is read with the threads that the models have"
+    return reads
+
+
+def main() -> None:
+    """Print the table, keep the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="2b", choices=("nano", *SHAPES))
+    parser.add_argument("--variants", nargs="+", default=DEFAULT, metavar="VARIANT", help=" ".join(DEFAULT))
+    parser.add_argument("--frames", type=int, default=10, help="of each variant (default: %(default)s)")
+    arguments = parser.parse_args()
+    console = Console()
+    found = variants(arguments.shape, arguments.variants)
+    reads = measure(found, arguments.frames, console)
+    bandwidth = _READ / statistics.median(reads)
+    rows = [_row(variant, bandwidth) for variant in found]
+    console.print(
+        f"{arguments.shape}: {torch.get_num_threads()} threads read {bandwidth / 1e9:.1f} GB a second; "
+        f"{arguments.frames} frames of each variant, in turn; medians"
+    )
+    table = Table(
+        "variant", "GB a frame", "ms a frame", "first half", "second half", "GB a second", "share of the floor"
+    )
+    for row in rows:
+        table.add_row(
+            row["variant"],
+            f"{row['bytes'] / 1e9:.3f}",
+            f"{row['ms']:.1f}",
+            f"{row['first_ms']:.1f}",
+            f"{row['second_ms']:.1f}",
+            f"{row['gb_a_second']:.1f}",
+            f"{row['share']:.0%}",
+        )
+    console.print(table)
+    facts = {"shape": arguments.shape, "threads": torch.get_num_threads(), "read_gb_a_second": bandwidth / 1e9}
+    path = results_folder() / f"frame_{arguments.shape}.json"
+    path.write_text(json.dumps(facts | {"frames": arguments.frames, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    console.print(f"written to {path}")
+
+
+def _row(variant: Variant, bandwidth: float) -> dict[str, Any]:
+    spent = statistics.median(variant.seconds)
+    halves = variant.halves.seconds[-len(variant.seconds) :]
+    return {
+        "variant": variant.name,
+        "bytes": variant.bytes,
+        "ms": 1000 * spent,
+        "first_ms": 1000 * statistics.median(first for first, _ in halves),
+        "second_ms": 1000 * statistics.median(second for _, second in halves),
+        "gb_a_second": variant.bytes / spent / 1e9,
+        "share": variant.bytes / spent / bandwidth,
+    }
+
+
+if __name__ == "__main__":
+    main()
