@@ -3,11 +3,11 @@
     python benchmarks/frame.py [--shape nano|300m|1b|2b] [--frames 10] [--variants float32 bfloat16+compile …]
 
 All variants and the read of a large tensor take turns, frame by frame, in one process: ratios compare neighbours in
-time, and absolute figures are this machine's of that hour. A frame's bytes are those of its weights: every matrix of the
-transformer once, those of the depformer once for each stage that uses them, and the heads; caches and embeddings are
-left out.
+time, and absolute figures are this machine's of that hour. A frame's bytes are those of its weights: every matrix of
+the transformer once, those of the depformer once for each stage that uses them, and the heads; caches and embeddings
+are left out.
 
-A variant is a dtype with any of `+compile`, `+int8`, `+one` (guidance off: one branch) and `+late` (from step 1,390 on).
+A variant is a dtype with any of `+compile`, `+int8`, `+one` (guidance off: one branch) and `+late` (from step 1,390).
 """
 
 from __future__ import annotations

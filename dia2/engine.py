@@ -323,9 +323,12 @@ def speak(
             begun = len(session.entries) - len(state.entries)
             report(Progress(frames, frames / runtime.frame_rate, begun, len(session.entries)))
 
-    loop = run_generation_loop(
-        runtime, config, state, gen, start_step=session.start_step, choices=session.choices, progress=tell
-    )
+    try:
+        loop = run_generation_loop(
+            runtime, config, state, gen, start_step=session.start_step, choices=session.choices, progress=tell
+        )
+    finally:
+        session.close()  # the loop's grid is a copy
     aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]
     crop = session.crop(loop.first_word_frame, aligned.shape[1])
     aligned = aligned[:, crop:]

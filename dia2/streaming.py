@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -108,14 +109,21 @@ class Stream(Iterator[StreamChunk]):
             raise UsageError("The script has no words: give some text besides tags and breaks.")
         plan = build_prefix_plan(runtime, config.prefix)
         self._session = session = open_session(runtime, config, plan, self._begin)
-        first_word = FirstWord(runtime, config, session.start_step)
+        try:
+            yield from self._speak(session)
+        finally:
+            session.close()
+
+    def _speak(self, session: Session) -> Iterator[StreamChunk | None]:
+        runtime = self._runtime
+        first_word = FirstWord(runtime, session.config, session.start_step)
         speaker = _Speaker(runtime, session)
-        for step, emitted in generate_frames(
-            runtime, config, session.state, session.gen, start_step=session.start_step
-        ):
-            first_word.see(step, emitted)
-            ready = session.includes_prefix or first_word.known
-            yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
+        loop = generate_frames(runtime, session.config, session.state, session.gen, start_step=session.start_step)
+        with closing(loop):  # before the session is: an observer still reads its tensors
+            for step, emitted in loop:
+                first_word.see(step, emitted)
+                ready = session.includes_prefix or first_word.known
+                yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
         self._ended = stop_reason(runtime, session.state, session.gen)
         crop = session.crop(first_word.frame, speaker.complete_frames())
         if not speaker.spoke:  # the crop was never found, or would leave nothing

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -28,10 +29,9 @@ from dia2.hooks import (
 from dia2.inspect import Watch, load, record
 from dia2.inspect.draws import Draw
 from dia2.runtime import generator
-from dia2.runtime.graphs import GraphRunner
 from dia2.runtime.taps import LATEST, ROWS
 
-from .runtime.test_graphs import FakeGraphs
+from .support.graphs import FakeGraphs, use_graphs
 from .support.reference import Case, Recorder, engine
 
 SCRIPT = "[S1] Hello Dia2! It's a test."
@@ -242,20 +242,19 @@ def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
     with record(tmp_path / "eager", level="full"):
         tts.generate(case.expected["script"], case.config(seed=3))
     backend = FakeGraphs(dry_runs=3)
-
-    def make(runtime: Any, gen: Any, config: Any, taps: Any) -> GraphRunner:
-        return GraphRunner(runtime, gen, config, backend, taps)
-
-    monkeypatch.setattr(generator, "make_runner", make)
-    with record(tmp_path / "graphs", level="full"):
-        tts.generate(case.expected["script"], case.config(seed=3))
-    eager, graphs = load(tmp_path / "eager"), load(tmp_path / "graphs")
+    use_graphs(monkeypatch, tts, backend)
+    for folder in ("graphs", "again"):  # in the same rings
+        with record(tmp_path / folder, level="full"):
+            tts.generate(case.expected["script"], case.config(seed=3, use_cuda_graph=True))
+    eager, graphs, again = (load(tmp_path / name) for name in ("eager", "graphs", "again"))
     assert backend.captures == 2
     assert eager.diff(graphs).same
+    assert eager.diff(again).same
     for call in range(eager.warmup_calls, len(eager)):
         for point, logits in eager.logits(call).items():
             theirs = torch.from_numpy(graphs.logits(call)[point])
             assert torch.allclose(torch.from_numpy(logits), theirs, rtol=1e-4, atol=1e-3)
+            assert np.array_equal(graphs.logits(call)[point], again.logits(call)[point])
 
 
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

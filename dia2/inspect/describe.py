@@ -283,7 +283,8 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         ),
         _nothing,
         lambda s: (
-            f"allocates step_tokens {_shape(_result(s).step_tokens)}, audio_buf {_shape(_result(s).audio_buf)}"
+            f"{'allocates' if _result(s).loan is None else 'begins in kept tensors:'} step_tokens "
+            f"{_shape(_result(s).step_tokens)}, audio_buf {_shape(_result(s).audio_buf)}"
             + ("" if _in(s, "prefix") is None else " with the delayed prefix")
         ),
         lambda s: (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from dia2.core.precision import exact_float32, threads_for
 from dia2.core.quantize import quantize as quantize_weights
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
+from dia2.runtime.graphs import CudaGraphs
+from dia2.runtime.kept import Keeper
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.weights import load_model, weight_bytes
 
@@ -41,6 +44,10 @@ class RuntimeContext:
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
     quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+    keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
 
     @property
     def precision(self) -> str:

@@ -8,7 +8,7 @@ device and every tensor keeps its address, so a half can be captured as one CUDA
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import ACTION_CHANNEL, draw
 from dia2.runtime.state_machine import TokenIds
 from dia2.runtime.taps import Taps
+
+if TYPE_CHECKING:
+    from dia2.runtime.kept import Loan
 
 
 @dataclass
@@ -38,6 +41,7 @@ class GenerationState:
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1 where it draws; none: it always draws
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
+    loan: Loan | None = None  # whose tensors these are, under CUDA graphs; none: the run's own
 
 
 class FirstHalf(NamedTuple):

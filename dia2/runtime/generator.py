@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ from dia2.runtime.graphs import make_runner
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.sampler import uniforms
 from dia2.runtime.state_machine import Emission, State
-from dia2.runtime.taps import FrameLog, ring_shapes
+from dia2.runtime.taps import FrameLog, Taps, ring_shapes
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -38,35 +38,77 @@ def build_initial_state(
     prefix: PrefixPlan | None = None,
     choices: Choices | None = None,
 ) -> GenerationState:
-    """Allocate all tensors of a run, with the prefix's delayed codes at the start of the grid.
+    """All tensors of a run, with the prefix's delayed codes at the start of the grid.
 
-    With guidance off the unconditional branch cannot influence anything and is left out: B is 1 then, else 2.
+    With guidance off the unconditional branch cannot influence anything and is left out: B is 1 then, else 2. For CUDA
+    graphs they are lent by the engine, with room for the usual prefix, and go back when the session is closed.
     """
-    data, device, ids = runtime.config.data, runtime.device, runtime.constants
     guided = config.cfg_scale != 1.0 if choices is None else choices.guided
     branches = 2 if guided else 1
     frames = prefix.aligned_frames if prefix else 0
-    calls = frames + runtime.config.runtime.max_context_steps
+    forced = choices is not None
+    if config.use_cuda_graph and runtime.keeper.has_graphs:
+        gen, used = runtime.keeper.lend(
+            branches, frames, runtime.frame_rate, lambda size: _allocate(runtime, size.branches, size.room, forced=True)
+        )
+        if used:
+            _forget(gen)
+        if not forced:
+            gen.forced = None
+    else:
+        gen = _allocate(runtime, branches, frames, forced=forced)
+    _begin(runtime, gen, seed, prefix)
+    return gen
 
-    step_tokens = torch.full((branches, data.channels, 1), ids.pad, dtype=torch.int64, device=device)
-    step_tokens[1:, 0] = ids.zero
-    delayed = frames + max(runtime.audio_delays) if prefix else 0
-    columns = runtime.config.runtime.max_context_steps + delayed + 1
-    audio_buf = torch.full((branches, data.num_codebooks, columns), ids.ungenerated, dtype=torch.int64, device=device)
-    if prefix:
-        audio_buf[:, :, :delayed] = delay_frames(prefix.aligned_tokens.to(device), runtime.audio_delays, ids.audio_pad)
+
+def _allocate(runtime: RuntimeContext, branches: int, frames: int, *, forced: bool) -> GenerationState:
+    """Tensors for a prefix of up to `frames`; whatever a run changes, save the caches, is without a value yet."""
+    data, device = runtime.config.data, runtime.device
+    calls = frames + runtime.config.runtime.max_context_steps
+    columns = calls + (max(runtime.audio_delays) if frames else 0) + 1
+
+    def empty(*shape: int) -> Tensor:
+        return torch.empty(shape, dtype=torch.int64, device=device)
+
     return GenerationState(
-        step_tokens=step_tokens,
-        audio_buf=audio_buf,
+        step_tokens=empty(branches, data.channels, 1),
+        audio_buf=empty(branches, data.num_codebooks, columns),
         decode=runtime.model.new_decode_state(branches=branches, slots=calls, positions=calls, device=device),
-        text=torch.tensor([ids.bos, ids.pad], device=device),
-        step=torch.zeros(1, dtype=torch.int64, device=device),
-        call=torch.zeros(1, dtype=torch.int64, device=device),
-        uniforms=uniforms(seed, calls, data.channels).to(device),
+        text=empty(2),
+        step=empty(1),
+        call=empty(1),
+        uniforms=torch.empty((calls, data.channels), device=device),
         delays=runtime.audio_delay_tensor,
-        specials=special_codes(ids, data.audio_vocab_size).to(device),
-        forced=None if choices is None else torch.full((data.num_codebooks,), -1, device=device),
+        specials=special_codes(runtime.constants, data.audio_vocab_size).to(device),
+        forced=empty(data.num_codebooks) if forced else None,
     )
+
+
+def _begin(runtime: RuntimeContext, gen: GenerationState, seed: int, prefix: PrefixPlan | None) -> None:
+    """Give every tensor that a run changes its first value; the caches are zero already."""
+    ids = runtime.constants
+    gen.step_tokens.fill_(ids.pad)
+    gen.step_tokens[1:, 0] = ids.zero
+    gen.audio_buf.fill_(ids.ungenerated)
+    if prefix:
+        delayed = delay_frames(prefix.aligned_tokens.to(runtime.device), runtime.audio_delays, ids.audio_pad)
+        gen.audio_buf[:, :, : delayed.shape[1]] = delayed
+    gen.text[0].fill_(ids.bos)
+    gen.text[1].fill_(ids.pad)
+    gen.step.zero_()
+    gen.call.zero_()
+    gen.uniforms.copy_(uniforms(seed, *gen.uniforms.shape))
+    if gen.forced is not None:
+        gen.forced.fill_(-1)
+
+
+def _forget(gen: GenerationState) -> None:
+    """Clear the caches of a run before: a number that is none (NaN) would reach this run through the mask."""
+    if gen.call.is_cuda:  # that run may have been enqueued on a stream that this one does not wait for
+        torch.cuda.synchronize(gen.call.device)
+    for cache in (gen.decode.transformer, gen.decode.depformer):
+        cache.keys.zero_()
+        cache.values.zero_()
 
 
 @phase("warmup")
@@ -134,7 +176,7 @@ def generate_frames(
     *,
     start_step: int,
     choices: Choices | None = None,
-) -> Iterator[tuple[int, Emission]]:
+) -> Generator[tuple[int, Emission], None, None]:
     """The main loop, one frame per item: the step that was just finished, and the text it emitted.
 
     Args:
@@ -172,7 +214,7 @@ def generate_frames(
                 raise CheckpointError("The model computes no numbers (NaN or infinity): its weights are damaged.")
             if ahead:  # the second half does not look at the text: hand it over before the host waits
                 runner.second()
-            action = int(first.action)  # the frame's one host sync
+            action = runner.action()  # the frame's one host sync
             if log is not None:
                 times[1] = time.perf_counter()
             if choices is not None:
@@ -294,7 +336,10 @@ def _open_log(runtime: RuntimeContext, gen: GenerationState) -> FrameLog | None:
     if observer is None:
         return None
     shapes = ring_shapes(observer.points, runtime.model, gen.step_tokens.shape[0])
-    return FrameLog(observer, shapes, gen.audio_buf) if shapes else None
+    if not shapes:
+        return None
+    taps = Taps(shapes, runtime.device) if gen.loan is None else gen.loan.state.taps(shapes)
+    return FrameLog(observer, taps, gen.audio_buf)
 
 
 def _frame_times(times: list[float]) -> FrameTimes:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
+from torch import Tensor
 
 from dia2.core.cache import Span
 from dia2.generation import GenerationConfig
-from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import FirstHalf, GenerationState, first_half, second_half
 from dia2.runtime.taps import Taps
+
+if TYPE_CHECKING:
+    from dia2.runtime.context import RuntimeContext
 
 logger = logging.getLogger("dia2")
 
@@ -25,6 +28,9 @@ class FrameRunner(Protocol):
 
     def second(self) -> None:
         """Enqueue the second half."""
+
+    def action(self) -> int:
+        """The action that the first half drew; waits for it, which is the frame's one host sync."""
 
 
 class EagerRunner:
@@ -48,6 +54,11 @@ class EagerRunner:
         assert self._out is not None, "second() before first()"
         second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
 
+    def action(self) -> int:
+        """See `FrameRunner`."""
+        assert self._out is not None, "action() before first()"
+        return int(self._out.action)
+
 
 class GraphBackend(Protocol):
     """What can record a half and run it again."""
@@ -62,7 +73,8 @@ class GraphBackend(Protocol):
 class GraphRunner:
     """The halves as two graphs, draws included: two replays a frame.
 
-    The caches' whole capacity is read under a mask, so one pair of graphs serves every step.
+    The caches' whole capacity is read under a mask, so one pair of graphs serves every step. Sampling, guidance and
+    rings are part of what is captured; seed, script and prefix are not.
     """
 
     def __init__(
@@ -73,11 +85,14 @@ class GraphRunner:
         backend: GraphBackend,
         taps: Taps | None = None,
     ) -> None:
-        self._runtime, self._gen, self._config, self._backend, self._taps = runtime, gen, config, backend, taps
+        # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
+        self._model, self._ids = runtime.model, runtime.constants
+        self._gen, self._config, self._backend, self._taps = gen, config, backend, taps
         if taps is not None:
             taps.keep_row_on_device()
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
-        self._out: FirstHalf | None = None
+        self._out = _static_outputs(runtime, gen)
+        self._host = _HostCopy(runtime.device) if runtime.device.type == "cuda" else None
         self._replay_first: Callable[[], None] | None = None
         self._replay_second: Callable[[], None] | None = None
 
@@ -86,7 +101,8 @@ class GraphRunner:
         if self._replay_first is None:
             self._replay_first = self._capture(self._run_first)
         self._replay_first()
-        assert self._out is not None, "replay left no output"
+        if self._host is not None:
+            self._host.begin(self._out.action)
         return self._out
 
     def second(self) -> None:
@@ -94,6 +110,10 @@ class GraphRunner:
         if self._replay_second is None:
             self._replay_second = self._capture(self._run_second)
         self._replay_second()
+
+    def action(self) -> int:
+        """See `FrameRunner`."""
+        return int(self._out.action) if self._host is None else self._host.end()
 
     def _capture(self, half: Callable[[], None]) -> Callable[[], None]:
         """Capture a half; the dry runs that come before it must leave no trace in the state."""
@@ -108,14 +128,38 @@ class GraphRunner:
         return self._backend.capture(half, reset)
 
     def _run_first(self) -> None:
-        gen, runtime = self._gen, self._runtime
+        gen = self._gen
         mask = self._slots[None, :] <= gen.call  # [1, slots]
         span = Span(gen.decode.transformer, gen.call, gen.decode.transformer.slots, mask)
-        self._out = first_half(runtime.model, gen, runtime.constants, self._config, span, self._taps)
+        out = first_half(self._model, gen, self._ids, self._config, span, self._taps)
+        for static, value in zip(self._out, out, strict=True):
+            static.copy_(value)  # no graph's memory is read by another, so that any of them may follow any other
 
     def _run_second(self) -> None:
-        assert self._out is not None, "second() before first()"
-        second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
+        second_half(self._model, self._gen, self._config, self._out, self._taps)
+
+
+class _HostCopy:
+    """On CUDA: one number on its way to the host, waited for by an event of its own.
+
+    The second half is enqueued before the host asks, where it does not look at the text: reading the tensor itself
+    would wait for that half, too, and leave the device idle while the machine steps.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._value = torch.zeros(1, dtype=torch.int64, pin_memory=True)
+        self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch types it nowhere
+
+    def begin(self, value: Tensor) -> None:
+        """Enqueue the copy of `value` [1] int64."""
+        self._value.copy_(value, non_blocking=True)
+        self._arrived.record(torch.cuda.current_stream(self._device))
+
+    def end(self) -> int:
+        """Wait for it."""
+        self._arrived.synchronize()
+        return int(self._value)
 
 
 class CudaGraphs:
@@ -145,12 +189,25 @@ class CudaGraphs:
         return replay
 
 
+def _static_outputs(runtime: RuntimeContext, gen: GenerationState) -> FirstHalf:
+    branches, device = gen.step_tokens.shape[0], runtime.device
+    hidden = torch.zeros((branches, runtime.config.model.decoder.n_embd), dtype=runtime.model.dtype, device=device)
+    action, cb0 = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
+    return FirstHalf(hidden, action, cb0)
+
+
+def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callable[..., None]]:
+    if config.use_torch_compile:
+        return torch.compile(first_half), torch.compile(second_half)
+    return first_half, second_half
+
+
 def make_runner(
     runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
 ) -> FrameRunner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
+    if gen.loan is not None:
+        return gen.loan.state.runner(runtime, config, taps, forced=gen.forced is not None)
     if config.use_cuda_graph:
-        if runtime.device.type == "cuda":
-            return GraphRunner(runtime, gen, config, CudaGraphs(runtime.device), taps)
         logger.warning("CUDA graphs are off: the device is %s", runtime.device.type)
     return EagerRunner(runtime, gen, config, taps)

@@ -34,6 +34,11 @@ class Session:
 
     choices: Choices | None = None  # edits, and the past of a fork
 
+    def close(self) -> None:
+        """The run is over: give back the tensors that the engine lent. What `gen` holds must not be read any more."""
+        if self.gen.loan is not None:
+            self.gen.loan.end()
+
     @property
     def includes_prefix(self) -> bool:
         """The result keeps the prefix."""
@@ -88,11 +93,15 @@ def open_session(
     state = runtime.machine.new_state(entries)
     gen = build_initial_state(runtime, config, seed, plan, choices)
     logger.info("script: %d words and breaks, seed %d", len(script), seed)
-    start_step = 0
+    session = Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, 0, choices)
     if plan is not None:
         logger.info("prefix: %d words, %d frames", len(plan.entries), plan.aligned_frames)
-        start_step = warmup_with_prefix(runtime, config, plan, state, gen)
-    return Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, start_step, choices)
+        try:
+            session.start_step = warmup_with_prefix(runtime, config, plan, state, gen)
+        except BaseException:
+            session.close()
+            raise
+    return session
 
 
 @phase("entries.combine")

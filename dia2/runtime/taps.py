@@ -8,7 +8,7 @@ captures write rows that the next replay writes again, and nobody counts them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -45,13 +45,26 @@ class Taps:
     def __init__(self, shapes: Shapes, device: torch.device) -> None:
         self._device = device
         self._row: int | Tensor = 0  # a number is quicker; what a graph replays must be read from the device
-        self.rings = {
-            name: torch.zeros((2 * ROWS, *shape), dtype=dtype, device=device) for name, (shape, dtype) in shapes.items()
-        }
+        self.rings: dict[str, Tensor] = {}
+        self.add(shapes)
+
+    def add(self, shapes: Shapes) -> None:
+        """Make the rings that are not there yet."""
+        for name, (shape, dtype) in shapes.items():
+            if name not in self.rings:
+                self.rings[name] = torch.zeros((2 * ROWS, *shape), dtype=dtype, device=self._device)
+
+    def part(self, names: Iterable[str]) -> Taps:
+        """Some of the rings, and the same row."""
+        part = Taps({}, self._device)
+        part._row = self._row
+        part.rings = {name: self.rings[name] for name in names}
+        return part
 
     def keep_row_on_device(self) -> None:
         """For graphs, which would hold on to a number."""
-        self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
+        if isinstance(self._row, int):
+            self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
 
     def move(self, row: int) -> None:
         """From here on write to `row`."""
@@ -74,17 +87,17 @@ class Taps:
 class FrameLog:
     """The host side: counts finished frames and hands them over."""
 
-    def __init__(self, observer: Observer, shapes: Shapes, grid: Tensor) -> None:
+    def __init__(self, observer: Observer, taps: Taps, grid: Tensor) -> None:
         """Note who looks.
 
         Args:
             observer: takes finished frames.
-            shapes: of the rings, see `ring_shapes`.
+            taps: rings for what it wants, see `ring_shapes`.
             grid: [B, K, columns] the run's delayed grid, in which each frame leaves its codes.
         """
         device = grid.device
         self._grid = grid[0]  # both branches have the same codes
-        self.taps = Taps(shapes, device)
+        self.taps = taps
         self._observer = observer
         self._hand_over = _Beside(device, observer.frames) if device.type == "cuda" else None
         self._half = 0  # the ring that is being filled

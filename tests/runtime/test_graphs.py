@@ -1,8 +1,4 @@
-"""The two halves under graphs, as far as a CPU can tell: recorded once, replayed every frame, never synced.
-
-The stand-in backend keeps CUDA's rules: recording runs nothing, and a replay may neither wait for the device nor
-look at a value on the host.
-"""
+"""The two halves under graphs, as far as a CPU can tell: recorded once, replayed every frame, never synced."""
 
 from __future__ import annotations
 
@@ -11,66 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import Tensor
 
 from dia2 import GenerationConfig
-from dia2.runtime import generator
-from dia2.runtime.frame import GenerationState
-from dia2.runtime.graphs import GraphRunner
 
+from ..support.graphs import FakeGraphs, use_graphs
 from ..support.reference import Case, Recorder, checkpoints, engine, relative
-
-SYNCS = {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero", "aten::equal"}
-
-
-class NoSync(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's base class has no types
-    """Fails on every operation that a stream capture would refuse."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func._schema.name not in SYNCS, f"{func} waits for the device"
-        return func(*args, **(kwargs or {}))
-
-
-class FakeGraphs:
-    """Counts captures and replays."""
-
-    def __init__(self, dry_runs: int = 0) -> None:
-        self.captures = 0
-        self.replays = 0
-        self._dry_runs = dry_runs
-
-    def capture(self, half: Callable[[], None], reset: Callable[[], None]) -> Callable[[], None]:
-        self.captures += 1
-        for _ in range(self._dry_runs):
-            half()
-            reset()
-
-        def replay() -> None:
-            self.replays += 1
-            with NoSync():  # type: ignore[no-untyped-call]  # likewise
-                half()
-
-        return replay
 
 
 def run_graphed(monkeypatch: pytest.MonkeyPatch, case: Case, backend: FakeGraphs, **changes: Any) -> Any:
-    addresses: list[set[int]] = []
-
-    def make(runtime: Any, gen: GenerationState, config: GenerationConfig, taps: Any) -> GraphRunner:
-        tensors = (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call, gen.decode.transformer.keys)
-        addresses.append({tensor.data_ptr() for tensor in tensors})
-        runner = GraphRunner(runtime, gen, config, backend, taps)
-        second = runner.second
-
-        def checked() -> None:
-            second()
-            assert {tensor.data_ptr() for tensor in tensors} == addresses[0]
-
-        runner.second = checked  # type: ignore[method-assign]  # to look at the state after each frame
-        return runner
-
-    monkeypatch.setattr(generator, "make_runner", make)
-    return engine(case.checkpoint).generate(case.expected["script"], case.config(**changes))
+    tts = engine(case.checkpoint)
+    use_graphs(monkeypatch, tts, backend)
+    return tts.generate(case.expected["script"], case.config(use_cuda_graph=True, **changes))
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny4", "tiny3"))
@@ -99,6 +47,57 @@ def test_cuda_graphs_without_cuda_run_eagerly_and_say_so(caplog: pytest.LogCaptu
     result = engine("tiny8").generate(case.expected["script"], case.config(use_cuda_graph=True))
     assert torch.equal(result.audio_tokens, case.tensors["aligned"].long())
     assert "CUDA graphs are off: the device is cpu" in caplog.text
+
+
+class Wrong:
+    """Halves that no graph can replay."""
+
+    def __init__(self) -> None:
+        self.static = torch.zeros(3)
+        self.others = [torch.ones(3) for _ in range(3)]
+        self.count = 0
+        self.out: Tensor | None = None
+
+    def waits(self) -> None:
+        self.static.add_(float(self.static[0]))
+
+    def copies_from_the_host(self) -> None:
+        self.static.copy_(torch.tensor([1.0, 2.0, 3.0]))
+
+    def leaves_a_tensor(self) -> None:
+        self.out = self.static + 1
+
+    def reads_a_number_of_the_host(self) -> None:
+        self.count += 1
+        self.static.add_(self.count)
+
+    def reads_another_address(self) -> None:
+        self.count += 1
+        self.static.add_(self.others[self.count])
+
+    def takes_another_way(self) -> None:
+        self.count += 1
+        self.static.add_(1) if self.count % 2 else self.static.zero_()
+
+    def grows(self) -> None:
+        self.count += 1
+        self.static[: self.count].add_(1)
+
+
+HALVES = [name for name in vars(Wrong) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_the_stand_in_refuses_what_cuda_would(name: str) -> None:
+    half: Callable[[], None] = getattr(Wrong(), name)
+    replay = FakeGraphs().capture(half, lambda: None)
+
+    def replay_twice() -> None:
+        replay()
+        replay()
+
+    with pytest.raises(AssertionError, match=r"waits|copies|outlives|recorded was"):
+        replay_twice()
 
 
 @pytest.mark.slow

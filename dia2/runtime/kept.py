@@ -1,0 +1,144 @@
+"""What runs under CUDA graphs leave for the next one: static tensors, and the graphs that hold their addresses.
+
+The engine owns a `Keeper`. A run borrows a `KeptState` and gives it back when it ends, however it ends, so that the
+next run captures and allocates nothing; two runs at a time have one each.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from dia2.generation import GenerationConfig
+from dia2.runtime.frame import GenerationState
+from dia2.runtime.graphs import GraphBackend, GraphRunner
+from dia2.runtime.taps import Shapes, Taps
+
+if TYPE_CHECKING:
+    from dia2.runtime.context import RuntimeContext
+
+logger = logging.getLogger("dia2")
+
+# Two voices of ten seconds fit well. Every frame reads the whole capacity, so room for the longest prefix there may
+# be (four minutes) would slow all runs down: three times the cache of a run without one.
+USUAL_PREFIX = 30.0  # seconds
+STATES = 2  # that wait for a run; with guidance a state of Dia2-2B takes some 0.4 GB
+PAIRS = 4  # of graphs a state has, one for each setting that graphs hold
+
+
+class Size(NamedTuple):
+    """What decides the shapes of a run's tensors, besides the checkpoint."""
+
+    branches: int  # 2 with guidance, else 1
+    room: int  # frames that a prefix may have
+
+
+class KeptState:
+    """The tensors of one run at a time, with the graphs and rings that know where they are."""
+
+    def __init__(self, size: Size, gen: GenerationState, backend: GraphBackend) -> None:
+        """Keep `gen`, which has a place for forced codes whether or not a run needs it."""
+        self.size, self.gen = size, gen
+        self._backend = backend
+        self._taps = Taps({}, gen.call.device)
+        self._taps.keep_row_on_device()
+        self._runners: dict[object, GraphRunner] = {}  # the one used last stands last
+
+    def runner(
+        self, runtime: RuntimeContext, config: GenerationConfig, taps: Taps | None, *, forced: bool
+    ) -> GraphRunner:
+        """The pair of graphs for these settings: captured before, or at its first frame."""
+        rings = None if taps is None else frozenset(taps.rings)
+        sampling = (config.text, config.audio, config.cfg_scale, config.cfg_filter_k)
+        key = (sampling, config.use_torch_compile, forced, rings)
+        runner = self._runners.pop(key, None)
+        if runner is None:
+            while len(self._runners) >= PAIRS:
+                del self._runners[next(iter(self._runners))]
+            gen = self.gen if forced else replace(self.gen, forced=None)
+            runner = GraphRunner(runtime, gen, config, self._backend, taps)
+        self._runners[key] = runner
+        return runner
+
+    def taps(self, shapes: Shapes) -> Taps:
+        """The rings of these names, which stay for the next run that is observed."""
+        self._taps.add(shapes)
+        return self._taps.part(shapes)
+
+
+class Loan:
+    """A kept state in the hands of one run; it goes back by `end`, or when nobody holds the loan any more."""
+
+    def __init__(self, keeper: Keeper, state: KeptState) -> None:
+        self.state = state
+        self.end = weakref.finalize(self, keeper.take_back, state)  # does it once
+        self.end.atexit = False
+
+
+class Keeper:
+    """Lends kept states; each engine has one."""
+
+    def __init__(self, backend: Callable[[], GraphBackend] | None) -> None:
+        """Begin with nothing.
+
+        Args:
+            backend: makes what captures the graphs of one state; none: this device has no graphs.
+        """
+        self._backend = backend
+        self._free: list[KeptState] = []  # the one given back last stands last
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether there is anything to keep."""
+        return self._backend is not None
+
+    def lend(
+        self, branches: int, frames: int, frame_rate: float, allocate: Callable[[Size], GenerationState]
+    ) -> tuple[GenerationState, bool]:
+        """The state of a new run, which has used a kept one's tensors if there is a free one of the size.
+
+        Args:
+            branches: of guidance.
+            frames: of the prefix.
+            frame_rate: frames a second.
+            allocate: makes tensors of a size.
+
+        Returns:
+            The state, still as the run before left it, and whether there was such a run.
+        """
+        assert self._backend is not None, "asked for where there are no graphs"
+        size = Size(branches, room_for(frames, frame_rate))
+        state = self._free_one(size)
+        used = state is not None
+        if state is None:
+            del self._free[: -STATES + 1]  # make room first: it may be short
+            logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
+            state = KeptState(size, allocate(size), self._backend())
+        # A copy for its host's side; the tensors are the same.
+        return replace(state.gen, loan=Loan(self, state)), used
+
+    def take_back(self, state: KeptState) -> None:
+        """A run is over. Called by the garbage collector, too, so at any time and by any thread."""
+        self._free.append(state)
+        del self._free[:-STATES]
+
+    def _free_one(self, size: Size) -> KeptState | None:
+        for state in reversed(self._free.copy()):
+            if state.size == size:
+                with suppress(ValueError):  # gone in the meantime
+                    self._free.remove(state)
+                    return state
+        return None
+
+
+def room_for(frames: int, frame_rate: float) -> int:
+    """Frames of prefix that a run with so many has room for: the usual number, doubled until it is enough."""
+    room = math.ceil(USUAL_PREFIX * frame_rate)
+    while room < frames:
+        room *= 2
+    return room
