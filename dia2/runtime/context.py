@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from dia2.core.model import Dia2Model
 from dia2.core.precision import exact_float32, threads_for
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
+from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.weights import load_model, weight_bytes
 
@@ -39,6 +40,12 @@ class RuntimeContext:
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
+    # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
+    warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
+
+    def forget(self) -> None:
+        """Let go of all that is kept between runs."""
+        self.warm.clear()
 
     @contextmanager
     def computing(self) -> Iterator[None]:
