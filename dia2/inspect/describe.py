@@ -112,6 +112,11 @@ def _loop_mutations(span: Span) -> str:
     )
 
 
+def kept_text(parts: Sequence[str]) -> str:
+    """`codes and words kept from an earlier run of this engine`."""
+    return f"{' and '.join(parts)} {KEPT}"
+
+
 def _warmup_mutations(span: Span) -> str:
     frames, chunk = _in(span, "plan").aligned_frames, _in(span, "chunk")
     how = f"{-(-frames // chunk)} pass over {count(frames, 'frame')} instead of as many steps"
@@ -227,7 +232,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: str(_in(s, "source")),
         _nothing,
         lambda s: "reads one speaker",
-        lambda s: f"codes {_shape(_result(s).codes)}",
+        lambda s: f"codes {_shape(_result(s).codes)}" + (f"; {kept_text(_result(s).kept)}" if _result(s).kept else ""),
     ),
     "prefix.transcribe": (
         lambda s: f"{_in(s, 'samples').shape[0] / 16000:.2f} s at 16 kHz, Whisper {_in(s, 'whisper_model')}",

@@ -18,6 +18,7 @@ from dia2.core.precision import exact_float32, threads_for
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
 from dia2.runtime.prefix_cache import WarmPrefixes
+from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.weights import load_model, weight_bytes
 
@@ -42,10 +43,12 @@ class RuntimeContext:
     weight_bytes: int  # of the model, codec not counted
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
     warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
+    recordings: Recordings = field(default_factory=Recordings, init=False, repr=False)
 
     def forget(self) -> None:
         """Let go of all that is kept between runs."""
         self.warm.clear()
+        self.recordings.clear()
 
     @contextmanager
     def computing(self) -> Iterator[None]:
