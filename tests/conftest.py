@@ -2,10 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask the real hub; those with a local one set their own environment
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -17,3 +19,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what 
 # A shared machine is sometimes slow, and one commit must give one answer: examples are the same in every run.
 settings.register_profile("dia2", deadline=None, derandomize=True)
 settings.load_profile("dia2")
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    """One test's recordings and prefixes do not make another's run quicker."""
+    yield
+    from .support.reference import forget
+
+    forget()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dia2.checks import is_file, read_small
 from dia2.errors import CheckpointError, UsageError
+from dia2.marks import Mark, mark
 
 _GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi."
 
@@ -42,6 +43,7 @@ class Codec:
         self.frame_rate = float(config.frame_rate)
         self.samples_per_frame = _samples_per_frame(model)
         self._model = model
+        self._fingerprint: tuple[Mark, str] | None = None  # of the weights as they were
 
     @classmethod
     def load(cls, folder: str | Path, *, num_codebooks: int, device: torch.device) -> "Codec":
@@ -115,14 +117,20 @@ class Codec:
     def fingerprint(self) -> str:
         """SHA-256 (hex) of what codes mean: every codebook and projection of the quantizer, and the two rates.
 
-        It does not depend on K, the device, the decoder's weights or where the checkpoint lies.
+        It does not depend on K, the device, the decoder's weights or where the checkpoint lies. The codebooks are tens
+        of megabytes, so they are read once, and again only if they were changed.
         """
+        weights = sorted(self._model.quantizer.state_dict().items())
+        now = mark(tensor for _, tensor in weights)
+        if self._fingerprint is not None and self._fingerprint[0] == now:
+            return self._fingerprint[1]
         digest = hashlib.sha256(f"mimi {self.sample_rate} {self.frame_rate}\n".encode())
-        for name, tensor in sorted(self._model.quantizer.state_dict().items()):
+        for name, tensor in weights:
             values = tensor.detach().to("cpu", torch.float32).contiguous()
             digest.update(f"{name} {list(values.shape)}\n".encode())
             digest.update(values.numpy().astype("<f4").tobytes())
-        return digest.hexdigest()
+        self._fingerprint = now, digest.hexdigest()
+        return self._fingerprint[1]
 
     def _frames(self, codes: Tensor) -> Tensor:
         """Codes [K, T] as Mimi takes them: [1, K, T], int64, on the codec's device, every code one that exists."""

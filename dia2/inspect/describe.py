@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from dia2.assets import nano_folder
 from dia2.hooks import Span
 
+KEPT = "kept from an earlier run of this engine"
+
 _LONGEST = 240  # characters of one cell
 
 
@@ -108,6 +110,20 @@ def _loop_mutations(span: Span) -> str:
         f"transformer KV {span.notes['calls']} → {gen.calls} slots, "
         f"entries {span.notes['entries']} → {len(_in(span, 'state').entries)}"
     )
+
+
+def kept_text(parts: Sequence[str]) -> str:
+    """`codes and words kept from an earlier run of this engine`."""
+    return f"{' and '.join(parts)} {KEPT}"
+
+
+def _warmup_mutations(span: Span) -> str:
+    frames, chunk = _in(span, "plan").aligned_frames, _in(span, "chunk")
+    how = f"{-(-frames // chunk)} pass over {count(frames, 'frame')} instead of as many steps"
+    if _in(span, "runtime").warm.hits > span.notes["hits"]:
+        how = f"no pass: the KV of {count(frames, 'frame')} is taken from the warm cache, {KEPT}"
+    taken = len(_in(span, "state").transcript)
+    return f"{how}; transformer KV 0 → {_in(span, 'gen').calls} slots; {taken} words taken"
 
 
 def _machine_counts(state: Any) -> str:
@@ -216,7 +232,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
         lambda s: str(_in(s, "source")),
         _nothing,
         lambda s: "reads one speaker",
-        lambda s: f"codes {_shape(_result(s).codes)}",
+        lambda s: f"codes {_shape(_result(s).codes)}" + (f"; {kept_text(_result(s).kept)}" if _result(s).kept else ""),
     ),
     "prefix.transcribe": (
         lambda s: f"{_in(s, 'samples').shape[0] / 16000:.2f} s at 16 kHz, Whisper {_in(s, 'whisper_model')}",
@@ -297,11 +313,7 @@ _SAY: dict[str, tuple[Say, Say, Say, Say]] = {
             f"{count(_in(s, 'plan').aligned_frames, 'frame')}, {len(_in(s, 'plan').new_word_steps)} forced new words"
         ),
         lambda s: f"transformer KV empty; {_machine_counts(_in(s, 'state'))}",
-        lambda s: (
-            f"{-(-_in(s, 'plan').aligned_frames // _in(s, 'chunk'))} pass over "
-            f"{count(_in(s, 'plan').aligned_frames, 'frame')} instead of as many steps; transformer KV 0 → "
-            f"{_in(s, 'gen').calls} slots; {len(_in(s, 'state').transcript)} words taken"
-        ),
+        _warmup_mutations,
         lambda s: (
             f"start_step {_result(s)}; pending {list(_in(s, 'state').pending_tokens)}, "
             f"{_machine_counts(_in(s, 'state'))}"
@@ -356,6 +368,8 @@ def describe_begin(span: Span) -> Description:
     """Trigger and state before; also notes in the span what its end is compared with."""
     if span.name == "runtime.ensure":
         span.notes["fresh"] = _in(span, "self")._runtime is None
+    if span.name == "warmup":
+        span.notes["hits"] = _in(span, "runtime").warm.hits
     if span.name == "loop":
         span.notes |= {"calls": _in(span, "gen").calls, "entries": len(_in(span, "state").entries)}
     trigger, before, _, _ = _SAY[span.name]

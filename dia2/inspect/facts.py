@@ -49,16 +49,15 @@ def run_facts(
     }
 
 
-def prefix_columns(plan: PrefixPlan, loudness: Sequence[tuple[Tensor, Tensor] | None]) -> dict[str, Tensor]:
+def prefix_columns(plan: PrefixPlan, loudness: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The tensors of `prefix.safetensors`; loudness is NaN where it is not known of every frame."""
-    voices = [part for part in loudness if part is not None]
-    known = sum(len(rms) for rms, _ in voices) == plan.aligned_frames
+    known = sum(len(rms) for rms, _ in loudness) == plan.aligned_frames
     silent = torch.full((plan.aligned_frames,), torch.nan)
     return {
         "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),
         "new_word_steps": torch.tensor(plan.new_word_steps, dtype=torch.int32),
-        "rms": torch.cat([rms for rms, _ in voices]) if known else silent,
-        "peak": torch.cat([peak for _, peak in voices]) if known else silent.clone(),
+        "rms": torch.cat([rms for rms, _ in loudness]) if known else silent,
+        "peak": torch.cat([peak for _, peak in loudness]) if known else silent.clone(),
     }
 
 

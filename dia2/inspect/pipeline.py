@@ -22,6 +22,7 @@ from dia2.generation import (
     validate_generation_params,
 )
 from dia2.hooks import PHASES
+from dia2.inspect.describe import KEPT, kept_text
 from dia2.inspect.phases import PhaseRun
 from dia2.runtime import audio_io, context, generator, script_parser, session, voice_clone, words
 from dia2.runtime.state_machine import StateMachine
@@ -131,7 +132,7 @@ def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
     plan = next((run for run in phases if run.name == "prefix.plan"), None)
     if plan is None:
         return []
-    voices = [run for run in phases if run.name == "prefix.voice" and run.parent == plan.id]
+    voices = _voices(phases, plan)
     spoken = [run for run in phases if run.name == "prefix.words" and run.parent == plan.id]
     mine = voices[row.speaker - 1 : row.speaker]
     entries = spoken[row.speaker - 1 : row.speaker]
@@ -140,6 +141,20 @@ def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
     if row.phase == "prefix.words":
         return entries
     return [run for run in phases if run.name == row.phase and mine and run.parent == mine[0].id]
+
+
+def _voices(phases: list[PhaseRun], plan: PhaseRun) -> list[PhaseRun]:
+    return [run for run in phases if run.name == "prefix.voice" and run.parent == plan.id]
+
+
+def _was_kept(row: Row, phases: list[PhaseRun]) -> bool:
+    """The speaker's codes, or words, were there from an earlier run: so it says where the voice is read."""
+    plan = next((run for run in phases if run.name == "prefix.plan"), None)
+    if plan is None or row.speaker is None:
+        return False
+    said = [run.outputs.partition("; ")[2] for run in _voices(phases, plan)[row.speaker - 1 : row.speaker]]
+    part = "words" if row.phase == "prefix.transcribe" else "codes"
+    return any(text in (kept_text([part]), kept_text(["codes", "words"])) for text in said)
 
 
 def _why_not(row: Row, trace: Trace) -> str:
@@ -161,6 +176,8 @@ def _why_not(row: Row, trace: Trace) -> str:
         return "no prefix was given"
     if row.phase == "prefix.voice" and trace.manifest.run is not None:
         return "there is no second speaker"
+    if row.phase in ("prefix.transcribe", "prefix.encode") and _was_kept(row, trace.phases):
+        return KEPT
     if row.phase == "prefix.transcribe" and "prefix.voice" in names:
         return "words were given, so Whisper was not asked"
     if row.phase == "prefix.encode" and "prefix.voice" in names:

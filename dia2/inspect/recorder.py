@@ -29,6 +29,7 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.runtime.voice_file import Voice
 
 logger = logging.getLogger("dia2")
 
@@ -41,7 +42,6 @@ _NEEDED = frozenset(
     {
         "script.normalize",
         "prefix.voice",
-        "prefix.encode",
         "prefix.words",
         "entries.combine",
         "state.build",
@@ -121,7 +121,7 @@ class Recorder:
         self._specials = torch.zeros(0)
         self._names: list[str] = []  # of the draws that are recorded
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
-        self._loudness: list[tuple[Tensor, Tensor] | None] = []  # per prefix voice; none without a waveform
+        self._loudness: list[tuple[Tensor, Tensor]] = []  # per prefix voice; NaN without a waveform
         self._stop: str | None = None
         self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
         self._closed = False  # a stream can outlive its recorder
@@ -178,8 +178,6 @@ class Recorder:
         span.notes["id"] = self._ids
         if span.name == "state.build":
             self._begin_run(span)
-        elif span.name == "prefix.voice":
-            self._loudness.append(None)
         if span.name in self._selected:
             said = describe_begin(span)
             event = {"event": "begin", "id": self._ids, "phase": span.name, "at": round(span.began - self._began, 6)}
@@ -231,13 +229,9 @@ class Recorder:
             return  # of a second run, which is refused when it gets to its state
         if span.name == "script.normalize":
             self._manifest["script"] = result
-        elif span.name == "prefix.encode" and self._loudness:
-            codec: Any = span.inputs["codec"]
-            samples: Any = span.inputs["samples"]
-            self._loudness[-1] = loudness(samples, codec.sample_rate / codec.frame_rate, result.shape[1])
-        elif span.name == "prefix.voice" and self._loudness[-1] is None:
-            silent = torch.full((result.codes.shape[1],), torch.nan)
-            self._loudness[-1] = silent, silent
+        elif span.name == "prefix.voice":
+            voiced: Any = span.inputs["runtime"]
+            self._loudness.append(_loudness(result, voiced.mimi.sample_rate / voiced.mimi.frame_rate))
         elif span.name == "prefix.words":
             words: Any = span.inputs["words"]
             speaker = span.inputs["speaker"]
@@ -280,7 +274,7 @@ class Recorder:
         self._writer.wide = data.audio_vocab_size > 2**15
         self._manifest["draws"] = self._names
         self._manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, choices) | {
-            "voice_frames": [len(part[0]) for part in self._loudness if part is not None],
+            "voice_frames": [len(rms) for rms, _ in self._loudness],
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
@@ -407,6 +401,14 @@ class Recorder:
             self._broken = str(error)
             return False
         return True
+
+
+def _loudness(voice: Voice, samples_per_frame: float) -> tuple[Tensor, Tensor]:
+    frames = voice.codes.shape[1]
+    if voice.samples is not None:
+        return loudness(voice.samples, samples_per_frame, frames)
+    unknown = torch.full((frames,), torch.nan)
+    return unknown, unknown
 
 
 _FRAME_POINTS = frozenset(

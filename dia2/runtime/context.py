@@ -21,6 +21,8 @@ from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.kept import Keeper
+from dia2.runtime.prefix_cache import WarmPrefixes
+from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.weights import load_model, weight_bytes
 
@@ -45,6 +47,9 @@ class RuntimeContext:
     weight_bytes: int  # of the model, codec not counted
     quantized: str | None = None  # how the matrices are packed; none: as `dtype`
     keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
+    # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
+    warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
+    recordings: Recordings = field(default_factory=Recordings, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
@@ -54,6 +59,11 @@ class RuntimeContext:
         """What is computed with, for people: `bfloat16`, or `bfloat16, int8 weights`."""
         name = str(self.dtype).removeprefix("torch.")
         return name if self.quantized is None else f"{name}, {self.quantized} weights"
+
+    def forget(self) -> None:
+        """Let go of all that is kept between runs."""
+        self.warm.clear()
+        self.recordings.clear()
 
     @contextmanager
     def computing(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import make_runner
 from dia2.runtime.guidance import special_codes
+from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.sampler import uniforms
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.taps import FrameLog, Taps, ring_shapes
@@ -124,8 +125,9 @@ def warmup_with_prefix(
     """Run transformer and machine over the prefix; returns the step at which generation starts.
 
     Nothing that the model says counts here, so every frame's input is known beforehand: the machine runs first,
-    forced, and the transformer then takes `chunk` frames a pass. A forced new word that finds tokens of the word
-    before still pending is lost: its entry stays queued, and the words after it slip.
+    forced, and the transformer then takes `chunk` frames a pass, or none if this prefix is still in the warm cache. A
+    forced new word that finds tokens of the word before still pending is lost: its entry stays queued, and the words
+    after it slip.
 
     That start is the prefix's last frame, which is run a second time, now with the text that its own step has
     emitted: one more cache slot at the same position.
@@ -150,16 +152,21 @@ def warmup_with_prefix(
             rows.append(_machine_row(step, action, True, emitted, state))
     tokens[0, :2] = torch.tensor(text[:-1], device=runtime.device).T
 
+    key = prefix_key(runtime.model.transformer, tokens, chunk)
+    warm = runtime.warm.restore(key, gen.decode.transformer)
     cos, sin = gen.decode.rotation
     for first in range(0, frames, chunk):
         part = slice(first, min(first + chunk, frames))
-        slots = torch.arange(part.start, part.stop, device=runtime.device)
-        mask = causal_mask(first, part.stop - first, runtime.device)
-        span = Span(gen.decode.transformer, slots, part.stop, mask)
-        runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span)
+        if not warm:
+            slots = torch.arange(part.start, part.stop, device=runtime.device)
+            mask = causal_mask(first, part.stop - first, runtime.device)
+            span = Span(gen.decode.transformer, slots, part.stop, mask)
+            runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span)
         if observer is not None:
             calls = [CallInfo(step, "warmup", step, step, step) for step in range(part.start, part.stop)]
             observer.frames(Frames(config, calls, rows[part], [], tokens[:, :, part].permute(2, 0, 1).cpu(), None, {}))
+    if not warm:
+        runtime.warm.keep(key, gen.decode.transformer)
 
     gen.text.copy_(torch.tensor(text[-1]))
     gen.calls, gen.last_step = frames, frames - 2

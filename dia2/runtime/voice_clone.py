@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from dia2.checks import short
 from dia2.errors import UsageError
 from dia2.generation import PrefixConfig, WordList
 from dia2.hooks import phase
-from dia2.runtime.audio_io import encode_audio_tokens, load_audio, require_audio, resample
+from dia2.runtime.audio_io import encode_audio_tokens, require_audio, resample
+from dia2.runtime.recordings import whisper_key
 from dia2.runtime.script_parser import Encode
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice, require_voice
@@ -21,6 +24,8 @@ from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, tra
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
+
+logger = logging.getLogger("dia2")
 
 SPEAKER_1_OFFSET = 3  # frames; a constant of the published runtime that its checkpoints were used with
 
@@ -104,6 +109,8 @@ def read_voice(
 ) -> Voice:
     """One speaker's codes and words, from a sound file or a `.voice` file.
 
+    Of a sound file that was read lately, neither Whisper nor Mimi is asked again; given words are read each time.
+
     Raises:
         UsageError: the file or its words cannot be used.
         Dia2Error: Whisper cannot be loaded.
@@ -111,13 +118,25 @@ def read_voice(
     if Path(source).suffix == VOICE_SUFFIX:
         voice = load_voice(source, runtime.mimi)
         return voice if words is None else Voice(voice.codes, read_words(words, voice.seconds(runtime.frame_rate)))
-    samples = load_audio(source, runtime.mimi.sample_rate)
-    if words is None:
-        heard = resample(samples, runtime.mimi.sample_rate, WHISPER_RATE)
-        spoken = transcribe_words(heard, whisper_model, runtime.device)
-    else:
+    recording = runtime.recordings.read(source, runtime.mimi.sample_rate)
+    samples, kept = recording.samples, []
+    if recording.codes is not None:
+        kept.append("codes")
+    if words is not None:
         spoken = read_words(words, samples.shape[0] / runtime.mimi.sample_rate)
-    return Voice(encode_audio_tokens(runtime.mimi, samples), spoken)
+    else:
+        listener = whisper_key(whisper_model)
+        if listener in recording.heard:
+            kept.append("words")
+        else:
+            at_16_khz = resample(samples, runtime.mimi.sample_rate, WHISPER_RATE)
+            recording.heard[listener] = transcribe_words(at_16_khz, whisper_model, runtime.device)
+        spoken = recording.heard[listener]
+    if recording.codes is None:
+        recording.codes = encode_audio_tokens(runtime.mimi, samples)
+    if kept:
+        logger.info("prefix: %s of %s kept from an earlier run", " and ".join(kept), short(Path(source).name))
+    return Voice(recording.codes, list(spoken), samples, tuple(kept))
 
 
 @phase("prefix.words")

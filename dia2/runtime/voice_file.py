@@ -35,6 +35,8 @@ class Voice:
 
     codes: Tensor  # [K, T] int64
     words: list[Word]
+    samples: Tensor | None = None  # [N] float32 that the codes were made of; none from a `.voice` file
+    kept: tuple[str, ...] = ()  # which of "codes" and "words" an earlier run had worked out
 
     def seconds(self, frame_rate: float) -> float:
         """Length of the recording."""

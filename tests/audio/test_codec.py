@@ -477,3 +477,11 @@ def test_a_fingerprint_sees_every_codebook_and_not_the_decoder() -> None:
     assert changed.fingerprint() == SIX.fingerprint()
     changed._model.quantizer.acoustic_residual_vector_quantizer.layers[-1].codebook.cluster_usage[-1] += 1e-6
     assert changed.fingerprint() != SIX.fingerprint()
+
+
+def test_a_fingerprint_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = codec()
+    fingerprint = some.fingerprint()
+    with monkeypatch.context() as patch:
+        patch.setattr("dia2.audio.codec.hashlib", None)
+        assert some.fingerprint() == fingerprint

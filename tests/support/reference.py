@@ -90,7 +90,19 @@ def cases(*quick: str) -> list[Any]:
 @cache
 def engine(checkpoint: str, dtype: str = "float32") -> Dia2:
     """A reference checkpoint, loaded once a process."""
-    return Dia2.from_local(**local_files(checkpoint), device="cpu", dtype=dtype)
+    made = Dia2.from_local(**local_files(checkpoint), device="cpu", dtype=dtype)
+    _SHARED.append(made)
+    return made
+
+
+_SHARED: list[Dia2] = []
+
+
+def forget() -> None:
+    """What tests that share an engine must not hand on: what it keeps between runs."""
+    for tts in _SHARED:
+        if tts._runtime is not None:
+            tts._runtime.forget()
 
 
 def local_files(checkpoint: str) -> dict[str, str]:
