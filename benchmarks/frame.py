@@ -17,6 +17,7 @@ import json
 import random
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ from shapes import SHAPES, open_run, results_folder, runtime
 from dia2 import Dia2, GenerationConfig
 from dia2.core.model import Dia2Model
 from dia2.core.quantize import quantize
-from dia2.hooks import Frames, Span, observing, select
+from dia2.runtime import graphs
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.weights import weight_bytes
 
@@ -48,22 +49,24 @@ _SETTLE = 4  # frames before the clock starts: compilation, caches
 
 
 class Halves:
-    """Notes how long the halves of each frame took; looks at no tensor."""
-
-    points = select(["time.first", "time.second"])
+    """Clocks around the two halves of a frame, which the runtime calls by these names."""
 
     def __init__(self) -> None:
-        self.seconds: list[tuple[float, float]] = []
+        self.spent = {"first_half": 0.0, "second_half": 0.0}
+        for name in self.spent:
+            setattr(graphs, name, self._timed(name, getattr(graphs, name)))  # for this process only
 
-    def begin(self, span: Span) -> None:
-        """Phases are not looked at."""
+    def _timed(self, name: str, half: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*inputs: Any) -> Any:
+            began = time.perf_counter()
+            out = half(*inputs)
+            self.spent[name] = time.perf_counter() - began
+            return out
 
-    def end(self, span: Span) -> None:
-        """Likewise."""
+        return timed
 
-    def frames(self, frames: Frames) -> None:
-        """Take note of a batch."""
-        self.seconds.extend((times.first, times.second) for times in frames.times)
+
+_HALVES = Halves()
 
 
 @dataclass
@@ -73,12 +76,11 @@ class Variant:
     name: str
     target: RuntimeContext
     bytes: int  # of weights a frame
-    halves: Halves = field(default_factory=Halves)
-    seconds: list[float] = field(default_factory=list)  # of each frame
+    seconds: list[tuple[float, float, float]] = field(default_factory=list)  # of each frame, and of its halves
     run: Any = None
 
-    def frame(self) -> float:
-        """Seconds for one frame more."""
+    def frame(self) -> None:
+        """One frame more."""
         if self.run is None:
             options = self.name.split("+")
             config = GenerationConfig(
@@ -86,9 +88,8 @@ class Variant:
             )
             self.run = open_run(self.target, config, first=LATE if "late" in options else 0)
         began = time.perf_counter()
-        with observing(self.halves):  # looked for once, when the loop begins
-            next(self.run)
-        return time.perf_counter() - began
+        next(self.run)
+        self.seconds.append((time.perf_counter() - began, *_HALVES.spent.values()))
 
 
 def variants(shape: str, names: list[str]) -> list[Variant]:
@@ -149,7 +150,7 @@ def measure(found: list[Variant], frames: int, console: Console) -> list[float]:
                 for _ in range(_SETTLE):
                     variant.frame()
         for variant in found:
-            variant.halves.seconds.clear()
+            variant.seconds.clear()
         turn = list(found)
         for _ in track(range(frames), console=console, description="measuring"):
             order.shuffle(turn)
@@ -158,10 +159,7 @@ def measure(found: list[Variant], frames: int, console: Console) -> list[float]:
                 ground.sum()
                 reads.append(time.perf_counter() - began)
                 with variant.target.computing():
-                    variant.seconds.append(variant.frame())
-        for variant in found:
-            with variant.target.computing():
-                variant.run.close()  # hands the last times over
+                    variant.frame()
     assert threads == torch.get_num_threads(), "the floor is read with the threads that the models have"
     return reads
 
@@ -203,14 +201,13 @@ def main() -> None:
 
 
 def _row(variant: Variant, bandwidth: float) -> dict[str, Any]:
-    spent = statistics.median(variant.seconds)
-    halves = variant.halves.seconds[-len(variant.seconds) :]
+    spent, first, second = (statistics.median(times) for times in zip(*variant.seconds, strict=True))
     return {
         "variant": variant.name,
         "bytes": variant.bytes,
         "ms": 1000 * spent,
-        "first_ms": 1000 * statistics.median(first for first, _ in halves),
-        "second_ms": 1000 * statistics.median(second for _, second in halves),
+        "first_ms": 1000 * first,
+        "second_ms": 1000 * second,
         "gb_a_second": variant.bytes / spent / 1e9,
         "share": variant.bytes / spent / bandwidth,
     }

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from dia2.config import DiaConfig
-from dia2.core.blocks import run_block, runner
 from dia2.core.cache import LayerSpan, Span, causal_mask
+from dia2.core.compiled import compiled_form
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
 from dia2.core.linear import Linear, product
 
@@ -144,14 +144,16 @@ class Depformer(nn.Module):
             Logits [B, codes] float32 of codebook stage + 1.
         """
         weight_set = self.schedule[stage]
-        x: Tensor = self.depformer_in[weight_set](hidden) + self.audio_embeds[stage](code)
+        enter, run, leave = (_enter, DepformerBlock.__call__, _leave)
+        if compiled:
+            enter, run, leave = compiled_form(_enter), compiled_form(DepformerBlock.forward), compiled_form(_leave)
+        x = enter(self.depformer_in[weight_set], self.audio_embeds[stage], hidden, code)
         if stage == 0 and self.text_embed is not None and text is not None:
             x = x + self.text_embed(*text)
         x = x[:, None]  # [B, 1, n_embd]
-        run = runner(compiled)
         for number, layer in enumerate(self._blocks()):
             x = run(layer, x, layer.self_attention.projections([weight_set]), rotation, span.layer(number), None)
-        return self._head(stage, self.norm(x)[:, 0])
+        return leave(self.norm, self._head(stage), x[:, 0])
 
     def forward_frames(
         self, hidden: Tensor, codes: Tensor, text: tuple[Tensor, Tensor] | None, rotation: Rotation | None
@@ -176,17 +178,27 @@ class Depformer(nn.Module):
             x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
         mask = causal_mask(0, self.stages, x.device)
         for layer in self._blocks():
-            x = run_block(layer, x, layer.self_attention.projections(self.schedule), rotation, None, mask)
-        x = self.norm(x)
-        return torch.stack([self._head(s, x[:, s]) for s in range(self.stages)], dim=1)
+            x = layer(x, layer.self_attention.projections(self.schedule), rotation, None, mask)
+        return torch.stack([_leave(self.norm, self._head(s), x[:, s]) for s in range(self.stages)], dim=1)
 
     def _blocks(self) -> Iterator[DepformerBlock]:
         return (layer for layer in self.layers if isinstance(layer, DepformerBlock))  # all of them; for the types
 
-    def _head(self, stage: int, x: Tensor) -> Tensor:
-        """Logits of the real codes only, [B, codes] float32."""
+    def _head(self, stage: int) -> Tensor:
+        """Weights [codes, n_embd] float32 of the real codes only."""
         weight: Tensor = self.logits[stage].weight  # type: ignore[assignment]  # a Linear's weight is a tensor
-        return product(x.float(), weight[: self.num_codes])
+        return weight[: self.num_codes]
+
+
+def _enter(into: nn.Module, embed: nn.Module, hidden: Tensor, code: Tensor) -> Tensor:
+    """What a stage begins with [B, n_embd], but for text."""
+    out: Tensor = into(hidden) + embed(code)
+    return out
+
+
+def _leave(norm: nn.Module, head: Tensor, x: Tensor) -> Tensor:
+    """Logits [B, codes] float32 of a stage's last `x` [B, n_embd]."""
+    return product(norm(x).float(), head)
 
 
 def weight_sets(config: DiaConfig) -> int:

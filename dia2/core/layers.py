@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dia2.core.linear import Linear
+from dia2.core.linear import Linear, in_loops
 
 Rotation = tuple[Tensor, Tensor]  # of T positions, [T, head_dim]: cos, cos and −sin, sin of each one's angles
+
+_SHORT = 64  # slots up to which compiled attention is a few loops of its own; the depformer has as many as stages
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": F.silu,
@@ -69,8 +71,27 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     query = query.reshape(batch, key.shape[1], groups * frames, dim)
     if mask is not None:
         mask = mask.repeat(groups, 1)  # [groups · T, L]
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+    if in_loops(query) and mask is None and frames == 1 and key.shape[2] <= _SHORT:
+        out = _attend_in_loops(query, key, value)
+    else:
+        out = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
     return out.reshape(batch, heads, frames, dim).transpose(1, 2).reshape(batch, frames, heads * dim)
+
+
+def _attend_in_loops(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """For torch.compile, which makes it part of its loops: a call of attention takes longer than so little of it.
+
+    Args:
+        query: [B, Hkv, rows, D].
+        key: [B, Hkv, L, D].
+        value: [B, Hkv, L, D].
+
+    Returns:
+        [B, Hkv, rows, D].
+    """
+    scores = (query.float()[:, :, :, None] * key.float()[:, :, None]).sum(dim=-1)  # [B, Hkv, rows, L]
+    weighted = scores.softmax(dim=-1)[..., None] * value.float()[:, :, None]
+    return weighted.sum(dim=3).to(query.dtype)
 
 
 def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:

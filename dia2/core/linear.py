@@ -22,15 +22,25 @@ class Linear(nn.Linear):
         return product(x, self.weight)
 
 
+def in_loops(x: Tensor) -> bool:
+    """Whether torch.compile is making C++ loops of this right now."""
+    return torch.compiler.is_compiling() and x.device.type == "cpu"
+
+
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """`x` [..., inputs] times `weight` [outputs, inputs] transposed: [..., outputs] in the dtype of `x`."""
-    if torch.compiler.is_compiling() and x.device.type == "cpu" and x.shape.numel() <= _FEW * x.shape[-1]:
-        return torch.stack([_row(row, weight) for row in x.reshape(-1, x.shape[-1])]).view(*x.shape[:-1], -1)
+    if few_in_loops(x):
+        return sums(x, weight).to(x.dtype)
     return F.linear(x, weight)
 
 
-def _row(x: Tensor, weight: Tensor) -> Tensor:
-    """`x` [inputs] · weightᵀ as sums that torch.compile turns into one loop over the weights, with all the rows of `x`.
+def few_in_loops(x: Tensor) -> bool:
+    """Whether `x` [..., inputs] has few enough rows, and torch.compile is at work, for `sums`."""
+    return in_loops(x) and x.shape.numel() <= _FEW * x.shape[-1]
+
+
+def sums(x: Tensor, weight: Tensor) -> Tensor:
+    """A product of few rows [..., outputs] float32, as sums that torch.compile turns into one loop over the weights.
 
     Several sums side by side hide the wait of each addition for the one before. A sum of more than 4,096 terms would
     be compiled into a cascade, at half the speed, so long rows are cut.
@@ -39,6 +49,9 @@ def _row(x: Tensor, weight: Tensor) -> Tensor:
     cuts = next(cuts for cuts in range(-(-inputs // _LONGEST), inputs + 1) if inputs % cuts == 0)
     lanes = next(lanes for lanes in _LANES if outputs % lanes == 0 and lanes * cuts <= max(_LANES[0], cuts))
     parts = weight.view(lanes, -1, cuts, inputs // cuts)
-    pieces = x.float().view(cuts, -1)
-    sums = [[(piece * part[:, cut].float()).sum(dim=-1) for cut, piece in enumerate(pieces)] for part in parts]
-    return torch.cat([torch.stack(lane).sum(dim=0) if cuts > 1 else lane[0] for lane in sums]).to(x.dtype)
+    found = []
+    for row in x.float().reshape(-1, cuts, inputs // cuts):
+        for part in parts:
+            cut = [(row[n] * part[:, n].float()).sum(dim=-1) for n in range(cuts)]
+            found.append(torch.stack(cut).sum(dim=0) if cuts > 1 else cut[0])
+    return torch.cat(found).view(*x.shape[:-1], outputs)

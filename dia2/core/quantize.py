@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dia2.core.linear import Linear
+from dia2.core.linear import Linear, few_in_loops, sums
 from dia2.core.model import Dia2Model
 
 _MANY = 16  # rows from which the weights are unpacked once for a matrix product of floats
@@ -26,6 +26,8 @@ class Int8Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` [..., inputs] to [..., outputs]."""
+        if few_in_loops(x):
+            return (sums(x, self.weight) * self.scale).to(x.dtype)
         rows = x.reshape(-1, x.shape[-1])
         if x.device.type == "cpu" and len(rows) < _MANY:
             out = torch._weight_int8pack_mm(rows, self.weight, self.scale)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dia2.config import DiaConfig
-from dia2.core.blocks import runner
 from dia2.core.cache import LayerSpan, Span
+from dia2.core.compiled import compiled_form
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
 from dia2.core.linear import Linear
 
@@ -138,7 +138,7 @@ class TransformerDecoder(nn.Module):
         if span is not None:
             mask = span.mask
         x = self.embed(tokens)
-        run = runner(compiled)
+        run = compiled_form(Block.forward) if compiled else Block.__call__
         for number, layer in enumerate(self.layers):
             x = run(layer, x, rotation, None if span is None else span.layer(number), mask)
         hidden = self.norm(x)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dia2.core.blocks import OPTIONS
+from dia2.core.compiled import OPTIONS
 from dia2.core.linear import product
 
 

@@ -1,0 +1,25 @@
+"""Parts of the model through torch.compile: all blocks of a kind share one piece of compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+
+Part = TypeVar("Part", bound=Callable[..., Any])
+
+OPTIONS: dict[str, Any] = {
+    "cpp.enable_floating_point_contract_flag": "fast",  # a product and its addition in one instruction
+    "realize_reads_threshold": 0,  # what several sums read is computed once, not again in each of their loops
+}
+_VARIANTS = 64  # of a part: by number of branches, mask, dtype, and by lengths that torch takes for special
+
+
+@cache
+def compiled_form(part: Part) -> Part:
+    """`part`, compiled when it is first called with inputs of a new kind."""
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
+    compiled: Part = torch.compile(part, options=OPTIONS)  # type: ignore[assignment]  # torch forgets the parameters
+    return compiled
