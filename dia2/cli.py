@@ -162,7 +162,9 @@ def build_parser(*, traces: bool = True) -> argparse.ArgumentParser:
     outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
     speed = speak.add_argument_group("speed")
     speed.add_argument("--cuda-graph", action="store_true", help="replay two CUDA graphs a frame")
-    speed.add_argument("--torch-compile", action="store_true", help="compile both halves of a frame")
+    speed.add_argument(
+        "--torch-compile", action="store_true", help="compile the blocks: a minute once, then faster frames"
+    )
 
     clone = commands.add_parser(
         "voice", help="make a reusable voice", description="Encode and transcribe a recording once, for reuse."
