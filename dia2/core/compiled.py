@@ -10,7 +10,7 @@ import torch
 
 Part = TypeVar("Part", bound=Callable[..., Any])
 
-OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {  # of a CPU
     "cpp.enable_floating_point_contract_flag": "fast",  # a product and its addition in one instruction
     "realize_reads_threshold": 0,  # what several sums read is computed once, not again in each of their loops
 }
@@ -18,8 +18,8 @@ _VARIANTS = 64  # of a part: by number of branches, mask, dtype, and by lengths 
 
 
 @cache
-def compiled_form(part: Part) -> Part:
-    """`part`, compiled when it is first called with inputs of a new kind."""
+def compiled_form(part: Part, device: str) -> Part:
+    """`part`, compiled for a type of device when it is first called with inputs of a new kind."""
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
-    compiled: Part = torch.compile(part, options=OPTIONS)  # type: ignore[assignment]  # torch forgets the parameters
+    compiled: Part = torch.compile(part, options=OPTIONS if device == "cpu" else None)  # type: ignore[assignment]  # torch forgets the parameters
     return compiled

@@ -146,7 +146,8 @@ class Depformer(nn.Module):
         weight_set = self.schedule[stage]
         enter, run, leave = (_enter, DepformerBlock.__call__, _leave)
         if compiled:
-            enter, run, leave = compiled_form(_enter), compiled_form(DepformerBlock.forward), compiled_form(_leave)
+            parts = (_enter, DepformerBlock.forward, _leave)
+            enter, run, leave = (compiled_form(part, hidden.device.type) for part in parts)
         x = enter(self.depformer_in[weight_set], self.audio_embeds[stage], hidden, code)
         if stage == 0 and self.text_embed is not None and text is not None:
             x = x + self.text_embed(*text)

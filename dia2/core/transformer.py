@@ -138,7 +138,7 @@ class TransformerDecoder(nn.Module):
         if span is not None:
             mask = span.mask
         x = self.embed(tokens)
-        run = compiled_form(Block.forward) if compiled else Block.__call__
+        run = compiled_form(Block.forward, x.device.type) if compiled else Block.__call__
         for number, layer in enumerate(self.layers):
             x = run(layer, x, rotation, None if span is None else span.layer(number), mask)
         hidden = self.norm(x)

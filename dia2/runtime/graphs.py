@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dia2.core.cache import Span
+from dia2.errors import UsageError
 from dia2.generation import GenerationConfig
 from dia2.runtime.frame import FirstHalf, GenerationState, first_half, second_half
 from dia2.runtime.taps import Taps
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
 
 logger = logging.getLogger("dia2")
+
+_COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
 class FrameRunner(Protocol):
@@ -200,6 +205,21 @@ def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callabl
     if config.use_torch_compile:
         return torch.compile(first_half), torch.compile(second_half)
     return first_half, second_half
+
+
+def check_compiler(config: GenerationConfig, device: torch.device) -> None:
+    """Refuse `use_torch_compile` on a CPU where there is nothing to compile with.
+
+    Raises:
+        UsageError: says what to install.
+    """
+    if not config.use_torch_compile or device.type != "cpu":
+        return
+    if not any(name and shutil.which(name) for name in (os.environ.get("CXX"), *_COMPILERS)):
+        raise UsageError(
+            "torch.compile on a CPU needs a C++ compiler, and there is none: install g++ or clang++, or leave "
+            "--torch-compile (use_torch_compile) out."
+        )
 
 
 def make_runner(

@@ -14,6 +14,7 @@ from dia2.runtime.choices import Choices, Past
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
+from dia2.runtime.graphs import check_compiler
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.voice_clone import PrefixPlan
 
@@ -81,8 +82,9 @@ def open_session(
         past: choices of an earlier run, to be made again (a fork).
 
     Raises:
-        UsageError: an edit does not fit the run.
+        UsageError: an edit does not fit the run, or there is no compiler for `use_torch_compile`.
     """
+    check_compiler(config, runtime.device)
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     choices = None
     if edits or past is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dia2 import GenerationConfig
+from dia2 import GenerationConfig, UsageError
 
 from ..support.graphs import FakeGraphs, use_graphs
 from ..support.reference import Case, Recorder, checkpoints, engine, relative
@@ -108,3 +109,10 @@ def test_compiled_halves_give_the_reference_tokens() -> None:
     assert torch.equal(result.audio_tokens, case.tensors["aligned"].long())
     theirs = case.tensors["cb0_logits"]
     assert relative(torch.stack(recorder.seen["logits.cb0"][: len(theirs)]), theirs) <= 1e-4
+
+
+def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    case = Case("tiny8", "plain_cfg2")
+    with pytest.raises(UsageError, match="needs a C\\+\\+ compiler, and there is none: install g\\+\\+"):
+        engine("tiny8").generate(case.expected["script"], case.config(use_torch_compile=True))
