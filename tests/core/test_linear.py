@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from dia2.core.compiled import OPTIONS
-from dia2.core.linear import product
+from dia2.core.linear import Linear, product
+from dia2.core.quantize import Int8Linear
 
 
 @pytest.mark.slow
@@ -23,3 +24,13 @@ def test_a_compiled_product_is_the_product(dtype: torch.dtype) -> None:
         assert ours.dtype == dtype
         scale = (x.float().abs() @ weight.float().abs().T).max()
         assert (ours - theirs).abs().max() <= (1e-2 if dtype == torch.bfloat16 else 1e-6) * scale
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # likewise
+def test_a_compiled_product_with_int8_weights_is_that_product() -> None:
+    torch.manual_seed(0)
+    packed = Int8Linear(Linear(48, 20).requires_grad_(False))
+    x = torch.randn(2, 1, 48)
+    ours = torch.compile(Int8Linear.forward, options=OPTIONS)(packed, x)
+    assert torch.allclose(ours, packed(x), rtol=1e-5, atol=1e-5)
