@@ -64,6 +64,7 @@ def eager(graphed: Graphed, script: str = SCRIPT, **changes: Any) -> Tensor:
     return tokens
 
 
+@pytest.mark.slow
 def test_later_runs_capture_nothing_whatever_their_seed_script_and_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     graphed = Graphed(monkeypatch, "tiny3")
     for name in ("plain_cfg2", "prefix2", "plain_cfg2"):

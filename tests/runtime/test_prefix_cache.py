@@ -288,6 +288,7 @@ def test_memory_is_flat_over_many_prefixes(tmp_path: Path) -> None:
     assert sizes[-1] == 4 * (slots + 2 * 10 * frames * 8)
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_closed_lets_go() -> None:
     tts = Dia2.from_local(**local_files("tiny8"), device="cpu")
     for leave in (tts.close, lambda: tts.set_device("cpu")):
