@@ -25,10 +25,9 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import SHAPES, open_run, results_folder, runtime
+from shapes import SHAPES, bytes_read, open_run, results_folder, runtime
 
 from dia2 import Dia2, GenerationConfig
-from dia2.core.model import Dia2Model
 from dia2.core.quantize import quantize
 from dia2.runtime import graphs
 from dia2.runtime.context import RuntimeContext
@@ -107,7 +106,7 @@ def variants(shape: str, names: list[str]) -> list[Variant]:
         key = dtype, "int8" in options
         if key not in targets:
             targets[key] = _target(shape, dtype, packed=key[1])
-        found.append(Variant(name, targets[key], frame_bytes(targets[key].model)))
+        found.append(Variant(name, targets[key], bytes_read(targets[key].model)[1]))
     return found
 
 
@@ -119,23 +118,6 @@ def _target(shape: str, dtype: str, *, packed: bool) -> RuntimeContext:
         quantize(target.model)
         target = replace(target, quantized="int8", weight_bytes=weight_bytes(target.model))
     return target
-
-
-def frame_bytes(model: Dia2Model) -> int:
-    """Bytes of weights that a frame reads."""
-    depformer = model.depformer
-    total = _bytes(*model.transformer.layers, model.transformer.action_head, model.transformer.cb0_head)
-    for weight_set, head in zip(depformer.schedule, depformer.logits, strict=True):
-        total += _bytes(head, depformer.depformer_in[weight_set])
-        for layer in depformer.layers:
-            attention: Any = layer.self_attention
-            sets = (attention.in_proj, attention.out_proj)
-            total += _bytes(layer) - _bytes(*sets) + _bytes(*(linears[weight_set] for linears in sets))
-    return total
-
-
-def _bytes(*modules: Any) -> int:
-    return sum(tensor.nbytes for module in modules for tensor in module.parameters())
 
 
 def measure(found: list[Variant], frames: int, console: Console) -> list[float]:

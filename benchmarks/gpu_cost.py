@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from shapes import SCRIPT, open_run
+from shapes import SCRIPT, bytes_read, open_run
 
 from dia2 import Dia2, GenerationConfig
-from dia2.core.model import Dia2Model
 from dia2.hooks import observing
 from dia2.inspect import Recorder, recorder
 from dia2.runtime import taps
@@ -113,31 +112,6 @@ def speeds(seconds: dict[str, np.ndarray], read: tuple[int, int], bandwidth: flo
     rates = {name: float(1 / np.median(values)) for name, values in seconds.items()}
     floor, used = (bandwidth / count for count in read)
     return rates | {"floor": floor, "floor as used": used, "share": rates["graphs"] / floor}
-
-
-def bytes_read(model: Dia2Model) -> tuple[int, int]:
-    """Bytes of weights that a frame reads: each once, and as often as a stage takes it.
-
-    Embedding tables do not count: a frame reads a few rows of them.
-    """
-
-    def size(module: Any) -> int:
-        return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
-
-    def tables(module: Any) -> int:
-        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding))
-
-    transformer = size(model.transformer) - tables(model.transformer)
-    depformer = model.depformer
-    once = size(depformer) - tables(depformer)
-    used = size(depformer.text_embed) - tables(depformer.text_embed) if depformer.text_embed is not None else 0
-    for stage, weights in enumerate(depformer.schedule):
-        used += size(depformer.depformer_in[weights]) + size(depformer.logits[stage]) + size(depformer.norm)
-        for layer in depformer.layers:
-            attention: Any = layer.self_attention
-            sets = size(attention.in_proj) + size(attention.out_proj)
-            used += size(layer) - sets + size(attention.in_proj[weights]) + size(attention.out_proj[weights])
-    return transformer + once, transformer + used
 
 
 def read_bandwidth(device: str, size: int = 2 << 30, repeats: int = 10) -> float:

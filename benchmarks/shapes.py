@@ -90,6 +90,31 @@ def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = gener
     return loop(target, config, session.state, gen, start_step=first)
 
 
+def bytes_read(model: Dia2Model) -> tuple[int, int]:
+    """Bytes of weights that a frame reads: each once, and as often as a stage takes it.
+
+    Embedding tables do not count: a frame reads a few rows of them.
+    """
+
+    def size(module: Any) -> int:
+        return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+
+    def tables(module: Any) -> int:
+        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding))
+
+    transformer = size(model.transformer) - tables(model.transformer)
+    depformer = model.depformer
+    once = size(depformer) - tables(depformer)
+    used = size(depformer.text_embed) - tables(depformer.text_embed) if depformer.text_embed is not None else 0
+    for stage, weights in enumerate(depformer.schedule):
+        used += size(depformer.depformer_in[weights]) + size(depformer.logits[stage]) + size(depformer.norm)
+        for layer in depformer.layers:
+            attention: Any = layer.self_attention
+            sets = size(attention.in_proj) + size(attention.out_proj)
+            used += size(layer) - sets + size(attention.in_proj[weights]) + size(attention.out_proj[weights])
+    return transformer + once, transformer + used
+
+
 def results_folder() -> Path:
     """Where benchmarks leave their JSON."""
     folder = Path(__file__).parent / "results"

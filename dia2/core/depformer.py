@@ -6,8 +6,9 @@ shared by all stages, embeddings and logits heads belong to one stage each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -182,8 +183,8 @@ class Depformer(nn.Module):
             x = layer(x, layer.self_attention.projections(self.schedule), rotation, None, mask)
         return torch.stack([_leave(self.norm, self._head(s), x[:, s]) for s in range(self.stages)], dim=1)
 
-    def _blocks(self) -> Iterator[DepformerBlock]:
-        return (layer for layer in self.layers if isinstance(layer, DepformerBlock))  # all of them; for the types
+    def _blocks(self) -> Iterable[DepformerBlock]:
+        return cast(Iterable[DepformerBlock], self.layers)
 
     def _head(self, stage: int) -> Tensor:
         """Weights [codes, n_embd] float32 of the real codes only."""
