@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, SamplingConfig
+from dia2.core.uniforms import uniforms
 from dia2.inspect import Trace, load, record
 from dia2.runtime.guidance import filter_guided, forbid_specials, special_codes
-from dia2.runtime.sampler import ACTION_CHANNEL, draw, probabilities, uniforms
+from dia2.runtime.sampler import ACTION_CHANNEL, draw, probabilities
 
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you."
 CLOSE = 1e-3  # of the largest logit of a call: float32 sums in another order

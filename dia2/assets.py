@@ -49,7 +49,7 @@ def from_repo(repo: str, *, tokenizer: str | None = None, mimi: str | None = Non
     """
     if not repo:
         raise UsageError("The repo's name is empty: write it like nari-labs/Dia2-2B.")
-    find = (lambda name: Path(repo) / name) if is_folder(repo) else (lambda name: _download(repo, name))
+    find = (lambda name: Path(repo) / name) if is_folder(repo) else (lambda name: download(repo, name))
     manifest = _read_manifest(repo, find)
     config_path = find(manifest.get("config", "config.json"))
     config = load_config(config_path)
@@ -161,7 +161,7 @@ def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:
     return {key: manifest[key] for key in _MANIFEST_KEYS if manifest.get(key)}
 
 
-def _download(repo: str, filename: str) -> Path:
+def download(repo: str, filename: str) -> Path:
     """Path of a repo's file in the local cache, downloaded if need be."""
     from huggingface_hub import hf_hub_download
 

@@ -6,24 +6,19 @@ Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio 
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import logging
-import os
 import sys
 import time
-import traceback
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 from dia2 import Dia2, __version__
 from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
-from dia2.checks import is_file
+from dia2.command import Parser, guarded, refuse_clashes
 from dia2.console import print_summary, summary_json, tell, word_rows
-from dia2.errors import Dia2Error, UsageError
+from dia2.errors import UsageError
 from dia2.files import check_writable, write_atomically
 from dia2.generation import (
     GenerationConfig,
@@ -35,7 +30,6 @@ from dia2.generation import (
     validate_generation_params,
 )
 from dia2.hooks import Span, phase
-from dia2.memory import shortage
 from dia2.progress import progress_bar
 from dia2.spectrogram import print_spectrogram
 from dia2.subtitles import check_subtitle_path, write_subtitles
@@ -47,35 +41,6 @@ _SAVE_MEMORY = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
-    """Bad usage is one line, like every other error."""
-
-    def error(self, message: str) -> NoReturn:
-        tell("error", f"{message}; see {self.prog} --help")
-        sys.exit(2)
-
-
-class _WarningLines(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        tell("warning", record.getMessage())
-
-
-@contextmanager
-def _warnings_as_lines(verbose: bool) -> Iterator[None]:
-    """Show warnings, raised or logged, like every other line; `verbose` has a handler for the log of its own."""
-    handler = _WarningLines(logging.WARNING)
-    logger = logging.getLogger("dia2")
-    if not verbose:
-        logger.addHandler(handler)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("always", module="dia2")  # those of libraries stay as they are
-            warnings.showwarning = lambda message, *_: tell("warning", str(message))
-            yield
-    finally:
-        logger.removeHandler(handler)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -85,32 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser(traces=arguments[0] == "trace").parse_args(arguments)
     spent = time.perf_counter() - began
     args.parsing = Span("cli.parse", {"argv": arguments}, began, ended=True, seconds=spent, result=args)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without our characters still gets the text
-    try:
-        with _warnings_as_lines(getattr(args, "verbose", False)):
-            return _run(args)
-    except KeyboardInterrupt:
-        tell("note", "interrupted")
-        return 130
-    except BrokenPipeError:  # `dia2 … | head`: nobody reads on, and Python would complain once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001  # becomes one line here; --debug shows all
-        if args.debug:
-            traceback.print_exc()
-        if (lack := shortage(error)) is not None:
-            tell("error", f"{lack}: {_SAVE_MEMORY[args.command == 'trace']}.")
-            return 1
-        if isinstance(error, Dia2Error):
-            tell("error", str(error))
-        else:
-            tell(
-                "error",
-                f"{type(error).__name__}: {error}. This is a fault in dia2: run again with --debug to see where.",
-            )
-        return 2 if isinstance(error, UsageError) else 1
+    return guarded(
+        lambda: _run(args),
+        program="dia2",
+        save_memory=_SAVE_MEMORY[args.command == "trace"],
+        debug=args.debug,
+        verbose=getattr(args, "verbose", False),
+    )
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -123,9 +69,9 @@ def _run(args: argparse.Namespace) -> int:
 
 def build_parser(*, traces: bool = True) -> argparse.ArgumentParser:
     """All flags of all commands; those of `dia2 trace`, which import what other commands do not need, if asked for."""
-    parser = _Parser(prog="dia2", description="Dialogue text-to-speech that can be looked into.")
+    parser = Parser(prog="dia2", description="Dialogue text-to-speech that can be looked into.")
     parser.add_argument("--version", action="version", version=f"dia2 {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     speak = commands.add_parser("generate", help="speak a script", description="Speak a script; write a WAV file.")
     speak.add_argument("output", metavar="OUTPUT.wav", help="where to write the audio")
@@ -308,20 +254,6 @@ def run_generate(args: argparse.Namespace) -> int:
         write_atomically(args.words, (json.dumps(word_rows(result), ensure_ascii=False, indent=1) + "\n").encode())
     _report(args, result)
     return code
-
-
-def refuse_clashes(outputs: list[str], inputs: list[str | None]) -> None:
-    """Refuse to write over a file that is read, or to write two results to one file.
-
-    Raises:
-        UsageError: names the file.
-    """
-    read = {os.path.realpath(path) for path in inputs if path and is_file(path)}
-    for i, path in enumerate(outputs):
-        if os.path.realpath(path) in read:
-            raise UsageError(f"{path} is read by this very run: write somewhere else.")
-        if os.path.realpath(path) in map(os.path.realpath, outputs[:i]):
-            raise UsageError(f"{path} is named for two results: give each a file of its own.")
 
 
 def _no_progress(_: object) -> None:

@@ -7,17 +7,12 @@ required; a missing one, one of the wrong type or one that contradicts another i
 from __future__ import annotations
 
 import dataclasses
-import json
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
 
-from dia2.checks import TooLargeError, is_number, read_small, short
+from dia2.checks import short
 from dia2.errors import CheckpointError
-
-T = TypeVar("T")
+from dia2.fields import load_json, read_block
 
 ACTIVATIONS = ("silu", "swish", "swiglu", "gelu", "geglu", "relu", "linear")
 _LARGEST_SIZE = 1 << 24  # no real width, vocabulary or context comes near; a hostile one must not exhaust memory
@@ -132,23 +127,12 @@ def load_config(path: str | Path) -> DiaConfig:
     Raises:
         CheckpointError: the file is missing, is not JSON, or a field is missing, ill-typed or contradictory.
     """
-    path = Path(path)
-    try:
-        raw = json.loads(read_small(path).decode("utf-8"))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"There is no config file {path}: give the path of the model's config.json.") from error
-    except OSError as error:
-        raise CheckpointError(f"Config file {path} cannot be read: {error.strerror}.") from error
-    except TooLargeError as error:
-        raise CheckpointError(f"{path} is {error}: give the model's config.json.") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a JSON file ({error}): give the model's config.json.") from error
-    return parse_config(raw, str(path))
+    return parse_config(load_json(path), str(path))
 
 
 def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
     """Build a config from parsed JSON; `where` names it in errors (raised as in `load_config`)."""
-    config = _read_block(DiaConfig, raw, where, "")
+    config = read_block(DiaConfig, raw, where, model="a Dia2")
     data = config.data
     if data.audio_pad_token_id == -1:
         data = dataclasses.replace(data, audio_pad_token_id=data.audio_vocab_size - 1)
@@ -157,54 +141,6 @@ def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
     config = dataclasses.replace(config, data=data)
     _check(config, where)
     return config
-
-
-def _read_block(cls: type[T], raw: object, where: str, prefix: str) -> T:
-    """Build dataclass `cls` from a JSON object, field by field; unknown fields are left alone."""
-    if not isinstance(raw, dict):
-        raise CheckpointError(f"{where}: {prefix.rstrip('.') or 'the file'} must be an object, not {_kind(raw)}.")
-    hints = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for spec in dataclasses.fields(cls):  # type: ignore[arg-type]  # every caller passes a dataclass
-        name = prefix + spec.name
-        if spec.name in raw:
-            values[spec.name] = _read_value(hints[spec.name], raw[spec.name], where, name)
-        elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-            raise CheckpointError(f"{where}: field {name} is missing; add it, or give the config of a Dia2 model.")
-    return cls(**values)
-
-
-def _read_value(hint: Any, value: object, where: str, name: str) -> Any:
-    """Check one JSON value against a field's type."""
-    if dataclasses.is_dataclass(hint):
-        return _read_block(typing.cast(type[Any], hint), value, where, name + ".")
-    if isinstance(hint, types.UnionType):  # the only unions here are "X | None"
-        if value is None:
-            return None
-        hint = next(arm for arm in typing.get_args(hint) if arm is not type(None))
-    if typing.get_origin(hint) is list:
-        if not isinstance(value, list):
-            raise _ill_typed(where, name, "a list", value)
-        return [_read_value(typing.get_args(hint)[0], item, where, f"{name}[{i}]") for i, item in enumerate(value)]
-    if hint is float and is_number(value):
-        return float(typing.cast(float, value))
-    if hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if hint is bool and isinstance(value, bool):
-        return value
-    if hint is str and isinstance(value, str):
-        return value
-    wanted = {float: "a finite number", int: "a whole number", bool: "true or false", str: "a string"}[hint]
-    raise _ill_typed(where, name, wanted, value)
-
-
-def _kind(value: object) -> str:
-    names = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
-def _ill_typed(where: str, name: str, wanted: str, value: object) -> CheckpointError:
-    return CheckpointError(f"{where}: field {name} must be {wanted}, not {_kind(value)}.")
 
 
 def _check(config: DiaConfig, where: str) -> None:

@@ -20,10 +20,10 @@ def printable(text: str) -> str:
     return "".join("�" if unicodedata.category(char) in steering else char for char in text)
 
 
-def tell(kind: str, message: str) -> None:
+def tell(kind: str, message: str, program: str = "dia2") -> None:
     """Print one line on standard error: `dia2: error: …`."""
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
-    line = Text.assemble("dia2: ", (f"{kind}: ", style), printable(" ".join(message.split())))
+    line = Text.assemble(f"{program}: ", (f"{kind}: ", style), printable(" ".join(message.split())))
     Console(stderr=True).print(line, soft_wrap=True)
 
 

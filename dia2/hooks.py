@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import wraps
-from typing import TYPE_CHECKING, Literal, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -77,6 +77,19 @@ _TABLE = [
         ("codec.decode", "aligned codes [K, T] → waveform [N]"),
         ("words.place", "what the machine took when → words with seconds"),
         ("wav.write", "waveform → file"),
+    ),
+    *_phases(  # of Dia, the first generation
+        ("dia.load", "files → config, model, codec"),
+        ("dia.text", "scripts → bytes [B, S] and their mask"),
+        ("dia.encoder", "bytes [2B, S] → encoder output [2B, S, width]"),
+        ("dia.cross", "encoder output → keys and values of every layer's cross-attention"),
+        ("dia.prompt", "recordings or codes → codes [T, C] of each script's prompt"),
+        ("dia.delay", "codes [B, T, C] → delayed table [B, T, C]"),
+        ("dia.prefill", "the rows that all scripts are given, through the decoder in one pass"),
+        ("dia.loop", "decoder steps → rows of the delayed grid"),
+        ("dia.undelay", "delayed rows [B, T, C] → codes [B, T, C]"),
+        ("dia.decode", "codes [T, C] → waveform [N], by DAC"),
+        ("dia.write", "waveform → file"),
     ),
     HookPoint("call", "value", _CALL, "CallInfo: which call this is"),
     HookPoint("machine.before", "value", _CALL, "MachineRow: the state machine before the step"),
@@ -215,8 +228,11 @@ class Observer(Protocol):
     def end(self, span: Span, /) -> None:
         """A phase has ended, well or not."""
 
-    def frames(self, frames: Frames, /) -> None:
-        """Take finished calls, in order, at most 0.2 s late; tensors are valid until this returns."""
+    def frames(self, frames: Any, /) -> None:
+        """Take finished calls, in order, at most 0.2 s late; tensors are valid until this returns.
+
+        They come as `Frames` from Dia2, and as `dia.taps.Steps` from Dia.
+        """
 
 
 _observer: ContextVar[Observer | None] = ContextVar("dia2_observer", default=None)
@@ -256,7 +272,7 @@ class _Both:
             if span.name in member.points:
                 member.end(span)
 
-    def frames(self, frames: Frames, /) -> None:
+    def frames(self, frames: Any, /) -> None:
         for member in self._members:
             if not member.points <= PHASES:
                 member.frames(frames)

@@ -322,7 +322,7 @@ def _load_model(folder: Path, name: str) -> Any:
         raise CheckpointError(f"The config.json of Mimi codec {name} asks for more than {_MOST} {most}: {_GIVE}")
     try:
         _refuse_oversized(folder)
-        with _quiet_transformers():
+        with quiet_transformers():
             model, info = MimiModel.from_pretrained(
                 folder,
                 dtype=torch.float32,
@@ -364,7 +364,7 @@ def _refuse_oversized(folder: Path) -> None:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep transformers from printing its progress bar and its table of tensors: we say in one line what matters."""
     from transformers.utils import logging
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import soundfile
 import torch
 from torch import Tensor
 
-from dia2.files import write_atomically
+from dia2.audio.wav import save_wav
 from dia2.hooks import phase
 
 
@@ -37,6 +35,4 @@ def write_wav(path: str | Path, waveform: Tensor, sample_rate: int) -> None:
     Raises:
         Dia2Error: the file cannot be written; one that was there before is left as it was.
     """
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform.detach().cpu().numpy(), sample_rate, format="WAV", subtype="PCM_16")
-    write_atomically(path, buffer.getvalue())
+    save_wav(path, waveform, sample_rate)

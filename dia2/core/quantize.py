@@ -20,9 +20,10 @@ class Int8Linear(nn.Module):
         super().__init__()
         exact = linear.weight.float()  # [outputs, inputs]
         scale = exact.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST
-        weight = (exact / scale[:, None]).round().to(torch.int8)
+        scale = scale.to(linear.weight.dtype)  # rounded before the weights are divided by it, as they are multiplied
+        weight = (exact / scale.float()[:, None]).round().clamp(-_LARGEST, _LARGEST).to(torch.int8)
         self.weight = nn.Parameter(weight, requires_grad=False)  # [outputs, inputs] int8, −127 … 127
-        self.scale = nn.Parameter(scale.to(linear.weight.dtype), requires_grad=False)  # [outputs]
+        self.scale = nn.Parameter(scale, requires_grad=False)  # [outputs]
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` [..., inputs] to [..., outputs]."""

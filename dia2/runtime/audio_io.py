@@ -21,27 +21,27 @@ _LARGEST_RATE = 384_000  # Hz
 _BLOCK = 1 << 16  # frames read at a time, so that a file of many channels is never whole in memory
 
 
-def require_audio(path: str | Path) -> None:
+def require_audio(path: str | Path, what: str = "Prefix audio") -> None:
     """Raise UsageError if there is no such file."""
     if not is_file(path):
-        raise UsageError(f"There is no prefix audio {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
+        raise UsageError(f"There is no {what[0].lower()}{what[1:]} {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
 
 
-def load_audio(path: str | Path, sample_rate: int) -> Tensor:
+def load_audio(path: str | Path, sample_rate: int, what: str = "Prefix audio") -> Tensor:
     """Read a sound file as mono [N] float32 at `sample_rate` Hz.
 
-    Channels are averaged; other rates pass soxr's band-limited resampler.
+    Channels are averaged; other rates pass soxr's band-limited resampler. `what` is what errors call the file.
 
     Raises:
         UsageError: the file is missing, not audio, empty, longer than two minutes, silent, or holds NaN.
     """
     path = Path(path)
-    require_audio(path)
+    require_audio(path, what)
     try:
         with soundfile.SoundFile(path) as file:
             rate = int(file.samplerate)
             if not 0 < rate <= _LARGEST_RATE:
-                raise UsageError(f"Prefix audio {path} claims {rate} samples a second: convert it to 24,000.")
+                raise UsageError(f"{what} {path} claims {rate} samples a second: convert it to {sample_rate:,}.")
             limit = int(MAX_PREFIX_SECONDS * rate)
             blocks = []
             while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
@@ -50,17 +50,13 @@ def load_audio(path: str | Path, sample_rate: int) -> Tensor:
                 if len(blocks) * _BLOCK > limit + _BLOCK:
                     break
     except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: a headerless format
-        raise UsageError(
-            f"Prefix audio {path} cannot be read as sound ({_reason(error)}): convert it to WAV."
-        ) from error
+        raise UsageError(f"{what} {path} cannot be read as sound ({_reason(error)}): convert it to WAV.") from error
     samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
     if len(samples) > limit:
-        raise UsageError(
-            f"Prefix audio {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it, some 10 are enough."
-        )
-    resampled = resample(_check_samples(samples, path), rate, sample_rate)
+        raise UsageError(f"{what} {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it, some 10 are enough.")
+    resampled = resample(_check_samples(samples, path, what), rate, sample_rate)
     if not len(resampled):
-        raise _empty(path)
+        raise _empty(path, what)
     return resampled
 
 
@@ -79,19 +75,19 @@ def encode_audio_tokens(codec: Codec, samples: Tensor) -> Tensor:
     return codec.encode(samples)
 
 
-def _check_samples(samples: np.ndarray, path: Path) -> Tensor:
+def _check_samples(samples: np.ndarray, path: Path, what: str) -> Tensor:
     if not len(samples):
-        raise _empty(path)
+        raise _empty(path, what)
     peak = float(np.abs(samples).max())
     if not peak <= _LOUDEST:  # NaN is not either
-        raise UsageError(f"Prefix audio {path} holds samples that are no numbers: export it again.")
+        raise UsageError(f"{what} {path} holds samples that are no numbers: export it again.")
     if peak < _SILENCE:
-        raise UsageError(f"Prefix audio {path} is silent (peak {peak:.1e}): check the recording.")
+        raise UsageError(f"{what} {path} is silent (peak {peak:.1e}): check the recording.")
     return torch.from_numpy(np.ascontiguousarray(samples))
 
 
-def _empty(path: Path) -> UsageError:
-    return UsageError(f"Prefix audio {path} is empty: record some 10 seconds of speech.")
+def _empty(path: Path, what: str) -> UsageError:
+    return UsageError(f"{what} {path} is empty: record some 10 seconds of speech.")
 
 
 def _reason(error: Exception) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dia2.audio.grid import delay_frames
 from dia2.core.cache import Span, causal_mask
+from dia2.core.uniforms import uniforms
 from dia2.errors import CheckpointError
 from dia2.generation import GenerationConfig, StopReason
 from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, current_observer, phase
@@ -21,7 +22,6 @@ from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import make_runner
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.prefix_cache import prefix_key
-from dia2.runtime.sampler import uniforms
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.taps import FrameLog, Taps, ring_shapes
 from dia2.runtime.voice_clone import PrefixPlan

@@ -207,13 +207,13 @@ def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callabl
     return first_half, second_half
 
 
-def check_compiler(config: GenerationConfig, device: torch.device) -> None:
-    """Refuse `use_torch_compile` on a CPU where there is nothing to compile with.
+def check_compiler(wanted: bool, device: torch.device) -> None:
+    """Refuse `use_torch_compile`, where it is `wanted`, on a CPU where there is nothing to compile with.
 
     Raises:
         UsageError: says what to install.
     """
-    if not config.use_torch_compile or device.type != "cpu":
+    if not wanted or device.type != "cpu":
         return
     if not any(name and shutil.which(name) for name in (os.environ.get("CXX"), *_COMPILERS)):
         raise UsageError(

@@ -6,23 +6,10 @@ is eager, graphed, streamed, traced or forked, and no generator state has to be 
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 ACTION_CHANNEL = 0  # channel of the action's draw; codebook k draws from channel 2 + k
-
-
-def uniforms(seed: int, calls: int, channels: int) -> Tensor:
-    """The draws of a run: [calls, channels] float32, strictly between 0 and 1.
-
-    Counter-based (Philox 4×64, Salmon et al. 2011): a longer table begins with the shorter one, and NumPy
-    keeps the raw stream of a bit generator stable between versions.
-    """
-    raw = np.random.Philox(key=seed).random_raw(calls * channels)
-    # 23 bits and a half: the largest value times any float32 total stays below the total.
-    values = ((raw >> np.uint64(41)).astype(np.float64) + 0.5) / 2.0**23
-    return torch.from_numpy(values.astype(np.float32)).view(calls, channels)
 
 
 def probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:

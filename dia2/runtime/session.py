@@ -84,7 +84,7 @@ def open_session(
     Raises:
         UsageError: an edit does not fit the run, or there is no compiler for `use_torch_compile`.
     """
-    check_compiler(config, runtime.device)
+    check_compiler(config.use_torch_compile, runtime.device)
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     choices = None
     if edits or past is not None:

@@ -17,7 +17,7 @@ from dia2.errors import CheckpointError, one_line
 from dia2.runtime.stored import FLOATS, StoredTensors
 
 
-class _NoInit(TorchFunctionMode):
+class NoInit(TorchFunctionMode):
     """Skips the initialisation of weights, which are loaded anyway: on the meta device it imports sympy, 2 s."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -42,7 +42,7 @@ def load_model(
         CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
     """
     try:
-        with torch.device("meta"), _NoInit():
+        with torch.device("meta"), NoInit():
             model = Dia2Model(config, dtype)
     except RuntimeError as error:  # a product of sizes overflows
         raise CheckpointError(
@@ -50,14 +50,14 @@ def load_model(
         ) from error
     with StoredTensors(path) as stored:
         _check_header(model.state_dict(), stored, strict)
-        _allocate(model, device)
+        allocate(model, device)
         targets = model.state_dict()  # views of the parameters
         for name in stored.in_file_order(targets):
             stored.copy(name, targets[name])
     return model.eval()
 
 
-def _allocate(model: Dia2Model, device: torch.device) -> None:
+def allocate(model: nn.Module, device: torch.device) -> None:
     """Give every parameter memory on `device`; what `Module.to_empty` does, but for its import of 50 MB of sympy."""
     for module in model.modules():
         for name, parameter in module.named_parameters(recurse=False):
@@ -68,7 +68,7 @@ def _allocate(model: Dia2Model, device: torch.device) -> None:
 def _check_header(wanted: dict[str, Tensor], file: StoredTensors, strict: bool) -> None:
     stored, path = file.entries, file.path
     if missing := sorted(wanted.keys() - stored.keys()):
-        raise CheckpointError(f"{path} lacks {_names(missing)}: is it the checkpoint of this config?")
+        raise CheckpointError(f"{path} lacks {names_of(missing)}: is it the checkpoint of this config?")
     for name, target in wanted.items():
         shape, dtype = stored[name].shape, stored[name].dtype
         if shape != tuple(target.shape):
@@ -78,13 +78,13 @@ def _check_header(wanted: dict[str, Tensor], file: StoredTensors, strict: bool) 
         if dtype not in FLOATS:
             raise CheckpointError(f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?")
     if unknown := sorted(stored.keys() - wanted.keys()):
-        message = f"{path} has {_names(unknown)} that the model does not know"
+        message = f"{path} has {names_of(unknown)} that the model does not know"
         if strict:
             raise CheckpointError(f"{message}: leave out --strict to ignore them.")
         warnings.warn(f"{message}; ignored.", stacklevel=3)
 
 
-def _names(names: list[str]) -> str:
+def names_of(names: list[str]) -> str:
     """`tensor a`, or `3 tensors (a, b, …)`."""
     if len(names) == 1:
         return f"tensor {names[0]!r}"
@@ -92,6 +92,6 @@ def _names(names: list[str]) -> str:
     return f"{len(names)} tensors ({shown}{', …' if len(names) > 5 else ''})"
 
 
-def weight_bytes(model: Dia2Model) -> int:
+def weight_bytes(model: nn.Module) -> int:
     """Bytes of all parameters."""
     return sum(math.prod(p.shape) * p.element_size() for p in model.parameters())

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from dia2.core.uniforms import uniforms
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, SamplingConfig
-from dia2.runtime.sampler import draw, probabilities, uniforms
+from dia2.runtime.sampler import draw, probabilities
 
 SMALLEST, LARGEST = 2.0**-24, 1 - 2.0**-24
 MAX_SEED = 2**64 - 1

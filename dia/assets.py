@@ -1,0 +1,47 @@
+"""Where a checkpoint's parts are: in a hub repo, in local files, or embedded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dia.codec import DEFAULT_DAC
+from dia2.assets import download
+from dia2.checks import is_file, is_folder
+from dia2.errors import CheckpointError, UsageError
+
+WEIGHTS = ("model.safetensors", "dia-v0_1.pth")  # of a repo; the first that is there
+_DAC_FOLDER = "dac"  # beside config.json, where a checkpoint brings its own codec
+
+
+@dataclass(frozen=True)
+class Source:
+    """Resolved parts of a checkpoint."""
+
+    config: Path
+    weights: Path
+    dac: str  # a local folder or a hub repo
+
+
+def toy_folder() -> Path:
+    """The embedded checkpoint."""
+    return Path(__file__).parent / "toy"
+
+
+def from_repo(repo: str, dac: str | None = None) -> Source:
+    """Resolve a hub repo, or a local folder laid out like one; downloads config and weights if need be.
+
+    Raises:
+        CheckpointError: the repo, or a file in it, does not exist.
+        Dia2Error: there is no network and the files are not cached.
+    """
+    if not repo:
+        raise UsageError("The repo's name is empty: write it like nari-labs/Dia-1.6B-0626.")
+    if is_folder(repo):
+        folder = Path(repo)
+        weights = next((folder / name for name in WEIGHTS if is_file(folder / name)), None)
+        if weights is None:
+            raise CheckpointError(f"{repo} has no {' or '.join(WEIGHTS)}: is it a Dia checkpoint?")
+        own = folder / _DAC_FOLDER
+        return Source(folder / "config.json", weights, dac or (str(own) if is_folder(own) else DEFAULT_DAC))
+    return Source(download(repo, "config.json"), download(repo, WEIGHTS[0]), dac or DEFAULT_DAC)

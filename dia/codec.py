@@ -1,0 +1,137 @@
+"""DAC, the codec that turns 44.1 kHz audio into the codes Dia speaks in and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dia2.assets import codec_folder
+from dia2.audio.codec import quiet_transformers
+from dia2.checks import is_file, read_small
+from dia2.errors import CheckpointError, one_line
+from dia2.hooks import phase
+
+DEFAULT_DAC = "descript/dac_44khz"
+_GIVE = f"give a folder or a hub repo with a DAC checkpoint, such as {DEFAULT_DAC}."
+_MOST = 256  # layers or codebooks; what is built one by one must not be built a million times
+
+
+class DacCodec:
+    """Mono audio <-> codes [T, C], through transformers' `DacModel`."""
+
+    def __init__(self, model: Any, channels: int, name: str) -> None:
+        """Wrap a loaded model, to use its first `channels` codebooks; `load` is the usual way.
+
+        Raises:
+            CheckpointError: it has fewer.
+        """
+        config = model.config
+        if config.n_codebooks < channels:
+            raise CheckpointError(
+                f"DAC codec {name} has {config.n_codebooks} codebooks, and the model speaks in {channels}: {_GIVE}"
+            )
+        self.name, self.channels = name, channels
+        self.sample_rate: int = config.sampling_rate  # Hz
+        self.codebook_size: int = config.codebook_size
+        self.samples_per_frame: int = math.prod(config.downsampling_ratios)
+        self._model = model
+
+    @classmethod
+    def load(cls, source: str | Path, *, channels: int, device: torch.device) -> DacCodec:
+        """Load a checkpoint (config.json and model.safetensors) in float32 from a folder or a hub repo.
+
+        Raises:
+            CheckpointError: it is missing, damaged, is not DAC, or has too few codebooks.
+            Dia2Error: there is no network and the files are not cached.
+        """
+        folder = codec_folder(str(source))
+        return cls(_load_model(folder).to(device), channels, str(source))
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second."""
+        return self.sample_rate / self.samples_per_frame
+
+    @torch.no_grad()
+    def encode(self, samples: Tensor) -> Tensor:
+        """Codes [T, C] int64 of mono samples [N] at the codec's rate, padded with zeros to whole frames."""
+        padded = F.pad(samples.to(self._model.device), (0, -len(samples) % self.samples_per_frame))
+        codes: Tensor = self._model.encode(padded[None, None]).audio_codes[0]  # [codebooks, T]
+        return codes[: self.channels].T.contiguous()
+
+    @torch.no_grad()
+    def decode(self, codes: Tensor) -> Tensor:
+        """Samples [N] float32 of codes [T, C]; nothing of nothing."""
+        if not len(codes):
+            return torch.zeros(0)
+        quantized, _, _ = self._model.quantizer.from_codes(codes.T[None].to(self._model.device))
+        waveform: Tensor = self._model.decode(quantized_representation=quantized).audio_values
+        return waveform.flatten().float().clamp(-1.0, 1.0).cpu()
+
+
+@phase("dia.decode")
+def decode_audio(codec: DacCodec, codes: Tensor) -> Tensor:
+    """Waveform [N] float32 on the CPU, of codes [T, C]."""
+    return codec.decode(codes)
+
+
+def _load_model(folder: Path) -> Any:
+    """Load a `DacModel` in float32 on the CPU, every one of its tensors from the checkpoint."""
+    from transformers import DacModel
+
+    try:
+        raw = json.loads(read_small(folder / "config.json"))
+        kind, counts = raw["model_type"], [raw.get("n_codebooks", 9), len(raw.get("downsampling_ratios", ()))]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise CheckpointError(
+            f"The config.json of DAC codec {folder} cannot be read ({one_line(error)}): {_GIVE}"
+        ) from error
+    if kind != "dac":
+        raise CheckpointError(f"Checkpoint {folder} holds a model of type {kind!r}, not a DAC codec: {_GIVE}")
+    if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
+        raise CheckpointError(f"The config.json of DAC codec {folder} asks for more than {_MOST} layers: {_GIVE}")
+    try:
+        _refuse_oversized(folder)
+        with quiet_transformers():
+            model, info = DacModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,  # never unpickle
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # so that they are named: refused below
+                output_loading_info=True,
+            )
+    except Exception as error:  # transformers, safetensors and torch each have their own kinds for a bad file
+        raise CheckpointError(
+            f"DAC codec {folder} cannot be loaded ({type(error).__name__}: {one_line(error)}): fetch its config.json "
+            "and model.safetensors again."
+        ) from error
+    unfit = sorted(info["missing_keys"]) + sorted(key for key, *_ in info["mismatched_keys"])
+    if unfit:
+        raise CheckpointError(
+            f"DAC codec {folder} lacks tensors, or they have another shape than its config.json says "
+            f"({', '.join(unfit[:3])}): fetch its config.json and model.safetensors again."
+        )
+    return model.eval()
+
+
+def _refuse_oversized(folder: Path) -> None:
+    """Raise ValueError if the config asks for more memory than the weights can fill, before any is taken."""
+    from transformers import DacConfig, DacModel
+
+    weights = folder / "model.safetensors"
+    if not is_file(weights):
+        return  # which transformers will say
+    with torch.device("meta"):
+        asked = DacModel(DacConfig.from_pretrained(folder))
+    elements = sum(tensor.numel() for tensor in asked.state_dict().values())
+    if elements > weights.stat().st_size:  # no float takes less than a byte
+        raise ValueError(
+            f"its config.json asks for {elements:,} numbers, its weights have {weights.stat().st_size:,} bytes"
+        )

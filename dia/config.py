@@ -1,0 +1,358 @@
+"""`config.json` of a Dia checkpoint, in either published form, as frozen dataclasses.
+
+The first form has the blocks `data`, `model` and `training`; the second, that of `Dia-1.6B-0626`, is transformers'.
+Both become one `DiaConfig`, whose blocks carry the second form's names. A field that is missing, ill-typed or
+contradicts another is refused by name.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dia2.checks import short
+from dia2.errors import CheckpointError
+from dia2.fields import load_json, read_block
+
+_LARGEST_SIZE = 1 << 24  # no real width, vocabulary or length comes near; a hostile one must not exhaust memory
+_MOST_LAYERS = 1024
+_MOST_CHANNELS = 64
+_MULTIPLE = 128  # of which the first form's lengths are rounded up to one
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Special tokens of text and audio, and the delay pattern."""
+
+    channels: int = 9  # C, codebooks of a frame
+    delay_pattern: list[int] = field(
+        default_factory=lambda: [0, 8, 9, 10, 11, 12, 13, 14, 15]
+    )  # rows, for each channel
+    text_pad_value: int = 0
+    audio_eos_value: int = 1024  # codes are 0 … eos − 1
+    audio_pad_value: int = 1025
+    audio_bos_value: int = 1026
+
+    @property
+    def max_delay(self) -> int:
+        """Rows by which the slowest channel lags."""
+        return max(self.delay_pattern)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Sizes of the encoder, which reads the text."""
+
+    max_position_embeddings: int = 1024  # S, bytes of text
+    num_hidden_layers: int = 12
+    hidden_size: int = 1024
+    intermediate_size: int = 4096  # inner width of the MLP
+    num_attention_heads: int = 16
+    num_key_value_heads: int = 16
+    head_dim: int = 128
+    vocab_size: int = 256
+    norm_eps: float = 1e-5
+    rope_theta: float = 10000.0
+    hidden_act: str = "silu"
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """Sizes of the decoder, which writes the audio."""
+
+    max_position_embeddings: int = 3072  # R, rows of the delayed grid
+    num_hidden_layers: int = 18
+    hidden_size: int = 2048
+    intermediate_size: int = 8192  # inner width of the MLP
+    num_attention_heads: int = 16
+    num_key_value_heads: int = 4
+    head_dim: int = 128
+    cross_num_attention_heads: int = 16
+    cross_num_key_value_heads: int = 16
+    cross_head_dim: int = 128
+    cross_hidden_size: int = 1024  # the encoder's width
+    vocab_size: int = 1028  # V, codes and special tokens of a channel
+    num_channels: int = 9
+    norm_eps: float = 1e-5
+    rope_theta: float = 10000.0
+    hidden_act: str = "silu"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Both stacks, and what they share."""
+
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    rope_min_timescale: float = 1.0
+    dropout: float = 0.0  # of training
+    weight_dtype: str = "float32"  # in the published files, unused at run time
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the checkpoint was trained; unused at run time."""
+
+    dtype: str = "bfloat16"
+    logits_dot_in_fp32: bool = False  # the runtime always computes logits in float32
+
+
+@dataclass(frozen=True)
+class DiaConfig:
+    """The whole of it."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def load_config(path: str | Path) -> DiaConfig:
+    """Read and check a `config.json`.
+
+    Raises:
+        CheckpointError: the file is missing, is not JSON, or a field is missing, ill-typed or contradictory.
+    """
+    return parse_config(load_json(path), str(path))
+
+
+def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
+    """Build a config from parsed JSON; `where` names it in errors (raised as in `load_config`)."""
+    if not isinstance(raw, dict):
+        raise CheckpointError(f"{where}: the file must be an object with the config of a Dia model.")
+    if "encoder_config" in raw and "decoder_config" in raw:
+        config = _second_form(raw, where)
+    elif "data" in raw and "model" in raw:
+        config = _first_form(raw, where)
+    else:
+        raise CheckpointError(
+            f"{where} has neither encoder_config and decoder_config nor data and model: give the config of a Dia model."
+        )
+    _check(config, where)
+    return config
+
+
+# The second form: transformers' names
+
+
+@dataclass(frozen=True)
+class _Top:
+    """What stands beside the two stacks."""
+
+    delay_pattern: list[int] = field(default_factory=lambda: DataConfig().delay_pattern)
+    eos_token_id: int = 1024
+    pad_token_id: int = 1025
+    bos_token_id: int = 1026
+
+
+def _second_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
+    top = read_block(_Top, raw, where, model="a Dia")
+    stacks = {}
+    for name in ("encoder_config", "decoder_config"):
+        block = raw[name]
+        if isinstance(block, dict):
+            block = _with_rope(block, f"{where}: {name}")
+        stacks[name] = block
+    decoder = read_block(DecoderConfig, stacks["decoder_config"], where, "decoder_config.", model="a Dia")
+    data = DataConfig(
+        channels=decoder.num_channels,
+        delay_pattern=top.delay_pattern,
+        audio_eos_value=top.eos_token_id,
+        audio_pad_value=top.pad_token_id,
+        audio_bos_value=top.bos_token_id,
+    )
+    encoder = read_block(EncoderConfig, stacks["encoder_config"], where, "encoder_config.", model="a Dia")
+    return DiaConfig(data, ModelConfig(encoder, decoder))
+
+
+def _with_rope(block: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """The block with `rope_theta` where newer versions of transformers put it into `rope_parameters`."""
+    rope = block.get("rope_parameters") or block.get("rope_scaling") or {}
+    kind = rope.get("rope_type", rope.get("type", "default")) if isinstance(rope, dict) else rope
+    if kind != "default":
+        raise CheckpointError(f"{where} asks for rotary positions of kind {short(kind)}; only the default is known.")
+    return {**block, "rope_theta": rope["rope_theta"]} if "rope_theta" in rope else block
+
+
+# The first form: blocks data, model and training
+
+
+@dataclass(frozen=True)
+class _FirstData:
+    text_length: int
+    audio_length: int
+    channels: int = 9
+    text_pad_value: int = 0
+    audio_eos_value: int = 1024
+    audio_pad_value: int = 1025
+    audio_bos_value: int = 1026
+    delay_pattern: list[int] = field(default_factory=lambda: DataConfig().delay_pattern)
+
+
+@dataclass(frozen=True)
+class _FirstEncoder:
+    n_layer: int
+    n_embd: int
+    n_hidden: int
+    n_head: int
+    head_dim: int
+
+
+@dataclass(frozen=True)
+class _FirstDecoder:
+    n_layer: int
+    n_embd: int
+    n_hidden: int
+    gqa_query_heads: int
+    kv_heads: int
+    gqa_head_dim: int
+    cross_query_heads: int
+    cross_head_dim: int
+
+
+@dataclass(frozen=True)
+class _FirstModel:
+    encoder: _FirstEncoder
+    decoder: _FirstDecoder
+    src_vocab_size: int = 128
+    tgt_vocab_size: int = 1028
+    dropout: float = 0.0
+    normalization_layer_epsilon: float = 1e-5
+    weight_dtype: str = "float32"
+    rope_min_timescale: float = 1.0
+    rope_max_timescale: float = 10000.0
+
+
+@dataclass(frozen=True)
+class _FirstForm:
+    data: _FirstData
+    model: _FirstModel
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def _first_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
+    given = read_block(_FirstForm, raw, where, model="a Dia")
+    data, model = given.data, given.model
+    small, large = model.encoder, model.decoder
+    shared: dict[str, Any] = {"norm_eps": model.normalization_layer_epsilon, "rope_theta": model.rope_max_timescale}
+    encoder = EncoderConfig(
+        max_position_embeddings=_rounded_up(data.text_length),
+        num_hidden_layers=small.n_layer,
+        hidden_size=small.n_embd,
+        intermediate_size=small.n_hidden,
+        num_attention_heads=small.n_head,
+        num_key_value_heads=small.n_head,
+        head_dim=small.head_dim,
+        vocab_size=model.src_vocab_size,
+        **shared,
+    )
+    decoder = DecoderConfig(
+        max_position_embeddings=_rounded_up(data.audio_length),
+        num_hidden_layers=large.n_layer,
+        hidden_size=large.n_embd,
+        intermediate_size=large.n_hidden,
+        num_attention_heads=large.gqa_query_heads,
+        num_key_value_heads=large.kv_heads,
+        head_dim=large.gqa_head_dim,
+        cross_num_attention_heads=large.cross_query_heads,
+        cross_num_key_value_heads=large.cross_query_heads,
+        cross_head_dim=large.cross_head_dim,
+        cross_hidden_size=small.n_embd,
+        vocab_size=model.tgt_vocab_size,
+        num_channels=data.channels,
+        **shared,
+    )
+    return DiaConfig(
+        DataConfig(
+            channels=data.channels,
+            delay_pattern=data.delay_pattern,
+            text_pad_value=data.text_pad_value,
+            audio_eos_value=data.audio_eos_value,
+            audio_pad_value=data.audio_pad_value,
+            audio_bos_value=data.audio_bos_value,
+        ),
+        ModelConfig(encoder, decoder, model.rope_min_timescale, model.dropout, model.weight_dtype),
+        given.training,
+    )
+
+
+def _rounded_up(length: int) -> int:
+    return -(-length // _MULTIPLE) * _MULTIPLE
+
+
+# Checks
+
+
+def _check(config: DiaConfig, where: str) -> None:
+    """Refuse sizes and ids that no model can have, before anything is allocated by them."""
+
+    def need(holds: bool, message: str) -> None:
+        if not holds:
+            raise CheckpointError(f"{where}: {message}.")
+
+    data, model = config.data, config.model
+    encoder, decoder = model.encoder, model.decoder
+    need(
+        1 <= data.channels <= _MOST_CHANNELS, f"the channels must be 1 to {_MOST_CHANNELS}, not {short(data.channels)}"
+    )
+    need(
+        len(data.delay_pattern) == data.channels,
+        f"delay_pattern has {len(data.delay_pattern)} entries for {data.channels} channels",
+    )
+    need(all(0 <= delay <= 4096 for delay in data.delay_pattern), "delay_pattern entries must be 0 to 4096")
+    stacks: dict[str, EncoderConfig | DecoderConfig] = {"encoder": encoder, "decoder": decoder}
+    for name, stack in stacks.items():
+        _check_stack(name, stack, need)
+    for key in ("cross_num_attention_heads", "cross_num_key_value_heads", "cross_head_dim", "cross_hidden_size"):
+        size = getattr(decoder, key)
+        need(1 <= size <= _LARGEST_SIZE, f"the decoder's {key} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
+    need(
+        decoder.cross_num_attention_heads % decoder.cross_num_key_value_heads == 0,
+        f"the decoder's {decoder.cross_num_attention_heads} cross-attention heads are not a multiple of its "
+        f"{decoder.cross_num_key_value_heads} key/value heads",
+    )
+    need(
+        decoder.cross_hidden_size == encoder.hidden_size,
+        f"the decoder attends to a width of {decoder.cross_hidden_size}, the encoder's is {encoder.hidden_size}",
+    )
+    specials = (data.audio_eos_value, data.audio_pad_value, data.audio_bos_value)
+    need(
+        all(0 < token < decoder.vocab_size for token in specials),
+        f"eos, pad and bos are {', '.join(map(short, specials))}, outside a vocabulary of {decoder.vocab_size}",
+    )
+    need(len(set(specials)) == len(specials), "eos, pad and bos must differ")
+    need(
+        data.audio_eos_value == min(specials),
+        "eos must be the first token after the codes, below pad and bos",
+    )
+    need(0 <= data.text_pad_value < encoder.vocab_size, "text_pad_value is outside the text vocabulary")
+    need(encoder.vocab_size >= 3, "the text vocabulary must hold bytes and the two speaker tags")
+    need(decoder.max_position_embeddings > data.max_delay + 1, "the decoder has fewer positions than the delays need")
+
+
+def _check_stack(name: str, stack: EncoderConfig | DecoderConfig, need: typing.Callable[[bool, str], None]) -> None:
+    """What holds of both stacks."""
+    layers = stack.num_hidden_layers
+    need(1 <= layers <= _MOST_LAYERS, f"the {name}'s layers must be 1 to {_MOST_LAYERS}, not {short(layers)}")
+    for key in (
+        "max_position_embeddings",
+        "hidden_size",
+        "intermediate_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "vocab_size",
+    ):
+        size = getattr(stack, key)
+        need(1 <= size <= _LARGEST_SIZE, f"the {name}'s {key} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
+    need(
+        stack.num_attention_heads % stack.num_key_value_heads == 0,
+        f"the {name}'s {stack.num_attention_heads} heads are not a multiple of its {stack.num_key_value_heads} "
+        "key/value heads",
+    )
+    need(stack.head_dim % 2 == 0, f"the {name}'s head_dim must be even (rotary halves), not {stack.head_dim}")
+    need(stack.norm_eps >= 0, f"the {name}'s norm_eps must not be negative")
+    need(stack.rope_theta > 0, f"the {name}'s rope_theta must be positive")
+    need(stack.hidden_act in ("silu", "swish"), f"the {name}'s activation {short(stack.hidden_act)} is not silu")

@@ -1,0 +1,69 @@
+"""Running a step: as a plain call, or as one CUDA graph that is captured once and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from dia.generation import GenerationConfig
+from dia.layers import DiaModel
+from dia.loop import GenerationState, decode_step
+from dia.taps import Taps
+from dia2.runtime.graphs import GraphBackend
+
+
+class EagerStep:
+    """The step as a plain call, which looks at the filled part of the cache."""
+
+    def __init__(self, model: DiaModel, state: GenerationState, config: GenerationConfig, taps: Taps | None) -> None:
+        self._model, self._state, self._config, self._taps = model, state, config, taps
+
+    def __call__(self, row: int) -> None:
+        """Run the step that reads `row`."""
+        decode_step(self._model, self._state, self._config, row + 1, taps=self._taps)
+
+
+class GraphStep:
+    """The step as one graph, draw and countdown included: the whole cache is read under a mask."""
+
+    def __init__(
+        self,
+        model: DiaModel,
+        state: GenerationState,
+        config: GenerationConfig,
+        taps: Taps | None,
+        backend: GraphBackend,
+    ) -> None:
+        self._model, self._state, self._config, self._taps = model, state, config, taps
+        self._backend = backend
+        self._slots = torch.arange(state.decoder.slots, device=model.device)
+        self._replay: Callable[[], None] | None = None
+
+    def __call__(self, row: int) -> None:
+        """Run the step that reads `row`, which the device knows already."""
+        if self._replay is None:
+            self._replay = self._capture()
+        self._replay()
+
+    def _capture(self) -> Callable[[], None]:
+        state = self._state
+        moving = (
+            state.output.generated_tokens,
+            state.row,
+            state.countdown,
+            state.ended_at,
+            state.drew_eos,
+            state.finished,
+        )
+        saved = [tensor.clone() for tensor in moving]
+
+        def reset() -> None:  # what a dry run wrote to the cache stands in the slot that the replay writes again
+            for tensor, before in zip(moving, saved, strict=True):
+                tensor.copy_(before)
+
+        return self._backend.capture(self._step, reset)
+
+    def _step(self) -> None:
+        mask = (self._slots <= self._state.row)[None, None]  # [1, 1, slots]
+        decode_step(self._model, self._state, self._config, len(self._slots), mask, self._taps)

@@ -1,0 +1,75 @@
+"""A script as the encoder reads it: UTF-8 bytes, with a byte of its own for each speaker tag."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dia.config import DiaConfig
+from dia2.errors import UsageError
+from dia2.hooks import phase
+
+TAGS = {b"[S1]": b"\x01", b"[S2]": b"\x02"}
+_SHOWN = 60  # characters of a text in a message
+
+
+@phase("dia.text")
+def encode_text(texts: Sequence[str], config: DiaConfig, *, strict: bool = False) -> tuple[Tensor, Tensor]:
+    """Bytes of each text, padded to the longest.
+
+    Args:
+        texts: B scripts, such as `[S1] Hello. [S2] Hi!`.
+        config: of the checkpoint.
+        strict: refuse a text that is too long, instead of cutting it with a warning.
+
+    Returns:
+        Tokens [B, S] int64, and a mask [B, S] bool that is true at text.
+
+    Raises:
+        UsageError: a text is empty, too long (`strict`), or has bytes outside the checkpoint's vocabulary.
+    """
+    rows = [_encode(text, number, config, strict) for number, text in enumerate(texts)]
+    longest = max(map(len, rows))
+    tokens = torch.full((len(rows), longest), config.data.text_pad_value)
+    mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        tokens[i, : len(row)] = torch.tensor(list(row))
+        mask[i, : len(row)] = True
+    return tokens, mask
+
+
+def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
+    if not isinstance(text, str):
+        raise UsageError(f"Script {number + 1} is {type(text).__name__}, not text: give a string or a list of strings.")
+    if not text.strip():
+        raise UsageError(f"Script {number + 1} is empty: give it some text, such as '[S1] Hello.'.")
+    whole = text.encode("utf-8", "replace")
+    for tag, byte in TAGS.items():
+        whole = whole.replace(tag, byte)
+    limit, vocab = config.model.encoder.max_position_embeddings, config.model.encoder.vocab_size
+    kept = whole[:limit]
+    if len(whole) > limit:
+        said = (
+            f"Script {number + 1} has {len(whole):,} bytes and the encoder takes {limit:,}: what follows "
+            f"{_tail(kept)!r} is cut off"
+        )
+        if strict:
+            raise UsageError(f"{said}; shorten it.")
+        warnings.warn(f"{said}.", stacklevel=4)
+    if max(kept) >= vocab:
+        outside = next(char for char in text if max(char.encode("utf-8", "replace")) >= vocab)
+        raise UsageError(
+            f"Script {number + 1} has {outside!r}, and this checkpoint reads bytes below {vocab}: write it in ASCII."
+        )
+    return kept
+
+
+def _tail(kept: bytes) -> str:
+    """The last words of what is kept, with its tags written out."""
+    text = kept.decode("utf-8", "ignore")
+    for tag, byte in TAGS.items():
+        text = text.replace(byte.decode(), tag.decode())
+    return text if len(text) <= _SHOWN else "…" + text[-_SHOWN:]

@@ -1,0 +1,172 @@
+"""Checkpoints into the model, in either published layout: every name and shape checked, nothing unpickled but tensors.
+
+The layouts differ in the shape of their matrices. The first has an axis for heads, halves or channels
+(`q_proj.weight [in, heads, head_dim]`), the second is transformers' (`[out, in]`, names that begin with `model.`). Here
+q, k and v, or gate and up, are one matrix; a stored tensor is copied into a view of it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dia.config import DiaConfig
+from dia.layers import Attention, CrossAttention, DiaModel, MlpBlock, SelfAttention
+from dia2.checks import is_file
+from dia2.errors import CheckpointError, one_line
+from dia2.runtime.stored import FLOATS, StoredTensors
+from dia2.runtime.weights import NoInit, allocate, names_of
+
+Views = dict[str, Tensor]
+PICKLED = (".pth", ".pt", ".bin")
+
+
+def load_model(
+    config: DiaConfig, path: str | Path, *, device: torch.device, dtype: torch.dtype, strict: bool = False
+) -> DiaModel:
+    """Build the model and fill it from a checkpoint of either layout.
+
+    Args:
+        config: says which tensors there must be.
+        path: `.safetensors`, or `.pth` with tensors only.
+        device: where the weights go.
+        dtype: of all weights but the float32 logits.
+        strict: refuse tensors that the model does not know, instead of warning.
+
+    Raises:
+        CheckpointError: the file is damaged or holds more than tensors; tensors are missing, of a wrong shape, or
+            (`strict`) unknown.
+    """
+    path = Path(path)
+    try:
+        with torch.device("meta"), NoInit():
+            model = DiaModel(config, dtype)
+    except RuntimeError as error:  # a product of sizes overflows
+        raise CheckpointError(
+            f"No model can have the sizes of the config ({one_line(error)}): check config.json."
+        ) from error
+    if path.suffix in PICKLED:
+        _from_pickle(model, path, device, strict)
+    else:
+        with StoredTensors(path) as stored:
+            shapes = {name: entry.shape for name, entry in stored.entries.items()}
+            dtypes = {name: entry.dtype for name, entry in stored.entries.items()}
+            layout = _check(model, path, shapes, strict)
+            for name in layout(model):
+                if dtypes[name] not in FLOATS:
+                    raise CheckpointError(
+                        f"Tensor {name} of {path} holds {dtypes[name]}, not floats: is it a quantised checkpoint?"
+                    )
+            allocate(model, device)
+            targets = layout(model)
+            for name in stored.in_file_order(targets):
+                stored.copy(name, targets[name])
+    return model.eval()
+
+
+def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool) -> None:
+    """Fill the model from a file that torch.save wrote; unpickling is restricted to tensors."""
+    if not is_file(path):
+        raise CheckpointError(f"There is no weights file {path}: give the path of a checkpoint.")
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # pickle, zip and torch each have their own kinds for a bad file
+        raise CheckpointError(
+            f"{path} is not a file of tensors only ({one_line(error)}); nothing else is unpickled: convert it to "
+            "safetensors."
+        ) from error
+    if not isinstance(found, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
+    ):
+        raise CheckpointError(f"{path} holds something else than named tensors: give a state dict of a Dia model.")
+    layout = _check(model, path, {name: tuple(value.shape) for name, value in found.items()}, strict)
+    allocate(model, device)
+    for name, target in layout(model).items():
+        if not found[name].is_floating_point():
+            raise CheckpointError(f"Tensor {name} of {path} holds {found[name].dtype}, not floats.")
+        target.copy_(found[name])
+
+
+def _check(
+    model: DiaModel, path: Path, shapes: Mapping[str, tuple[int, ...]], strict: bool
+) -> Callable[[DiaModel], Views]:
+    """Which layout the stored tensors have.
+
+    Raises:
+        CheckpointError: neither, or not that of this config.
+    """
+    layout = flat_views if any(name.startswith("model.") for name in shapes) else multi_axis_views
+    wanted = layout(model)
+    if missing := sorted(wanted.keys() - shapes.keys()):
+        raise CheckpointError(f"{path} lacks {names_of(missing)}: is it the checkpoint of this Dia config?")
+    for name, target in wanted.items():
+        if tuple(shapes[name]) != tuple(target.shape):
+            raise CheckpointError(
+                f"Tensor {name} of {path} has shape {list(shapes[name])}, the config asks for {list(target.shape)}."
+            )
+    if unknown := sorted(shapes.keys() - wanted.keys()):
+        message = f"{path} has {names_of(unknown)} that the model does not know"
+        if strict:
+            raise CheckpointError(f"{message}: leave out --strict to ignore them.")
+        warnings.warn(f"{message}; ignored.", stacklevel=4)
+    return layout
+
+
+def multi_axis_views(model: DiaModel) -> Views:
+    """The first layout: every stored name, and the view of a parameter that it fills."""
+    views: Views = {}
+    for name, module in model.named_modules():
+        if isinstance(module, Attention):
+            heads, dim = module.heads, module.head_dim
+            for part, weight in _projections(module).items():
+                views[f"{name}.{part}.weight"] = weight.view(-1, dim, weight.shape[1]).permute(2, 0, 1)
+            views[f"{name}.o_proj.weight"] = module.o_proj.weight.view(-1, heads, dim).permute(1, 2, 0)
+        elif isinstance(module, MlpBlock):
+            fused = module.wi_fused.weight  # [2 · hidden, in]
+            views[f"{name}.wi_fused.weight"] = fused.view(2, -1, fused.shape[1]).permute(2, 0, 1)
+            views[f"{name}.wo.weight"] = module.wo.weight.T
+    decoder = model.decoder
+    for channel, table in enumerate(torch.split(decoder.embeddings.weight, decoder.vocab)):
+        views[f"decoder.embeddings.{channel}.weight"] = table
+    logits = decoder.logits_dense.weight.view(decoder.channels, decoder.vocab, -1)
+    views["decoder.logits_dense.weight"] = logits.permute(2, 0, 1)
+    return views | _vectors(model)
+
+
+def flat_views(model: DiaModel) -> Views:
+    """Transformers' layout, likewise."""
+    views: Views = {}
+    for name, module in model.named_modules():
+        if isinstance(module, Attention):
+            views |= {f"model.{name}.{part}.weight": weight for part, weight in _projections(module).items()}
+            views[f"model.{name}.o_proj.weight"] = module.o_proj.weight
+        elif isinstance(module, MlpBlock):
+            views[f"model.{name}.gate_up_proj.weight"] = module.wi_fused.weight
+            views[f"model.{name}.down_proj.weight"] = module.wo.weight
+    views["model.decoder.embeddings.embed.weight"] = model.decoder.embeddings.weight
+    views["logits_dense.weight"] = model.decoder.logits_dense.weight
+    return views | {f"model.{name}": weight for name, weight in _vectors(model).items()}
+
+
+def _projections(module: Attention) -> dict[str, Tensor]:
+    """q, k and v of an attention [heads · D, in] each, as views."""
+    heads, kv, dim = module.heads, module.kv_heads, module.head_dim
+    if isinstance(module, SelfAttention):
+        parts = torch.split(module.qkv_proj.weight, [heads * dim, kv * dim, kv * dim])
+        return dict(zip(("q_proj", "k_proj", "v_proj"), parts, strict=True))
+    assert isinstance(module, CrossAttention), "there are two kinds"
+    key, value = torch.split(module.kv_proj.weight, kv * dim)
+    return {"q_proj": module.q_proj.weight, "k_proj": key, "v_proj": value}
+
+
+def _vectors(model: DiaModel) -> Views:
+    """Norms and the text embedding, which both layouts have alike."""
+    found: Views = {"encoder.embedding.weight": model.encoder.embedding.weight}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Module) and name.endswith("norm"):
+            found[f"{name}.weight"] = module.get_parameter("weight")
+    return found

@@ -1,0 +1,22 @@
+"""Writing sound."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import soundfile
+from torch import Tensor
+
+from dia2.files import write_atomically
+
+
+def save_wav(path: str | Path, waveform: Tensor, sample_rate: int) -> None:
+    """Write `waveform` [N] in −1 … 1 as 16-bit WAV, whole or not at all.
+
+    Raises:
+        Dia2Error: the file cannot be written; one that was there before is left as it was.
+    """
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform.detach().cpu().numpy(), sample_rate, format="WAV", subtype="PCM_16")
+    write_atomically(path, buffer.getvalue())
