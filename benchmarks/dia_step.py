@@ -1,0 +1,197 @@
+"""What a step of Dia costs, beside transformers' implementation and the time of reading the weights once.
+
+    python benchmarks/dia_step.py [--shape tiny|1.6b] [--dtype float32|bfloat16] [--steps 12] [--compile]
+
+The same random weights are in both. All take turns, step by step, in one process: ratios compare neighbours in time.
+Ours is the whole step, with guidance, filters, draw and countdown; transformers' is its forward pass alone, with its
+dynamic cache, after which its generation loop would still filter and draw. The floor is a read of a large tensor, for
+as many bytes as a step takes of weights: those of the decoder's layers once, the cross-attention's keys and values
+left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from shapes import fill, results_folder
+from torch import Tensor
+from transformers import DiaConfig as TheirConfig
+from transformers import DiaForConditionalGeneration, EncoderDecoderCache
+from transformers.cache_utils import DynamicCache
+from transformers.modeling_outputs import BaseModelOutput
+
+from dia.config import DiaConfig, parse_config
+from dia.generation import GenerationConfig
+from dia.layers import DiaModel
+from dia.loop import GenerationState, begin, encode, fill_cross_cache, new_state
+from dia.runner import EagerStep
+from dia.state import UNKNOWN
+from dia.text import encode_text
+from dia.weights import flat_views
+from dia2.runtime.weights import NoInit
+
+SCRIPT = "[S1] Hello there, how are you today? [S2] Not too bad, thank you. And you? (laughs)"
+TINY: dict[str, dict[str, int]] = {
+    "encoder_config": {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 256, "head_dim": 32}
+    | {"num_attention_heads": 4, "num_key_value_heads": 4},
+    "decoder_config": {"num_hidden_layers": 3, "hidden_size": 256, "intermediate_size": 512, "head_dim": 32}
+    | {"num_attention_heads": 8, "num_key_value_heads": 2, "cross_head_dim": 32, "cross_num_attention_heads": 8}
+    | {"cross_num_key_value_heads": 8, "cross_hidden_size": 128},
+}
+FIRST = 60  # rows that stand in the caches when measuring begins
+
+
+def configs(shape: str) -> tuple[TheirConfig, DiaConfig]:
+    """The same sizes for both; those of Dia-1.6B are the defaults of both."""
+    sizes = TINY if shape == "tiny" else {}
+    special = {"eos_token_id": 1024, "pad_token_id": 1025, "bos_token_id": 1026}
+    theirs = TheirConfig(
+        encoder_config=sizes.get("encoder_config", {}),
+        decoder_config=sizes.get("decoder_config", {}) | special,
+        **special,
+    )
+    return theirs, parse_config(theirs.to_dict())
+
+
+def models(shape: str, dtype: torch.dtype) -> tuple[Any, DiaModel]:
+    """Both implementations with the same random weights."""
+    their_config, our_config = configs(shape)
+    with NoInit():
+        theirs = DiaForConditionalGeneration(their_config).to(dtype).eval().requires_grad_(False)
+        ours = DiaModel(our_config, dtype).eval().requires_grad_(False)
+    noise = torch.randn(1 << 22, generator=torch.Generator().manual_seed(0))
+    state = theirs.state_dict()
+    for name, view in flat_views(ours).items():
+        weights = state[name]
+        if weights.ndim == 1:
+            weights.fill_(1.0)
+        else:
+            fill(weights, (noise * weights.shape[-1] ** -0.5).to(dtype))
+        view.copy_(weights)
+    return theirs, ours
+
+
+class Ours:
+    """A run of ours, step by step."""
+
+    def __init__(self, model: DiaModel, config: GenerationConfig, rows: int) -> None:
+        tokens, mask = encode_text([SCRIPT], model.config)
+        self.state: GenerationState = new_state(
+            model.config, scripts=1, rows=rows, text=tokens.shape[1], dtype=model.dtype, device=model.device
+        )
+        encoded, text_mask = encode(model, tokens, mask)
+        fill_cross_cache(model, self.state, encoded, text_mask)
+        data = model.config.data
+        given = torch.full((1, 1, data.channels), data.audio_bos_value)
+        begin(self.state, given, [1], rows=rows, seed=1, data=data)
+        self.encoded, self.text_mask = encoded, text_mask
+        self._step = EagerStep(model, self.state, config, None)
+        self._row = 0
+
+    def step(self) -> None:
+        """The next row."""
+        self._step(self._row)
+        bool(self.state.finished)
+        self._row += 1
+
+
+class Theirs:
+    """transformers' forward pass over the rows that ours has made."""
+
+    def __init__(self, model: Any, ours: Ours) -> None:
+        self._model, self._ours = model, ours
+        self._encoded = BaseModelOutput(last_hidden_state=ours.encoded)
+        self._mask = ours.text_mask.long()
+        self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        self._row = 0
+
+    def step(self) -> Tensor:
+        """The next row."""
+        tokens = self._ours.state.output.generated_tokens[:, self._row : self._row + 1]
+        assert int(tokens.min()) != UNKNOWN, "ours is ahead"
+        out = self._model(
+            encoder_outputs=self._encoded,
+            attention_mask=self._mask,
+            decoder_input_ids=tokens.repeat_interleave(2, dim=0),
+            past_key_values=self._cache,
+            use_cache=True,
+        )
+        self._row += 1
+        logits: Tensor = out.logits
+        return logits
+
+
+def weight_bytes(model: DiaModel) -> int:
+    """Bytes of weights that a step reads: the decoder without its embedding and without what makes cross keys."""
+    decoder = model.decoder
+    size = sum(parameter.nbytes for parameter in decoder.parameters()) - decoder.embeddings.weight.nbytes
+    layers: Any = decoder.layers
+    return size - sum(layer.cross_attention.kv_proj.weight.nbytes for layer in layers)
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Milliseconds."""
+    began = time.perf_counter()
+    run()
+    return 1000 * (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Print the table, keep the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="1.6b", choices=("tiny", "1.6b"))
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--steps", type=int, default=12, help="measured of each (default: %(default)s)")
+    parser.add_argument("--compile", action="store_true", help="ours through torch.compile as well")
+    given = parser.parse_args()
+    console = Console()
+    theirs_model, model = models(given.shape, getattr(torch, given.dtype))
+    rows = FIRST + given.steps + 40
+    ours = {"ours": Ours(model, GenerationConfig(temperature=1.2), rows)}
+    if given.compile:
+        ours["ours, compiled"] = Ours(model, GenerationConfig(temperature=1.2, use_torch_compile=True), rows)
+    theirs = Theirs(theirs_model, ours["ours"])
+    size = weight_bytes(model)
+    memory = torch.ones(min(size, 1 << 30) // 4)
+    for _ in track(range(FIRST), console=console, description="settling"):
+        for run in ours.values():
+            run.step()
+        theirs.step()
+    variants: dict[str, Callable[[], object]] = {name: run.step for name, run in ours.items()}
+    variants |= {"transformers": theirs.step, "read": memory.sum}
+    found: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in track(range(given.steps), console=console, description="measuring"):
+        names = list(variants)
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            if name == "transformers" and theirs._row > ours["ours"]._row - 1:
+                ours["ours"].step()  # it reads what ours has made
+            found[name].append(timed(variants[name]))
+    bandwidth = memory.nbytes / median(found["read"]) / 1e6  # GB a second
+    floor = size / bandwidth / 1e6
+    table = Table("step", "ms", "of transformers'", "share of the floor", title=f"{given.shape} {given.dtype}")
+    figures: dict[str, Any] = {}
+    for name in (*ours, "transformers"):
+        ratios = [mine / other for mine, other in zip(found[name], found["transformers"], strict=True)]
+        figures[name] = {"ms": median(found[name]), "ratio": median(ratios), "share": floor / median(found[name])}
+        row = figures[name]
+        table.add_row(name, f"{row['ms']:.1f}", f"{row['ratio']:.3f}", f"{row['share']:.0%}")
+    console.print(table)
+    console.print(f"{size / 1e9:.2f} GB a step; {torch.get_num_threads()} threads read {bandwidth:.1f} GB a second")
+    content = {"shape": given.shape, "dtype": given.dtype, "bytes": size, "read_gb_a_second": bandwidth}
+    path = results_folder() / f"dia_step_{given.shape}_{given.dtype}.json"
+    path.write_text(json.dumps(content | {"steps": given.steps, "rows": figures}, indent=1) + "\n", encoding="utf-8")
+    console.print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
