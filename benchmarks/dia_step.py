@@ -33,10 +33,11 @@ from dia.config import DiaConfig, parse_config
 from dia.generation import GenerationConfig
 from dia.layers import DiaModel
 from dia.loop import GenerationState, begin, encode, fill_cross_cache, new_state
-from dia.runner import EagerStep
+from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
 from dia.text import encode_text
 from dia.weights import flat_views
+from dia2.runtime.graphs import GraphBackend
 from dia2.runtime.weights import NoInit
 
 SCRIPT = "[S1] Hello there, how are you today? [S2] Not too bad, thank you. And you? (laughs)"
@@ -67,34 +68,53 @@ def models(shape: str, dtype: torch.dtype) -> tuple[Any, DiaModel]:
     their_config, our_config = configs(shape)
     with NoInit():
         theirs = DiaForConditionalGeneration(their_config).to(dtype).eval().requires_grad_(False)
-        ours = DiaModel(our_config, dtype).eval().requires_grad_(False)
-    noise = torch.randn(1 << 22, generator=torch.Generator().manual_seed(0))
+    ours = random_model(our_config, dtype)
     state = theirs.state_dict()
     for name, view in flat_views(ours).items():
-        weights = state[name]
+        state[name].copy_(view)
+    return theirs, ours
+
+
+def random_model(config: DiaConfig, dtype: torch.dtype, device: str = "cpu") -> DiaModel:
+    """A model of these sizes; norms are one, matrices noise."""
+    with NoInit(), torch.device(device):
+        model = DiaModel(config, dtype).eval().requires_grad_(False)
+    noise = torch.randn(1 << 22, generator=torch.Generator().manual_seed(0)).to(device)
+    for weights in model.parameters():
         if weights.ndim == 1:
             weights.fill_(1.0)
         else:
-            fill(weights, (noise * weights.shape[-1] ** -0.5).to(dtype))
-        view.copy_(weights)
-    return theirs, ours
+            fill(weights, (noise * weights.shape[-1] ** -0.5).to(weights.dtype))
+    return model
 
 
 class Ours:
     """A run of ours, step by step."""
 
-    def __init__(self, model: DiaModel, config: GenerationConfig, rows: int) -> None:
+    def __init__(
+        self,
+        model: DiaModel,
+        config: GenerationConfig,
+        rows: int,
+        backend: Callable[[], GraphBackend] | None = None,
+    ) -> None:
+        """Begin a run of so many rows; `backend`: as one graph a row."""
         tokens, mask = encode_text([SCRIPT], model.config)
+        text = tokens.shape[1] if backend is None else model.config.model.encoder.max_position_embeddings
         self.state: GenerationState = new_state(
-            model.config, scripts=1, rows=rows, text=tokens.shape[1], dtype=model.dtype, device=model.device
+            model.config, scripts=1, rows=rows, text=text, dtype=model.dtype, device=model.device
         )
         encoded, text_mask = encode(model, tokens, mask)
         fill_cross_cache(model, self.state, encoded, text_mask)
         data = model.config.data
-        given = torch.full((1, 1, data.channels), data.audio_bos_value)
+        given = torch.full((1, 1, data.channels), data.audio_bos_value, device=model.device)
         begin(self.state, given, [1], rows=rows, seed=1, data=data)
         self.encoded, self.text_mask = encoded, text_mask
-        self._step = EagerStep(model, self.state, config, None)
+        self._step: EagerStep | GraphStep = (
+            EagerStep(model, self.state, config, None)
+            if backend is None
+            else GraphStep(model, self.state, config, None, backend())
+        )
         self._row = 0
 
     def step(self) -> None:

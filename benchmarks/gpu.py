@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import gpu_cost
+import gpu_dia
 import gpu_exact
 import torch
 from rich.console import Console
@@ -26,7 +27,7 @@ from rich.markup import escape
 from rich.table import Table
 from shapes import SHAPES, results_folder, runtime
 
-STEPS = ("parity", "compile", "bfloat16", "speed", "tracing", "waits", "allocations", "memory", "sanitizer")
+STEPS = ("parity", "compile", "bfloat16", "speed", "tracing", "waits", "allocations", "memory", "dia", "sanitizer")
 DEVICE = "cuda"
 Outcome = tuple[bool, str, dict[str, Any]]  # whether it is well, in words, in figures
 
@@ -69,6 +70,7 @@ def steps(
         "bfloat16": lambda: gpu_exact.rounding(DEVICE, place("bfloat16")),
         "allocations": lambda: gpu_cost.second_generation(DEVICE, stats),
         "speed": lambda: (True, f"the device reads {bandwidth() / 1e9:,.0f} GB/s", {"bytes a second": bandwidth()}),
+        "dia": lambda: gpu_dia.parity(DEVICE),
         "sanitizer": lambda: (True, f"to be run by hand: {sanitizer()}", {}),
     }
     yield from ((step, once[step]) for step in todo if step in once)
@@ -83,6 +85,8 @@ def steps(
             "memory": lambda: gpu_cost.memory(target(), gpu_cost.BLOCK, place(f"memory {shape}")),
         }
 
+    if "dia" in todo and "speed" in todo:
+        yield "speed dia", lambda: gpu_dia.speed(DEVICE, frames, bandwidth())
     for shape in shapes:
         each = of(shape)
         yield from ((f"{step} {shape}", each[step]) for step in todo if step in each)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dia.codec import DEFAULT_DAC
-from dia2.assets import download
+from dia2.assets import MissingFileError, download
 from dia2.checks import is_file, is_folder
 from dia2.errors import CheckpointError, UsageError
 
@@ -44,4 +44,9 @@ def from_repo(repo: str, dac: str | None = None) -> Source:
             raise CheckpointError(f"{repo} has no {' or '.join(WEIGHTS)}: is it a Dia checkpoint?")
         own = folder / _DAC_FOLDER
         return Source(folder / "config.json", weights, dac or (str(own) if is_folder(own) else DEFAULT_DAC))
-    return Source(download(repo, "config.json"), download(repo, WEIGHTS[0]), dac or DEFAULT_DAC)
+    config = download(repo, "config.json")
+    try:
+        weights = download(repo, WEIGHTS[0])
+    except MissingFileError:
+        weights = download(repo, WEIGHTS[1])
+    return Source(config, weights, dac or DEFAULT_DAC)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from dia.generation import GenerationConfig
 from dia2 import Dia2, SamplingConfig
 from dia2.inspect import recorder
 from dia2.runtime import taps
@@ -57,7 +58,7 @@ def test_steps_can_be_left_out(tmp_path: Path) -> None:
     names = [name for name, _ in gpu.steps(asked.shapes, asked.frames, asked.skip, tmp_path)]
     each = ("speed", "tracing", "waits", "allocations")
     assert names == [
-        *("parity", "bfloat16", "speed", "allocations", "sanitizer"),
+        *("parity", "bfloat16", "speed", "allocations", "dia", "sanitizer", "speed dia"),
         *(f"{step} {shape}" for shape in ("nano", "1b") for step in each),
     ]
     assert gpu.arguments([]).shapes == ["nano", "300m", "1b", "2b"]
@@ -153,3 +154,23 @@ def test_runs_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert well
     assert figures["captures of the second run"] == 0
     assert backend.captures == 6  # two states without rings, and one with those of a trace
+
+
+def test_rows_of_dia_are_compared() -> None:
+    well, said, figures = module("gpu_dia").parity("cpu", use_torch_compile=False)
+    assert well
+    assert said == f"{figures['steps']} rows of 2 scripts are the same"
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+def test_steps_of_dia_are_those_of_a_run(graphs: bool) -> None:
+    step = module("dia_step")
+    _, config = step.configs("tiny")
+    model = step.random_model(config, torch.float32)
+    with torch.no_grad():
+        run = step.Ours(model, GenerationConfig(temperature=0.0), 30, FakeGraphs if graphs else None)
+        for _ in range(5):
+            run.step()
+    written = run.state.output.generated_tokens[0]
+    assert int((written[:6] >= 0).all(dim=1).sum()) == 6
+    assert int(written[6:].max()) == -1

@@ -56,7 +56,7 @@ class Graphed:
 
 @pytest.fixture
 def graphed(monkeypatch: pytest.MonkeyPatch) -> Graphed:
-    return Graphed(monkeypatch, "tiny3", steps=24)
+    return Graphed(monkeypatch, "tiny3", steps=18)
 
 
 def eager(graphed: Graphed, script: str = SCRIPT, **changes: Any) -> Tensor:
