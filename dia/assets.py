@@ -42,11 +42,17 @@ def from_repo(repo: str, dac: str | None = None) -> Source:
         weights = next((folder / name for name in WEIGHTS if is_file(folder / name)), None)
         if weights is None:
             raise CheckpointError(f"{repo} has no {' or '.join(WEIGHTS)}: is it a Dia checkpoint?")
-        own = folder / _DAC_FOLDER
-        return Source(folder / "config.json", weights, dac or (str(own) if is_folder(own) else DEFAULT_DAC))
+        return from_local(folder / "config.json", weights, dac)
     config = download(repo, "config.json")
     try:
         weights = download(repo, WEIGHTS[0])
     except MissingFileError:
         weights = download(repo, WEIGHTS[1])
     return Source(config, weights, dac or DEFAULT_DAC)
+
+
+def from_local(config: str | Path, weights: str | Path, dac: str | None = None) -> Source:
+    """Resolve local files; the codec is the one beside the config, if it is not named, or else the published one."""
+    config = Path(config)
+    own = config.parent / _DAC_FOLDER
+    return Source(config, Path(weights), dac or (str(own) if is_folder(own) else DEFAULT_DAC))

@@ -130,11 +130,18 @@ def generate(args: argparse.Namespace) -> int:
             if spoken.waveform is not None and len(spoken.waveform):
                 dia.save_audio(path, spoken.waveform)
     if not made:
-        why = "interrupted before the first frame was whole" if code else "the model ended at once"
-        tell("error", f"{why}; nothing was written", "dia")
+        tell("error", f"{_nothing(result)}; nothing was written", "dia")
         return code or 1
     _report(args, outputs, result)
     return code
+
+
+def _nothing(result: GenerationResult) -> str:
+    """Why no script has a frame."""
+    reasons = {spoken.stop_reason for spoken in result.scripts}
+    if "interrupted" in reasons:
+        return "interrupted before the first frame was whole"
+    return "--max-tokens leaves no room for a frame" if "max_tokens" in reasons else "the model ended at once"
 
 
 def open_checkpoint(args: argparse.Namespace) -> Dia:

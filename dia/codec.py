@@ -36,10 +36,16 @@ class DacCodec:
             raise CheckpointError(
                 f"DAC codec {name} has {config.n_codebooks} codebooks, and the model speaks in {channels}: {_GIVE}"
             )
+        frame = math.prod(config.downsampling_ratios)
+        if config.sampling_rate < 1 or frame < 1 or math.prod(config.upsampling_ratios) != frame:
+            raise CheckpointError(
+                f"DAC codec {name} has {config.sampling_rate} samples a second, and takes {frame} for a frame of "
+                f"{math.prod(config.upsampling_ratios)}: {_GIVE}"
+            )
         self.name, self.channels = name, channels
         self.sample_rate: int = config.sampling_rate  # Hz
         self.codebook_size: int = config.codebook_size
-        self.samples_per_frame: int = math.prod(config.downsampling_ratios)
+        self.samples_per_frame: int = frame
         self._model = model
 
     @classmethod
@@ -87,7 +93,8 @@ def _load_model(folder: Path) -> Any:
 
     try:
         raw = json.loads(read_small(folder / "config.json"))
-        kind, counts = raw["model_type"], [raw.get("n_codebooks", 9), len(raw.get("downsampling_ratios", ()))]
+        kind, counts = raw["model_type"], [raw.get("n_codebooks", 9)]
+        counts += [len(raw.get(name, ())) for name in ("downsampling_ratios", "upsampling_ratios")]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"The config.json of DAC codec {folder} cannot be read ({one_line(error)}): {_GIVE}"

@@ -147,14 +147,17 @@ class _Top:
     bos_token_id: int = 1026
 
 
+_SPECIALS = ("eos_token_id", "pad_token_id", "bos_token_id")
+
+
 def _second_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
-    top = read_block(_Top, raw, where, model="a Dia")
     stacks = {}
     for name in ("encoder_config", "decoder_config"):
         block = raw[name]
         if isinstance(block, dict):
             block = _with_rope(block, f"{where}: {name}")
         stacks[name] = block
+    top = read_block(_Top, _with_specials(raw, stacks["decoder_config"]), where, model="a Dia")
     decoder = read_block(DecoderConfig, stacks["decoder_config"], where, "decoder_config.", model="a Dia")
     data = DataConfig(
         channels=decoder.num_channels,
@@ -165,6 +168,17 @@ def _second_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
     )
     encoder = read_block(EncoderConfig, stacks["encoder_config"], where, "encoder_config.", model="a Dia")
     return DiaConfig(data, ModelConfig(encoder, decoder))
+
+
+def _with_specials(raw: Mapping[str, Any], decoder: object) -> Mapping[str, Any]:
+    """The file with eos, pad and bos at its top, where newer versions of transformers write null."""
+    inner = decoder if isinstance(decoder, dict) else {}
+    given = {name: value for name, value in raw.items() if name not in _SPECIALS}
+    for name in _SPECIALS:
+        value = raw.get(name) if raw.get(name) is not None else inner.get(name)
+        if value is not None:
+            given[name] = value
+    return given
 
 
 def _with_rope(block: Mapping[str, Any], where: str) -> Mapping[str, Any]:
@@ -328,6 +342,7 @@ def _check(config: DiaConfig, where: str) -> None:
         "eos must be the first token after the codes, below pad and bos",
     )
     need(0 <= data.text_pad_value < encoder.vocab_size, "text_pad_value is outside the text vocabulary")
+    need(model.rope_min_timescale > 0, "rope_min_timescale must be positive")
     need(encoder.vocab_size >= 3, "the text vocabulary must hold bytes and the two speaker tags")
     need(decoder.max_position_embeddings > data.max_delay + 1, "the decoder has fewer positions than the delays need")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dia import assets
 from dia.audio import apply_audio_delay, finished_codes
-from dia.codec import DEFAULT_DAC, DacCodec, decode_audio
+from dia.codec import DacCodec, decode_audio
 from dia.config import DiaConfig, load_config
 from dia.generation import (
     GenerationConfig,
@@ -129,7 +129,7 @@ class Dia:
         strict: bool = False,
     ) -> Dia:
         """Load local files, `.safetensors` or `.pth` (tensors only); see `from_pretrained`."""
-        source = assets.Source(Path(config_path), Path(checkpoint_path), dac or DEFAULT_DAC)
+        source = assets.from_local(config_path, checkpoint_path, dac)
         return cls._load(source, compute_dtype, device, load_dac, strict)
 
     @classmethod
@@ -266,7 +266,8 @@ class Dia:
 
                 progress = stack.enter_context(progress_bar())
             stack.enter_context(self.computing())
-            return self._speak(_scripts(text), _prompts(text, audio_prompt), config, strict, progress)
+            scripts = _scripts(text)
+            return self._speak(scripts, _prompts(len(scripts), audio_prompt), config, strict, progress)
 
     def _speak(
         self,
@@ -359,14 +360,16 @@ class Dia:
             return self.load_audio(prompt)
         if not isinstance(prompt, Tensor):
             raise UsageError(f"An audio prompt is a sound file or codes [T, {channels}], not {short(prompt)}.")
-        if prompt.ndim != 2 or prompt.shape[1] != channels or prompt.is_floating_point() or prompt.dtype == torch.bool:
+        whole = not prompt.is_floating_point() and not prompt.is_complex() and prompt.dtype != torch.bool
+        if prompt.ndim != 2 or prompt.shape[1] != channels or not whole:
             raise UsageError(
                 f"An audio prompt of codes has shape [T, {channels}] and whole numbers, not {list(prompt.shape)} "
                 f"of {prompt.dtype}."
             )
-        if len(prompt) and not (int(prompt.min()) >= 0 and int(prompt.max()) < codes):
+        prompt = prompt.to("cpu", torch.int64)
+        if bool(((prompt < 0) | (prompt >= codes)).any()):
             raise UsageError(f"An audio prompt's codes are 0 to {codes - 1}: these are of another codec.")
-        return prompt.to(torch.int64).cpu()
+        return prompt
 
     def delayed_prompts(self, codes: Sequence[Tensor]) -> Tensor:
         """The rows [B, max(P) + max(delays), C] that scripts with these prompts [P, C] are given, −1 where unknown."""
@@ -464,15 +467,16 @@ def _logged(step: Callable[[int], None], log: StepLog) -> Callable[[int], None]:
 
 
 def _scripts(text: Script) -> list[str]:
+    if not isinstance(text, str | Iterable):
+        raise UsageError(f"A script is text or a list of texts, not {short(text)}.")
     scripts = [text] if isinstance(text, str) else list(text)
     if not scripts:
         raise UsageError("There is no script: give a string, or a list of at least one.")
     return scripts
 
 
-def _prompts(text: Script, given: Prompt | Sequence[Prompt | None] | None) -> list[Prompt | None]:
-    """One for each script."""
-    scripts = 1 if isinstance(text, str) else len(text)
+def _prompts(scripts: int, given: Prompt | Sequence[Prompt | None] | None) -> list[Prompt | None]:
+    """One for each of so many scripts."""
     if given is None:
         return [None] * scripts
     if isinstance(given, str | Path | Tensor):
@@ -480,5 +484,7 @@ def _prompts(text: Script, given: Prompt | Sequence[Prompt | None] | None) -> li
     else:
         prompts = list(given)
     if len(prompts) != scripts:
-        raise UsageError(f"{scripts} scripts do not go with {len(prompts)} audio prompts: give one for each, or None.")
+        raise UsageError(
+            f"Audio prompts: {len(prompts)}, scripts: {scripts}: give one for each script, or None for it."
+        )
     return prompts

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dia.config import DiaConfig
 from dia.layers import Attention, CrossAttention, DiaModel, MlpBlock, SelfAttention
 from dia2.checks import is_file
+from dia2.core.layers import RMSNorm
 from dia2.errors import CheckpointError, one_line
 from dia2.runtime.stored import FLOATS, StoredTensors
 from dia2.runtime.weights import NoInit, allocate, names_of
@@ -84,11 +85,17 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
     ):
         raise CheckpointError(f"{path} holds something else than named tensors: give a state dict of a Dia model.")
     layout = _check(model, path, {name: tuple(value.shape) for name, value in found.items()}, strict)
+    for name in layout(model):
+        value = found[name]
+        if not value.is_floating_point():
+            raise CheckpointError(
+                f"Tensor {name} of {path} holds {value.dtype}, not floats: is it a quantised checkpoint?"
+            )
+        if value.layout != torch.strided or value.device.type != "cpu":
+            raise CheckpointError(f"Tensor {name} of {path} is not stored number by number: save it as a plain tensor.")
     allocate(model, device)
     for name, target in layout(model).items():
-        if not found[name].is_floating_point():
-            raise CheckpointError(f"Tensor {name} of {path} holds {found[name].dtype}, not floats.")
-        target.copy_(found[name])
+        target.copy_(found[name].detach())
 
 
 def _check(
@@ -167,6 +174,6 @@ def _vectors(model: DiaModel) -> Views:
     """Norms and the text embedding, which both layouts have alike."""
     found: Views = {"encoder.embedding.weight": model.encoder.embedding.weight}
     for name, module in model.named_modules():
-        if isinstance(module, nn.Module) and name.endswith("norm"):
-            found[f"{name}.weight"] = module.get_parameter("weight")
+        if isinstance(module, RMSNorm):
+            found[f"{name}.weight"] = module.weight
     return found
