@@ -239,10 +239,12 @@ def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
     import numpy as np
 
+    from dia2.inspect.draws import draw_names
     from dia2.inspect.explorer import html
     from dia2.inspect.explorer.pack import pack
+    from dia2.inspect.explorer.schema import peaks
     from dia2.inspect.explorer.sound import encode
-    from dia2.inspect.explorer.view import peaks, view_of
+    from dia2.inspect.explorer.view import draw_header, view_of
 
     base = view_of(load(recorded()))
     rng, calls, books = np.random.default_rng(0), 1500, 32
@@ -272,12 +274,15 @@ def long_page(path: Path) -> Path:
     sound = (0.5 * np.sin(np.cumsum(rng.normal(0, 0.02, 24_000 * 120)))).astype(np.float32)
     tile["peaks"] = peaks(sound, 24_000)
     header = base.header | {
-        "calls": calls, "warmup": 0, "seconds": 120.0, "crop": 0, "mime": "audio/mpeg",
-        "draws": ["action", "cb0", *(f"dep.{k}" for k in range(1, books))],
+        "calls": calls, "seconds": 120.0, "mime": "audio/mpeg",
+        "given": base.header["given"] | {"calls": 0},
+        "clock": base.header["clock"] | {"zero": 0, "twice": None},
+        "draws": [draw_header(name) for name in draw_names(books)],
         "sounds": [{"label": "all codebooks", "column": "sound_0"}],
         "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i}
                   for i in range(299)],
-        "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0},
+        "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0,
+                                       "ahead": 1, "at": 1},
     }  # fmt: skip
     packed = pack(type(base)(header, tile), {"sound_0": encode(sound, 24_000)})
     html.write_page(path, [packed], {}, "long")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.errors import UsageError
 from dia2.inspect.explorer.pack import pack
+from dia2.inspect.explorer.schema import text
 from dia2.inspect.explorer.sound import MIME, codebook_sound, trace_sound
-from dia2.inspect.explorer.view import text, view_of
+from dia2.inspect.explorer.view import view_of
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
