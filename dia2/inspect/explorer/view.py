@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dia2.edits import ChangeSampling
-from dia2.errors import TraceError
+from dia2.errors import TraceError, UsageError
 from dia2.inspect.draws import draw_codebook
 from dia2.inspect.explorer.calls import Calls
 from dia2.inspect.explorer.candidates import LOGIT_STEP
@@ -18,19 +19,30 @@ from dia2.inspect.manifest import ModelFacts
 from dia2.inspect.trace import Trace
 from dia2.runtime.state_machine import Entry
 
+if TYPE_CHECKING:
+    from dia2.inspect.dia.trace import DiaTrace
+
 _ACTIONS = {0: "pad", 1: "new_word"}
 
 
-def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
+def view_of(trace: Trace | DiaTrace, *, script: int = 0, candidates: int = CANDIDATES) -> View:
     """All that the explorer shows of `trace`, except sound.
 
     Args:
         trace: a whole or partial one; redacted parts are empty.
+        script: of a run of Dia, which of its scripts, from 0.
         candidates: of each draw, at most 16.
 
     Raises:
         TraceError: the run ended before its first call, or the trace is damaged.
+        UsageError: there is no such script.
     """
+    if not isinstance(trace, Trace):
+        from dia2.inspect.dia.view import dia_view  # only runs of Dia need it
+
+        return dia_view(trace, script, candidates=candidates)
+    if script:
+        raise UsageError(f"There is no script {script}: {trace.path} is a run of Dia2, which has one, 0.")
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
     draws = [] if "voice" in trace.manifest.redacted else trace.manifest.draws

@@ -250,7 +250,7 @@ function stretchesOf(data) {
   const lane = data.header.lanes.find(({ kind }) => kind === "states");
   const found = [];
   for (let call = 0; lane && call < data.calls; call += 1) {
-    const { colour } = lane.states[data.at(lane.name, call)];
+    const colour = lane.colours[data.at(lane.name, call)];
     const last = found.at(-1);
     if (last?.colour === colour) last.to = call + 1;
     else found.push({ from: call, to: call + 1, colour });

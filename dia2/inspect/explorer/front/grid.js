@@ -21,7 +21,7 @@ export function gridPane(data, store, other) {
     ["now", `${words.column} being written`],
     ["frame", "one frame along its delays"],
     prefix ? ["prefix", given] : null,
-    ...origins.filter((origin) => origin.key).map((origin) => [`is-${origin.paint}`, origin.key]),
+    ...new Map(origins.filter(({ key }) => key).map(({ paint: painted, key }) => [`is-${painted}`, key])),
     other ? ["differ", "differs"] : null,
   ];
   const keys = legend.filter(Boolean).map(([name, text]) => h("span", { class: `key ${name}` }, text));
@@ -190,7 +190,7 @@ function whereIn(data, book, column) {
   const { delays, first, frames } = data.header.grid;
   const frame = column - delays[book] - first;
   if (frame < 0) return frame + first > 0 ? `of the prompt's frame ${frame + first - 1}` : "before frame 0";
-  return frames !== undefined && frame >= frames ? "past the last frame" : `of frame ${frame}`;
+  return frame >= (frames ?? Infinity) ? "past the last frame" : `of frame ${frame}`;
 }
 
 /** Who put there what stands in a cell. */

@@ -10,7 +10,7 @@ export function lanesPane(data, store) {
   const { lanes } = data.header;
   const line = new Timeline(`Lanes: ${lanes.map((lane) => lane.name).join(", ")}`, LANE * lanes.length);
   const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.name)));
-  const legend = lanes.flatMap(keysOf).map(([name, text]) => h("span", { class: `key ${name}` }, text));
+  const legend = lanes.flatMap(({ keys }) => keys ?? []).map(([name, text]) => h("span", { class: `key ${name}` }, text));
   const { element, note } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
   line.jumps(data, store);
   const draw = (state) => {
@@ -23,11 +23,6 @@ export function lanesPane(data, store) {
     line.playhead(state.call);
   };
   return { element, draw, note };
-}
-
-function keysOf(lane) {
-  if (lane.kind === "states") return lane.states.map(({ name, colour }) => [`is-${colour}`, name]);
-  return lane.keys ?? [];
 }
 
 function box(line, call, y, colour, filled) {
@@ -71,10 +66,10 @@ function textCell({ name: lane }) {
   };
 }
 
-function stateCell({ name, states }) {
+function stateCell({ name, colours: shades }) {
   return (line, data, call, y, later) => {
     line.context.globalAlpha = later ? 0.3 : 1;
-    box(line, call, y, line.palette[states[data.at(name, call)].colour], true);
+    box(line, call, y, line.palette[shades[data.at(name, call)]], true);
     line.context.globalAlpha = 1;
   };
 }
