@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
-    return load(recorded())
+    return Trace(recorded())
 
 
 @pytest.fixture(scope="module")
