@@ -49,8 +49,8 @@ def dia_view(trace: DiaTrace, script: int = 0, *, candidates: int = CANDIDATES) 
     """All that the explorer shows of one script of a run of Dia, except sound; see `explorer.view.view_of`."""
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
-    phases = _phases(trace, script)
     grid, origins = trace.grid(script), cell_origins(trace, script)
+    phases = _phases(trace, script)
     columns: Columns = {
         "phase": phases,
         "countdown": trace.countdown[:, script].astype(np.int32),
@@ -129,7 +129,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
                 "colours": _COLOURS,
                 "keys": [[f"is-{_COLOURS[phase]}", _PHASES[phase]] for phase in np.unique(phases).tolist()],
             },
-            {"name": "countdown", "kind": "count", "most": latest, "colour": "over"},
+            {"name": "countdown", "label": "count", "kind": "count", "most": latest, "colour": "over"},
         ],
         "grid": {
             "codebooks": model.channels,
@@ -259,7 +259,7 @@ def alive(columns: Columns, chosen: np.ndarray, temperature: float) -> np.ndarra
         chosen: [n, D] what was drawn.
         temperature: of the draws.
     """
-    choice = columns["draw.ids"] == chosen[:, :, None]
+    choice: np.ndarray = columns["draw.ids"] == chosen[:, :, None]
     if temperature <= 0:
         return choice
     kept, cond = unpack_kept(columns["draw.kept"]), columns["draw.cond"].astype(np.float64)
@@ -268,4 +268,5 @@ def alive(columns: Columns, chosen: np.ndarray, temperature: float) -> np.ndarra
         chance = columns["draw.probability"][:, :, None] * np.exp((cond - own) / temperature)
     chance = np.where(kept, np.nan_to_num(chance), 0.0)
     before = chance.cumsum(2) - chance
-    return choice | (kept & (before + chance / 2 < 1))
+    there: np.ndarray = choice | (kept & (before + chance / 2 < 1))
+    return there

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dia2.inspect.dia.trace import DiaTrace
 
 from dia import Dia
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.errors import TraceError, UsageError
 from dia2.inspect import load, record
 from dia2.inspect.dia.cells import ORIGINS
+from dia2.inspect.dia.trace import DiaTrace
 from dia2.inspect.explorer import to_html
+from dia2.inspect.explorer.candidates import LOGIT_STEP
 from dia2.inspect.explorer.payload import payload
 from dia2.inspect.explorer.schema import View
 from dia2.inspect.explorer.view import view_of
@@ -30,8 +31,6 @@ from ..test_explorer import opened
 SCRIPTS = ["[S1] Hello there. [S2] Hi! How are you?", f"[S1] Fine. {HOSTILE}"]
 PROMPT = torch.arange(10 * 9).reshape(10, 9) % 64  # [T, C] of the first script
 ORIGIN = dict(zip(("unknown", "bos", "prompt", "drawn", "end", "eos", "pad", "after"), range(8), strict=True))
-    name: number for number, name in enumerate(["unknown", "bos", "prompt", "drawn", "eos", "end", "pad", "after"])
-}
 
 
 @cache
@@ -78,17 +77,19 @@ def test_columns_are_those_of_the_trace(trace: DiaTrace, script: int, view: View
 def test_the_header_counts_as_the_trace_does(trace: DiaTrace, script: int, view: View) -> None:
     """The row that a call writes, and its second, by the header's numbers alone, as the front end has them."""
     clock, grid = view.header["clock"], view.header["grid"]
+    rate, lengths = trace.model.frame_rate, trace.result.lengths
+    assert rate is not None
+    assert lengths is not None
     assert view.header["calls"] == len(trace)
     assert view.header["given"]["calls"] == int((trace.phase == 0).sum())
     for call in range(len(trace)):
         if trace.phase[call]:
             np.testing.assert_array_equal(view.columns["grid"][call + grid["ahead"]], trace.written[call, script])
         np.testing.assert_array_equal(view.columns["grid"][call + grid["at"]], trace.tokens[call, script])
-        second = (call + 1 - trace.run.prefill_steps[script]) / trace.model.frame_rate
+        second = (call + 1 - trace.run.prefill_steps[script]) / rate
         assert (call - clock["zero"]) / clock["rate"] == second
-    frames = trace.result.lengths[script]
-    assert grid["frames"] == frames
-    assert view.header["seconds"] == frames / trace.model.frame_rate
+    assert grid["frames"] == lengths[script]
+    assert view.header["seconds"] == lengths[script] / rate
 
 
 def test_a_frame_of_the_codes_stands_along_the_delays(trace: DiaTrace, script: int, view: View) -> None:
@@ -138,8 +139,9 @@ def test_cells_know_where_they_come_from(trace: DiaTrace, script: int, view: Vie
     if script == 0:
         for channel, delay in enumerate(model.delays):
             rows = np.flatnonzero(origins[:, channel] == ORIGIN["prompt"])
-            np.testing.assert_array_equal(rows, 1 + delay + np.arange(len(PROMPT)))
-            np.testing.assert_array_equal(grid[rows, channel], PROMPT[:, channel])
+            laid = np.arange(len(PROMPT) + model.max_delay)  # the slowest channel's last code falls below it
+            np.testing.assert_array_equal(rows, laid[1 + delay : 1 + delay + len(PROMPT)])
+            np.testing.assert_array_equal(grid[rows, channel], PROMPT[: len(rows), channel])
     end = trace.ended_at(script)
     assert end is not None
     assert (origins == ORIGIN["after"]).any(axis=1).tolist() == [
@@ -166,28 +168,40 @@ def test_draws_are_those_of_the_trace(trace: DiaTrace, script: int, view: View) 
                 assert bool(columns["draw_kept"][call, i] >> place & 1) == by_token[token].kept
 
 
-def test_who_is_in_a_draw_and_how_likely_is_what_the_sampler_says(trace: DiaTrace, script: int, view: View) -> None:
-    """Without the logits, from the chance of the choice alone; beside Dia's own sampling of the recorded logits."""
-    config, columns, step = trace.run.config, view.columns, view.header["logit_step"]
-    cut = 0
-    for call in range(int((trace.phase == 0).sum()), len(trace)):
-        logits = trace.logits(call)
-        assert logits is not None
-        eos = trace.model.eos
-        kept = kept_logits(torch.from_numpy(logits), cfg_scale=config.cfg_scale, keep=config.cfg_filter_top_k, eos=eos)
-        chance = probabilities(all_or_no_eos(kept, eos), config.temperature, config.cfg_filter_top_k, config.top_p)
-        for i, own in enumerate(chance[script].numpy()):
-            ids = columns["draw_ids"][call, i]
-            alive = [bool(columns["draw_alive"][call, i] >> place & 1) for place in range(len(ids))]
-            assert alive == (own[ids] > 0).tolist()
-            cut += sum(bool(columns["draw_kept"][call, i] >> place & 1) for place in np.flatnonzero(~np.array(alive)))
-            place = ids.tolist().index(columns["draw_choice"][call, i])
-            behind = (columns["draw_cond"][call, i, place].astype(int) - columns["draw_cond"][call, i]) * step
-            told = columns["draw_probability"][call, i] * np.exp(behind / config.temperature)
-            np.testing.assert_allclose(
-                np.where(alive, told, 0), own[ids], rtol=2 * step / config.temperature, atol=1e-6
-            )
-    assert cut, "nothing was cut by top-p: this run tests less than it says"
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"temperature": 0.7, "top_p": 0.4}, {"cfg_scale": 0.0, "cfg_filter_top_k": 5}, {"temperature": 0.0}],
+    ids=str,
+)
+def test_who_is_in_a_draw_and_how_likely_is_what_the_sampler_says(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Told without the logits, from the chance of the choice alone; beside Dia's own sampling of the logits."""
+    with record(tmp_path / "run.dia2trace", level="full"):
+        engine().speak(SCRIPTS, seed=1, max_tokens=60, audio_prompt=[PROMPT, None], **settings)
+    trace = load(tmp_path / "run.dia2trace")
+    config, eos, cut = trace.run.config, trace.model.eos, 0
+    near = 2 * LOGIT_STEP / max(config.temperature, 0.1)
+    for script in range(2):
+        columns = view_of(trace, script=script).columns
+        for call in range(len(trace)):
+            logits = torch.from_numpy(trace.logits(call))
+            kept = kept_logits(logits, cfg_scale=config.cfg_scale, keep=config.cfg_filter_top_k, eos=eos)
+            if config.temperature > 0:
+                kept = all_or_no_eos(kept, eos)
+                chance = probabilities(kept, config.temperature, config.cfg_filter_top_k, config.top_p)[script].numpy()
+            else:
+                chance = np.eye(kept.shape[-1])[kept.argmax(dim=-1)[script].numpy()]
+            for channel, own in enumerate(chance):
+                ids = columns["draw_ids"][call, channel]
+                places = range(len(ids))
+                alive = np.array([bool(columns["draw_alive"][call, channel] >> place & 1) for place in places])
+                np.testing.assert_array_equal(alive, own[ids] > 0)
+                stays = np.array([bool(columns["draw_kept"][call, channel] >> place & 1) for place in places])
+                cut += int((stays & ~alive).sum())
+                below = columns["draw_cond"][call, channel].astype(int)
+                behind = (below[ids == columns["draw_choice"][call, channel]] - below) * LOGIT_STEP
+                told = columns["draw_probability"][call, channel] * np.exp(behind / max(config.temperature, 0.1))
+                np.testing.assert_allclose(np.where(alive, told, 0), own[ids], rtol=near, atol=1e-6)
+    assert cut or not settings, "nothing was cut: this run tests less than it says"
 
 
 def test_the_script_is_what_the_encoder_read(trace: DiaTrace) -> None:

@@ -9,7 +9,7 @@ const LANE = 20;
 export function lanesPane(data, store) {
   const { lanes } = data.header;
   const line = new Timeline(`Lanes: ${lanes.map((lane) => lane.name).join(", ")}`, LANE * lanes.length);
-  const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.name)));
+  const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.label ?? lane.name)));
   const legend = lanes.flatMap(({ keys }) => keys ?? []).map(([name, text]) => h("span", { class: `key ${name}` }, text));
   const { element, note } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
   line.jumps(data, store);
