@@ -160,8 +160,10 @@ def _hooks(args: argparse.Namespace) -> None:
 
 def _html(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
+    from dia2.inspect.explorer import to_html
+
     other = None if args.other is None else load(args.other)
-    path = trace.to_html(args.output, other=other, call=args.call, script=args.script - 1)
+    path = to_html(trace, args.output, other=other, call=args.call, script=args.script - 1)
     if args.json:
         _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})
         return

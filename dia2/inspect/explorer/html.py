@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.files import write_atomically
 from dia2.inspect.explorer.bundle import script, style
-from dia2.inspect.explorer.payload import check_together, difference_of, payload
+from dia2.inspect.explorer.payload import difference_of, payload
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -67,18 +67,17 @@ def to_html(
 
     Raises:
         TraceError: a trace holds no calls, or is damaged; or the two are of different models.
-        UsageError: there is no such codebook or script, or `books` without `tts`.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
     """
-    check_together(trace, other, tts)
+    options: dict[str, Any] = {}
+    if other is not None:
+        options["difference"] = difference_of(trace, other)
     packed = [payload(trace, tts, books, script=script)]
     if other is not None:
         packed.append(payload(other, script=script))
-    options: dict[str, Any] = {}
     if call is not None:
         trace.check_call(call)
         options["call"] = call
-    if other is not None:
-        options["difference"] = difference_of(trace, other)
     title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"
     write_page(Path(path), packed, options, title)
     return Path(path)

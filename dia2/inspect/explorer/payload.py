@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dia2.errors import TraceError, UsageError
+from dia2.errors import UsageError
 from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.schema import text
 from dia2.inspect.explorer.sound import MIME, codebook_sound, trace_sound
@@ -17,18 +17,14 @@ if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
 
 
-def check_together(trace: Trace | DiaTrace, other: Trace | DiaTrace | None, tts: Dia2 | None) -> None:
-    """Refuse what cannot be shown together.
+def check_engine(trace: Trace | DiaTrace, tts: Dia2 | None) -> None:
+    """Refuse to let codebooks of a run of Dia be heard apart.
 
     Raises:
-        TraceError: the traces are of different models.
-        UsageError: codebooks of a run of Dia are to be heard apart.
+        UsageError: they are to be.
     """
-    if other is not None and isinstance(trace, Trace) != isinstance(other, Trace):
-        dia, dia2 = (other, trace) if isinstance(trace, Trace) else (trace, other)
-        raise TraceError(f"{dia.path} is a run of Dia and {dia2.path} one of Dia2: compare runs of one model.")
     if tts is not None and not isinstance(trace, Trace):
-        raise UsageError(f"{trace.path} is a run of Dia: single codebooks are heard in runs of Dia2 only, without tts.")
+        raise UsageError(f"{trace.path} is a run of Dia: its codebooks cannot be heard apart, so leave out tts.")
 
 
 def payload(
@@ -44,10 +40,11 @@ def payload(
 
     Raises:
         TraceError: it holds no calls, or is damaged.
-        UsageError: there is no such codebook or script, or `books` without `tts`.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
     """
     if books and tts is None:
         raise UsageError("To hear codebooks apart, give the engine too: tts=Dia2.nano(), or whichever made the trace.")
+    check_engine(trace, tts)
     view = view_of(trace, script=script)
     whole = trace_sound(trace, script)
     sounds = [] if whole is None else [whole]
@@ -60,8 +57,12 @@ def payload(
 
 
 def difference_of(a: Trace | DiaTrace, b: Trace | DiaTrace) -> dict[str, Any] | None:
-    """Where two traces of one model part, as the front end says it; none if they do not."""
-    found = a.diff(b)  # type: ignore[arg-type]  # see check_together
+    """Where two traces part, as the front end says it; none if they do not.
+
+    Raises:
+        TraceError: they are of different models.
+    """
+    found = a.diff(b)  # type: ignore[arg-type]  # it says itself that it does not go
     if not found.parts:
         return None
     return {"call": found.shared, "what": text("; ".join(f"{p.what} {p.a} | {p.b}" for p in found.parts[:3]))}

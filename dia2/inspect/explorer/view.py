@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dia2.edits import ChangeSampling
-from dia2.errors import TraceError, UsageError
+from dia2.errors import TraceError
 from dia2.inspect.draws import draw_codebook
 from dia2.inspect.explorer.calls import Calls
 from dia2.inspect.explorer.candidates import LOGIT_STEP
@@ -34,15 +34,14 @@ def view_of(trace: Trace | DiaTrace, *, script: int = 0, candidates: int = CANDI
         candidates: of each draw, at most 16.
 
     Raises:
-        TraceError: the run ended before its first call, or the trace is damaged.
-        UsageError: there is no such script.
+        TraceError: the run ended before its first call, there is no such script, or the trace is damaged.
     """
     if not isinstance(trace, Trace):
         from dia2.inspect.dia.view import dia_view  # only runs of Dia need it
 
         return dia_view(trace, script, candidates=candidates)
     if script:
-        raise UsageError(f"There is no script {script}: {trace.path} is a run of Dia2, which has one, 0.")
+        raise TraceError(f"There is no script {script}: {trace.path} is a run of Dia2, which has one, 0.")
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
     draws = [] if "voice" in trace.manifest.redacted else trace.manifest.draws

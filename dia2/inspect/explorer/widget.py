@@ -13,7 +13,7 @@ import traitlets
 
 from dia2.errors import Dia2Error
 from dia2.inspect.explorer.bundle import script, style
-from dia2.inspect.explorer.payload import check_together, difference_of, payload
+from dia2.inspect.explorer.payload import check_engine, difference_of, payload
 from dia2.inspect.explorer.sound import codebook_sound
 from dia2.inspect.trace import Trace
 
@@ -75,13 +75,14 @@ class Explorer(_Page):
         script: int = 0,
     ) -> None:
         """See `Trace.explore`; `script` is of a run of Dia."""
-        check_together(trace, other, tts)
+        check_engine(trace, tts)
         trace.check_call(call)
+        difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
         self._tts = tts
         super().__init__(
             _views=[payload(each, script=script) for each in (trace, other) if each is not None],
-            _difference=None if other is None else difference_of(trace, other),
+            _difference=difference,
             _can_decode=tts is not None and other is None,
             call=call,
         )
@@ -97,7 +98,7 @@ class Explorer(_Page):
             return
         answer = {"kind": "sound", "key": content.get("key")}
         try:
-            assert isinstance(self.trace, Trace), "see check_together"
+            assert isinstance(self.trace, Trace), "see check_engine"
             sound = codebook_sound(self.trace, self._tts, content.get("books", []))
         except (Dia2Error, TypeError) as error:
             self.send(answer | {"error": str(error)})
