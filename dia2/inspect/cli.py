@@ -163,6 +163,9 @@ def _html(args: argparse.Namespace) -> None:
     from dia2.inspect.explorer import to_html
 
     other = None if args.other is None else load(args.other)
+    scripts = 1 if trace.family == "dia2" else trace.run.batch
+    if not 1 <= args.script <= scripts:
+        raise UsageError(f"There is no script {args.script}: {trace.path} has {scripts}, counted from 1.")
     path = to_html(trace, args.output, other=other, call=args.call, script=args.script - 1)
     if args.json:
         _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})

@@ -151,7 +151,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         },
         "caches": [
             {"column": "kv_self", "told": "self-attention {kv_self} rows"},
-            {"column": "kv_cross", "told": "cross-attention {kv_cross} bytes of text, filled once"},
+            {"column": "kv_cross", "told": "cross-attention {kv_cross} positions of text, filled once"},
         ],
         "state_pane": {
             "kind": "row",

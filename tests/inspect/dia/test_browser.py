@@ -226,6 +226,7 @@ def test_two_runs_are_shown_where_they_part(browser: Any, tmp_path: Path) -> Non
     assert f"call {parted.shared}" in opened.page.inner_text(".parted")
     assert opened.page.locator(".grid canvas").count() == 2
     assert "differs" in opened.page.locator(".grid .note").first.inner_text()
+    go(opened, 40)
     keep_picture(opened.page, "dia-two")
     opened.check()
     opened.page.context.close()

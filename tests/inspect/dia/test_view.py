@@ -268,8 +268,8 @@ def test_the_command_counts_scripts_from_one(tmp_path: Path, capsys: pytest.Capt
     output = tmp_path / "run.html"
     assert main(["trace", "html", str(recorded()), "-o", str(output), "--script", "2"]) == 0
     assert capsys.readouterr().out.strip() == str(output)
-    assert main(["trace", "html", str(recorded()), "-o", str(output), "--script", "3"]) == 1
-    assert "There is no script" in capsys.readouterr().err
+    assert main(["trace", "html", str(recorded()), "-o", str(output), "--script", "3"]) == 2
+    assert "There is no script 3" in capsys.readouterr().err
 
 
 def test_the_widget_shows_it_too(trace: DiaTrace) -> None:
