@@ -33,6 +33,7 @@ ORIGINS = {
     PAD: Origin("forced", "forced by the countdown in call {call}", "over", "PAD, forced"),
     AFTER: Origin("not used", "drawn by call {call} after the end, not used", "empty"),
 }
+GIVEN = [number for number, sign in enumerate(ORIGINS) if sign in (BOS, PROMPT)]
 
 
 def cell_origins(trace: DiaTrace, script: int = 0) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dia2.errors import TraceError
-from dia2.inspect.dia.cells import ORIGINS, cell_origins
+from dia2.inspect.dia.cells import GIVEN, ORIGINS, cell_origins
 from dia2.inspect.dia.script import script_header
 from dia2.inspect.draws import unpack_kept
 from dia2.inspect.explorer.candidates import LOGIT_STEP, drawn_columns, pack_places, shown_places
@@ -137,6 +137,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "codes": model.eos,
             "prefix": prefill,
             "prefix_name": "what was given",
+            "edge": _edge(origins),
             "first": prefill,
             "frames": None if trace.result.lengths is None else trace.result.lengths[script],
             "ahead": 1,
@@ -172,6 +173,12 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         "findings": [],
         "edits": [],
     }
+
+
+def _edge(origins: np.ndarray) -> list[int]:
+    """[C] the first row of each channel that was not given."""
+    edge: list[int] = np.isin(origins, GIVEN).sum(axis=0).tolist()
+    return edge
 
 
 def _facts(trace: DiaTrace, script: int) -> list[str]:

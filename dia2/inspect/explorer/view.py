@@ -113,6 +113,7 @@ def header_of(trace: Trace) -> Header:
             "codes": model.codes,
             "prefix": prefix,
             "prefix_name": "prefix",
+            "edge": [delay + prefix for delay in model.delays],
             "first": 0,
             # After a prefix, calls and the columns that they write count alike; else columns are one ahead.
             "ahead": 0 if prefix else 1,

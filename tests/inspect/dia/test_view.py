@@ -142,6 +142,9 @@ def test_cells_know_where_they_come_from(trace: DiaTrace, script: int, view: Vie
             laid = np.arange(len(PROMPT) + model.max_delay)  # the slowest channel's last code falls below it
             np.testing.assert_array_equal(rows, laid[1 + delay : 1 + delay + len(PROMPT)])
             np.testing.assert_array_equal(grid[rows, channel], PROMPT[: len(rows), channel])
+    given = np.isin(origins, (ORIGIN["bos"], ORIGIN["prompt"]))
+    for channel, edge in enumerate(view.header["grid"]["edge"]):
+        assert given[:, channel].tolist() == [row < edge for row in range(len(grid))]
     end = trace.ended_at(script)
     assert end is not None
     assert (origins == ORIGIN["after"]).any(axis=1).tolist() == [
@@ -239,6 +242,31 @@ def test_a_run_without_a_codec_has_no_time(tmp_path: Path) -> None:
     assert header["seconds"] is None
     assert header["sounds"] == []
     assert "peaks" not in columns
+
+
+def test_a_run_that_was_stopped_shows_what_there_is(tmp_path: Path) -> None:
+    def stop(steps: int) -> None:
+        if steps == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine().speak(SCRIPTS[0], seed=1, max_tokens=120, progress=stop, trace=tmp_path / "run.dia2trace")
+    header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
+    assert not header["complete"]
+    assert header["calls"] == 30
+    assert columns["grid"].shape == (31, 9)
+    assert set(columns["phase"].tolist()) == {2}
+    assert set(np.unique(columns["grid_origin"]).tolist()) == {ORIGIN["bos"], ORIGIN["drawn"]}
+
+
+def test_some_channels_alone_may_have_draws(tmp_path: Path) -> None:
+    with record(tmp_path / "run.dia2trace", hooks=["draw.channel.3", "draw.channel.7"]):
+        engine().speak(SCRIPTS, seed=1, max_tokens=30)
+    trace = load(tmp_path / "run.dia2trace")
+    header, columns = opened(payload(trace, script=1))
+    assert [draw["book"] for draw in header["draws"]] == [3, 7]
+    np.testing.assert_array_equal(columns["draw_choice"], trace.drawn[:, 1][:, [3, 7]])
+    assert [draw.choice for draw in trace.draws(12, 1)] == columns["draw_choice"][12].tolist()
 
 
 def test_the_level_tokens_has_no_draws(tmp_path: Path) -> None:

@@ -138,13 +138,13 @@ function drawDifferences(line, data, other, cell, call) {
 
 function drawMarks(line, data, cell, state) {
   const { context, palette } = line;
-  const { delays, prefix } = data.header.grid;
+  const { delays, prefix, edge } = data.header.grid;
   context.lineWidth = 1.5;
   if (prefix) {
     context.strokeStyle = palette.s2;
     context.beginPath();
-    delays.forEach((delay, book) => {
-      const x = line.x(placeOf(data, delay + prefix));
+    edge.forEach((column, book) => {
+      const x = line.x(placeOf(data, column));
       if (book === 0) context.moveTo(x, 0);
       context.lineTo(x, book * cell);
       context.lineTo(x, (book + 1) * cell);

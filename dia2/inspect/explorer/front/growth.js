@@ -1,19 +1,20 @@
 // How the caches fill: slots over the calls, of those that do not begin anew with every call.
 
-import { pane, say } from "./dom.js";
+import { h, pane, say } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
 const HIGH = 56;
 
 export function growthPane(data, store) {
   const line = new Timeline("Filled slots of the key/value caches over the calls", HIGH);
-  const { element, note } = pane("growth", "KV growth", "", line.canvas);
-  line.jumps(data, store);
   const { caches } = data.header;
   const curves = caches.filter((cache) => cache.column !== null);
+  const sizes = caches.map((cache) => ({ ...cache, shown: h("span", { class: curves.length > 1 ? `key is-s${1 + curves.indexOf(cache)}` : "cache" }) }));
+  const { element } = pane("growth", "KV growth", sizes.map(({ shown }) => shown), line.canvas);
+  line.jumps(data, store);
   const draw = (state) => {
     const { call } = state;
-    say(note, caches.map((cache) => data.told(cache.told, call)).join(" · "));
+    for (const { told, shown } of sizes) say(shown, data.told(told, call));
     if (!line.begin(state)) return;
     const { context, palette } = line;
     const top = Math.max(1, ...curves.map((cache) => data.at(cache.column, data.calls - 1)));
