@@ -271,9 +271,9 @@ def alive(columns: Columns, chosen: np.ndarray, temperature: float) -> np.ndarra
         return choice
     kept, cond = unpack_kept(columns["draw.kept"]), columns["draw.cond"].astype(np.float64)
     own = np.where(choice, cond, -np.inf).max(2, keepdims=True)
-    with np.errstate(invalid="ignore", over="ignore"):  # a choice may be −∞ where all are
+    with np.errstate(invalid="ignore", over="ignore"):  # a choice may be −∞ where all are; files hold any number
         chance = columns["draw.probability"][:, :, None] * np.exp((cond - own) / temperature)
-    chance = np.where(kept, np.nan_to_num(chance), 0.0)
+        chance = np.where(kept, np.nan_to_num(chance, posinf=1.0).clip(0, 1), 0.0)
     before = chance.cumsum(2) - chance
     there: np.ndarray = choice | (kept & (before + chance / 2 < 1))
     return there

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 
+from dia import Dia
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.inspect import load
 from dia2.inspect.dia.trace import DiaTrace
 
 from ...support.browser import Page, keep_picture, launched, needs_chromium
-from .test_view import SCRIPTS, engine, recorded
+from ...support.dia import toy
+from .test_view import SCRIPTS, recorded
 
 pytestmark = needs_chromium
 
@@ -202,9 +204,7 @@ def test_a_hostile_script_is_text(browser: Any, trace: DiaTrace, tmp_path: Path)
 
 
 def test_a_run_without_sound_plays(browser: Any, tmp_path: Path) -> None:
-    from dia import Dia
-
-    mute = Dia.toy(device="cpu", compute_dtype="float32", load_dac=False)
+    mute = Dia.toy(device="cpu", load_dac=False)
     mute.speak(SCRIPTS[0], seed=1, max_tokens=60, trace=tmp_path / "run.dia2trace")
     opened = Page(browser, load(tmp_path / "run.dia2trace").to_html(tmp_path / "run.html"))
     assert "no sound in this trace" in opened.page.inner_text(".wave")
@@ -218,7 +218,7 @@ def test_a_run_without_sound_plays(browser: Any, tmp_path: Path) -> None:
 def test_two_runs_are_shown_where_they_part(browser: Any, tmp_path: Path) -> None:
     for name, temperature in (("a", 1.2), ("b", 0.6)):
         path = tmp_path / f"{name}.dia2trace"
-        engine().speak(SCRIPTS[0], seed=1, max_tokens=60, temperature=temperature, trace=path)
+        toy().speak(SCRIPTS[0], seed=1, max_tokens=60, temperature=temperature, trace=path)
     a, b = (load(tmp_path / f"{name}.dia2trace") for name in "ab")
     parted = a.diff(b)
     opened = Page(browser, a.to_html(tmp_path / "two.html", other=b))

@@ -24,6 +24,7 @@ from dia2.inspect.explorer.payload import payload
 from dia2.inspect.explorer.schema import View
 from dia2.inspect.explorer.view import view_of
 
+from ...support.dia import toy
 from ..test_console_trace import HOSTILE
 from ..test_console_trace import recorded as recorded_dia2
 from ..test_explorer import opened
@@ -34,16 +35,11 @@ ORIGIN = dict(zip(("unknown", "bos", "prompt", "drawn", "end", "eos", "pad", "af
 
 
 @cache
-def engine() -> Dia:
-    return Dia.toy(device="cpu", compute_dtype="float32")
-
-
-@cache
 def recorded() -> Path:
     """A batch of two scripts, the first with a prompt; recorded once a process, never to be changed."""
     path = Path(mkdtemp(prefix="dia2-test-")) / "run.dia2trace"
     with record(path, level="full"):
-        engine().speak(SCRIPTS, seed=1, max_tokens=120, audio_prompt=[PROMPT, None])
+        toy().speak(SCRIPTS, seed=1, max_tokens=120, audio_prompt=[PROMPT, None])
     return path
 
 
@@ -111,7 +107,7 @@ def test_one_row_is_lit_at_every_call(trace: DiaTrace, script: int, view: View) 
 
 
 def test_prefill_is_a_row_of_its_own(tmp_path: Path) -> None:
-    engine().speak(SCRIPTS[0], seed=1, max_tokens=40, audio_prompt=PROMPT, trace=tmp_path / "run.dia2trace")
+    toy().speak(SCRIPTS[0], seed=1, max_tokens=40, audio_prompt=PROMPT, trace=tmp_path / "run.dia2trace")
     view = view_of(load(tmp_path / "run.dia2trace"))
     lit = {row["number"]: row["lit"] for row in view.header["rows"]}
     assert lit[7] == [(0, 10)]
@@ -179,7 +175,7 @@ def test_draws_are_those_of_the_trace(trace: DiaTrace, script: int, view: View) 
 def test_who_is_in_a_draw_and_how_likely_is_what_the_sampler_says(settings: dict[str, Any], tmp_path: Path) -> None:
     """Told without the logits, from the chance of the choice alone; beside Dia's own sampling of the logits."""
     with record(tmp_path / "run.dia2trace", level="full"):
-        engine().speak(SCRIPTS, seed=1, max_tokens=60, audio_prompt=[PROMPT, None], **settings)
+        toy().speak(SCRIPTS, seed=1, max_tokens=60, audio_prompt=[PROMPT, None], **settings)
     trace = load(tmp_path / "run.dia2trace")
     config, eos, cut = trace.run.config, trace.model.eos, 0
     near = 2 * LOGIT_STEP / max(config.temperature, 0.1)
@@ -219,7 +215,7 @@ def test_the_script_is_what_the_encoder_read(trace: DiaTrace) -> None:
 
 def test_what_was_cut_off_is_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="cut off"):
-        engine().speak("[S1] " + 300 * "a" + " [S2] End.", seed=1, max_tokens=20, trace=tmp_path / "run.dia2trace")
+        toy().speak("[S1] " + 300 * "a" + " [S2] End.", seed=1, max_tokens=20, trace=tmp_path / "run.dia2trace")
     script = view_of(load(tmp_path / "run.dia2trace")).header["script"]
     assert len(script["parts"][0]["text"]) == 255
     assert script["cut"] == {"bytes": 1 + 1 + 300 + 1 + 1 + 5 - 256, "text": (302 - 256) * "a" + " [S2] End."}
@@ -235,7 +231,7 @@ def test_no_text_of_a_trace_is_markup(trace: DiaTrace, tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_codec_has_no_time(tmp_path: Path) -> None:
-    mute = Dia.toy(device="cpu", compute_dtype="float32", load_dac=False)
+    mute = Dia.toy(device="cpu", load_dac=False)
     mute.speak(SCRIPTS[0], seed=1, max_tokens=20, trace=tmp_path / "run.dia2trace")
     header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
     assert header["clock"] is None
@@ -250,7 +246,7 @@ def test_a_run_that_was_stopped_shows_what_there_is(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        engine().speak(SCRIPTS[0], seed=1, max_tokens=120, progress=stop, trace=tmp_path / "run.dia2trace")
+        toy().speak(SCRIPTS[0], seed=1, max_tokens=120, progress=stop, trace=tmp_path / "run.dia2trace")
     header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
     assert not header["complete"]
     assert header["calls"] == 30
@@ -261,7 +257,7 @@ def test_a_run_that_was_stopped_shows_what_there_is(tmp_path: Path) -> None:
 
 def test_some_channels_alone_may_have_draws(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks=["draw.channel.3", "draw.channel.7"]):
-        engine().speak(SCRIPTS, seed=1, max_tokens=30)
+        toy().speak(SCRIPTS, seed=1, max_tokens=30)
     trace = load(tmp_path / "run.dia2trace")
     header, columns = opened(payload(trace, script=1))
     assert [draw["book"] for draw in header["draws"]] == [3, 7]
@@ -271,7 +267,7 @@ def test_some_channels_alone_may_have_draws(tmp_path: Path) -> None:
 
 def test_the_level_tokens_has_no_draws(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", level="tokens"):
-        engine().speak(SCRIPTS[0], seed=1, max_tokens=20)
+        toy().speak(SCRIPTS[0], seed=1, max_tokens=20)
     header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
     assert header["draws"] == []
     assert "draw_ids" not in columns
