@@ -55,6 +55,9 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     html.add_argument(
         "--call", type=int, metavar="CALL", help="where to begin (default: the first, or where they part)"
     )
+    html.add_argument(
+        "--script", type=int, default=1, metavar="N", help="of a run of Dia: which script is shown (default: 1)"
+    )
 
     export = _command(commands, "export", _export, "write a trace's tables as Parquet files")
     export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="where to write them")
@@ -157,8 +160,13 @@ def _hooks(args: argparse.Namespace) -> None:
 
 def _html(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
+    from dia2.inspect.explorer import to_html
+
     other = None if args.other is None else load(args.other)
-    path = trace.to_html(args.output, other=other, call=args.call)
+    scripts = 1 if trace.family == "dia2" else trace.run.batch
+    if not 1 <= args.script <= scripts:
+        raise UsageError(f"There is no script {args.script}: {trace.path} has {scripts}, counted from 1.")
+    path = to_html(trace, args.output, other=other, call=args.call, script=args.script - 1)
     if args.json:
         _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})
         return

@@ -12,7 +12,7 @@ from dia2.inspect import load
 from dia2.inspect.explorer import to_html
 from dia2.inspect.trace import Trace
 
-from ..support.browser import keep_picture, launched, needs_chromium
+from ..support.browser import Page, keep_picture, launched, needs_chromium
 from .test_console_trace import hostile, recorded
 
 pytestmark = needs_chromium
@@ -22,50 +22,6 @@ pytestmark = needs_chromium
 def browser() -> Iterator[Any]:
     with launched() as found:
         yield found
-
-
-class Page:
-    """The explorer of a file, with the network off."""
-
-    def __init__(self, browser: Any, path: Path, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
-        context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, reduced_motion="reduce"
-        )
-        self.page = context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(path.as_uri())
-        self.until("document.getElementById('explorer').dia2 !== undefined")
-
-    def until(self, condition: str) -> None:
-        """Wait for a condition; Playwright's own way would need an eval that the page forbids."""
-        for _ in range(200):
-            if self.page.evaluate(condition):
-                return
-            self.page.wait_for_timeout(50)
-        raise AssertionError(f"not within ten seconds: {condition}; the page said {self.said}")
-
-    def state(self, name: str) -> Any:
-        return self.page.evaluate(f"document.getElementById('explorer').dia2.store.state.{name}")
-
-    def press(self, key: str) -> None:
-        self.page.keyboard.press(key)
-
-    def drawn(self) -> None:
-        """Wait until what has changed is on the screen: a change is drawn with the next frame, whenever that is."""
-        self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-    def readout(self, name: str) -> str:
-        self.drawn()
-        pairs = "[...document.querySelectorAll('.readouts div')].map(x => x.innerText.split('\\n'))"
-        return str(dict(self.page.evaluate(pairs))[name])
-
-    def check(self) -> None:
-        assert self.said == []
-        assert all(url.startswith(("file:", "blob:", "data:")) for url in self.asked)
 
 
 @pytest.fixture(scope="module")
@@ -239,10 +195,12 @@ def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
     import numpy as np
 
+    from dia2.inspect.draws import draw_names
     from dia2.inspect.explorer import html
     from dia2.inspect.explorer.pack import pack
+    from dia2.inspect.explorer.schema import peaks
     from dia2.inspect.explorer.sound import encode
-    from dia2.inspect.explorer.view import peaks, view_of
+    from dia2.inspect.explorer.view import draw_header, view_of
 
     base = view_of(load(recorded()))
     rng, calls, books = np.random.default_rng(0), 1500, 32
@@ -272,12 +230,15 @@ def long_page(path: Path) -> Path:
     sound = (0.5 * np.sin(np.cumsum(rng.normal(0, 0.02, 24_000 * 120)))).astype(np.float32)
     tile["peaks"] = peaks(sound, 24_000)
     header = base.header | {
-        "calls": calls, "warmup": 0, "seconds": 120.0, "crop": 0, "mime": "audio/mpeg",
-        "draws": ["action", "cb0", *(f"dep.{k}" for k in range(1, books))],
+        "calls": calls, "seconds": 120.0, "mime": "audio/mpeg",
+        "given": base.header["given"] | {"calls": 0},
+        "clock": base.header["clock"] | {"zero": 0, "twice": None},
+        "draws": [draw_header(name) for name in draw_names(books)],
         "sounds": [{"label": "all codebooks", "column": "sound_0"}],
         "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i}
                   for i in range(299)],
-        "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0},
+        "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0,
+                                       "ahead": 1, "at": 1},
     }  # fmt: skip
     packed = pack(type(base)(header, tile), {"sound_0": encode(sound, 24_000)})
     html.write_page(path, [packed], {}, "long")

@@ -23,8 +23,9 @@ from dia2.inspect.explorer import to_html
 from dia2.inspect.explorer.bundle import script, style
 from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.payload import difference_of, payload
+from dia2.inspect.explorer.schema import View, peaks
 from dia2.inspect.explorer.sound import codebook_sound
-from dia2.inspect.explorer.view import View, peaks, view_of
+from dia2.inspect.explorer.view import view_of
 from dia2.inspect.trace import Trace
 
 from ..support.reference import engine
@@ -95,6 +96,19 @@ def test_the_grid_is_that_of_the_trace(trace: Trace, view: View) -> None:
     np.testing.assert_array_equal(grid == -1, trace.raw_grid == ids.ungenerated)
     np.testing.assert_array_equal(grid == -2, trace.raw_grid == ids.audio_pad)
     np.testing.assert_array_equal(grid[grid >= 0], trace.grid[grid >= 0])
+
+
+def test_the_header_counts_as_the_trace_does(trace: Trace, view: View) -> None:
+    """Step, time and grid column of a call by the header's numbers alone, as the front end has them."""
+    clock, grid = view.header["clock"], view.header["grid"]
+    main = trace.column("phase") == 1
+    for call, step in enumerate(trace.steps.tolist()):
+        assert call - (clock["twice"] is not None and call >= clock["twice"]) == step
+        assert call + grid["ahead"] == step + bool(main[call])
+    assert view.header["given"]["calls"] == trace.warmup_calls
+    taken = [word for word in trace.words if word.call is not None and word.seconds is not None]
+    for word in taken:
+        assert (word.step - clock["zero"]) / clock["rate"] == word.seconds
 
 
 def test_queues_and_parts_are_those_of_the_machine(trace: Trace, view: View) -> None:

@@ -55,4 +55,48 @@ def launched() -> Iterator[Any]:
         found.close()
 
 
+class Page:
+    """The explorer of a file, with the network off."""
+
+    def __init__(self, browser: Any, path: Path, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, reduced_motion="reduce"
+        )
+        self.page = context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        self.until("document.getElementById('explorer').dia2 !== undefined")
+
+    def until(self, condition: str) -> None:
+        """Wait for a condition; Playwright's own way would need an eval that the page forbids."""
+        for _ in range(200):
+            if self.page.evaluate(condition):
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"not within ten seconds: {condition}; the page said {self.said}")
+
+    def state(self, name: str) -> Any:
+        return self.page.evaluate(f"document.getElementById('explorer').dia2.store.state.{name}")
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    def drawn(self) -> None:
+        """Wait until what has changed is on the screen: a change is drawn with the next frame, whenever that is."""
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def readout(self, name: str) -> str:
+        self.drawn()
+        pairs = "[...document.querySelectorAll('.readouts div')].map(x => x.innerText.split('\\n'))"
+        return str(dict(self.page.evaluate(pairs))[name])
+
+    def check(self) -> None:
+        assert self.said == []
+        assert all(url.startswith(("file:", "blob:", "data:")) for url in self.asked)
+
+
 needs_chromium = pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine: see tests/SKIPS.md")

@@ -23,6 +23,7 @@ from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 from dia2.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import load, record, recorder
 from dia2.inspect.dia.trace import DiaTrace
+from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.view import view_of
 from dia2.inspect.pipeline import fill_rows
 from dia2.inspect.trace import Trace
@@ -169,6 +170,7 @@ def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
         yield lambda name=name: trace.find(name)  # type: ignore[misc]  # likewise
     for call in (0, len(trace) - 1, len(trace)):
         yield lambda call=call: (trace.draws(call), trace.draws(call, 1), trace.logits(call))  # type: ignore[misc]  # likewise
+    yield lambda: [pack(view_of(trace, script=script)) for script in (0, 1)]
     yield lambda: trace.diff(load(recorded_dia()))
     yield lambda: replayed(trace)
 

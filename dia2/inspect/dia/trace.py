@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dia.model import Dia
     from dia2.inspect.dia.replay import DiaReplay
     from dia2.inspect.diff import Diff
+    from dia2.inspect.explorer.widget import Explorer
     from dia2.inspect.pipeline import FilledRow
 
 
@@ -288,11 +289,16 @@ class DiaTrace(Stored):
 
         return to_parquet(self, path)
 
-    def explore(self, script: int = 0) -> Any:
+    def explore(self, script: int = 0, *, other: DiaTrace | None = None, call: int = 0) -> Explorer:
         """Look at one script of the run in a notebook: play it, scrub, click; see docs/explorer.md.
 
+        Args:
+            script: which, from 0.
+            other: a second trace, whose script of that number is shown beside it with what differs marked.
+            call: where to begin.
+
         Raises:
-            TraceError: there is no such script, or the trace is damaged.
+            TraceError: there is no such script or call, or the trace is damaged.
             UsageError: anywidget is not installed.
         """
         try:
@@ -300,13 +306,13 @@ class DiaTrace(Stored):
         except ImportError as error:
             what = f"The explorer needs {error.name}"
             raise UsageError(f"{what}: pip install 'dia2-inspect[notebooks]', or write a file by to_html().") from error
-        return Explorer(self, script=script)  # type: ignore[arg-type,call-arg]  # it takes either
+        return Explorer(self, script=script, other=other, call=call)
 
-    def to_html(self, path: str | Path, script: int = 0) -> Path:
+    def to_html(self, path: str | Path, script: int = 0, **options: Any) -> Path:
         """Write the explorer of one script as one file for any browser; see `dia2.inspect.explorer.to_html`."""
         from dia2.inspect.explorer import to_html
 
-        return to_html(self, path, script=script)  # type: ignore[arg-type,call-arg]  # it takes either
+        return to_html(self, path, script=script, **options)
 
 
 def _check_values(columns: Arrays, run: DiaRunFacts, path: Path) -> None:

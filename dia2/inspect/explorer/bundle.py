@@ -23,6 +23,8 @@ _MODULES = (
     "growth",
     "rows",
     "machine",
+    "state",
+    "script",
     "candidates",
     "findings",
     "player",

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from dia2.inspect.draws import draw_codebook
+from dia2.inspect.explorer.candidates import drawn_columns
+from dia2.inspect.explorer.schema import Columns
 from dia2.inspect.machine import Before, Part, Queues, judge
 from dia2.inspect.manifest import ModelFacts
 from dia2.runtime.state_machine import Entry
 
-LOGIT_STEP = 1 / 256  # by which candidates' logits are told to lie below the best
 _QUEUED = 12  # tokens of a queue that are shown; the rest is counted
 _OUTCOMES = ("pad", "new_word", "break", "end")
 _AS_THEY_ARE = ("step", "position", "slot", "padding_budget", "forced_padding", "entries_left", "end_step")
-
-Columns = dict[str, np.ndarray]
 
 
 class Calls:
@@ -104,37 +103,11 @@ class Calls:
         return self.reasons.index(reason)
 
     def _drawn(self, columns: Columns) -> Columns:
-        """Candidates [n, D, C] and choices [n, D] of every draw; a choice of −1 says that a call has none."""
-        n, count, shown = len(columns["call"]), len(self._draws), self._candidates
-        if not count:
+        """Candidates and choices of every draw."""
+        if not self._draws:
             return {}
-        small = max(self._model.audio_vocabulary, self._model.actions) < 1 << 15
-        made: Columns = {
-            "draw_ids": np.full((n, count, shown), -1, np.int16 if small else np.int32),
-            "draw_kept": np.zeros((n, count), np.uint16),
-            "draw_probability": np.zeros((n, count), np.float32),
-            "draw_choice": np.full((n, count), -1, np.int32),
-        }
-        for name in ("cond", "guided"):
-            made[f"draw_{name}"] = np.zeros((n, count, shown), np.uint16)  # steps below the best
-            made[f"best_{name}"] = np.zeros((n, count), np.float32)
-        if "draw.ids" not in columns:
-            return made
-        chosen = self._choices(columns)
-        places = _with_choice(columns["draw.ids"], chosen, shown)
-        made["draw_ids"][:] = np.take_along_axis(columns["draw.ids"], places, axis=2)
-        bits = (columns["draw.kept"][:, :, None] >> places & 1).astype(np.uint16)
-        made["draw_kept"][:] = (bits << np.arange(shown, dtype=np.uint16)).sum(2, dtype=np.uint16)
-        made["draw_probability"][:] = np.nan_to_num(columns["draw.probability"])
-        made["draw_choice"][:] = chosen
-        there = made["draw_ids"] >= 0
-        for name in ("cond", "guided"):
-            logits = np.nan_to_num(np.take_along_axis(columns[f"draw.{name}"], places, axis=2), neginf=-1e30)
-            best = np.where(there, logits, -1e30).max(2)
-            made[f"best_{name}"][:] = best
-            below = np.clip((best[:, :, None] - logits) / LOGIT_STEP, 0, 65_535)
-            made[f"draw_{name}"][:] = np.where(there, np.round(below), 0)
-        return made
+        vocabulary = max(self._model.audio_vocabulary, self._model.actions)
+        return drawn_columns(columns, self._choices(columns), self._candidates, vocabulary)
 
     def _choices(self, columns: Columns) -> np.ndarray:
         """[n, D] what each draw took."""
@@ -146,11 +119,3 @@ class Calls:
 
 def _numbers(part: Part) -> tuple[int, int, int]:
     return part.entry, part.number, part.of
-
-
-def _with_choice(ids: np.ndarray, chosen: np.ndarray, candidates: int) -> np.ndarray:
-    """[n, D, C] which of the recorded candidates are shown: the best, the choice in the last place if it is none."""
-    shown = np.broadcast_to(np.arange(candidates), (*ids.shape[:2], candidates)).copy()
-    place = (ids == chosen[:, :, None]).argmax(2)  # it is always among the sixteen
-    shown[:, :, -1] = np.where(place < candidates, shown[:, :, -1], place)
-    return shown

@@ -20,6 +20,7 @@ from dia2.inspect.explorer.payload import difference_of, payload
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
+    from dia2.inspect.dia.trace import DiaTrace
     from dia2.inspect.trace import Trace
 
 _PAGE_STYLE = "html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
@@ -44,13 +45,14 @@ _PAGE = """<!doctype html>
 
 
 def to_html(
-    trace: Trace,
+    trace: Trace | DiaTrace,
     path: str | Path,
     *,
-    other: Trace | None = None,
+    other: Trace | DiaTrace | None = None,
     tts: Dia2 | None = None,
     books: Sequence[Sequence[int]] = (),
     call: int | None = None,
+    script: int = 0,
 ) -> Path:
     """Write the explorer of a trace as one HTML file.
 
@@ -61,19 +63,21 @@ def to_html(
         tts: an engine with the run's codec, if codebooks are to be heard apart.
         books: which codebooks to put into the file beside the whole sound, such as `[[0], [0, 1]]`.
         call: where to begin.
+        script: of a run of Dia, which of its scripts, from 0.
 
     Raises:
-        TraceError: a trace holds no calls, or is damaged.
-        UsageError: there is no such codebook, or `books` without `tts`.
+        TraceError: a trace holds no calls, or is damaged; or the two are of different models.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
     """
-    traces = [trace] if other is None else [trace, other]
-    packed = [payload(each, tts if each is trace else None, books if each is trace else ()) for each in traces]
     options: dict[str, Any] = {}
+    if other is not None:
+        options["difference"] = difference_of(trace, other)
+    packed = [payload(trace, tts, books, script=script)]
+    if other is not None:
+        packed.append(payload(other, script=script))
     if call is not None:
         trace.check_call(call)
         options["call"] = call
-    if other is not None:
-        options["difference"] = difference_of(trace, other)
     title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"
     write_page(Path(path), packed, options, title)
     return Path(path)

@@ -12,9 +12,10 @@ import torch
 
 from dia2.hooks import Frames, Span
 from dia2.inspect.columns import frame_columns
-from dia2.inspect.explorer.calls import Calls, Columns
+from dia2.inspect.explorer.calls import Calls
 from dia2.inspect.explorer.pack import pack
-from dia2.inspect.explorer.view import Header, View, entry_rows, grid_columns, header_of, shown_codes, word_row
+from dia2.inspect.explorer.schema import Columns, Header, View
+from dia2.inspect.explorer.view import entry_rows, grid_columns, header_of, shown_codes, word_row
 from dia2.inspect.recorder import Recorder
 from dia2.inspect.trace import load
 

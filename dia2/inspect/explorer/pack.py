@@ -14,7 +14,7 @@ import struct
 
 import numpy as np
 
-from dia2.inspect.explorer.view import View
+from dia2.inspect.explorer.schema import View
 
 MAGIC = b"dia2view"
 _DTYPES = {"int8", "uint8", "int16", "uint16", "int32", "float32"}

@@ -7,27 +7,48 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.errors import UsageError
 from dia2.inspect.explorer.pack import pack
+from dia2.inspect.explorer.schema import text
 from dia2.inspect.explorer.sound import MIME, codebook_sound, trace_sound
-from dia2.inspect.explorer.view import text, view_of
+from dia2.inspect.explorer.view import view_of
+from dia2.inspect.trace import Trace
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
-    from dia2.inspect.trace import Trace
+    from dia2.inspect.dia.trace import DiaTrace
 
 
-def payload(trace: Trace, tts: Dia2 | None = None, books: Sequence[Sequence[int]] = ()) -> bytes:
+def check_engine(trace: Trace | DiaTrace, tts: Dia2 | None) -> None:
+    """Refuse to let codebooks of a run of Dia be heard apart.
+
+    Raises:
+        UsageError: they are to be.
+    """
+    if tts is not None and not isinstance(trace, Trace):
+        raise UsageError(f"{trace.path} is a run of Dia: its codebooks cannot be heard apart, so leave out tts.")
+
+
+def payload(
+    trace: Trace | DiaTrace, tts: Dia2 | None = None, books: Sequence[Sequence[int]] = (), *, script: int = 0
+) -> bytes:
     """The packed view of a trace with its sound, and with those of some of its codebooks.
+
+    Args:
+        trace: what to show.
+        tts: an engine with the run's codec.
+        books: which codebooks are to be heard apart.
+        script: of a run of Dia, which of its scripts.
 
     Raises:
         TraceError: it holds no calls, or is damaged.
-        UsageError: there is no such codebook, or `books` without `tts`.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
     """
     if books and tts is None:
         raise UsageError("To hear codebooks apart, give the engine too: tts=Dia2.nano(), or whichever made the trace.")
-    view = view_of(trace)
-    whole = trace_sound(trace)
+    check_engine(trace, tts)
+    view = view_of(trace, script=script)
+    whole = trace_sound(trace, script)
     sounds = [] if whole is None else [whole]
-    if tts is not None:
+    if tts is not None and isinstance(trace, Trace):
         sounds += [codebook_sound(trace, tts, part) for part in books]
     extra = {f"sound_{i}": sound.data for i, sound in enumerate(sounds)}
     view.header["mime"] = MIME
@@ -35,9 +56,13 @@ def payload(trace: Trace, tts: Dia2 | None = None, books: Sequence[Sequence[int]
     return pack(view, extra)
 
 
-def difference_of(a: Trace, b: Trace) -> dict[str, Any] | None:
-    """Where two traces part, as the front end says it; none if they do not."""
-    found = a.diff(b)
+def difference_of(a: Trace | DiaTrace, b: Trace | DiaTrace) -> dict[str, Any] | None:
+    """Where two traces part, as the front end says it; none if they do not.
+
+    Raises:
+        TraceError: they are of different models.
+    """
+    found = a.diff(b)  # type: ignore[arg-type]  # it says itself that it does not go
     if not found.parts:
         return None
     return {"call": found.shared, "what": text("; ".join(f"{p.what} {p.a} | {p.b}" for p in found.parts[:3]))}

@@ -12,10 +12,11 @@ import soundfile
 import torch
 
 from dia2.errors import TraceError
+from dia2.inspect.trace import Trace
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
-    from dia2.inspect.trace import Trace
+    from dia2.inspect.dia.trace import DiaTrace
 
 MIME = "audio/mpeg"  # every browser plays it, and soundfile writes it
 
@@ -35,15 +36,15 @@ def encode(samples: np.ndarray, rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def samples_of(trace: Trace) -> tuple[np.ndarray, int] | None:
-    """Waveform [N] and rate of the trace's run; none if it gave nothing, or it was redacted."""
-    found = trace.audio
+def samples_of(trace: Trace | DiaTrace, script: int = 0) -> tuple[np.ndarray, int] | None:
+    """Waveform [N] and rate of the trace's run, of Dia: of one script; none if it gave nothing, or it was redacted."""
+    found = trace.audio if isinstance(trace, Trace) else trace.audio(script)
     return found if found is not None and len(found[0]) else None
 
 
-def trace_sound(trace: Trace) -> Sound | None:
-    """What the trace's run gave, if anything."""
-    found = samples_of(trace)
+def trace_sound(trace: Trace | DiaTrace, script: int = 0) -> Sound | None:
+    """What the trace's run gave, of Dia: for one script; none if nothing."""
+    found = samples_of(trace, script)
     return None if found is None else Sound("all codebooks", encode(*found))
 
 

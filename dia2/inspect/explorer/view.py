@@ -1,52 +1,47 @@
-"""What the explorer shows of a trace: a header of texts and numbers, and columns of arrays.
-
-The header tells the front end which rows, lanes, grid and caches there are, so that it knows no model by name. All
-texts come from a trace, which can come from anybody: they are cut short and rid of control characters here, and the
-front end only ever sets them as text.
-"""
+"""What the explorer shows of a trace; of a run of Dia2 here, of one of Dia in `dia2.inspect.dia.view`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.console import printable
 from dia2.edits import ChangeSampling
 from dia2.errors import TraceError
-from dia2.inspect.explorer.calls import LOGIT_STEP, Calls, Columns
+from dia2.inspect.draws import draw_codebook
+from dia2.inspect.explorer.calls import Calls
+from dia2.inspect.explorer.candidates import LOGIT_STEP
+from dia2.inspect.explorer.schema import CANDIDATES, PEAK_RATE, Columns, Header, View, guided, peaks, row_header, text
 from dia2.inspect.explorer.sound import samples_of
 from dia2.inspect.manifest import ModelFacts
 from dia2.inspect.trace import Trace
 from dia2.runtime.state_machine import Entry
 
-CANDIDATES = 8  # of each draw that are shown
-PEAK_RATE = 100  # minimum and maximum of the waveform, so many pairs a second
-_LONGEST = 200  # characters of a text
+if TYPE_CHECKING:
+    from dia2.inspect.dia.trace import DiaTrace
 
-Header = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class View:
-    """A trace as the front end gets it."""
-
-    header: Header  # what JSON can hold
-    columns: Columns = field(default_factory=dict)  # [calls, …], but for `grid`, `peaks`, `pending`, `lookahead`
+_ACTIONS = {0: "pad", 1: "new_word"}
 
 
-def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
+def view_of(trace: Trace | DiaTrace, *, script: int = 0, candidates: int = CANDIDATES) -> View:
     """All that the explorer shows of `trace`, except sound.
 
     Args:
         trace: a whole or partial one; redacted parts are empty.
+        script: of a run of Dia, which of its scripts, from 0.
         candidates: of each draw, at most 16.
 
     Raises:
-        TraceError: the run ended before its first call, or the trace is damaged.
+        TraceError: the run ended before its first call, there is no such script, or the trace is damaged.
     """
+    if not isinstance(trace, Trace):
+        from dia2.inspect.dia.view import dia_view  # only runs of Dia need it
+
+        return dia_view(trace, script, candidates=candidates)
+    if script:
+        raise TraceError(f"There is no script {script}: {trace.path} is a run of Dia2, which has one, 0.")
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
     draws = [] if "voice" in trace.manifest.redacted else trace.manifest.draws
@@ -56,7 +51,7 @@ def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
         for shard in trace._shards
     ]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | grid_columns(trace)
-    header = header_of(trace) | {"reasons": calls.reasons, "draws": draws}
+    header = header_of(trace) | {"reasons": calls.reasons, "draws": [draw_header(name) for name in draws]}
     samples = samples_of(trace)
     if samples is not None:
         columns["peaks"] = peaks(samples[0], samples[1])
@@ -64,30 +59,50 @@ def view_of(trace: Trace, *, candidates: int = CANDIDATES) -> View:
     return View(header, columns)
 
 
-def text(value: str) -> str:
-    """A text of the trace, safe to show and not too long."""
-    return printable(value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…")
-
-
 def header_of(trace: Trace) -> Header:
     """What is said of a trace besides its calls; of one that has none yet too."""
     run, model = trace.run, trace.model
-    crop = trace.manifest.result.crop or 0
+    prefix, findings = run.prefix_frames, _findings(trace)
     return {
         "name": text(trace.path.name),
         "state": text(trace.state),
         "complete": trace.complete,
         "facts": _facts(trace),
         "calls": len(trace),
-        "warmup": run.prefix_frames,
-        "rate": model.frame_rate,
-        "crop": crop,
+        "span": 80,
+        "given": {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."},
+        # The first call of the main loop reads the step again that ended the warm-up.
+        "clock": {
+            "rate": model.frame_rate,
+            "zero": trace.manifest.result.crop or 0,
+            "twice": prefix or None,
+            "before": "prefix",
+        },
         "seconds": None,
         "peak_rate": PEAK_RATE,
         "logit_step": LOGIT_STEP,
         "sampling": _sampling(trace),
+        "titles": {
+            "rows": "The thirty rows",
+            "lanes": "What the machine was told, and what it said",
+            "grid": "audio_buf: the delayed grid",
+            "state": "State machine",
+            "findings": "What the prefix doctor found" if findings else "What was edited",
+        },
+        "where": "call {call}, step {step}",
+        "readouts": [
+            {"name": "call", "shows": "{call}"},
+            {"name": "step", "shows": "{step}"},
+            {"name": "slot", "shows": "{slot}"},
+            {"name": "time", "kind": "time"},
+            {"name": "word", "kind": "word"},
+        ],
         "lanes": [
-            {"name": "action", "kind": "action"},
+            {
+                "name": "action",
+                "kind": "action",
+                "keys": [["word", "new word"], ["over", "drawn, but overruled"], ["given", "given by the prefix"]],
+            },
             {"name": "main", "kind": "text"},
             {"name": "second", "kind": "text"},
         ],
@@ -96,19 +111,36 @@ def header_of(trace: Trace) -> Header:
             "codebooks": model.codebooks,
             "delays": model.delays,
             "codes": model.codes,
-            "pad": model.tokens.audio_pad,
-            "prefix": run.prefix_frames,
+            "prefix": prefix,
+            "prefix_name": "prefix",
+            "edge": [delay + prefix for delay in model.delays],
+            "first": 0,
+            # After a prefix, calls and the columns that they write count alike; else columns are one ahead.
+            "ahead": 0 if prefix else 1,
+            "at": 0 if prefix else 1,
+            "words": {"book": "codebook", "short": "cb", "column": "column"},
+            "missing": "the voice was redacted",
         },
         "caches": [
-            {"name": "transformer", "column": "kv_transformer", "size": model.max_context_steps},
-            {"name": "depformer", "column": "kv_depformer", "size": model.codebooks - 1},
+            {"column": "kv_transformer", "told": "transformer {kv_transformer} slots, position {position}"},
+            {"column": None, "told": f"depformer {{kv_depformer}} of {model.codebooks - 1}, emptied every call"},
         ],
+        "state_pane": {"kind": "machine", "told": "after step {step}"},
+        "script": None,
         "words": [word_row(word.text, word.speaker, word.prefix, word.call) for word in trace.words],
         "entries": entry_rows(run.entries),
         "rows": _rows(trace),
-        "findings": _findings(trace),
+        "findings": findings,
         "edits": [{"call": edit.call, "text": text(str(edit))} for edit in run.edits],
     }
+
+
+def draw_header(name: str) -> Header:
+    """A draw as the front end gets it: whose codebook it is (none: the action), and how it is sampled."""
+    if name == "action":
+        return {"title": name, "book": None, "sampling": "text", "names": _ACTIONS}
+    book = draw_codebook(name)
+    return {"title": f"codebook {book}", "book": book, "sampling": "audio", "names": {}}
 
 
 def word_row(said: str, speaker: int, prefix: bool, call: int | None) -> Header:
@@ -143,37 +175,17 @@ def _sampling(trace: Trace) -> list[Header]:
     found = []
     for call in calls:
         config = trace.config_at(call)
-        found.append(
-            {
-                "call": call,
-                "cfg_scale": config.cfg_scale,
-                "cfg_filter_k": config.cfg_filter_k,
-                "text": asdict(config.text),
-                "audio": asdict(config.audio),
-            }
-        )
+        told = "No guidance: cond decides alone."
+        if config.cfg_scale != 1.0:
+            told = guided(config.cfg_scale, config.cfg_filter_k)
+        found.append({"call": call, "told": told, "text": asdict(config.text), "audio": asdict(config.audio)})
     return found
 
 
 def _rows(trace: Trace) -> list[Header]:
-    calls = {"warmup": 0, "loop": trace.run.prefix_frames}
-    return [
-        {
-            "number": filled.row.number,
-            "title": filled.row.title,
-            "where": filled.row.where,
-            "status": filled.status,
-            "cells": {
-                name: text(getattr(filled, name))
-                for name in ("trigger", "before", "mutations", "outputs")
-                if getattr(filled, name) not in ("", "none")
-            },
-            "seconds": filled.seconds,
-            "note": text(filled.note),
-            "call": calls.get(filled.row.phase) if filled.status == "done" else None,
-        }
-        for filled in trace.rows()
-    ]
+    prefix = trace.run.prefix_frames
+    lit: dict[str, list[tuple[int, int | None]]] = {"warmup": [(0, prefix)], "loop": [(prefix, None)]}
+    return [row_header(filled, lit.get(filled.row.phase, [])) for filled in trace.rows()]
 
 
 def _findings(trace: Trace) -> list[Header]:
@@ -183,16 +195,6 @@ def _findings(trace: Trace) -> list[Header]:
         {"kind": found.kind, "message": text(found.message), "advice": text(found.advice), "call": found.call}
         for found in trace.diagnose().findings
     ]
-
-
-def peaks(samples: np.ndarray, rate: int) -> np.ndarray:
-    """Least and largest of samples [N] in every 1 / PEAK_RATE second, [n, 2] int8 in −127 … 127."""
-    width = max(1, round(rate / PEAK_RATE))
-    count = -(-len(samples) // width)
-    padded = np.zeros(count * width, np.float32)
-    padded[: len(samples)] = np.clip(np.nan_to_num(samples), -1, 1)
-    blocks = padded.reshape(count, width)
-    return np.round(np.stack((blocks.min(1), blocks.max(1)), axis=1) * 127).astype(np.int8)
 
 
 def grid_columns(trace: Trace) -> Columns:

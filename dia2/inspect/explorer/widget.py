@@ -13,12 +13,13 @@ import traitlets
 
 from dia2.errors import Dia2Error
 from dia2.inspect.explorer.bundle import script, style
-from dia2.inspect.explorer.payload import difference_of, payload
+from dia2.inspect.explorer.payload import check_engine, difference_of, payload
 from dia2.inspect.explorer.sound import codebook_sound
+from dia2.inspect.trace import Trace
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
-    from dia2.inspect.trace import Trace
+    from dia2.inspect.dia.trace import DiaTrace
 
 
 class _Page(anywidget.AnyWidget):
@@ -43,7 +44,7 @@ class _Page(anywidget.AnyWidget):
 class LiveExplorer(_Page):
     """A run while it is generated; made by `dia2.inspect.follow`."""
 
-    trace: Trace | None = None  # once the run is over
+    trace: Trace | DiaTrace | None = None  # once the run is over
 
     def __repr__(self) -> str:
         if self.trace is None:
@@ -54,7 +55,7 @@ class LiveExplorer(_Page):
         """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
         self._pieces = [*self._pieces, piece]
 
-    def finish(self, trace: Trace) -> None:
+    def finish(self, trace: Trace | DiaTrace) -> None:
         """Show the whole of it, with candidates and sound."""
         self.trace = trace
         with self.hold_sync():
@@ -64,14 +65,24 @@ class LiveExplorer(_Page):
 class Explorer(_Page):
     """A trace, or two beside each other; made by `Trace.explore`."""
 
-    def __init__(self, trace: Trace, *, other: Trace | None = None, tts: Dia2 | None = None, call: int = 0) -> None:
-        """See `Trace.explore`."""
+    def __init__(
+        self,
+        trace: Trace | DiaTrace,
+        *,
+        other: Trace | DiaTrace | None = None,
+        tts: Dia2 | None = None,
+        call: int = 0,
+        script: int = 0,
+    ) -> None:
+        """See `Trace.explore`; `script` is of a run of Dia."""
+        check_engine(trace, tts)
         trace.check_call(call)
+        difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
         self._tts = tts
         super().__init__(
-            _views=[payload(each) for each in (trace, other) if each is not None],
-            _difference=None if other is None else difference_of(trace, other),
+            _views=[payload(each, script=script) for each in (trace, other) if each is not None],
+            _difference=difference,
             _can_decode=tts is not None and other is None,
             call=call,
         )
@@ -87,6 +98,7 @@ class Explorer(_Page):
             return
         answer = {"kind": "sound", "key": content.get("key")}
         try:
+            assert isinstance(self.trace, Trace), "see check_engine"
             sound = codebook_sound(self.trace, self._tts, content.get("books", []))
         except (Dia2Error, TypeError) as error:
             self.send(answer | {"error": str(error)})

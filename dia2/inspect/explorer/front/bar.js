@@ -1,7 +1,7 @@
 // Above and below the panes: what the run is, play and pause, where we are; and a slider over all of it.
 
-import { bdi, h, say, sign } from "./dom.js";
 import { speakerColour } from "./colours.js";
+import { bdi, h, say, sign } from "./dom.js";
 import { SPEEDS } from "./player.js";
 import { Timeline } from "./timeline.js";
 
@@ -45,8 +45,9 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
     say(found, `${hit + 1} of ${words.length}`);
     moves.to(words[hit].call);
   });
-  const values = Object.fromEntries(["call", "step", "slot", "time", "word"].map((name) => [name, h("b")]));
-  const readouts = h("dl", { class: "readouts" }, Object.entries(values).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+  const values = data.header.readouts.map((readout) => ({ ...readout, value: h("b") }));
+  const readouts = h("dl", { class: "readouts" }, values.map(({ name, kind, value }) => h("div", { class: kind }, h("dt", {}, name), h("dd", {}, value))));
+  const words = Boolean(data.header.words);
   const element = h(
     "header",
     { class: "top" },
@@ -55,16 +56,15 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
       "div",
       { class: "controls", role: "group", "aria-label": "Playback" },
       icon("First call", "first", () => moves.to(0)),
-      icon("Word back", "wordBack", () => moves.word(-1)),
+      words ? icon("Word back", "wordBack", () => moves.word(-1)) : null,
       icon("Call back", "back", () => moves.by(-1)),
       play,
       icon("Call on", "on", () => moves.by(1)),
-      icon("Word on", "wordOn", () => moves.word(1)),
+      words ? icon("Word on", "wordOn", () => moves.word(1)) : null,
       icon("Last call", "last", () => moves.to(data.calls - 1)),
       speed,
       hear,
-      search,
-      found,
+      ...(words ? [search, found] : []),
       icon("See more calls", "−", () => moves.zoom(1.5)),
       icon("See fewer calls", "+", () => moves.zoom(1 / 1.5)),
       icon("Keys", "?", () => dialogOf().showModal()),
@@ -80,18 +80,25 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
       play.setAttribute("aria-label", playing ? "Pause" : "Play");
       play.setAttribute("title", playing ? "Pause" : "Play");
     }
-    const seconds = data.secondsOf(call);
-    say(values.call, String(call));
-    say(values.step, String(data.at("step", call)));
-    say(values.slot, String(data.at("slot", call)));
-    say(values.time, seconds < 0 ? "prefix" : `${seconds.toFixed(2)} s`);
-    const word = data.wordAt(call);
-    if (values.word.dataset.call !== String(word?.call)) {
-      values.word.dataset.call = String(word?.call);
-      values.word.replaceChildren(word ? bdi(word.text) : "–");
+    for (const { kind, shows, value } of values) {
+      if (kind === "time") say(value, timeOf(data, call));
+      else if (kind === "word") sayWord(value, data.wordAt(call));
+      else say(value, data.told(shows, call));
     }
   };
-  return { element, draw, search };
+  return { element, draw, search: words ? search : null };
+}
+
+function timeOf(data, call) {
+  const seconds = data.secondsOf(call);
+  if (seconds === null) return "–";
+  return seconds < 0 ? data.header.clock.before : `${seconds.toFixed(2)} s`;
+}
+
+function sayWord(element, word) {
+  if (element.dataset.call === String(word?.call)) return;
+  element.dataset.call = String(word?.call);
+  element.replaceChildren(word ? bdi(word.text) : "–");
 }
 
 export function scrubber(data, store) {
@@ -105,16 +112,20 @@ export function scrubber(data, store) {
     if (Number(slider.max) !== data.calls - 1) slider.max = String(data.calls - 1);
     if (Number(slider.value) !== state.call) slider.value = String(state.call);
     const word = data.wordAt(state.call);
-    slider.setAttribute("aria-valuetext", `call ${state.call}, step ${data.at("step", state.call)}${word ? `, ${word.text}` : ""}`);
-    if (!line.begin({ ...state, first: 0, span: data.calls })) return;
+    slider.setAttribute("aria-valuetext", `${data.told(data.header.where, state.call)}${word ? `, ${word.text}` : ""}`);
+    if (!line.begin({ ...state, first: 0, span: data.places })) return;
     const { context, palette } = line;
     context.fillStyle = palette.empty;
     context.fillRect(0, 0, line.width, 10);
+    const stretch = (from, to, colour, strength) => {
+      context.fillStyle = colour;
+      context.globalAlpha = strength;
+      context.fillRect(line.x(from), 2, Math.max(1, line.x(to) - line.x(from) - 1), 6);
+    };
     data.spoken.forEach((spoken, i) => {
-      context.fillStyle = speakerColour(palette, spoken.speaker);
-      context.globalAlpha = spoken.prefix ? 0.45 : 0.9;
-      context.fillRect(line.x(spoken.call), 2, Math.max(1, line.x(data.endOf(i)) - line.x(spoken.call) - 1), 6);
+      stretch(spoken.call, data.endOf(i), speakerColour(palette, spoken.speaker), spoken.prefix ? 0.45 : 0.9);
     });
+    for (const { from, to, colour } of data.stretches) stretch(from, to, palette[colour], 0.9);
     context.globalAlpha = 1;
     context.strokeStyle = palette.ink;
     context.lineWidth = 1;

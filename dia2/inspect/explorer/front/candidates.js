@@ -8,7 +8,7 @@ export function candidatesPane(data, store, label) {
   const select = h(
     "select",
     { "aria-label": "draw to look at", onchange: () => store.set({ draw: select.selectedIndex, cell: null }) },
-    draws.map((name) => h("option", {}, title(name))),
+    draws.map(({ title }) => h("option", {}, title)),
   );
   const body = h("tbody");
   const heads = ["", "chance", "cond", "guided", ""].map((text) => h("th", { scope: "col" }, text));
@@ -31,24 +31,13 @@ export function candidatesPane(data, store, label) {
     }
     say(note, `drew ${token(found, found.choice)}, p ${found.probability.toFixed(2)}`);
     body.replaceChildren(...rows(found));
-    const { cfg_scale: scale, cfg_filter_k: keep } = data.samplingAt(state.call);
-    say(
-      told,
-      scale === 1
-        ? "No guidance: cond decides alone."
-        : `Guidance (cfg ${scale}, keeps ${keep}) decides who stays; how likely each is, cond decides.`,
-    );
+    say(told, data.samplingAt(state.call).told);
   };
   return { element, draw };
 }
 
-function title(name) {
-  return name === "action" ? "action" : name === "cb0" ? "codebook 0" : `codebook ${name.slice(4)}`;
-}
-
 function token(draw, id) {
-  if (draw.name !== "action") return String(id);
-  return { 0: "pad", 1: "new_word" }[id] ?? String(id);
+  return draw.names[id] ?? String(id);
 }
 
 function rows(draw) {
@@ -57,13 +46,19 @@ function rows(draw) {
   return draw.candidates.map((candidate, i) =>
     h(
       "tr",
-      { class: `${candidate.chosen ? "chosen" : ""} ${candidate.kept ? "" : "removed"}` },
+      { class: `${candidate.chosen ? "chosen" : ""} ${candidate.alive ?? candidate.kept ? "" : "removed"}` },
       h("th", { scope: "row" }, token(draw, candidate.token)),
-      h("td", { class: "number" }, candidate.kept ? chance[i].toFixed(2) : "out"),
+      h("td", { class: "number" }, chanceOf(candidate, chance[i])),
       ...["cond", "guided"].map((name) => h("td", { class: "number" }, candidate[name].toFixed(1))),
       h("td", { class: "bars" }, bar("cond", candidate.cond - best.cond), bar("guided", candidate.guided - best.guided)),
     ),
   );
+}
+
+/** How likely a candidate is; `out` where guidance struck it out, `cut` where a later rule did. */
+function chanceOf(candidate, chance) {
+  if (candidate.alive ?? candidate.kept) return chance.toFixed(2);
+  return candidate.kept ? "cut" : "out";
 }
 
 /** A bar as long as the candidate is likely beside the best one. */
@@ -76,6 +71,6 @@ function bar(kind, behind) {
 function why(data, call) {
   if (data.header.live) return "Candidates are shown as soon as the run is over.";
   if (!data.header.draws.length) return "The trace kept no draws: record it at the level topk or full.";
-  if (call < data.header.warmup) return "The prefix gives what a call of the warm-up sees: nothing is drawn.";
+  if (call < data.given) return data.header.given.why;
   return "The trace kept no candidates of this call.";
 }

@@ -18,12 +18,18 @@ function channels(hex) {
   return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
 }
 
-/** [256] packed little-endian RGBA from the low end of codes to the high one. */
-export function ramp(palette) {
+/** A colour as packed little-endian RGBA. */
+export function packed(hex) {
+  return together(channels(hex));
+}
+
+function together([r, g, b]) {
+  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+}
+
+/** [256] packed colours from the low end of codes to the high one. */
+export function ramp(palette, top = palette.code_high) {
   const low = channels(palette.code_low);
-  const high = channels(palette.code_high);
-  return Uint32Array.from({ length: 256 }, (_, i) => {
-    const [r, g, b] = low.map((from, c) => Math.round(from + ((high[c] - from) * i) / 255));
-    return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
-  });
+  const high = channels(top);
+  return Uint32Array.from({ length: 256 }, (_, i) => together(low.map((from, c) => Math.round(from + ((high[c] - from) * i) / 255))));
 }

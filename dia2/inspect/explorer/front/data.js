@@ -3,6 +3,7 @@
 const ARRAYS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array,
 };
+const SILENT_PACE = 50; // calls a second where nothing tells how long one lasts
 const OUTCOMES = ["pad", "new_word", "break", "end"];
 
 /** Open packed bytes (gzip). */
@@ -36,9 +37,16 @@ export class Data {
     this.columns = columns;
     this.calls = header.calls;
     this.codebooks = header.grid.codebooks;
+    this.given = header.given.calls; // calls from the start that draw nothing
     this.starts = {}; // of the queues
     this.columnsOfGrid = columns.grid ? columns.grid.shape[0] : 0;
-    this.spoken = header.words.filter((word) => word.call !== null);
+    this.spoken = (header.words ?? []).filter((word) => word.call !== null);
+  }
+
+  /** Calls, and what the grid stands ahead of them. */
+  get places() {
+    const { ahead, at } = this.header.grid;
+    return this.calls + ahead - at;
   }
 
   /** Add the next calls of a run that goes on. */
@@ -64,31 +72,56 @@ export class Data {
     this.columnsOfGrid = columns;
   }
 
+  /** Stretches of calls in the same state, of the first lane of states: {from, to, colour}. */
+  get stretches() {
+    this.found ??= stretchesOf(this);
+    return this.found;
+  }
+
   at(name, call) {
     return this.columns[name][call];
   }
 
-  /** Grid column that a call writes; the one under way in warm-up. */
-  columnOf(call) {
-    return this.at("step", call) + (call < this.header.warmup ? 0 : 1);
+  /** What a column says at a call, by its name where the value has one; `writes` is the grid column it writes. */
+  value(name, call) {
+    const value = { call, writes: this.columnOf(call) }[name] ?? this.at(name, call);
+    return this.header.names?.[name]?.[value] ?? String(value);
   }
 
-  /** The call that writes a grid column; −1 if none does. After a prefix both count alike, else columns are one ahead. */
+  /** A text of the header with `{column}` filled in. */
+  told(text, call) {
+    return text.replace(/\{(\w+)\}/g, (_, name) => this.value(name, call));
+  }
+
+  /** Grid column that a call writes, or that is under way. */
+  columnOf(call) {
+    return call + this.header.grid.ahead;
+  }
+
+  /** The call that writes a grid column; −1 if none does. */
   callOf(column) {
-    const call = this.header.warmup ? column : column - 1;
+    const call = column - this.header.grid.ahead;
     return call >= 0 && call < this.calls ? call : -1;
   }
 
-  /** Seconds in the audio that stand for a call: where a word that it takes is said to begin. */
-  secondsOf(call) {
-    return (this.at("step", call) - this.header.crop) / this.header.rate;
+  /** Seconds in the audio at a moment, which is a call and a fraction of it; null if nothing tells them. */
+  secondsOf(moment) {
+    const { clock } = this.header;
+    if (!clock) return null;
+    const step = moment - (clock.twice !== null && moment >= clock.twice ? 1 : 0);
+    return (step - clock.zero) / clock.rate;
   }
 
   /** The last call whose place in the audio is not after `seconds`. */
   callAt(seconds) {
-    const step = Math.floor(seconds * this.header.rate + 1e-6) + this.header.crop;
-    const call = this.header.warmup ? step + (step >= this.header.warmup - 1 ? 1 : 0) : step;
-    return this.clamp(call);
+    const { rate, zero, twice } = this.header.clock;
+    const step = Math.floor(seconds * rate + 1e-6) + zero;
+    return this.clamp(step + (twice !== null && step >= twice - 1 ? 1 : 0));
+  }
+
+  /** Calls a second, while the clock drives. */
+  get pace() {
+    return this.header.clock?.rate ?? SILENT_PACE;
   }
 
   /** The nearest call that there is. */
@@ -116,6 +149,17 @@ export class Data {
   /** Code in a cell of the grid; −1 nothing was written, −2 a pad. */
   code(book, column) {
     return this.columns.grid[column * this.codebooks + book];
+  }
+
+  /** A token by its name. */
+  token(code) {
+    return this.header.grid.specials?.[code] ?? String(code);
+  }
+
+  /** Where a cell comes from, one of the header's origins; null where it says none. */
+  origin(book, column) {
+    const { grid_origin: origins } = this.columns;
+    return origins ? this.header.grid.origins[origins[column * this.codebooks + book]] : null;
   }
 
   action(call) {
@@ -184,15 +228,16 @@ export class Data {
         guided: this.columns.best_guided[cell] - this.columns.draw_guided[at] * this.header.logit_step,
         kept: Boolean((this.columns.draw_kept[cell] >> i) & 1),
         chosen: ids[at] === choice,
+        alive: this.columns.draw_alive ? Boolean((this.columns.draw_alive[cell] >> i) & 1) : null,
       });
     }
-    const sampling = this.samplingAt(call)[this.header.draws[index] === "action" ? "text" : "audio"];
-    return { name: this.header.draws[index], choice, probability: this.columns.draw_probability[cell], candidates, sampling };
+    const { names, sampling } = this.header.draws[index];
+    return { names, choice, probability: this.columns.draw_probability[cell], candidates, sampling: this.samplingAt(call)[sampling] };
   }
 
   /** Which draw of a call wrote a codebook; −1 if it was not recorded. */
   drawOf(book) {
-    return this.header.draws.indexOf(book === 0 ? "cb0" : `dep.${book}`);
+    return this.header.draws.findIndex((draw) => draw.book === book);
   }
 
   /** Bytes of a sound. */
@@ -201,7 +246,19 @@ export class Data {
   }
 }
 
-/** Two stretches of a column as one. */
+function stretchesOf(data) {
+  const lane = data.header.lanes.find(({ kind }) => kind === "states");
+  const found = [];
+  for (let call = 0; lane && call < data.calls; call += 1) {
+    const colour = lane.colours[data.at(lane.name, call)];
+    const last = found.at(-1);
+    if (last?.colour === colour) last.to = call + 1;
+    else found.push({ from: call, to: call + 1, colour });
+  }
+  return found;
+}
+
+/** Two parts of a column as one. */
 function joined(old, array) {
   if (!old) return array;
   const all = new array.constructor(old.length + array.length);
@@ -210,7 +267,10 @@ function joined(old, array) {
   return Object.assign(all, { shape: [old.shape[0] + array.shape[0], ...array.shape.slice(1)] });
 }
 
-/** Chance of each candidate in a draw, from that of the choice: the same softmax, so their ratio is known. */
+/**
+ * Chance of each candidate in a draw, from that of the choice: the same softmax, so their ratio is known. Who is in the
+ * draw the view says (`alive`); where it does not, the best `top_k` that guidance kept are.
+ */
 export function chances(draw) {
   const { temperature, top_k: topK } = draw.sampling;
   const chosen = draw.candidates.find((candidate) => candidate.chosen);
@@ -220,10 +280,10 @@ export function chances(draw) {
       better += candidate.kept ? 1 : 0;
       return draw.probability;
     }
-    if (!candidate.kept || temperature <= 0 || !chosen || !(draw.probability > 0)) return 0;
+    if (!(candidate.alive ?? candidate.kept) || temperature <= 0 || !chosen || !(draw.probability > 0)) return 0;
     const rank = better;
     better += 1;
-    if (topK > 0 && rank >= topK) return 0;
+    if (candidate.alive === null && topK > 0 && rank >= topK) return 0;
     return Math.min(1, draw.probability * Math.exp((candidate.cond - chosen.cond) / temperature));
   });
 }

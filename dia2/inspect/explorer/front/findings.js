@@ -20,7 +20,6 @@ export function findingsPane(data, store) {
       item.advice ? h("span", { class: "advice" }, " → ", bdi(item.advice)) : null,
     ),
   );
-  const title = data.header.findings.length ? "What the prefix doctor found" : "What was edited";
-  const { element } = pane("findings", title, "", h("ul", {}, list));
+  const { element } = pane("findings", data.header.titles.findings, "", h("ul", {}, list));
   return { element, draw: () => {} };
 }

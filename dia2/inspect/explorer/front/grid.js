@@ -1,31 +1,37 @@
-// audio_buf: the delayed grid of codes, the column that is being written, and one frame along its delays.
+// The delayed grid of codes, the column that is being written, and one frame along its delays.
 
-import { ramp } from "./colours.js";
+import { packed, ramp } from "./colours.js";
 import { h, pane, say } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
+const INVITATION = "Click a cell: which draw made it, from which candidates.";
+
 export function gridPane(data, store, other) {
   const books = data.codebooks;
+  const { words, prefix, prefix_name: given, at, ahead, origins = [] } = data.header.grid;
   const cell = Math.max(5, Math.min(28, Math.floor(230 / books)));
-  const line = new Timeline(`Delayed grid of codes: ${books} codebooks down, columns across`, cell * books);
+  const line = new Timeline(`Delayed grid of codes: ${books} ${words.book}s down, ${words.column}s across`, cell * books);
   const names = h("div", { class: "names books", "aria-hidden": true });
   for (let book = 0; book < books; book += 1) {
-    names.append(h("span", {}, cell >= 12 || book % 4 === 0 ? `cb ${book}` : ""));
+    names.append(h("span", {}, cell >= 12 || book % 4 === 0 ? `${words.short} ${book}` : ""));
   }
   names.style.gridAutoRows = `${cell}px`;
-  const legend = () => [
-    h("span", { class: "key now" }, "column being written"),
-    h("span", { class: "key frame" }, "one frame along its delays"),
-    data.header.grid.prefix ? h("span", { class: "key prefix" }, "prefix") : null,
-    other ? h("span", { class: "key differ" }, "differs") : null,
+  const legend = [
+    at === ahead ? null : ["read", `${words.column} being read`],
+    ["now", `${words.column} being written`],
+    ["frame", "one frame along its delays"],
+    prefix ? ["prefix", given] : null,
+    ...new Map(origins.filter(({ key }) => key).map(({ paint: painted, key }) => [`is-${painted}`, key])),
+    other ? ["differ", "differs"] : null,
   ];
-  const { element, note } = pane("grid", "audio_buf: the delayed grid", legend().filter(Boolean), h("div", { class: "named" }, names, line.canvas));
-  if (!data.columns.grid) say(note, "the voice was redacted");
-  const told = h("p", { class: "told", "aria-live": "off" }, "Click a cell: which draw made it, from which candidates.");
+  const keys = legend.filter(Boolean).map(([name, text]) => h("span", { class: `key ${name}` }, text));
+  const { element, note } = pane("grid", data.header.titles.grid, keys, h("div", { class: "named" }, names, line.canvas));
+  if (!data.columns.grid) say(note, data.header.grid.missing);
+  const told = h("p", { class: "told", "aria-live": "off" }, INVITATION);
   element.append(told);
 
   const under = (event) => {
-    // The axis is calls, a column stands at the call that writes it.
+    // The axis is calls, a column stands `at` calls before its number.
     const book = Math.max(0, Math.min(books - 1, Math.floor(event.offsetY / cell)));
     return { book, column: columnAt(data, line.callUnder(event)) };
   };
@@ -46,7 +52,7 @@ export function gridPane(data, store, other) {
     if (!data.columns.grid || !line.begin(state)) return;
     const wanted = `${state.theme} ${data.columnsOfGrid}`;
     if (painted !== wanted) {
-      image = paint(data, ramp(line.palette));
+      image = paint(data, line.palette);
       painted = wanted;
     }
     drawCells(line, data, image, cell, state.call);
@@ -56,17 +62,19 @@ export function gridPane(data, store, other) {
   return { element, draw, note };
 }
 
-/** The column that the call at `place` writes, before the first one and after the last one too. */
+/** The column that stands at a call, before the first one and after the last one too. */
 function columnAt(data, place) {
-  return data.header.warmup ? place : place + 1;
+  return place + data.header.grid.at;
 }
 
 function placeOf(data, column) {
-  return data.header.warmup ? column : column - 1;
+  return column - data.header.grid.at;
 }
 
 /** One pixel a cell; what was never written stays clear. */
-function paint(data, colours) {
+function paint(data, palette) {
+  const colours = ramp(palette);
+  const given = ramp(palette, palette.s2);
   const width = data.columnsOfGrid;
   const canvas = h("canvas", {});
   canvas.width = Math.max(1, width);
@@ -78,7 +86,10 @@ function paint(data, colours) {
   for (let column = 0; column < width; column += 1) {
     for (let book = 0; book < data.codebooks; book += 1) {
       const code = data.code(book, column);
-      if (code >= 0) pixels[book * width + column] = colours[Math.min(255, Math.round((code / last) * 255))];
+      const paints = data.origin(book, column)?.paint ?? "codes";
+      if (code < 0) continue;
+      const shade = Math.min(255, Math.round((code / last) * 255));
+      pixels[book * width + column] = paints === "codes" ? colours[shade] : paints === "given" ? given[shade] : packed(palette[paints]);
     }
   }
   context.putImageData(image, 0, 0);
@@ -89,7 +100,7 @@ function drawCells(line, data, image, cell, call) {
   const { context, palette, width } = line;
   const high = cell * data.codebooks;
   context.fillStyle = palette.empty;
-  context.fillRect(Math.max(0, line.x(placeOf(data, 0))), 0, Math.min(width, line.x(data.calls)), high);
+  context.fillRect(Math.max(0, line.x(placeOf(data, 0))), 0, Math.min(width, line.x(data.places)), high);
   const from = Math.max(0, columnAt(data, Math.floor(line.first)));
   const to = Math.min(data.columnsOfGrid, data.columnOf(call) + 1, columnAt(data, Math.ceil(line.first + line.span)) + 1);
   if (to > from) {
@@ -127,13 +138,13 @@ function drawDifferences(line, data, other, cell, call) {
 
 function drawMarks(line, data, cell, state) {
   const { context, palette } = line;
-  const { delays, prefix } = data.header.grid;
+  const { delays, prefix, edge } = data.header.grid;
   context.lineWidth = 1.5;
   if (prefix) {
     context.strokeStyle = palette.s2;
     context.beginPath();
-    delays.forEach((delay, book) => {
-      const x = line.x(placeOf(data, delay + prefix));
+    edge.forEach((column, book) => {
+      const x = line.x(placeOf(data, column));
       if (book === 0) context.moveTo(x, 0);
       context.lineTo(x, book * cell);
       context.lineTo(x, (book + 1) * cell);
@@ -146,6 +157,10 @@ function drawMarks(line, data, cell, state) {
     context.strokeStyle = palette.frame;
     delays.forEach((delay, book) => outline(line, data, frame + delay, book, cell));
   }
+  if (data.header.grid.at !== data.header.grid.ahead) {
+    context.strokeStyle = palette.ink;
+    outline(line, data, state.call + data.header.grid.at, 0, cell, data.codebooks);
+  }
   context.strokeStyle = palette.now;
   outline(line, data, now, 0, cell, data.codebooks);
   if (state.cell && state.cell.column === now) {
@@ -155,15 +170,40 @@ function drawMarks(line, data, cell, state) {
 }
 
 function describe(data, cell) {
-  if (!cell || !data.columns.grid) return "Click a cell: which draw made it, from which candidates.";
+  if (!cell || !data.columns.grid) return INVITATION;
   const { book, column } = cell;
   if (column < 0 || column >= data.columnsOfGrid) return "";
+  const { words } = data.header.grid;
+  const name = `${words.book[0].toUpperCase()}${words.book.slice(1)} ${book}, ${words.column} ${column}`;
+  return [`${name}: ${whatIn(data, book, column)} ${whereIn(data, book, column)}`, whoseIs(data, book, column)].filter(Boolean).join(", ");
+}
+
+function whatIn(data, book, column) {
+  const code = data.code(book, column);
+  if (code === -1) return "nothing was written";
+  if (code === -2) return "a pad";
+  return data.header.grid.specials?.[code] ?? `code ${code}`;
+}
+
+/** The frame that a cell is of, counted in the result. */
+function whereIn(data, book, column) {
+  const { delays, first, frames } = data.header.grid;
+  const frame = column - delays[book] - first;
+  if (frame < 0) return frame + first > 0 ? `of the prompt's frame ${frame + first - 1}` : "before frame 0";
+  return frame >= (frames ?? Infinity) ? "past the last frame" : `of frame ${frame}`;
+}
+
+/** Who put there what stands in a cell. */
+function whoseIs(data, book, column) {
+  const call = data.callOf(column);
+  const origin = data.origin(book, column);
+  if (origin) {
+    const drawn = call < 0 || !data.columns.drawn ? -1 : data.columns.drawn[call * data.codebooks + book];
+    const instead = drawn >= 0 && drawn !== data.code(book, column) ? `${data.token(drawn)} was drawn` : "";
+    return [origin.by.replace("{call}", call), instead].filter(Boolean).join(", ");
+  }
   const { delays, prefix } = data.header.grid;
   const frame = column - delays[book];
-  const code = data.code(book, column);
-  const what = code === -1 ? "nothing was written" : code === -2 ? "a pad" : `code ${code}`;
-  const where = frame < 0 ? "before frame 0" : `of frame ${frame}`;
-  const call = data.callOf(column);
-  const by = frame >= 0 && frame < prefix ? "given by the prefix" : call >= data.header.warmup ? `drawn by call ${call}` : "";
-  return [`Codebook ${book}, column ${column}: ${what} ${where}`, by].filter(Boolean).join(", ");
+  if (frame >= 0 && frame < prefix) return "given by the prefix";
+  return call >= data.given ? `drawn by call ${call}` : "";
 }

@@ -2,6 +2,7 @@
 
 import { h } from "./dom.js";
 
+const OF_WORDS = ["shift ← →", "/"]; // what only a run with words can do
 const HELP = [
   ["space", "play, pause"],
   ["← →", "one call back, on"],
@@ -14,12 +15,13 @@ const HELP = [
 ];
 
 /** Listen on `root`; returns the dialog that lists the keys. */
-export function listen(root, player, moves, search) {
+export function listen(root, data, player, moves, search) {
+  const help = HELP.filter(([key]) => data.header.words || !OF_WORDS.includes(key));
   const dialog = h(
     "dialog",
     { "aria-label": "Keys" },
     h("h2", {}, "Keys"),
-    h("dl", {}, HELP.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
+    h("dl", {}, help.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])),
     h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
   );
   const actions = {
@@ -33,7 +35,7 @@ export function listen(root, player, moves, search) {
     "+": () => moves.zoom(1 / 1.5),
     "=": () => moves.zoom(1 / 1.5),
     "-": () => moves.zoom(1.5),
-    "/": () => search.focus(),
+    "/": () => search?.focus(),
     "?": () => dialog.showModal(),
   };
   root.addEventListener("keydown", (event) => {

@@ -1,4 +1,4 @@
-// What the machine was told and what it said: the action of every call, and the text tokens that it put into the streams.
+// What becomes of each call, a lane each: actions and text tokens of a machine, states, counts.
 
 import { speakerColour } from "./colours.js";
 import { h, pane } from "./dom.js";
@@ -9,19 +9,15 @@ const LANE = 20;
 export function lanesPane(data, store) {
   const { lanes } = data.header;
   const line = new Timeline(`Lanes: ${lanes.map((lane) => lane.name).join(", ")}`, LANE * lanes.length);
-  const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.name)));
-  const legend = [
-    h("span", { class: "key word" }, "new word"),
-    h("span", { class: "key over" }, "drawn, but overruled"),
-    h("span", { class: "key given" }, "given by the prefix"),
-  ];
-  const { element, note } = pane("lanes", "What the machine was told, and what it said", legend, h("div", { class: "named" }, names, line.canvas));
+  const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.label ?? lane.name)));
+  const legend = lanes.flatMap(({ keys }) => keys ?? []).map(([name, text]) => h("span", { class: `key ${name}` }, text));
+  const { element, note } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
   line.jumps(data, store);
   const draw = (state) => {
     if (!line.begin(state)) return;
     const [from, to] = line.seen(data.calls);
     lanes.forEach((lane, row) => {
-      const paint = lane.kind === "action" ? actionCell : textCell(lane.name);
+      const paint = CELLS_OF[lane.kind](lane);
       for (let call = from; call < to; call += 1) paint(line, data, call, row * LANE + 2, call > state.call);
     });
     line.playhead(state.call);
@@ -56,7 +52,7 @@ function actionCell(line, data, call, y, later) {
   context.globalAlpha = 1;
 }
 
-function textCell(lane) {
+function textCell({ name: lane }) {
   return (line, data, call, y, later) => {
     const { palette, context } = line;
     box(line, call, y, palette.empty, true);
@@ -69,3 +65,28 @@ function textCell(lane) {
     context.globalAlpha = 1;
   };
 }
+
+function stateCell({ name, colours: shades }) {
+  return (line, data, call, y, later) => {
+    line.context.globalAlpha = later ? 0.3 : 1;
+    box(line, call, y, line.palette[shades[data.at(name, call)]], true);
+    line.context.globalAlpha = 1;
+  };
+}
+
+/** As high as the count is beside the most there can be; empty where nothing is counted. */
+function countCell({ name, most, colour }) {
+  return (line, data, call, y, later) => {
+    const { palette, context } = line;
+    box(line, call, y, palette.empty, true);
+    const value = data.at(name, call);
+    if (value < 0) return;
+    const high = Math.max(2, (Math.min(value, most) / most) * (LANE - 4));
+    context.globalAlpha = later ? 0.3 : 1;
+    context.fillStyle = palette[colour];
+    context.fillRect(line.x(call), y + LANE - 4 - high, Math.max(1, line.step - (line.step > 4 ? 1 : 0)), high);
+    context.globalAlpha = 1;
+  };
+}
+
+const CELLS_OF = { action: () => actionCell, text: textCell, states: stateCell, count: countCell };

@@ -9,7 +9,7 @@ export function machinePane(data) {
   const queue = h("div", { class: "chips" });
   const rows = { pending: h("dd"), lookahead: h("dd"), padding_budget: h("dd"), forced_padding: h("dd") };
   const list = h("dl", { class: "machine" }, Object.entries(rows).flatMap(([name, dd]) => [h("dt", {}, name), dd]));
-  const { element, note } = pane("state", "State machine", "", verdict, queue, list);
+  const { element, note } = pane("state", data.header.titles.state, "", verdict, queue, list);
   const most = { padding_budget: 0, forced_padding: 0 };
 
   let shown = -1;
@@ -20,7 +20,7 @@ export function machinePane(data) {
     for (; known < data.calls; known += 1) {
       for (const name of Object.keys(most)) most[name] = Math.max(most[name], data.at(name, known));
     }
-    say(note, `after step ${data.at("step", call)}`);
+    say(note, data.told(data.header.state_pane.told, call));
     verdict.replaceChildren(...judge(data, call));
     const left = data.entriesAfter(call);
     const chips = left.slice(0, SHOWN).map((entry) => chip(data, entry));
@@ -57,7 +57,7 @@ function judge(data, call) {
 }
 
 function chip(data, entry) {
-  if (!entry.tokens) return h("span", { class: "chip break" }, `break ${(entry.padding / data.header.rate).toFixed(1)} s`);
+  if (!entry.tokens) return h("span", { class: "chip break" }, `break ${(entry.padding / data.pace).toFixed(1)} s`);
   return h("span", { class: `chip s${entry.speaker}`, title: `${entry.tokens} tokens` }, bdi(entry.text));
 }
 

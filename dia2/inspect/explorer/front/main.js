@@ -13,11 +13,13 @@ import { machinePane } from "./machine.js";
 import { Moves } from "./moves.js";
 import { Player } from "./player.js";
 import { rowsPane } from "./rows.js";
+import { scriptPane } from "./script.js";
+import { statePane } from "./state.js";
 import { Store } from "./store.js";
 import { windowAround } from "./timeline.js";
 import { wavePane } from "./wave.js";
 
-const SPAN = 80; // calls that are seen at first
+const STATES = { machine: machinePane, row: statePane };
 const NARROW = 960; // pixels below which the panes stand beneath each other
 
 /**
@@ -35,16 +37,16 @@ export async function mount(root, packed, options = {}) {
 /** The same with views that are open. */
 export function mountViews(root, views, options = {}) {
   const [data, other] = views;
-  const longest = () => Math.max(...views.map((view) => view.calls));
+  const longest = () => Math.max(...views.map((view) => view.places));
   const store = new Store({
     call: data.clamp(options.call ?? options.difference?.call ?? 0),
     playing: false,
     speed: 1,
-    draw: Math.min(1, Math.max(0, data.header.draws.length - 1)),
+    draw: Math.max(0, data.drawOf(0)),
     row: null,
     cell: null,
     first: 0,
-    span: data.header.live ? SPAN : Math.min(SPAN, longest()),
+    span: data.header.live ? data.header.span : Math.min(data.header.span, longest()),
     theme: themeOf(root),
   });
   const player = new Player(data, store);
@@ -59,7 +61,7 @@ export function mountViews(root, views, options = {}) {
   root.setAttribute("tabindex", "0");
   root.setAttribute("role", "application");
   root.setAttribute("aria-label", `Explorer of ${data.header.name}`);
-  dialog = listen(root, player, moves, top.search);
+  dialog = listen(root, data, player, moves, top.search);
   root.replaceChildren(top.element, ...panes.map((part) => part.element), bottom.element, dialog);
 
   const drawn = [top, bottom, ...panes.flatMap((part) => part.parts ?? [part])];
@@ -107,8 +109,8 @@ function column(name, parts) {
 }
 
 function single(data, store) {
-  const middle = [wavePane(data, store, "What is heard"), lanesPane(data, store), gridPane(data, store), growthPane(data, store)];
-  const right = [machinePane(data), candidatesPane(data, store), findingsPane(data, store)].filter(Boolean);
+  const middle = [wavePane(data, store, "What is heard"), scriptPane(data), lanesPane(data, store), gridPane(data, store), growthPane(data, store)].filter(Boolean);
+  const right = [STATES[data.header.state_pane.kind](data, store), candidatesPane(data, store), findingsPane(data, store)].filter(Boolean);
   return [column("left", [rowsPane(data, store)]), column("middle", middle), column("right", right)];
 }
 

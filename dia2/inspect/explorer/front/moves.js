@@ -36,10 +36,10 @@ export class Moves {
 
   /** See more calls, or fewer. */
   zoom(factor) {
-    const { calls } = this.data;
-    const span = Math.max(Math.min(20, calls), Math.min(calls, this.store.state.span * factor));
+    const { places } = this.data;
+    const span = Math.max(Math.min(20, places), Math.min(places, this.store.state.span * factor));
     const { call, first, span: old } = this.store.state;
     const at = (call - first) / old; // what is looked at stays where it is
-    this.store.set({ span, first: Math.max(0, Math.min(calls - span, call - at * span)) });
+    this.store.set({ span, first: Math.max(0, Math.min(places - span, call - at * span)) });
   }
 }

@@ -53,7 +53,7 @@ export class Player {
   /** Begin to sound, if the calls have reached the audio. */
   start() {
     const seconds = this.data.secondsOf(this.store.state.call);
-    if (!this.url || seconds < 0 || seconds >= (this.data.header.seconds ?? 0)) return;
+    if (!this.url || seconds === null || seconds < 0 || seconds >= (this.data.header.seconds ?? 0)) return;
     this.audio.currentTime = seconds;
     this.audio.playbackRate = this.store.state.speed;
     this.audio.play().catch(() => {}); // the browser wants a click first: until then the clock drives
@@ -74,7 +74,7 @@ export class Player {
       this.call = Math.max(this.call, data.callAt(audio.currentTime));
     } else {
       const before = data.secondsOf(Math.floor(this.call));
-      this.call += elapsed * data.header.rate * store.state.speed;
+      this.call += elapsed * data.pace * store.state.speed;
       const call = Math.min(data.calls - 1, Math.floor(this.call));
       if (before < 0 && data.secondsOf(call) >= 0) {
         store.state.call = call;

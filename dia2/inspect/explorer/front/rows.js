@@ -1,4 +1,4 @@
-// The thirty rows: which phase the run is in, and what each one did.
+// The rows of the pipeline: which one the run is in, and what each one did.
 
 import { bdi, h, pane } from "./dom.js";
 
@@ -17,7 +17,7 @@ export function rowsPane(data, store) {
   });
   const list = h("ol", { class: "list" }, buttons.map((button) => h("li", {}, button)));
   const detail = h("div", { class: "detail", "aria-live": "polite" });
-  const { element } = pane("rows", "The thirty rows", "wall time", list, detail);
+  const { element } = pane("rows", data.header.titles.rows, "wall time", list, detail);
 
   function choose(row) {
     store.set({ row: row.number, ...(row.call !== null && row.call < data.calls ? { call: row.call } : {}) });
@@ -40,11 +40,10 @@ export function rowsPane(data, store) {
   return { element, draw };
 }
 
-/** The row that a call belongs to: the warm-up, or the loop. */
+/** The row that a call belongs to, the last one that says so. */
 function rowAt(data, call) {
-  const wanted = call < data.header.warmup ? 0 : data.header.warmup;
-  const at = data.header.rows.filter((row) => row.call === wanted);
-  return (call < data.header.warmup ? at[0] : at.at(-1))?.number ?? null;
+  const lit = (row) => row.lit.some(([from, to]) => call >= from && (to === null || call < to));
+  return data.header.rows.findLast(lit)?.number ?? null;
 }
 
 function told(row) {

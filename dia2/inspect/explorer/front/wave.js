@@ -6,10 +6,12 @@ import { Timeline } from "./timeline.js";
 
 const WAVE = 56;
 const WORDS = 24;
+const GAP = 8; // below the words
 
 export function wavePane(data, store, title) {
-  const line = new Timeline("Waveform, and the words below it", WAVE + WORDS + 8);
-  const { element, note } = pane("wave", title, data.columns.peaks ? "" : "no sound in this trace", line.canvas);
+  const { words } = data.header;
+  const line = new Timeline(words ? "Waveform, and the words below it" : "Waveform", WAVE + (words ? WORDS + GAP : 0));
+  const { element, note } = pane("wave", title, data.columns.peaks ? data.header.clock?.told ?? "" : "no sound in this trace", line.canvas);
   line.jumps(data, store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
   const draw = (state) => {
     if (!line.begin(state)) return;
@@ -30,9 +32,7 @@ function drawWave(line, data) {
   const rate = data.header.peak_rate;
   const count = peaks.shape[0];
   const place = (x) => {
-    const call = line.first + (x / width) * line.span;
-    const step = call - (data.header.warmup && call >= data.header.warmup ? 1 : 0);
-    return Math.floor(((step - data.header.crop) / data.header.rate) * rate);
+    return Math.floor(data.secondsOf(line.first + (x / width) * line.span) * rate);
   };
   context.fillStyle = palette.faint;
   for (let x = 0; x < width; x += 1) {
