@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dia.config import DataConfig, DiaConfig
-from dia.generation import GenerationConfig
+from dia.generation import GenerationConfig, StopReason
 from dia.layers import DiaModel
 from dia.sampling import EOS_CHANNEL, choose, kept_logits
 from dia.state import UNKNOWN, DecoderInferenceState, DecoderOutput, EncoderInferenceState
@@ -275,6 +275,15 @@ def finished_lengths(state: GenerationState, written: int, data: DataConfig) -> 
         end = end if end != NOT_BEGUN else written - data.max_delay
         lengths.append(max(0, min(end, written) - given))
     return lengths
+
+
+def stop_reasons(state: GenerationState, interrupted: bool) -> list[StopReason]:
+    """Why each script ended; `interrupted`: Ctrl-C ended the loop."""
+    ends, drew = state.ended_at.tolist(), state.drew_eos.tolist()
+    return [
+        "eos" if by_itself else "interrupted" if interrupted and end == NOT_BEGUN else "max_tokens"
+        for end, by_itself in zip(ends, drew, strict=True)
+    ]
 
 
 def delayed_rows(state: GenerationState, lengths: Sequence[int], data: DataConfig) -> list[Tensor]:

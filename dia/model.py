@@ -23,13 +23,11 @@ from dia.generation import (
     GenerationInterrupted,
     GenerationResult,
     Spoken,
-    StopReason,
     merged,
     rows_of,
 )
 from dia.layers import DiaModel
 from dia.loop import (
-    NOT_BEGUN,
     GenerationState,
     begin,
     delayed_rows,
@@ -39,6 +37,7 @@ from dia.loop import (
     new_state,
     prefill,
     run_loop,
+    stop_reasons,
 )
 from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
@@ -279,7 +278,6 @@ class Dia:
         started = time.perf_counter()
         check_compiler(config.use_torch_compile, self.device)
         begin_device_peak(self.device)
-        data = self.config.data
         seed = secrets.randbits(32) if config.seed is None else config.seed
         tokens, mask = encode_text(scripts, self.config, strict=strict)
         codes = [self.prompt_codes(prompt) for prompt in prompts]
@@ -295,9 +293,9 @@ class Dia:
             step: EagerStep | GraphStep = EagerStep(self.model, state, config, taps)
         else:
             state, step, taps = self._take_kept(config, len(scripts), rows, taps, graphs)
+        self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
         encoded, text_mask = encode(self.model, tokens, mask)
         fill_cross_cache(self.model, state, encoded, text_mask)
-        begin(state, delayed, prefill_steps, rows=rows, seed=seed, data=data)
         given = prefill(self.model, state)
         if observer is not None and taps is not None:
             log = StepLog(observer, taps, config, state.output.generated_tokens, given)
@@ -324,14 +322,10 @@ class Dia:
         """Undo the delay, decode."""
         data = self.config.data
         lengths = finished_lengths(state, min(state.output.prefill_steps) + steps, data)
-        ends, drew = state.ended_at.tolist(), state.drew_eos.tolist()
         spoken = []
-        for i, rows in enumerate(delayed_rows(state, lengths, data)):
+        for rows, reason in zip(delayed_rows(state, lengths, data), stop_reasons(state, interrupted), strict=True):
             codes = finished_codes(rows, data.delay_pattern, eos=data.audio_eos_value, pad=data.audio_pad_value)
             waveform = None if self.codec is None else decode_audio(self.codec, codes)
-            reason: StopReason = "eos" if drew[i] else "max_tokens"
-            if interrupted and ends[i] == NOT_BEGUN:
-                reason = "interrupted"
             spoken.append(Spoken(codes.cpu(), waveform, reason))
         return GenerationResult(
             scripts=spoken,
@@ -404,6 +398,20 @@ class Dia:
         return self.codec
 
     # State
+
+    @phase("dia.state")
+    def _begin(
+        self,
+        state: GenerationState,
+        delayed: Tensor,
+        prefill_steps: list[int],
+        config: GenerationConfig,
+        *,
+        rows: int,
+        seed: int,
+    ) -> None:
+        """Begin a run of `config` in tensors that are new or kept from one before; see `dia.loop.begin`."""
+        begin(state, delayed, prefill_steps, rows=rows, seed=seed, data=self.config.data)
 
     def _new_state(self, scripts: int, rows: int, text: int) -> GenerationState:
         return new_state(self.config, scripts=scripts, rows=rows, text=text, dtype=self.model.dtype, device=self.device)

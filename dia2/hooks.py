@@ -1,7 +1,7 @@
 """Hook points: the places at which a run can be observed, and the seam through which the runtime is observed.
 
 Three families. *Phases* begin and end once or a few times a run: every row of the trace table is one. *Values*
-belong to one call of the transformer. *Times* are wall times of one call.
+belong to one call of the transformer. *Times* are wall times of one call. Each point is of Dia2, of Dia, or of both.
 
 The runtime knows an `Observer` and nothing of recorders or widgets. With nobody observing, a phase is a plain
 call and the main loop makes no call and no allocation for this module's sake.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dia2.generation import GenerationConfig
 
 Family = Literal["phase", "value", "time"]
+Model = Literal["dia2", "dia"]  # the two families of models that run under these hooks
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,18 @@ class HookPoint:
     family: Family
     when: str
     value: str  # type, shape and meaning
+    of: Literal["dia2", "dia", "both"] = "dia2"  # whose runs have it
 
 
-def _phases(*rows: tuple[str, str]) -> list[HookPoint]:
-    return [HookPoint(name, "phase", "begin and end", text) for name, text in rows]
+def _phases(of: Model, *rows: tuple[str, str]) -> list[HookPoint]:
+    return [HookPoint(name, "phase", "begin and end", text, of) for name, text in rows]
 
 
-_CALL, _MAIN = "every call", "every call of the main loop"
+_CALL, _MAIN, _ONCE = "every call", "every call of the main loop", "once a run"
 
 _TABLE = [
     *_phases(
+        "dia2",
         ("cli.parse", "arguments of the command line → parsed flags"),
         ("engine.init", "where the checkpoint is → an engine that has loaded nothing"),
         ("script.load", "what --input names → the script"),
@@ -78,61 +81,84 @@ _TABLE = [
         ("words.place", "what the machine took when → words with seconds"),
         ("wav.write", "waveform → file"),
     ),
-    *_phases(  # of Dia, the first generation
+    *_phases(
+        "dia",
         ("dia.load", "files → config, model, codec"),
         ("dia.text", "scripts → bytes [B, S] and their mask"),
         ("dia.encoder", "bytes [2B, S] → encoder output [2B, S, width]"),
         ("dia.cross", "encoder output → keys and values of every layer's cross-attention"),
         ("dia.prompt", "recordings or codes → codes [T, C] of each script's prompt"),
         ("dia.delay", "codes [B, T, C] → delayed table [B, T, C]"),
+        ("dia.state", "table of given rows, config and seed → the run's state before its first row"),
         ("dia.prefill", "the rows that all scripts are given, through the decoder in one pass"),
         ("dia.loop", "decoder steps → rows of the delayed grid"),
         ("dia.undelay", "delayed rows [B, T, C] → codes [B, T, C]"),
         ("dia.decode", "codes [T, C] → waveform [N], by DAC"),
         ("dia.write", "waveform → file"),
     ),
-    HookPoint("call", "value", _CALL, "CallInfo: which call this is"),
+    HookPoint("encoder.tokens", "value", _ONCE, "[B, S] int64: bytes of the scripts, tags as 1 and 2", "dia"),
+    HookPoint("encoder.output", "value", _ONCE, "[2B, S, width]: for each script unconditional first", "dia"),
+    HookPoint("kv.cross.length", "value", _ONCE, "int: positions of the text that cross-attention looks at", "dia"),
+    HookPoint("call", "value", _CALL, "CallInfo: which call this is", "both"),
     HookPoint("machine.before", "value", _CALL, "MachineRow: the state machine before the step"),
     HookPoint("machine.after", "value", _CALL, "MachineRow: the state machine after the step"),
-    HookPoint("step_tokens", "value", _CALL, "[B, 2 + K] int64: the frame as the transformer sees it"),
-    HookPoint("audio_buf.column", "value", _MAIN, "[K] int64: codes drawn, written to grid column step + 1"),
+    HookPoint(
+        "step_tokens",
+        "value",
+        _CALL,
+        "[B, 2 + K] int64: the frame as the transformer sees it; of Dia [B, C]: the row that the decoder reads",
+        "both",
+    ),
+    HookPoint(
+        "audio_buf.column",
+        "value",
+        _MAIN,
+        "[K] int64: codes drawn, written to grid column step + 1; of Dia [B, C]: the row written",
+        "both",
+    ),
+    HookPoint("eos.countdown", "value", _MAIN, "[B] int64: steps since a script's end began; -1 before", "dia"),
     HookPoint("kv.transformer.length", "value", _CALL, "int: filled slots of the transformer's cache after the call"),
     HookPoint("kv.depformer.length", "value", _CALL, "int: filled slots of the depformer's cache; 0 in warm-up"),
+    HookPoint("kv.self.length", "value", _CALL, "int: filled slots of the decoder's self-attention cache", "dia"),
     HookPoint("logits.action", "value", _MAIN, "[B, actions] float32; row 0 conditional, row 1 unconditional"),
     HookPoint("logits.cb0", "value", _MAIN, "[B, audio vocabulary] float32, likewise"),
     HookPoint("logits.dep.{k}", "value", _MAIN, "[B, codes] float32 of codebook k = 1 … K-1, likewise"),
     HookPoint("draw.action", "value", _MAIN, "Draw: best candidates before and after guidance, choice, probability"),
     HookPoint("draw.cb0", "value", _MAIN, "Draw, likewise"),
     HookPoint("draw.dep.{k}", "value", _MAIN, "Draw of codebook k = 1 … K-1, likewise"),
+    HookPoint("logits.channel.{c}", "value", _MAIN, "[2B, V] float32 of channel c, unconditional first", "dia"),
+    HookPoint("draw.channel.{c}", "value", _MAIN, "[B] Draw of channel c, before the countdown forces any", "dia"),
     HookPoint("time.first", "time", _MAIN, "seconds until the action was known: transformer and the first two draws"),
     HookPoint("time.machine", "time", _MAIN, "seconds of the state machine"),
     HookPoint("time.second", "time", _MAIN, "seconds of the depformer (on a GPU: of handing it over)"),
-    HookPoint("time.frame", "time", _MAIN, "seconds of the whole frame"),
+    HookPoint("time.frame", "time", _MAIN, "seconds of the whole frame", "both"),
 ]
 
 POINTS = {point.name: point for point in _TABLE}
 PHASES = frozenset(point.name for point in _TABLE if point.family == "phase")
-MAX_CODEBOOKS = 64  # more than any codec has; bounds what a filter is matched against
+MAX_CODEBOOKS = 64  # or channels; more than any codec has; bounds what a filter is matched against
 
 PointFilter = str | Iterable[str] | Callable[[HookPoint], bool]
 
 
-def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS) -> frozenset[str]:
+def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: Model | None = None) -> frozenset[str]:
     """Names of the points that a filter matches.
 
     Args:
         spec: a name or glob (`logits.*`), several of them (a list, or one string with commas), or a predicate.
-        codebooks: K; `logits.dep.{k}` and `draw.dep.{k}` stand for k = 1 … K-1.
+        codebooks: K; `logits.dep.{k}` and `draw.dep.{k}` stand for k = 1 … K-1. Of Dia as many channels, from 0.
+        model: only points of its runs are found, possibly none; none: all.
 
     Raises:
-        UsageError: something in `spec` matches no point.
+        UsageError: something in `spec` matches no point of any model.
     """
     points = [replace(point, name=name) for point in _TABLE for name in numbered(point.name, codebooks)]
+    own = {point.name for point in points if model is None or point.of in (model, "both")}
     if callable(spec):
         found = frozenset(point.name for point in points if spec(point))
         if not found:
             raise UsageError("The hook filter matches no point; `dia2 trace hooks` lists them.")
-        return found
+        return found & own
     patterns = spec.split(",") if isinstance(spec, str) else list(spec)
     names: set[str] = set()
     for pattern in (str(pattern).strip() for pattern in patterns):
@@ -142,12 +168,16 @@ def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS) -> frozenset[str]:
         names |= matched
     if not names:
         raise UsageError("The hook filter is empty; `dia2 trace hooks` lists the points.")
-    return frozenset(names)
+    return frozenset(names & own)
 
 
 def numbered(name: str, codebooks: int) -> list[str]:
-    """The points that a name of the table stands for: `draw.dep.{k}` with each k, any other itself."""
-    return [name.replace("{k}", str(k)) for k in range(1, codebooks)] if "{k}" in name else [name]
+    """The points that a name of the table stands for: with each k or c where it has one, else itself."""
+    if "{k}" in name:
+        return [name.replace("{k}", str(k)) for k in range(1, codebooks)]
+    if "{c}" in name:
+        return [name.replace("{c}", str(c)) for c in range(codebooks)]
+    return [name]
 
 
 @dataclass(frozen=True)
@@ -155,7 +185,7 @@ class CallInfo:
     """Which call of the transformer: everything that names a moment names the call."""
 
     call: int  # from 0, over warm-up and main loop
-    phase: Literal["warmup", "main"]
+    phase: Literal["warmup", "main"]  # of Dia: the prefill, or the loop
     step: int  # frame index; the last step of a prefix is called twice
     position: int  # rotary position
     slot: int  # of the key/value cache

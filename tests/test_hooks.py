@@ -45,7 +45,7 @@ def test_filters() -> None:
     assert select(lambda point: point.family == "time") == {
         f"time.{n}" for n in ("first", "machine", "second", "frame")
     }
-    assert len(select("*", codebooks=8)) == len(POINTS) + 2 * 6
+    assert len(select("*", codebooks=8)) == len(POINTS) + 2 * 6 + 2 * 7  # {k} from 1, {c} from 0
 
 
 def machine_phases() -> set[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dia2.hooks import Frames
-from dia2.inspect.draws import draw_table, pack_kept
+from dia2.inspect.draws import draw_columns, draw_table
 
 
 def copied(frames: Frames) -> Frames:
@@ -110,12 +110,5 @@ def frame_columns(
         columns[name] = torch.tensor([token for part in lists for token in part], dtype=torch.int32)
         columns[f"{name}_end"] = torch.tensor(list(accumulate(map(len, lists))), dtype=torch.int32)
     if draws:
-        table = draw_table(frames, draws, specials)
-        columns |= {
-            "draw.ids": table.ids.int(),
-            "draw.cond": table.cond,
-            "draw.guided": table.guided,
-            "draw.kept": pack_kept(table.kept),
-            "draw.probability": table.probability,
-        }
+        columns |= draw_columns(draw_table(frames, draws, specials))
     return columns | {f"logits.{name}": value.to(torch.float32) for name, value in logits.items()}

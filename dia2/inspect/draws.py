@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.hooks import Frames
@@ -79,6 +79,43 @@ def unpack_kept(bits: np.ndarray) -> np.ndarray:
     return (bits[..., None] >> np.arange(BEST) & 1).astype(bool)
 
 
+def stored_draws(columns: Mapping[str, np.ndarray], names: Sequence[str], choice: Sequence[int]) -> list[Draw]:
+    """One call's draws from the columns `draw.*` of that call, [D, …] each; none if they are not there.
+
+    Args:
+        columns: by name, as a shard has them.
+        names: of the D draws.
+        choice: [D] what was drawn.
+    """
+    if "draw.ids" not in columns:
+        return []
+    table = DrawTable(
+        *(
+            torch.from_numpy(np.ascontiguousarray(part))[None]
+            for part in (
+                columns["draw.ids"].astype(np.int64),
+                columns["draw.cond"],
+                columns["draw.guided"],
+                unpack_kept(columns["draw.kept"]),
+                np.array(choice),
+                columns["draw.probability"],
+            )
+        )
+    )
+    return [table.draw(0, column, name) for column, name in enumerate(names)]
+
+
+def draw_columns(table: DrawTable) -> dict[str, Tensor]:
+    """The columns `draw.*` of a shard."""
+    return {
+        "draw.ids": table.ids.int(),
+        "draw.cond": table.cond,
+        "draw.guided": table.guided,
+        "draw.kept": pack_kept(table.kept),
+        "draw.probability": table.probability,
+    }
+
+
 def filtered(name: str, logits: Tensor, config: GenerationConfig, specials: Tensor) -> Tensor:
     """Logits [..., V] that a draw is made from, −∞ or the lowest float where a token is ruled out.
 
@@ -133,17 +170,28 @@ def _group(name: str, logits: Tensor, choice: Tensor, config: GenerationConfig, 
     sampling = config.text if name == "action" else config.audio
     cond = logits[0]
     kept = filtered(name, logits, config, specials)
-    ids = cond.topk(min(BEST, cond.shape[-1])).indices
-    missing = (ids != choice[..., None]).all(dim=-1)
-    ids[..., -1] = torch.where(missing, choice, ids[..., -1])
+    ids = best_candidates(cond, choice)
     best = cond.gather(-1, ids)
     guided = best
     if logits.shape[0] > 1 and config.cfg_scale != 1.0:
         guided = guide(torch.stack((best, logits[1].gather(-1, ids))), config.cfg_scale)
     allowed = kept.gather(-1, ids) > torch.finfo(kept.dtype).min
     probability = choice_probabilities(kept, choice, sampling)
-    room = BEST - ids.shape[-1]
-    if room:
-        ids = torch.nn.functional.pad(ids, (0, room), value=-1)
-        best, guided, allowed = (torch.nn.functional.pad(part, (0, room)) for part in (best, guided, allowed))
-    return DrawTable(ids, best, guided, allowed, choice, probability)
+    return padded(DrawTable(ids, best, guided, allowed, choice, probability))
+
+
+def best_candidates(cond: Tensor, choice: Tensor) -> Tensor:
+    """Ids [..., at most 16] of the best of `cond` [..., V]; the last gives way to `choice` [...] if that is none."""
+    ids = cond.topk(min(BEST, cond.shape[-1])).indices
+    missing = (ids != choice[..., None]).all(dim=-1)
+    ids[..., -1] = torch.where(missing, choice, ids[..., -1])
+    return ids
+
+
+def padded(table: DrawTable) -> DrawTable:
+    """The same with 16 candidates a draw, id −1 where there are fewer."""
+    room = BEST - table.ids.shape[-1]
+    if not room:
+        return table
+    cond, guided, kept = (nn.functional.pad(part, (0, room)) for part in (table.cond, table.guided, table.kept))
+    return table._replace(ids=nn.functional.pad(table.ids, (0, room), value=-1), cond=cond, guided=guided, kept=kept)

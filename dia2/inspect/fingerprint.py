@@ -8,12 +8,15 @@ import logging
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dia2.assets import Assets
 from dia2.checks import read_small
 from dia2.errors import Dia2Error
 from dia2.files import write_atomically
+
+if TYPE_CHECKING:
+    from dia.assets import Source
 
 logger = logging.getLogger("dia2")
 
@@ -28,6 +31,15 @@ def fingerprint(assets: Assets) -> dict[str, str | None]:
         "weights": _hash(assets.weights_path),
         "tokenizer": _hash(Path(assets.tokenizer)),
         "codec": _hash(Path(assets.mimi)),
+    }
+
+
+def dia_fingerprint(source: Source, *, codec: bool) -> dict[str, str | None]:
+    """Hashes of a Dia checkpoint's config, weights and codec; none for a part that is no local file or folder."""
+    return {
+        "config": _hash(source.config),
+        "weights": _hash(source.weights),
+        "codec": _hash(Path(source.dac)) if codec else None,
     }
 
 

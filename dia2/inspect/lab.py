@@ -20,12 +20,11 @@ from dia2.generation import GenerationInterrupted
 from dia2.inspect.checkpoint import check_checkpoint
 from dia2.inspect.explorer.widget import Explorer
 from dia2.inspect.layout import SUFFIX
-from dia2.inspect.trace import load
+from dia2.inspect.trace import Trace
 from dia2.progress import Progress
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
-    from dia2.inspect.trace import Trace
 
 _STYLE = {"description_width": "90px"}
 
@@ -114,7 +113,7 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self.button.disabled, self.bar.layout.visibility = False, "hidden"
 
     def _show(self, path: Path, told: str) -> None:
-        self.forked = load(path)
+        self.forked = Trace(path)
         self._shown.children = [Explorer(self.trace, other=self.forked)]
         found = self.trace.diff(self.forked)
         first = found.first

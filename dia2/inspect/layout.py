@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,13 +13,14 @@ SUFFIX = ".dia2trace"
 MANIFEST = "manifest.json"
 PHASES_FILE = "phases.jsonl"
 PREFIX_FILE = "prefix.safetensors"
+ENCODER_FILE = "encoder.safetensors"  # of Dia
 AUDIO_FILE = "audio.flac"
 
 Level = Literal["tokens", "topk", "full"]
 LEVELS: tuple[Level, ...] = ("tokens", "topk", "full")
 LEFT_OUT: dict[Level, tuple[str, ...]] = {  # beginnings of the hook points that a level does not record
-    "tokens": ("logits.", "draw."),
-    "topk": ("logits.",),
+    "tokens": ("logits.", "draw.", "encoder.output"),
+    "topk": ("logits.", "encoder.output"),
     "full": (),
 }
 
@@ -37,6 +39,11 @@ MAX_AUDIO_SAMPLES = 48_000 * 60 * 30
 MAX_PREFIX_FRAMES = 60_000
 
 
+def audio_name(script: int, scripts: int) -> str:
+    """File name of the audio of script `script`, counted from 0: several have a number each."""
+    return AUDIO_FILE if scripts == 1 else AUDIO_FILE.replace(".", f"-{script + 1}.")
+
+
 def shard_name(index: int) -> str:
     """File name of shard `index`, counted from 0."""
     return f"frames-{index:05d}.safetensors"
@@ -52,6 +59,27 @@ class Column:
     level: Level
     meaning: str
 
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns that shards of one model's runs have."""
+
+    columns: Mapping[str, Column]  # by name
+    small: frozenset[str]  # stored as I16 where the vocabulary allows, read either way
+    ragged: tuple[str, ...] = ()  # joined lists; `NAME_end` says where each call's part ends
+
+    def of_level(self, level: Level) -> list[str]:
+        """Names of the columns that a level adds."""
+        return [name for name, column in self.columns.items() if column.level == level]
+
+
+DRAW_COLUMNS = (
+    Column("draw.ids", "I32", ("n", "D", "16"), "topk", "best candidates by conditional logit; −1 where fewer"),
+    Column("draw.cond", "F32", ("n", "D", "16"), "topk", "their conditional logits"),
+    Column("draw.guided", "F32", ("n", "D", "16"), "topk", "their guided logits"),
+    Column("draw.kept", "I32", ("n", "D"), "topk", "bit i: candidate i stays in the draw after guidance"),
+    Column("draw.probability", "F32", ("n", "D"), "topk", "of the choice"),
+)
 
 COLUMNS = {
     column.name: column
@@ -79,14 +107,10 @@ COLUMNS = {
         Column(
             "times", "F32", ("n", "4"), "tokens", "seconds of first half, machine, second half, frame; NaN in warm-up"
         ),
-        Column("draw.ids", "I32", ("n", "D", "16"), "topk", "best candidates by conditional logit; −1 where fewer"),
-        Column("draw.cond", "F32", ("n", "D", "16"), "topk", "their conditional logits"),
-        Column("draw.guided", "F32", ("n", "D", "16"), "topk", "their guided logits"),
-        Column("draw.kept", "I32", ("n", "D"), "topk", "bit i: candidate i stays in the draw after guidance"),
-        Column("draw.probability", "F32", ("n", "D"), "topk", "of the choice"),
+        *DRAW_COLUMNS,
         Column("logits.action", "F32", ("n", "B", "actions"), "full", "row 0 conditional, row 1 unconditional"),
         Column("logits.cb0", "F32", ("n", "B", "vocabulary"), "full", "likewise"),
         Column("logits.dep", "F32", ("n", "K-1", "B", "codes"), "full", "codebooks 1 … K-1, likewise"),
     )
 }
-SMALL = {"audio", "codes", "draw.ids"}  # stored as I16 where the vocabulary allows, read either way
+LAYOUT = Layout(COLUMNS, frozenset({"audio", "codes", "draw.ids"}), ragged=("pending", "lookahead"))

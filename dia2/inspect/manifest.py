@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from dia2.checks import TooLargeError, is_file, is_number, read_small, short
 from dia2.edits import Edit, edit_from_json
 from dia2.errors import TraceError, UsageError, one_line
 from dia2.generation import GenerationConfig, PrefixConfig, SamplingConfig
+from dia2.hooks import Model
 from dia2.inspect.layout import (
     AUDIO_FILE,
     FORMAT,
@@ -95,8 +96,8 @@ class ResultFacts:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """A trace's manifest."""
+class Head:
+    """What every trace's manifest says, whatever model ran."""
 
     status: str  # running (or killed), complete, interrupted, failed
     error: str | None  # why it is not complete
@@ -108,6 +109,12 @@ class Manifest:
     never_fired: list[str]  # hook points that were asked for and never came
     tokens_only_from: int | None  # call at which the byte budget was reached
     calls: int  # recorded in all; 0 while running
+
+
+@dataclass(frozen=True)
+class Manifest(Head):
+    """The manifest of a trace of Dia2."""
+
     script: str | None  # none for streamed text
     run: RunFacts | None  # none if the run never began
     result: ResultFacts
@@ -121,7 +128,22 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         TraceError: there is none, it is damaged, or it is of another version.
     """
-    return parse_manifest(read_raw_manifest(path), path)
+    raw = read_raw_manifest(path)
+    if family_of(raw, path) != "dia2":
+        raise TraceError(f"{path} is a run of Dia, the first generation: open it by dia2.inspect.load().")
+    return parse_manifest(raw, path)
+
+
+def family_of(raw: Mapping[str, Any], path: Path) -> Model:
+    """Whose run a manifest is of.
+
+    Raises:
+        TraceError: of a model that this dia2 does not know.
+    """
+    family = raw.get("family", "dia2")
+    if family not in get_args(Model):
+        raise TraceError(f"{path} is a run of {short(family)}, a model that this dia2 does not know: update dia2.")
+    return "dia" if family == "dia" else "dia2"
 
 
 def read_raw_manifest(path: Path) -> dict[str, Any]:
@@ -147,27 +169,14 @@ def read_raw_manifest(path: Path) -> dict[str, Any]:
 
 def parse_manifest(raw: Mapping[str, Any], path: Path) -> Manifest:
     """Check every field."""
-    at = _Reader(raw, path)
-    status, level = at.text("status"), at.text("level")
-    if status not in STATUSES or level not in LEVELS:
-        raise at.bad("status" if status not in STATUSES else "level")
-    budget = at.inner("budget")
-    hooks = raw.get("hooks")
+    at = Reader(raw, path)
     audio = raw.get("audio")
     if audio not in (None, AUDIO_FILE):
         raise at.bad("audio")
     run = None if raw.get("run") is None else _run(at.inner("run"))
+    known = {"action", "cb0", *(f"dep.{k}" for k in range(1, run.model.codebooks if run else MAX_CODEBOOKS))}
     return Manifest(
-        status=status,
-        error=at.optional_line("error"),
-        started=at.text("started"),
-        versions={name: value for name, value in at.inner("versions").raw.items() if isinstance(value, str)},
-        level=LEVELS[LEVELS.index(level)],
-        hooks=hooks if isinstance(hooks, str) else None if hooks is None else at.texts("hooks"),
-        draws=at.draws(run.model.codebooks if run else MAX_CODEBOOKS),
-        never_fired=at.texts("never_fired"),
-        tokens_only_from=budget.optional_integer("tokens_only_from_call", 0, MAX_CALLS),
-        calls=at.integer("calls", 0, MAX_CALLS),
+        **vars(parse_head(at, known)),
         script=at.optional_text("script"),
         run=run,
         result=ResultFacts() if raw.get("result") is None else _result(at.inner("result")),
@@ -176,29 +185,64 @@ def parse_manifest(raw: Mapping[str, Any], path: Path) -> Manifest:
     )
 
 
-class _Reader:
-    """Fields of one JSON object, each with its type and bounds."""
+def parse_head(at: Reader, draws: Collection[str]) -> Head:
+    """Check the fields that every manifest has; `draws` are the names that draws can have."""
+    status, level = at.text("status"), at.text("level")
+    if status not in STATUSES or level not in LEVELS:
+        raise at.bad("status" if status not in STATUSES else "level")
+    hooks = at.raw.get("hooks")
+    names = at.texts("draws")
+    if not set(names) <= set(draws) or len(set(names)) != len(names):
+        raise at.bad("draws")
+    return Head(
+        status=status,
+        error=at.optional_line("error"),
+        started=at.text("started"),
+        versions={name: value for name, value in at.inner("versions").raw.items() if isinstance(value, str)},
+        level=LEVELS[LEVELS.index(level)],
+        hooks=hooks if isinstance(hooks, str) else None if hooks is None else at.texts("hooks"),
+        draws=names,
+        never_fired=at.texts("never_fired"),
+        tokens_only_from=at.inner("budget").optional_integer("tokens_only_from_call", 0, MAX_CALLS),
+        calls=at.integer("calls", 0, MAX_CALLS),
+    )
+
+
+def parse_hashes(at: Reader) -> dict[str, str | None]:
+    """SHA-256 of the checkpoint's parts."""
+    hashes = at.inner("hashes").raw
+    if not all(value is None or isinstance(value, str) for value in hashes.values()):
+        raise at.bad("hashes")
+    return dict(hashes)
+
+
+class Reader:
+    """Fields of one JSON object, each with its type and bounds; what is wrong raises a TraceError."""
 
     def __init__(self, raw: Mapping[str, Any], path: Path, where: str = "") -> None:
         self.raw, self.path, self._where = raw, path, where
 
     def bad(self, name: str) -> TraceError:
+        """The error for a field."""
         value = short(self.raw.get(name, "missing"))
         return TraceError(f"{self.path / MANIFEST} is damaged: {self._where}{name} is {value}.")
 
-    def inner(self, name: str) -> _Reader:
+    def inner(self, name: str) -> Reader:
+        """An object."""
         value = self.raw.get(name)
         if not isinstance(value, dict):
             raise self.bad(name)
-        return _Reader(value, self.path, f"{self._where}{name}.")
+        return Reader(value, self.path, f"{self._where}{name}.")
 
     def text(self, name: str) -> str:
+        """A text."""
         value = self.raw.get(name)
         if not isinstance(value, str):
             raise self.bad(name)
         return value
 
     def optional_text(self, name: str) -> str | None:
+        """A text, or none."""
         return None if self.raw.get(name) is None else self.text(name)
 
     def optional_line(self, name: str) -> str | None:
@@ -207,27 +251,32 @@ class _Reader:
         return text and "".join(char if char.isprintable() else "�" for char in text[:500])
 
     def texts(self, name: str) -> list[str]:
+        """A list of texts."""
         value = self.raw.get(name)
         if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
             raise self.bad(name)
         return value
 
     def number(self, name: str, least: float, most: float) -> float:
+        """A finite number within bounds."""
         value = self.raw.get(name)
         if not is_number(value) or not least <= value <= most:
             raise self.bad(name)
         return float(value)
 
     def integer(self, name: str, least: int, most: int) -> int:
+        """A whole number within bounds."""
         value = self.raw.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise self.bad(name)
         return value
 
     def optional_integer(self, name: str, least: int, most: int) -> int | None:
+        """A whole number within bounds, or none."""
         return None if self.raw.get(name) is None else self.integer(name, least, most)
 
     def integers(self, name: str, least: int, most: int) -> list[int]:
+        """A list of whole numbers within bounds."""
         value = self.raw.get(name)
         if not isinstance(value, list):
             raise self.bad(name)
@@ -237,31 +286,22 @@ class _Reader:
         return value
 
     def rows(self, name: str, most: int) -> list[Any]:
+        """A list of at most so many of whatever."""
         value = self.raw.get(name)
         if not isinstance(value, list) or len(value) > most:
             raise self.bad(name)
         return value
 
-    def draws(self, codebooks: int) -> list[str]:
-        names = self.texts("draws")
-        known = {"action", "cb0", *(f"dep.{k}" for k in range(1, codebooks))}
-        if not set(names) <= known or len(set(names)) != len(names):
-            raise self.bad("draws")
-        return names
 
-
-def _run(at: _Reader) -> RunFacts:
+def _run(at: Reader) -> RunFacts:
     model = _model(at.inner("model"))
     entries = [_entry(row, at, model) for row in at.rows("entries", MAX_CALLS)]
-    hashes = at.inner("hashes").raw
-    if not all(value is None or isinstance(value, str) for value in hashes.values()):
-        raise at.bad("hashes")
     try:
         edits = [edit_from_json(edit) for edit in at.rows("edits", MAX_CALLS)]
     except (UsageError, TypeError) as error:  # TypeError: a kind that is a list
         raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
     return RunFacts(
-        hashes=dict(hashes),
+        hashes=parse_hashes(at),
         model=model,
         config=_config(at.inner("config")),
         seed=at.integer("seed", 0, 2**64 - 1),
@@ -275,7 +315,7 @@ def _run(at: _Reader) -> RunFacts:
     )
 
 
-def _model(at: _Reader) -> ModelFacts:
+def _model(at: Reader) -> ModelFacts:
     codebooks = at.integer("codebooks", 1, MAX_CODEBOOKS)
     delays = at.integers("delays", 0, 10_000)
     if len(delays) != codebooks:
@@ -308,7 +348,7 @@ def _model(at: _Reader) -> ModelFacts:
     )
 
 
-def _config(at: _Reader) -> GenerationConfig:
+def _config(at: Reader) -> GenerationConfig:
     def sampling(name: str) -> SamplingConfig:
         inner = at.inner(name)
         return SamplingConfig(inner.number("temperature", 0, 1e5), inner.integer("top_k", -(2**31), 2**31))
@@ -340,7 +380,7 @@ def _is_int(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
-def _entry(row: object, at: _Reader, model: ModelFacts) -> Entry:
+def _entry(row: object, at: Reader, model: ModelFacts) -> Entry:
     if isinstance(row, list) and len(row) == 4:
         text, tokens, padding, speaker = row
         if (
@@ -354,15 +394,15 @@ def _entry(row: object, at: _Reader, model: ModelFacts) -> Entry:
     raise TraceError(f"{at.path / MANIFEST} is damaged: {short(row)} is no entry.")
 
 
-def _spoken(row: object, at: _Reader) -> SpokenWord:
+def _spoken(row: object, at: Reader) -> SpokenWord:
     if isinstance(row, dict):
-        inner = _Reader(row, at.path, "run.spoken.")
+        inner = Reader(row, at.path, "run.spoken.")
         start, end = inner.number("start", 0, 1e5), inner.number("end", 0, 1e5)
         return SpokenWord(inner.text("text"), start, end, inner.integer("speaker", 1, 2))
     raise TraceError(f"{at.path / MANIFEST} is damaged: {short(row)} is no prefix word.")
 
 
-def _result(at: _Reader) -> ResultFacts:
+def _result(at: Reader) -> ResultFacts:
     timestamps = None
     if at.raw.get("timestamps") is not None:
         timestamps = [_timestamp(row, at) for row in at.rows("timestamps", MAX_CALLS)]
@@ -376,7 +416,7 @@ def _result(at: _Reader) -> ResultFacts:
     )
 
 
-def _timestamp(row: object, at: _Reader) -> tuple[str, float, int]:
+def _timestamp(row: object, at: Reader) -> tuple[str, float, int]:
     if isinstance(row, list) and len(row) == 3:
         text, seconds, speaker = row
         if isinstance(text, str) and is_number(seconds) and _is_int(speaker, 0, 2):

@@ -10,26 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-import torch
 from torch import Tensor
 
 from dia2.checks import short
-from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.generation import GenerationConfig
-from dia2.hooks import Frames, MachineRow, PointFilter, Span, observing, select
-from dia2.inspect.columns import copied, frame_columns, held_bytes, merged
+from dia2.errors import UsageError, one_line
+from dia2.hooks import Model, PointFilter, Span, observing, select
+from dia2.inspect.book import Book
 from dia2.inspect.describe import describe_begin, describe_end
-from dia2.inspect.draws import draw_names
-from dia2.inspect.facts import patterns, prefix_columns, run_facts, versions
-from dia2.inspect.layout import AUDIO_FILE, FORMAT, LEFT_OUT, LEVELS, VERSION, Level
-from dia2.inspect.loudness import loudness
-from dia2.inspect.writer import TraceWriter
-from dia2.runtime.choices import Choices
-from dia2.runtime.context import RuntimeContext
-from dia2.runtime.guidance import special_codes
+from dia2.inspect.facts import patterns, versions
+from dia2.inspect.layout import FORMAT, LEFT_OUT, LEVELS, VERSION, Level
+from dia2.inspect.recording import Dia2Recording, Recording
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.voice_clone import PrefixPlan
-from dia2.runtime.voice_file import Voice
 
 logger = logging.getLogger("dia2")
 
@@ -37,21 +28,9 @@ SHARD_CALLS = 128
 SHARD_BYTES = 32 << 20  # of logits that wait for it
 SHARD_SECONDS = 5.0  # what a crash can lose at most
 DEFAULT_BUDGET = 1 << 30  # bytes
-# Without these a trace would not know its own run; a filter cannot leave them out.
-_NEEDED = frozenset(
-    {
-        "script.normalize",
-        "prefix.voice",
-        "prefix.words",
-        "entries.combine",
-        "state.build",
-        "loop",
-        "grid.crop",
-        "codec.decode",
-        "words.place",
-        "step_tokens",
-    }
-)
+_NAMES: dict[Model, str] = {"dia2": "Dia2", "dia": "Dia"}
+# Phases and values that either model's recording needs, until it is known which of them runs.
+_NEEDED = Dia2Recording.needed | {"dia.text", "dia.state", "dia.encoder", "dia.loop", "dia.decode"}
 
 
 def level_points(level: Level) -> frozenset[str]:
@@ -94,7 +73,10 @@ def record(
 
 
 class Recorder:
-    """The observer that writes a trace; made by `record`."""
+    """The observer that writes a trace; made by `record`.
+
+    What runs is known when the first phase of Dia2 or of Dia begins; a `Recording` knows what is that model's own.
+    """
 
     def __init__(
         self, path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
@@ -108,52 +90,45 @@ class Recorder:
         self._selected = self._select()
         self.points = self._selected | _NEEDED
         self._budget = budget
-        self._writer = TraceWriter(path)
         self._began = time.perf_counter()
         self._open: list[int | None] = []  # ids of phases that run, outermost first
         self._ids = 0
-        self._fired: set[str] = set()
-        self._broken: str | None = None  # why nothing is written any more
-        self._held: list[Frames] = []  # of the next shard
+        self._held: list[Any] = []  # finished calls of the next shard
         self._calls = 0  # recorded, those of the next shard included
         self._shard_began = self._began
-        self._entries: list[Entry] = []
-        self._specials = torch.zeros(0)
-        self._names: list[str] = []  # of the draws that are recorded
-        self._spoken: list[dict[str, Any]] = []  # prefix words with their times
-        self._loudness: list[tuple[Tensor, Tensor]] = []  # per prefix voice; NaN without a waveform
-        self._stop: str | None = None
-        self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
+        self._of: Recording | None = None
         self._closed = False  # a stream can outlive its recorder
-        self._manifest: dict[str, Any] = {
-            "format": FORMAT,
-            "version": VERSION,
-            "status": "running",
-            "error": None,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": versions(),
-            "level": level,
-            "hooks": None if hooks is None else "a predicate" if callable(hooks) else patterns(hooks),
-            "draws": [],
-            "never_fired": [],
-            "budget": {"bytes": budget, "tokens_only_from_call": None},
-            "calls": 0,
-            "script": None,
-            "run": None,
-            "result": None,
-            "audio": None,
-        }
-        self._write_manifest(must=True)
+        self._book = Book(
+            path,
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "status": "running",
+                "error": None,
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "versions": versions(),
+                "level": level,
+                "hooks": None if hooks is None else "a predicate" if callable(hooks) else patterns(hooks),
+                "draws": [],
+                "never_fired": [],
+                "budget": {"bytes": budget, "tokens_only_from_call": None},
+                "calls": 0,
+                "script": None,
+                "run": None,
+                "result": None,
+                "audio": None,
+            },
+        )
 
     @property
     def path(self) -> Path:
         """The trace's folder."""
-        return self._writer.path
+        return self._book.writer.path
 
     @property
     def entries(self) -> list[Entry]:
-        """Of the run, prefix first; those of streamed text come while it goes on."""
-        return self._entries
+        """Of a run of Dia2, prefix first; those of streamed text come while it goes on."""
+        return self._of.entries if isinstance(self._of, Dia2Recording) else []
 
     def _select(self, codebooks: int | None = None) -> frozenset[str]:
         points = level_points(self._level)
@@ -168,42 +143,76 @@ class Recorder:
             )
         return points & wanted
 
+    def _recording(self, model: Model) -> Recording:
+        """What knows the model that runs.
+
+        Raises:
+            UsageError: the other one runs already.
+        """
+        if self._of is None:
+            if model == "dia":
+                from dia2.inspect.dia.recording import DiaRecording  # brings the package dia
+
+                self._of = DiaRecording(self._book)
+            else:
+                self._of = Dia2Recording(self._book)
+            self._narrow()
+        if self._of.model != model:
+            raise UsageError(
+                f"Trace {self.path} records {_NAMES[self._of.model]}: record a run of {_NAMES[model]} to a trace of "
+                "its own."
+            )
+        return self._of
+
+    def _narrow(self, codebooks: int | None = None) -> None:
+        """Record only points of the model that runs, once it is known, and of its codebooks or channels."""
+        assert self._of is not None, "whose points would it be?"
+        self._selected = self._select(codebooks) & select("*", model=self._of.model)
+        self.points = self._selected | self._of.needed
+        if not self._selected and codebooks is None:
+            logger.warning(
+                "the hook filter names points of another model than %s, which runs: its trace keeps tokens only",
+                _NAMES[self._of.model],
+            )
+
     # Phases
 
     def begin(self, span: Span, /) -> None:
         """See `Observer`."""
         if self._closed:
             return
+        recording = self._recording("dia" if span.name.startswith("dia.") else "dia2")
         self._ids += 1
         span.notes["id"] = self._ids
-        if span.name == "state.build":
-            self._begin_run(span)
+        if span.name == recording.begins:
+            self._begin_run(recording, span)
         if span.name in self._selected:
-            said = describe_begin(span)
+            said = describe_begin(span, recording.say)
             event = {"event": "begin", "id": self._ids, "phase": span.name, "at": round(span.began - self._began, 6)}
             parent = self._open[-1] if self._open else None
-            self._try(self._writer.phase, event | {"parent": parent, "trigger": said.trigger, "before": said.before})
-            self._fired.add(span.name)
+            event |= {"parent": parent, "trigger": said.trigger, "before": said.before}
+            self._book.attempt(self._book.writer.phase, event)
+            self._book.fired.add(span.name)
             self._open.append(self._ids)
         else:
             self._open.append(self._open[-1] if self._open else None)  # nearest phase that is in the file
 
     def end(self, span: Span, /) -> None:
         """See `Observer`."""
-        if self._closed or not self._open:  # it began before this recorder did
+        if self._closed or not self._open or self._of is None:  # it began before this recorder did
             return
         self._open.pop()
         if span.error is None:
-            self._learn(span)
+            self._of.learn(span)
         if span.name not in self._selected:
             return
         event: dict[str, Any] = {"event": "end", "id": span.notes["id"], "seconds": round(span.seconds, 6)}
         if span.error is None:
-            said = describe_end(span)
+            said = describe_end(span, self._of.say)
             event |= {"mutations": said.mutations, "outputs": said.outputs, "error": None}
         else:
             event |= {"error": f"{type(span.error).__name__}: {one_line(span.error)}"}
-        self._try(self._writer.phase, event)
+        self._book.attempt(self._book.writer.phase, event)
 
     def happened(self, span: Span) -> None:
         """Take in a phase that was over before this recorder existed: parsing the command line."""
@@ -212,213 +221,86 @@ class Recorder:
             self.end(span)
 
     def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[tuple[Tensor, Tensor]]) -> None:
-        """What a fork does not go through again, from the trace that it comes from.
+        """What a fork of Dia2's does not go through again, from the trace that it comes from.
 
         Args:
             script: its text.
             spoken: the prefix's words with their times.
             voices: RMS and peak [frames] of each prefix recording.
         """
-        self._manifest["script"] = script
-        self._spoken, self._loudness = spoken, list(voices)
+        recording = self._recording("dia2")
+        assert isinstance(recording, Dia2Recording), "of that model"
+        recording.inherit(script, spoken, voices)
 
-    def _learn(self, span: Span) -> None:
-        """Keep what the manifest will say."""
-        result: Any = span.result
-        if self._manifest["run"] is not None and span.name.startswith(("script.", "prefix.", "entries.")):
-            return  # of a second run, which is refused when it gets to its state
-        if span.name == "script.normalize":
-            self._manifest["script"] = result
-        elif span.name == "prefix.voice":
-            voiced: Any = span.inputs["runtime"]
-            self._loudness.append(_loudness(result, voiced.mimi.sample_rate / voiced.mimi.frame_rate))
-        elif span.name == "prefix.words":
-            words: Any = span.inputs["words"]
-            speaker = span.inputs["speaker"]
-            self._spoken += [
-                {"text": word.text, "start": word.start, "end": word.end, "speaker": speaker} for word in words
-            ]
-        elif span.name == "entries.combine":
-            self._entries = result
-        elif span.name == "loop":
-            self._stop = result.stop_reason
-            found = {"stop_reason": result.stop_reason, "first_word_frame": result.first_word_frame}
-            self._result(**found, columns=result.grid.shape[2])
-        elif span.name == "grid.crop":
-            self._result(crop=result)
-        elif span.name == "codec.decode":
-            runtime: Any = span.inputs["runtime"]
-            self._result(samples=len(result))
-            if len(result) and self._try(self._writer.audio, result, runtime.mimi.sample_rate):
-                self._manifest["audio"] = AUDIO_FILE
-        elif span.name == "words.place":
-            self._result(timestamps=[[word.text, word.seconds, word.speaker] for word in result])
-
-    def _result(self, **found: Any) -> None:
-        self._manifest["result"] = (self._manifest["result"] or {}) | found
-
-    def _begin_run(self, span: Span) -> None:
-        if self._manifest["run"] is not None:
+    def _begin_run(self, recording: Recording, span: Span) -> None:
+        if self._book.manifest["run"] is not None:
             raise UsageError(f"Trace {self.path} holds a run already: record every run to a trace of its own.")
-        runtime, config, plan = span.inputs["runtime"], span.inputs["config"], span.inputs["prefix"]
-        choices = span.inputs["choices"]
-        assert isinstance(runtime, RuntimeContext), "the first parameter of state.build"
-        assert isinstance(config, GenerationConfig), "its second"
-        assert plan is None or isinstance(plan, PrefixPlan), "its fourth"
-        assert choices is None or isinstance(choices, Choices), "its fifth"
-        data = runtime.config.data
-        self._selected = self._select(data.num_codebooks)
-        self.points = self._selected | _NEEDED
-        self._names = [name for name in draw_names(data.num_codebooks) if f"draw.{name}" in self._selected]
-        self._specials = special_codes(runtime.constants, data.audio_vocab_size)
-        self._writer.wide = data.audio_vocab_size > 2**15
-        self._manifest["draws"] = self._names
-        self._manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, choices) | {
-            "voice_frames": [len(rms) for rms, _ in self._loudness],
-            "spoken": self._spoken,
-            "entries": self._entry_rows(),
-        }
-        if plan is not None:
-            self._try(self._writer.prefix, prefix_columns(plan, self._loudness))
-        self._write_manifest()
+        self._narrow(recording.codebooks(span))
+        recording.begin_run(span, self._selected)
+        self._book.save()
 
-    def _entry_rows(self) -> list[list[Any]]:
-        return [[entry.text, entry.tokens, entry.padding, entry.speaker] for entry in self._entries]
+    # Finished calls
 
-    # Frames
-
-    def frames(self, frames: Frames, /) -> None:
+    def frames(self, frames: Any, /) -> None:
         """See `Observer`."""
-        first, count = frames.calls[0].call, len(frames.calls)
+        recording, book = self._of, self._book
+        assert recording is not None, "calls come after the phase in which their run begins"
+        first, count = recording.first(frames), recording.count(frames)
         if self._closed or first < self._calls:  # handed over once more, as Ctrl-C fell into the first time
             return
-        if first > self._calls and self._broken is None:  # nothing may be written behind a gap
-            self._broken = f"calls {self._calls} to {first - 1} were lost, as Ctrl-C fell into them"
-            count = frames.calls[-1].call + 1 - self._calls
-        if frames.codes is not None:
-            self._last = frames.machine[-1], frames.calls[-1].call
-        if self._broken is not None:
+        if first > self._calls and book.broken is None:  # nothing may be written behind a gap
+            book.broken = f"calls {self._calls} to {first - 1} were lost, as Ctrl-C fell into them"
+            count = first + count - self._calls
+        recording.take(frames)
+        if book.broken is not None:
             self._calls += count
             return
-        kind = (frames.codes is None, frames.config)
-        if self._held and kind != (self._held[0].codes is None, self._held[0].config):
+        if self._held and recording.kind(frames) != recording.kind(self._held[0]):
             self._write_shard()  # which holds one phase and one config
-        self._held, self._calls = [*self._held, copied(frames)], self._calls + count
-        held = sum(len(part.calls) for part in self._held)
+        self._held, self._calls = [*self._held, recording.copied(frames)], self._calls + count
+        held = sum(map(recording.count, self._held))
         if (
             held >= SHARD_CALLS
-            or held * held_bytes(self._held[-1]) >= SHARD_BYTES
+            or held * recording.held_bytes(self._held[-1]) >= SHARD_BYTES
             or time.perf_counter() - self._shard_began >= SHARD_SECONDS
         ):
             self._write_shard()
 
-    def _wanted_logits(self, frames: Frames) -> dict[str, Tensor]:
-        return {
-            name: value
-            for name, value in frames.logits.items()
-            if any(point.startswith(f"logits.{name}") for point in self._selected)
-        }
-
-    def _logit_points(self, logits: dict[str, Tensor]) -> set[str]:
-        names = {f"logits.{name}" for name in logits if name != "dep"}
-        if "dep" in logits:
-            names |= {f"logits.dep.{k + 1}" for k in range(logits["dep"].shape[1])}
-        return names
-
     def _write_shard(self) -> None:
         """Turn what is held into columns, all of it at once: many small tensor operations cost more than few."""
-        if self._held:
-            run = self._manifest["run"]
-            if len(run["entries"]) < len(self._entries):  # streamed text: no call may take an entry that is not there
-                run["entries"] = self._entry_rows()
-                self._write_manifest()
-            self._try(self._writer.shard, self._columns(merged(self._held)))
+        recording, book = self._of, self._book
+        if self._held and recording is not None:
+            if recording.refresh():
+                book.save()
+            book.attempt(book.writer.shard, self._columns(recording))
             # Both or none: Ctrl-C in the line above leaves what is held, and the shard is written over.
-            self._writer.shards, self._held = self._writer.shards + 1, []
+            book.writer.shards, self._held, book.stored = book.writer.shards + 1, [], self._calls
         self._shard_began = time.perf_counter()
 
-    def _columns(self, frames: Frames) -> dict[str, Tensor]:
+    def _columns(self, recording: Recording) -> Any:
         """What the level, the filter and the budget leave of finished calls."""
-        first = frames.calls[0].call
-        over = self._writer.bytes > self._budget
-        if over and self._names and self._manifest["budget"]["tokens_only_from_call"] is None:
-            self._manifest["budget"]["tokens_only_from_call"] = first
+        budget = self._book.manifest["budget"]
+        over = self._book.writer.bytes > self._budget
+        if over and recording.draws and budget["tokens_only_from_call"] is None:
+            first = recording.first(self._held[0])
+            budget["tokens_only_from_call"] = first
             logger.warning("the trace has reached its budget: from call %d on it keeps tokens only", first)
-        draws = [] if over or frames.codes is None else self._names
-        logits = {} if over or self._level != "full" else self._wanted_logits(frames)
-        self._fired |= _FRAME_POINTS
-        if frames.codes is not None:
-            self._fired |= _MAIN_POINTS | {f"draw.{name}" for name in draws} | self._logit_points(logits)
-        return frame_columns(frames, draws, self._specials, logits)
+        return recording.columns(self._held, draws=not over, logits=not over and self._level == "full")
 
     def close(self, status: str, error: str | None = None) -> None:
         """Write what is left; called once, by `record`."""
         self._write_shard()
-        if status == "complete" and self._manifest["run"] is None:
+        book, recording = self._book, self._of
+        if status == "complete" and (recording is None or book.manifest["run"] is None):
             status, error = "failed", "nothing was generated"
-        elif status == "complete" and self._stop == "interrupted":
-            status, error = "interrupted", "interrupted by the user"
-        elif status == "complete" and self._stop is None and not self._streamed_to_its_end():
-            status, error = "interrupted", "the run was left before its end"
-        if self._broken is not None:
-            status, error = "failed", self._broken
-        self._manifest |= {"status": status, "error": error, "calls": self._calls}
-        self._manifest["never_fired"] = sorted(self._selected - self._fired)
-        if self._manifest["run"] is not None:
-            self._manifest["run"]["entries"] = self._entry_rows()  # streamed text came later
-        self._write_manifest()
-        self._writer.close()
+        elif status == "complete" and recording is not None and (why := recording.cut_short()) is not None:
+            status, error = "interrupted", why
+        if book.broken is not None:
+            status, error = "failed", book.broken
+        book.manifest |= {"status": status, "error": error, "calls": self._calls}
+        book.manifest["never_fired"] = sorted(self._selected - book.fired)
+        if recording is not None:
+            recording.refresh()  # streamed text came later
+        book.save()
+        book.writer.close()
         self._closed = True
-
-    def _streamed_to_its_end(self) -> bool:
-        """The end that the main loop comes to by itself: after the last word, or with the last step of the context."""
-        if self._last is None:
-            return False
-        row, call = self._last
-        model = self._manifest["run"]["model"]
-        if call + 1 == self._manifest["run"]["prefix_frames"] + model["max_context_steps"]:
-            return True
-        return row.end_step is not None and row.step >= row.end_step + max(model["delays"]) + model["max_padding"] - 1
-
-    # Writing
-
-    def _write_manifest(self, *, must: bool = False) -> None:
-        if must:
-            self._writer.manifest(self._manifest)
-        else:
-            self._try(self._writer.manifest, self._manifest)
-
-    def _try(self, write: Any, *values: Any) -> bool:
-        """Write, or note that this trace has ended here; the run itself must not suffer."""
-        if self._broken is not None and write != self._writer.manifest:
-            return False
-        try:
-            write(*values)
-        except Dia2Error as error:
-            if self._broken is None:
-                calls = self._calls - sum(len(part.calls) for part in self._held)
-                logger.warning("the trace ends at call %d: %s The run goes on.", calls, error)
-            self._broken = str(error)
-            return False
-        return True
-
-
-def _loudness(voice: Voice, samples_per_frame: float) -> tuple[Tensor, Tensor]:
-    frames = voice.codes.shape[1]
-    if voice.samples is not None:
-        return loudness(voice.samples, samples_per_frame, frames)
-    unknown = torch.full((frames,), torch.nan)
-    return unknown, unknown
-
-
-_FRAME_POINTS = frozenset(
-    {
-        "call",
-        "machine.before",
-        "machine.after",
-        "step_tokens",
-        "kv.transformer.length",
-        "kv.depformer.length",
-    }
-)
-_MAIN_POINTS = frozenset({"audio_buf.column", "time.first", "time.machine", "time.second", "time.frame"})

@@ -22,7 +22,7 @@ from dia2.inspect.layout import AUDIO_FILE, FORMAT, VERSION
 from dia2.inspect.manifest import read_raw_manifest
 from dia2.inspect.phases import PhaseRun
 from dia2.inspect.shards import Arrays
-from dia2.inspect.trace import Trace, load
+from dia2.inspect.trace import Trace
 from dia2.inspect.writer import TraceWriter
 from dia2.runtime.state_machine import TokenIds
 
@@ -66,7 +66,7 @@ def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = 
         writer.manifest(manifest)
     finally:
         writer.close()
-    return load(path)
+    return Trace(Path(path))
 
 
 def _prefix(trace: Trace) -> dict[str, Tensor] | None:

@@ -58,13 +58,13 @@ def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefi
     return Prefix(codes, steps, found["rms"], found["peak"])
 
 
-def read_audio(path: Path) -> tuple[np.ndarray, int]:
-    """(waveform [N] float32, sample rate) of the trace at `path`.
+def read_audio(path: Path, name: str = AUDIO_FILE) -> tuple[np.ndarray, int]:
+    """(waveform [N] float32, sample rate) in the file `name` of the trace at `path`.
 
     Raises:
         TraceError: the file is missing or damaged.
     """
-    file = path / AUDIO_FILE
+    file = path / name
     try:
         if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
             raise TraceError(f"{file} is missing or far too large: the trace is damaged.")

@@ -16,7 +16,7 @@ from dia2.generation import GenerationConfig, merge_generation_config, normalize
 from dia2.inspect.fingerprint import fingerprint
 from dia2.inspect.layout import SUFFIX, Level
 from dia2.inspect.recorder import record
-from dia2.inspect.trace import Trace, load
+from dia2.inspect.trace import Trace
 
 MOST = 64  # runs of one sweep
 
@@ -129,7 +129,7 @@ def sweep(
         if not _made(path, tts, script, wanted):
             with record(path, level=level):
                 tts.generate(script, wanted)
-        variants.append(Variant(seed, cfg, heat, load(path)))
+        variants.append(Variant(seed, cfg, heat, Trace(path)))
         if progress:
             progress(done, len(runs))
     return Sweep(variants)
@@ -139,7 +139,7 @@ def _made(path: Path, tts: Dia2, script: str, config: GenerationConfig) -> bool:
     """There is a whole trace of this very run."""
     if not path.exists():
         return False
-    trace = load(path)
+    trace = Trace(path)
     return (
         trace.complete
         and trace.manifest.script == normalize_script(script)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -18,13 +18,15 @@ from dia2.edits import config_at
 from dia2.errors import TraceError, UsageError
 from dia2.generation import GenerationConfig
 from dia2.hooks import MachineRow
-from dia2.inspect.draws import Draw, DrawTable, draw_codebook, unpack_kept
+from dia2.inspect.draws import Draw, draw_codebook, stored_draws
 from dia2.inspect.frame import Frame, FrameSeconds, TraceWord
-from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, read_manifest
-from dia2.inspect.phases import PhaseRun, read_phases
+from dia2.inspect.layout import LAYOUT
+from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, family_of, read_manifest, read_raw_manifest
+from dia2.inspect.phases import read_phases
 from dia2.inspect.search import bare, changes_or_hits
-from dia2.inspect.shards import Arrays, open_shards, read_tokens
+from dia2.inspect.shards import open_shards, read_tokens, sizes_of
 from dia2.inspect.sound import Prefix, read_audio, read_prefix
+from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
 
 if TYPE_CHECKING:
@@ -41,37 +43,44 @@ if TYPE_CHECKING:
 undelay = unwrap(undelay_frames)  # looking at a trace is no phase of the run that may be recorded meanwhile
 
 
-def load(path: str | Path) -> Trace:
+def load(path: str | Path) -> Any:
     """Open a trace. Nothing in it is executed; draws, logits and audio are read when they are asked for.
+
+    Returns:
+        A `Trace` of a run of Dia2, a `dia2.inspect.dia.trace.DiaTrace` of one of Dia.
 
     Raises:
         TraceError: there is no trace, it is damaged, or it is of a newer version.
     """
-    return Trace(Path(path))
+    path = Path(path)
+    if is_folder(path) and family_of(read_raw_manifest(path), path) == "dia":
+        from dia2.inspect.dia.trace import DiaTrace  # brings the package dia
+
+        return DiaTrace(path)
+    return Trace(path)
 
 
 def sample() -> Trace:
     """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
-    return load(nano_folder() / "sample.dia2trace")
+    return Trace(nano_folder() / "sample.dia2trace")
 
 
-class Trace:
-    """A recorded run; made by `load`.
+class Trace(Stored):
+    """A recorded run of Dia2; made by `load`.
 
     Columns have one value per call, in the order of calls, warm-up first.
     """
 
+    family = "dia2"
+    layout = LAYOUT
+
     def __init__(self, path: Path) -> None:
         """See `load`."""
-        self.path = path
-        if not is_folder(path):
-            raise TraceError(f"There is no trace {path}: give the folder that --trace wrote.")
+        super().__init__(path)
         self.manifest: Manifest = read_manifest(path)
-        self.phases: list[PhaseRun] = read_phases(path)
-        self._columns: Arrays = {}
-        self._shards = []
+        self.phases = read_phases(path)
         if self.manifest.run is not None:
-            self._shards = open_shards(path, self.model, len(self.manifest.draws))
+            self._shards = open_shards(path, LAYOUT, sizes_of(self.model, len(self.manifest.draws)))
             self._columns = read_tokens(self._shards, self.model, path)
             self._check_entries()
 
@@ -79,28 +88,8 @@ class Trace:
         if int(self._columns["consumed"].sum()) > len(self.run.entries):
             raise TraceError(f"{self.path} is damaged: more entries are taken than there are.")
 
-    def __len__(self) -> int:
-        return len(self._columns["call"]) if self._columns else 0
-
     def __repr__(self) -> str:
         return f"<Trace {self.path}: {len(self)} calls, {self.state}>"
-
-    @property
-    def state(self) -> str:
-        """Complete, or partial and why, in words."""
-        manifest = self.manifest
-        if manifest.status == "running":
-            return "partial: the run was killed, or still runs"
-        if manifest.status != "complete":
-            return f"partial: {manifest.error or manifest.status}"
-        if manifest.calls != len(self):
-            return f"partial: {len(self)} of {manifest.calls} calls are here"
-        return "complete"
-
-    @property
-    def complete(self) -> bool:
-        """The run ended by itself and all of it is here."""
-        return self.state == "complete"
 
     @property
     def run(self) -> RunFacts:
@@ -123,16 +112,6 @@ class Trace:
         return config_at(self.run.config, self.run.edits, call)
 
     # Columns
-
-    def column(self, name: str) -> np.ndarray:
-        """A column of the `tokens` level by the name it has on disk (see docs/trace-format.md).
-
-        Raises:
-            TraceError: there is none of that name.
-        """
-        if name not in self._columns:
-            raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
-        return self._columns[name]
 
     @property
     def warmup_calls(self) -> int:
@@ -260,15 +239,6 @@ class Trace:
             end_step=None if value["end_step"] < 0 else value["end_step"],
         )
 
-    def check_call(self, call: int) -> None:
-        """Refuse a call that is not there.
-
-        Raises:
-            TraceError: says which there are.
-        """
-        if not 0 <= call < len(self):
-            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
-
     def frame(self, call: int) -> Frame:
         """The frame of one call, counted from 0.
 
@@ -298,50 +268,15 @@ class Trace:
     def draws(self, call: int) -> list[Draw]:
         """What the draws of a call chose among; empty where the trace kept none."""
         columns = self._row(call)
-        if "draw.ids" not in columns:
-            return []
         names = self.manifest.draws
         codes = columns["codes"]
         choice = [int(columns["action"]) if n == "action" else int(codes[draw_codebook(n)]) for n in names]
-        table = DrawTable(
-            *(
-                torch.from_numpy(np.ascontiguousarray(part))[None]
-                for part in (
-                    columns["draw.ids"].astype(np.int64),
-                    columns["draw.cond"],
-                    columns["draw.guided"],
-                    unpack_kept(columns["draw.kept"]),
-                    np.array(choice),
-                    columns["draw.probability"],
-                )
-            )
-        )
-        return [table.draw(0, column, name) for column, name in enumerate(names)]
+        return stored_draws(columns, names, choice)
 
     def logits(self, call: int) -> dict[str, np.ndarray]:
         """Recorded logits of one call, level `full`: action [B, V], cb0 [B, V], dep [K-1, B, codes]; else empty."""
         columns = self._row(call)
         return {name.removeprefix("logits."): array for name, array in columns.items() if name.startswith("logits.")}
-
-    def _row(self, call: int) -> dict[str, Any]:
-        """The non-ragged columns of one call as its shard has them."""
-        self.check_call(call)
-        at = int(np.searchsorted([shard.first_call for shard in self._shards], call, side="right")) - 1
-        arrays = self._shard(at)
-        row = call - self._shards[at].first_call
-        return {name: array[row] for name, array in arrays.items()}
-
-    @cached_property
-    def _shard(self) -> Callable[[int], Arrays]:
-        """Columns of one shard; the last few are kept."""
-        shards = self._shards
-
-        @lru_cache(maxsize=2)
-        def read(index: int) -> Arrays:
-            names = [name for name in shards[index].columns if name not in ("pending", "lookahead")]
-            return shards[index].read(names)
-
-        return read
 
     # Words, audio, search
 

@@ -17,7 +17,15 @@ from torch import Tensor
 from dia2.checks import is_folder, short
 from dia2.errors import Dia2Error, UsageError
 from dia2.files import write_atomically
-from dia2.inspect.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, PREFIX_FILE, SMALL, shard_name
+from dia2.inspect.layout import (
+    AUDIO_FILE,
+    ENCODER_FILE,
+    LAYOUT,
+    MANIFEST,
+    PHASES_FILE,
+    PREFIX_FILE,
+    shard_name,
+)
 
 
 class TraceWriter:
@@ -35,6 +43,7 @@ class TraceWriter:
         """
         self.path = Path(path)
         self.wide = wide
+        self.layout = LAYOUT  # until another model's run begins
         self.shards = 0
         self.bytes = 0  # written so far, manifest not counted
         clear_for_trace(self.path)
@@ -66,7 +75,7 @@ class TraceWriter:
     def shard(self, columns: Mapping[str, Tensor]) -> None:
         """Write the next shard; it counts once `shards` is raised, and is written over until then."""
         narrow = {
-            name: (tensor.to(torch.int16) if name in SMALL and not self.wide else tensor).contiguous()
+            name: (tensor.to(torch.int16) if name in self.layout.small and not self.wide else tensor).contiguous()
             for name, tensor in columns.items()
         }
         self._tensors(shard_name(self.shards), narrow)
@@ -75,11 +84,15 @@ class TraceWriter:
         """Write what is known of the prefix."""
         self._tensors(PREFIX_FILE, columns)
 
-    def audio(self, waveform: Tensor, sample_rate: int) -> None:
+    def encoder(self, columns: Mapping[str, Tensor]) -> None:
+        """Write what Dia's encoder made of the text."""
+        self._tensors(ENCODER_FILE, columns)
+
+    def audio(self, waveform: Tensor, sample_rate: int, name: str = AUDIO_FILE) -> None:
         """Write the run's audio, 16 bits, lossless."""
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform.numpy(), sample_rate, format="FLAC", subtype="PCM_16")
-        write_atomically(self.path / AUDIO_FILE, buffer.getvalue())
+        write_atomically(self.path / name, buffer.getvalue())
         self.bytes += buffer.tell()
 
     def close(self) -> None:
@@ -120,6 +133,7 @@ def _looks_begun(files: list[Path]) -> bool:
 
 
 def _is_trace_file(path: Path) -> bool:
-    known = {MANIFEST, PHASES_FILE, PREFIX_FILE, AUDIO_FILE}
-    ours = path.name in known or (path.name.startswith("frames-") and path.suffix == ".safetensors")
+    known = {MANIFEST, PHASES_FILE, PREFIX_FILE, ENCODER_FILE, AUDIO_FILE}
+    numbered = path.name.partition("-")[0], path.suffix
+    ours = path.name in known or numbered in (("frames", ".safetensors"), ("audio", ".flac"))
     return (ours or path.name.startswith(".dia2-")) and not path.is_dir()

@@ -70,7 +70,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
-    return load(recorded())
+    return Trace(recorded())
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from ..support.reference import Case, cases, engine, relative
 def recorded(case: Case, path: Path, level: Level = "full", **changes: Any) -> tuple[Trace, GenerationResult]:
     with record(path, level=level):
         result = engine(case.checkpoint).generate(case.expected["script"], case.config(**changes))
-    return load(path), result
+    return Trace(path), result
 
 
 @pytest.mark.parametrize("case", cases("tiny4", "tiny3"))

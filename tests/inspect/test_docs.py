@@ -45,22 +45,29 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _types(name: str, dtype: str) -> str:
-    return f"{dtype} or I16" if name in layout.SMALL else dtype
+def _columns(of: layout.Layout) -> str:
+    """The table of a layout's columns."""
+    rows = [
+        (
+            f"`{c.name}`",
+            f"{c.dtype} or I16" if c.name in of.small else c.dtype,
+            f"[{', '.join(c.shape)}]",
+            f"`{c.level}`",
+            c.meaning,
+        )
+        for c in of.columns.values()
+    ]
+    return _table(("column", "type", "shape", "level", "meaning"), rows)
 
 
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
-    columns = [
-        (f"`{c.name}`", _types(c.name, c.dtype), f"[{', '.join(c.shape)}]", f"`{c.level}`", c.meaning)
-        for c in layout.COLUMNS.values()
-    ]
-    points = [(f"`{p.name}`", p.family, p.when, p.value) for p in POINTS.values()]
+    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in POINTS.values()]
     rows = [(str(r.number), r.title, f"`{r.where}`", f"`{r.phase}`") for r in ROWS]
     return {
-        "columns": _table(("column", "type", "shape", "level", "meaning"), columns),
+        "columns": _columns(layout.LAYOUT),
         "bounds": _table(("at most", "of"), [(f"{getattr(layout, n):,}", text) for n, text in BOUNDS.items()]),
-        "points": _table(("point", "family", "when", "value"), points),
+        "points": _table(("point", "family", "of", "when", "value"), points),
         "rows": _table(("row", "title", "where", "phase"), rows),
     }
 

@@ -33,7 +33,7 @@ from .test_console_trace import HOSTILE, changed, hostile, recorded
 
 @pytest.fixture(scope="module")
 def trace() -> Trace:
-    return load(recorded())
+    return Trace(recorded())
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ SAMPLED = {"text": SamplingConfig(0.8, 50), "audio": SamplingConfig(0.9, 40), "c
 def record_case(checkpoint: str, name: str, path: Path, **changes: object) -> tuple[Trace, Dia2]:
     case, tts = Case(checkpoint, name), engine(checkpoint)
     tts.generate(case.expected["script"], case.config(**(SAMPLED | changes)), trace=path)
-    return load(path), tts
+    return Trace(path), tts
 
 
 def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **options: object) -> Trace:
     trace.fork(tts, call, edits=edits, path=path, **options)
-    return load(path)
+    return Trace(path)
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny4"))

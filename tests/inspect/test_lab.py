@@ -20,7 +20,7 @@ SCRIPT = "[S1] Hello there. How are you?"
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     path = tmp_path_factory.mktemp("lab") / "run.dia2trace"
     engine("tiny4").generate(SCRIPT, seed=1, cfg_scale=2.0, trace=path)
-    return load(path)
+    return Trace(path)
 
 
 def test_untouched_controls_give_the_same_run(trace: Trace) -> None:

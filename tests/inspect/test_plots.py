@@ -73,7 +73,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     config = replace(config, prefix=replace(config.prefix, include_audio=True))
     edit = ReplaceToken(EDITED, 17, codebook=3)
     engine("tiny8").generate(CASE.expected["script"], config, trace=path, edits=[edit])
-    return load(path)
+    return Trace(path)
 
 
 def named(figure: Figure, name: str) -> list[Any]:
@@ -301,7 +301,7 @@ def test_seconds_that_are_not_there_are_told(trace: Trace, tmp_path: Path) -> No
 
 
 def test_a_run_without_words_is_drawn_too(tmp_path: Path) -> None:
-    trace = load(recorded())
+    trace = Trace(recorded())
     trace.__dict__["words"] = []
     trace.__dict__["audio"] = (np.zeros(24_000, dtype=np.float32), 24_000)
     figure = plots.waveform(trace)
@@ -623,7 +623,8 @@ def test_heads_and_replays_that_do_not_fit_are_told(trace: Trace) -> None:
 @pytest.fixture(scope="module")
 def long() -> Trace:
     """1,500 calls, 32 codebooks and two minutes of audio of a made-up run, in which a word comes every fourth call."""
-    trace, calls, codebooks, every = load(recorded()), 1500, 32, 4
+    trace: Trace = load(recorded())
+    calls, codebooks, every = 1500, 32, 4
     run, random = trace.run, np.random.default_rng(0)
     model = replace(run.model, codebooks=codebooks, delays=[4] + [6] * (codebooks - 1))
     entries = [Entry([50, 51], f"word{i}", 2, 1 + i // 10 % 2) for i in range(calls // every)]

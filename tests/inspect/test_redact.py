@@ -39,7 +39,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
         patch.setattr(recorder, "SHARD_CALLS", 20)
         with record(path, level="full"):
             engine("tiny8").generate(SCRIPT, CASE.config(seed=1), edits=EDITS)
-    return load(path)
+    return Trace(path)
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     """The run that nothing happens to."""
     path = tmp_path_factory.mktemp("reference") / "run.dia2trace"
     speak(path)
-    return load(path)
+    return Trace(path)
 
 
 def speak(path: Path, **options: Any) -> GenerationResult:
@@ -260,7 +260,7 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with record(tmp_path / "run") as recording:
-        phases: Any = recording._writer._phases
+        phases: Any = recording._book.writer._phases
         lines = []
 
         class HalfFull:
@@ -272,7 +272,7 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
             def close(self) -> None:
                 phases.close()
 
-        monkeypatch.setattr(recording._writer, "_phases", HalfFull())
+        monkeypatch.setattr(recording._book.writer, "_phases", HalfFull())
         result = engine("tiny8").generate(SCRIPT, seed=SEED)
     assert len(result.waveform)
     assert "the disk is full" in caplog.text

@@ -29,7 +29,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     edits = [ReplaceToken(EDITED, 17, codebook=3)]
     config = CASE.config(seed=1, cfg_filter_k=5, audio=SamplingConfig(temperature=2.0, top_k=50))
     engine("tiny8").generate(CASE.expected["script"], config, trace=path, edits=edits)
-    return load(path)
+    return Trace(path)
 
 
 @pytest.fixture(scope="module")

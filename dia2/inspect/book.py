@@ -1,0 +1,50 @@
+"""The folder of a trace while it is written: its files, its manifest, and why nothing is written any more."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from dia2.errors import Dia2Error
+from dia2.inspect.writer import TraceWriter
+
+logger = logging.getLogger("dia2")
+
+
+class Book:
+    """What a recorder and its knowledge of one model write to together."""
+
+    def __init__(self, path: str | Path, manifest: dict[str, Any]) -> None:
+        """Create the folder.
+
+        Raises:
+            UsageError: it cannot be created.
+        """
+        self.writer = TraceWriter(path)
+        self.manifest = manifest
+        self.fired: set[str] = set()  # hook points that came
+        self.broken: str | None = None  # why nothing is written any more
+        self.stored = 0  # calls in finished shards
+        self.writer.manifest(manifest)
+
+    def save(self) -> None:
+        """Write the manifest as it is now."""
+        self.attempt(self.writer.manifest, self.manifest)
+
+    def attempt(self, write: Any, *values: Any) -> bool:
+        """Write, or note that this trace has ended here; the run itself must not suffer."""
+        if self.broken is not None and write != self.writer.manifest:
+            return False
+        try:
+            write(*values)
+        except Dia2Error as error:
+            if self.broken is None:
+                logger.warning("the trace ends at call %d: %s The run goes on.", self.stored, error)
+            self.broken = str(error)
+            return False
+        return True
+
+    def result(self, **found: Any) -> None:
+        """Add to what the manifest says came out."""
+        self.manifest["result"] = (self.manifest["result"] or {}) | found

@@ -1,0 +1,98 @@
+"""What traces have in common, whatever model ran: how much of a run is here, its columns, single calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dia2.checks import is_folder
+from dia2.errors import TraceError
+from dia2.inspect.layout import Layout
+from dia2.inspect.manifest import Head
+from dia2.inspect.phases import PhaseRun
+from dia2.inspect.shards import Arrays, Shard
+
+
+class Stored:
+    """A folder that a run was recorded to.
+
+    Columns have one value per call, in the order of calls.
+    """
+
+    layout: Layout
+    manifest: Head
+    phases: list[PhaseRun]
+
+    def __init__(self, path: Path) -> None:
+        """Note where it lies.
+
+        Raises:
+            TraceError: nothing is there.
+        """
+        self.path = path
+        if not is_folder(path):
+            raise TraceError(f"There is no trace {path}: give the folder that --trace wrote.")
+        self._columns: Arrays = {}
+        self._shards: list[Shard] = []
+
+    def __len__(self) -> int:
+        return len(self._columns["call"]) if self._columns else 0
+
+    @property
+    def state(self) -> str:
+        """Complete, or partial and why, in words."""
+        manifest = self.manifest
+        if manifest.status == "running":
+            return "partial: the run was killed, or still runs"
+        if manifest.status != "complete":
+            return f"partial: {manifest.error or manifest.status}"
+        if manifest.calls != len(self):
+            return f"partial: {len(self)} of {manifest.calls} calls are here"
+        return "complete"
+
+    @property
+    def complete(self) -> bool:
+        """The run ended by itself and all of it is here."""
+        return self.state == "complete"
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of the `tokens` level by the name it has on disk (see docs/trace-format.md).
+
+        Raises:
+            TraceError: there is none of that name.
+        """
+        if name not in self._columns:
+            raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
+        return self._columns[name]
+
+    def check_call(self, call: int) -> None:
+        """Refuse a call that is not there.
+
+        Raises:
+            TraceError: says which there are.
+        """
+        if not 0 <= call < len(self):
+            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+
+    def _row(self, call: int) -> dict[str, Any]:
+        """The non-ragged columns of one call as its shard has them."""
+        self.check_call(call)
+        at = int(np.searchsorted([shard.first_call for shard in self._shards], call, side="right")) - 1
+        arrays = self._shard(at)
+        row = call - self._shards[at].first_call
+        return {name: array[row] for name, array in arrays.items()}
+
+    @cached_property
+    def _shard(self) -> Callable[[int], Arrays]:
+        """Columns of one shard; the last few are kept."""
+        shards, ragged = self._shards, self.layout.ragged
+
+        @lru_cache(maxsize=2)
+        def read(index: int) -> Arrays:
+            return shards[index].read([name for name in shards[index].columns if name not in ragged])
+
+        return read
