@@ -15,9 +15,9 @@ BOS, PROMPT, DRAWN, EOS, PAD, AFTER = "B", "p", "#", "E", "P", "-"
 def origins(trace: DiaTrace, script: int = 0) -> np.ndarray:
     """[rows, C] one sign per cell of `trace.grid(script)`.
 
-    `B` BOS and `p` codes of the prompt are given; `#` is drawn; `E` is the EOS that channel 0 drew, or that the countdown
-    forced on it and on the others; `P` the PAD forced after it; `-` was drawn for the others' sake, when this script had
-    ended.
+    `B` BOS and `p` codes of the prompt are given; `#` is drawn; `E` is the EOS that channel 0 drew, or that the
+    countdown forced on it and on the others; `P` the PAD forced after it; `-` was drawn for the others' sake, when this
+    script had ended.
     """
     run, model = trace.run, trace.model
     delays = np.array(model.delays)

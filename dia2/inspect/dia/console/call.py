@@ -14,18 +14,11 @@ from dia2.inspect.dia.console.scripts import whose
 from dia2.inspect.dia.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
 from dia2.inspect.dia.trace import DiaTrace
 
-_WHY = {
-    BOS: "given: BOS",
-    PROMPT: "given: prompt",
-    DRAWN: "drawn",
-    EOS: "the end",
-    PAD: "forced: PAD",
-    AFTER: "after the end",
-}
+_WHY = {BOS: "given: BOS", PROMPT: "prompt", DRAWN: "drawn", PAD: "forced", AFTER: "after end"}
 _OTHERS = 4  # candidates named of each channel but the first
 
 
-def call_facts(trace: DiaTrace, call: int, script: int = 0, *, times: bool = True) -> Facts:
+def frame_facts(trace: DiaTrace, call: int, *, script: int = 0, times: bool = True) -> Facts:
     """One call: the row read, what each channel drew and among what, the row written, countdown, caches, time.
 
     Raises:
@@ -34,6 +27,8 @@ def call_facts(trace: DiaTrace, call: int, script: int = 0, *, times: bool = Tru
     if not 0 <= call < len(trace):
         raise TraceError(f"There is no call {call}: {trace.path} has {len(trace)} calls.")
     loop, names = bool(trace.phase[call]), special_names(trace)
+    channels = range(trace.model.channels)
+    signs = origins(trace, script)[call + 1].tolist() if loop else [""] * len(channels)
     config, seconds = trace.run.config, float(trace.seconds[call])
     own, text = trace.kv_lengths[call].tolist()
     draws = {draw.name: draw_facts(draw, names) for draw in trace.draws(call, script)}
@@ -57,9 +52,7 @@ def call_facts(trace: DiaTrace, call: int, script: int = 0, *, times: bool = Tru
             "rows": trace.model.max_delay,
         },
         "no_draws": _no_draws(trace, call, bool(draws)),
-        "channels": [
-            _channel_facts(trace, call, script, c, draws.get(f"channel.{c}"), loop) for c in range(trace.model.channels)
-        ],
+        "channels": [_channel_facts(trace, call, script, c, draws.get(f"channel.{c}"), signs[c]) for c in channels],
         "kv": {"self": own, "text": text},
         "seconds": finite(seconds) if loop and times else None,
     }
@@ -70,19 +63,22 @@ def _countdown(trace: DiaTrace, call: int, script: int) -> int | None:
     return None if value < 0 else value
 
 
-def _channel_facts(trace: DiaTrace, call: int, script: int, channel: int, draw: Facts | None, loop: bool) -> Facts:
+def _channel_facts(trace: DiaTrace, call: int, script: int, channel: int, draw: Facts | None, sign: str) -> Facts:
+    """One channel; `sign` says where the cell that was written comes from, "" in prefill."""
     names, delay = special_names(trace), trace.model.delays[channel]
-    frame = call - delay  # of the row written: the table's row, which BOS begins, less one
-    drawn, written = (int(part[call, script, channel]) for part in (trace.drawn, trace.written))
-    read = int(trace.tokens[call, script, channel])
+    frame = call - delay  # of the cell that is written: its row, less the delay, less BOS in row 0
+    drawn, written, read = (int(part[call, script, channel]) for part in (trace.drawn, trace.written, trace.tokens))
+    origin = _WHY.get(sign)
+    if sign == EOS:
+        origin = "drawn" if drawn == written else "forced"
     return {
         "channel": channel,
         "delay": delay,
         "frame": frame if frame >= 0 else None,
         "read": {"id": read, "name": names.get(read)},
-        "drawn": {"id": drawn, "name": names.get(drawn)} if loop else None,
-        "written": {"id": written, "name": names.get(written)} if loop else None,
-        "origin": _WHY[str(origins(trace, script)[call + 1, channel])] if loop else None,
+        "drawn": {"id": drawn, "name": names.get(drawn)} if sign else None,
+        "written": {"id": written, "name": names.get(written)} if sign else None,
+        "origin": origin,
         "draw": draw,
     }
 
@@ -101,13 +97,13 @@ def _no_draws(trace: DiaTrace, call: int, found: bool) -> str | None:
     return "this trace keeps no candidates: its hook filter left them out."
 
 
-def print_call(trace: DiaTrace, console: Console, call: int, script: int = 0, *, times: bool = True) -> None:
+def print_frame(trace: DiaTrace, console: Console, call: int, *, script: int = 0, times: bool = True) -> None:
     """Print one call in full.
 
     Raises:
         TraceError: there is no such call.
     """
-    facts, page = call_facts(trace, call, script, times=times), Page(console)
+    facts, page = frame_facts(trace, call, script=script, times=times), Page(console)
     loop = facts["phase"] == "loop"
     does = f"reads row {call}, writes row {call + 1}" if loop else f"reads row {call}, which is given"
     head = f" · {facts['phase']} · {does} · rotary position and KV slot {call}"
@@ -149,12 +145,12 @@ def _channels(facts: Facts, page: Page) -> None:
     page.title("channels")
     if facts["no_draws"]:
         page.paragraph(plain(facts["no_draws"], MARK), indent=2)
-    widths = [8, 5, 5, 5, 5, 7, 6, 7, 7, 7, 14]
+    widths = [7, 5, 5, 4, 4, 6, 8, 6, 7, 7, 10]
     columns = [Column(width, "left" if i in (0, 10) else "right") for i, width in enumerate(widths)]
     heads = ("channel", "delay", "frame", "read", "drew", "p", "rank", "cond", "guided", "written", "")
     page.row([plain(name, HEAD) for name in heads], columns, gap=1, indent=1)
     for part in facts["channels"]:
-        drawn = part["origin"] == _WHY[DRAWN]
+        drawn = part["origin"] == "drawn"
         cells = [
             plain(f"ch{part['channel']}", LABEL),
             plain(f"+{part['delay']}", DIM),
@@ -168,6 +164,8 @@ def _channels(facts: Facts, page: Page) -> None:
         page.row(cells, columns, gap=1, indent=1)
     if not facts["no_draws"]:
         told = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
+        if facts["channels"][0]["drawn"]["name"] == "eos":
+            told += " EOS was the best of channel 0, so nothing else could be drawn there."
         page.paragraph(plain(told, DIM), indent=2)
 
 
@@ -183,7 +181,10 @@ def _candidates(facts: Facts, page: Page) -> None:
     columns = [Column(8), Column(page.width - 12)]
     if draws:
         page.line()
-        page.paragraph(plain("the others: best by conditional logit, (removed) by guidance, ▶ the choice", DIM), indent=2)
+        page.paragraph(
+            plain("the others: best by conditional logit; ▶ the choice; (in brackets) what might not be drawn", DIM),
+            indent=2,
+        )
     for draw in draws:
         cells = [plain(draw["name"].replace("channel.", "ch"), LABEL), _named(draw)]
         page.row(cells, columns, gap=1, indent=2)

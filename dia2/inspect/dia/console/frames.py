@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from itertools import groupby
 
+import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from dia2.inspect.console.frames import milliseconds
+from dia2.errors import UsageError
+from dia2.inspect.console.frames import milliseconds, span_of_calls
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, finite, number, plain
-from dia2.inspect.dia.console.grid import LAYOUT
 from dia2.inspect.dia.console.scripts import whose
-from dia2.inspect.dia.origins import AFTER, BOS, DRAWN, EOS, PAD, origins
+from dia2.inspect.dia.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
 from dia2.inspect.dia.trace import DiaTrace
 
 
-def frames_facts(trace: DiaTrace, first: int, last: int, script: int = 0, *, times: bool = True) -> Facts:
-    """Calls `first` … `last`, both included, see `dia2.inspect.console.frames.span_of_calls`."""
+def choose_calls(
+    trace: DiaTrace, first: int | None = None, last: int | None = None, word: str | None = None
+) -> tuple[int, int]:
+    """The calls to show, first and last one, see `dia2.inspect.console.choose_calls`.
+
+    Raises:
+        UsageError: no such calls; or a word, which no call of Dia takes.
+        TraceError: the trace has no calls at all.
+    """
+    if word is not None:
+        raise UsageError("Dia takes no words one by one, so --word finds none: choose calls by --from and --to.")
+    return span_of_calls(trace, first, last)
+
+
+def frames_facts(trace: DiaTrace, first: int, last: int, *, script: int = 0, times: bool = True) -> Facts:
+    """Calls `first` … `last`, both included, see `choose_calls`."""
     signs = origins(trace, script)
     return {
         "path": str(trace.path),
@@ -27,7 +42,7 @@ def frames_facts(trace: DiaTrace, first: int, last: int, script: int = 0, *, tim
     }
 
 
-def _call_facts(trace: DiaTrace, call: int, script: int, signs: list[str], times: bool) -> Facts:
+def _call_facts(trace: DiaTrace, call: int, script: int, signs: np.ndarray, times: bool) -> Facts:
     loop = bool(trace.phase[call])
     draws = trace.draws(call, script)
     countdown = int(trace.countdown[call, script])
@@ -46,10 +61,10 @@ def _call_facts(trace: DiaTrace, call: int, script: int, signs: list[str], times
 
 
 def print_frames(
-    trace: DiaTrace, console: Console, first: int, last: int, script: int = 0, *, times: bool = True
+    trace: DiaTrace, console: Console, first: int, last: int, *, script: int = 0, times: bool = True
 ) -> None:
     """Print calls `first` … `last`, both included; as many channels as the width has room for."""
-    facts, page = frames_facts(trace, first, last, script, times=times), Page(console)
+    facts, page = frames_facts(trace, first, last, script=script, times=times), Page(console)
     if told := whose(trace, script):
         page.line((told, HEAD))
     model = trace.model
@@ -121,15 +136,15 @@ def _not_drawn(cells: str | None) -> str:
 def _notes(facts: Facts, trace: DiaTrace, shown: int, page: Page) -> None:
     calls, model = facts["calls"], trace.model
     page.line()
-    signs = [sign for sign in (BOS, "p", EOS, PAD) if any(sign in (call["cells"] or "") for call in calls)]
-    meanings = "; ".join(f"{sign} {LAYOUT.signs[sign].meaning}" for sign in signs)
+    told = {BOS: "BOS", PROMPT: "prompt", EOS: "EOS, drawn or forced by the countdown", PAD: "PAD after it"}
+    used = {sign for call in calls for sign in call["cells"] or ""}
     text = (
         "A call reads the row of its number and writes the next, ch0 on. drew0: the token drawn in channel 0, p its "
         "probability; end: steps since the script's end began; kv: rows in the self-attention cache."
     )
     page.paragraph(plain(text, DIM))
-    if signs:
-        page.paragraph(plain(f"given: channels that were not drawn. {meanings}.", DIM))
+    if meanings := ", ".join(f"{sign} {meaning}" for sign, meaning in told.items() if sign in used):
+        page.paragraph(plain(f"given: channels whose cell was not drawn: {meanings}.", DIM))
     if any(call["phase"] == "prefill" for call in calls):
         page.paragraph(plain("prefill: rows that are given to all scripts, in one pass; nothing is drawn.", DIM))
     positions = calls[0]["kv"]["text"]

@@ -26,7 +26,7 @@ LAYOUT = Layout(
 )
 
 
-def grid_facts(trace: DiaTrace, script: int = 0, first: int | None = None, last: int | None = None) -> Facts:
+def grid_facts(trace: DiaTrace, first: int | None = None, last: int | None = None, *, script: int = 0) -> Facts:
     """Rows `first` … `last`, both included, of a script's delayed grid; all without them.
 
     `cells` has a string per channel with one sign per row, `codes` the numbers; `legend` explains the signs.
@@ -65,10 +65,10 @@ def _choose_rows(trace: DiaTrace, script: int, first: int | None, last: int | No
 def print_grid(
     trace: DiaTrace,
     console: Console,
-    script: int = 0,
     first: int | None = None,
     last: int | None = None,
     *,
+    script: int = 0,
     codes: bool = False,
 ) -> None:
     """Print rows `first` … `last`; as many as fit the width without `last`, in several bands if more are asked for.
@@ -79,13 +79,13 @@ def print_grid(
     page, delays = Page(console), trace.model.delays
     sizes = Sizes.of(page, LAYOUT, delays, trace.model.vocabulary, codes)
     start, end = _choose_rows(trace, script, first, last, sizes.fits)
-    facts = grid_facts(trace, script, start, end)
+    facts = grid_facts(trace, start, end, script=script)
     if told := whose(trace, script):
         page.line((told, HEAD))
     print_cells(facts, LAYOUT, sizes, page)
     prompt, frames = facts["prompt_frames"], facts["frames"]
     text = "+d: frame t of a channel stands in row t + d + 1"
     text += f", where frames 0 … {prompt - 1} are the prompt's" if prompt else ""
-    text += "." if frames is None else f"; {facts['rows']} rows hold {frames} frames that are new."
+    text += "." if frames is None else f"; {facts['rows']} rows hold {frames} new frames."
     page.paragraph(plain(text, DIM))
     tell_span(facts, "row", facts["rows"], page)

@@ -33,7 +33,6 @@ def show_facts(trace: DiaTrace, *, times: bool = True) -> Facts:
         "level": manifest.level,
         "hooks": manifest.hooks,
         "tokens_only_from": manifest.tokens_only_from,
-        "redacted": manifest.redacted,
         "calls": {"prefill": len(trace) - loop, "loop": loop, "all": len(trace)},
         "run": None,
         "scripts": [],
@@ -88,8 +87,6 @@ def _header_pairs(facts: Facts) -> list[tuple[str, Text]]:
     split = f" = {calls['prefill']} of prefill + {calls['loop']} of the loop" if calls["all"] else ""
     allowed = f"; {run['rows']} rows allowed" if run is not None else ""
     pairs.append(("calls", plain(f"{calls['all']}{split}{allowed}")))
-    if facts["redacted"]:
-        pairs.append(("redacted", plain(", ".join(facts["redacted"]))))
     return pairs
 
 
