@@ -230,7 +230,7 @@ times: every call of the main loop
   time.machine           seconds of the state machine                                                                           dia2
   time.second            seconds of the depformer (on a GPU: of handing it over)                                                dia2
   time.frame             seconds of the whole frame                                                                             both
-"""
+"""  # noqa: E501
 
 OF_A_TRACE_AT_80 = """\
 run.dia2trace
@@ -389,4 +389,4 @@ times: every call of the main loop
   time.machine           seconds of the state machine                                                                           recorded
   time.second            seconds of the depformer (on a GPU: of handing it over)                                                recorded
   time.frame             seconds of the whole frame                                                                             recorded
-"""
+"""  # noqa: E501
