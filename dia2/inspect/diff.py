@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 from dia2.edits import ChangeSampling, Edit
+from dia2.errors import TraceError
 from dia2.hooks import MachineRow
 from dia2.inspect.machine import drawn_action
+from dia2.inspect.stored import Stored
 from dia2.inspect.trace import Trace
 
 
@@ -48,7 +50,7 @@ class Diff:
         return parted or (self.settings[0] if self.settings else None)
 
 
-def diff(a: Trace, b: Trace, ignore: Collection[str] = ()) -> Diff:
+def diff(a: Trace, b: Stored, ignore: Collection[str] = ()) -> Diff:
     """Compare two traces, call by call.
 
     Args:
@@ -56,26 +58,47 @@ def diff(a: Trace, b: Trace, ignore: Collection[str] = ()) -> Diff:
         b: the other.
         ignore: patterns of what may differ, as `Difference.what` names it: `machine.entries_left` for a run whose text
             was streamed beside one that had it whole, `codebook *` for the text alone.
+
+    Raises:
+        TraceError: `b` is of another model.
+    """
+    if not isinstance(b, Trace):
+        raise TraceError(f"{a.path} is a run of Dia2 and {b.path} is none: compare runs of one model.")
+    return compared(_settings(a, b), _edits(a, b), lambda call: _parts(a, b, call), (len(a), len(b)), ignore)
+
+
+def compared(
+    settings: Iterable[Difference],
+    edits: list[Difference],
+    parts: Callable[[int], Iterator[Difference]],
+    calls: tuple[int, int],
+    ignore: Collection[str],
+) -> Diff:
+    """How two runs of the same model differ.
+
+    Args:
+        settings: that differ.
+        edits: likewise.
+        parts: what differs at one call, and, past the end of the shorter run, that.
+        calls: of each.
+        ignore: see `diff`.
     """
 
-    def counted(differences: Iterator[Difference]) -> Iterator[Difference]:
+    def counted(differences: Iterable[Difference]) -> Iterator[Difference]:
         return (d for d in differences if not any(fnmatchcase(d.what, pattern) for pattern in ignore))
 
-    calls = (len(a), len(b))
-    shared = next((call for call in range(min(calls)) if any(counted(_parts(a, b, call)))), min(calls))
-    parts = list(counted(_parts(a, b, shared))) if shared < max(calls) else []
-    return Diff(list(counted(_settings(a, b))), _edits(a, b), parts, shared, calls)
+    shared = next((call for call in range(min(calls)) if any(counted(parts(call)))), min(calls))
+    parted = list(counted(parts(shared))) if shared < max(calls) else []
+    return Diff(list(counted(settings)), edits, parted, shared, calls)
 
 
 def _parts(a: Trace, b: Trace, call: int) -> Iterator[Difference]:
     """What differs at one call, in the order in which a frame makes it."""
     if call >= min(len(a), len(b)):
-        ends = ["ends" if call >= len(trace) else "goes on" for trace in (a, b)]
-        if ends[0] != ends[1]:
-            yield Difference(call, "length", *ends)
+        yield from ended(call, len(a), len(b))
         return
     for name in ("phase", "step", "position", "slot"):
-        yield from _different(call, name, a.column(name)[call], b.column(name)[call])
+        yield from different(call, name, a.column(name)[call], b.column(name)[call])
     for channel, (left, right) in enumerate(zip_longest(a.step_tokens[call, 0], b.step_tokens[call, 0])):
         if left != right:
             seen = ("main text", "second text")[channel] if channel < 2 else f"codebook {channel - 2}"
@@ -88,34 +111,42 @@ def _parts(a: Trace, b: Trace, call: int) -> Iterator[Difference]:
     for field in fields(MachineRow):
         if field.name not in ("step", "action", "main", "second"):
             left, right = getattr(left_row, field.name), getattr(right_row, field.name)
-            yield from _different(call, f"machine.{field.name}", left, right)
-    yield from _different(call, "main", left_row.main, right_row.main)
-    yield from _different(call, "second", left_row.second, right_row.second)
+            yield from different(call, f"machine.{field.name}", left, right)
+    yield from different(call, "main", left_row.main, right_row.main)
+    yield from different(call, "second", left_row.second, right_row.second)
     for k, (left, right) in enumerate(zip_longest(a.codes[call], b.codes[call])):
-        yield from _different(call, f"codebook {k}", left, right)
+        yield from different(call, f"codebook {k}", left, right)
 
 
-def _different(call: int | None, what: str, left: object, right: object) -> Iterator[Difference]:
+def ended(call: int, a: int, b: int) -> Iterator[Difference]:
+    """That one of two runs, of `a` and `b` calls, ends before `call`."""
+    ends = ["ends" if call >= calls else "goes on" for calls in (a, b)]
+    if ends[0] != ends[1]:
+        yield Difference(call, "length", *ends)
+
+
+def different(call: int | None, what: str, left: object, right: object) -> Iterator[Difference]:
+    """That two values differ, if they do."""
     if left != right:
         yield Difference(call, what, str(left), str(right))
 
 
 def _settings(a: Trace, b: Trace) -> Iterator[Difference]:
     left, right = a.run, b.run
-    yield from _different(None, "script", a.manifest.script, b.manifest.script)
-    yield from _different(None, "seed", left.seed, right.seed)
+    yield from different(None, "script", a.manifest.script, b.manifest.script)
+    yield from different(None, "seed", left.seed, right.seed)
     for name in ("cfg_scale", "cfg_filter_k", "initial_padding"):
-        yield from _different(None, name, getattr(left.config, name), getattr(right.config, name))
+        yield from different(None, name, getattr(left.config, name), getattr(right.config, name))
     for block in ("text", "audio"):
         for name in ("temperature", "top_k"):
             pair = (getattr(getattr(run.config, block), name) for run in (left, right))
-            yield from _different(None, f"{block}.{name}", *pair)
+            yield from different(None, f"{block}.{name}", *pair)
     for name in ("prefix_frames", "prefix_words"):
-        yield from _different(None, name, getattr(left, name), getattr(right, name))
+        yield from different(None, name, getattr(left, name), getattr(right, name))
     for name in sorted(set(left.hashes) | set(right.hashes)):
-        yield from _different(None, f"checkpoint's {name}", left.hashes.get(name), right.hashes.get(name))
+        yield from different(None, f"checkpoint's {name}", left.hashes.get(name), right.hashes.get(name))
     for name in ("device", "dtype"):
-        yield from _different(None, name, getattr(left.model, name), getattr(right.model, name))
+        yield from different(None, name, getattr(left.model, name), getattr(right.model, name))
 
 
 def _edits(a: Trace, b: Trace) -> list[Difference]:

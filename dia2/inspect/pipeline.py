@@ -7,7 +7,7 @@ that function ran and what it did.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -106,13 +106,13 @@ class FilledRow:
 
 def fill_rows(trace: Trace) -> list[FilledRow]:
     """The table of a trace."""
-    return [_fill(row, trace) for row in ROWS]
+    return [filled(row, _runs(row, trace.phases), lambda row=row: _why_not(row, trace)) for row in ROWS]  # type: ignore[misc]  # mypy does not know such a lambda
 
 
-def _fill(row: Row, trace: Trace) -> FilledRow:
-    runs = _runs(row, trace.phases)
+def filled(row: Row, runs: Sequence[PhaseRun], why_not: Callable[[], str]) -> FilledRow:
+    """A row of the phases that make it; `why_not` says why there are none."""
     if not runs:
-        return FilledRow(row, "not run", note=_why_not(row, trace))
+        return FilledRow(row, "not run", note=why_not())
     first, last = runs[0], runs[-1]
     seconds = sum(run.seconds for run in runs if run.seconds is not None)
     error = next((run.error for run in runs if run.error is not None), None)

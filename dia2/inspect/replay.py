@@ -24,13 +24,14 @@ from dia2.engine import Dia2
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.checkpoint import check_checkpoint
 from dia2.inspect.draws import choice_probabilities, draw_names, filtered
+from dia2.inspect.stored import Stored
 from dia2.inspect.trace import Trace
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
 
 CHUNK = 256  # calls a pass of the transformer; bounds the attention mask
 _FRAMES = 64  # calls a pass of the depformer; bounds its logits
-_MOST = 2 << 30  # bytes that one replay may return
+MOST = 2 << 30  # bytes that one replay may return
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def replay(
         UsageError: another checkpoint, or more would come back than memory should be asked for.
         TraceError: there is no such call, or the trace was redacted.
     """
-    wanted = _calls(trace, calls)
+    wanted = chosen_calls(trace, calls)
     runtime = tts.runtime
     check_checkpoint(trace, runtime)
     _check_size(runtime.model, trace, wanted, attention, layers)
@@ -84,7 +85,12 @@ def replay(
     return Replay(wanted, **seen, **drawn, probability=probability, rank=rank)
 
 
-def _calls(trace: Trace, calls: Sequence[int] | slice | None) -> list[int]:
+def chosen_calls(trace: Stored, calls: Sequence[int] | slice | None) -> list[int]:
+    """The calls that were asked for: all if none.
+
+    Raises:
+        TraceError: one is not there.
+    """
     everything = range(len(trace))
     chosen = list(everything[calls]) if isinstance(calls, slice) else list(everything if calls is None else calls)
     for call in chosen:
@@ -105,7 +111,7 @@ def _check_size(model: Dia2Model, trace: Trace, calls: list[int], attention: boo
         per_call += facts.layers * block.decoder.n_embd
         per_call += facts.depformer_layers * facts.codebooks * block.depformer.n_embd
     size = 4 * per_call * facts.branches * len(calls)
-    if size > _MOST:
+    if size > MOST:
         raise UsageError(
             f"This replay would fill {size / 2**30:.1f} GB: ask for fewer calls, such as replay(tts, range(300, 320))."
         )
@@ -147,14 +153,14 @@ def _transformer(
         kept["cb0"].append(out.cb0_logits[:, rows].transpose(0, 1).cpu())
         if progress is not None:
             progress(last, count)
-    order = _order(wanted)
+    order = order_of(wanted)
     seen: dict[str, Any] = {name: torch.cat(parts)[order].float() for name, parts in kept.items()}
     seen["attention"] = [torch.cat(parts)[order] for parts in maps]
     seen["layers"] = [torch.cat(parts)[order] for parts in states]
     return seen
 
 
-def _order(wanted: list[int]) -> Tensor:
+def order_of(wanted: list[int]) -> Tensor:
     """Where each wanted call stands among the sorted, distinct ones."""
     place = {call: i for i, call in enumerate(sorted(set(wanted)))}
     return torch.tensor([place[call] for call in wanted])

@@ -43,7 +43,7 @@ Columns of `draws`. A trace of the level `tokens`, and calls beyond its byte bud
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +58,13 @@ if TYPE_CHECKING:
 
     from dia2.inspect.trace import Trace
 
+    Table = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+
 CALLS_FILE = "calls.parquet"
 DRAWS_FILE = "draws.parquet"
-_ROW_GROUP = 1 << 16  # rows at most
-_CALLS_AT_ONCE = 4096
-_DRAWN = ("draw.ids", "draw.cond", "draw.guided", "draw.kept", "draw.probability")
+ROW_GROUP = 1 << 16  # rows at most
+CALLS_AT_ONCE = 4096
+DRAWN = ("draw.ids", "draw.cond", "draw.guided", "draw.kept", "draw.probability")
 _MACHINE = ("step", "action", "forced", "main", "second", "consumed", "padding_budget", "forced_padding")
 _MACHINE_AFTER = (*_MACHINE, "entries_left", "end_step", "pending", "lookahead")
 _FLAGS = ("forced", "consumed")
@@ -82,15 +84,19 @@ def to_parquet(trace: Trace, path: str | Path) -> list[Path]:
         TraceError: the trace is damaged.
         Dia2Error: pyarrow is missing, or the disk is full.
     """
-    _arrow()
-    path = Path(path)
+    arrow()
+    return write_tables(Path(path), (_calls_schema(), _call_batches(trace)), (_draws_schema(), _draw_batches(trace)))
+
+
+def write_tables(path: Path, calls: Table, draws: Table) -> list[Path]:
+    """Write both files, see `to_parquet`; each table is a schema and its batches."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         what = "is no folder" if os.path.lexists(path) else f"cannot be created ({one_line(error)})"
         raise UsageError(f"{path} {what}: give a folder for {CALLS_FILE} and {DRAWS_FILE}.") from error
-    _write(path / CALLS_FILE, _calls_schema(), _call_batches(trace))
-    _write(path / DRAWS_FILE, _draws_schema(), _draw_batches(trace))
+    _write(path / CALLS_FILE, *calls)
+    _write(path / DRAWS_FILE, *draws)
     return [path / CALLS_FILE, path / DRAWS_FILE]
 
 
@@ -100,7 +106,7 @@ def calls_table(trace: Trace) -> pa.Table:
     Raises:
         Dia2Error: pyarrow is missing.
     """
-    return _arrow().Table.from_batches(_call_batches(trace), _calls_schema())
+    return arrow().Table.from_batches(_call_batches(trace), _calls_schema())
 
 
 def draws_table(trace: Trace) -> pa.Table:
@@ -110,10 +116,15 @@ def draws_table(trace: Trace) -> pa.Table:
         TraceError: the trace is damaged.
         Dia2Error: pyarrow is missing.
     """
-    return _arrow().Table.from_batches(_draw_batches(trace), _draws_schema())
+    return arrow().Table.from_batches(_draw_batches(trace), _draws_schema())
 
 
-def _arrow() -> Any:
+def arrow() -> Any:
+    """The module pyarrow.
+
+    Raises:
+        Dia2Error: it is missing.
+    """
     try:
         import pyarrow
     except ImportError as error:
@@ -122,7 +133,7 @@ def _arrow() -> Any:
 
 
 def _calls_schema() -> pa.Schema:
-    pa = _arrow()
+    pa = arrow()
     int32, tokens = pa.int32(), pa.list_(pa.int32())
     machine = {
         name: pa.bool_() if name in _FLAGS else tokens if name in ("pending", "lookahead") else int32
@@ -152,32 +163,33 @@ def _calls_schema() -> pa.Schema:
 
 
 def _draws_schema() -> pa.Schema:
-    pa = _arrow()
-    return pa.schema(
-        {
-            "call": pa.int32(),
-            "draw": pa.string(),
-            "codebook": pa.int16(),
-            "choice": pa.int32(),
-            "probability": pa.float32(),
-            "rank": pa.int16(),
-            "candidates": pa.list_(pa.int32()),
-            "cond": pa.list_(pa.float32()),
-            "guided": pa.list_(pa.float32()),
-            "kept": pa.list_(pa.bool_()),
-        }
-    )
+    pa = arrow()
+    return pa.schema({"call": pa.int32(), "draw": pa.string(), "codebook": pa.int16()} | draw_types())
+
+
+def draw_types() -> dict[str, Any]:
+    """The columns that say what a draw chose among."""
+    pa = arrow()
+    return {
+        "choice": pa.int32(),
+        "probability": pa.float32(),
+        "rank": pa.int16(),
+        "candidates": pa.list_(pa.int32()),
+        "cond": pa.list_(pa.float32()),
+        "guided": pa.list_(pa.float32()),
+        "kept": pa.list_(pa.bool_()),
+    }
 
 
 def _call_batches(trace: Trace) -> Iterator[pa.RecordBatch]:
     """Batches of calls, in order; the trace holds their columns already."""
     words = {word.call: word for word in trace.words if word.call is not None} if len(trace) else {}
-    for start in range(0, len(trace), _CALLS_AT_ONCE):
-        yield _calls(trace, words, start, min(len(trace), start + _CALLS_AT_ONCE))
+    for start in range(0, len(trace), CALLS_AT_ONCE):
+        yield _calls(trace, words, start, min(len(trace), start + CALLS_AT_ONCE))
 
 
 def _calls(trace: Trace, words: dict[int, Any], start: int, stop: int) -> pa.RecordBatch:
-    pa = _arrow()
+    pa = arrow()
     here = slice(start, stop)
     warmup = trace.column("phase")[here] == 0
     text, emitted, times, kv = (trace.column("text"), trace.column("emitted"), trace.times, trace.kv_lengths)
@@ -192,8 +204,8 @@ def _calls(trace: Trace, words: dict[int, Any], start: int, stop: int) -> pa.Rec
         "audio_seconds": pa.array(ahead / trace.model.frame_rate, mask=ahead < 0),
         "text_main": text[here, 0],
         "text_second": text[here, 1],
-        "audio_seen": _rows(trace.column("audio")[here]),
-        "codes": _rows(trace.codes[here], warmup),
+        "audio_seen": lists_of(trace.column("audio")[here]),
+        "codes": lists_of(trace.codes[here], warmup),
         "word": pa.array([word and word.text for word in taken], pa.string()),
         "word_index": pa.array([word and word.index for word in taken], pa.int32()),
         "word_speaker": pa.array([word and word.speaker for word in taken], pa.int16()),
@@ -215,19 +227,17 @@ def _calls(trace: Trace, words: dict[int, Any], start: int, stop: int) -> pa.Rec
             if start == 0 and key in ("before_step", "before_action"):
                 unknown[0] = True
             columns[key] = pa.array(column.astype(bool) if name in _FLAGS else column, mask=unknown)
-    schema = _calls_schema()
-    arrays = [_typed(columns[field.name], field.type) for field in schema]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return typed_batch(columns, _calls_schema())
 
 
 def _typed(values: Any, kind: Any) -> Any:
-    array = _arrow().array(values) if isinstance(values, np.ndarray) else values
+    array = arrow().array(values) if isinstance(values, np.ndarray) else values
     return array.cast(kind)
 
 
-def _rows(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
+def lists_of(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
     """[n, K] as n lists, null where `missing` [n] says so."""
-    pa = _arrow()
+    pa = arrow()
     lengths = np.full(len(values), values.shape[1])
     if missing is not None:
         values, lengths = values[~missing], np.where(missing, 0, lengths)
@@ -238,7 +248,7 @@ def _rows(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
 
 def _tokens(trace: Trace, name: str, start: int, stop: int, shift: int) -> Any:
     """Lists of a ragged column after calls start + shift … stop + shift − 1; empty before the first."""
-    pa = _arrow()
+    pa = arrow()
     ends = np.concatenate(([0, 0], trace.column(f"{name}_end")))  # ends[i + 1] is where call i's part begins
     offsets = ends[start + shift + 1 : stop + shift + 2]
     values = trace.column(name)[int(offsets[0]) : int(offsets[-1])]
@@ -248,27 +258,19 @@ def _tokens(trace: Trace, name: str, start: int, stop: int, shift: int) -> Any:
 def _draw_batches(trace: Trace) -> Iterator[pa.RecordBatch]:
     """Batches of draws, in order, shard by shard."""
     names = trace.manifest.draws
-    at_once = max(1, _ROW_GROUP // max(1, len(names)))  # calls
+    at_once = max(1, ROW_GROUP // max(1, len(names)))  # calls
     for shard in trace._shards:
         if "draw.ids" not in shard.columns or not names:
             continue
-        arrays = shard.read(("call", "action", "codes", *_DRAWN))
+        arrays = shard.read(("call", "action", "codes", *DRAWN))
         for start in range(0, shard.calls, at_once):
             yield _draws(names, {name: array[start : start + at_once] for name, array in arrays.items()})
 
 
 def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
-    pa = _arrow()
+    pa = arrow()
     count, codebooks = len(arrays["call"]), [None if name == "action" else draw_codebook(name) for name in names]
     choice = np.stack([arrays["action"] if k is None else arrays["codes"][:, k] for k in codebooks], axis=1).reshape(-1)
-    ids, cond, guided = (arrays[f"draw.{name}"].reshape(-1, BEST) for name in ("ids", "cond", "guided"))
-    there = ids >= 0
-    kept = unpack_kept(arrays["draw.kept"].reshape(-1)) & there
-    chosen = kept & (ids == choice[:, None])
-    own = np.where(chosen, cond, -np.inf).max(axis=1)
-    rank = (kept & (cond > own[:, None])).sum(axis=1)
-    offsets = pa.array(np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32))
-
     columns = {
         "call": pa.array(np.repeat(arrays["call"], len(names))),
         "draw": pa.DictionaryArray.from_arrays(
@@ -277,28 +279,46 @@ def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
         "codebook": pa.DictionaryArray.from_arrays(
             pa.array(np.tile(np.arange(len(names), dtype=np.int32), count)), pa.array(codebooks, pa.int16())
         ),
+        **draw_values(arrays, choice),
+    }
+    return typed_batch(columns, _draws_schema())
+
+
+def draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[str, Any]:
+    """The columns of `draw_types`, from a shard's columns `draw.*` [n, D, …] and what was chosen [n · D]."""
+    pa = arrow()
+    ids, cond, guided = (arrays[f"draw.{name}"].reshape(-1, BEST) for name in ("ids", "cond", "guided"))
+    there = ids >= 0
+    kept = unpack_kept(arrays["draw.kept"].reshape(-1)) & there
+    chosen = kept & (ids == choice[:, None])
+    own = np.where(chosen, cond, -np.inf).max(axis=1)
+    rank = (kept & (cond > own[:, None])).sum(axis=1)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32))
+    lists = (("candidates", ids), ("cond", cond), ("guided", guided), ("kept", kept))
+    return {
         "choice": pa.array(choice),
         "probability": pa.array(arrays["draw.probability"].reshape(-1)),
         "rank": pa.array(rank, mask=~chosen.any(axis=1)),
-        **{
-            name: pa.ListArray.from_arrays(offsets, pa.array(values[there]))
-            for name, values in (("candidates", ids), ("cond", cond), ("guided", guided), ("kept", kept))
-        },
+        **{name: pa.ListArray.from_arrays(offsets, pa.array(values[there])) for name, values in lists},
     }
-    schema = _draws_schema()
-    return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+
+def typed_batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of arrays, NumPy's or pyarrow's, in the order and with the types of a schema."""
+    arrays = [_typed(columns[field.name], field.type) for field in schema]
+    return arrow().RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
     """Write in row groups to a temporary file beside `path`, then rename it there."""
-    pa = _arrow()
+    pa = arrow()
     from pyarrow import parquet
 
     try:
         with replacing(path) as temporary, parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
             waiting: list[Any] = []
             for batch in batches:
-                if waiting and sum(map(len, waiting)) + len(batch) > _ROW_GROUP:
+                if waiting and sum(map(len, waiting)) + len(batch) > ROW_GROUP:
                     writer.write_table(pa.Table.from_batches(waiting, schema))
                     waiting = []
                 waiting.append(batch)

@@ -18,6 +18,7 @@ from dia2.hooks import Model, Span
 from dia2.inspect.book import Book
 from dia2.inspect.dia.describe import SAY
 from dia2.inspect.dia.draws import draw_channel, draw_table
+from dia2.inspect.dia.facts import model_facts
 from dia2.inspect.dia.layout import CHANNEL, LAYOUT, MAX_CELLS, MAX_ENCODER, MAX_SCRIPTS
 from dia2.inspect.draws import draw_columns
 from dia2.inspect.fingerprint import dia_fingerprint
@@ -77,7 +78,7 @@ class DiaRecording:
         book.manifest["draws"] = self.draws
         book.manifest["run"] = {
             "hashes": dia_fingerprint(dia.source, codec=dia.codec is not None),
-            "model": _model_facts(dia),
+            "model": model_facts(dia),
             "config": settings,
             "seed": span.inputs["seed"],
             "scripts": self._texts,
@@ -238,32 +239,6 @@ def _dia(span: Span) -> Dia:
     dia = span.inputs["self"]
     assert isinstance(dia, Dia), "whose run it is"
     return dia
-
-
-def _model_facts(dia: Dia) -> dict[str, Any]:
-    """What a reader needs to know of the checkpoint without having it."""
-    data, encoder, decoder = dia.config.data, dia.config.model.encoder, dia.config.model.decoder
-    return {
-        "channels": data.channels,
-        "delays": data.delay_pattern,
-        "vocabulary": decoder.vocab_size,
-        "eos": data.audio_eos_value,
-        "pad": data.audio_pad_value,
-        "bos": data.audio_bos_value,
-        "text_vocabulary": encoder.vocab_size,
-        "encoder_positions": encoder.max_position_embeddings,
-        "decoder_positions": decoder.max_position_embeddings,
-        "encoder_width": encoder.hidden_size,
-        "encoder_layers": encoder.num_hidden_layers,
-        "decoder_layers": decoder.num_hidden_layers,
-        "heads": decoder.num_attention_heads,
-        "kv_heads": decoder.num_key_value_heads,
-        "cross_heads": decoder.cross_num_attention_heads,
-        "sample_rate": None if dia.codec is None else dia.codec.sample_rate,
-        "frame_rate": None if dia.codec is None else dia.codec.frame_rate,
-        "device": str(dia.device),
-        "dtype": str(dia.model.dtype).removeprefix("torch."),
-    }
 
 
 _LOOP_POINTS = frozenset({"audio_buf.column", "eos.countdown", "time.frame"})

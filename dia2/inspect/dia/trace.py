@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -23,6 +23,12 @@ from dia2.inspect.search import changes_or_hits
 from dia2.inspect.shards import Arrays, check_bounds, joined_tokens, open_shards
 from dia2.inspect.sound import read_audio
 from dia2.inspect.stored import Stored
+
+if TYPE_CHECKING:
+    from dia.model import Dia
+    from dia2.inspect.dia.replay import DiaReplay
+    from dia2.inspect.diff import Diff
+    from dia2.inspect.pipeline import FilledRow
 
 
 class DiaTrace(Stored):
@@ -123,13 +129,13 @@ class DiaTrace(Stored):
 
     def ended_at(self, script: int = 0) -> int | None:
         """Row of a script's end, drawn or forced; none: it has not come."""
-        self._check_script(script)
+        self.check_script(script)
         begun = np.flatnonzero(self.countdown[:, script] >= 0)
         return int(begun[0]) + 1 if len(begun) else None
 
     def grid(self, script: int = 0) -> np.ndarray:
         """[rows, C] the delayed table as far as it is known, row 0 (BOS) included."""
-        self._check_script(script)
+        self.check_script(script)
         rows = self.tokens[:, script]
         return np.concatenate((rows, self.written[-1:, script])) if self.prefill_calls < len(self) else rows
 
@@ -148,7 +154,12 @@ class DiaTrace(Stored):
         codes: np.ndarray = np.where((rows < len(grid)) & (there >= 0) & (there < model.eos), there, 0)
         return codes.astype(np.int32)
 
-    def _check_script(self, script: int) -> None:
+    def check_script(self, script: int) -> None:
+        """Refuse a script that is not there.
+
+        Raises:
+            TraceError: says which there are.
+        """
         if not 0 <= script < self.run.batch:
             raise TraceError(f"There is no script {script}: {self.path} has scripts 0 … {self.run.batch - 1}.")
 
@@ -159,7 +170,7 @@ class DiaTrace(Stored):
 
         A cell that the prompt gives, or the countdown forces, has its draw all the same.
         """
-        self._check_script(script)
+        self.check_script(script)
         columns, names = self._row(call), self.manifest.draws
         own = slice(script * len(names), (script + 1) * len(names))
         mine = {name: array[own] for name, array in columns.items() if name.startswith("draw.")}
@@ -200,7 +211,7 @@ class DiaTrace(Stored):
         Raises:
             TraceError: the file is damaged.
         """
-        self._check_script(script)
+        self.check_script(script)
         name = self.manifest.audio[script]
         return None if name is None else read_audio(self.path, name)
 
@@ -232,7 +243,7 @@ class DiaTrace(Stored):
         return [call for call in calls if (after is None or call > after) and (before is None or call < before)]
 
     def _field(self, name: str, script: int) -> np.ndarray:
-        self._check_script(script)
+        self.check_script(script)
         part, _, channel = name.partition(".")
         if part in ("tokens", "written", "drawn") and channel in map(str, range(self.model.channels)):
             return self.column(part)[:, script, int(channel)]
@@ -246,6 +257,37 @@ class DiaTrace(Stored):
         )
 
     # What other rooms of dia2.inspect do with a trace
+
+    def rows(self) -> list[FilledRow]:
+        """The thirteen rows; see `dia2.inspect.dia.pipeline.fill_rows`."""
+        from dia2.inspect.dia.pipeline import fill_rows
+
+        return fill_rows(self)
+
+    def replay(
+        self,
+        dia: Dia,
+        calls: Sequence[int] | slice | None = None,
+        *,
+        scripts: Sequence[int] | None = None,
+        attention: bool = False,
+    ) -> DiaReplay:
+        """Compute tensors again that were not recorded; see `dia2.inspect.dia.replay.replay`."""
+        from dia2.inspect.dia.replay import replay
+
+        return replay(self, dia, calls, scripts=scripts, attention=attention)
+
+    def diff(self, other: DiaTrace, ignore: Collection[str] = ()) -> Diff:
+        """Where this run and another part; see `dia2.inspect.dia.diff.diff`."""
+        from dia2.inspect.dia.diff import diff
+
+        return diff(self, other, ignore)
+
+    def to_parquet(self, path: str | Path) -> list[Path]:
+        """Write `calls.parquet` and `draws.parquet` into the folder `path`; see `dia2.inspect.dia.tables`."""
+        from dia2.inspect.dia.tables import to_parquet
+
+        return to_parquet(self, path)
 
     def explore(self, script: int = 0) -> Any:
         """Look at one script of the run in a notebook: play it, scrub, click; see docs/explorer.md.
@@ -275,7 +317,13 @@ def _check_values(columns: Arrays, run: DiaRunFacts, path: Path) -> None:
         TraceError: says which.
     """
     tokens = (-1, run.model.vocabulary - 1)
-    bounds = {"phase": (0, 1), "tokens": tokens, "written": tokens, "drawn": tokens, "countdown": (-1, MAX_CALLS)}
+    bounds = {
+        "phase": (0, 1),
+        "tokens": (0, tokens[1]),
+        "written": tokens,
+        "drawn": tokens,
+        "countdown": (-1, MAX_CALLS),
+    }
     check_bounds(columns, bounds, path)
     count = len(columns["call"])
     loop = columns["phase"] == 1
