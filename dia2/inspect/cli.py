@@ -205,9 +205,7 @@ def _html(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    from dia2.inspect.tables import to_parquet  # an optional library
-
-    written = [str(path) for path in to_parquet(trace, args.output)]
+    written = [str(path) for path in trace.to_parquet(args.output)]
     if args.json:
         _print_json({"path": str(trace.path), "files": written})
         return

@@ -12,7 +12,7 @@ from dia2.inspect.console.rows import print_rows, print_title, recorded_pair, ro
 from dia2.inspect.describe import count
 from dia2.inspect.dia.trace import DiaTrace
 
-_REASONS = {"eos": "the model drew EOS", "max_tokens": "max_tokens", "interrupted": "Ctrl-C"}
+_REASONS = {"eos": "EOS drawn", "max_tokens": "end forced by max_tokens", "interrupted": "interrupted by Ctrl-C"}
 
 
 def show_facts(trace: DiaTrace, *, times: bool = True) -> Facts:
@@ -118,5 +118,5 @@ def _ended(part: Facts) -> str:
         said.append(f"{part['audio_seconds']:.2f} s")
     if part["stop_reason"] is not None:
         row = "" if part["ended_at"] is None else f" at row {part['ended_at']}"
-        said.append(f"ended{row} by {_REASONS[part['stop_reason']]}")
+        said.append(f"{_REASONS[part['stop_reason']]}{row}")
     return " · ".join(said)
