@@ -266,15 +266,13 @@ def finished_lengths(state: GenerationState, written: int, data: DataConfig) -> 
 
     Args:
         state: after the loop.
-        written: rows that are written, given ones included; a script that has not ended (Ctrl-C) has as many frames
-            as are whole in them.
+        written: rows that are written, given ones included; a script that Ctrl-C kept from its end, or from the rows
+            after it in which the slower channels come to theirs, has as many frames as are whole in them.
         data: of the checkpoint's config.
     """
-    lengths = []
-    for end, given in zip(state.ended_at.tolist(), state.output.prefill_steps, strict=True):
-        end = end if end != NOT_BEGUN else written - data.max_delay
-        lengths.append(max(0, min(end, written) - given))
-    return lengths
+    whole = written - data.max_delay  # where the first frame of which a channel is missing begins
+    ends = [whole if end == NOT_BEGUN else min(end, whole) for end in state.ended_at.tolist()]
+    return [max(0, end - given) for end, given in zip(ends, state.output.prefill_steps, strict=True)]
 
 
 def stop_reasons(state: GenerationState, interrupted: bool) -> list[StopReason]:

@@ -65,5 +65,6 @@ class GraphStep:
         return self._backend.capture(self._step, reset)
 
     def _step(self) -> None:
+        self._state.decoder.whole_text = False  # the next run of this graph may have a shorter text
         mask = (self._slots <= self._state.row)[None, None]  # [1, 1, slots]
         decode_step(self._model, self._state, self._config, len(self._slots), mask, self._taps)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 EOS_CHANNEL = 0  # the only one that may end a script
+_COLDEST = 1e-30  # a lower temperature is no divisor in float32
 
 
 def filter_guided(cond: Tensor, uncond: Tensor, scale: float, keep: int) -> Tensor:
@@ -23,9 +24,9 @@ def filter_guided(cond: Tensor, uncond: Tensor, scale: float, keep: int) -> Tens
 
 def forbid_specials(logits: Tensor, eos: int) -> Tensor:
     """`logits` [..., C, V] with −∞ at ids above `eos`, and at `eos` itself in every channel but the first."""
-    forbidden = torch.zeros(logits.shape[-2:], dtype=torch.bool, device=logits.device)
-    forbidden[:, eos + 1 :] = True
-    forbidden[EOS_CHANNEL + 1 :, eos] = True
+    ids = torch.arange(logits.shape[-1], device=logits.device)
+    channels = torch.arange(logits.shape[-2], device=logits.device)[:, None]
+    forbidden = (ids > eos) | ((ids == eos) & (channels != EOS_CHANNEL))  # [C, V]
     return logits.masked_fill(forbidden, -torch.inf)
 
 
@@ -55,15 +56,16 @@ def probabilities(logits: Tensor, temperature: float, top_k: int, top_p: float) 
     Returns:
         [..., V] float32, each row sums to 1.
     """
-    scaled = logits / temperature
     ids = torch.arange(logits.shape[-1], device=logits.device)
-    none_left = torch.isneginf(scaled).all(dim=-1, keepdim=True)
-    scaled = scaled.masked_fill(none_left & (ids == 0), 0.0)
-    best = scaled.topk(min(top_k, scaled.shape[-1]), dim=-1)  # sorted, best first
-    chance = best.values.softmax(dim=-1)
-    before = chance.cumsum(dim=-1) - chance
-    chance = chance.masked_fill(before > top_p, 0.0)
-    chance = chance / chance.sum(dim=-1, keepdim=True)
+    none_left = torch.isneginf(logits).all(dim=-1, keepdim=True)
+    logits = logits.masked_fill(none_left & (ids == 0), 0.0)
+    best = logits.topk(min(top_k, logits.shape[-1]), dim=-1)  # sorted, best first
+    # The difference before the quotient: a tiny temperature must not make two infinities.
+    chance = ((best.values - best.values[..., :1]) / max(temperature, _COLDEST)).softmax(dim=-1)
+    if top_p < 1:  # the rounded sum of all may pass 1
+        before = chance.cumsum(dim=-1) - chance
+        chance = chance.masked_fill(before > top_p, 0.0)
+        chance = chance / chance.sum(dim=-1, keepdim=True)
     return torch.zeros_like(logits).scatter(-1, best.indices, chance)
 
 

@@ -31,6 +31,7 @@ DEFAULT_BUDGET = 1 << 30  # bytes
 _NAMES: dict[Model, str] = {"dia2": "Dia2", "dia": "Dia"}
 # Phases and values that either model's recording needs, until it is known which of them runs.
 _NEEDED = Dia2Recording.needed | {"dia.text", "dia.state", "dia.encoder", "dia.loop", "dia.decode"}
+_BEGINNINGS = frozenset({"state.build", "dia.state"})  # at which a run of the other model is refused
 
 
 def level_points(level: Level) -> frozenset[str]:
@@ -168,7 +169,7 @@ class Recorder:
         """Record only points of the model that runs, once it is known, and of its codebooks or channels."""
         assert self._of is not None, "whose points would it be?"
         self._selected = self._select(codebooks) & select("*", model=self._of.model)
-        self.points = self._selected | self._of.needed
+        self.points = self._selected | self._of.needed | _BEGINNINGS
         if not self._selected and codebooks is None:
             logger.warning(
                 "the hook filter names points of another model than %s, which runs: its trace keeps tokens only",

@@ -52,12 +52,18 @@ SHARDS = [shard_name(0), shard_name(1), shard_name(3)]  # warm-up, main loop, th
 SHARE = int(os.environ.get("DIA2_HOSTILE_SHARE", "6"))  # one in so many of the mutations is made; 1 makes all
 
 
-def survived(tmp_path: Path, mutations: Iterator[Mutation], least: int, share: int = SHARE) -> Counter[str]:
+def survived(
+    tmp_path: Path,
+    mutations: Iterator[Mutation],
+    least: int,
+    share: int = SHARE,
+    source: Callable[[], Path] = recorded,
+) -> Counter[str]:
     """What became of one in `share`; every failure is told, not the first alone."""
     outcomes: Counter[str] = Counter()
     failures = []
     for number, (name, mutate) in enumerate(islice(mutations, 0, None, share)):
-        folder = copied(tmp_path / str(number))
+        folder = copied(tmp_path / str(number), source)
         mutate(folder)
         try:
             outcomes[outcome(folder)] += 1

@@ -15,15 +15,20 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import FrameType
 
+import torch
+
+from dia import taps as dia_taps
 from dia2 import Dia2
 from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
-from dia2.errors import TraceError
+from dia2.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import load, record, recorder
+from dia2.inspect.dia.trace import DiaTrace
 from dia2.inspect.explorer.view import view_of
 from dia2.inspect.pipeline import fill_rows
 from dia2.inspect.trace import Trace
 from dia2.runtime import taps
 
+from .dia import toy
 from .reference import Case, local_files
 
 SECONDS = 10.0  # for everything that can be asked of one trace; a whole one needs 0.1
@@ -55,10 +60,27 @@ def recorded() -> Path:
     return path
 
 
-def copied(to: Path) -> Path:
-    """A copy of `recorded()`; its files are links to the same content, so they are replaced, never written to."""
+@cache
+def recorded_dia() -> Path:
+    """Two scripts of the Dia toy at level `full`, prefill and several shards; recorded once a process, as above."""
+    kept = recorder.SHARD_CALLS, dia_taps.LATEST
+    path = Path(mkdtemp(prefix="dia2-test-")) / "run.dia2trace"
+    prompts = torch.arange(7 * toy().config.data.channels).view(7, -1) % 64
+    recorder.SHARD_CALLS, dia_taps.LATEST = 9, 0.0
+    try:
+        with record(path, level="full"):
+            toy().speak(
+                ["[S1] Hello. [S2] You?", "[S2] Oh."], audio_prompt=[prompts, prompts[:3]], max_tokens=40, seed=3
+            )
+    finally:
+        recorder.SHARD_CALLS, dia_taps.LATEST = kept
+    return path
+
+
+def copied(to: Path, source: Callable[[], Path] = recorded) -> Path:
+    """A copy of a recorded trace; its files are links to the same content, so they are replaced, never written to."""
     to.mkdir()
-    for file in recorded().iterdir():
+    for file in source().iterdir():
         os.link(file, to / file.name)
     return to
 
@@ -121,15 +143,46 @@ def outcome(path: Path) -> str:
     return "loaded"
 
 
-def check_message(error: TraceError) -> None:
+def check_message(error: Dia2Error) -> None:
     """One line, of a length that can be read, without a character that steers a terminal."""
     message = str(error)
     assert 10 < len(message) < 1000, f"a message of {len(message)} characters"
     assert not any(unicodedata.category(char) in _STEERING for char in message), repr(message)
 
 
-def questions(trace: Trace) -> Iterator[Callable[[], object]]:
+def questions(trace: Trace | DiaTrace) -> Iterator[Callable[[], object]]:
     """Everything that can be asked."""
+    return dia_questions(trace) if isinstance(trace, DiaTrace) else dia2_questions(trace)
+
+
+def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
+    """Of a run of Dia."""
+    yield lambda: (len(trace), repr(trace), trace.state, trace.complete, trace.result)
+    yield trace.rows
+    for name in ("run", "model", "tokens", "written", "drawn", "countdown", "seconds", "kv_lengths", "encoder_output"):
+        yield lambda name=name: getattr(trace, name)  # type: ignore[misc]  # mypy does not know such a lambda
+    for script in (0, 1, 5, 127):
+        for method in (trace.grid, trace.codes, trace.audio, trace.ended_at):
+            yield lambda method=method, script=script: method(script)  # type: ignore[misc]  # likewise
+        yield lambda script=script: trace.find("countdown", script=script)  # type: ignore[misc]  # likewise
+    for name in ("drawn.0", "tokens.8", "written.63", "phase", "seconds"):
+        yield lambda name=name: trace.find(name)  # type: ignore[misc]  # likewise
+    for call in (0, len(trace) - 1, len(trace)):
+        yield lambda call=call: (trace.draws(call), trace.draws(call, 1), trace.logits(call))  # type: ignore[misc]  # likewise
+    yield lambda: trace.diff(load(recorded_dia()))
+    yield lambda: replayed(trace)
+
+
+def replayed(trace: DiaTrace) -> None:
+    """Replay, which also refuses a trace that is not the toy's."""
+    try:
+        trace.replay(toy(), range(0, len(trace), 8), attention=True)
+    except UsageError as error:
+        check_message(error)
+
+
+def dia2_questions(trace: Trace) -> Iterator[Callable[[], object]]:
+    """Of a run of Dia2."""
     yield lambda: (len(trace), repr(trace), trace.state, trace.complete)
     yield lambda: fill_rows(trace)
     for name in (

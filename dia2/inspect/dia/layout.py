@@ -9,6 +9,7 @@ MAX_SCRIPTS = 128
 MAX_CELLS = 1 << 24  # calls × scripts × channels
 MAX_TEXT = 1 << 20  # bytes of one script
 MAX_ENCODER = 256 << 20  # bytes of the encoder's output
+MAX_SECONDS = 1e6  # of one step
 
 COLUMNS = {
     column.name: column

@@ -132,10 +132,11 @@ def _script(
     cross: Maps = [[] for _ in range(layers if attention else 0)]
     for first in range(0, count, CHUNK):
         last = min(first + CHUNK, count)
-        rows = torch.tensor([call - first for call in sorted(set(wanted)) if first <= call < last], device=device)
+        here = [call - first for call in sorted(set(wanted)) if first <= call < last]
+        rows = torch.tensor(here, dtype=torch.int64, device=device)
         slots = torch.arange(first, last, device=device)
         seen = causal_mask(first, last - first, device)
-        with _looking(model, rows, own, cross, count):
+        with _looking(model, rows, own if here else [], cross, count):  # of no rows there are no maps
             hidden = model.decoder(
                 tokens[:, first:last], state.rotation_of(slots), state, slots, last, seen[None]
             )  # [2, T, width]

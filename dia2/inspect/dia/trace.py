@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from dia2.checks import is_file
 from dia2.errors import TraceError, UsageError, one_line
 from dia2.inspect.dia.draws import draw_channel
-from dia2.inspect.dia.layout import LAYOUT, MAX_CELLS, MAX_ENCODER
+from dia2.inspect.dia.layout import LAYOUT, MAX_CELLS, MAX_ENCODER, MAX_SECONDS
 from dia2.inspect.dia.manifest import DiaManifest, DiaModelFacts, DiaResultFacts, DiaRunFacts, parse_dia_manifest
 from dia2.inspect.draws import Draw, stored_draws
 from dia2.inspect.layout import ENCODER_FILE, MAX_CALLS, MAX_HEADER
@@ -142,13 +142,12 @@ class DiaTrace(Stored):
     def codes(self, script: int = 0) -> np.ndarray:
         """[T, C] the finished codes: channels aligned, without the prompt, 0 where there is no code.
 
-        Of a script that has not ended, the frames that are whole.
+        Of a script that was kept from its end, the frames that are whole.
         """
         grid, model = self.grid(script), self.model
         first, end = self.run.prefill_steps[script], self.ended_at(script)
-        if end is None:
-            end = len(grid) - model.max_delay
-        length = max(0, min(end, len(grid)) - first)
+        whole = len(grid) - model.max_delay  # where the first frame of which a channel is missing begins
+        length = max(0, (whole if end is None else min(end, whole)) - first)
         rows = first + np.arange(length)[:, None] + np.array(model.delays)  # [T, C]
         there = grid[np.minimum(rows, len(grid) - 1), np.arange(model.channels)] if length else rows
         codes: np.ndarray = np.where((rows < len(grid)) & (there >= 0) & (there < model.eos), there, 0)
@@ -325,6 +324,9 @@ def _check_values(columns: Arrays, run: DiaRunFacts, path: Path) -> None:
         "countdown": (-1, MAX_CALLS),
     }
     check_bounds(columns, bounds, path)
+    seconds = columns["seconds"]
+    if not (np.isnan(seconds) | ((seconds >= 0) & (seconds <= MAX_SECONDS))).all():
+        raise TraceError(f"{path} is damaged: a value in column seconds is no time.")
     count = len(columns["call"])
     loop = columns["phase"] == 1
     first = int(np.argmax(loop)) if loop.any() else count
