@@ -35,7 +35,6 @@ from dia2.inspect.console import (
     to_json,
 )
 from dia2.inspect.console.page import clip, duration, fold, plain
-from dia2.inspect.trace import Trace
 
 from ..support.reference import ROOT, Case, local_files
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from contextlib import chdir
 from functools import cache
@@ -16,12 +17,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from dia import Dia
+from dia import Dia, taps
 from dia.audio import apply_audio_delay
 from dia2.cli import main
 from dia2.errors import TraceError, UsageError
 from dia2.hooks import POINTS
-from dia2.inspect import load, record
+from dia2.inspect import load, record, recorder
 from dia2.inspect.console import hooks_facts, print_diff, print_hooks
 from dia2.inspect.dia.console import (
     choose_calls,
@@ -37,6 +38,7 @@ from dia2.inspect.dia.console import (
 from dia2.inspect.dia.origins import origins
 from dia2.inspect.dia.trace import DiaTrace
 
+from ...support.dia import toy
 from ...support.traces import recorded as recorded_of_dia2
 from ..test_console_trace import HOSTILE, shown
 
@@ -184,17 +186,63 @@ def test_a_terminal_gets_styles_and_a_file_the_same_text_without(view: str) -> N
 
 
 def test_no_text_of_a_script_steers_the_terminal(tmp_path: Path) -> None:
-    path = tmp_path / "run.dia2trace"
-    path.mkdir()
-    for file in recorded().iterdir():
-        (path / file.name).write_bytes(file.read_bytes())
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    manifest["run"]["scripts"] = [HOSTILE, HOSTILE]
-    (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    run_facts = json.loads((recorded() / "manifest.json").read_text(encoding="utf-8"))["run"]
+    path = changed(tmp_path, run=run_facts | {"scripts": [HOSTILE, HOSTILE]})
     text = shown(VIEWS["show"], 80, path)
     assert "[bold]x[/]<script>" in text
     for attack in ("\x1b", "\x07", "\x9b", "\u202e", "\u200f", "\r"):
         assert attack not in text
+
+
+def changed(folder: Path, **changes: Any) -> Path:
+    """A copy of the trace with other values in its manifest."""
+    path = folder / "run.dia2trace"
+    shutil.copytree(recorded(), path)
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    (path / "manifest.json").write_text(json.dumps(manifest | changes), encoding="utf-8")
+    return path
+
+
+def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "SHARD_CALLS", 5)
+    monkeypatch.setattr(taps, "LATEST", 0.0)
+    path = tmp_path / "run.dia2trace"
+    with record(path):
+        toy().speak(SCRIPTS[0], temperature=0, seed=1, max_tokens=64)
+    for file in sorted(path.glob("frames-*"))[2:]:
+        file.unlink()
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    manifest |= {"status": "running", "result": None, "audio": None, "calls": 0}
+    (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    text = shown(VIEWS["show"], 80, path)
+    assert text.startswith("run.dia2trace  partial: the run was killed, or still runs\n")
+    assert "\n  1  [S1] Well.\n     7 bytes\n" in text
+    lines = shown(lambda trace, console: print_grid(trace, console), 80, path).splitlines()
+    assert lines[2:4] == ["ch0  +0   B##########", "ch1  +8   BBBBBBBBB##"]
+    assert shown(VIEWS["frames"], 80, path).endswith("calls 0 … 9 of 0 … 9\n")
+
+
+def test_a_run_that_never_began_has_rows_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "run.dia2trace"
+    with pytest.raises(UsageError), record(path):
+        Dia.toy(device="cpu", load_dac=False).speak("")
+    facts = show_facts(load(path))
+    assert (facts["run"], facts["scripts"], facts["calls"]["all"]) == (None, [], 0)
+    assert [row["status"] for row in facts["rows"]][:3] == ["done", "failed", "not run"]
+    assert "\n  calls     0\n" in shown(VIEWS["show"], 80, path)
+    for view in ("frames", "grid"):
+        with pytest.raises(TraceError):
+            shown(VIEWS[view], 80, path)
+
+
+def test_a_filter_leaves_the_channels_that_it_names(tmp_path: Path) -> None:
+    path = tmp_path / "run.dia2trace"
+    with record(path, hooks="draw.channel.3"):
+        Dia.toy(device="cpu", load_dac=False).speak(SCRIPTS[0], temperature=0, seed=1, max_tokens=24)
+    draws = [channel["draw"] is not None for channel in frame_facts(load(path), 20)["channels"]]
+    assert draws == [False] * 3 + [True] + [False] * 5
+    assert all(call["probability"] is None for call in frames_facts(load(path), 0, 20)["calls"])
+    assert "channel 0" not in shown(lambda trace, console: print_frame(trace, console, 12), 80, path)
 
 
 # Facts
@@ -529,8 +577,8 @@ candidates before and after guidance (cfg 3)
     12              1.42       3.38  kept
     5               1.15       1.42  kept
 
-  the others: best by conditional logit; ▶ the choice; (in brackets) what might
-  not be drawn
+  of each channel: best by conditional logit; ▶ the choice; (in brackets) what
+  might not be drawn
   ch1      ▶ 47 2.46  61 2.41  (eos 2.21)  33 2.13
   ch2      ▶ 5 1.90  (eos 1.70)  49 1.61  33 1.59
   ch3      ▶ 3 3.39  21 3.15  51 2.23  9 1.80

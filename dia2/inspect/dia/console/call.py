@@ -178,13 +178,12 @@ def _candidates(facts: Facts, page: Page) -> None:
         page.line("  channel 0")
         print_candidates(draws[0], CANDIDATES, page)
         draws = draws[1:]
+        if draws:
+            page.line()
     columns = [Column(8), Column(page.width - 12)]
     if draws:
-        page.line()
-        page.paragraph(
-            plain("the others: best by conditional logit; ▶ the choice; (in brackets) what might not be drawn", DIM),
-            indent=2,
-        )
+        told = "of each channel: best by conditional logit; ▶ the choice; (in brackets) what might not be drawn"
+        page.paragraph(plain(told, DIM), indent=2)
     for draw in draws:
         cells = [plain(draw["name"].replace("channel.", "ch"), LABEL), _named(draw)]
         page.row(cells, columns, gap=1, indent=2)

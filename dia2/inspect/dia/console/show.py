@@ -23,7 +23,7 @@ def show_facts(trace: DiaTrace, *, times: bool = True) -> Facts:
         times: with wall times and the date, which differ between two runs that are the same otherwise.
     """
     manifest, run = trace.manifest, trace.manifest.run
-    loop = int(trace.phase.sum())
+    prefill = trace.prefill_calls
     facts: Facts = {
         "path": str(trace.path),
         "family": "dia",
@@ -33,7 +33,7 @@ def show_facts(trace: DiaTrace, *, times: bool = True) -> Facts:
         "level": manifest.level,
         "hooks": manifest.hooks,
         "tokens_only_from": manifest.tokens_only_from,
-        "calls": {"prefill": len(trace) - loop, "loop": loop, "all": len(trace)},
+        "calls": {"prefill": prefill, "loop": len(trace) - prefill, "all": len(trace)},
         "run": None,
         "scripts": [],
     }
