@@ -32,7 +32,7 @@ def apply_audio_delay(codes: Tensor, delays: Sequence[int], *, bos: int, pad: in
         pad: stands where it is past the end.
 
     Returns:
-        [B, T, C]: what would fall below the last row is cut off.
+        [B, T, C]; what would fall below the last row is cut off.
     """
     moved, rows = _shifted(codes, -torch.tensor(delays, device=codes.device))
     return moved.masked_fill(rows < 0, bos).masked_fill(rows >= codes.shape[1], pad)

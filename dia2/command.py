@@ -62,8 +62,11 @@ def guarded(run: Callable[[], int], *, program: str, save_memory: str, debug: bo
         if isinstance(error, Dia2Error):
             tell("error", str(error), program)
         else:
-            fault = f"This is a fault in {program}: run again with --debug to see where."
-            tell("error", f"{type(error).__name__}: {error}. {fault}", program)
+            tell(
+                "error",
+                f"{type(error).__name__}: {error}. This is a fault in {program}: run again with --debug to see where.",
+                program,
+            )
         return 2 if isinstance(error, UsageError) else 1
 
 

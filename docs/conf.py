@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.ext.napoleon import GoogleDocstring
 
-from dia2 import __version__
+import dia
+import dia2
 
 ROOT = Path(__file__).parents[1]
 
 project = "dia2"
-version = release = __version__
+version = release = dia2.__version__
 html_title = "dia2"
 root_doc = "docs/index"
 include_patterns = ["docs/*.md", "docs/*.ipynb", "notebooks/*.ipynb", "dia2/nano/README.md", "CONTRIBUTING.md"]
@@ -49,6 +51,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(torch|np|numpy|pathlib|collections|argparse|abc|matplotlib|pa|Path|Any|Tensor|Figure)\b.*"),
     # types of fields that are for looking at; their own docstrings say what they hold
     (r"py:.*", r"(.*\.)?(\w+Facts|Manifest|SpokenWord|RuntimeContext|Row|Kind|Level|Progress|ProgressCallback)"),
+    (r"py:.*", r"(.*\.)?(Source|Rotation|Taps)"),  # of the inside of dia
     (r"py:.*", r"(.*\.)?(Explorer|LiveExplorer|Lab)"),  # widgets, whose libraries are no part of the site's build
 ]
 
@@ -64,6 +67,8 @@ pygments_style, pygments_dark_style = "default", "github-dark"
 linkcheck_timeout = 20
 linkcheck_retries = 2
 
+SHARED = {*dia.__all__} & {*dia2.__all__}
+
 DEMO = """```{raw} html
 <p><a class="demo" href="run.html">Open the explorer of a run in this browser</a></p>
 ```"""
@@ -72,6 +77,14 @@ DEMO = """```{raw} html
 def put_demo(app: Any, page: str, source: list[str]) -> None:
     """Show a link to the run that `make docs` records, which is on the site only."""
     source[0] = source[0].replace("<!-- the site shows a run here -->", DEMO)
+
+
+def tell_packages_apart(app: Any, tree: nodes.document) -> None:
+    """Let a class that `dia` and `dia2` both have mean that of the page's own package."""
+    package = "dia" if app.env.docname == "docs/dia-api" else "dia2"
+    for reference in tree.findall(addnodes.pending_xref):
+        if reference.get("refdomain") == "py" and reference["reftarget"] in SHARED:
+            reference["reftarget"] = f"{package}.{reference['reftarget']}"
 
 
 def draw_diagrams(app: Any, tree: nodes.document, page: str) -> None:
@@ -127,6 +140,7 @@ def read_properties(app: Any, what: str, name: str, thing: Any, options: Any, li
 def setup(app: Any) -> None:
     """What Sphinx calls."""
     app.connect("source-read", put_demo)
+    app.connect("doctree-read", tell_packages_apart)
     app.connect("doctree-resolved", draw_diagrams)
     app.connect("autodoc-process-docstring", mark_examples, priority=400)  # before napoleon, which is at 500
     app.connect("autodoc-process-docstring", tell_fields, priority=300)

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import pytest
 
+import dia.cli
 from dia2.cli import build_parser
 from dia2.inspect import plots
 
 ROOT = Path(__file__).parents[1]
 CLI = ROOT / "docs" / "cli.md"
-TROUBLE = ROOT / "docs" / "troubleshooting.md"
+TROUBLE, DIA = ROOT / "docs" / "troubleshooting.md", ROOT / "docs" / "dia.md"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -32,10 +33,11 @@ PAGES = [
 ]
 _HEAD = """# Command line
 
-<!-- made from the parsers in dia2/cli.py and dia2/inspect/cli.py by python -m tests.test_docs_site -->
+<!-- made from the parsers in dia2/cli.py, dia2/inspect/cli.py and dia/cli.py by python -m tests.test_docs_site -->
 
 `dia2` is also `python -m dia2`. Where no command is named, it is `generate`: `dia2 hello.wav --input "[S1] Hello."`.
-`dia2 --version` says the version, `dia2 COMMAND --help` what stands here.
+`dia2 --version` says the version, `dia2 COMMAND --help` what stands here. `dia`, also `python -m dia`, speaks with the
+[first generation](dia.md); `dia2 trace` looks into the runs of both.
 
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept). Errors are one sentence
 on standard error; `--debug` shows the traceback.
@@ -70,6 +72,7 @@ def _value(action: argparse.Action) -> str:
 def _usage(action: argparse.Action) -> str:
     text = " ".join(filter(None, [action.option_strings[0] if action.option_strings else "", _value(action)]))
     optional = action.nargs == "?" if not action.option_strings else not action.required
+    text += " …" * (action.nargs == "+")
     return f"[{text}]" if optional else text
 
 
@@ -103,7 +106,7 @@ def _shared(parsers: Sequence[argparse.ArgumentParser]) -> list[argparse.Action]
     return [action for action in shown if all(_row(action, "") in each for each in rows)]
 
 
-def _section(parser: argparse.ArgumentParser, shared: set[str], note: str) -> Iterator[str]:
+def _section(parser: argparse.ArgumentParser, shared: set[str], note: str = "") -> Iterator[str]:
     yield f"\n## {parser.prog}\n\n{parser.description}\n"
     actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
     arguments = [action for action in actions if not action.option_strings]
@@ -114,13 +117,16 @@ def _section(parser: argparse.ArgumentParser, shared: set[str], note: str) -> It
         if own and title:
             yield f"\n**{title[0].upper()}{title[1:]}**\n"
         yield _table(own, parser.prog)
-    yield f"\n{note}\n"
+    if note:
+        yield f"\n{note}\n"
 
 
 def cli_page() -> str:
     """docs/cli.md as it has to be."""
     found = list(_commands(build_parser()))
-    page = _HEAD + "".join(f"| [{p.prog}](#{p.prog.replace(' ', '-')}) | {text} |\n" for p, text in found)
+    first_generation = list(_commands(dia.cli.build_parser()))
+    listed = found + first_generation
+    page = _HEAD + "".join(f"| [{p.prog}](#{p.prog.replace(' ', '-')}) | {text} |\n" for p, text in listed)
     parts = {
         "Flags that choose a checkpoint": [p for p, _ in found if not p.prog.startswith("dia2 trace ")],
         "Flags of every view of a trace": [p for p, _ in found if p.prog.startswith("dia2 trace ")],
@@ -131,7 +137,7 @@ def cli_page() -> str:
         for parser in parsers:
             page += "".join(_section(parser, {_row(action, "") for action in shared}, note))
         page += f"\n## {title}\n{_table(shared, 'dia2')}"
-    return page
+    return page + "".join("".join(_section(parser, set())) for parser, _ in first_generation)
 
 
 def test_the_page_of_the_command_line_is_that_of_the_parsers() -> None:
@@ -142,7 +148,8 @@ def test_the_page_of_the_command_line_has_every_command_and_flag() -> None:
     page = CLI.read_text(encoding="utf-8")
     flags = {
         (parser.prog, flag)
-        for parser, _ in _commands(build_parser())
+        for root in (build_parser(), dia.cli.build_parser())
+        for parser, _ in _commands(root)
         for action in parser._actions
         for flag in action.option_strings
         if not isinstance(action, argparse._HelpAction)
@@ -150,7 +157,8 @@ def test_the_page_of_the_command_line_has_every_command_and_flag() -> None:
     assert len(flags) > 60
     for command, flag in flags:
         shared = "Flags of every view of a trace" if "trace" in command else "Flags that choose a checkpoint"
-        sections = [page[page.index(f"## {title}\n") :].partition("\n## ")[0] for title in (command, shared)]
+        titles = (command, shared) if command.startswith("dia2 ") else (command,)
+        sections = [page[page.index(f"## {title}\n") :].partition("\n## ")[0] for title in titles]
         assert re.search(rf"`[^`]*{flag}\b", "".join(sections)), (command, flag)
 
 
@@ -239,7 +247,7 @@ def _text_with_code(page: Path) -> str:
 def _messages() -> tuple[tuple[str, re.Pattern[str]], ...]:
     """The longest fixed part of every string of the package, and a pattern of it: what is filled in can be anything."""
     found = []
-    for path in sorted((ROOT / "dia2").rglob("*.py")):
+    for path in sorted([*(ROOT / "dia").rglob("*.py"), *(ROOT / "dia2").rglob("*.py")]):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
         for node in ast.walk(tree):
@@ -258,7 +266,7 @@ def _messages() -> tuple[tuple[str, re.Pattern[str]], ...]:
 def _quoted(page: Path) -> list[str]:
     """Messages in a page: what its ```text blocks hold, each as one line."""
     blocks = re.findall(r"^```text\n(.*?)^```", _text_with_code(page), flags=re.DOTALL | re.MULTILINE)
-    lines = [re.split(r"dia2: (?:error|warning|note): ", " ".join(block.split())) for block in blocks]
+    lines = [re.split(r"dia2?: (?:error|warning|note): ", " ".join(block.split())) for block in blocks]
     return [part.strip() for parts in lines for part in parts if part.strip()]
 
 
@@ -266,21 +274,23 @@ def _is_message(text: str) -> bool:
     return any(fixed in text and pattern.fullmatch(text) for fixed, pattern in _messages())
 
 
-def test_messages_that_the_pages_quote_are_those_of_the_code() -> None:
-    quoted = _quoted(TROUBLE)
-    assert len(quoted) >= 20
+@pytest.mark.parametrize(("page", "least"), [(TROUBLE, 20), (DIA, 5)], ids=["troubleshooting", "dia"])
+def test_messages_that_the_pages_quote_are_those_of_the_code(page: Path, least: int) -> None:
+    quoted = _quoted(page)
+    assert len(quoted) >= least
     assert [text for text in quoted if not _is_message(text)] == []
     assert not _is_message("Device 'cuda' is not available here: try the sun.")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_in_the_pages_are_understood(page: Path) -> None:
-    """Every line `dia2 …` of a console block names commands and flags that there are."""
-    parsers = {parser.prog: parser for parser, _ in _commands(build_parser())}
+    """Every line `dia2 …` or `dia …` of a console block names commands and flags that there are."""
+    roots = (build_parser(), dia.cli.build_parser())
+    parsers = {parser.prog: parser for root in roots for parser, _ in _commands(root)}
     blocks = re.findall(r"^```(?:bash|console|sh)\n(.*?)^```", _text_with_code(page), flags=re.DOTALL | re.MULTILINE)
     for line in "\n".join(blocks).replace("\\\n", " ").splitlines():
         words = line.partition("#")[0].removeprefix("$ ").split()
-        if words[:1] != ["dia2"] or len(words) < 2:
+        if words[:1] not in (["dia2"], ["dia"]) or len(words) < 2:
             continue
         command = " ".join(words[:3] if words[1] == "trace" else words[:2])
         if words[1].startswith("-"):

@@ -1,12 +1,15 @@
 """The command line of traces: `dia2 trace show|frames|grid|diff|prefix|hooks|html|export`.
 
-A subcommand is a function that takes the parsed flags, and a call of `_command` in `add_trace_commands`.
+Traces of Dia have the same views, of one script at a time. A subcommand is a function that takes the parsed flags, and
+a call of `_command` in `add_trace_commands`.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 
@@ -22,18 +25,20 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     """Give `parser`, which is that of `dia2 trace`, its subcommands; `run_trace` runs what they parse."""
     commands = parser.add_subparsers(dest="view", required=True, metavar="VIEW")
 
-    _command(commands, "show", _show, "what a run was, and the thirty rows it went through")
+    _command(commands, "show", _show, "what a run was, and the rows it went through")
 
     frames = _command(commands, "frames", _frames, "the calls of the transformer, a line each; or one of them in full")
     frames.add_argument("--from", dest="first", type=int, metavar="CALL", help="first call (default: 0)")
     frames.add_argument("--to", dest="last", type=int, metavar="CALL", help="last call (default: 23 after the first)")
     frames.add_argument("--word", help="start a little before the call that took this word")
     frames.add_argument("--call", type=int, help="show one call in full")
+    _add_script(frames)
 
     grid = _command(commands, "grid", _grid, "the delayed grid of codes, and where each cell comes from")
-    grid.add_argument("--from", dest="first", type=int, metavar="COLUMN", help="first column (default: 0)")
-    grid.add_argument("--to", dest="last", type=int, metavar="COLUMN", help="last column (default: what fits)")
+    grid.add_argument("--from", dest="first", type=int, metavar="COLUMN", help="first column, of Dia row (default: 0)")
+    grid.add_argument("--to", dest="last", type=int, metavar="COLUMN", help="last one (default: what fits)")
     grid.add_argument("--codes", action="store_true", help="show the codes, not only where they come from")
+    _add_script(grid)
 
     diff = _command(commands, "diff", _diff, "the first call where two runs part, and why")
     diff.add_argument("other", metavar="OTHER", help="the trace to compare with")
@@ -91,6 +96,34 @@ def _command(
     return parser
 
 
+def _add_script(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--script", type=int, metavar="N", help="of a batch of Dia: which script, counted from 1")
+
+
+def _views(trace: Any) -> ModuleType:
+    """The module whose views show this trace."""
+    if trace.family == "dia2":
+        return views
+    from dia2.inspect.dia import console  # brings the package dia
+
+    return console
+
+
+def _which(trace: Any, number: int | None) -> dict[str, int]:
+    """What tells a view which script to show; nothing for Dia2, whose runs have one.
+
+    Raises:
+        UsageError: there is no such script.
+    """
+    if trace.family == "dia2":
+        if number not in (None, 1):
+            raise UsageError(f"There is no script {number}: a run of Dia2 has one.")
+        return {}
+    from dia2.inspect.dia.console.scripts import choose_script
+
+    return {"script": choose_script(trace, number)}
+
+
 def _console(args: argparse.Namespace) -> Console:
     if args.width is not None and not 1 <= args.width <= 10_000:
         raise UsageError(f"--width must be 1 to 10000, not {args.width}.")
@@ -103,35 +136,38 @@ def _print_json(facts: object) -> None:
 
 def _show(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
+    show = _views(trace)
     if args.json:
-        _print_json(views.show_facts(trace, times=args.times))
+        _print_json(show.show_facts(trace, times=args.times))
     else:
-        views.print_show(trace, console, times=args.times)
+        show.print_show(trace, console, times=args.times)
 
 
 def _frames(args: argparse.Namespace) -> None:
     if args.call is not None and (args.first, args.last, args.word) != (None, None, None):
         raise UsageError("--call shows one call: leave out --from, --to and --word.")
     trace, console = load(args.path), _console(args)
+    show, which = _views(trace), _which(trace, args.script)
     if args.call is not None:
         if args.json:
-            _print_json(views.frame_facts(trace, args.call, times=args.times))
+            _print_json(show.frame_facts(trace, args.call, times=args.times, **which))
         else:
-            views.print_frame(trace, console, args.call, times=args.times)
+            show.print_frame(trace, console, args.call, times=args.times, **which)
         return
-    first, last = views.choose_calls(trace, args.first, args.last, args.word)
+    first, last = show.choose_calls(trace, args.first, args.last, args.word)
     if args.json:
-        _print_json(views.frames_facts(trace, first, last, times=args.times))
+        _print_json(show.frames_facts(trace, first, last, times=args.times, **which))
     else:
-        views.print_frames(trace, console, first, last, times=args.times)
+        show.print_frames(trace, console, first, last, times=args.times, **which)
 
 
 def _grid(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
+    show, which = _views(trace), _which(trace, args.script)
     if args.json:
-        _print_json(views.grid_facts(trace, args.first, args.last))
+        _print_json(show.grid_facts(trace, args.first, args.last, **which))
     else:
-        views.print_grid(trace, console, args.first, args.last, codes=args.codes)
+        show.print_grid(trace, console, args.first, args.last, codes=args.codes, **which)
 
 
 def _diff(args: argparse.Namespace) -> None:
@@ -144,6 +180,8 @@ def _diff(args: argparse.Namespace) -> None:
 
 def _prefix(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
+    if trace.family != "dia2":
+        raise UsageError(f"{trace.path} is a run of Dia: `dia2 trace prefix` looks at Dia2's voice cloning only.")
     if args.json:
         _print_json(views.prefix_facts(trace))
     else:
@@ -175,9 +213,7 @@ def _html(args: argparse.Namespace) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    from dia2.inspect.tables import to_parquet  # an optional library
-
-    written = [str(path) for path in to_parquet(trace, args.output)]
+    written = [str(path) for path in trace.to_parquet(args.output)]
     if args.json:
         _print_json({"path": str(trace.path), "files": written})
         return

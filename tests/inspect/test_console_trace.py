@@ -35,11 +35,10 @@ from dia2.inspect.console import (
     to_json,
 )
 from dia2.inspect.console.page import clip, duration, fold, plain
-from dia2.inspect.trace import Trace
 
 from ..support.reference import ROOT, Case, local_files
 
-View = Callable[[Trace, Console], None]
+View = Callable[[Any, Console], None]  # of a trace of either model
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202eevil\u202c[bold]x[/]<script>\u200f\r\n"
 STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")
 

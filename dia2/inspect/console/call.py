@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from dia2.hooks import MachineRow
@@ -29,6 +30,7 @@ def frame_facts(trace: Trace, call: int, *, times: bool = True) -> Facts:
     config = trace.config_at(call)
     twice = decoded_twice(trace)
     seconds = frame.seconds
+    names = {trace.model.tokens.action_new_word: "new_word", trace.model.tokens.action_pad: "pad"}
     return {
         "path": str(trace.path),
         "call": call,
@@ -50,7 +52,7 @@ def frame_facts(trace: Trace, call: int, *, times: bool = True) -> Facts:
         "seen_text": _seen_text(trace, frame, parts),
         "streams": [_stream_facts(trace, at, parts[at]) for at in range(max(0, call - AROUND), last + 1)],
         "no_draws": _no_draws(trace, frame),
-        "draws": [_draw_facts(trace, draw) for draw in frame.draws],
+        "draws": [draw_facts(draw, names if draw.name == "action" else {}) for draw in frame.draws],
         "seen": frame.audio,
         "codes": frame.codes,
         "kv": {"transformer": frame.kv_transformer, "depformer": frame.kv_depformer},
@@ -95,12 +97,12 @@ def _stream_facts(trace: Trace, call: int, parts: Labels) -> Facts:
     }
 
 
-def _draw_facts(trace: Trace, draw: Draw) -> Facts:
+def draw_facts(draw: Draw, names: Mapping[int, str]) -> Facts:
+    """One draw; `names` has those of its tokens that are no code."""
     ids = [candidate.token for candidate in draw.candidates]
     rank = ids.index(draw.choice) + 1 if draw.choice in ids else None
     if rank == BEST:
         rank = None  # the last place also holds a choice that is no candidate
-    names = {trace.model.tokens.action_new_word: "new_word", trace.model.tokens.action_pad: "pad"}
     return {
         "name": draw.name,
         "choice": draw.choice,
@@ -109,7 +111,7 @@ def _draw_facts(trace: Trace, draw: Draw) -> Facts:
         "candidates": [
             {
                 "id": candidate.token,
-                "name": names.get(candidate.token) if draw.name == "action" else None,
+                "name": names.get(candidate.token),
                 "cond": finite(candidate.cond),
                 "guided": finite(candidate.guided),
                 "kept": candidate.kept,

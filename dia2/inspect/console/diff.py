@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from dia2.inspect.console.page import DIM, LABEL, MARK, Column, Facts, Page, clip, plain
 from dia2.inspect.describe import count
-from dia2.inspect.diff import Diff, Difference, diff
+from dia2.inspect.diff import Difference
 from dia2.inspect.trace import Trace
 
+if TYPE_CHECKING:
+    from dia2.inspect.dia.trace import DiaTrace
 
-def diff_facts(a: Trace, b: Trace, ignore: Collection[str] = ()) -> Facts:
-    """The difference of two traces."""
-    found = diff(a, b, ignore)
+
+def diff_facts(a: Any, b: Any, ignore: Collection[str] = ()) -> Facts:
+    """The difference of two traces of one model.
+
+    Raises:
+        TraceError: they are of two.
+    """
+    found = a.diff(b, ignore)
     return {
         "a": str(a.path),
         "b": str(b.path),
@@ -30,14 +38,15 @@ def diff_facts(a: Trace, b: Trace, ignore: Collection[str] = ()) -> Facts:
     }
 
 
-def print_diff(a: Trace, b: Trace, console: Console, ignore: Collection[str] = ()) -> None:
+def print_diff(a: Any, b: Any, console: Console, ignore: Collection[str] = ()) -> None:
     """Say where two traces part: settings, edits that one of them has, and the first call that differs."""
-    page, found = Page(console), diff(a, b, ignore)
+    page, found = Page(console), a.diff(b, ignore)
     for name, trace, calls in (("a", a, found.calls[0]), ("b", b, found.calls[1])):
         page.line((name, LABEL), "  ", str(trace.path), "  ", (f"{count(calls, 'call')}, {trace.state}", DIM))
     if found.same:
         page.line()
-        what = f"but for {', '.join(ignore)}" if ignore else "every token, action and machine state"
+        all_of = "every token, action and machine state" if isinstance(a, Trace) else "every token and countdown"
+        what = f"but for {', '.join(ignore)}" if ignore else all_of
         page.line(f"The same run: {count(found.shared, 'call')}, {what}.")
         return
     if found.settings:
@@ -52,20 +61,26 @@ def print_diff(a: Trace, b: Trace, console: Console, ignore: Collection[str] = (
     if not found.parts:
         page.paragraph(f"none: all {count(found.shared, 'call')} are the same", indent=2)
         return
-    page.paragraph(_where(a, b, found), indent=2)
+    trace = a if found.shared < len(a) else b
+    page.paragraph(
+        _where(trace, found.shared) if isinstance(trace, Trace) else _where_of_dia(trace, found.shared), indent=2
+    )
     _table(page, found.parts, first=found.first)
     page.line()
     page.line(f"  the same before it: {count(found.shared, 'call')}")
 
 
-def _where(a: Trace, b: Trace, found: Diff) -> str:
+def _where(trace: Trace, call: int) -> str:
     """Which call, and what was being said."""
-    trace = a if found.shared < len(a) else b
-    step = int(trace.steps[found.shared])
-    spoken = [word for word in trace.words if word.call is not None and word.call <= found.shared]
+    spoken = [word for word in trace.words if word.call is not None and word.call <= call]
     near = f", in “{clip(spoken[-1].text, 24)}”" if spoken else ", before the first word"
-    kind = "warm-up" if found.shared < trace.warmup_calls else "main loop"
-    return f"call {found.shared} · {kind} · step {step}{near}"
+    kind = "warm-up" if call < trace.warmup_calls else "main loop"
+    return f"call {call} · {kind} · step {int(trace.steps[call])}{near}"
+
+
+def _where_of_dia(trace: DiaTrace, call: int) -> str:
+    does = f"reads row {call}, writes row {call + 1}" if trace.phase[call] else f"reads row {call}, which is given"
+    return f"call {call} · {'loop' if trace.phase[call] else 'prefill'} · {does}"
 
 
 def _table(page: Page, parts: list[Difference], first: Difference | None = None) -> None:

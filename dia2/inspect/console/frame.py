@@ -11,7 +11,7 @@ from dia2.inspect.console.words import action_text, queue_text, token_text
 from dia2.inspect.draws import BEST
 from dia2.inspect.trace import Trace
 
-_CANDIDATES = 6  # of codebook 0
+CANDIDATES = 6  # of codebook 0
 
 
 def print_frame(trace: Trace, console: Console, call: int, *, times: bool = True) -> None:
@@ -105,10 +105,10 @@ def _action(facts: Facts, page: Page) -> None:
     }[action["outcome"]]
     page.paragraph(f"{told}. The machine {result}.", indent=2)
     if draw:
-        _candidates(draw, len(draw["candidates"]), page)
+        print_candidates(draw, len(draw["candidates"]), page)
 
 
-def _candidates(draw: Facts, most: int, page: Page) -> None:
+def print_candidates(draw: Facts, most: int, page: Page) -> None:
     """The best candidates by conditional logit; the choice whatever its rank."""
     columns = [Column(1), Column(9), Column(9, "right"), Column(9, "right"), Column(14)]
     heads = ("", "candidate", "cond", "guided", "guidance")
@@ -137,7 +137,7 @@ def _codes(facts: Facts, page: Page) -> None:
         page.line(
             f"  cb0: the best of its candidates before and after guidance (cfg {facts['sampling']['cfg_scale']:g})"
         )
-        _candidates(draws["cb0"], _CANDIDATES, page)
+        print_candidates(draws["cb0"], CANDIDATES, page)
         page.line()
     widths = [Column(8), *(Column(9, "right") for _ in range(6))]
     heads = ["codebook", "seen", "drawn", *(["p", "rank", "cond", "guided"] if draws else [])]
@@ -145,14 +145,15 @@ def _codes(facts: Facts, page: Page) -> None:
     for k, seen in enumerate(facts["seen"]):
         drawn = "–" if facts["codes"] is None else str(facts["codes"][k])
         cells = [plain(f"cb{k}", LABEL), plain(seen), plain(drawn, HEAD)]
-        cells += _draw_cells(draws.get("cb0" if k == 0 else f"dep.{k}")) if draws else []
+        cells += draw_cells(draws.get("cb0" if k == 0 else f"dep.{k}")) if draws else []
         page.row(cells, widths[: len(cells)], gap=1, indent=2)
     if draws:
         told = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
         page.paragraph(plain(told, DIM), indent=2)
 
 
-def _draw_cells(draw: Facts | None) -> list[Text]:
+def draw_cells(draw: Facts | None) -> list[Text]:
+    """Probability, rank, conditional and guided logit of what was drawn."""
     if draw is None:
         return [plain("–", DIM) for _ in range(4)]
     choice = next((part for part in draw["candidates"] if part["id"] == draw["choice"]), None)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.text import Text
 
 from dia2.errors import TraceError, UsageError
+from dia2.inspect.console.grid import choose_span
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, finite, join, plain
 from dia2.inspect.console.words import action_facts, action_text, token_facts, token_text
 from dia2.inspect.machine import Labels, labels
 from dia2.inspect.trace import Trace
+
+if TYPE_CHECKING:
+    from dia2.inspect.dia.trace import DiaTrace
 
 SHORT = 24  # calls shown where nothing was asked for
 _BEFORE_WORD = 4  # of them, those before the call that took a word
@@ -30,9 +36,6 @@ def choose_calls(
         UsageError: no such calls, or no such word.
         TraceError: the trace has no calls at all.
     """
-    count = len(trace)
-    if not count:
-        raise TraceError(f"{trace.path} holds no calls ({trace.state}).")
     if word is not None:
         if first is not None:
             raise UsageError("Give a word or a first call, not both.")
@@ -40,13 +43,19 @@ def choose_calls(
         if not found:
             raise UsageError(f"No call of {trace.path} took the word {word[:60]!r}.")
         first = max(0, found[0] - _BEFORE_WORD)
-    first = 0 if first is None else first
-    if not 0 <= first < count:
-        raise UsageError(f"There is no call {first}: {trace.path} has calls 0 … {count - 1}.")
-    last = first + SHORT - 1 if last is None else last
-    if last < first:
-        raise UsageError(f"Calls {first} to {last} are none: the last must not come before the first.")
-    return first, min(last, count - 1)
+    return span_of_calls(trace, first, last)
+
+
+def span_of_calls(trace: Trace | DiaTrace, first: int | None, last: int | None) -> tuple[int, int]:
+    """The calls to show, first and last one, of a run of either family; see `choose_calls`.
+
+    Raises:
+        UsageError: no such calls.
+        TraceError: the trace has no calls at all.
+    """
+    if not len(trace):
+        raise TraceError(f"{trace.path} holds no calls ({trace.state}).")
+    return choose_span(first, last, fits=SHORT, count=len(trace), what="call", of=str(trace.path))
 
 
 def frames_facts(trace: Trace, first: int, last: int, *, times: bool = True) -> Facts:
@@ -141,11 +150,11 @@ def _cells(call: Facts, digits: int, words: int, shown: int, times: bool) -> lis
         *(plain("" if codes is None else codes[k]) for k in range(shown)),
     ]
     if times:
-        cells.append(plain("" if call["seconds"] is None else _milliseconds(call["seconds"])))
+        cells.append(plain("" if call["seconds"] is None else milliseconds(call["seconds"])))
     return cells
 
 
-def _milliseconds(seconds: float) -> str:
+def milliseconds(seconds: float) -> str:
     """In 5 characters: a first frame that compiles can take a minute."""
     return f"{seconds * 1e3:.1f}" if seconds < 1 else f"{min(seconds * 1e3, 99_999):.0f}"
 

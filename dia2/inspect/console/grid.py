@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from rich.console import Console
 from rich.text import Text
@@ -10,20 +13,43 @@ from dia2.errors import TraceError, UsageError
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, join, plain
 from dia2.inspect.trace import Trace
 
-# sign: (name, meaning, style)
-SIGNS = {
-    "·": ("before", "before the codebook's delay: the model sees BOS", DIM),
-    "p": ("prefix", "prefix", LABEL),
-    "x": ("overwritten", "generated, over a code of the prefix", MARK),
-    "#": ("generated", "generated", ""),
-    "-": ("pad", "audio pad, laid down after the prefix", DIM),
-    "_": ("nothing", "not generated: the model sees BOS", DIM),
-}
-_EMPTY = ("before", "pad", "nothing")  # cells without a code
+
+@dataclass(frozen=True)
+class Sign:
+    """What one character of a grid stands for."""
+
+    meaning: str
+    style: str
+    code: bool = True  # whether a code stands in such a cell
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the grid of a family of models is shown: time from left to right, a line for each codebook."""
+
+    across: str  # what is counted from left to right
+    line: str  # before the number of a codebook
+    signs: dict[str, Sign]
+    plain: str  # the sign that is left out where codes are shown
+
+
+LAYOUT = Layout(
+    across="column",
+    line="cb",
+    signs={
+        "·": Sign("before the codebook's delay: the model sees BOS", DIM, code=False),
+        "p": Sign("prefix", LABEL),
+        "x": Sign("generated, over a code of the prefix", MARK),
+        "#": Sign("generated", ""),
+        "-": Sign("audio pad, laid down after the prefix", DIM, code=False),
+        "_": Sign("not generated: the model sees BOS", DIM, code=False),
+    },
+    plain="#",
+)
 
 
 def cell_kinds(trace: Trace) -> np.ndarray:
-    """[K, columns] one sign of `SIGNS` per cell of `trace.raw_grid`."""
+    """[K, columns] one sign of `LAYOUT` per cell of `trace.raw_grid`."""
     grid, ids, frames = trace.raw_grid, trace.model.tokens, trace.run.prefix_frames
     column = np.arange(grid.shape[1])
     delay = np.array(trace.model.delays)[:, None]
@@ -40,8 +66,31 @@ def cell_kinds(trace: Trace) -> np.ndarray:
     return kinds
 
 
+def choose_span(first: int | None, last: int | None, *, fits: int, count: int, what: str, of: str) -> tuple[int, int]:
+    """The columns or rows to show, first and last one: as many as fit where no end is given.
+
+    Args:
+        first: none: the first there is.
+        last: included.
+        fits: so many without `last`.
+        count: so many there are, at least one.
+        what: `column` or `row`.
+        of: what has them, in words.
+
+    Raises:
+        UsageError: there are no such ones.
+    """
+    first = 0 if first is None else first
+    if not 0 <= first < count:
+        raise UsageError(f"There is no {what} {first}: {of} has {what}s 0 … {count - 1}.")
+    last = first + fits - 1 if last is None else last
+    if last < first:
+        raise UsageError(f"{what.capitalize()}s {first} to {last} are none: the last must not come before the first.")
+    return first, min(last, count - 1)
+
+
 def choose_columns(trace: Trace, first: int | None, last: int | None, fits: int) -> tuple[int, int]:
-    """The columns to show, first and last one: as many as fit where no end is given.
+    """The columns to show, see `choose_span`.
 
     Raises:
         UsageError: there are no such columns.
@@ -50,13 +99,7 @@ def choose_columns(trace: Trace, first: int | None, last: int | None, fits: int)
     columns = trace.raw_grid.shape[1]
     if not columns:
         raise TraceError(f"The grid of {trace.path} has no columns ({trace.state}).")
-    first = 0 if first is None else first
-    if not 0 <= first < columns:
-        raise UsageError(f"There is no column {first}: the grid of {trace.path} has columns 0 … {columns - 1}.")
-    last = first + fits - 1 if last is None else last
-    if last < first:
-        raise UsageError(f"Columns {first} to {last} are none: the last must not come before the first.")
-    return first, min(last, columns - 1)
+    return choose_span(first, last, fits=fits, count=columns, what="column", of=f"the grid of {trace.path}")
 
 
 def grid_facts(trace: Trace, first: int | None = None, last: int | None = None) -> Facts:
@@ -81,7 +124,7 @@ def grid_facts(trace: Trace, first: int | None = None, last: int | None = None) 
         "prefix_frames": trace.run.prefix_frames,
         "from": start,
         "to": end,
-        "legend": {sign: meaning for sign, (_, meaning, _) in SIGNS.items()},
+        "legend": {sign: found.meaning for sign, found in LAYOUT.signs.items()},
         "cells": ["".join(row) for row in kinds],
         "codes": grid[:, start : end + 1].tolist(),
     }
@@ -96,36 +139,65 @@ def print_grid(
         UsageError, TraceError: as `grid_facts`.
     """
     page = Page(console)
-    cell = max(len(str(trace.model.audio_vocabulary - 1)), 2) + 2 if codes else 1  # a code and its sign
-    label = len(f"cb{trace.model.codebooks - 1}") + 2 + len(f"+{max(trace.model.delays)}") + 2
-    fits = max(1, (page.width - label) // cell)
-    start, end = choose_columns(trace, first, last, fits)
+    sizes = Sizes.of(page, LAYOUT, trace.model.delays, trace.model.audio_vocabulary, codes)
+    start, end = choose_columns(trace, first, last, sizes.fits)
     facts = grid_facts(trace, start, end)
-    for at in range(0, end - start + 1, fits):
+    print_cells(facts, LAYOUT, sizes, page)
+    _tell(facts, trace, page)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How wide the parts of a grid are set."""
+
+    cell: int
+    label: int
+    fits: int  # cells of a line
+    codes: bool  # shown, not only where they come from
+
+    @classmethod
+    def of(cls, page: Page, layout: Layout, delays: Sequence[int], vocabulary: int, codes: bool) -> Sizes:
+        """For a grid of so many codes on a page."""
+        cell = max(len(str(vocabulary - 1)), 2) + 2 if codes else 1  # a code and its sign
+        label = len(f"{layout.line}{len(delays) - 1}") + 2 + len(f"+{max(delays)}") + 2
+        return cls(cell, label, max(1, (page.width - label) // cell), codes)
+
+
+def print_cells(facts: Facts, layout: Layout, sizes: Sizes, page: Page) -> None:
+    """Print `cells` and `codes` of a grid's facts, in several bands if they do not fit, and what the signs mean."""
+    count = facts["to"] - facts["from"] + 1
+    for at in range(0, count, sizes.fits):
         if at:
             page.line()
-        _print_band(facts, at, min(fits, end - start + 1 - at), cell, label, codes, page)
-    _legend(facts, trace, codes, page)
+        _print_band(facts, at, min(sizes.fits, count - at), layout, sizes, page)
+    page.line()
+    used = set("".join(facts["cells"]))
+    for sign, found in layout.signs.items():
+        if sign in used:
+            hidden = sizes.codes and sign == layout.plain
+            meaning = f"{found.meaning} (no sign)" if hidden else found.meaning
+            page.row([plain(" " if hidden else sign, found.style), plain(meaning)], [Column(1), Column(page.width - 3)])
 
 
-def _print_band(facts: Facts, at: int, count: int, cell: int, label: int, codes: bool, page: Page) -> None:
-    first = facts["from"] + at
-    page.line(("column".ljust(label), HEAD), (_ruler(first, count, cell), DIM))
+def _print_band(facts: Facts, at: int, count: int, layout: Layout, sizes: Sizes, page: Page) -> None:
+    first, cell, label, codes = facts["from"] + at, sizes.cell, sizes.label, sizes.codes
+    page.line((layout.across.ljust(label), HEAD), (_ruler(first, count, cell), DIM))
     ticks = "".join(("|" if (first + i) % 10 == 0 else "'").rjust(cell - codes) + " " * codes for i in range(count))
     page.line(("  delay".ljust(label), HEAD), (ticks, DIM))
     for k, (signs, numbers) in enumerate(zip(facts["cells"], facts["codes"], strict=True)):
-        name = f"cb{k}".ljust(label - 2 - len(f"+{max(facts['delays'])}"))
+        name = f"{layout.line}{k}".ljust(label - 2 - len(f"+{max(facts['delays'])}"))
         line = join((name, LABEL), (f"+{facts['delays'][k]}".ljust(label - len(name)), DIM))
-        line.append_text(_cells(signs[at : at + count], numbers[at : at + count], cell, codes))
+        line.append_text(_cells(signs[at : at + count], numbers[at : at + count], layout, sizes))
         page.line(line)
 
 
-def _cells(signs: str, numbers: list[int], cell: int, codes: bool) -> Text:
+def _cells(signs: str, numbers: list[int], layout: Layout, sizes: Sizes) -> Text:
     text = Text(end="")
     for sign, number in zip(signs, numbers, strict=True):
-        name, _, style = SIGNS[sign]
-        shown = sign if not codes else f"{sign} " if name in _EMPTY else f"{number}{' ' if sign == '#' else sign}"
-        text.append(shown.rjust(cell), style)
+        found = layout.signs[sign]
+        mark = " " if sign == layout.plain else sign
+        shown = sign if not sizes.codes else f"{number}{mark}" if found.code else f"{sign} "
+        text.append(shown.rjust(sizes.cell), found.style)
     return text
 
 
@@ -141,14 +213,7 @@ def _ruler(first: int, count: int, cell: int) -> str:
     return ruler
 
 
-def _legend(facts: Facts, trace: Trace, codes: bool, page: Page) -> None:
-    page.line()
-    used = set("".join(facts["cells"]))
-    for sign, (_, meaning, style) in SIGNS.items():
-        if sign in used:
-            sign = " " if codes and sign == "#" else sign
-            meaning = f"{meaning} (no sign)" if sign == " " else meaning
-            page.row([plain(sign, style), plain(meaning)], [Column(1), Column(page.width - 3)])
+def _tell(facts: Facts, trace: Trace, page: Page) -> None:
     frames, most = facts["frames"], max(facts["delays"])
     page.paragraph(
         plain(
@@ -162,5 +227,10 @@ def _legend(facts: Facts, trace: Trace, codes: bool, page: Page) -> None:
         page.paragraph(
             plain(f"The main loop writes all codebooks from column {prefix} on, over the prefix's delayed tail.", DIM)
         )
-    more = f"; --from {facts['to'] + 1} shows more" if facts["to"] + 1 < facts["columns"] else ""
-    page.paragraph(plain(f"columns {facts['from']} … {facts['to']} of 0 … {facts['columns'] - 1}{more}", DIM))
+    tell_span(facts, "column", facts["columns"], page)
+
+
+def tell_span(facts: Facts, what: str, count: int, page: Page) -> None:
+    """Say which columns or rows were shown, and how to see more."""
+    more = f"; --from {facts['to'] + 1} shows more" if facts["to"] + 1 < count else ""
+    page.paragraph(plain(f"{what}s {facts['from']} … {facts['to']} of 0 … {count - 1}{more}", DIM))

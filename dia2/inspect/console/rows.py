@@ -24,7 +24,7 @@ def show_facts(trace: Trace, *, times: bool = True) -> Facts:
         trace: any trace, partial ones too.
         times: with wall times and the date, which differ between two runs that are the same otherwise.
     """
-    return header_facts(trace, times=times) | {"rows": [_row_facts(row, times) for row in fill_rows(trace)]}
+    return header_facts(trace, times=times) | {"rows": [row_facts(row, times) for row in fill_rows(trace)]}
 
 
 def header_facts(trace: Trace, *, times: bool = True) -> Facts:
@@ -70,7 +70,8 @@ def header_facts(trace: Trace, *, times: bool = True) -> Facts:
     return facts
 
 
-def _row_facts(filled: FilledRow, times: bool) -> Facts:
+def row_facts(filled: FilledRow, times: bool) -> Facts:
+    """A row of the table, ready for JSON."""
     return {
         "number": filled.row.number,
         "title": filled.row.title,
@@ -86,29 +87,44 @@ def print_show(trace: Trace, console: Console, *, times: bool = True) -> None:
     """Print the header and the rows; a table from 120 columns on."""
     facts, page = show_facts(trace, times=times), Page(console, least=50)
     print_header(facts, page)
+    print_rows(facts["rows"], page)
+
+
+def print_rows(rows: list[Facts], page: Page) -> None:
+    """Print what a run went through; a table from 120 columns on."""
     page.line()
     if page.width >= WIDE:
-        _print_wide(facts["rows"], page)
+        _print_wide(rows, page)
     else:
-        _print_narrow(facts["rows"], page)
+        _print_narrow(rows, page)
 
 
 def print_header(facts: Facts, page: Page) -> None:
     """Print what `header_facts` gave."""
-    state = plain(facts["state"], LABEL if facts["complete"] else FAILED)
-    page.paragraph(join((facts["path"], HEAD), "  ", state))
+    print_title(facts, page)
     page.pairs(_header_pairs(facts))
 
 
-def _header_pairs(facts: Facts) -> list[tuple[str, Text]]:
-    run, calls = facts["run"], facts["calls"]
+def print_title(facts: Facts, page: Page) -> None:
+    """Print which trace it is, and whether it is whole."""
+    state = plain(facts["state"], LABEL if facts["complete"] else FAILED)
+    page.paragraph(join((facts["path"], HEAD), "  ", state))
+
+
+def recorded_pair(facts: Facts) -> tuple[str, Text]:
+    """How much was recorded, and when."""
     level = f"level {facts['level']}"
     if facts["tokens_only_from"] is not None:
         level += f", tokens only from call {facts['tokens_only_from']} on: its byte budget was reached"
     if facts["hooks"] is not None:
         hooks = facts["hooks"]
         level += f", hooks {hooks if isinstance(hooks, str) else ', '.join(hooks)}"
-    pairs = [("recorded", plain(level + (f", began {facts['started']}" if facts["started"] else "")))]
+    return "recorded", plain(level + (f", began {facts['started']}" if facts["started"] else ""))
+
+
+def _header_pairs(facts: Facts) -> list[tuple[str, Text]]:
+    run, calls = facts["run"], facts["calls"]
+    pairs = [recorded_pair(facts)]
     if run is not None:
         pairs.append(("model", plain(f"{run['device']}, {run['dtype']}")))
         pairs.append(("sampling", plain(f"seed {run['seed']}, {_sampling_text(run)}")))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_EMPTY = "·-_"  # signs of cells without a code that counts, see `console.grid.SIGNS`
+_EMPTY = "·-_"  # signs of cells without a code that counts, see `console.grid.LAYOUT`
 _PALE = 0.45  # opacity of the prefix
 
 
