@@ -60,9 +60,7 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     html.add_argument(
         "--call", type=int, metavar="CALL", help="where to begin (default: the first, or where they part)"
     )
-    html.add_argument(
-        "--script", type=int, default=1, metavar="N", help="of a run of Dia: which script is shown (default: 1)"
-    )
+    _add_script(html)
 
     export = _command(commands, "export", _export, "write a trace's tables as Parquet files")
     export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="where to write them")
@@ -201,10 +199,7 @@ def _html(args: argparse.Namespace) -> None:
     from dia2.inspect.explorer import to_html
 
     other = None if args.other is None else load(args.other)
-    scripts = 1 if trace.family == "dia2" else trace.run.batch
-    if not 1 <= args.script <= scripts:
-        raise UsageError(f"There is no script {args.script}: {trace.path} has {scripts}, counted from 1.")
-    path = to_html(trace, args.output, other=other, call=args.call, script=args.script - 1)
+    path = to_html(trace, args.output, other=other, call=args.call, **_which(trace, args.script))
     if args.json:
         _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})
         return
