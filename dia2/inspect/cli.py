@@ -107,7 +107,7 @@ def _views(trace: Any) -> ModuleType:
     return console
 
 
-def _which(trace: Any, number: int | None) -> dict[str, int]:
+def _which(trace: Any, number: int | None) -> dict[str, Any]:
     """What tells a view which script to show; nothing for Dia2, whose runs have one.
 
     Raises:
