@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 from dia2.hooks import PHASES, Frames, MachineRow, PointFilter, Span, select
 from dia2.inspect.draws import draw_names, draw_table
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.state_machine import State, TokenIds
+
+if TYPE_CHECKING:
+    from dia.model import Dia
 
 
 def before_first(ids: TokenIds, initial_padding: int, entries_left: int) -> MachineRow:
@@ -47,7 +51,8 @@ class Watch:
             UsageError: `points` matches nothing.
         """
         self._function, self._wanted = function, select(points)
-        self.points = self._wanted | {"state.build", "machine.new_state"}
+        self.points = self._wanted | {"state.build", "machine.new_state", "dia.state", "dia.text", "dia.encoder"}
+        self._dia: Dia | None = None
         self._runtime: RuntimeContext | None = None
         self._before: MachineRow | None = None
 
@@ -57,6 +62,8 @@ class Watch:
             runtime = span.inputs["runtime"]
             assert isinstance(runtime, RuntimeContext), "its first parameter"
             self._runtime = runtime
+        if span.name == "dia.state":
+            self._dia = cast("Dia", span.inputs["self"])
         if span.name in self._wanted:
             self._function(span.name, span)
 
@@ -68,11 +75,31 @@ class Watch:
             self._before = before_first(machine.ids, state.padding_budget, len(state.entries))  # type: ignore[attr-defined]  # the machine
         if span.name in self._wanted:
             self._function(span.name, span)
+        if span.name.startswith("dia."):
+            from dia2.inspect.dia.values import run_values  # brings the package dia
 
-    def frames(self, frames: Frames, /) -> None:
+            self._tell(run_values(span))
+
+    def _tell(self, values: Mapping[str, object]) -> None:
+        for name, value in values.items():
+            if name in self._wanted:
+                self._function(name, value)
+
+    def frames(self, frames: Any, /) -> None:
         """See `Observer`."""
         if self._wanted <= PHASES:
             return
+        if isinstance(frames, Frames):
+            self._tell_frames(frames)
+            return
+        from dia2.inspect.dia.values import step_values  # as above
+
+        assert self._dia is not None, "steps come after dia.state"
+        for values in step_values(frames, self._dia, self._wanted):
+            self._tell(values)
+
+    def _tell_frames(self, frames: Frames) -> None:
+        """Finished calls of Dia2."""
         assert self._runtime is not None, "frames come after state.build"
         data, ids = self._runtime.config.data, self._runtime.constants
         main = frames.codes is not None
@@ -101,6 +128,4 @@ class Watch:
                 values |= {f"time.{part}": getattr(frames.times[i], part) for part in ("first", "machine", "second")}
                 values["time.frame"] = frames.times[i].frame
             self._before = frames.machine[i]
-            for name, value in values.items():
-                if name in self._wanted:
-                    self._function(name, value)
+            self._tell(values)

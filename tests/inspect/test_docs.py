@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args
 
 import pytest
@@ -17,13 +18,23 @@ import pytest
 from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 from dia2.hooks import POINTS
 from dia2.inspect import layout, load, record
-from dia2.inspect.pipeline import ROWS
+from dia2.inspect.dia import layout as dia_layout
+from dia2.inspect.dia import pipeline as dia_pipeline
+from dia2.inspect.pipeline import ROWS, Row
 
 from ..support.reference import Case, engine
+from ..support.traces import recorded_dia
 
 DOCS = Path(__file__).parents[2] / "docs"
 FORMAT, HOOKS = DOCS / "trace-format.md", DOCS / "hooks.md"
 CASE = Case("tiny8", "prefix2")
+DIA_BOUNDS = {
+    "MAX_SCRIPTS": "scripts of a run of Dia",
+    "MAX_CELLS": "calls × scripts × channels of it",
+    "MAX_TEXT": "bytes of one script",
+    "MAX_ENCODER": "bytes of `encoder.safetensors`",
+    "MAX_SECONDS": "seconds of one step",
+}
 BOUNDS = {
     "MAX_MANIFEST": "bytes of `manifest.json`",
     "MAX_PHASES": "bytes of `phases.jsonl`",
@@ -60,15 +71,25 @@ def _columns(of: layout.Layout) -> str:
     return _table(("column", "type", "shape", "level", "meaning"), rows)
 
 
+def _bounds(of: ModuleType, bounds: dict[str, str]) -> str:
+    return _table(("at most", "of"), [(f"{getattr(of, name):,}", text) for name, text in bounds.items()])
+
+
+def _rows(rows: Sequence[Row]) -> str:
+    cells = [(str(r.number), r.title, f"`{r.where}`", f"`{r.phase}`") for r in rows]
+    return _table(("row", "title", "where", "phase"), cells)
+
+
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
     points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in POINTS.values()]
-    rows = [(str(r.number), r.title, f"`{r.where}`", f"`{r.phase}`") for r in ROWS]
     return {
         "columns": _columns(layout.LAYOUT),
-        "bounds": _table(("at most", "of"), [(f"{getattr(layout, n):,}", text) for n, text in BOUNDS.items()]),
+        "dia-columns": _columns(dia_layout.LAYOUT),
+        "bounds": _bounds(layout, BOUNDS) + "".join(_bounds(dia_layout, DIA_BOUNDS).splitlines(keepends=True)[2:]),
         "points": _table(("point", "family", "of", "when", "value"), points),
-        "rows": _table(("row", "title", "where", "phase"), rows),
+        "rows": _rows(ROWS),
+        "dia-rows": _rows(dia_pipeline.ROWS),
     }
 
 
@@ -84,7 +105,9 @@ def _filled(page: str) -> str:
     return page
 
 
-@pytest.mark.parametrize(("page", "names"), [(FORMAT, ("columns", "bounds")), (HOOKS, ("points", "rows"))])
+@pytest.mark.parametrize(
+    ("page", "names"), [(FORMAT, ("columns", "dia-columns", "bounds")), (HOOKS, ("points", "rows", "dia-rows"))]
+)
 def test_the_tables_are_those_of_the_code(page: Path, names: tuple[str, ...]) -> None:
     content = page.read_text(encoding="utf-8")
     assert all(generated()[name] in content for name in names), "python -m tests.inspect.test_docs"
@@ -93,6 +116,7 @@ def test_the_tables_are_those_of_the_code(page: Path, names: tuple[str, ...]) ->
 
 def test_every_bound_is_listed() -> None:
     assert list(BOUNDS) == [name for name in vars(layout) if name.startswith("MAX_")]
+    assert list(DIA_BOUNDS) == [name for name in vars(dia_layout) if name.startswith("MAX_")]
 
 
 def test_the_edits_of_the_page_are_all_there_are() -> None:
@@ -151,6 +175,22 @@ def test_the_page_has_no_field_that_is_not_written(folder: Path) -> None:
     written = {name for _, name in _keys(manifest)}
     assert len(rows) > 50
     assert {name.strip("`") for name in rows} - written == set()
+
+
+def test_the_page_names_every_field_and_file_of_dia() -> None:
+    """And has none that is not written, in the tables of its section."""
+    page = FORMAT.read_text(encoding="utf-8")
+    section = page[page.index("## Runs of Dia") : page.index("## Bounds")]
+    manifest = json.loads((recorded_dia() / "manifest.json").read_text(encoding="utf-8"))
+    found = {name for where, name in _keys(manifest) if where.startswith((".run", ".result"))}
+    assert len(found) > 40
+    assert found - _named(section) == set()
+    assert {name for _, name in _keys(manifest)} - _named(page) == set()
+    fields = section[section.index("`run`:") :]
+    rows = [name for line in re.findall(r"^\| (`.*?`) \|", fields, flags=re.MULTILINE) for name in line.split(", ")]
+    assert {name.strip("`") for name in rows} - found == set()
+    files = {re.sub(r"\d{5}", "00000", path.name) for path in recorded_dia().iterdir()}
+    assert files <= _named(page[: page.index("## Levels")]) | _named(section)
 
 
 def test_the_page_names_every_field_of_an_event_and_every_file(folder: Path) -> None:

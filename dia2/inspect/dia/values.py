@@ -1,0 +1,53 @@
+"""What hook points carry in a run of Dia, for `dia2.inspect.watch`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from dia.model import Dia
+from dia.taps import Steps
+from dia2.hooks import CallInfo, Span
+from dia2.inspect.dia.draws import draw_channel, draw_table
+from dia2.inspect.dia.layout import CHANNEL
+
+# Phases at whose end values of the whole run are known.
+SOURCES = {"encoder.tokens": "dia.text", "kv.cross.length": "dia.text", "encoder.output": "dia.encoder"}
+
+
+def run_values(span: Span) -> dict[str, object]:
+    """Values that come once a run, when the phase that makes them has ended well."""
+    if span.error is not None or not isinstance(span.result, tuple):
+        return {}
+    first = span.result[0]
+    if span.name == "dia.text":
+        return {"encoder.tokens": first.clone(), "kv.cross.length": int(first.shape[1])}
+    return {"encoder.output": first.float().cpu().clone()} if span.name == "dia.encoder" else {}
+
+
+def step_values(steps: Steps, dia: Dia, wanted: Collection[str]) -> Iterator[dict[str, object]]:
+    """Values of each of some finished calls, tensors of their own; draws are described only where they are wanted."""
+    channels = dia.config.data.channels
+    names = [f"{CHANNEL}{c}" for c in range(channels) if f"draw.{CHANNEL}{c}" in wanted]
+    table = None
+    if names and steps.logits is not None and steps.drawn is not None:
+        chosen = [draw_channel(name) for name in names]
+        table = draw_table(steps.logits, steps.drawn, chosen, steps.config, dia.config.data.audio_eos_value)
+    for i, tokens in enumerate(steps.tokens):
+        call = steps.first + i
+        loop = steps.written is not None
+        values: dict[str, object] = {
+            "call": CallInfo(call, "main" if loop else "warmup", call, call, call),
+            "step_tokens": tokens.clone(),
+        }
+        if steps.written is not None and steps.countdown is not None:
+            values |= {"audio_buf.column": steps.written[i].clone(), "eos.countdown": steps.countdown[i].clone()}
+        values["kv.self.length"] = call + 1
+        if steps.logits is not None:
+            values |= {f"logits.{CHANNEL}{c}": steps.logits[i, :, c].clone() for c in range(channels)}
+        if table is not None:
+            for column, name in enumerate(names):
+                scripts = range(tokens.shape[0])
+                values[f"draw.{name}"] = [table.draw(i, b * len(names) + column, name) for b in scripts]
+        if steps.seconds:
+            values["time.frame"] = steps.seconds[i]
+        yield values
