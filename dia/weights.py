@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError  # the error; nothing is unpickled here
 
 import torch
 from torch import Tensor
@@ -76,9 +77,10 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # pickle, zip and torch each have their own kinds for a bad file
+        # torch's own words on a pickle advise to load it all the same
+        why = "it is damaged, or holds other objects" if isinstance(error, UnpicklingError) else one_line(error)
         raise CheckpointError(
-            f"{path} is not a file of tensors only ({one_line(error)}); nothing else is unpickled: convert it to "
-            "safetensors."
+            f"{path} is not a file of tensors only ({why}); nothing else is unpickled: convert it to safetensors."
         ) from error
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()

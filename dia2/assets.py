@@ -221,7 +221,7 @@ def _explained(repo: str, what: str) -> Iterator[None]:
     except LocalEntryNotFoundError as error:
         raise NotCachedError(
             f"The hub cannot be reached and {what} of {repo} is not in the cache: connect, or give local files "
-            "(--config, --weights, --tokenizer, --mimi)."
+            "in its place (--help says how)."
         ) from error
     except EntryNotFoundError as error:
         raise MissingFileError(f"Hub repo {repo} has no file {what}: is it a Dia2 checkpoint?") from error
