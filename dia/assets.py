@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dia.codec import DEFAULT_DAC
+from dia.parts import INDEX, weight_files
 from dia2.assets import MissingFileError, download
 from dia2.checks import is_file, is_folder
 from dia2.errors import CheckpointError, UsageError
 
-WEIGHTS = ("model.safetensors", "dia-v0_1.pth")  # of a repo; the first that is there
+WEIGHTS = ("model.safetensors", INDEX, "dia-v0_1.pth")  # of a repo; the first that is there
 _DAC_FOLDER = "dac"  # beside config.json, where a checkpoint brings its own codec
 
 
@@ -19,8 +20,13 @@ class Source:
     """Resolved parts of a checkpoint."""
 
     config: Path
-    weights: Path
+    weights: Path  # a file, or an index of several
     dac: str  # a local folder or a hub repo
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """All files of the weights."""
+        return weight_files(self.weights)
 
 
 def toy_folder() -> Path:
@@ -41,14 +47,23 @@ def from_repo(repo: str, dac: str | None = None) -> Source:
         folder = Path(repo)
         weights = next((folder / name for name in WEIGHTS if is_file(folder / name)), None)
         if weights is None:
-            raise CheckpointError(f"{repo} has no {' or '.join(WEIGHTS)}: is it a Dia checkpoint?")
+            raise CheckpointError(f"{repo} has no {', '.join(WEIGHTS)}: is it a Dia checkpoint?")
         return from_local(folder / "config.json", weights, dac)
     config = download(repo, "config.json")
-    try:
-        weights = download(repo, WEIGHTS[0])
-    except MissingFileError:
-        weights = download(repo, WEIGHTS[1])
-    return Source(config, weights, dac or DEFAULT_DAC)
+    return Source(config, _download_weights(repo), dac or DEFAULT_DAC)
+
+
+def _download_weights(repo: str) -> Path:
+    """The weights of a hub repo, with all files that an index names."""
+    for name in WEIGHTS[:-1]:
+        try:
+            path = download(repo, name)
+        except MissingFileError:
+            continue
+        for part in weight_files(path):
+            download(repo, part.name)
+        return path
+    return download(repo, WEIGHTS[-1])
 
 
 def from_local(config: str | Path, weights: str | Path, dac: str | None = None) -> Source:

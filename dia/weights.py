@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from pickle import UnpicklingError  # the error; nothing is unpickled here
 
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from dia.config import DiaConfig
 from dia.layers import Attention, CrossAttention, DiaModel, MlpBlock, SelfAttention
+from dia.parts import weight_files
 from dia2.checks import is_file
 from dia2.core.layers import RMSNorm
 from dia2.errors import CheckpointError, one_line
@@ -34,7 +36,7 @@ def load_model(
 
     Args:
         config: says which tensors there must be.
-        path: `.safetensors`, or `.pth` with tensors only.
+        path: `.safetensors`, an index of several (see `dia.parts`), or `.pth` with tensors only.
         device: where the weights go.
         dtype: of all weights but the float32 logits.
         strict: refuse tensors that the model does not know, instead of warning.
@@ -54,20 +56,28 @@ def load_model(
     if path.suffix in PICKLED:
         _from_pickle(model, path, device, strict)
     else:
-        with StoredTensors(path) as stored:
-            shapes = {name: entry.shape for name, entry in stored.entries.items()}
-            dtypes = {name: entry.dtype for name, entry in stored.entries.items()}
-            layout = _check(model, path, shapes, strict)
-            for name in layout(model):
-                if dtypes[name] not in FLOATS:
-                    raise CheckpointError(
-                        f"Tensor {name} of {path} holds {dtypes[name]}, not floats: is it a quantised checkpoint?"
-                    )
-            allocate(model, device)
-            targets = layout(model)
-            for name in stored.in_file_order(targets):
-                stored.copy(name, targets[name])
+        _from_safetensors(model, path, device, strict)
     return model.eval()
+
+
+def _from_safetensors(model: DiaModel, path: Path, device: torch.device, strict: bool) -> None:
+    """Fill the model from a file, or from those that an index names."""
+    with ExitStack() as stack:
+        parts = [stack.enter_context(StoredTensors(file)) for file in weight_files(path)]
+        entries = {name: entry for part in parts for name, entry in part.entries.items()}
+        if len(entries) < sum(len(part.entries) for part in parts):
+            raise CheckpointError(f"Two files of {path} hold tensors of one name: download the checkpoint again.")
+        layout = _check(model, path, {name: entry.shape for name, entry in entries.items()}, strict)
+        for name in layout(model):
+            if (dtype := entries[name].dtype) not in FLOATS:
+                raise CheckpointError(
+                    f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?"
+                )
+        allocate(model, device)
+        targets = layout(model)
+        for part in parts:
+            for name in part.in_file_order(targets.keys() & part.entries.keys()):
+                part.copy(name, targets[name])
 
 
 def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool) -> None:

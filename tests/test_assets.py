@@ -531,7 +531,10 @@ def test_without_a_network_what_is_not_cached_is_told(offline: Client) -> None:
     refused = offline.refusal("owner/never-seen")
     assert refused.kind == "Dia2Error"
     assert refused.message.startswith("The hub cannot be reached and ")
-    assert "of owner/never-seen is not in the cache: connect, or give local files in its place (--help says how)." in refused.message
+    assert (
+        "of owner/never-seen is not in the cache: connect, or give local files in its place (--help says how)."
+        in refused.message
+    )
 
 
 def test_without_a_network_a_tokenizer_or_codec_that_is_not_cached_is_told(offline: Client, tmp_path: Path) -> None:

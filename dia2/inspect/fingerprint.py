@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,16 +39,25 @@ def dia_fingerprint(source: Source, *, codec: bool) -> dict[str, str | None]:
     """Hashes of a Dia checkpoint's config, weights and codec; none for a part that is no local file or folder."""
     return {
         "config": _hash(source.config),
-        "weights": _hash(source.weights),
+        "weights": _hash_files(source.weight_files),
         "codec": _hash(Path(source.dac)) if codec else None,
     }
 
 
 def _hash(path: Path) -> str | None:
     if path.is_dir():
-        parts = [f"{file.name}:{_hash_file(file)}" for file in sorted(path.iterdir()) if file.is_file()]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return _hash_files([file for file in sorted(path.iterdir()) if file.is_file()], always_names=True)
     return _hash_file(path) if path.is_file() else None
+
+
+def _hash_files(files: Sequence[Path], *, always_names: bool = False) -> str | None:
+    """Of several files with their names; of one alone its own, unless its name is to count. None if one is gone."""
+    if not all(file.is_file() for file in files):
+        return None
+    if len(files) == 1 and not always_names:
+        return _hash_file(files[0])
+    parts = [f"{file.name}:{_hash_file(file)}" for file in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def _hash_file(path: Path) -> str:

@@ -90,7 +90,9 @@ def test_local_files_and_another_codec() -> None:
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         Dia.from_pretrained(str(tmp_path), device="cpu")
-    assert str(caught.value) == (f"{tmp_path} has no model.safetensors or dia-v0_1.pth: is it a Dia checkpoint?")
+    assert str(caught.value) == (
+        f"{tmp_path} has no model.safetensors, model.safetensors.index.json, dia-v0_1.pth: is it a Dia checkpoint?"
+    )
     assert refused(lambda: Dia.from_pretrained("")) == (
         "The repo's name is empty: write it like nari-labs/Dia-1.6B-0626."
     )
