@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     """A checkpoint of `tiny_dia()` in three files."""
     views = {name: view.contiguous().clone() for name, view in flat_views(random_dia(tiny_dia())).items()}
     names = sorted(views)
-    where = {}
+    where: dict[str, str] = {}
     for number in range(3):
         own = names[number::3]
         file = f"model-{number + 1:05d}-of-00003.safetensors"
