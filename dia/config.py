@@ -7,8 +7,7 @@ contradicts another is refused by name.
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,15 +121,16 @@ def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
     """Build a config from parsed JSON; `where` names it in errors (raised as in `load_config`)."""
     if not isinstance(raw, dict):
         raise CheckpointError(f"{where}: the file must be an object with the config of a Dia model.")
+    called = _second_name
     if "encoder_config" in raw and "decoder_config" in raw:
         config = _second_form(raw, where)
     elif "data" in raw and "model" in raw:
-        config = _first_form(raw, where)
+        config, called = _first_form(raw, where), _first_name
     else:
         raise CheckpointError(
             f"{where} has neither encoder_config and decoder_config nor data and model: give the config of a Dia model."
         )
-    _check(config, where)
+    _check(config, where, called)
     return config
 
 
@@ -292,14 +292,56 @@ def _first_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
     )
 
 
+_FIRST_NAMES = {
+    "encoder": {
+        "max_position_embeddings": "data.text_length",
+        "num_hidden_layers": "model.encoder.n_layer",
+        "hidden_size": "model.encoder.n_embd",
+        "intermediate_size": "model.encoder.n_hidden",
+        "num_attention_heads": "model.encoder.n_head",
+        "num_key_value_heads": "model.encoder.n_head",
+        "head_dim": "model.encoder.head_dim",
+        "vocab_size": "model.src_vocab_size",
+    },
+    "decoder": {
+        "max_position_embeddings": "data.audio_length",
+        "num_hidden_layers": "model.decoder.n_layer",
+        "hidden_size": "model.decoder.n_embd",
+        "intermediate_size": "model.decoder.n_hidden",
+        "num_attention_heads": "model.decoder.gqa_query_heads",
+        "num_key_value_heads": "model.decoder.kv_heads",
+        "head_dim": "model.decoder.gqa_head_dim",
+        "vocab_size": "model.tgt_vocab_size",
+        "cross_num_attention_heads": "model.decoder.cross_query_heads",
+        "cross_num_key_value_heads": "model.decoder.cross_query_heads",
+        "cross_head_dim": "model.decoder.cross_head_dim",
+        "cross_hidden_size": "model.encoder.n_embd",
+    },
+}
+_FIRST_SHARED = {"norm_eps": "model.normalization_layer_epsilon", "rope_theta": "model.rope_max_timescale"}
+
+
+def _first_name(stack: str, key: str) -> str:
+    """What the first form calls a field of a stack."""
+    return (_FIRST_NAMES[stack] | _FIRST_SHARED)[key]
+
+
+def _second_name(stack: str, key: str) -> str:
+    """What the second form calls it."""
+    return f"{stack}_config.{key}"
+
+
 def _rounded_up(length: int) -> int:
-    return -(-length // _MULTIPLE) * _MULTIPLE
+    return -(-length // _MULTIPLE) * _MULTIPLE if length > 0 else length
 
 
 # Checks
 
 
-def _check(config: DiaConfig, where: str) -> None:
+_Named = Callable[[str, str], str]  # stack and field, as the file calls it
+
+
+def _check(config: DiaConfig, where: str, called: _Named) -> None:
     """Refuse sizes and ids that no model can have, before anything is allocated by them."""
 
     def need(holds: bool, message: str) -> None:
@@ -318,10 +360,11 @@ def _check(config: DiaConfig, where: str) -> None:
     need(all(0 <= delay <= 4096 for delay in data.delay_pattern), "delay_pattern entries must be 0 to 4096")
     stacks: dict[str, EncoderConfig | DecoderConfig] = {"encoder": encoder, "decoder": decoder}
     for name, stack in stacks.items():
-        _check_stack(name, stack, need)
+        _check_stack(name, stack, need, called)
     for key in ("cross_num_attention_heads", "cross_num_key_value_heads", "cross_head_dim", "cross_hidden_size"):
         size = getattr(decoder, key)
-        need(1 <= size <= _LARGEST_SIZE, f"the decoder's {key} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
+        field = called("decoder", key)
+        need(1 <= size <= _LARGEST_SIZE, f"{field} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
     need(
         decoder.cross_num_attention_heads % decoder.cross_num_key_value_heads == 0,
         f"the decoder's {decoder.cross_num_attention_heads} cross-attention heads are not a multiple of its "
@@ -347,10 +390,12 @@ def _check(config: DiaConfig, where: str) -> None:
     need(decoder.max_position_embeddings > data.max_delay + 1, "the decoder has fewer positions than the delays need")
 
 
-def _check_stack(name: str, stack: EncoderConfig | DecoderConfig, need: typing.Callable[[bool, str], None]) -> None:
+def _check_stack(
+    name: str, stack: EncoderConfig | DecoderConfig, need: Callable[[bool, str], None], called: _Named
+) -> None:
     """What holds of both stacks."""
-    layers = stack.num_hidden_layers
-    need(1 <= layers <= _MOST_LAYERS, f"the {name}'s layers must be 1 to {_MOST_LAYERS}, not {short(layers)}")
+    layers, field = stack.num_hidden_layers, called(name, "num_hidden_layers")
+    need(1 <= layers <= _MOST_LAYERS, f"{field} must be 1 to {_MOST_LAYERS}, not {short(layers)}")
     for key in (
         "max_position_embeddings",
         "hidden_size",
@@ -361,13 +406,13 @@ def _check_stack(name: str, stack: EncoderConfig | DecoderConfig, need: typing.C
         "vocab_size",
     ):
         size = getattr(stack, key)
-        need(1 <= size <= _LARGEST_SIZE, f"the {name}'s {key} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
+        need(1 <= size <= _LARGEST_SIZE, f"{called(name, key)} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
     need(
         stack.num_attention_heads % stack.num_key_value_heads == 0,
         f"the {name}'s {stack.num_attention_heads} heads are not a multiple of its {stack.num_key_value_heads} "
         "key/value heads",
     )
-    need(stack.head_dim % 2 == 0, f"the {name}'s head_dim must be even (rotary halves), not {stack.head_dim}")
-    need(stack.norm_eps >= 0, f"the {name}'s norm_eps must not be negative")
-    need(stack.rope_theta > 0, f"the {name}'s rope_theta must be positive")
+    need(stack.head_dim % 2 == 0, f"{called(name, 'head_dim')} must be even (rotary halves), not {stack.head_dim}")
+    need(stack.norm_eps >= 0, f"{called(name, 'norm_eps')} must not be negative")
+    need(stack.rope_theta > 0, f"{called(name, 'rope_theta')} must be positive")
     need(stack.hidden_act in ("silu", "swish"), f"the {name}'s activation {short(stack.hidden_act)} is not silu")
