@@ -533,7 +533,7 @@ def test_an_observer_of_phases_costs_no_rings() -> None:
     toy().speak(TEXT, observer=recorder, **SHORT)
     assert recorder.steps == []
     assert [span.name for span in recorder.spans] == [
-        *("dia.text", "dia.prompt", "dia.delay", "dia.encoder", "dia.cross", "dia.prefill", "dia.loop"),
+        *("dia.text", "dia.prompt", "dia.delay", "dia.state", "dia.encoder", "dia.cross", "dia.prefill", "dia.loop"),
         *("dia.undelay", "dia.decode"),
     ]
 

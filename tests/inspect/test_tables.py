@@ -116,8 +116,8 @@ def test_the_tables_need_no_file(trace: Trace, read: tuple[list[Any], list[Any]]
 def test_row_groups_and_batches_change_nothing(
     trace: Trace, read: tuple[list[Any], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "_ROW_GROUP", 100)
-    monkeypatch.setattr(tables, "_CALLS_AT_ONCE", 7)
+    monkeypatch.setattr(tables, "ROW_GROUP", 100)
+    monkeypatch.setattr(tables, "CALLS_AT_ONCE", 7)
     files = to_parquet(trace, tmp_path)
     for file, rows, most in zip(files, read, (100, 100), strict=True):
         metadata = parquet.read_metadata(file)
