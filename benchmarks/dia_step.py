@@ -3,10 +3,10 @@
     python benchmarks/dia_step.py [--shape tiny|1.6b] [--dtype float32|bfloat16] [--steps 12] [--compile]
 
 The same random weights are in both. All take turns, step by step, in one process: ratios compare neighbours in time.
-Ours is the whole step, with guidance, filters, draw and countdown; transformers' is its forward pass alone, with its
-dynamic cache, after which its generation loop would still filter and draw. The floor is a read of a large tensor, for
-as many bytes as a step takes of weights: those of the decoder's layers once, the cross-attention's keys and values
-left out.
+“forward” is a row through the decoder to its logits, as transformers' is, with its dynamic cache; after that its
+generation loop would still filter and draw. “step” is all of ours: forward, guidance, filters, draw, countdown. The
+floor is a read of a large tensor, for as many bytes as a step takes of weights: those of the decoder's layers once, the
+cross-attention's keys and values left out.
 """
 
 from __future__ import annotations
@@ -99,6 +99,7 @@ class Ours:
         backend: Callable[[], GraphBackend] | None = None,
     ) -> None:
         """Begin a run of so many rows; `backend`: as one graph a row."""
+        self._model, self._config = model, config
         tokens, mask = encode_text([SCRIPT], model.config)
         text = tokens.shape[1] if backend is None else model.config.model.encoder.max_position_embeddings
         self.state: GenerationState = new_state(
@@ -122,6 +123,16 @@ class Ours:
         self._step(self._row)
         bool(self.state.finished)
         self._row += 1
+
+    def forward(self) -> Tensor:
+        """The row that the next step reads, to its logits; the step writes the same into its slot."""
+        state, decoder = self.state, self._model.decoder
+        tokens = state.output.generated_tokens.index_select(1, state.row).repeat_interleave(2, dim=0)
+        rotation = state.decoder.rotation_of(state.row)
+        hidden = decoder(
+            tokens, rotation, state.decoder, state.row, self._row + 1, None, compiled=self._config.use_torch_compile
+        )
+        return decoder.logits(hidden)
 
 
 class Theirs:
@@ -176,30 +187,32 @@ def main() -> None:
     console = Console()
     theirs_model, model = models(given.shape, getattr(torch, given.dtype))
     rows = FIRST + given.steps + 40
-    ours = {"ours": Ours(model, GenerationConfig(temperature=1.2), rows)}
+    ours = {"": Ours(model, GenerationConfig(temperature=1.2), rows)}
     if given.compile:
-        ours["ours, compiled"] = Ours(model, GenerationConfig(temperature=1.2, use_torch_compile=True), rows)
-    theirs = Theirs(theirs_model, ours["ours"])
+        ours[", compiled"] = Ours(model, GenerationConfig(temperature=1.2, use_torch_compile=True), rows)
+    theirs = Theirs(theirs_model, ours[""])
     size = weight_bytes(model)
     memory = torch.ones(min(size, 1 << 30) // 4)
     for _ in track(range(FIRST), console=console, description="settling"):
         for run in ours.values():
             run.step()
         theirs.step()
-    variants: dict[str, Callable[[], object]] = {name: run.step for name, run in ours.items()}
+    variants: dict[str, Callable[[], object]] = {}
+    for name, run in ours.items():
+        variants |= {f"forward{name}": run.forward, f"step{name}": run.step}
     variants |= {"transformers": theirs.step, "read": memory.sum}
     found: dict[str, list[float]] = {name: [] for name in variants}
     for turn in track(range(given.steps), console=console, description="measuring"):
         names = list(variants)
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
-            if name == "transformers" and theirs._row > ours["ours"]._row - 1:
-                ours["ours"].step()  # it reads what ours has made
+            if name == "transformers" and theirs._row > ours[""]._row - 1:
+                ours[""].step()  # it reads what ours has made
             found[name].append(timed(variants[name]))
     bandwidth = memory.nbytes / median(found["read"]) / 1e6  # GB a second
     floor = size / bandwidth / 1e6
-    table = Table("step", "ms", "of transformers'", "share of the floor", title=f"{given.shape} {given.dtype}")
+    table = Table("", "ms", "of transformers'", "share of the floor", title=f"{given.shape} {given.dtype}")
     figures: dict[str, Any] = {}
-    for name in (*ours, "transformers"):
+    for name in list(variants)[:-1]:
         ratios = [mine / other for mine, other in zip(found[name], found["transformers"], strict=True)]
         figures[name] = {"ms": median(found[name]), "ratio": median(ratios), "share": floor / median(found[name])}
         row = figures[name]
