@@ -58,7 +58,6 @@ def configs(shape: str) -> tuple[TheirConfig, DiaConfig]:
     theirs = TheirConfig(
         encoder_config=sizes.get("encoder_config", {}),
         decoder_config=sizes.get("decoder_config", {}) | special,
-        **special,
     )
     return theirs, parse_config(theirs.to_dict())
 
