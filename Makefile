@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.w
 	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 
 test: lint $(VENV)/.browser notebooks  ## everything that is quick enough to run before each commit
-	$(PYTHON) -m pytest -n 2 -m "not slow"
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: lint $(VENV)/.browser notebooks  ## the same and what takes longer
 	DIA2_HOSTILE_SHARE=1 $(PYTHON) -m pytest -n 2

@@ -28,7 +28,7 @@ def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **optio
     return Trace(path)
 
 
-@pytest.mark.parametrize("checkpoint", checkpoints("tiny4"))
+@pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
 @pytest.mark.parametrize("name", ["plain_cfg1", "prefix2_include"])
 def test_a_fork_from_any_call_without_edits_is_the_same_run(checkpoint: str, name: str, tmp_path: Path) -> None:
     trace, tts = record_case(checkpoint, name, tmp_path / "a.dia2trace")

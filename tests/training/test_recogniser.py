@@ -95,6 +95,7 @@ def test_a_word_of_no_class_counts_as_not_recognised(folder: Path) -> None:
     assert accuracy(Recogniser.load(folder), [other], language())["words, exact cuts"] <= 0.5
 
 
+@pytest.mark.slow
 def test_the_seed_decides_everything_and_a_run_that_is_done_stays_as_it_is(tmp_path: Path) -> None:
     def weights(name: str, seed: int) -> bytes:
         train_recogniser(tmp_path / name, TOY, [pair()], [pair()], language(), seed)
