@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dia2.assets import codec_folder
-from dia2.audio.codec import quiet_transformers
-from dia2.checks import is_file, read_small
+from dia2.audio.pretrained import pretrained
+from dia2.checks import read_small
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
 
@@ -68,16 +68,15 @@ class DacCodec:
     def encode(self, samples: Tensor) -> Tensor:
         """Codes [T, C] int64 of mono samples [N] at the codec's rate, padded with zeros to whole frames."""
         padded = F.pad(samples.to(self._model.device), (0, -len(samples) % self.samples_per_frame))
-        codes: Tensor = self._model.encode(padded[None, None]).audio_codes[0]  # [codebooks, T]
-        return codes[: self.channels].T.contiguous()
+        codes: Tensor = self._model.encode(padded[None, None], n_quantizers=self.channels).audio_codes[0]  # [C, T]
+        return codes.T.contiguous()
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """Samples [N] float32 of codes [T, C]; nothing of nothing."""
         if not len(codes):
             return torch.zeros(0)
-        quantized, _, _ = self._model.quantizer.from_codes(codes.T[None].to(self._model.device))
-        waveform: Tensor = self._model.decode(quantized_representation=quantized).audio_values
+        waveform: Tensor = self._model.decode(audio_codes=codes.T[None].to(self._model.device)).audio_values
         return waveform.flatten().float().clamp(-1.0, 1.0).cpu()
 
 
@@ -89,7 +88,7 @@ def decode_audio(codec: DacCodec, codes: Tensor) -> Tensor:
 
 def _load_model(folder: Path) -> Any:
     """Load a `DacModel` in float32 on the CPU, every one of its tensors from the checkpoint."""
-    from transformers import DacModel
+    from transformers import DacConfig, DacModel
 
     try:
         raw = json.loads(read_small(folder / "config.json"))
@@ -104,41 +103,15 @@ def _load_model(folder: Path) -> Any:
     if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
         raise CheckpointError(f"The config.json of DAC codec {folder} asks for more than {_MOST} layers: {_GIVE}")
     try:
-        _refuse_oversized(folder)
-        with quiet_transformers():
-            model, info = DacModel.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,  # never unpickle
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # so that they are named: refused below
-                output_loading_info=True,
-            )
+        model, unfit, _ = pretrained(DacModel, DacConfig, folder)
     except Exception as error:  # transformers, safetensors and torch each have their own kinds for a bad file
         raise CheckpointError(
             f"DAC codec {folder} cannot be loaded ({type(error).__name__}: {one_line(error)}): fetch its config.json "
             "and model.safetensors again."
         ) from error
-    unfit = sorted(info["missing_keys"]) + sorted(key for key, *_ in info["mismatched_keys"])
     if unfit:
         raise CheckpointError(
             f"DAC codec {folder} lacks tensors, or they have another shape than its config.json says "
             f"({', '.join(unfit[:3])}): fetch its config.json and model.safetensors again."
         )
     return model.eval()
-
-
-def _refuse_oversized(folder: Path) -> None:
-    """Raise ValueError if the config asks for more memory than the weights can fill, before any is taken."""
-    from transformers import DacConfig, DacModel
-
-    weights = folder / "model.safetensors"
-    if not is_file(weights):
-        return  # which transformers will say
-    with torch.device("meta"):
-        asked = DacModel(DacConfig.from_pretrained(folder))
-    elements = sum(tensor.numel() for tensor in asked.state_dict().values())
-    if elements > weights.stat().st_size:  # no float takes less than a byte
-        raise ValueError(
-            f"its config.json asks for {elements:,} numbers, its weights have {weights.stat().st_size:,} bytes"
-        )

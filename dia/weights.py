@@ -7,7 +7,6 @@ q, k and v, or gate and up, are one matrix; a stored tensor is copied into a vie
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,8 +21,8 @@ from dia.parts import weight_files
 from dia2.checks import is_file
 from dia2.core.layers import RMSNorm
 from dia2.errors import CheckpointError, one_line
-from dia2.runtime.stored import FLOATS, StoredTensors
-from dia2.runtime.weights import NoInit, allocate, names_of
+from dia2.runtime.stored import StoredTensors
+from dia2.runtime.weights import Found, allocate, check_tensors, without_memory
 
 Views = dict[str, Tensor]
 PICKLED = (".pth", ".pt", ".bin")
@@ -46,13 +45,7 @@ def load_model(
             (`strict`) unknown.
     """
     path = Path(path)
-    try:
-        with torch.device("meta"), NoInit():
-            model = DiaModel(config, dtype)
-    except RuntimeError as error:  # a product of sizes overflows
-        raise CheckpointError(
-            f"No model can have the sizes of the config ({one_line(error)}): check config.json."
-        ) from error
+    model = without_memory(lambda: DiaModel(config, dtype))
     if path.suffix in PICKLED:
         _from_pickle(model, path, device, strict)
     else:
@@ -67,12 +60,7 @@ def _from_safetensors(model: DiaModel, path: Path, device: torch.device, strict:
         entries = {name: entry for part in parts for name, entry in part.entries.items()}
         if len(entries) < sum(len(part.entries) for part in parts):
             raise CheckpointError(f"Two files of {path} hold tensors of one name: download the checkpoint again.")
-        layout = _check(model, path, {name: entry.shape for name, entry in entries.items()}, strict)
-        for name in layout(model):
-            if (dtype := entries[name].dtype) not in FLOATS:
-                raise CheckpointError(
-                    f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?"
-                )
+        layout = _check(model, path, {name: Found.of(entry) for name, entry in entries.items()}, strict)
         allocate(model, device)
         targets = layout(model)
         for part in parts:
@@ -96,13 +84,12 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
     ):
         raise CheckpointError(f"{path} holds something else than named tensors: give a state dict of a Dia model.")
-    layout = _check(model, path, {name: tuple(value.shape) for name, value in found.items()}, strict)
+    said = {
+        name: Found(tuple(value.shape), str(value.dtype), value.is_floating_point()) for name, value in found.items()
+    }
+    layout = _check(model, path, said, strict)
     for name in layout(model):
         value = found[name]
-        if not value.is_floating_point():
-            raise CheckpointError(
-                f"Tensor {name} of {path} holds {value.dtype}, not floats: is it a quantised checkpoint?"
-            )
         if value.layout != torch.strided or value.device.type != "cpu":
             raise CheckpointError(f"Tensor {name} of {path} is not stored number by number: save it as a plain tensor.")
     allocate(model, device)
@@ -110,28 +97,14 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
         target.copy_(found[name].detach())
 
 
-def _check(
-    model: DiaModel, path: Path, shapes: Mapping[str, tuple[int, ...]], strict: bool
-) -> Callable[[DiaModel], Views]:
+def _check(model: DiaModel, path: Path, found: Mapping[str, Found], strict: bool) -> Callable[[DiaModel], Views]:
     """Which layout the stored tensors have.
 
     Raises:
         CheckpointError: neither, or not that of this config.
     """
-    layout = flat_views if any(name.startswith("model.") for name in shapes) else multi_axis_views
-    wanted = layout(model)
-    if missing := sorted(wanted.keys() - shapes.keys()):
-        raise CheckpointError(f"{path} lacks {names_of(missing)}: is it the checkpoint of this Dia config?")
-    for name, target in wanted.items():
-        if tuple(shapes[name]) != tuple(target.shape):
-            raise CheckpointError(
-                f"Tensor {name} of {path} has shape {list(shapes[name])}, the config asks for {list(target.shape)}."
-            )
-    if unknown := sorted(shapes.keys() - wanted.keys()):
-        message = f"{path} has {names_of(unknown)} that the model does not know"
-        if strict:
-            raise CheckpointError(f"{message}: leave out --strict to ignore them.")
-        warnings.warn(f"{message}; ignored.", stacklevel=4)
+    layout = flat_views if any(name.startswith("model.") for name in found) else multi_axis_views
+    check_tensors(layout(model), found, path, strict=strict, config="this Dia config")
     return layout
 
 

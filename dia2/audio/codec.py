@@ -4,8 +4,7 @@ import hashlib
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dia2.checks import is_file, read_small
+from dia2.audio.pretrained import pretrained
+from dia2.checks import read_small
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
 
@@ -306,7 +306,7 @@ def _check(model: Any, num_codebooks: int, name: str) -> None:
 
 def _load_model(folder: Path, name: str) -> Any:
     """Load a `MimiModel` in float32 on the CPU, every one of its tensors from the checkpoint."""
-    from transformers import MimiModel
+    from transformers import MimiConfig, MimiModel
 
     try:
         # transformers would fill a Mimi from another model's config with no more than a log line.
@@ -321,62 +321,20 @@ def _load_model(folder: Path, name: str) -> Any:
     if most := next((key for key in _COUNTS if isinstance(raw.get(key), int) and raw[key] > _MOST), None):
         raise CheckpointError(f"The config.json of Mimi codec {name} asks for more than {_MOST} {most}: {_GIVE}")
     try:
-        _refuse_oversized(folder)
-        with quiet_transformers():
-            model, info = MimiModel.from_pretrained(
-                folder,
-                dtype=torch.float32,
-                use_safetensors=True,  # never unpickle
-                attn_implementation="sdpa",  # and never let a config choose code to fetch
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # so that they are named: refused below
-                output_loading_info=True,
-            )
+        # A config must not choose the code of attention, which might be fetched.
+        model, unfit, unknown = pretrained(MimiModel, MimiConfig, folder, attn_implementation="sdpa")
     except Exception as error:  # transformers, safetensors and torch each have their own kinds for a bad file
         raise CheckpointError(
             f"Mimi codec {name} cannot be loaded ({_reason(error)}): fetch its config.json and model.safetensors again."
         ) from error
-    unfit = sorted(info["missing_keys"]) + sorted(key for key, *_ in info["mismatched_keys"])
     if unfit:
         raise CheckpointError(
             f"Tensors of Mimi codec {name} are missing or do not have the shape its config.json says "
             f"({_listed(unfit)}): fetch its config.json and model.safetensors again."
         )
-    if info["unexpected_keys"]:
-        unknown = _listed(sorted(info["unexpected_keys"]))
-        warnings.warn(f"Mimi codec {name} holds tensors that are not Mimi's: {unknown}", stacklevel=3)
+    if unknown:
+        warnings.warn(f"Mimi codec {name} holds tensors that are not Mimi's: {_listed(unknown)}", stacklevel=3)
     return model
-
-
-def _refuse_oversized(folder: Path) -> None:
-    """Raise ValueError if the config asks for more memory than the weights can fill, before any is taken."""
-    from transformers import MimiConfig, MimiModel
-
-    weights = folder / "model.safetensors"
-    if not is_file(weights):
-        return  # which transformers will say
-    with torch.device("meta"):
-        asked = MimiModel(MimiConfig.from_pretrained(folder))
-    elements = sum(tensor.numel() for tensor in asked.state_dict().values())
-    stored = weights.stat().st_size
-    if elements > stored:  # no float takes less than a byte
-        raise ValueError(f"its config.json asks for {elements:,} numbers, its weights have {stored:,} bytes")
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers from printing its progress bar and its table of tensors: we say in one line what matters."""
-    from transformers.utils import logging
-
-    verbosity, progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if progress:
-            logging.enable_progress_bar()
 
 
 def _reason(error: Exception) -> str:

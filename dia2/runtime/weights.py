@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,9 @@ from torch.overrides import TorchFunctionMode
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.errors import CheckpointError, one_line
-from dia2.runtime.stored import FLOATS, StoredTensors
+from dia2.runtime.stored import FLOATS, Entry, StoredTensors
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class NoInit(TorchFunctionMode):
@@ -41,20 +44,30 @@ def load_model(
     Raises:
         CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
     """
-    try:
-        with torch.device("meta"), NoInit():
-            model = Dia2Model(config, dtype)
-    except RuntimeError as error:  # a product of sizes overflows
-        raise CheckpointError(
-            f"No model can have the sizes of the config ({one_line(error)}): check config.json."
-        ) from error
+    model = without_memory(lambda: Dia2Model(config, dtype))
     with StoredTensors(path) as stored:
-        _check_header(model.state_dict(), stored, strict)
+        found = {name: Found.of(entry) for name, entry in stored.entries.items()}
+        check_tensors(model.state_dict(), found, stored.path, strict=strict)
         allocate(model, device)
         targets = model.state_dict()  # views of the parameters
         for name in stored.in_file_order(targets):
             stored.copy(name, targets[name])
     return model.eval()
+
+
+def without_memory(build: Callable[[], Model]) -> Model:
+    """A model whose parameters have shapes and dtypes only.
+
+    Raises:
+        CheckpointError: its sizes are too large even for that.
+    """
+    try:
+        with torch.device("meta"), NoInit():
+            return build()
+    except RuntimeError as error:  # a product of sizes overflows
+        raise CheckpointError(
+            f"No model can have the sizes of the config ({one_line(error)}): check config.json."
+        ) from error
 
 
 def allocate(model: nn.Module, device: torch.device) -> None:
@@ -65,26 +78,52 @@ def allocate(model: nn.Module, device: torch.device) -> None:
             setattr(module, name, nn.Parameter(empty, requires_grad=False))
 
 
-def _check_header(wanted: dict[str, Tensor], file: StoredTensors, strict: bool) -> None:
-    stored, path = file.entries, file.path
-    if missing := sorted(wanted.keys() - stored.keys()):
-        raise CheckpointError(f"{path} lacks {names_of(missing)}: is it the checkpoint of this config?")
+class Found(NamedTuple):
+    """What a checkpoint says of one tensor."""
+
+    shape: tuple[int, ...]
+    dtype: str  # as the file calls it
+    floats: bool  # it can be loaded
+
+    @classmethod
+    def of(cls, entry: Entry) -> Found:
+        """Of a tensor in a safetensors file."""
+        return cls(entry.shape, entry.dtype, entry.dtype in FLOATS)
+
+
+def check_tensors(
+    wanted: Mapping[str, Tensor], found: Mapping[str, Found], path: Path, *, strict: bool, config: str = "this config"
+) -> None:
+    """Refuse a checkpoint that does not hold the tensors of a model; warn of others, or with `strict` refuse them.
+
+    Args:
+        wanted: the tensors that there must be, by name.
+        found: those that there are.
+        path: of the checkpoint.
+        strict: refuse tensors that nobody wants.
+        config: what errors call the config.
+
+    Raises:
+        CheckpointError: tensors are missing, of a wrong shape, no floats, or (`strict`) unknown.
+    """
+    if missing := sorted(wanted.keys() - found.keys()):
+        raise CheckpointError(f"{path} lacks {_names(missing)}: is it the checkpoint of {config}?")
     for name, target in wanted.items():
-        shape, dtype = stored[name].shape, stored[name].dtype
+        shape, dtype, floats = found[name]
         if shape != tuple(target.shape):
             raise CheckpointError(
                 f"Tensor {name} of {path} has shape {list(shape)}, the config asks for {list(target.shape)}."
             )
-        if dtype not in FLOATS:
+        if not floats:
             raise CheckpointError(f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?")
-    if unknown := sorted(stored.keys() - wanted.keys()):
-        message = f"{path} has {names_of(unknown)} that the model does not know"
+    if unknown := sorted(found.keys() - wanted.keys()):
+        message = f"{path} has {_names(unknown)} that the model does not know"
         if strict:
             raise CheckpointError(f"{message}: leave out --strict to ignore them.")
         warnings.warn(f"{message}; ignored.", stacklevel=3)
 
 
-def names_of(names: list[str]) -> str:
+def _names(names: list[str]) -> str:
     """`tensor a`, or `3 tensors (a, b, …)`."""
     if len(names) == 1:
         return f"tensor {names[0]!r}"

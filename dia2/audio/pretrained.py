@@ -1,0 +1,72 @@
+"""Loading a codec by transformers: nothing unpickled, nothing fetched, no more memory than its weights can fill."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dia2.checks import is_file
+
+
+def pretrained(model_class: Any, config_class: Any, folder: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
+    """A model in float32 on the CPU, from config.json and model.safetensors.
+
+    Args:
+        model_class: of transformers.
+        config_class: its config's.
+        folder: where the two files are.
+        **options: further ones of `from_pretrained`.
+
+    Returns:
+        The model; names of tensors that are missing or of another shape; names of those that it does not know.
+
+    Raises:
+        ValueError: the config asks for more memory than the weights can fill.
+        Exception: whatever transformers, safetensors and torch raise for a bad file.
+    """
+    _refuse_oversized(model_class, config_class, folder)
+    with _quiet_transformers():
+        model, info = model_class.from_pretrained(
+            folder,
+            dtype=torch.float32,
+            use_safetensors=True,  # never unpickle
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # so that they are named: the caller refuses them
+            output_loading_info=True,
+            **options,
+        )
+    unfit = sorted(info["missing_keys"]) + sorted(key for key, *_ in info["mismatched_keys"])
+    return model, unfit, sorted(info["unexpected_keys"])
+
+
+def _refuse_oversized(model_class: Any, config_class: Any, folder: Path) -> None:
+    """Raise ValueError if the config asks for more memory than the weights can fill, before any is taken."""
+    weights = folder / "model.safetensors"
+    if not is_file(weights):
+        return  # which transformers will say
+    with torch.device("meta"):
+        asked = model_class(config_class.from_pretrained(folder))
+    elements = sum(tensor.numel() for tensor in asked.state_dict().values())
+    stored = weights.stat().st_size
+    if elements > stored:  # no float takes less than a byte
+        raise ValueError(f"its config.json asks for {elements:,} numbers, its weights have {stored:,} bytes")
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers from printing its progress bar and its table of tensors: we say in one line what matters."""
+    from transformers.utils import logging
+
+    verbosity, progress = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if progress:
+            logging.enable_progress_bar()
