@@ -7,18 +7,17 @@ contradicts another is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from dia.limits import check
 from dia2.checks import short
 from dia2.errors import CheckpointError
 from dia2.fields import load_json, read_block
 
-_LARGEST_SIZE = 1 << 24  # no real width, vocabulary or length comes near; a hostile one must not exhaust memory
-_MOST_LAYERS = 1024
-_MOST_CHANNELS = 64
 _MULTIPLE = 128  # of which the first form's lengths are rounded up to one
 
 
@@ -130,7 +129,7 @@ def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
         raise CheckpointError(
             f"{where} has neither encoder_config and decoder_config nor data and model: give the config of a Dia model."
         )
-    _check(config, where, called)
+    check(config, where, called)
     return config
 
 
@@ -246,52 +245,7 @@ class _FirstForm:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
 
-def _first_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
-    given = read_block(_FirstForm, raw, where, model="a Dia")
-    data, model = given.data, given.model
-    small, large = model.encoder, model.decoder
-    shared: dict[str, Any] = {"norm_eps": model.normalization_layer_epsilon, "rope_theta": model.rope_max_timescale}
-    encoder = EncoderConfig(
-        max_position_embeddings=_rounded_up(data.text_length),
-        num_hidden_layers=small.n_layer,
-        hidden_size=small.n_embd,
-        intermediate_size=small.n_hidden,
-        num_attention_heads=small.n_head,
-        num_key_value_heads=small.n_head,
-        head_dim=small.head_dim,
-        vocab_size=model.src_vocab_size,
-        **shared,
-    )
-    decoder = DecoderConfig(
-        max_position_embeddings=_rounded_up(data.audio_length),
-        num_hidden_layers=large.n_layer,
-        hidden_size=large.n_embd,
-        intermediate_size=large.n_hidden,
-        num_attention_heads=large.gqa_query_heads,
-        num_key_value_heads=large.kv_heads,
-        head_dim=large.gqa_head_dim,
-        cross_num_attention_heads=large.cross_query_heads,
-        cross_num_key_value_heads=large.cross_query_heads,
-        cross_head_dim=large.cross_head_dim,
-        cross_hidden_size=small.n_embd,
-        vocab_size=model.tgt_vocab_size,
-        num_channels=data.channels,
-        **shared,
-    )
-    return DiaConfig(
-        DataConfig(
-            channels=data.channels,
-            delay_pattern=data.delay_pattern,
-            text_pad_value=data.text_pad_value,
-            audio_eos_value=data.audio_eos_value,
-            audio_pad_value=data.audio_pad_value,
-            audio_bos_value=data.audio_bos_value,
-        ),
-        ModelConfig(encoder, decoder, model.rope_min_timescale, model.dropout, model.weight_dtype),
-        given.training,
-    )
-
-
+# Where the first form has what the second calls so.
 _FIRST_NAMES = {
     "encoder": {
         "max_position_embeddings": "data.text_length",
@@ -316,9 +270,39 @@ _FIRST_NAMES = {
         "cross_num_key_value_heads": "model.decoder.cross_query_heads",
         "cross_head_dim": "model.decoder.cross_head_dim",
         "cross_hidden_size": "model.encoder.n_embd",
+        "num_channels": "data.channels",
     },
 }
 _FIRST_SHARED = {"norm_eps": "model.normalization_layer_epsilon", "rope_theta": "model.rope_max_timescale"}
+
+
+def _first_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
+    given = read_block(_FirstForm, raw, where, model="a Dia")
+    data, model = given.data, given.model
+    return DiaConfig(
+        DataConfig(
+            channels=data.channels,
+            delay_pattern=data.delay_pattern,
+            text_pad_value=data.text_pad_value,
+            audio_eos_value=data.audio_eos_value,
+            audio_pad_value=data.audio_pad_value,
+            audio_bos_value=data.audio_bos_value,
+        ),
+        ModelConfig(
+            EncoderConfig(**_first_stack(given, "encoder")),
+            DecoderConfig(**_first_stack(given, "decoder")),
+            model.rope_min_timescale,
+            model.dropout,
+            model.weight_dtype,
+        ),
+        given.training,
+    )
+
+
+def _first_stack(given: _FirstForm, stack: str) -> dict[str, Any]:
+    """The fields of a stack, by the second form's names."""
+    values = {key: attrgetter(name)(given) for key, name in (_FIRST_NAMES[stack] | _FIRST_SHARED).items()}
+    return values | {"max_position_embeddings": _rounded_up(values["max_position_embeddings"])}
 
 
 def _first_name(stack: str, key: str) -> str:
@@ -333,86 +317,3 @@ def _second_name(stack: str, key: str) -> str:
 
 def _rounded_up(length: int) -> int:
     return -(-length // _MULTIPLE) * _MULTIPLE if length > 0 else length
-
-
-# Checks
-
-
-_Named = Callable[[str, str], str]  # stack and field, as the file calls it
-
-
-def _check(config: DiaConfig, where: str, called: _Named) -> None:
-    """Refuse sizes and ids that no model can have, before anything is allocated by them."""
-
-    def need(holds: bool, message: str) -> None:
-        if not holds:
-            raise CheckpointError(f"{where}: {message}.")
-
-    data, model = config.data, config.model
-    encoder, decoder = model.encoder, model.decoder
-    need(
-        1 <= data.channels <= _MOST_CHANNELS, f"the channels must be 1 to {_MOST_CHANNELS}, not {short(data.channels)}"
-    )
-    need(
-        len(data.delay_pattern) == data.channels,
-        f"delay_pattern has {len(data.delay_pattern)} entries for {data.channels} channels",
-    )
-    need(all(0 <= delay <= 4096 for delay in data.delay_pattern), "delay_pattern entries must be 0 to 4096")
-    stacks: dict[str, EncoderConfig | DecoderConfig] = {"encoder": encoder, "decoder": decoder}
-    for name, stack in stacks.items():
-        _check_stack(name, stack, need, called)
-    for key in ("cross_num_attention_heads", "cross_num_key_value_heads", "cross_head_dim", "cross_hidden_size"):
-        size = getattr(decoder, key)
-        field = called("decoder", key)
-        need(1 <= size <= _LARGEST_SIZE, f"{field} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
-    need(
-        decoder.cross_num_attention_heads % decoder.cross_num_key_value_heads == 0,
-        f"the decoder's {decoder.cross_num_attention_heads} cross-attention heads are not a multiple of its "
-        f"{decoder.cross_num_key_value_heads} key/value heads",
-    )
-    need(
-        decoder.cross_hidden_size == encoder.hidden_size,
-        f"the decoder attends to a width of {decoder.cross_hidden_size}, the encoder's is {encoder.hidden_size}",
-    )
-    specials = (data.audio_eos_value, data.audio_pad_value, data.audio_bos_value)
-    need(
-        all(0 < token < decoder.vocab_size for token in specials),
-        f"eos, pad and bos are {', '.join(map(short, specials))}, outside a vocabulary of {decoder.vocab_size}",
-    )
-    need(len(set(specials)) == len(specials), "eos, pad and bos must differ")
-    need(
-        data.audio_eos_value == min(specials),
-        "eos must be the first token after the codes, below pad and bos",
-    )
-    need(0 <= data.text_pad_value < encoder.vocab_size, "text_pad_value is outside the text vocabulary")
-    need(model.rope_min_timescale > 0, "rope_min_timescale must be positive")
-    need(encoder.vocab_size >= 3, "the text vocabulary must hold bytes and the two speaker tags")
-    need(decoder.max_position_embeddings > data.max_delay + 1, "the decoder has fewer positions than the delays need")
-
-
-def _check_stack(
-    name: str, stack: EncoderConfig | DecoderConfig, need: Callable[[bool, str], None], called: _Named
-) -> None:
-    """What holds of both stacks."""
-    layers, field = stack.num_hidden_layers, called(name, "num_hidden_layers")
-    need(1 <= layers <= _MOST_LAYERS, f"{field} must be 1 to {_MOST_LAYERS}, not {short(layers)}")
-    for key in (
-        "max_position_embeddings",
-        "hidden_size",
-        "intermediate_size",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "vocab_size",
-    ):
-        size = getattr(stack, key)
-        need(1 <= size <= _LARGEST_SIZE, f"{called(name, key)} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
-    need(
-        stack.num_attention_heads % stack.num_key_value_heads == 0,
-        f"the {name}'s {stack.num_attention_heads} heads are not a multiple of its {stack.num_key_value_heads} "
-        "key/value heads",
-    )
-    need(stack.head_dim % 2 == 0, f"{called(name, 'head_dim')} must be even (rotary halves), not {stack.head_dim}")
-    need(stack.norm_eps >= 0, f"{called(name, 'norm_eps')} must not be negative")
-    need(stack.rope_theta > 0, f"{called(name, 'rope_theta')} must be positive")
-    need(stack.hidden_act in ("silu", "swish"), f"the {name}'s activation {short(stack.hidden_act)} is not silu")
