@@ -270,9 +270,24 @@ def finished_lengths(state: GenerationState, written: int, data: DataConfig) -> 
             after it in which the slower channels come to theirs, has as many frames as are whole in them.
         data: of the checkpoint's config.
     """
-    whole = written - data.max_delay  # where the first frame of which a channel is missing begins
-    ends = [whole if end == NOT_BEGUN else min(end, whole) for end in state.ended_at.tolist()]
-    return [max(0, end - given) for end, given in zip(ends, state.output.prefill_steps, strict=True)]
+    ends = state.ended_at.tolist()
+    return [
+        frames_between(given, end, written, data.max_delay)
+        for end, given in zip(ends, state.output.prefill_steps, strict=True)
+    ]
+
+
+def frames_between(given: int, end: int, written: int, max_delay: int) -> int:
+    """Frames of a script.
+
+    Args:
+        given: rows that it was given.
+        end: row of its end, or `NOT_BEGUN`.
+        written: rows that are written, given ones included.
+        max_delay: rows by which the slowest channel lags.
+    """
+    whole = written - max_delay  # where the first frame of which a channel is missing begins
+    return max(0, (whole if end == NOT_BEGUN else min(end, whole)) - given)
 
 
 def stop_reasons(state: GenerationState, interrupted: bool) -> list[StopReason]:

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dia2.errors import UsageError
 from dia2.hooks import PointFilter, observing
+from dia2.inspect.extras import notebook_extra
 from dia2.inspect.layout import Level
 from dia2.inspect.recorder import DEFAULT_BUDGET, Recorder, record
 from dia2.inspect.trace import load
@@ -30,13 +30,11 @@ def follow(
     Arguments and errors are those of `dia2.inspect.record`. A run that was interrupted stays on the page as far as it
     came.
     """
-    try:
+    with notebook_extra("To follow a run"):
         from IPython.display import display
 
         from dia2.inspect.explorer.live import Follower
         from dia2.inspect.explorer.widget import LiveExplorer
-    except ImportError as error:
-        raise UsageError(f"To follow a run needs {error.name}: pip install 'dia2-inspect[notebooks]'.") from error
     explorer = LiveExplorer()
     recorder: Recorder | None = None
     try:

@@ -122,13 +122,13 @@ class Manifest(Head):
     redacted: list[str]  # what was taken out: voice, text
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Read and check.
+def read_manifest(path: Path, raw: dict[str, Any] | None = None) -> Manifest:
+    """Read, if it was not, and check.
 
     Raises:
         TraceError: there is none, it is damaged, or it is of another version.
     """
-    raw = read_raw_manifest(path)
+    raw = read_raw_manifest(path) if raw is None else raw
     if family_of(raw, path) != "dia2":
         raise TraceError(f"{path} is a run of Dia, the first generation: open it by dia2.inspect.load().")
     return parse_manifest(raw, path)

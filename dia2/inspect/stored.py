@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from dia2.inspect.layout import Layout
 from dia2.inspect.manifest import Head
 from dia2.inspect.phases import PhaseRun
 from dia2.inspect.shards import Arrays, Shard
+
+Run = TypeVar("Run")
 
 
 class Stored:
@@ -39,6 +41,9 @@ class Stored:
         self._columns: Arrays = {}
         self._shards: list[Shard] = []
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}: {len(self)} calls, {self.state}>"
+
     def __len__(self) -> int:
         return len(self._columns["call"]) if self._columns else 0
 
@@ -58,6 +63,21 @@ class Stored:
     def complete(self) -> bool:
         """The run ended by itself and all of it is here."""
         return self.state == "complete"
+
+    def _begun(self, run: Run | None) -> Run:
+        """The run of the manifest.
+
+        Raises:
+            TraceError: it ended before it began.
+        """
+        if run is None:
+            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
+        return run
+
+    @property
+    def _given_calls(self) -> int:
+        """Calls of the first phase, which draw nothing."""
+        return int((self._columns["phase"] == 0).sum()) if self._columns else 0
 
     def column(self, name: str) -> np.ndarray:
         """A column of the `tokens` level by the name it has on disk (see docs/trace-format.md).

@@ -15,10 +15,11 @@ from dia2.assets import nano_folder
 from dia2.audio.grid import delay_frames, undelay_frames
 from dia2.checks import is_folder
 from dia2.edits import config_at
-from dia2.errors import TraceError, UsageError
+from dia2.errors import TraceError
 from dia2.generation import GenerationConfig
 from dia2.hooks import MachineRow
 from dia2.inspect.draws import Draw, draw_codebook, stored_draws
+from dia2.inspect.extras import notebook_extra
 from dia2.inspect.frame import Frame, FrameSeconds, TraceWord
 from dia2.inspect.layout import LAYOUT
 from dia2.inspect.manifest import Manifest, ModelFacts, RunFacts, family_of, read_manifest, read_raw_manifest
@@ -53,11 +54,14 @@ def load(path: str | Path) -> Any:
         TraceError: there is no trace, it is damaged, or it is of a newer version.
     """
     path = Path(path)
-    if is_folder(path) and family_of(read_raw_manifest(path), path) == "dia":
+    if not is_folder(path):
+        return Trace(path)  # which says so
+    raw = read_raw_manifest(path)
+    if family_of(raw, path) == "dia":
         from dia2.inspect.dia.trace import DiaTrace  # brings the package dia
 
-        return DiaTrace(path)
-    return Trace(path)
+        return DiaTrace(path, raw)
+    return Trace(path, raw)
 
 
 def sample() -> Trace:
@@ -74,10 +78,10 @@ class Trace(Stored):
     family = "dia2"
     layout = LAYOUT
 
-    def __init__(self, path: Path) -> None:
-        """See `load`."""
+    def __init__(self, path: Path, raw: dict[str, Any] | None = None) -> None:
+        """See `load`; `raw` is the manifest, if it has been read."""
         super().__init__(path)
-        self.manifest: Manifest = read_manifest(path)
+        self.manifest: Manifest = read_manifest(path, raw)
         self.phases = read_phases(path)
         if self.manifest.run is not None:
             self._shards = open_shards(path, LAYOUT, sizes_of(self.model, len(self.manifest.draws)))
@@ -88,9 +92,6 @@ class Trace(Stored):
         if int(self._columns["consumed"].sum()) > len(self.run.entries):
             raise TraceError(f"{self.path} is damaged: more entries are taken than there are.")
 
-    def __repr__(self) -> str:
-        return f"<Trace {self.path}: {len(self)} calls, {self.state}>"
-
     @property
     def run(self) -> RunFacts:
         """What decided the run.
@@ -98,9 +99,7 @@ class Trace(Stored):
         Raises:
             TraceError: the run ended before it began.
         """
-        if self.manifest.run is None:
-            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
-        return self.manifest.run
+        return self._begun(self.manifest.run)
 
     @property
     def model(self) -> ModelFacts:
@@ -116,7 +115,7 @@ class Trace(Stored):
     @property
     def warmup_calls(self) -> int:
         """Calls of the warm-up, which come first."""
-        return int((self._columns["phase"] == 0).sum()) if self._columns else 0
+        return self._given_calls
 
     @property
     def steps(self) -> np.ndarray:
@@ -402,11 +401,8 @@ class Trace(Stored):
             TraceError: there is no such call, or the trace is damaged.
             UsageError: anywidget is not installed.
         """
-        try:
+        with notebook_extra("The explorer", ", or write a file by to_html()"):
             from dia2.inspect.explorer.widget import Explorer
-        except ImportError as error:
-            what = f"The explorer needs {error.name}"
-            raise UsageError(f"{what}: pip install 'dia2-inspect[notebooks]', or write a file by to_html().") from error
         return Explorer(self, other=other, tts=tts, call=call)
 
     def lab(self, tts: Dia2, folder: str | Path | None = None) -> Lab:
@@ -420,10 +416,8 @@ class Trace(Stored):
             TraceError: the trace was redacted, or holds no calls.
             UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
         """
-        try:
+        with notebook_extra("The lab"):
             from dia2.inspect.lab import Lab
-        except ImportError as error:
-            raise UsageError(f"The lab needs {error.name}: pip install 'dia2-inspect[notebooks]'.") from error
         return Lab(self, tts, folder)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:

@@ -10,6 +10,7 @@ from rich.text import Text
 from dia2.inspect.console.page import DIM, FAILED, HEAD, LABEL, Column, Facts, Page, duration, join, plain
 from dia2.inspect.describe import count
 from dia2.inspect.pipeline import FilledRow, fill_rows
+from dia2.inspect.stored import Stored
 from dia2.inspect.trace import Trace
 
 WIDE = 120  # columns from which the rows are a table
@@ -27,17 +28,25 @@ def show_facts(trace: Trace, *, times: bool = True) -> Facts:
     return header_facts(trace, times=times) | {"rows": [row_facts(row, times) for row in fill_rows(trace)]}
 
 
-def header_facts(trace: Trace, *, times: bool = True) -> Facts:
-    """What a run was; fields are none, and `run` too, where it ended before it began."""
+def state_facts(trace: Stored, times: bool) -> Facts:
+    """How much of a run a trace holds, whatever model ran."""
     manifest = trace.manifest
-    facts: Facts = {
-        "path": str(trace.path),
+    return {
         "state": trace.state,
         "complete": trace.complete,
         "started": manifest.started if times else None,
         "level": manifest.level,
         "hooks": manifest.hooks,
         "tokens_only_from": manifest.tokens_only_from,
+    }
+
+
+def header_facts(trace: Trace, *, times: bool = True) -> Facts:
+    """What a run was; fields are none, and `run` too, where it ended before it began."""
+    manifest = trace.manifest
+    facts: Facts = {
+        "path": str(trace.path),
+        **state_facts(trace, times),
         "redacted": manifest.redacted,
         "calls": {"warmup": trace.warmup_calls, "main": len(trace) - trace.warmup_calls, "all": len(trace)},
         "stop_reason": manifest.result.stop_reason,

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from dia.loop import NOT_BEGUN, frames_between
 from dia2.checks import is_file
-from dia2.errors import TraceError, UsageError, one_line
+from dia2.errors import TraceError, one_line
 from dia2.inspect.dia.draws import draw_channel
 from dia2.inspect.dia.layout import LAYOUT, MAX_CELLS, MAX_ENCODER, MAX_SECONDS
 from dia2.inspect.dia.manifest import DiaManifest, DiaModelFacts, DiaResultFacts, DiaRunFacts, parse_dia_manifest
 from dia2.inspect.draws import Draw, stored_draws
+from dia2.inspect.extras import notebook_extra
 from dia2.inspect.layout import ENCODER_FILE, MAX_CALLS, MAX_HEADER
 from dia2.inspect.manifest import read_raw_manifest
 from dia2.inspect.phases import read_phases
@@ -42,10 +44,10 @@ class DiaTrace(Stored):
     family = "dia"
     layout = LAYOUT
 
-    def __init__(self, path: Path) -> None:
-        """See `dia2.inspect.load`."""
+    def __init__(self, path: Path, raw: dict[str, Any] | None = None) -> None:
+        """See `dia2.inspect.load`; `raw` is the manifest, if it has been read."""
         super().__init__(path)
-        self.manifest: DiaManifest = parse_dia_manifest(read_raw_manifest(path), path)
+        self.manifest: DiaManifest = parse_dia_manifest(read_raw_manifest(path) if raw is None else raw, path)
         self.phases = read_phases(path)
         if self.manifest.run is not None:
             run, model = self.run, self.model
@@ -57,9 +59,6 @@ class DiaTrace(Stored):
             self._columns = joined_tokens(self._shards, LAYOUT, sizes, path)
             _check_values(self._columns, run, path)
 
-    def __repr__(self) -> str:
-        return f"<DiaTrace {self.path}: {len(self)} calls, {self.state}>"
-
     @property
     def run(self) -> DiaRunFacts:
         """What decided the run.
@@ -67,9 +66,7 @@ class DiaTrace(Stored):
         Raises:
             TraceError: the run ended before it began.
         """
-        if self.manifest.run is None:
-            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
-        return self.manifest.run
+        return self._begun(self.manifest.run)
 
     @property
     def model(self) -> DiaModelFacts:
@@ -96,7 +93,7 @@ class DiaTrace(Stored):
     @property
     def prefill_calls(self) -> int:
         """Calls of the prefill, which come first."""
-        return int((self._columns["phase"] == 0).sum()) if self._columns else 0
+        return self._given_calls
 
     @property
     def tokens(self) -> np.ndarray:
@@ -147,8 +144,7 @@ class DiaTrace(Stored):
         """
         grid, model = self.grid(script), self.model
         first, end = self.run.prefill_steps[script], self.ended_at(script)
-        whole = len(grid) - model.max_delay  # where the first frame of which a channel is missing begins
-        length = max(0, (whole if end is None else min(end, whole)) - first)
+        length = frames_between(first, NOT_BEGUN if end is None else end, len(grid), model.max_delay)
         rows = first + np.arange(length)[:, None] + np.array(model.delays)  # [T, C]
         there = grid[np.minimum(rows, len(grid) - 1), np.arange(model.channels)] if length else rows
         codes: np.ndarray = np.where((rows < len(grid)) & (there >= 0) & (there < model.eos), there, 0)
@@ -301,11 +297,8 @@ class DiaTrace(Stored):
             TraceError: there is no such script or call, or the trace is damaged.
             UsageError: anywidget is not installed.
         """
-        try:
+        with notebook_extra("The explorer", ", or write a file by to_html()"):
             from dia2.inspect.explorer.widget import Explorer
-        except ImportError as error:
-            what = f"The explorer needs {error.name}"
-            raise UsageError(f"{what}: pip install 'dia2-inspect[notebooks]', or write a file by to_html().") from error
         return Explorer(self, script=script, other=other, call=call)
 
     def to_html(self, path: str | Path, script: int = 0, **options: Any) -> Path:

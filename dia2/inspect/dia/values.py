@@ -10,9 +10,6 @@ from dia2.hooks import CallInfo, Span
 from dia2.inspect.dia.draws import draw_channel, draw_table
 from dia2.inspect.dia.layout import CHANNEL
 
-# Phases at whose end values of the whole run are known.
-SOURCES = {"encoder.tokens": "dia.text", "kv.cross.length": "dia.text", "encoder.output": "dia.encoder"}
-
 
 def run_values(span: Span) -> dict[str, object]:
     """Values that come once a run, when the phase that makes them has ended well."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from dia2.inspect.console.page import DIM, HEAD, LABEL, Column, Facts, Page, plain
-from dia2.inspect.console.rows import print_rows, print_title, recorded_pair, row_facts
+from dia2.inspect.console.rows import print_rows, print_title, recorded_pair, row_facts, state_facts
 from dia2.inspect.describe import count
 from dia2.inspect.dia.trace import DiaTrace
 
@@ -22,17 +22,12 @@ def show_facts(trace: DiaTrace, *, times: bool = True) -> Facts:
         trace: any trace, partial ones too.
         times: with wall times and the date, which differ between two runs that are the same otherwise.
     """
-    manifest, run = trace.manifest, trace.manifest.run
+    run = trace.manifest.run
     prefill = trace.prefill_calls
     facts: Facts = {
         "path": str(trace.path),
         "family": "dia",
-        "state": trace.state,
-        "complete": trace.complete,
-        "started": manifest.started if times else None,
-        "level": manifest.level,
-        "hooks": manifest.hooks,
-        "tokens_only_from": manifest.tokens_only_from,
+        **state_facts(trace, times),
         "calls": {"prefill": prefill, "loop": len(trace) - prefill, "all": len(trace)},
         "run": None,
         "scripts": [],
