@@ -12,17 +12,17 @@ cross-attention's keys and values left out.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import torch
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import fill, results_folder
+from shapes import fill
 from torch import Tensor
 from transformers import DiaConfig as TheirConfig
 from transformers import DiaForConditionalGeneration, EncoderDecoderCache
@@ -219,9 +219,7 @@ def main() -> None:
     console.print(table)
     console.print(f"{size / 1e9:.2f} GB a step; {torch.get_num_threads()} threads read {bandwidth:.1f} GB a second")
     content = {"shape": given.shape, "dtype": given.dtype, "bytes": size, "read_gb_a_second": bandwidth}
-    path = results_folder() / f"dia_step_{given.shape}_{given.dtype}.json"
-    path.write_text(json.dumps(content | {"steps": given.steps, "rows": figures}, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path}")
+    keep(console, f"dia_step_{given.shape}_{given.dtype}", content | {"steps": given.steps, "rows": figures})
 
 
 if __name__ == "__main__":

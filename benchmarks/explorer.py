@@ -9,7 +9,6 @@ to write it, and its size. How fast a browser draws it is measured in tests/insp
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -17,10 +16,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import open_run, results_folder, runtime
+from shapes import open_run, runtime
 
 from dia2 import GenerationConfig
 from dia2.hooks import Frames, Span, observing
@@ -106,7 +106,7 @@ def main() -> None:
         table.add_row(name, f"{value:,.4g}")
     console.print(table)
     content = {"shape": given.shape, "torch": torch.__version__, "figures": figures}
-    (results_folder() / f"explorer_{given.shape}.json").write_text(json.dumps(content, indent=1) + "\n")
+    keep(console, f"explorer_{given.shape}", content)
 
 
 if __name__ == "__main__":

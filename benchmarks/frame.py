@@ -13,7 +13,6 @@ A variant is a dtype with any of `+compile`, `+int8`, `+one` (guidance off: one 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import time
@@ -22,10 +21,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import SHAPES, bytes_read, open_run, results_folder, runtime
+from shapes import SHAPES, bytes_read, open_run, runtime
 
 from dia2 import Dia2, GenerationConfig
 from dia2.core.quantize import quantize
@@ -177,9 +177,7 @@ def main() -> None:
         )
     console.print(table)
     facts = {"shape": arguments.shape, "threads": torch.get_num_threads(), "read_gb_a_second": bandwidth / 1e9}
-    path = results_folder() / f"frame_{arguments.shape}.json"
-    path.write_text(json.dumps(facts | {"frames": arguments.frames, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path}")
+    keep(console, f"frame_{arguments.shape}", facts | {"frames": arguments.frames, "rows": rows})
 
 
 def _row(variant: Variant, bandwidth: float) -> dict[str, Any]:

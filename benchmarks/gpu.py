@@ -22,10 +22,11 @@ import gpu_cost
 import gpu_dia
 import gpu_exact
 import torch
+from report import results_folder
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from shapes import SHAPES, results_folder, runtime
+from shapes import SHAPES, runtime
 
 STEPS = ("parity", "compile", "bfloat16", "speed", "tracing", "waits", "allocations", "memory", "dia", "sanitizer")
 DEVICE = "cuda"

@@ -29,10 +29,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import results_folder, shape_config
+from shapes import shape_config
 
 from dia2.core.model import Dia2Model
 from dia2.memory import forget_peak_host_bytes, in_words, peak_host_bytes, resident_bytes
@@ -191,9 +192,7 @@ def main() -> None:
     console.print(table)
     facts = {"shape": arguments.shape, "stored": arguments.stored, "dtype": arguments.dtype, "file_bytes": size}
     facts |= {"threads": threads, "rounds": arguments.rounds, "rows": rows}
-    path = results_folder() / f"load_{arguments.shape}_{arguments.stored}_{arguments.dtype}.json"
-    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    keep(console, f"load_{arguments.shape}_{arguments.stored}_{arguments.dtype}", facts)
 
 
 if __name__ == "__main__":

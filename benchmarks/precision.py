@@ -9,15 +9,15 @@ The embedded checkpoint speaks a long script in float32. The other precisions th
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from report import keep
 from rich.console import Console
 from rich.table import Table
-from shapes import SCRIPT, results_folder
+from shapes import SCRIPT
 from torch import Tensor
 
 from dia2 import Dia2
@@ -84,9 +84,7 @@ def main() -> None:
         )
     console.print(f"nano, {counted} calls of one run, the same tokens")
     console.print(table)
-    path = results_folder() / "precision_nano.json"
-    path.write_text(json.dumps({"calls": counted, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path}")
+    keep(console, "precision_nano", {"calls": counted, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -17,20 +17,19 @@ alike; a figure is the median over the rounds, after one that is not counted.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import SCRIPT, results_folder, runtime
+from shapes import SCRIPT, runtime
 from torch import Tensor
 
 from dia2 import GenerationConfig
@@ -167,9 +166,7 @@ def main() -> None:
     )
     console.print(table(found))
     name = f"prefix_{arguments.shape}_{dtype}" + ("" if target.device.type == "cpu" else f"_{target.device.type}")
-    path = results_folder() / f"{name}.json"
-    path.write_text(json.dumps(known | found, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    keep(console, name, known | found)
 
 
 def table(found: dict[str, Any]) -> Table:

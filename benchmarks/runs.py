@@ -11,16 +11,16 @@ each with tensors and caches of its own.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from itertools import islice
 from statistics import median
 
 import torch
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import open_run, results_folder, runtime
+from shapes import open_run, runtime
 
 from dia2 import Dia2, GenerationConfig
 from dia2.memory import resident_bytes
@@ -77,10 +77,8 @@ def main() -> None:
         table.add_row(f"MB resident after run {number}", f"{size / 1e6:,.1f}")
     console.print(table)
     content = {"shape": given.shape, "dtype": given.dtype, "frames": given.frames}
-    path = results_folder() / f"runs_{given.shape}_{given.dtype}.json"
-    text = json.dumps(content | {"first_audio": heard, "resident_bytes": bytes_held}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
-    console.print(f"written to {path}")
+    figures = {"first_audio": heard, "resident_bytes": bytes_held}
+    keep(console, f"runs_{given.shape}_{given.dtype}", content | figures)
 
 
 if __name__ == "__main__":

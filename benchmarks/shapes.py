@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -113,13 +112,6 @@ def bytes_read(model: Dia2Model) -> tuple[int, int]:
             sets = size(attention.in_proj) + size(attention.out_proj)
             used += size(layer) - sets + size(attention.in_proj[weights]) + size(attention.out_proj[weights])
     return transformer + once, transformer + used
-
-
-def results_folder() -> Path:
-    """Where benchmarks leave their JSON."""
-    folder = Path(__file__).parent / "results"
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _config(*, layers: int, width: int, hidden: int, heads: int, dep_layers: int, dep_width: int, sets: int) -> Any:

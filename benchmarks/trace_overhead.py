@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import random
 import shutil
 import tempfile
@@ -25,10 +24,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import open_run, results_folder, runtime
+from shapes import open_run, runtime
 
 from dia2 import GenerationConfig
 from dia2.hooks import observing
@@ -188,9 +188,7 @@ def main() -> None:
         )
     console.print(table)
     facts = {"shape": arguments.shape, "parameters": parameters, "dtype": arguments.dtype, "frames": frames}
-    path = results_folder() / f"trace_overhead_{arguments.shape}_{arguments.dtype}.json"
-    path.write_text(json.dumps(facts | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    keep(console, f"trace_overhead_{arguments.shape}_{arguments.dtype}", facts | {"rows": rows})
 
 
 def measure(target: Any, levels: list[str], frames: int, folder: Path, console: Console) -> list[dict[str, Any]]:
