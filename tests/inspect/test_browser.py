@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,10 @@ from dia2.inspect import load
 from dia2.inspect.explorer import to_html
 from dia2.inspect.trace import Trace
 
-from ..support.browser import Page, keep_picture, launched, needs_chromium
+from ..support.browser import Page, keep_picture, needs_chromium
 from .test_console_trace import hostile, recorded
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +25,6 @@ def trace() -> Trace:
 @pytest.fixture(scope="module")
 def file(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to_html(trace, tmp_path_factory.mktemp("page") / "run.html")
-
-
-@pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Page]:
-    opened = Page(browser, file)
-    yield opened
-    opened.check()
-    opened.page.context.close()
 
 
 def test_keys_move_through_calls_words_and_draws(page: Page, trace: Trace) -> None:

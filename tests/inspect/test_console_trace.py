@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import unicodedata
 from collections.abc import Callable
 from contextlib import chdir
@@ -37,6 +36,7 @@ from dia2.inspect.console import (
 from dia2.inspect.console.page import clip, duration, fold, plain
 
 from ..support.reference import ROOT, Case, local_files
+from ..support.traces import with_manifest
 
 View = Callable[[Any, Console], None]  # of a trace of either model
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202eevil\u202c[bold]x[/]<script>\u200f\r\n"
@@ -75,11 +75,7 @@ def shown(view: View, width: int, path: Path | None = None, *, colour: bool = Fa
 
 def changed(folder: Path, **changes: Any) -> Path:
     """A copy of the trace with other values in its manifest."""
-    path = folder / "run.dia2trace"
-    shutil.copytree(recorded(), path)
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    (path / "manifest.json").write_text(json.dumps(manifest | changes), encoding="utf-8")
-    return path
+    return with_manifest(recorded(), folder, **changes)
 
 
 def manifest() -> dict[str, Any]:

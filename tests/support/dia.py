@@ -20,7 +20,7 @@ from dia.model import Dia
 from dia.taps import Steps
 from dia2.hooks import Span, select
 
-from .models import put
+from .models import put, randomized
 
 DIA5 = Path(__file__).parents[1] / "conformance" / "dia5"
 CPU = torch.device("cpu")
@@ -186,13 +186,4 @@ def _changed(raw: dict[str, Any], changes: Mapping[str, object] | None) -> dict[
 def random_dia(raw: object, seed: int = 0, dtype: torch.dtype | None = None) -> DiaModel:
     """A model of that config whose every weight matters: logits of the order of 1, no norm weight 1."""
     model = DiaModel(parse_config(raw), dtype)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            values = torch.randn(parameter.shape, generator=generator)
-            if parameter.ndim == 1:  # RMSNorm
-                values = 1.0 + 0.3 * values
-            elif "embedding" not in name:  # a linear map
-                values /= parameter.shape[1] ** 0.5
-            parameter.copy_(values)
-    return model.eval().requires_grad_(False)
+    return randomized(model, seed, lambda name: "embedding" not in name).requires_grad_(False)

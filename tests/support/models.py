@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dia2.config import parse_config
 from dia2.core.model import Dia2Model
+
+Model = TypeVar("Model", bound=nn.Module)
 
 _TINY: dict[str, Any] = {
     "data": {
@@ -75,13 +77,18 @@ def put(raw: dict[str, Any], name: str, value: object) -> None:
 def random_model(raw: object, seed: int = 0, dtype: torch.dtype | None = None) -> Dia2Model:
     """A model of that config whose every weight matters: activations and logits of the order of 1, no norm weight 1."""
     model = Dia2Model(parse_config(raw), dtype)
+    return randomized(model, seed, lambda name: "embed" not in name or name.endswith("proj.weight"))
+
+
+def randomized(model: Model, seed: int, linear: Callable[[str], bool]) -> Model:
+    """`model` with weights that all matter; `linear` tells linear maps from tables by their names."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             values = torch.randn(parameter.shape, generator=generator)
             if parameter.ndim == 1:  # RMSNorm
                 values = 1.0 + 0.3 * values
-            elif "embed" not in name or name.endswith("proj.weight"):  # a linear map
+            elif linear(name):
                 values /= parameter.shape[1] ** 0.5
             parameter.copy_(values)
     return model.eval()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import unicodedata
@@ -25,6 +26,7 @@ from dia2.inspect import load, record, recorder
 from dia2.inspect.dia.trace import DiaTrace
 from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.view import view_of
+from dia2.inspect.layout import MANIFEST
 from dia2.inspect.pipeline import fill_rows
 from dia2.inspect.trace import Trace
 from dia2.runtime import taps
@@ -35,6 +37,15 @@ from .reference import Case, local_files
 SECONDS = 10.0  # for everything that can be asked of one trace; a whole one needs 0.1
 MEMORY = 1 << 30  # bytes beside what the process has already
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # what a message must not send to a terminal
+
+
+def with_manifest(trace: Path, folder: Path, **changes: object) -> Path:
+    """A copy of `trace` in `folder` with other values in its manifest."""
+    path = folder / "run.dia2trace"
+    shutil.copytree(trace, path)
+    manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+    (path / MANIFEST).write_text(json.dumps(manifest | changes), encoding="utf-8")
+    return path
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,11 @@ from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.inspect import load
 from dia2.inspect.dia.trace import DiaTrace
 
-from ...support.browser import Page, keep_picture, launched, needs_chromium
+from ...support.browser import Page, keep_picture, needs_chromium
 from ...support.dia import toy
 from .test_view import SCRIPTS, recorded
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")
@@ -37,14 +30,6 @@ def trace() -> DiaTrace:
 @pytest.fixture(scope="module")
 def file(trace: DiaTrace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trace.to_html(tmp_path_factory.mktemp("page") / "run.html")
-
-
-@pytest.fixture
-def page(browser: Any, file: Path) -> Iterator[Page]:
-    opened = Page(browser, file)
-    yield opened
-    opened.check()
-    opened.page.context.close()
 
 
 def go(page: Page, call: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable
 from contextlib import chdir
 from functools import cache
@@ -40,6 +39,7 @@ from dia2.inspect.dia.trace import DiaTrace
 
 from ...support.dia import toy
 from ...support.traces import recorded as recorded_of_dia2
+from ...support.traces import with_manifest
 from ..test_console_trace import HOSTILE, shown
 
 SCRIPTS = ["[S1] Well.", "[S2] Oh, no. [S1] Yes."]
@@ -196,11 +196,7 @@ def test_no_text_of_a_script_steers_the_terminal(tmp_path: Path) -> None:
 
 def changed(folder: Path, **changes: Any) -> Path:
     """A copy of the trace with other values in its manifest."""
-    path = folder / "run.dia2trace"
-    shutil.copytree(recorded(), path)
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-    (path / "manifest.json").write_text(json.dumps(manifest | changes), encoding="utf-8")
-    return path
+    return with_manifest(recorded(), folder, **changes)
 
 
 def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,26 @@
+"""A browser for the tests of a module, and a page of it for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..support.browser import Page, launched
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with launched() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Any, file: Path) -> Iterator[Page]:
+    """Shows the module's own `file`; nothing may have gone wrong in it, or left it, when the test is over."""
+    opened = Page(browser, file)
+    yield opened
+    opened.check()
+    opened.page.context.close()
