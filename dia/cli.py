@@ -19,7 +19,7 @@ from rich.text import Text
 from dia.generation import GenerationInterrupted, GenerationResult
 from dia.model import Dia
 from dia2 import __version__
-from dia2.command import Parser, guarded, refuse_clashes
+from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
 from dia2.console import printable, tell
 from dia2.errors import UsageError
 from dia2.files import check_writable
@@ -89,8 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def generate(args: argparse.Namespace) -> int:
     """`dia generate`, recorded if a trace is asked for."""
-    if args.trace is None and (args.trace_level is not None or args.trace_hooks is not None):
-        raise UsageError("--trace-level and --trace-hooks say what a trace holds: give --trace FOLDER too.")
+    check_trace_flags(args)
     outputs = output_paths(args.output, len(args.scripts))
     refuse_clashes(outputs, [*args.scripts, *args.prompt, args.config, args.weights])
     for path in outputs:
@@ -150,8 +149,7 @@ def open_checkpoint(args: argparse.Namespace) -> Dia:
     Raises:
         UsageError: the flags contradict one another.
     """
-    if (args.config is None) != (args.weights is None):
-        raise UsageError("--config and --weights belong together: give both.")
+    check_pair(args)
     if args.hf is not None and args.config is not None:
         raise UsageError("Give one of --hf, and --config with --weights.")
     options = {"compute_dtype": args.dtype, "device": args.device, "dac": args.dac, "strict": args.strict}

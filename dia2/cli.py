@@ -16,7 +16,7 @@ from typing import Any
 
 from dia2 import Dia2, __version__
 from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
-from dia2.command import Parser, guarded, refuse_clashes
+from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
 from dia2.console import print_summary, summary_json, tell, word_rows
 from dia2.errors import UsageError
 from dia2.files import check_writable, write_atomically
@@ -152,8 +152,7 @@ def open_checkpoint(args: argparse.Namespace) -> Dia2:
     Raises:
         UsageError: the flags contradict one another.
     """
-    if (args.config is None) != (args.weights is None):
-        raise UsageError("--config and --weights belong together: give both.")
+    check_pair(args)
     if sum((args.hf is not None, args.config is not None, args.nano)) > 1:
         raise UsageError("Give one of --hf, --config with --weights, and --nano.")
     options = {
@@ -206,9 +205,8 @@ def generation_overrides(args: argparse.Namespace) -> dict[str, Any]:
 
 def generate(args: argparse.Namespace) -> int:
     """`dia2 generate`, recorded if a trace is asked for."""
+    check_trace_flags(args)
     if args.trace is None:
-        if args.trace_level is not None or args.trace_hooks is not None:
-            raise UsageError("--trace-level and --trace-hooks say what a trace holds: give --trace FOLDER too.")
         return run_generate(args)
     from dia2.inspect.recorder import record  # brings what untraced runs do not need
 

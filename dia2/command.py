@@ -96,6 +96,18 @@ def _warnings_as_lines(program: str, verbose: bool) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def check_pair(args: argparse.Namespace) -> None:
+    """Raise UsageError for --config without --weights, or the other way round."""
+    if (args.config is None) != (args.weights is None):
+        raise UsageError("--config and --weights belong together: give both.")
+
+
+def check_trace_flags(args: argparse.Namespace) -> None:
+    """Raise UsageError for flags that say what a trace holds, where none is asked for."""
+    if args.trace is None and (args.trace_level is not None or args.trace_hooks is not None):
+        raise UsageError("--trace-level and --trace-hooks say what a trace holds: give --trace FOLDER too.")
+
+
 def refuse_clashes(outputs: list[str], inputs: list[str | None]) -> None:
     """Refuse to write over a file that is read, or to write two results to one file.
 
