@@ -294,6 +294,7 @@ class Dia:
             step: EagerStep | GraphStep = EagerStep(self.model, state, config, taps)
         else:
             state, step, taps = self._take_kept(config, len(scripts), rows, taps, graphs)
+            state.decoder.clear()
         self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
         encoded, text_mask = encode(self.model, tokens, mask)
         fill_cross_cache(self.model, state, encoded, text_mask)

@@ -117,6 +117,12 @@ class DecoderInferenceState:
         """Rows that the caches can hold."""
         return self.self_attention[0].keys.shape[2]
 
+    def clear(self) -> None:
+        """Zeros in all caches, for a graph: it reads every slot under a mask, where NaN would spread."""
+        for layer in (*self.self_attention, *self.cross_attention):
+            layer.keys.zero_()
+            layer.values.zero_()
+
     def take_text(self, keys_values: Sequence[tuple[Tensor, Tensor]], padding_mask: Tensor) -> None:
         """Fill the cross-attention caches: keys and values of each layer [2B, heads, S, D], mask [2B, S]."""
         for layer, (key, value) in zip(self.cross_attention, keys_values, strict=True):

@@ -12,8 +12,9 @@ from torch import Tensor
 class KVCache:
     """Keys and values of all layers of one stack.
 
-    The buffers never move, so a CUDA graph may hold their addresses. A slot is written before it is read;
-    what lies beyond is never looked at, so emptying the cache costs nothing.
+    The buffers never move, so a CUDA graph may hold their addresses. A slot is written before it is read, so a new
+    cache holds whatever was in memory: beginning a run touches none of it. Who reads further, under a mask, clears
+    it first.
     """
 
     keys: Tensor  # [layers, B, kv heads, slots, head_dim]
@@ -31,14 +32,18 @@ class KVCache:
         device: torch.device,
     ) -> None:
         shape = (layers, batch, heads, slots, head_dim)
-        # Zeros, not empty: under CUDA graphs masked slots take part in a product, where NaN would spread.
-        self.keys = torch.zeros(shape, dtype=dtype, device=device)
-        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.keys = torch.empty(shape, dtype=dtype, device=device)
+        self.values = torch.empty(shape, dtype=dtype, device=device)
 
     @property
     def slots(self) -> int:
         """The capacity."""
         return self.keys.shape[3]
+
+    def clear(self) -> None:
+        """Fill it with zeros: what a mask hides still takes part in a product, where NaN would spread."""
+        self.keys.zero_()
+        self.values.zero_()
 
 
 class LayerSpan(NamedTuple):

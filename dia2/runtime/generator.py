@@ -49,11 +49,10 @@ def build_initial_state(
     frames = prefix.aligned_frames if prefix else 0
     forced = choices is not None
     if config.use_cuda_graph and runtime.keeper.has_graphs:
-        gen, used = runtime.keeper.lend(
+        gen = runtime.keeper.lend(
             branches, frames, runtime.frame_rate, lambda size: _allocate(runtime, size.branches, size.room, forced=True)
         )
-        if used:
-            _forget(gen)
+        _clear_caches(gen)
         if not forced:
             gen.forced = None
     else:
@@ -86,7 +85,7 @@ def _allocate(runtime: RuntimeContext, branches: int, frames: int, *, forced: bo
 
 
 def _begin(runtime: RuntimeContext, gen: GenerationState, seed: int, prefix: PrefixPlan | None) -> None:
-    """Give every tensor that a run changes its first value; the caches are zero already."""
+    """Give every tensor that a run changes its first value, save the caches: a slot is written before it is read."""
     ids = runtime.constants
     gen.step_tokens.fill_(ids.pad)
     gen.step_tokens[1:, 0] = ids.zero
@@ -103,13 +102,12 @@ def _begin(runtime: RuntimeContext, gen: GenerationState, seed: int, prefix: Pre
         gen.forced.fill_(-1)
 
 
-def _forget(gen: GenerationState) -> None:
-    """Clear the caches of a run before: a number that is none (NaN) would reach this run through the mask."""
+def _clear_caches(gen: GenerationState) -> None:
+    """Graphs read all slots under a mask, those that memory or a run before has filled, too."""
     if gen.call.is_cuda:  # that run may have been enqueued on a stream that this one does not wait for
         torch.cuda.synchronize(gen.call.device)
-    for cache in (gen.decode.transformer, gen.decode.depformer):
-        cache.keys.zero_()
-        cache.values.zero_()
+    gen.decode.transformer.clear()
+    gen.decode.depformer.clear()
 
 
 @phase("warmup")

@@ -201,12 +201,6 @@ def _static_outputs(runtime: RuntimeContext, gen: GenerationState) -> FirstHalf:
     return FirstHalf(hidden, action, cb0)
 
 
-def _halves(config: GenerationConfig) -> tuple[Callable[..., FirstHalf], Callable[..., None]]:
-    if config.use_torch_compile:
-        return torch.compile(first_half), torch.compile(second_half)
-    return first_half, second_half
-
-
 def check_compiler(wanted: bool, device: torch.device) -> None:
     """Refuse `use_torch_compile`, where it is `wanted`, on a CPU where there is nothing to compile with.
 

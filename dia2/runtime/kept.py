@@ -99,8 +99,8 @@ class Keeper:
 
     def lend(
         self, branches: int, frames: int, frame_rate: float, allocate: Callable[[Size], GenerationState]
-    ) -> tuple[GenerationState, bool]:
-        """The state of a new run, which has used a kept one's tensors if there is a free one of the size.
+    ) -> GenerationState:
+        """The state of a new run: a free one's tensors, if there is one of the size.
 
         Args:
             branches: of guidance.
@@ -109,18 +109,17 @@ class Keeper:
             allocate: makes tensors of a size.
 
         Returns:
-            The state, still as the run before left it, and whether there was such a run.
+            The state, as `allocate` made it or as the run before left it.
         """
         assert self._backend is not None, "asked for where there are no graphs"
         size = Size(branches, room_for(frames, frame_rate))
         state = self._free_one(size)
-        used = state is not None
         if state is None:
             del self._free[: -STATES + 1]  # make room first: it may be short
             logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
             state = KeptState(size, allocate(size), self._backend())
         # A copy for its host's side; the tensors are the same.
-        return replace(state.gen, loan=Loan(self, state)), used
+        return replace(state.gen, loan=Loan(self, state))
 
     def take_back(self, state: KeptState) -> None:
         """A run is over. Called by the garbage collector, too, so at any time and by any thread."""

@@ -1,0 +1,50 @@
+"""The caches begin with whatever is in memory: no slot may be read before it is written."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dia2.core.cache import KVCache
+
+from ..support.dia import DiaCase, dia5
+from ..support.graphs import FakeGraphs, use_graphs
+from ..support.memory import used_memory
+from ..support.reference import Case, engine
+
+CPU = torch.device("cpu")
+
+
+def test_clearing_fills_all_of_a_cache_with_zeros() -> None:
+    with used_memory():
+        cache = KVCache(layers=2, batch=1, heads=2, slots=5, head_dim=4, dtype=torch.float32, device=CPU)
+    assert cache.keys.isnan().all()
+    assert cache.values.isnan().all()
+    cache.clear()
+    assert not cache.keys.any()
+    assert not cache.values.any()
+
+
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("name", ["plain_cfg2", "prefix2"])
+def test_dia2_reads_nothing_that_it_has_not_written(name: str, graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, tts = Case("tiny3", name), engine("tiny3")
+    if graphs:
+        use_graphs(monkeypatch, tts, FakeGraphs())
+    with used_memory():
+        result = tts.generate(case.expected["script"], case.config(use_cuda_graph=graphs))
+    assert torch.equal(result.audio_tokens, case.tensors["aligned"].long())
+
+
+@pytest.mark.filterwarnings("ignore:Script 2 has 74 bytes")  # one of the texts is too long on purpose
+@pytest.mark.parametrize("graphs", [False, True])
+@pytest.mark.parametrize("name", ["single", "batch_prompts"])
+def test_dia_reads_nothing_that_it_has_not_written(name: str, graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    case, dia = DiaCase(name), dia5()
+    if graphs:
+        monkeypatch.setattr(dia, "backend", FakeGraphs)
+        monkeypatch.setattr(dia, "_kept", {})
+    with used_memory():
+        result = dia.speak(case.expected["text"], **case.settings(use_cuda_graph=graphs))
+    for i, spoken in enumerate(result.scripts):
+        assert torch.equal(spoken.codes, case.tensors[f"codes.{i}"].long())
