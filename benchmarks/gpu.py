@@ -28,7 +28,10 @@ from rich.markup import escape
 from rich.table import Table
 from shapes import SHAPES, runtime
 
-STEPS = ("parity", "compile", "bfloat16", "speed", "tracing", "waits", "allocations", "memory", "dia", "sanitizer")
+STEPS = (
+    *("parity", "compile", "bfloat16", "stream", "speed", "tracing", "waits", "allocations", "memory", "dia"),
+    "sanitizer",
+)
 DEVICE = "cuda"
 Outcome = tuple[bool, str, dict[str, Any]]  # whether it is well, in words, in figures
 
@@ -69,6 +72,7 @@ def steps(
         "parity": lambda: gpu_exact.parity(DEVICE, place("parity"), use_cuda_graph=True),
         "compile": lambda: gpu_exact.parity(DEVICE, place("compile"), use_cuda_graph=True, use_torch_compile=True),
         "bfloat16": lambda: gpu_exact.rounding(DEVICE, place("bfloat16")),
+        "stream": lambda: gpu_exact.heard(DEVICE),
         "allocations": lambda: gpu_cost.second_generation(DEVICE, stats),
         "speed": lambda: (True, f"the device reads {bandwidth() / 1e9:,.0f} GB/s", {"bytes a second": bandwidth()}),
         "dia": lambda: gpu_dia.parity(DEVICE),
@@ -80,6 +84,7 @@ def steps(
         target = cache(partial(runtime, shape, torch.bfloat16, DEVICE))  # let go with the last step of the shape
         return {
             "speed": lambda: gpu_cost.speed(target(), frames, bandwidth()),
+            "stream": lambda: gpu_cost.hearing(target(), frames),
             "tracing": lambda: gpu_cost.tracing(target(), frames, place(f"tracing {shape}")),
             "waits": lambda: gpu_cost.waits(target(), gpu_cost.BLOCK),
             "allocations": lambda: gpu_cost.allocations(target(), frames, stats),

@@ -5,23 +5,27 @@ from __future__ import annotations
 import random
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from shapes import SCRIPT, bytes_read, open_run
+from shapes import SCRIPT, bytes_read, mimi, open_run
 
-from dia2 import Dia2, GenerationConfig
+from dia2 import Dia2, GenerationConfig, streaming
+from dia2.audio.codec import Codec
+from dia2.audio.pieces import AtOnce, Beside, Pieces
 from dia2.hooks import observing
 from dia2.inspect import Recorder, recorder
 from dia2.runtime import taps
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.weights import load_model
+from dia2.streaming import Stream
 
 BLOCK = 20  # frames between two looks at the clock
 
@@ -71,7 +75,49 @@ class Run:
         self._left = self._target.config.runtime.max_context_steps - 1
 
 
-def interleaved(runs: dict[str, Run], frames: int) -> dict[str, np.ndarray]:
+class Heard:
+    """A stream that is listened to, as `Run` is a loop."""
+
+    def __init__(self, target: Any, kind: Callable[[Codec], Pieces]) -> None:
+        self._target, self._kind = target, kind
+        self._config = GenerationConfig(seed=1, use_cuda_graph=True)
+        self._stream: Stream | None = None
+
+    def frames(self, count: int) -> float:
+        """Seconds until `count` pieces have been heard."""
+        spent = 0.0
+        for _ in range(count):
+            if self._stream is None:
+                self._begin()
+            assert self._stream is not None, "begun"
+            began = time.perf_counter()
+            if next(self._stream, None) is None:
+                self.close()
+            spent += time.perf_counter() - began
+        return spent
+
+    def close(self) -> None:
+        """End it; what comes after begins anew."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _begin(self) -> None:
+        self._stream = Stream(self._target, [SCRIPT], self._config)
+        with patch.object(streaming, "pieces", self._kind):  # asked for before the first piece
+            next(self._stream)
+
+
+def hearing(target: Any, frames: int) -> tuple[bool, str, dict[str, Any]]:
+    """Pieces a second of a stream, decoded beside the run and between its frames, by a codec of Mimi's size."""
+    target = replace(target, mimi=mimi(target.config.data.num_codebooks, str(target.device)))
+    seconds = interleaved({"beside": Heard(target, Beside), "between": Heard(target, AtOnce)}, frames)
+    rates = {name: float(1 / np.median(values)) for name, values in seconds.items()}
+    said = f"{rates['beside']:.1f} pieces/s decoded beside the run, {rates['between']:.1f} between frames"
+    return rates["beside"] >= rates["between"], said, rates
+
+
+def interleaved(runs: Mapping[str, Run | Heard], frames: int) -> dict[str, np.ndarray]:
     """Seconds a frame of each run, block by block; they take turns in an order that changes."""
     order, names = random.Random(0), list(runs)  # noqa: S311  # shuffles turns
     try:

@@ -40,6 +40,18 @@ def parity(device: str, folder: Path, **options: Any) -> tuple[bool, str, dict[s
     return same and largest <= CLOSE, said, facts
 
 
+def heard(device: str) -> tuple[bool, str, dict[str, Any]]:
+    """A stream with graphs, whose pieces are decoded beside the run, and the whole of the same run."""
+    tts = Dia2.nano(device=device, dtype="float32")
+    whole = tts.generate(SCRIPT, seed=1, use_cuda_graph=True).waveform
+    chunks = [chunk.waveform for chunk in tts.stream(SCRIPT, seed=1, use_cuda_graph=True)]
+    joined = torch.cat(chunks)
+    same = joined.shape == whole.shape
+    largest = float((joined - whole).abs().max()) if same else float("inf")
+    said = f"{len(chunks)} pieces differ from the whole by at most {largest:.1e}"
+    return largest <= CLOSE, said, {"pieces": len(chunks), "largest difference": largest}
+
+
 def logit_differences(a: Trace, b: Trace, calls: int) -> list[list[float]]:
     """Of each call of the main loop, by point: the largest difference, relative to the largest logit."""
     return [

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig
 from dia2.assets import nano_folder
+from dia2.audio.codec import Codec
 from dia2.config import DiaConfig, load_config, parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.context import RuntimeContext, token_ids
@@ -55,6 +56,15 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         weight_bytes=weight_bytes(model),
     )
+
+
+def mimi(codebooks: int, device: str = "cpu") -> Codec:
+    """The codec of the published checkpoints, with random weights: its shapes are the defaults of transformers."""
+    from transformers import MimiConfig, MimiModel
+
+    torch.manual_seed(0)
+    model = MimiModel(MimiConfig()).to(device).eval().requires_grad_(False)
+    return Codec(model, num_codebooks=codebooks, name="random Mimi")
 
 
 def fill(weights: Tensor, noise: Tensor) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dia2.audio.codec import StreamingDecoder
+from dia2.audio.pieces import Samples, pieces
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, StopReason
 from dia2.hooks import Observer, current_observer, observing
@@ -35,9 +37,10 @@ class Stream(Iterator[StreamChunk]):
     """An iterator of `StreamChunk`s; made by `Dia2.stream`.
 
     A frame is complete when its most delayed codebook is drawn, so the first piece comes after max(delay) frames (with
-    an included prefix it holds the whole of that), and each later frame brings another, of 80 ms. Joined, they are
-    what `generate` returns for that seed. The state machine steps only while the words it may look at are known, so
-    text that comes slowly slows the speech down and changes nothing in it.
+    an included prefix it holds the whole of that), and each later frame brings another, of 80 ms. On a GPU a piece is
+    decoded beside the next frame and comes after it. Joined, they are what `generate` returns for that seed. The state
+    machine steps only while the words it may look at are known, so text that comes slowly slows the speech down and
+    changes nothing in it.
     """
 
     def __init__(
@@ -62,13 +65,18 @@ class Stream(Iterator[StreamChunk]):
         self._source = _TextSource(runtime, pieces, after_prefix=prefixed)
         self._begin: list[Entry] = []  # what the script begins with, read before the session is opened
         self._session: Session | None = None
+        self._speaker: _Speaker | None = None
         self._ended: StopReason | None = None
         self._frames = self._run()
 
     def __next__(self) -> StreamChunk:
         while True:
+            missing = self._missing()
+            # Nobody knows how long the next text takes: what can be heard comes first.
+            if missing and self._speaker is not None and (chunk := self._speaker.take()) is not None:
+                return chunk
             # The user's text comes from outside the switches below, and those are off again between pieces.
-            self._top_up()
+            self._top_up(missing)
             with self._runtime.computing(), observing(self._observer):
                 chunk = next(self._frames)
             if chunk is not None:
@@ -77,6 +85,7 @@ class Stream(Iterator[StreamChunk]):
     def close(self) -> None:
         """Stop early."""
         self._ended = self._ended or "interrupted"
+        self._speaker = None
         self._frames.close()
 
     @property
@@ -89,12 +98,16 @@ class Stream(Iterator[StreamChunk]):
         """Why the stream ended; none before that."""
         return self._ended
 
-    def _top_up(self) -> None:
-        """Read on until the machine can take a word and look as far ahead as it wants to."""
-        missing = self._runtime.machine.second_stream_ahead + 1
-        if self._session is not None:
-            missing -= self._runtime.machine.words_queued(self._session.state)
-        if missing > 0:
+    def _missing(self) -> int:
+        """Words to be read before the machine can take one and look as far ahead as it wants to."""
+        if self._source.closed or self._ended is not None:
+            return 0
+        queued = 0 if self._session is None else self._runtime.machine.words_queued(self._session.state)
+        return max(0, self._runtime.machine.second_stream_ahead + 1 - queued)
+
+    def _top_up(self, missing: int) -> None:
+        """Read that many words, or all that are left."""
+        if missing:
             entries = self._source.take(missing)
             if self._session is None:
                 self._begin = entries
@@ -117,17 +130,20 @@ class Stream(Iterator[StreamChunk]):
     def _speak(self, session: Session) -> Iterator[StreamChunk | None]:
         runtime = self._runtime
         first_word = FirstWord(runtime, session.config, session.start_step)
-        speaker = _Speaker(runtime, session)
+        self._speaker = speaker = _Speaker(runtime, session)
         loop = generate_frames(runtime, session.config, session.state, session.gen, start_step=session.start_step)
         with closing(loop):  # before the session is: an observer still reads its tensors
             for step, emitted in loop:
                 first_word.see(step, emitted)
-                ready = session.includes_prefix or first_word.known
-                yield speaker.speak(0 if session.includes_prefix else first_word.frame) if ready else None
-        self._ended = stop_reason(runtime, session.state, session.gen)
+                if session.includes_prefix or first_word.known:
+                    speaker.begin(0 if session.includes_prefix else first_word.frame)
+                yield speaker.take(speaker.late)
         crop = session.crop(first_word.frame, speaker.complete_frames())
         if not speaker.spoke:  # the crop was never found, or would leave nothing
-            yield speaker.speak(crop)
+            speaker.begin(crop)
+        self._ended = stop_reason(runtime, session.state, session.gen)
+        while (chunk := speaker.take()) is not None:
+            yield chunk
 
 
 class _TextSource:
@@ -153,37 +169,54 @@ class _TextSource:
         return entries
 
 
+class _Begun(NamedTuple):
+    """A piece that is being decoded."""
+
+    samples: Samples
+    start: float  # seconds from the start of the stream
+    words: list[PlacedWord]  # words that begin in it
+
+
 class _Speaker:
     """Turns the grid's complete frames into chunks."""
 
     def __init__(self, runtime: RuntimeContext, session: Session) -> None:
         self._runtime, self._session = runtime, session
-        self._decoder: StreamingDecoder = runtime.mimi.stream()
+        self._pieces = pieces(runtime.mimi)
+        self._begun: deque[_Begun] = deque()
         self._crop = 0
         self._spoken = 0  # frames, counted from the grid's first
         self._words = 0
-        self.spoke = False  # something was put out
+        self.late = self._pieces.late
+        self.spoke = False  # something is to be heard
 
     def complete_frames(self) -> int:
         """Aligned frames of which every codebook is drawn."""
         return max(0, self._session.gen.last_step + 2 - max(self._runtime.audio_delays))
 
-    def speak(self, crop: int) -> StreamChunk | None:
-        """A chunk of the frames completed since the last one, if any, without the first `crop`."""
+    def begin(self, crop: int) -> None:
+        """Begin to decode the frames completed since the last time, if any, without the first `crop`."""
         if not self.spoke:
             self._crop = self._spoken = crop
         first, last = self._spoken, self.complete_frames()
         if last <= first:
-            return None
+            return
         self.spoke = True
         ids, gen, rate = self._runtime.constants, self._session.gen, self._runtime.frame_rate
         codes = torch.stack(
             [gen.audio_buf[0, k, first + delay : last + delay] for k, delay in enumerate(self._runtime.audio_delays)]
         )  # [K, frames]
         codes = codes.masked_fill(codes == ids.ungenerated, ids.audio_pad)
-        waveform = self._decoder.push(codes).cpu()
+        samples = self._pieces.begin(codes)
         self._spoken = last
         words = place_words(self._session, self._crop, rate)
         ready = [word for word in words[self._words :] if word.seconds < (last - self._crop) / rate]
         self._words += len(ready)
-        return StreamChunk(waveform, self._runtime.mimi.sample_rate, (first - self._crop) / rate, ready)
+        self._begun.append(_Begun(samples, (first - self._crop) / rate, ready))
+
+    def take(self, late: int = 0) -> StreamChunk | None:
+        """The oldest piece that was begun, if there are more than `late`."""
+        if len(self._begun) <= late:
+            return None
+        samples, start, words = self._begun.popleft()
+        return StreamChunk(samples(), self._runtime.mimi.sample_rate, start, words)

@@ -19,6 +19,7 @@ from dia2.inspect import recorder
 from dia2.runtime import taps
 
 from .support.graphs import FakeGraphs, use_graphs
+from .support.pieces import Late
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -56,9 +57,9 @@ def test_steps_can_be_left_out(tmp_path: Path) -> None:
     gpu = module("gpu")
     asked = gpu.arguments(["--shapes", "nano", "1b", "--skip", "compile", "memory", "--frames", "40"])
     names = [name for name, _ in gpu.steps(asked.shapes, asked.frames, asked.skip, tmp_path)]
-    each = ("speed", "tracing", "waits", "allocations")
+    each = ("stream", "speed", "tracing", "waits", "allocations")
     assert names == [
-        *("parity", "bfloat16", "speed", "allocations", "dia", "sanitizer", "speed dia"),
+        *("parity", "bfloat16", "stream", "speed", "allocations", "dia", "sanitizer", "speed dia"),
         *(f"{step} {shape}" for shape in ("nano", "1b") for step in each),
     ]
     assert gpu.arguments([]).shapes == ["nano", "300m", "1b", "2b"]
@@ -154,6 +155,21 @@ def test_runs_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert well
     assert figures["captures of the second run"] == 0
     assert backend.captures == 6  # two states without rings, and one with those of a trace
+
+
+def test_what_is_heard_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, cost = module("gpu_exact"), module("gpu_cost")
+    monkeypatch.setattr(exact, "SCRIPT", "[S1] Hi.")
+    well, said, figures = exact.heard("cpu")
+    assert well
+    assert said.startswith(f"{figures['pieces']} pieces differ from the whole by at most ")
+    monkeypatch.setattr(exact, "CLOSE", -1.0)
+    assert not exact.heard("cpu")[0]
+
+    monkeypatch.setattr(cost, "BLOCK", 2)
+    monkeypatch.setattr(cost, "Beside", Late)  # the stand-in of one that needs CUDA
+    _, said, rates = cost.hearing(Dia2.nano(device="cpu").runtime, 2)
+    assert said == f"{rates['beside']:.1f} pieces/s decoded beside the run, {rates['between']:.1f} between frames"
 
 
 def test_rows_of_dia_are_compared() -> None:

@@ -6,9 +6,11 @@ from itertools import islice
 import pytest
 import torch
 
-from dia2 import Dia2, UsageError
+from dia2 import Dia2, UsageError, streaming
+from dia2.audio.codec import Codec
 from dia2.streaming import Stream
 
+from .support.pieces import Late
 from .support.reference import GREEDY, Case, Recorder, cases, checkpoints, engine, stacked
 
 SCRIPT = '[S1] Hello Dia2! It\'s a test. [S2] Really? <break time="0.4s"/> Fine. [S1] Good.'
@@ -166,3 +168,66 @@ def test_an_early_end_is_told() -> None:
     before = stream.stop_reason
     stream.close()
     assert (before, stream.stop_reason) == (None, "interrupted")
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> list[Late]:
+    """Streams decode as on a GPU; every decoder that they made."""
+    made: list[Late] = []
+
+    def make(codec: Codec) -> Late:
+        made.append(Late(codec))
+        return made[-1]
+
+    monkeypatch.setattr(streaming, "pieces", make)
+    return made
+
+
+@pytest.mark.parametrize("name", ["plain_cfg2", "prefix2_include", "timing"])
+def test_pieces_decoded_beside_the_run_equal_the_whole(name: str, late: list[Late]) -> None:
+    case, tts = Case("tiny3", name), engine("tiny3")
+    whole = tts.generate(case.expected["script"], case.config())
+    chunks = list(tts.stream(case.expected["script"], case.config()))
+    joined = torch.cat([chunk.waveform for chunk in chunks])
+    assert joined.shape == whole.waveform.shape
+    assert (joined - whole.waveform).abs().max() <= 1e-4
+    assert [(word.text, word.seconds) for chunk in chunks for word in chunk.words] == whole.timestamps
+    assert [decoder.begun for decoder in late] == [len(chunks)]
+
+
+def test_a_piece_beside_the_run_comes_one_frame_later(late: list[Late]) -> None:
+    tts = engine("tiny8")
+    stream = tts.stream(SCRIPT, seed=3)
+    for frames in range(3):
+        next(stream)
+        assert calls(stream) == max(tts.runtime.audio_delays) + 1 + frames
+        assert (late[0].begun, late[0].heard) == (2 + frames, 1 + frames)
+
+
+def test_what_can_be_heard_does_not_wait_for_the_next_text(late: list[Late]) -> None:
+    left_behind: list[int] = []
+
+    def words() -> Iterator[str]:
+        for i in range(30):
+            left_behind.extend(decoder.begun - decoder.heard for decoder in late)
+            yield f"word{i} "
+
+    assert len(list(engine("tiny8").stream(words(), seed=1))) > 20
+    assert len(left_behind) > 10
+    assert set(left_behind) == {0}
+
+
+def test_closing_drops_a_piece_that_was_begun(late: list[Late]) -> None:
+    read = []
+
+    def words() -> Iterator[str]:
+        for i in range(30):
+            read.append(i)
+            yield f"word{i} "
+
+    stream = engine("tiny8").stream(words(), seed=1)
+    next(stream)
+    stream.close()
+    before = len(read)
+    assert list(stream) == []
+    assert len(read) == before
