@@ -3,10 +3,9 @@
     python benchmarks/load.py [--shape nano|300m|1b|2b] [--stored float32] [--dtype bfloat16] [--rounds 5] [--folder F]
 
 A checkpoint of random weights is written to a temporary folder, tensor by tensor. Then child processes, each of which
-has imported everything and done nothing yet, by turns load it, read it into one small buffer (`read`), or read it into
-memory of its size (`keep`); first with the file in the page cache, then, where the system lets go of it when asked,
-without. `keep` differs from `read` by what a system takes for memory that nobody has touched before, which loading has
-to pay for the weights, too.
+has imported everything and done nothing yet, by turns load it (`load`), read it into one small buffer (`read`), or
+take memory of the weights' size and write a byte to each of its pages (`take`); first with the file in the page cache,
+then, where the system lets go of it when asked, without. Loading has to do both.
 
 The peak is that of the resident set while loading, less what was resident before: the weights count, the libraries do
 not. It is told where it can be reset, on Linux. Ratios are medians of each round's: its processes are neighbours in
@@ -40,7 +39,8 @@ from dia2.memory import forget_peak_host_bytes, in_words, peak_host_bytes, resid
 from dia2.runtime.weights import load_model, weight_bytes
 
 STORED = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
-KINDS = ("read", "keep", "load")
+KINDS = ("read", "take", "load")
+PAGE = 4096  # bytes; of larger pages some bytes more are written
 READ = 1 << 20  # bytes at a time: what a plain copy of the file would do
 
 
@@ -92,14 +92,11 @@ def read_plainly(path: Path) -> None:
             pass
 
 
-def read_and_keep(path: Path) -> torch.Tensor:
-    """The whole file in memory, as bytes."""
-    content = torch.empty(path.stat().st_size, dtype=torch.uint8)
-    room = memoryview(content.numpy())
-    with path.open("rb", buffering=0) as file:
-        while (count := file.readinto(room)) and (room := room[count:]):
-            pass
-    return content
+def take_memory(size: int) -> torch.Tensor:
+    """Memory that nobody has used before, every page of it touched."""
+    memory = torch.empty(size, dtype=torch.uint8)
+    memory[::PAGE] = 1
+    return memory
 
 
 def child(what: str, path: Path, shape: str, dtype: str) -> None:
@@ -109,8 +106,11 @@ def child(what: str, path: Path, shape: str, dtype: str) -> None:
     began, used, size = time.perf_counter(), time.process_time(), 0
     if what == "read":
         read_plainly(path)
-    elif what == "keep":
-        size = read_and_keep(path).nbytes
+    elif what == "take":
+        with torch.device("meta"):
+            size = weight_bytes(Dia2Model(config, getattr(torch, dtype)))
+        began, used = time.perf_counter(), time.process_time()
+        take_memory(size)
     else:
         model = load_model(config, path, device=torch.device("cpu"), dtype=getattr(torch, dtype), strict=True)
         size = weight_bytes(model)
@@ -132,9 +132,10 @@ def measure(path: Path, arguments: argparse.Namespace, cold: bool, console: Cons
             command += ["--shape", arguments.shape, "--dtype", arguments.dtype]
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # this very file
             rows[what].append(json.loads(done.stdout))
+    rounds = list(zip(*([row["seconds"] for row in rows[what]] for what in KINDS), strict=True))
     ratios = {
-        base: [load["seconds"] / read["seconds"] for read, load in zip(rows[base], rows["load"], strict=True)]
-        for base in ("read", "keep")
+        "read": [load / read for read, _, load in rounds],
+        "read_and_take": [load / (read + take) for read, take, load in rounds],
     }
     size, peaks = rows["load"][0]["bytes"], [row["peak"] for row in rows["load"] if row["peak"] is not None]
     return {
@@ -177,14 +178,14 @@ def main() -> None:
         if drop_from_cache(path):
             rows.append(measure(path, arguments, True, console))
     table = Table(
-        "cache", "read, s", "keep, s", "load, s", "load / read", "load / keep", "weights", "peak", "/ weights"
+        "cache", "read, s", "take, s", "load, s", "load / read", "/ (read + take)", "weights", "peak", "/ weights"
     )
     for row in rows:
         table.add_row(
             row["cache"],
             *(f"{row[f'{what}_seconds']:.2f}" for what in KINDS),
             f"{row['load_to_read']:.2f}",
-            f"{row['load_to_keep']:.2f}",
+            f"{row['load_to_read_and_take']:.2f}",
             in_words(row["weight_bytes"]),
             in_words(row["peak_bytes"]) if row["peak_bytes"] else "?",
             f"{row['peak_ratio']:.3f}" if row["peak_ratio"] else "?",
