@@ -42,6 +42,9 @@ _HEAD = """# Command line
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept). Errors are one sentence
 on standard error; `--debug` shows the traceback.
 
+The defaults of `dia2 generate` are those of the published command line, which are not Python's: there guidance is 2 and
+the text is drawn at temperature 0.6. The same run in Python is `cfg_scale=1, temp_text=0.8`.
+
 | command | does |
 | --- | --- |
 """

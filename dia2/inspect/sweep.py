@@ -96,7 +96,7 @@ def sweep(
     Args:
         tts: the checkpoint.
         script: what is said.
-        folder: where the traces go, one each.
+        folder: where the traces go, one each; made if it is not there.
         seeds: of the runs.
         cfg_scales: guidance; none: that of `config`.
         temperatures: of the audio draws; none: that of `config`.
@@ -105,7 +105,7 @@ def sweep(
         progress: called after every run, with the number of runs made and of all.
 
     Raises:
-        UsageError: no setting at all, more than 64 combinations, or a value that no run can have.
+        UsageError: no setting at all, more than 64 combinations, a value that no run can have, or no folder.
         TraceError: something else is in the place of one of the traces.
         GenerationInterrupted: Ctrl-C; the runs so far are in the folder.
     """
@@ -123,6 +123,10 @@ def sweep(
         (seed, cfg, heat, merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat}))
         for seed, cfg, heat in settings
     ]  # all checked before the first is made
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"Folder {folder} cannot be created ({error.strerror}): write elsewhere.") from error
     variants = []
     for done, (seed, cfg, heat, wanted) in enumerate(runs, 1):
         path = Path(folder) / f"seed{seed}-cfg{cfg:g}-temperature{heat:g}{SUFFIX}"

@@ -196,7 +196,6 @@ def generate_frames(
     taps = None if log is None else log.taps
     runner = make_runner(runtime, gen, config, taps)
     machine = runtime.machine
-    ahead = runtime.model.depformer.text_embed is None
     times = [0.0] * 4  # when the frame began, knew its action, had its text, was finished
     try:
         for step in range(start_step, start_step + runtime.config.runtime.max_context_steps):
@@ -217,7 +216,7 @@ def generate_frames(
             first = runner.first()
             if step == start_step and not bool(first.hidden.isfinite().all()):
                 raise CheckpointError("The model computes no numbers (NaN or infinity): its weights are damaged.")
-            if ahead:  # the second half does not look at the text: hand it over before the host waits
+            if runner.ahead:
                 runner.second()
             action = runner.action()  # the frame's one host sync
             if log is not None:
@@ -231,7 +230,7 @@ def generate_frames(
             gen.text[1].fill_(emitted.second)
             if log is not None:
                 times[2] = time.perf_counter()
-            if not ahead:
+            if not runner.ahead:
                 runner.second()
             gen.calls += 1
             gen.last_step = step

@@ -28,6 +28,8 @@ _COMPILERS = ("g++", "clang++", "c++", "cl")
 class FrameRunner(Protocol):
     """Runs one frame; between the halves the caller runs the state machine."""
 
+    ahead: bool  # the second half does not look at the text: hand it over before waiting for the action
+
     def first(self) -> FirstHalf:
         """Enqueue the first half; returns its outputs, which the device may still be computing."""
 
@@ -45,6 +47,8 @@ class EagerRunner:
         self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
     ) -> None:
         self._runtime, self._gen, self._config, self._taps = runtime, gen, config, taps
+        # A CPU computes at once, so there is nothing to wait for, and each half has its own time.
+        self.ahead = runtime.model.depformer.text_embed is None and runtime.device.type != "cpu"
         self._out: FirstHalf | None = None
 
     def first(self) -> FirstHalf:
@@ -93,6 +97,7 @@ class GraphRunner:
         # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
         self._model, self._ids = runtime.model, runtime.constants
         self._gen, self._config, self._backend, self._taps = gen, config, backend, taps
+        self.ahead = self._model.depformer.text_embed is None
         if taps is not None:
             taps.keep_row_on_device()
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)

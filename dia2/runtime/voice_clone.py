@@ -145,7 +145,8 @@ def words_to_entries(
 ) -> tuple[list[Entry], list[int]]:
     """Entries of one speaker's words, and the step at which each is to begin (before any offset).
 
-    A word takes one frame per token, so words of many tokens push the next ones back.
+    From one word to the next there is a frame for each token of the first, and one more: words of many tokens push the
+    next ones back.
     """
     entries: list[Entry] = []
     steps: list[int] = []

@@ -63,11 +63,12 @@ def test_what_was_made_is_not_made_again(runs: Sweep) -> None:
 
 
 def test_another_script_is_made_anew(tmp_path: Path) -> None:
-    sweep(engine("tiny4"), "[S1] Hi.", tmp_path)
-    (variant,) = sweep(engine("tiny4"), "[S1] Bye.", tmp_path).variants
+    folder = tmp_path / "sweeps" / "greetings"  # is made
+    sweep(engine("tiny4"), "[S1] Hi.", folder)
+    (variant,) = sweep(engine("tiny4"), "[S1] Bye.", folder).variants
     assert variant.trace.manifest.script == "[S1] Bye."
     hashes = variant.trace.run.hashes
-    (variant,) = sweep(engine("tiny3"), "[S1] Bye.", tmp_path).variants
+    (variant,) = sweep(engine("tiny3"), "[S1] Bye.", folder).variants
     assert variant.trace.run.hashes != hashes
 
 
@@ -83,6 +84,9 @@ def test_bad_sweeps_make_nothing(tmp_path: Path) -> None:
     (tmp_path / "seed1-cfg2-temperature0.8.dia2trace").mkdir()
     with pytest.raises(TraceError):
         sweep(engine("tiny4"), "[S1] Hi.", tmp_path, cfg_scales=[2.0])
+    (tmp_path / "a file").touch()
+    with pytest.raises(UsageError, match=r"a file cannot be created \(File exists\): write elsewhere"):
+        sweep(engine("tiny4"), "[S1] Hi.", tmp_path / "a file")
 
 
 def test_the_picture_shows_words_and_where_runs_part(runs: Sweep) -> None:
