@@ -31,7 +31,7 @@ from dia2.progress import Progress, ProgressCallback, shown
 from dia2.runtime.choices import Past
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.generator import decode_audio, run_generation_loop
-from dia2.runtime.script_parser import check_script, parse_script
+from dia2.runtime.script_parser import check_script, parse_script, require_words
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan, check_prefix, read_voice
@@ -194,6 +194,7 @@ class Dia2:
                 plan = build_prefix_plan(runtime, merged.prefix)
                 ids, after_prefix = runtime.constants, plan is not None
                 entries = parse_script([text], runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix)
+                require_words(entries)
                 result = speak(runtime, merged, plan, entries, report, edits=edits, started=started)
             if output_wav is not None and len(result.waveform):
                 write_wav(output_wav, result.waveform, result.sample_rate)

@@ -17,7 +17,7 @@ from dia2.generation import GenerationConfig, StopReason
 from dia2.hooks import Observer, current_observer, observing
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
-from dia2.runtime.script_parser import ScriptParser
+from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import PlacedWord, Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import build_prefix_plan
@@ -77,8 +77,14 @@ class Stream(Iterator[StreamChunk]):
                 return chunk
             # The user's text comes from outside the switches below, and those are off again between pieces.
             self._top_up(missing)
-            with self._runtime.computing(), observing(self._observer):
-                chunk = next(self._frames)
+            try:
+                with self._runtime.computing(), observing(self._observer):
+                    chunk = next(self._frames)
+            except StopIteration:
+                raise
+            except BaseException:  # Ctrl-C or a fault: there is no going on
+                self._ended = self._ended or "interrupted"
+                raise
             if chunk is not None:
                 return chunk
 
@@ -95,7 +101,7 @@ class Stream(Iterator[StreamChunk]):
 
     @property
     def stop_reason(self) -> StopReason | None:
-        """Why the stream ended; none before that."""
+        """Why the stream ended, `interrupted` also after an error; none before that."""
         return self._ended
 
     def _missing(self) -> int:
@@ -118,8 +124,7 @@ class Stream(Iterator[StreamChunk]):
     def _run(self) -> Generator[StreamChunk | None, None, None]:
         """One item a frame: a chunk, or none while there is nothing to hear yet."""
         runtime, config = self._runtime, self._config
-        if not any(entry.tokens for entry in self._begin):
-            raise UsageError("The script has no words: give some text besides tags and breaks.")
+        require_words(self._begin)
         plan = build_prefix_plan(runtime, config.prefix)
         self._session = session = open_session(runtime, config, plan, self._begin)
         try:

@@ -162,6 +162,42 @@ def test_the_users_text_is_read_outside_torchs_switches() -> None:
     assert seen == {(True, 2)}
 
 
+def test_a_stream_that_is_interrupted_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def words() -> Iterator[str]:
+        for i in range(30):
+            read.append(i)
+            yield f"word{i} "
+
+    tts = engine("tiny8")
+    stream = tts.stream(words(), seed=1)
+    next(stream)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tts.runtime.machine, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(stream)
+    assert stream.stop_reason == "interrupted"
+    before = len(read)
+    assert list(stream) == []
+    assert len(read) == before
+
+
+def test_two_streams_at_a_time_have_each_its_own_padding() -> None:
+    tts = engine("tiny8")
+    alone = [chunk.words for chunk in tts.stream("[S1] one two", seed=1, initial_padding=0)]
+    machine = tts.runtime.machine
+    before = machine.initial_padding
+    other = tts.stream("[S1] one two", seed=1, initial_padding=9)
+    next(other)
+    assert machine.initial_padding == before
+    assert [chunk.words for chunk in tts.stream("[S1] one two", seed=1, initial_padding=0)] == alone
+    other.close()
+
+
 def test_an_early_end_is_told() -> None:
     stream = engine("tiny8").stream(SCRIPT, seed=1)
     next(stream)

@@ -20,6 +20,7 @@ from dia2.marks import Mark, mark
 _GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi."
 
 _COUNTS = ("num_hidden_layers", "num_residual_layers", "num_quantizers", "dilation_growth_rate")
+_PAD_MODES = ("constant", "reflect", "replicate", "circular")  # that torch knows
 _MOST = 256  # of each: what is built one by one must not be built a million times
 
 
@@ -58,6 +59,8 @@ class Codec:
             CheckpointError: it is missing, damaged or incomplete, is not Mimi, or has fewer than K codebooks.
         """
         model = _load_model(Path(folder), str(folder)).to(device)
+        if not model.config.use_causal_conv:  # transformers computes some of their sizes where there is no memory yet
+            raise CheckpointError(f"The convolutions of Mimi codec {folder} are not causal: {_GIVE}")
         return cls(model, num_codebooks=num_codebooks, name=str(folder))
 
     @torch.no_grad()
@@ -290,6 +293,8 @@ def _check(model: Any, num_codebooks: int, name: str) -> None:
     config = model.config
     if model.encoder is None or model.decoder is None or _decoder_parts(model)[0] is None:
         raise CheckpointError(f"Mimi codec {name} lacks its encoder, its decoder or its upsampling: {_GIVE}")
+    if config.pad_mode not in _PAD_MODES:
+        raise CheckpointError(f"Mimi codec {name} pads its convolutions by an unknown mode: {_GIVE}")
     if config.audio_channels != 1:
         raise CheckpointError(f"Mimi codec {name} has {config.audio_channels} audio channels instead of 1: {_GIVE}")
     if not config.num_semantic_quantizers <= num_codebooks <= config.num_quantizers:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import Codec
+from dia2.core.streams import side_stream
 
 Samples = Callable[[], Tensor]  # waits for [n] float32 within ±1, on the CPU
 
@@ -42,7 +43,7 @@ class AtOnce:
 
 
 class Beside:
-    """Decodes on a CUDA stream of its own.
+    """Decodes on a side stream of CUDA.
 
     The host hands a piece over while the device still draws that frame's last codebooks, and looks for its samples
     after the next frame. All memory of the decoder belongs to its stream, its first zeros included.
@@ -52,7 +53,7 @@ class Beside:
 
     def __init__(self, codec: Codec) -> None:
         self._device = codec.device
-        self._stream = torch.cuda.Stream(codec.device)  # type: ignore[no-untyped-call]  # torch types it nowhere
+        self._stream = side_stream(codec.device, "codec")
         with torch.cuda.stream(self._stream):
             self._decoder = codec.stream()
 
@@ -63,7 +64,7 @@ class Beside:
             samples = self._decoder.push(codes)
             host = torch.empty(samples.shape, dtype=samples.dtype, pin_memory=True)
             host.copy_(samples, non_blocking=True)
-            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]  # likewise
+            arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch types it nowhere
             arrived.record(self._stream)
         codes.record_stream(self._stream)  # their memory is the run's, which may let go of them first
 

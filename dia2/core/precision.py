@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,11 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     return chosen
 
 
+def numbered(device: torch.device) -> torch.device:
+    """`device`, and of CUDA the one that is current now: a thread to come may have another."""
+    return torch.device("cuda", torch.cuda.current_device()) if str(device) == "cuda" else device
+
+
 def pick_dtype(dtype: str | torch.dtype, device: torch.device) -> torch.dtype:
     """The dtype of weights and activations; `auto` is bfloat16 on cuda and float32 elsewhere.
 
@@ -70,21 +76,45 @@ def pick_quantization(name: str | None) -> str | None:
 def exact_float32() -> Iterator[None]:
     """No TF32 while a model runs: float32 products and convolutions (heads and codec, whatever the dtype) keep 24 bits.
 
-    The switches are torch's global ones, so they are put back afterwards.
+    The switches are torch's global ones, so the last of several runs puts them back.
     """
     if not torch.cuda.is_available():
         yield
         return
-    backends: Any = torch.backends  # these switches have no types
-    switches = (backends.cuda.matmul, backends.cudnn.conv)
-    before = [switch.fp32_precision for switch in switches]
-    for switch in switches:
-        switch.fp32_precision = "ieee"
-    try:
+    with _EXACT.held():
         yield
-    finally:
-        for switch, precision in zip(switches, before, strict=True):
-            switch.fp32_precision = precision
+
+
+class _Exact:
+    """The two switches, off while anybody holds them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._before: list[str] = []  # what they were when the first holder came
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Off for a block."""
+        backends: Any = torch.backends  # these switches have no types
+        switches = (backends.cuda.matmul, backends.cudnn.conv)
+        with self._lock:
+            self._holders += 1
+            if self._holders == 1:
+                self._before = [switch.fp32_precision for switch in switches]
+                for switch in switches:
+                    switch.fp32_precision = "ieee"
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._holders -= 1
+                if not self._holders:
+                    for switch, precision in zip(switches, self._before, strict=True):
+                        switch.fp32_precision = precision
+
+
+_EXACT = _Exact()
 
 
 @contextmanager

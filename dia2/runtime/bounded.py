@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -11,11 +12,12 @@ Value = TypeVar("Value")
 
 
 class Bounded(Generic[Key, Value]):
-    """Values by key. Keys are compared whole, so one is never taken for another."""
+    """Values by key. Keys are compared whole, so one is never taken for another. Several runs may ask at a time."""
 
     def __init__(self, *, most: int, most_bytes: int) -> None:
         self._most, self._most_bytes = most, most_bytes
         self._held: OrderedDict[Key, tuple[Value, int]] = OrderedDict()  # the least recently used first
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -23,14 +25,16 @@ class Bounded(Generic[Key, Value]):
     @property
     def nbytes(self) -> int:
         """Of all that is held."""
-        return sum(nbytes for _, nbytes in self._held.values())
+        with self._lock:
+            return sum(nbytes for _, nbytes in self._held.values())
 
     def get(self, key: Key) -> Value | None:
         """What is held under `key`, which makes it the most recently used."""
-        if key not in self._held:
-            return None
-        self._held.move_to_end(key)
-        return self._held[key][0]
+        with self._lock:
+            if key not in self._held:
+                return None
+            self._held.move_to_end(key)
+            return self._held[key][0]
 
     def keep(self, key: Key, nbytes: int, make: Callable[[], Value]) -> None:
         """Hold what `make` gives; others go before it is made, so that the bound holds at every moment.
@@ -40,13 +44,15 @@ class Bounded(Generic[Key, Value]):
             nbytes: its size; what is larger than the bound is not made.
             make: gives it.
         """
-        self._held.pop(key, None)
-        if nbytes > self._most_bytes:
-            return
-        while self._held and (len(self) >= self._most or self.nbytes + nbytes > self._most_bytes):
-            self._held.popitem(last=False)
-        self._held[key] = make(), nbytes
+        with self._lock:
+            self._held.pop(key, None)
+            if nbytes > self._most_bytes:
+                return
+            while self._held and (len(self._held) >= self._most or self.nbytes + nbytes > self._most_bytes):
+                self._held.popitem(last=False)
+            self._held[key] = make(), nbytes
 
     def clear(self) -> None:
         """Let go of everything."""
-        self._held.clear()
+        with self._lock:
+            self._held.clear()

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from dia2.assets import Assets, codec_folder, tokenizer_folder
 from dia2.audio.codec import Codec
+from dia2.checks import short
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
-from dia2.core.precision import exact_float32, threads_for
+from dia2.core.precision import exact_float32, numbered, threads_for
 from dia2.core.quantize import quantize as quantize_weights
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
@@ -96,7 +97,7 @@ def build_runtime(
         CheckpointError: a part is damaged, or the parts do not fit together.
         Dia2Error: a part would have to be downloaded and cannot be.
     """
-    config = assets.config
+    config, device = assets.config, numbered(device)
     tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
     mimi = Codec.load(codec_folder(assets.mimi), num_codebooks=config.data.num_codebooks, device=device)
     codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
@@ -172,7 +173,13 @@ def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
 
 def _encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:
     def encode(text: str) -> list[int]:
-        tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        try:
+            tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
+        except Exception as error:  # one that knows neither the text nor an unknown token raises a bare Exception
+            raise CheckpointError(
+                f"Tokenizer {source} cannot take {short(text)} ({one_line(error)}): "
+                "give the model's own by --tokenizer."
+            ) from error
         if tokens and max(tokens) >= vocabulary:
             raise CheckpointError(
                 f"Tokenizer {source} gives id {max(tokens)}, the model knows {vocabulary}: "

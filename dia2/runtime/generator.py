@@ -19,7 +19,7 @@ from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, current
 from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
-from dia2.runtime.graphs import make_runner
+from dia2.runtime.graphs import CAPTURING, make_runner
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
@@ -105,7 +105,8 @@ def _begin(runtime: RuntimeContext, gen: GenerationState, seed: int, prefix: Pre
 def _clear_caches(gen: GenerationState) -> None:
     """Graphs read all slots under a mask, those that memory or a run before has filled, too."""
     if gen.call.is_cuda:  # that run may have been enqueued on a stream that this one does not wait for
-        torch.cuda.synchronize(gen.call.device)
+        with CAPTURING:
+            torch.cuda.synchronize(gen.call.device)
     gen.decode.transformer.clear()
     gen.decode.depformer.clear()
 

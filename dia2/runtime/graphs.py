@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
 
 logger = logging.getLogger("dia2")
+
+# One at a time in this process: what waits for the whole device is an error while anybody captures.
+CAPTURING = threading.Lock()
 
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 
@@ -180,12 +184,15 @@ class CudaGraphs:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._pool = torch.cuda.graph_pool_handle()
-        # Of this device: torch's own default capture stream belongs to whichever device is current.
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it nowhere
+        # Of this device: torch's own default capture stream belongs to whichever device is current. Of a priority of
+        # its own: a graph keeps its stream's cuBLAS workspace, so no side stream may be the same one.
+        self._stream = torch.cuda.Stream(device, priority=-1)  # type: ignore[no-untyped-call]  # torch types it nowhere
 
     def capture(self, half: Callable[[], None], reset: Callable[[], None]) -> Callable[[], None]:
         """See `GraphBackend`."""
-        with torch.cuda.device(self._device):
+        current = torch.cuda.current_stream(self._device)
+        # The stream once more: a capture that fails leaves its own one current.
+        with CAPTURING, torch.cuda.device(self._device), torch.cuda.stream(current):
             self._stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(self._stream):
                 for _ in range(self._DRY_RUNS):
@@ -193,7 +200,9 @@ class CudaGraphs:
                     reset()
             torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):  # other threads may run meanwhile
                 half()
         replay: Callable[[], None] = graph.replay
         return replay

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from dia2.errors import UsageError
 from dia2.generation import MAX_SCRIPT_CHARS
@@ -140,7 +140,16 @@ def check_script(text: str) -> None:
         UsageError: as `ScriptParser.feed`; or the script has no words.
     """
     nothing = TokenIds(*[0] * 10)
-    if not any(entry.tokens for entry in parse_script([text], lambda _: [0], nothing, 12.5)):
+    require_words(parse_script([text], lambda _: [0], nothing, 12.5))
+
+
+def require_words(script: Sequence[Entry]) -> None:
+    """Refuse a script of which nothing is to be said; a tokenizer, too, may leave nothing of a text.
+
+    Raises:
+        UsageError: says so.
+    """
+    if not any(entry.tokens for entry in script):
         raise UsageError("The script has no words: give some text besides tags and breaks.")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from dia2.edits import Edit
@@ -91,8 +92,9 @@ def open_session(
         first_call = plan.aligned_frames if plan else 0
         choices = Choices(runtime.config, runtime.constants, config, edits=edits, past=past, first_call=first_call)
     entries = combine_entries(plan, script)
-    set_initial_padding(runtime.machine, config.initial_padding)
-    state = runtime.machine.new_state(entries)
+    machine = copy(runtime.machine)  # another run may begin meanwhile, with another padding
+    set_initial_padding(machine, config.initial_padding)
+    state = machine.new_state(entries)
     gen = build_initial_state(runtime, config, seed, plan, choices)
     logger.info("script: %d words and breaks, seed %d", len(script), seed)
     session = Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, 0, choices)
@@ -114,7 +116,7 @@ def combine_entries(plan: PrefixPlan | None, script: list[Entry]) -> list[Entry]
 
 @phase("machine.padding")
 def set_initial_padding(machine: StateMachine, frames: int) -> None:
-    """Frames before the first word may begin; the machine is the engine's, the number is the run's."""
+    """Frames before the first word may begin; the machine is this run's copy of the engine's."""
     machine.initial_padding = frames
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dia2.core.model import Dia2Model
+from dia2.core.streams import side_stream
 from dia2.generation import GenerationConfig
 from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, Observer
 
@@ -152,7 +153,7 @@ class _Beside:
 
     def __init__(self, device: torch.device, frames: Callable[[Frames], None]) -> None:
         self._device, self._frames = device, frames
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch types it nowhere
+        self._stream = side_stream(device, "taps")
         self._pinned: list[dict[str, Tensor]] = [{}, {}]
         self._waiting: tuple[torch.cuda.Event, GenerationConfig, list[_Finished], dict[str, Tensor]] | None = None
 
@@ -167,7 +168,7 @@ class _Beside:
                     if name not in pinned:
                         pinned[name] = torch.empty((ROWS, *value.shape[1:]), dtype=value.dtype, pin_memory=True)
                     pinned[name][:count].copy_(value, non_blocking=True)
-                done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # likewise
+                done = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch types it nowhere
                 done.record(self._stream)
         self.finish()
         self._waiting = (done, config, finished, {name: pinned[name][:count] for name in values})

@@ -133,7 +133,7 @@ def read_voice(
             recording.heard[listener] = transcribe_words(at_16_khz, whisper_model, runtime.device)
         spoken = recording.heard[listener]
     if recording.codes is None:
-        recording.codes = encode_audio_tokens(runtime.mimi, samples)
+        recording.codes = encode_audio_tokens(runtime.mimi, samples).cpu()  # where those of a voice file are
     if kept:
         logger.info("prefix: %s of %s kept from an earlier run", " and ".join(kept), short(Path(source).name))
     return Voice(recording.codes, list(spoken), samples, tuple(kept))

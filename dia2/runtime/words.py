@@ -19,6 +19,8 @@ from dia2.hooks import phase
 from dia2.runtime.script_parser import refuse_controls
 
 WHISPER_RATE = 16_000  # Hz, what Whisper listens at
+_LONGEST_WORD = 2000  # characters, as in a script
+_WORDS_A_SECOND = 12.5  # one a frame: more the machine cannot take
 _SLACK = 0.08  # seconds that a word may end past the audio: one frame, for aligners that round up
 
 
@@ -101,7 +103,8 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         where: names a list in errors; a file is named by its path.
 
     Raises:
-        UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, or no words at all.
+        UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, too many or too long, or no
+            words at all.
     """
     if isinstance(source, str | Path):
         where = str(source)
@@ -124,6 +127,8 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         end_before = word.end
         if word.text:
             words.append(word)
+    if len(words) > 1 + _WORDS_A_SECOND * seconds:
+        raise UsageError(f"{where} holds {len(words):,} words for {seconds:.2f} s of audio: is it the right file?")
     if not words:
         raise UsageError(f"{where} holds no words: write down what the prefix says.")
     return words
@@ -150,6 +155,8 @@ def _read_word(row: object, where: str) -> Word:
     text, start, end = row["text"], row["start"], row["end"]
     if not isinstance(text, str):
         raise UsageError(f"{where}: its text is not a string.")
+    if len(text) > _LONGEST_WORD:
+        raise UsageError(f"{where}: its text has more than {_LONGEST_WORD:,} characters: give it word by word.")
     refuse_controls(text, where)
     for name, value in (("start", start), ("end", end)):
         if not is_number(value) or value < 0:

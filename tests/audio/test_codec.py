@@ -446,6 +446,21 @@ def test_a_codec_must_be_mono_with_rates_that_agree(overrides: dict[str, Any], m
         codec(**overrides)
 
 
+def test_a_codec_whose_convolutions_look_ahead_is_refused(tmp_path: Path) -> None:
+    codec(use_causal_conv=False)._model.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="are not causal") as caught:
+        load(tmp_path)
+    assert_one_sentence(caught.value)
+
+
+def test_a_codec_that_pads_in_an_unknown_way_is_refused(damaged: Path) -> None:
+    config = json.loads((damaged / "config.json").read_text(encoding="utf-8"))
+    (damaged / "config.json").write_text(json.dumps(config | {"pad_mode": "zzz"}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="pads its convolutions by an unknown mode") as caught:
+        load(damaged)
+    assert_one_sentence(caught.value)
+
+
 def test_unknown_tensors_are_named(damaged: Path) -> None:
     edit_weights(damaged, lambda weights: weights.update(extra=torch.zeros(2)))
     with pytest.warns(UserWarning, match="holds tensors that are not Mimi's: extra"):

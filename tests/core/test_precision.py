@@ -149,6 +149,19 @@ def test_tf32_is_put_back_after_an_error() -> None:
 
 
 @pytest.mark.usefixtures("with_cuda")
+def test_tf32_stays_off_until_the_last_run_is_over() -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    first, second = exact_float32(), exact_float32()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert tf32_is_off()
+    second.__exit__(None, None, None)
+    assert torch.backends.cuda.matmul.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.usefixtures("with_cuda")
 @pytest.mark.parametrize("precision", ["highest", "high", "medium"])
 def test_the_matmul_precision_of_the_whole_process_is_put_back(precision: str) -> None:
     torch.set_float32_matmul_precision(precision)

@@ -207,10 +207,11 @@ def test_slots_beyond_the_length_are_never_looked_at() -> None:
 
 
 @torch.no_grad()
-def test_masked_slots_that_were_never_written_do_not_count() -> None:
+def test_masked_slots_of_a_cleared_cache_do_not_count() -> None:
     model, slots = random_model(tiny_config(), seed=11), 12
     tokens, frames = random_tokens(model.config, 2, 4), 4
     cache = new_cache(model, 2, slots)
+    cache.clear()
     for frame in range(frames):  # as under a CUDA graph: all slots are read, the mask says which count
         mask = (torch.arange(slots) <= frame)[None]
         out = model.transformer(

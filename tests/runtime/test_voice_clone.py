@@ -153,6 +153,22 @@ def test_a_voice_file_is_the_same_prefix_as_its_recording(voice_file: Path) -> N
         assert torch.equal(other.aligned_tokens, first.aligned_tokens)
 
 
+def test_codes_of_a_recording_lie_where_those_of_a_voice_file_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU the codec's codes are there; one speaker's recording may follow the other's voice file."""
+    codes = torch.zeros(8, 20, dtype=torch.int64)
+    copied: list[bool] = []
+
+    class OnAGpu:
+        def cpu(self) -> torch.Tensor:
+            copied.append(True)
+            return codes
+
+    runtime().recordings.clear()
+    monkeypatch.setattr("dia2.runtime.voice_clone.encode_audio_tokens", lambda *_: OnAGpu())
+    assert read_voice(runtime(), SPK1, WORDS1, "turbo").codes is codes
+    assert copied == [True]
+
+
 def test_given_words_outweigh_those_of_a_voice_file(voice_file: Path) -> None:
     words = [{"text": "Hey", "start": 0.0, "end": 1.6}]
     voice = read_voice(runtime(), voice_file, words, "turbo")

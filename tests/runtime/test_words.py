@@ -143,7 +143,19 @@ def test_control_characters_are_refused(control: str) -> None:
 
 
 def test_a_long_word_is_shortened_in_messages() -> None:
-    assert len(refused([row("x" * 10_000, 1, 2), row("y" * 10_000, 0.5, 0.6)])) < 200
+    assert len(refused([row("x" * 2_000, 1, 2), row("y" * 2_000, 0.5, 0.6)])) < 200
+
+
+def test_a_text_that_is_no_word_is_refused() -> None:
+    message = "The given word list, word 2: its text has more than 2,000 characters: give it word by word."
+    assert refused([row(), row("x" * 2_001, 0.5, 0.6)]) == message
+
+
+def test_more_words_than_frames_are_refused() -> None:
+    words = [row("a", 0.5, 0.5)] * 14
+    message = "The given word list holds 14 words for 1.00 s of audio: is it the right file?"
+    assert refused(words, seconds=1.0) == message
+    assert len(read_words(words[:13], 1.0)) == 13
 
 
 def file_refused(path: Path, content: bytes | str) -> str:

@@ -21,7 +21,7 @@ from dia2.inspect.trace import load
 
 
 class Follower:
-    """An observer that hands on finished calls as pieces of a view, at most 0.2 s late."""
+    """An observer that hands on finished calls as pieces of a view, at most 0.2 s late while frames are made."""
 
     points = frozenset({"state.build", "step_tokens"})  # no logits: nothing is computed for it
 
