@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from dia2.errors import UsageError
+from dia2.files import check_writable
 from dia2.inspect import console as views
 from dia2.inspect.console.page import plain, to_json
 from dia2.inspect.trace import load
@@ -198,6 +199,7 @@ def _html(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
     from dia2.inspect.explorer import to_html
 
+    check_writable(args.output)
     other = None if args.other is None else load(args.other)
     path = to_html(trace, args.output, other=other, call=args.call, **_which(trace, args.script))
     if args.json:

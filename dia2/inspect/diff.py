@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 
+from dia2.checks import short
 from dia2.edits import ChangeSampling, Edit
-from dia2.errors import TraceError
+from dia2.errors import TraceError, UsageError
 from dia2.hooks import MachineRow
 from dia2.inspect.machine import drawn_action
 from dia2.inspect.stored import Stored
@@ -61,10 +62,22 @@ def diff(a: Trace, b: Stored, ignore: Collection[str] = ()) -> Diff:
 
     Raises:
         TraceError: `b` is of another model.
+        UsageError: `b` is no trace.
     """
+    check_trace(b)
     if not isinstance(b, Trace):
-        raise TraceError(f"{a.path} is a run of Dia2 and {b.path} is none: compare runs of one model.")
+        raise TraceError(f"{a.path} is a run of Dia2 and {b.path} one of Dia: compare runs of one model.")
     return compared(_settings(a, b), _edits(a, b), lambda call: _parts(a, b, call), (len(a), len(b)), ignore)
+
+
+def check_trace(value: object) -> None:
+    """Refuse what is no trace, such as its path.
+
+    Raises:
+        UsageError: says how to open it.
+    """
+    if not isinstance(value, Stored):
+        raise UsageError(f"{short(value)} is no trace: open it by dia2.inspect.load(path).")
 
 
 def compared(

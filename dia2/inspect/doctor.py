@@ -10,10 +10,13 @@ import numpy as np
 
 from dia2.inspect.manifest import SpokenWord
 from dia2.inspect.trace import Trace
+from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
 
-Kind = Literal["swallowed", "slipped", "leaked", "unreached", "silence", "clipping", "drift"]
+Kind = Literal["pushed", "swallowed", "slipped", "leaked", "unreached", "silence", "clipping", "drift"]
 
 ADVICE: dict[Kind, str] = {
+    "pushed": "check texts and times of the words before it: from one word to the next there must be a frame for each "
+    "token of the first, and one more",
     "swallowed": "leave a pause before that word, at least one frame for each token still pending: for a second "
     "speaker's first word, append silence to the first recording",
     "slipped": "mend the swallowed boundary before it",
@@ -28,6 +31,7 @@ FULL = 0.999  # a peak from here on is clipped
 CLIPPED = 0.02  # share of clipped frames from which on it is heard
 LONG_SILENCE = 1.0  # seconds at the end of a recording that the model takes for a pause to keep
 MOST_DRIFT = 1.5  # seconds between words and sound that are looked for
+PUSHED_FRAMES = 6  # half a second later than its time: from here on a word is told; one or two frames are usual
 DRIFT_FRAMES = 2  # from here on a shift is told
 DRIFT_GAIN = 0.15  # correlation that a shift must add to be believed
 
@@ -88,7 +92,7 @@ def diagnose(trace: Trace) -> Diagnosis:
         return Diagnosis([], [], 0, measured=False)
     words = _words(trace)
     measured = bool(np.isfinite(prefix.rms).all())
-    findings = [*_boundaries(trace, words)]
+    findings = [*_pushed(trace, words), *_boundaries(trace, words)]
     if measured:
         findings += [*_sound(trace, words)]
     return Diagnosis(words, findings, trace.run.prefix_frames, measured)
@@ -118,6 +122,23 @@ def _words(trace: Trace) -> list[PrefixWord]:
             )
         )
     return words
+
+
+def _pushed(trace: Trace, words: list[PrefixWord]) -> Iterator[Finding]:
+    """Words that are asked for later than their times say, since those before them have so many tokens."""
+    rate, before = trace.model.frame_rate, 0
+    for word in words:
+        if word.start is None:
+            return
+        first = SPEAKER_1_OFFSET if word.speaker == 1 else trace.run.voice_frames[0]
+        late = word.step - (max(1, round(word.start * rate)) - 1 + first)
+        if late >= PUSHED_FRAMES > before:  # those after it are pushed by it
+            message = (
+                f"“{word.text}” is asked for at step {word.step}, {late} frames ({late / rate:.2f} s) after its time: "
+                "the words before it have more tokens than there are frames."
+            )
+            yield Finding("pushed", message, None, word.index)
+        before = late
 
 
 def _boundaries(trace: Trace, words: list[PrefixWord]) -> Iterator[Finding]:

@@ -311,7 +311,7 @@ class Trace(Stored):
     def find(
         self,
         field: str | None = None,
-        value: int | Callable[[int], bool] | None = None,
+        value: int | str | Callable[[int], bool] | None = None,
         *,
         word: str | None = None,
         after: int | None = None,
@@ -320,21 +320,27 @@ class Trace(Stored):
         """Calls at which something happened, in order.
 
             trace.find("forced_padding", before=311)[-1]  # where it last changed before call 311
-            trace.find("action", 1)                       # where new word was drawn
+            trace.find("action", "new_word")              # where new word was drawn
             trace.find("codes.3", lambda code: code == 17)
             trace.find(word="Hello")                      # where the machine took that word
 
         Args:
             field: a column of one number per call; `main` and `second` for the streams, `codes.k` for codebook k.
-            value: an equal value, or a predicate; none: where the field differs from the call before.
+            value: an equal value, or a predicate, or of an action its name, `new_word` or `pad`; none: where the field
+                differs from the call before.
             word: instead of `field`: a word's text, with or without its punctuation, in any case.
             after: only calls after this one.
             before: only calls before this one.
 
         Raises:
-            TraceError: there is no such field.
+            TraceError: there is no such field, or it has no values of that name.
         """
-        calls = self._calls_of(word) if word is not None else changes_or_hits(self._field(field), value)
+        if word is not None:
+            calls = self._calls_of(word)
+        elif isinstance(value, str):
+            calls = self._calls_with(field, value)
+        else:
+            calls = changes_or_hits(self._field(field), value)
         return [call for call in calls if (after is None or call > after) and (before is None or call < before)]
 
     def _calls_of(self, word: str) -> list[int]:
@@ -348,6 +354,15 @@ class Trace(Stored):
             for call, text in texts
             if call is not None and (exact == text.casefold() or (wanted and wanted == bare(text)))
         ]
+
+    def _calls_with(self, field: str | None, name: str) -> list[int]:
+        from dia2.inspect.machine import drawn_action
+
+        column = self._field(field)
+        if field != "action" or name not in ("new_word", "pad"):
+            raise TraceError(f"{field} has no value {name!r}: give a number, or of action new_word or pad.")
+        rows = (self.machine_at(call) for call in range(len(column)))
+        return [i for i, row in enumerate(rows) if drawn_action(self.model.tokens, row.action, row.forced) == name]
 
     def _field(self, name: str | None) -> np.ndarray:
         columns = {"main": self.main, "second": self.second}

@@ -21,6 +21,7 @@ from dia2.runtime.script_parser import refuse_controls
 WHISPER_RATE = 16_000  # Hz, what Whisper listens at
 _LONGEST_WORD = 2000  # characters, as in a script
 _WORDS_A_SECOND = 12.5  # one a frame: more the machine cannot take
+_USUAL_WORD = 0.5  # seconds
 _SLACK = 0.08  # seconds that a word may end past the audio: one frame, for aligners that round up
 
 
@@ -95,7 +96,8 @@ def _unreadable(name: str, error: Exception) -> Dia2Error:
 def read_words(source: str | Path | WordList, seconds: float, where: str = "The given word list") -> list[Word]:
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
-    Words without text are skipped.
+    A word without `end`, as `dia2 generate --words` writes it, ends with the next one's start, and half a second after
+    its own at the latest. Words without text are skipped.
 
     Args:
         source: the file's path, or the list.
@@ -116,7 +118,7 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     words: list[Word] = []
     end_before = 0.0
     for i, row in enumerate(rows):
-        word = _read_word(row, f"{where}, word {i + 1}")
+        word = _read_word(_ended(row, rows[i + 1 : i + 2], seconds), f"{where}, word {i + 1}")
         name = f"{where}, word {i + 1} {word.text[:30]!r}"
         if words and word.start < words[-1].start:
             raise UsageError(f"{name} starts at {word.start:g} s, before the word ahead of it: sort the words by time.")
@@ -149,9 +151,18 @@ def _read_json(path: Path) -> object:
         ) from error
 
 
+def _ended(row: object, following: list[object], seconds: float) -> object:
+    """A row that has a start and no end, with one; whatever is wrong with it stays so."""
+    if not isinstance(row, Mapping) or "end" in row or not is_number(row.get("start")):
+        return row
+    starts = [other.get("start") for other in following if isinstance(other, Mapping)]
+    end = min([row["start"] + _USUAL_WORD, seconds, *(start for start in starts if is_number(start))])
+    return {**row, "end": max(row["start"], end)}
+
+
 def _read_word(row: object, where: str) -> Word:
     if not isinstance(row, Mapping) or not {"text", "start", "end"} <= row.keys():
-        raise UsageError(f'{where} is not like {{"text": "Hello", "start": 0.1, "end": 0.4}}.')
+        raise UsageError(f'{where} is not like {{"text": "Hello", "start": 0.1, "end": 0.4}} ("end" may be left out).')
     text, start, end = row["text"], row["start"], row["end"]
     if not isinstance(text, str):
         raise UsageError(f"{where}: its text is not a string.")

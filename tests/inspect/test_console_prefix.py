@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from dia2 import PrefixConfig
 from dia2.cli import main
 from dia2.inspect import load
 from dia2.inspect.console import prefix_facts, print_prefix
 
-from ..support.reference import engine
+from ..support.reference import ROOT, Case, engine
 from .test_console_trace import changed, recorded, shown
 
 
@@ -84,6 +85,25 @@ def test_a_word_without_sound_and_a_long_silence_at_the_end(tmp_path: Path) -> N
         print_prefix, 160, with_sound(tmp_path / "more", np.r_[np.full(7, 0.1), np.zeros(13), np.full(13, 0.1)])
     )
     assert "The recording of speaker 1 ends with 1.0 s of silence: trim it." in text
+
+
+def test_words_that_are_pushed_back_by_those_before_them(tmp_path: Path) -> None:
+    """Times as Whisper might give them for a word that it misheard as a long one."""
+    said = [("Hello", 0.0), ("hello-there", 0.64), ("friend", 1.0), ("now", 1.3)]
+    words = [{"text": text, "start": start} for text, start in said]
+    config = Case("tiny8", "prefix1").config(prefix=PrefixConfig(ROOT / "tiny8" / "spk1.wav", words_1=words))
+    engine("tiny8").generate("[S1] Hi.", config, trace=tmp_path / "run.dia2trace")
+    trace = load(tmp_path / "run.dia2trace")
+    finding, *others = trace.diagnose().findings
+    assert "pushed" not in [other.kind for other in others]  # once for all that are pushed by one word
+    pushed = trace.diagnose().words[2]
+    late = pushed.step - (round(pushed.start * 12.5) - 1 + 3) if pushed.start else 0
+    assert (finding.kind, finding.word, finding.call) == ("pushed", 2, None)
+    assert finding.message == (
+        f"“friend” is asked for at step {pushed.step}, {late} frames ({late / 12.5:.2f} s) after its time: the words "
+        "before it have more tokens than there are frames."
+    )
+    assert "pushed" not in kinds(recorded())
 
 
 def test_a_clipped_recording(tmp_path: Path) -> None:

@@ -147,6 +147,22 @@ def test_a_shorter_run_ends_where_the_longer_one_goes_on(tmp_path: Path) -> None
     assert found.calls == (len(trace), len(other))
 
 
+def test_an_edit_that_never_comes_to_pass_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trace, tts = record_case("tiny3", "plain_cfg1", tmp_path / "run")
+    beyond = len(trace) + 400
+    trace.fork(tts, len(trace) - 2, edits=[ForceAction(beyond, "pad")])
+    assert f"call {beyond}: action pad” never came to pass: the run ended after call {len(trace) - 1}" in caplog.text
+
+
+def test_a_fork_does_not_replace_where_it_comes_from(tmp_path: Path) -> None:
+    trace, tts = record_case("tiny3", "plain_cfg1", tmp_path / "run")
+    (tmp_path / "link").symlink_to(tmp_path / "run")
+    for path in (trace.path, str(trace.path), tmp_path / "link"):
+        with pytest.raises(UsageError, match="is the trace itself: what goes on from it needs a name of its own"):
+            trace.fork(tts, 5, path=path)
+    assert len(load(trace.path)) == len(trace)
+
+
 def test_what_cannot_be_forked_says_why(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "prefix1", tmp_path / "a.dia2trace")
     with pytest.raises(TraceError, match=r"no call 100000"):
@@ -197,3 +213,19 @@ def test_edits_survive_json(edit: Edit) -> None:
 def test_what_is_no_edit_is_refused(value: object) -> None:
     with pytest.raises(UsageError):
         edit_from_json(value)
+
+
+def test_an_action_is_found_by_its_name(tmp_path: Path) -> None:
+    trace, _ = record_case("tiny8", "prefix1", tmp_path / "a.dia2trace")
+    found = [trace.find("action", name) for name in ("new_word", "pad")]
+    assert sorted(found[0] + found[1]) == list(range(len(trace)))
+    ids = trace.model.tokens
+    assert all(trace.actions[call] in (ids.new_word, ids.action_new_word) for call in found[0])
+    with pytest.raises(TraceError, match="padding_budget has no value 'pad'"):
+        trace.find("padding_budget", "pad")
+
+
+def test_a_path_is_no_trace(tmp_path: Path) -> None:
+    trace, _ = record_case("tiny3", "plain_cfg1", tmp_path / "run")
+    with pytest.raises(UsageError, match=r"is no trace: open it by dia2\.inspect\.load\(path\)"):
+        trace.diff(str(tmp_path / "run"))  # type: ignore[arg-type]  # that is the point

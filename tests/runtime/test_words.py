@@ -88,10 +88,12 @@ def test_a_list_without_words_is_refused(rows: list[Row]) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    ["Hi", 5, None, ["Hi", 0.1, 0.4], {}, {"text": "Hi", "start": 0.1}, {"word": "Hi", "start": 0.1, "end": 0.4}],
+    ["Hi", 5, None, ["Hi", 0.1, 0.4], {}, {"text": "Hi", "end": 0.4}, {"word": "Hi", "start": 0.1, "end": 0.4}],
 )
 def test_what_is_no_word_with_times_is_refused_by_its_number(wrong: object) -> None:
-    message = 'The given word list, word 2 is not like {"text": "Hello", "start": 0.1, "end": 0.4}.'
+    message = (
+        'The given word list, word 2 is not like {"text": "Hello", "start": 0.1, "end": 0.4} ("end" may be left out).'
+    )
     assert refused([row(), wrong]) == message
 
 
@@ -412,3 +414,11 @@ def test_overlapping_words_of_whispers_are_made_readable(monkeypatch: pytest.Mon
     words = hear(monkeypatch, [{"words": [heard(" one", 1.0, 1.7)]}, {"words": [heard(" two", 1.52, 2.0)]}])
     assert [word.text for word in words] == ["one", "two"]
     assert read_words([asdict(word) for word in words], 3.0) == words
+
+
+def test_a_word_without_an_end_ends_with_the_next_or_soon() -> None:
+    """So the words that `dia2 generate --words` writes can be given back."""
+    rows = [{"text": "a", "start": 0.1, "speaker": 1}, {"text": "b", "start": 0.3}, {"text": "c", "start": 1.8}]
+    assert read_words(rows, 2.0) == [Word("a", 0.1, 0.3), Word("b", 0.3, 0.8), Word("c", 1.8, 2.0)]
+    assert refused([{"text": "a", "start": "0"}]).startswith("The given word list, word 1 is not like")
+    assert "ends at 3 s, after the audio" in refused([{"text": "a", "start": 3.0}], seconds=1.0)

@@ -45,7 +45,7 @@ def print_prefix(trace: Trace, console: Console) -> None:
     _strip(page, trace, found)
     page.title(f"findings: {len(found.findings) or 'none'}")
     if not found.findings:
-        page.paragraph("Every word was taken where its recording has it.", indent=2)
+        page.paragraph("Every word was taken where its times place it.", indent=2)
     for finding in found.findings:
         where = "" if finding.call is None else f", call {finding.call}"
         page.line("  ", (f"! {finding.kind}", MARK), (where, DIM))
