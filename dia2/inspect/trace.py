@@ -29,6 +29,7 @@ from dia2.inspect.shards import open_shards, read_tokens, sizes_of
 from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
+from dia2.runtime.state_machine import Entry
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -217,7 +218,7 @@ class Trace(Stored):
         """The state machine after `call`; −1 gives it before the first."""
         run, columns = self.run, self._columns
         if call == -1:
-            return before_first(self.model.tokens, run.config.initial_padding, len(run.entries))
+            return before_first(self.model.tokens, run.config.initial_padding, len(self.queue_at(-1)))
         value = {name: int(columns[name][call]) for name in _MACHINE}
         parts = {}
         for name in ("pending", "lookahead"):
@@ -237,6 +238,19 @@ class Trace(Stored):
             lookahead=parts["lookahead"],
             end_step=None if value["end_step"] < 0 else value["end_step"],
         )
+
+    def queue_at(self, call: int) -> list[Entry]:
+        """Words and breaks that the machine had left after `call`; −1: before the first.
+
+        Counted from the front of the run's entries: those of streamed text are added while it runs, so that the last of
+        them were not there yet.
+        """
+        if not len(self):
+            return list(self.run.entries)
+        consumed, left = self.column("consumed"), self.column("entries_left")
+        taken = int(consumed[: call + 1].sum())
+        count = int(left[call]) if call >= 0 else int(left[0]) + int(consumed[0])
+        return self.run.entries[taken : taken + count]
 
     def frame(self, call: int) -> Frame:
         """The frame of one call, counted from 0.
