@@ -203,9 +203,9 @@ class Trace(Stored):
 
     @cached_property
     def aligned(self) -> np.ndarray:
-        """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did."""
+        """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did, or would have."""
         aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
-        return aligned[:, self.manifest.result.crop or 0 :]
+        return aligned[:, self.crop :]
 
     # Frames
 
@@ -294,12 +294,29 @@ class Trace(Stored):
     # Words, audio, search
 
     @cached_property
+    def crop(self) -> int:
+        """Frames that the audio lacks at its front; of a run that ended before its crop, those that it would lack."""
+        run, result = self.run, self.manifest.result
+        if result.crop is not None:
+            return result.crop
+        if run.config.prefix is not None and run.config.prefix.include_audio:
+            return 0
+        if result.first_word_frame is not None:
+            return result.first_word_frame
+        # As `FirstWord` of the runtime finds it. Without a new word in the main stream, which a machine with lookahead
+        # does not put there, it is the step at which the main loop starts: the prefix's last.
+        if len(self):
+            found = np.flatnonzero((self.column("phase") == 1) & (self.main == self.model.tokens.new_word))
+            if len(found):
+                return max(0, int(self.steps[found[0]]) - run.config.initial_padding)
+        return max(0, run.prefix_frames - 1)
+
+    @cached_property
     def words(self) -> list[TraceWord]:
         """Every word of prefix and script, with the call at which the machine took it."""
         run, rate = self.run, self.model.frame_rate
         taken = np.flatnonzero(self.column("consumed")).tolist()
-        result = self.manifest.result
-        crop = result.crop or 0
+        crop = self.crop
         includes_prefix = run.config.prefix is not None and run.config.prefix.include_audio
         words: list[TraceWord] = []
         for i, entry in enumerate(run.entries):
@@ -312,6 +329,15 @@ class Trace(Stored):
             prefix = i < run.prefix_words
             words.append(TraceWord(len(words), entry.text, entry.speaker, prefix, entry.tokens, call, step, seconds))
         return words
+
+    @property
+    def heard(self) -> list[TraceWord] | None:
+        """The words that begin within the audio; none where no audio is known of, as of a killed or a streamed run."""
+        samples = self.manifest.result.samples
+        if not samples:
+            return None
+        end = samples / self.model.sample_rate
+        return [word for word in self.words if word.seconds is not None and word.seconds < end]
 
     @cached_property
     def audio(self) -> tuple[np.ndarray, int] | None:

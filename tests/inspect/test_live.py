@@ -60,7 +60,7 @@ def test_the_pieces_are_the_view(case: Case, tmp_path: Path) -> None:
     for name, column in view.columns.items():
         if name != "peaks" and not name.startswith(("draw_", "best_")):  # these come with the end
             np.testing.assert_array_equal(columns[name], column, err_msg=name)
-    said = {name: view.header[name] for name in ("entries", "reasons", "given", "grid", "caches", "tokens")}
+    said = {name: view.header[name] for name in ("entries", "reasons", "given", "grid", "caches", "tokens", "clock")}
     assert {name: header[name] for name in said} == said
     assert header["words"] == [word for word in view.header["words"] if word["call"] is not None]
     assert header["live"]
