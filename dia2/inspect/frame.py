@@ -49,4 +49,4 @@ class TraceWord:
     tokens: list[int]
     call: int | None  # at which the machine took it; none: never
     step: int | None
-    seconds: float | None  # in the trace's audio; none: not in it
+    seconds: float | None  # from the start of the audio, which can end before; none: it lacks the word

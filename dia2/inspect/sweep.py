@@ -49,18 +49,18 @@ class Sweep:
         return found
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each run: settings, length, words heard, where it parts from the first run and in what."""
+        """A row for each run: settings, length, words heard, where it parts from the first run and in what; or none."""
         first = self.variants[0].trace
         rows = []
         for variant in self.variants:
-            found = first.diff(variant.trace)
+            found, heard = first.diff(variant.trace), variant.trace.heard
             rows.append(
                 {
                     "seed": variant.seed,
                     "cfg_scale": variant.cfg_scale,
                     "temperature": variant.temperature,
                     "calls": len(variant.trace),
-                    "words": sum(word.seconds is not None for word in variant.trace.words),
+                    "words": None if heard is None else len(heard),
                     "parts_at": found.shared if found.parts else None,
                     "parts_in": found.parts[0].what if found.parts else None,
                 }
@@ -72,7 +72,8 @@ class Sweep:
         for variant, row in zip(self.variants, self.rows(), strict=True):
             at, what = row["parts_at"], row["parts_in"]
             parted = "as the first run" if at is None else f"parts from the first run at call {at}, in {what}"
-            told.append(f"{variant}: {row['calls']} calls, {row['words']} words, {parted}")
+            words = "" if row["words"] is None else f" {row['words']} words,"
+            told.append(f"{variant}: {row['calls']} calls,{words} {parted}")
         return "\n".join(told)
 
 

@@ -193,8 +193,7 @@ def _calls(trace: Trace, words: dict[int, Any], start: int, stop: int) -> pa.Rec
     here = slice(start, stop)
     warmup = trace.column("phase")[here] == 0
     text, emitted, times, kv = (trace.column("text"), trace.column("emitted"), trace.times, trace.kv_lengths)
-    crop = trace.manifest.result.crop or 0
-    ahead = trace.steps[here].astype(np.int64) - crop
+    ahead = trace.steps[here].astype(np.int64) - trace.crop
     taken = [words.get(call) for call in range(start, stop)]
     columns: dict[str, Any] = {
         "call": trace.column("call")[here],

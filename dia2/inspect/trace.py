@@ -29,6 +29,7 @@ from dia2.inspect.shards import open_shards, read_tokens, sizes_of
 from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
+from dia2.runtime.state_machine import Entry
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -202,9 +203,9 @@ class Trace(Stored):
 
     @cached_property
     def aligned(self) -> np.ndarray:
-        """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did."""
+        """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did, or would have."""
         aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
-        return aligned[:, self.manifest.result.crop or 0 :]
+        return aligned[:, self.crop :]
 
     # Frames
 
@@ -217,7 +218,7 @@ class Trace(Stored):
         """The state machine after `call`; −1 gives it before the first."""
         run, columns = self.run, self._columns
         if call == -1:
-            return before_first(self.model.tokens, run.config.initial_padding, len(run.entries))
+            return before_first(self.model.tokens, run.config.initial_padding, len(self.queue_at(-1)))
         value = {name: int(columns[name][call]) for name in _MACHINE}
         parts = {}
         for name in ("pending", "lookahead"):
@@ -237,6 +238,19 @@ class Trace(Stored):
             lookahead=parts["lookahead"],
             end_step=None if value["end_step"] < 0 else value["end_step"],
         )
+
+    def queue_at(self, call: int) -> list[Entry]:
+        """Words and breaks that the machine had left after `call`; −1: before the first.
+
+        Counted from the front of the run's entries: those of streamed text are added while it runs, so that the last of
+        them were not there yet.
+        """
+        if not len(self):
+            return list(self.run.entries)
+        consumed, left = self.column("consumed"), self.column("entries_left")
+        taken = int(consumed[: call + 1].sum())
+        count = int(left[call]) if call >= 0 else int(left[0]) + int(consumed[0])
+        return self.run.entries[taken : taken + count]
 
     def frame(self, call: int) -> Frame:
         """The frame of one call, counted from 0.
@@ -280,12 +294,29 @@ class Trace(Stored):
     # Words, audio, search
 
     @cached_property
+    def crop(self) -> int:
+        """Frames that the audio lacks at its front; of a run that ended before its crop, those that it would lack."""
+        run, result = self.run, self.manifest.result
+        if result.crop is not None:
+            return result.crop
+        if run.config.prefix is not None and run.config.prefix.include_audio:
+            return 0
+        if result.first_word_frame is not None:
+            return result.first_word_frame
+        # As `FirstWord` of the runtime finds it. Without a new word in the main stream, which a machine with lookahead
+        # does not put there, it is the step at which the main loop starts: the prefix's last.
+        if len(self):
+            found = np.flatnonzero((self.column("phase") == 1) & (self.main == self.model.tokens.new_word))
+            if len(found):
+                return max(0, int(self.steps[found[0]]) - run.config.initial_padding)
+        return max(0, run.prefix_frames - 1)
+
+    @cached_property
     def words(self) -> list[TraceWord]:
         """Every word of prefix and script, with the call at which the machine took it."""
         run, rate = self.run, self.model.frame_rate
         taken = np.flatnonzero(self.column("consumed")).tolist()
-        result = self.manifest.result
-        crop = result.crop or 0
+        crop = self.crop
         includes_prefix = run.config.prefix is not None and run.config.prefix.include_audio
         words: list[TraceWord] = []
         for i, entry in enumerate(run.entries):
@@ -298,6 +329,15 @@ class Trace(Stored):
             prefix = i < run.prefix_words
             words.append(TraceWord(len(words), entry.text, entry.speaker, prefix, entry.tokens, call, step, seconds))
         return words
+
+    @property
+    def heard(self) -> list[TraceWord] | None:
+        """The words that begin within the audio; none where no audio is known of, as of a killed or a streamed run."""
+        samples = self.manifest.result.samples
+        if not samples:
+            return None
+        end = samples / self.model.sample_rate
+        return [word for word in self.words if word.seconds is not None and word.seconds < end]
 
     @cached_property
     def audio(self) -> tuple[np.ndarray, int] | None:

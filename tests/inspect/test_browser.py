@@ -136,6 +136,26 @@ def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
     opened.page.context.close()
 
 
+def test_words_that_had_not_come_yet_are_not_in_the_queue(browser: Any, tmp_path: Path) -> None:
+    from dia2.inspect import record
+
+    from ..support.reference import engine
+
+    with record(tmp_path / "run.dia2trace"):
+        for _ in engine("tiny4").stream(iter(["[S1] One ", "two ", "three ", "four ", "five ", "six."]), seed=1):
+            pass
+    trace = load(tmp_path / "run.dia2trace")
+    opened = Page(browser, to_html(trace, tmp_path / "run.html"))
+    for call in (0, len(trace) // 3, len(trace) // 2, len(trace) - 1):
+        opened.page.evaluate(f"document.getElementById('explorer').dia2.store.set({{call: {call}}})")
+        opened.drawn()
+        left = [entry.text for entry in trace.queue_at(call)]
+        assert opened.page.locator(".state .chip").all_inner_texts() == left
+        assert call or 0 < len(left) < 5
+    opened.check()
+    opened.page.context.close()
+
+
 def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path: Path) -> None:
     from dia2.edits import ReplaceToken
 

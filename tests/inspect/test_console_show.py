@@ -79,6 +79,23 @@ def test_a_row_that_never_ended_stands_out(width: int, head: str, tmp_path: Path
     assert any(line.startswith(head) and line.endswith("the trace ends before it does") for line in lines)
 
 
+def test_words_behind_the_end_of_the_audio_are_not_heard(tmp_path: Path) -> None:
+    facts = show_facts(load(recorded()))
+    result = manifest()["result"] | {"samples": 24_000 * 2}
+    early = [word for word in load(recorded()).words if word.seconds is not None and word.seconds < 2]
+    path = changed(tmp_path, result=result)
+    assert 0 < len(early) < facts["run"]["words_heard"]
+    assert load(path).heard == early
+    assert show_facts(load(path))["run"]["words_heard"] == len(early)
+    assert f"14 taken by the machine, {len(early)} heard in the audio\n" in shown(show, 80, path)
+
+
+def test_without_audio_nothing_is_said_of_words_heard(tmp_path: Path) -> None:
+    path = unfinished(tmp_path, None)
+    assert show_facts(load(path))["run"]["words_heard"] is None
+    assert "  words     14: 14 taken by the machine\n  audio     none\n" in shown(show, 80, path)
+
+
 def test_the_header_tells_edits_forks_redactions_and_spent_budgets(tmp_path: Path) -> None:
     run = manifest()["run"] | {"edits": [{"kind": "ForceAction", "call": 57, "action": "pad"}], "forked_at": 50}
     budget = {"bytes": 1, "tokens_only_from_call": 40}

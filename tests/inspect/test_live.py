@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,16 @@ import numpy as np
 import pytest
 
 from dia2.errors import UsageError
-from dia2.generation import GenerationInterrupted
+from dia2.generation import GenerationConfig, GenerationInterrupted
 from dia2.hooks import observing
 from dia2.inspect import follow, load, record
+from dia2.inspect.console import frame_facts
 from dia2.inspect.explorer.live import Follower
+from dia2.inspect.explorer.payload import payload
 from dia2.inspect.explorer.view import view_of
 from dia2.inspect.explorer.widget import LiveExplorer
 from dia2.progress import Progress
+from dia2.runtime.state_machine import Emission, State, StateMachine
 
 from ..support.reference import Case, engine
 from .test_explorer import opened
@@ -58,25 +60,66 @@ def test_the_pieces_are_the_view(case: Case, tmp_path: Path) -> None:
     for name, column in view.columns.items():
         if name != "peaks" and not name.startswith(("draw_", "best_")):  # these come with the end
             np.testing.assert_array_equal(columns[name], column, err_msg=name)
-    said = {name: view.header[name] for name in ("entries", "reasons", "given", "grid", "caches", "tokens")}
+    said = {name: view.header[name] for name in ("entries", "reasons", "given", "grid", "caches", "tokens", "clock")}
     assert {name: header[name] for name in said} == said
     assert header["words"] == [word for word in view.header["words"] if word["call"] is not None]
     assert header["live"]
 
 
-def test_streamed_text_comes_with_the_calls(tmp_path: Path) -> None:
+@pytest.mark.parametrize("prefixed", [False, True])
+def test_streamed_text_comes_with_the_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prefixed: bool) -> None:
+    """The queue at each call, in the console and in the live and the whole view, is what the machine had."""
     pieces: list[bytes] = []
+    left: list[list[str]] = []  # after each call
+    step = StateMachine.step
 
-    def script() -> Iterator[str]:
-        yield "[S1] Hello there. "
-        yield "How are you?"
+    def watched(self: StateMachine, at: int, state: State, action: int, *, forced: bool = False) -> Emission:
+        emitted = step(self, at, state, action, forced=forced)
+        left.append([entry.text for entry in state.entries])
+        return emitted
 
-    with record(tmp_path / "run.dia2trace") as recorder, observing(Follower(recorder, pieces.append)):
-        for _ in engine("tiny4").stream(script(), seed=1):
+    monkeypatch.setattr(StateMachine, "step", watched)
+    said = '[S1] Hello there. How are you? <break time="0.5s"/> Well, thank you.'
+    config = Case("tiny8", "prefix2").config(seed=1) if prefixed else GenerationConfig(seed=1)
+    path = tmp_path / "run.dia2trace"
+    with record(path) as recorder, observing(Follower(recorder, pieces.append)):
+        for _ in engine("tiny8" if prefixed else "tiny4").stream((word + " " for word in said.split(" ")), config):
             pass
-    header, _ = grown(pieces)
-    assert [entry["text"] for entry in header["entries"]] == ["Hello", "there.", "How", "are", "you?"]
-    assert [word["text"] for word in header["words"]] == ["Hello", "there.", "How", "are", "you?"]
+    trace = load(path)
+    script = ["Hello", "there.", "How", "are", "you?", "Well,", "thank", "you."]
+    assert len(left[0]) < len(trace.run.entries) - 1, "the text comes while the run goes on"
+    live, whole = grown(pieces), opened(payload(trace))
+    for header, columns in (live, whole):
+        assert [entry["text"] for entry in header["entries"] if entry["tokens"]][-len(script) :] == script
+        for call, texts in enumerate(left):  # as `entriesAfter` of the front end has it
+            first, count = int(columns["taken"][call]), int(columns["entries_left"][call])
+            assert [entry["text"] for entry in header["entries"][first : first + count]] == texts
+    assert [word["text"] for word in live[0]["words"]][-len(script) :] == script
+    assert len(left) == len(trace)
+    assert trace.machine_at(-1).entries_left == len(left[0]) + int(trace.column("consumed")[0])
+    before = [entry.text for entry in trace.queue_at(-1)]
+    for call, texts in enumerate(left):
+        assert [entry.text for entry in trace.queue_at(call)] == texts
+        facts = frame_facts(trace, call)
+        assert [text or "" for text in facts["before"]["next"]] == before[:6]
+        assert [text or "" for text in facts["after"]["next"]] == texts[:6]
+        before = texts
+
+
+def test_the_queue_of_a_fork_of_streamed_text_is_its_own(tmp_path: Path) -> None:
+    """It has all of the text from its first call on."""
+    tts, path = engine("tiny4"), tmp_path / "run.dia2trace"
+    with record(path):
+        for _ in tts.stream(iter(["[S1] Hello ", "there. ", "How ", "are ", "you?"]), seed=1):
+            pass
+    load(path).fork(tts, 5, path=tmp_path / "fork.dia2trace")
+    fork = load(tmp_path / "fork.dia2trace")
+    assert [entry.text for entry in fork.queue_at(-1)] == ["Hello", "there.", "How", "are", "you?"]
+    header, columns = opened(payload(fork))
+    for call in range(len(fork)):
+        first, count = int(columns["taken"][call]), fork.machine_at(call).entries_left
+        assert first + count == len(header["entries"])
+        assert fork.queue_at(call) == fork.run.entries[first:]
 
 
 def test_calls_are_told_of_at_least_five_times_a_second(tmp_path: Path) -> None:

@@ -21,11 +21,14 @@ from dia2.errors import TraceError, UsageError
 from dia2.generation import GenerationInterrupted
 from dia2.hooks import Frames
 from dia2.inspect import Trace, load, record, recorder
+from dia2.inspect.explorer.view import view_of
 from dia2.inspect.layout import MANIFEST, PHASES_FILE, shard_name
+from dia2.inspect.tables import calls_table
 from dia2.progress import Progress
 from dia2.runtime import taps
 
-from ..support.reference import engine
+from ..support.reference import Case, engine
+from ..support.traces import with_manifest
 
 SCRIPT = "[S1] Hello there, friend. [S2] Yes."
 SEED = 3
@@ -421,3 +424,43 @@ def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_pat
     assert trace.manifest.script == SCRIPT
     assert [word.text for word in trace.words] == [word.text for word in reference.words]
     check_beginning(trace, reference)
+
+
+# Times without a result
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("tiny8", "prefix2"),
+        Case("tiny8", "prefix2_include"),
+        Case("tiny8", "plain_cfg1"),
+        Case("tiny3", "prefix2"),
+        Case("tiny3", "plain_cfg1"),
+    ],
+    ids=str,
+)
+def test_words_of_a_killed_run_stand_where_they_would_have_stood(tmp_path: Path, case: Case) -> None:
+    """What was recorded tells how much the run would have cut off its front."""
+    engine(case.checkpoint).generate(case.expected["script"], case.config(seed=SEED), trace=tmp_path / "whole")
+    whole = load(tmp_path / "whole")
+    assert whole.manifest.result.crop is not None
+    assert whole.heard == [word for word in whole.words if word.seconds is not None]
+    shards = len(list(whole.path.glob("frames-*")))
+    for kept in (shards, shards * 2 // 3, whole.warmup_calls // 4 + 1):
+        (tmp_path / str(kept)).mkdir()
+        path = with_manifest(whole.path, tmp_path / str(kept), status="running", calls=0, result=None, audio=None)
+        for index in range(kept, shards):
+            (path / shard_name(index)).unlink()
+        killed = load(path)
+        assert (killed.complete, killed.heard) == (False, None)
+        assert len(killed) or not kept
+        for word, there in zip(killed.words, whole.words, strict=True):
+            if word.call is not None:
+                assert word == there
+        taken = [row["audio_seconds"] for row in calls_table(killed).to_pylist() if row["word"] is not None]
+        assert taken == [row["audio_seconds"] for row in calls_table(whole).to_pylist() if row["word"]][: len(taken)]
+        assert killed.aligned.shape[1] <= whole.aligned.shape[1]
+        assert view_of(killed).header["clock"]["zero"] == killed.crop
+    redacted = killed.redact(tmp_path / "redacted", voice=True, text=True)
+    assert redacted.crop == killed.crop

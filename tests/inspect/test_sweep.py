@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from dia2.errors import TraceError, UsageError
-from dia2.inspect import Sweep, plots, sweep
+from dia2.inspect import Sweep, Trace, plots, sweep
+from dia2.inspect.sweep import Variant
 
-from ..support.reference import engine
+from ..support.reference import Case, engine
+from ..support.traces import with_manifest
 
 SCRIPT = "[S1] Hello there. How are you?"
 
@@ -42,6 +44,21 @@ def test_runs_are_aligned_where_they_part(runs: Sweep) -> None:
         "seed": 1, "cfg_scale": 1.0, "temperature": 0.8, "calls": 0, "words": 0, "parts_at": None, "parts_in": None,
     }  # fmt: skip
     assert str(runs).splitlines()[0].endswith("as the first run")
+
+
+def test_words_are_those_that_begin_within_the_audio(runs: Sweep, tmp_path: Path) -> None:
+    case, paths = Case("tiny8", "context_end"), [tmp_path / "whole", tmp_path / "silent" / "run.dia2trace"]
+    result = engine("tiny8").generate(case.expected["script"], case.config(seed=3), trace=paths[0])
+    paths[1].parent.mkdir()
+    with_manifest(paths[0], paths[1].parent, result=None, audio=None)
+    ended = Sweep([Variant(3, 2.0, 0.0, Trace(path)) for path in paths])
+    heard = [seconds for _, seconds in result.timestamps if seconds < len(result.waveform) / result.sample_rate]
+    assert len(heard) < len(result.timestamps), "the context ends in a word that is not decoded any more"
+    assert [row["words"] for row in ended.rows()] == [len(heard), None]
+    told = str(ended).splitlines()
+    assert f" calls, {len(heard)} words, as the first run" in told[0]
+    assert told[1].endswith(f"{len(ended.variants[1].trace)} calls, as the first run")
+    assert all(row["words"] for row in runs.rows())
 
 
 def test_what_was_made_is_not_made_again(runs: Sweep) -> None:

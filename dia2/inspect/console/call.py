@@ -46,8 +46,8 @@ def frame_facts(trace: Trace, call: int, *, times: bool = True) -> Facts:
             "audio": asdict(config.audio),
         },
         "edits": [str(edit) for edit in trace.run.edits if edit.call == call],
-        "before": _machine_facts(trace, frame.before, parts[call - 1] if call else None),
-        "after": _machine_facts(trace, frame.machine, parts[call]),
+        "before": _machine_facts(trace, call - 1, frame.before, parts[call - 1] if call else None),
+        "after": _machine_facts(trace, call, frame.machine, parts[call]),
         "action": action_facts(trace, call, parts[call].taken),
         "seen_text": _seen_text(trace, frame, parts),
         "streams": [_stream_facts(trace, at, parts[at]) for at in range(max(0, call - AROUND), last + 1)],
@@ -72,14 +72,12 @@ def _seen_text(trace: Trace, frame: Frame, parts: list[Labels]) -> list[Facts]:
     ]
 
 
-def _machine_facts(trace: Trace, row: MachineRow, parts: Labels | None) -> Facts:
-    entries = trace.run.entries
-    first = len(entries) - row.entries_left
+def _machine_facts(trace: Trace, call: int, row: MachineRow, parts: Labels | None) -> Facts:
     return {
         "padding_budget": row.padding_budget,
         "forced_padding": row.forced_padding,
         "entries_left": row.entries_left,
-        "next": [entry.text if entry.tokens else None for entry in entries[max(0, first) :][:_NEXT]],
+        "next": [entry.text if entry.tokens else None for entry in trace.queue_at(call)[:_NEXT]],
         "pending": queue_facts(parts.pending if parts else []),
         "lookahead": queue_facts(parts.lookahead if parts else []),
         "end_step": row.end_step,

@@ -58,7 +58,7 @@ def header_facts(trace: Trace, *, times: bool = True) -> Facts:
         return facts
     if manifest.result.samples is not None:
         facts["audio_seconds"] = manifest.result.samples / run.model.sample_rate
-    words = trace.words
+    words, heard = trace.words, trace.heard
     facts["run"] = {
         "seed": run.seed,
         "device": run.model.device,
@@ -72,7 +72,7 @@ def header_facts(trace: Trace, *, times: bool = True) -> Facts:
         "prefix_frames": run.prefix_frames,
         "words": len(words),
         "words_taken": sum(word.call is not None for word in words),
-        "words_heard": sum(word.seconds is not None for word in words),
+        "words_heard": None if heard is None else len(heard),
         "edits": [str(edit) for edit in run.edits],
         "forked_at": run.forked_at,
     }
@@ -144,7 +144,9 @@ def _header_pairs(facts: Facts) -> list[tuple[str, Text]]:
         if run["prefix_frames"]:
             prefix = f"{count(run['prefix_words'], 'word')}, {count(run['prefix_frames'], 'frame')}"
             pairs.append(("prefix", plain(prefix)))
-        words = f"{run['words']}: {run['words_taken']} taken by the machine, {run['words_heard']} heard in the audio"
+        words = f"{run['words']}: {run['words_taken']} taken by the machine"
+        if run["words_heard"] is not None:
+            words += f", {run['words_heard']} heard in the audio"
         pairs.append(("words", plain(words)))
     seconds = facts["audio_seconds"]
     pairs.append(("audio", plain("none" if seconds is None else f"{seconds:.2f} s")))

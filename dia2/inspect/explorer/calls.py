@@ -42,6 +42,7 @@ class Calls:
         self.reasons: list[str | None] = [None]  # for which actions were overruled so far, as `overruled` numbers them
         self._queues = Queues(entries, model.second_stream_ahead)
         self._before = Before(False, initial_padding, initial_padding)
+        self._taken = 0  # entries, by the calls so far
 
     def add(self, columns: Columns) -> Columns:
         """The next calls.
@@ -50,8 +51,12 @@ class Calls:
             columns: as `layout.COLUMNS` has them, [n, …] each; draws may be missing.
         """
         main = columns["phase"] == 1
+        # The queue is counted from the front: streamed text adds to its end while calls go on.
+        taken = self._taken + np.cumsum(columns["consumed"], dtype=np.int32)
+        self._taken += int(columns["consumed"].sum())
         made = {name: columns[name].astype(np.int32) for name in _AS_THEY_ARE}
         made |= {
+            "taken": taken,
             "forced": columns["forced"].astype(np.uint8),
             "main": columns["emitted"][:, 0].astype(np.int32),
             "second": columns["emitted"][:, 1].astype(np.int32),

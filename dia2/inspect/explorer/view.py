@@ -74,7 +74,7 @@ def header_of(trace: Trace) -> Header:
         # The first call of the main loop reads the step again that ended the warm-up.
         "clock": {
             "rate": model.frame_rate,
-            "zero": trace.manifest.result.crop or 0,
+            "zero": trace.crop,
             "twice": prefix or None,
             "before": "prefix",
         },

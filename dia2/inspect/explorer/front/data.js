@@ -200,9 +200,10 @@ export class Data {
     return starts[call];
   }
 
-  /** Entries that are left after a call. */
+  /** Entries that were left after a call: counted from the front, as streamed text adds to their end meanwhile. */
   entriesAfter(call) {
-    return this.header.entries.slice(this.header.entries.length - this.at("entries_left", call));
+    const first = this.at("taken", call);
+    return this.header.entries.slice(first, first + this.at("entries_left", call));
   }
 
   /** Settings in force at a call. */
