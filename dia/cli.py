@@ -22,7 +22,7 @@ from dia2 import __version__
 from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
 from dia2.console import printable, tell
 from dia2.errors import UsageError
-from dia2.files import check_writable
+from dia2.files import check_sound_writable
 from dia2.generation import load_script_text
 
 _SAVE_MEMORY = "use --dtype bfloat16, fewer --max-tokens, fewer scripts at a time, or another --device"
@@ -93,7 +93,7 @@ def generate(args: argparse.Namespace) -> int:
     outputs = output_paths(args.output, len(args.scripts))
     refuse_clashes(outputs, [*args.scripts, *args.prompt, args.config, args.weights])
     for path in outputs:
-        check_writable(path)
+        check_sound_writable(path)
     scripts = [load_script_text(source) for source in args.scripts]
     with ExitStack() as stack:
         if args.trace is not None:

@@ -48,7 +48,7 @@ from dia2.audio.wav import save_wav
 from dia2.checks import short
 from dia2.core.precision import exact_float32, pick_device, pick_dtype, threads_for
 from dia2.errors import CheckpointError, UsageError
-from dia2.files import check_writable
+from dia2.files import check_sound_writable
 from dia2.hooks import Observer, current_observer, observing, phase
 from dia2.memory import begin_device_peak, peak_device_bytes, peak_host_bytes
 from dia2.runtime.audio_io import load_audio
@@ -393,7 +393,7 @@ class Dia:
             UsageError: there is no codec, or no file can be written there.
             Dia2Error: the disk is full.
         """
-        check_writable(path)
+        check_sound_writable(path)
         save_audio(path, waveform, self.sample_rate)
 
     def _codec(self, what: str) -> DacCodec:

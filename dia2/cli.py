@@ -19,7 +19,7 @@ from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
 from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
 from dia2.console import print_summary, summary_json, tell, word_rows
 from dia2.errors import UsageError
-from dia2.files import check_writable, write_atomically
+from dia2.files import check_sound_writable, check_writable, write_atomically
 from dia2.generation import (
     GenerationConfig,
     GenerationInterrupted,
@@ -220,7 +220,8 @@ def run_generate(args: argparse.Namespace) -> int:
     outputs = [path for path in (args.output, args.subtitles, args.words) if path]
     prefix = [args.prefix_speaker_1, args.prefix_speaker_2, args.prefix_words_1, args.prefix_words_2]
     refuse_clashes(outputs, [args.input, args.config, args.weights, *prefix])
-    for path in outputs:
+    check_sound_writable(args.output)
+    for path in outputs[1:]:
         check_writable(path)
     if args.subtitles:
         check_subtitle_path(args.subtitles)

@@ -16,7 +16,7 @@ from dia2.audio.grid import undelay_frames, write_wav
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.edits import Edit
 from dia2.errors import UsageError
-from dia2.files import check_writable
+from dia2.files import check_sound_writable, check_writable
 from dia2.generation import (
     GenerationConfig,
     GenerationInterrupted,
@@ -187,7 +187,7 @@ class Dia2:
             check_script(text)
             check_prefix(merged.prefix)
             if output_wav is not None:
-                check_writable(output_wav)
+                check_sound_writable(output_wav)
             runtime = self._ensure_runtime()
             started = time.perf_counter()
             with runtime.computing():

@@ -12,6 +12,8 @@ from pathlib import Path
 from dia2.checks import is_folder
 from dia2.errors import Dia2Error, UsageError
 
+_OTHER_SOUNDS = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif")
+
 
 def check_writable(path: str | Path) -> None:
     """Fail now, not after minutes of work, if a file cannot be created at `path`.
@@ -40,6 +42,17 @@ def check_writable(path: str | Path) -> None:
             pass
     except OSError as error:
         raise UsageError(f"Output folder {folder} is not writable ({error.strerror}): write elsewhere.") from error
+
+
+def check_sound_writable(path: str | Path) -> None:
+    """The same for a sound, which is written as WAV.
+
+    Raises:
+        UsageError: as `check_writable`, or the name is that of another kind of sound file.
+    """
+    if Path(path).suffix.lower() in _OTHER_SOUNDS:
+        raise UsageError(f"Output {path} would be a WAV file of another's name: call it {Path(path).stem}.wav.")
+    check_writable(path)
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

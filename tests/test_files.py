@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dia2.errors import Dia2Error, UsageError
-from dia2.files import check_writable, write_atomically
+from dia2.files import check_sound_writable, check_writable, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -165,3 +165,12 @@ def test_a_folder_that_takes_no_file_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     expected = f"Output folder {tmp_path} is not writable (Read-only file system): write elsewhere."
     assert refusal(tmp_path / "a.wav") == expected
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "b.FLAC", "c.ogg", "d.m4a"])
+def test_a_sound_is_not_written_under_the_name_of_another_kind(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=f"would be a WAV file of another's name: call it {name[0]}.wav."):
+        check_sound_writable(tmp_path / name)
+    for fine in ("a.wav", "a.WAV", "a", "a.out"):
+        check_sound_writable(tmp_path / fine)
+    assert names(tmp_path) == []
