@@ -57,7 +57,7 @@ function rows(draw) {
 
 /** How likely a candidate is; `out` where guidance struck it out, `cut` where a later rule did. */
 function chanceOf(candidate, chance) {
-  if (candidate.alive ?? candidate.kept) return chance.toFixed(2);
+  if (candidate.alive ?? candidate.kept) return chance === null ? "–" : chance.toFixed(2);
   return candidate.kept ? "cut" : "out";
 }
 
