@@ -12,7 +12,7 @@ export function wavePane(data, store, title) {
   const { words } = data.header;
   const line = new Timeline(words ? "Waveform, and the words below it" : "Waveform", WAVE + (words ? WORDS + GAP : 0));
   const { element, note } = pane("wave", title, data.columns.peaks ? data.header.clock?.told ?? "" : "no sound in this trace", line.canvas);
-  line.jumps(data, store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
+  line.jumps(store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
   const draw = (state) => {
     if (!line.begin(state)) return;
     drawWave(line, data);
