@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dia2.inspect import load
+from dia2.inspect import load, sample
 from dia2.inspect.console.grid import cell_kinds
 from dia2.inspect.explorer import to_html
 from dia2.inspect.explorer.bundle import script
@@ -176,7 +176,7 @@ def test_everything_that_can_be_used_has_a_name(page: Page) -> None:
     assert unnamed == []
 
 
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [1280, 800, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -> None:
     opened = Page(browser, file, width, 800, scheme)
@@ -192,6 +192,23 @@ def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -
     keep_picture(opened.page, f"explorer-{width}-{scheme}")
     opened.check()
     opened.page.context.close()
+
+
+def test_the_slider_is_seen_beside_all_panes(browser: Any, tmp_path: Path) -> None:
+    opened = Page(browser, to_html(sample(), tmp_path / "run.html"), 1280, 800)
+    box = opened.page.locator(".scrub").bounding_box()
+    assert box["y"] + box["height"] <= 800
+    opened.check()
+    opened.page.context.close()
+
+
+def test_texts_that_are_cut_can_be_read(page: Page, trace: Trace) -> None:
+    page.press("Shift+ArrowRight")
+    assert page.page.locator(".readouts .word dd b").get_attribute("title") == page.readout("word")
+    titles = page.page.evaluate("[...document.querySelectorAll('.row .title')].map(x => [x.title, x.textContent])")
+    assert [title for title, _ in titles] == [text for _, text in titles]
+    assert "tokens" in page.page.locator(".chip:not(.break)").first.get_attribute("title")
+    assert {"break", "[S1]", "[S2]"} <= set(page.page.locator(".lanes .key").all_inner_texts())
 
 
 def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:

@@ -101,9 +101,14 @@ def header_of(trace: Trace) -> Header:
             {
                 "name": "action",
                 "kind": "action",
-                "keys": [["word", "new word"], ["over", "drawn, but overruled"], ["given", "given by the prefix"]],
+                "keys": [
+                    ["word", "new word"],
+                    ["break", "break"],
+                    ["over", "drawn, but overruled"],
+                    ["given", "given by the prefix"],
+                ],
             },
-            {"name": "main", "kind": "text"},
+            {"name": "main", "kind": "text", "keys": [["is-s1", "[S1]"], ["is-s2", "[S2]"]]},
             {"name": "second", "kind": "text"},
         ],
         "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word},

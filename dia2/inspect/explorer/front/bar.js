@@ -100,6 +100,7 @@ function timeOf(data, call) {
 function sayWord(element, word) {
   if (element.dataset.call === String(word?.call)) return;
   element.dataset.call = String(word?.call);
+  element.title = word?.text ?? ""; // the readout may be too narrow for it
   element.replaceChildren(word ? bdi(word.text) : "–");
 }
 

@@ -10,7 +10,7 @@ export function rowsPane(data, store) {
       "button",
       { type: "button", class: `row ${row.status.replace(" ", "-")}`, onclick: () => choose(row) },
       h("span", { class: "number" }, String(row.number)),
-      h("span", { class: "title" }, row.title),
+      h("span", { class: "title", title: row.title }, row.title),
       h("span", { class: "time" }, row.status === "done" ? duration(row.seconds) : row.status === "not run" ? "—" : row.status),
     );
     return button;
