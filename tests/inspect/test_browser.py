@@ -237,6 +237,25 @@ def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path
     opened.page.context.close()
 
 
+def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Trace, tmp_path: Path) -> None:
+    from dia2.edits import ChangeSampling, ReplaceToken
+
+    from ..support.reference import engine
+
+    unlikely = next(draw for draw in trace.draws(50) if draw.name == "dep.2").candidates[-1].token
+    edits = [ChangeSampling(50, topk_audio=1), ReplaceToken(50, unlikely, codebook=2)]
+    trace.fork(engine("tiny8"), 50, edits=edits, path=tmp_path / "fork.dia2trace")
+    opened = Page(browser, to_html(load(tmp_path / "fork.dia2trace"), tmp_path / "run.html", call=50))
+    opened.page.locator(".draw select").select_option("codebook 2")
+    opened.drawn()
+    assert opened.page.inner_text(".draw .note") == f"drew {unlikely}, p –"
+    chances = opened.page.locator(".candidates tbody td:nth-child(2)").all_inner_texts()
+    assert "–" in chances  # the one that could have been drawn
+    assert set(chances) <= {"–", "0.00", "out"}
+    opened.check()
+    opened.page.context.close()
+
+
 def test_all_of_the_longer_run_can_be_reached(browser: Any, trace: Trace, tmp_path: Path) -> None:
     from ..support.reference import engine
 

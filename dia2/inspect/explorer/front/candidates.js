@@ -29,7 +29,7 @@ export function candidatesPane(data, store, label) {
       say(told, why(data, state.call));
       return;
     }
-    say(note, `drew ${token(found, found.choice)}, p ${found.probability.toFixed(2)}`);
+    say(note, `drew ${token(found, found.choice)}, p ${found.probability > 0 ? found.probability.toFixed(2) : "–"}`);
     body.replaceChildren(...rows(found));
     say(told, data.samplingAt(state.call).told);
   };
