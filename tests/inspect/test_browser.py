@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from dia2.inspect import load
+from dia2.inspect import load, sample
+from dia2.inspect.console.grid import cell_kinds
 from dia2.inspect.explorer import to_html
+from dia2.inspect.explorer.bundle import script
+from dia2.inspect.explorer.payload import payload
 from dia2.inspect.trace import Trace
 
 from ..support.browser import Page, keep_picture, needs_chromium
@@ -75,6 +80,61 @@ def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Trace)
     assert page.page.inner_text(".candidates .chosen th") == str(draw.choice)
 
 
+def spot(page: Page, pane: str, call: int, down: float = 0.5) -> dict[str, float]:
+    """Where a call stands on a pane's canvas, `down` of its height."""
+    page.drawn()
+    box = page.page.locator(f".{pane} canvas").bounding_box()
+    x = (call + 0.5 - page.state("first")) / page.state("span") * box["width"]
+    return {"x": box["x"] + x, "y": box["y"] + down * box["height"]}
+
+
+@pytest.mark.parametrize("pane", ["lanes", "grid"])
+def test_a_touch_that_goes_on_to_scroll_moves_nothing(page: Page, pane: str) -> None:
+    place = spot(page, pane, 20)
+    page.page.mouse.move(**place)
+    page.page.mouse.down()
+    assert page.readout("call") == "0"
+    page.page.mouse.up()
+    assert page.readout("call") == "20"
+
+
+def test_the_strip_below_the_slider_jumps(page: Page, trace: Trace) -> None:
+    box = page.page.locator(".scrub canvas").bounding_box()
+    page.page.locator(".scrub canvas").click(position={"x": box["width"] * 0.5, "y": 5})
+    assert page.readout("call") == str(len(trace) // 2)
+
+
+def test_cells_of_the_prefix_that_the_loop_wrote_over_are_not_given(page: Page, trace: Trace) -> None:
+    kinds = cell_kinds(trace)
+    for kind, told in (("p", "given by the prefix"), ("x", "over a code of the prefix"), ("#", "drawn by call")):
+        book, column = np.argwhere(kinds == kind)[-1].tolist()
+        page.page.evaluate(f"document.getElementById('explorer').dia2.store.set({{call: {column}}})")
+        page.page.mouse.click(**spot(page, "grid", column, (book + 0.5) / trace.model.codebooks))
+        page.drawn()
+        said = page.page.inner_text(".grid .told")
+        assert f"column {column}" in said
+        assert told in said
+        assert ("drawn by call" in said) is (kind != "p")
+
+
+def test_what_was_chosen_is_dropped_where_it_no_longer_belongs(page: Page, trace: Trace) -> None:
+    page.page.locator(".row").nth(23).click()
+    page.page.mouse.click(**spot(page, "lanes", 20))
+    page.drawn()
+    assert "warmup_with_prefix" in page.page.inner_text(".detail")  # which call 20 is in
+    page.page.locator(".row").nth(6).click()
+    page.page.mouse.click(**spot(page, "grid", 30))
+    page.page.mouse.move(0, 0)
+    page.drawn()
+    assert "warmup_with_prefix" in page.page.inner_text(".detail")
+    assert "column 30" in page.page.inner_text(".grid .told")
+    page.page.locator("#explorer").focus()
+    page.press("ArrowRight")
+    page.drawn()
+    assert page.state("cell") is None
+    assert page.page.inner_text(".grid .told").startswith("Click a cell")
+
+
 def test_rows_jump_and_tell_what_they_did(page: Page, trace: Trace) -> None:
     rows = page.page.locator(".row")
     assert rows.count() == 30
@@ -93,6 +153,14 @@ def test_a_word_is_found(page: Page, trace: Trace) -> None:
     assert page.readout("call") == str(word.call)
 
 
+def test_keys_are_heard_after_the_search(page: Page) -> None:
+    page.press("/")
+    page.page.keyboard.type("fine")
+    page.press("Escape")
+    page.press("ArrowRight")
+    assert page.readout("call") == "1"
+
+
 def test_the_slider_scrubs_and_says_where(page: Page, trace: Trace) -> None:
     slider = page.page.locator(".scrub input")
     slider.fill("40")
@@ -108,7 +176,7 @@ def test_everything_that_can_be_used_has_a_name(page: Page) -> None:
     assert unnamed == []
 
 
-@pytest.mark.parametrize("width", [1280, 800])
+@pytest.mark.parametrize("width", [1280, 800, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -> None:
     opened = Page(browser, file, width, 800, scheme)
@@ -124,6 +192,23 @@ def test_nothing_is_cut_off(browser: Any, file: Path, width: int, scheme: str) -
     keep_picture(opened.page, f"explorer-{width}-{scheme}")
     opened.check()
     opened.page.context.close()
+
+
+def test_the_slider_is_seen_beside_all_panes(browser: Any, tmp_path: Path) -> None:
+    opened = Page(browser, to_html(sample(), tmp_path / "run.html"), 1280, 800)
+    box = opened.page.locator(".scrub").bounding_box()
+    assert box["y"] + box["height"] <= 800
+    opened.check()
+    opened.page.context.close()
+
+
+def test_texts_that_are_cut_can_be_read(page: Page, trace: Trace) -> None:
+    page.press("Shift+ArrowRight")
+    assert page.page.locator(".readouts .word dd b").get_attribute("title") == page.readout("word")
+    titles = page.page.evaluate("[...document.querySelectorAll('.row .title')].map(x => [x.title, x.textContent])")
+    assert [title for title, _ in titles] == [text for _, text in titles]
+    assert "tokens" in page.page.locator(".chip:not(.break)").first.get_attribute("title")
+    assert {"break", "[S1]", "[S2]"} <= set(page.page.locator(".lanes .key").all_inner_texts())
 
 
 def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
@@ -172,6 +257,106 @@ def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path
     opened.page.context.close()
 
 
+def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Trace, tmp_path: Path) -> None:
+    from dia2.edits import ChangeSampling, ReplaceToken
+
+    from ..support.reference import engine
+
+    unlikely = next(draw for draw in trace.draws(50) if draw.name == "dep.2").candidates[-1].token
+    edits = [ChangeSampling(50, topk_audio=1), ReplaceToken(50, unlikely, codebook=2)]
+    trace.fork(engine("tiny8"), 50, edits=edits, path=tmp_path / "fork.dia2trace")
+    opened = Page(browser, to_html(load(tmp_path / "fork.dia2trace"), tmp_path / "run.html", call=50))
+    opened.page.locator(".draw select").select_option("codebook 2")
+    opened.drawn()
+    assert opened.page.inner_text(".draw .note") == f"drew {unlikely}, p –"
+    chances = opened.page.locator(".candidates tbody td:nth-child(2)").all_inner_texts()
+    assert "–" in chances  # the one that could have been drawn
+    assert set(chances) <= {"–", "0.00", "out"}
+    opened.check()
+    opened.page.context.close()
+
+
+def test_all_of_the_longer_run_can_be_reached(browser: Any, trace: Trace, tmp_path: Path) -> None:
+    from ..support.reference import engine
+
+    engine("tiny8").generate("[S1] Hi.", trace=tmp_path / "short.dia2trace")
+    short = load(tmp_path / "short.dia2trace")
+    assert isinstance(short, Trace)
+    assert len(short) < len(trace)
+    opened = Page(browser, to_html(short, tmp_path / "two.html", other=trace))
+    opened.press("End")
+    last = len(trace) - 1
+    assert opened.readout("call") == str(last)
+    assert opened.readout("step") == str(trace.steps[last])
+    slider = opened.page.locator(".scrub input")
+    assert f"call {last}, step {trace.steps[last]}" in slider.get_attribute("aria-valuetext")
+    assert slider.get_attribute("max") == str(last)
+    opened.press("ArrowLeft")
+    assert opened.readout("call") == str(last - 1)
+    later = [word for word in trace.words if word.call is not None and word.call >= len(short)]
+    opened.press("Home")
+    for _ in range(len(trace.words) + len(short.words)):
+        opened.press("Shift+ArrowRight")
+    assert opened.readout("word") == later[-1].text
+    opened.page.locator(".hear").select_option(index=1)  # B's sound, by B's clock
+    opened.page.evaluate(f"document.getElementById('explorer').dia2.store.set({{call: {len(short) + 2}}})")
+    opened.press("Space")
+    opened.until(f"document.getElementById('explorer').dia2.store.state.call > {len(short) + 5}")
+    opened.check()
+    opened.page.context.close()
+
+
+_HOST = """
+import widget from "./widget.js";
+const values = {{ _views: ["{view}"], _difference: null, _can_decode: true, call: 0 }};
+const listening = new Set();
+globalThis.asked = [];
+globalThis.answer = (key, error) => {{
+  const buffers = [new DataView(new ArrayBuffer(8))];
+  for (const listen of [...listening]) listen({{ kind: "sound", key, error }}, error ? [] : buffers);
+}};
+values._views = values._views.map((text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer));
+const model = {{
+  get: (name) => values[name],
+  on: (name, listen) => name === "msg:custom" && listening.add(listen),
+  off: (name, listen) => listening.delete(listen),
+  send: ({{ key }}) => asked.push(key),
+}};
+"""
+
+
+def test_the_last_choice_is_heard_however_slow_the_kernel_is(browser: Any, trace: Trace, tmp_path: Path) -> None:
+    """The widget with a kernel that the test plays."""
+    view = base64.b64encode(payload(trace)).decode()
+    host = _HOST.format(view=view).replace('import widget from "./widget.js";\n', "")
+    code = script("widget").replace("export default { render };", "const el = document.getElementById('explorer');")
+    end = "await render({ model, el });\nel.dia2 = el.firstChild.dia2;"
+    (tmp_path / "run.html").write_text(
+        f"<!doctype html><meta charset=utf-8><body><div id=explorer></div>"
+        f"<script type=module>\n{host}\n{code}\n{end}</script>",
+        encoding="utf-8",
+    )
+    opened = Page(browser, tmp_path / "run.html")
+    hear = opened.page.locator(".hear")
+    url = "document.getElementById('explorer').dia2.player.url"
+    for choice in (1, 2):
+        hear.select_option(index=choice)
+    opened.until("asked.length === 2")
+    opened.page.evaluate("answer(asked[1])")
+    opened.until("!document.querySelector('.hear').hasAttribute('aria-busy')")
+    wanted = opened.page.evaluate(url)
+    opened.page.evaluate("answer(asked[0])")  # too late
+    opened.drawn()
+    assert opened.page.evaluate(url) == wanted
+    hear.select_option(index=3)
+    opened.until("asked.length === 3")
+    opened.page.evaluate("answer(asked[2], 'no codec')")
+    opened.until("document.querySelector('.unheard').textContent.includes('no codec')")
+    assert opened.page.evaluate("document.querySelector('.hear').selectedIndex") == 2
+    opened.check()
+    opened.page.context.close()
+
+
 @pytest.mark.slow
 def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace: Trace, tmp_path: Path) -> None:
     """1,500 calls of 32 codebooks, two minutes of sound: a frame drawn takes less than a thirtieth of a second."""
@@ -198,8 +383,6 @@ def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace
 
 def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
-    import numpy as np
-
     from dia2.inspect.draws import draw_names
     from dia2.inspect.explorer import html
     from dia2.inspect.explorer.pack import pack

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dia2.edits import ReplaceToken
+from dia2.edits import ChangeSampling, ReplaceToken
 from dia2.errors import TraceError, UsageError
 from dia2.inspect import load
 from dia2.inspect.explorer import to_html
@@ -235,9 +235,33 @@ def test_words_of_any_length_are_cut(tmp_path: Path) -> None:
 def test_a_redacted_trace_shows_what_is_left(trace: Trace, tmp_path: Path) -> None:
     mute = trace.redact(tmp_path / "mute.dia2trace", voice=True, text=True)
     header, columns = opened(payload(mute))
-    assert not {"grid", "draw_ids", "peaks", "sound_0"} & columns.keys()
+    assert not {"grid", "peaks", "sound_0"} & columns.keys()
+    assert [draw["title"] for draw in header["draws"]] == ["action"]
+    main = trace.warmup_calls
+    assert columns["draw_choice"][main:, 0].tolist() == view_of(trace).columns["draw_choice"][main:, 0].tolist()
     assert header["sounds"] == []
     assert not {word["text"] for word in header["words"]} & {word.text for word in trace.words}
+
+
+def test_a_row_that_did_not_end_is_lit_all_the_same(trace: Trace, tmp_path: Path) -> None:
+    path = changed(tmp_path, status="running", result=None)
+    events = path / "phases.jsonl"
+    lines = events.read_text(encoding="utf-8").splitlines(keepends=True)
+    loop = next(json.loads(line)["id"] for line in lines if json.loads(line).get("phase") == "loop")
+    end = next(i for i, line in enumerate(lines) if json.loads(line) | {"id": loop, "event": "end"} == json.loads(line))
+    events.write_text("".join(lines[:end]), encoding="utf-8")
+    row = view_of(load(path)).header["rows"][24]
+    assert (row["status"], row["call"]) == ("not finished", trace.warmup_calls)
+    assert row["lit"] == [(trace.warmup_calls, None)]
+
+
+def test_an_edit_says_its_call_once(trace: Trace, tmp_path: Path) -> None:
+    edits = [ReplaceToken(50, 3, codebook=2), ChangeSampling(60, cfg_scale=3)]
+    trace.fork(engine("tiny8"), 50, edits=edits, path=tmp_path / "fork.dia2trace")
+    assert view_of(load(tmp_path / "fork.dia2trace")).header["edits"] == [
+        {"call": 50, "text": "codebook 2 becomes 3"},
+        {"call": 60, "text": "cfg_scale = 3, from there on"},
+    ]
 
 
 def test_a_run_that_never_began_is_refused(tmp_path: Path) -> None:

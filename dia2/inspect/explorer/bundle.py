@@ -15,6 +15,7 @@ _MODULES = (
     "dom",
     "colours",
     "data",
+    "views",
     "store",
     "timeline",
     "wave",

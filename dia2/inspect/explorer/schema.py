@@ -48,9 +48,9 @@ def row_header(filled: FilledRow, lit: list[tuple[int, int | None]]) -> Header:
 
     Args:
         filled: the row.
-        lit: stretches of calls, from and up to (none: the last), at which the run is in this row.
+        lit: stretches of calls, from and up to (none: the last), at which the run is in this row if it was run.
     """
-    done = lit if filled.status == "done" else []
+    there = [] if filled.status == "not run" else lit  # one that failed, or was killed, has calls too
     return {
         "number": filled.row.number,
         "title": filled.row.title,
@@ -63,8 +63,8 @@ def row_header(filled: FilledRow, lit: list[tuple[int, int | None]]) -> Header:
         },
         "seconds": filled.seconds,
         "note": text(filled.note),
-        "lit": done,
-        "call": done[0][0] if done else None,
+        "lit": there,
+        "call": there[0][0] if there else None,
     }
 
 

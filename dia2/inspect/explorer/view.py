@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.edits import ChangeSampling
+from dia2.edits import ChangeSampling, Edit
 from dia2.errors import TraceError
 from dia2.inspect.draws import draw_codebook
 from dia2.inspect.explorer.calls import Calls
@@ -44,7 +44,7 @@ def view_of(trace: Trace | DiaTrace, *, script: int = 0, candidates: int = CANDI
         raise TraceError(f"There is no script {script}: {trace.path} is a run of Dia2, which has one, 0.")
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
-    draws = [] if "voice" in trace.manifest.redacted else trace.manifest.draws
+    draws = trace.manifest.draws  # a copy without the voice keeps those of the actions
     calls = Calls(trace.model, trace.run.entries, trace.run.config.initial_padding, draws, candidates)
     parts = [  # without logits, of which a level `full` has half a megabyte a call
         calls.add(shard.read([name for name in shard.columns if not name.startswith("logits.")]))
@@ -101,9 +101,14 @@ def header_of(trace: Trace) -> Header:
             {
                 "name": "action",
                 "kind": "action",
-                "keys": [["word", "new word"], ["over", "drawn, but overruled"], ["given", "given by the prefix"]],
+                "keys": [
+                    ["word", "new word"],
+                    ["break", "break"],
+                    ["over", "drawn, but overruled"],
+                    ["given", "given by the prefix"],
+                ],
             },
-            {"name": "main", "kind": "text"},
+            {"name": "main", "kind": "text", "keys": [["is-s1", "[S1]"], ["is-s2", "[S2]"]]},
             {"name": "second", "kind": "text"},
         ],
         "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word},
@@ -113,7 +118,7 @@ def header_of(trace: Trace) -> Header:
             "codes": model.codes,
             "prefix": prefix,
             "prefix_name": "prefix",
-            "edge": [delay + prefix for delay in model.delays],
+            "edge": [prefix] * model.codebooks,  # from there on the main loop writes all of a column
             "first": 0,
             # After a prefix, calls and the columns that they write count alike; else columns are one ahead.
             "ahead": 0 if prefix else 1,
@@ -131,7 +136,7 @@ def header_of(trace: Trace) -> Header:
         "entries": entry_rows(run.entries),
         "rows": _rows(trace),
         "findings": findings,
-        "edits": [{"call": edit.call, "text": text(str(edit))} for edit in run.edits],
+        "edits": [{"call": edit.call, "text": text(_edited(edit))} for edit in run.edits],
     }
 
 
@@ -182,9 +187,18 @@ def _sampling(trace: Trace) -> list[Header]:
     return found
 
 
+def _edited(edit: Edit) -> str:
+    """What an edit says, without its call, which stands beside it."""
+    what = str(edit).partition(": ")[2]
+    return f"{what}, from there on" if isinstance(edit, ChangeSampling) else what
+
+
 def _rows(trace: Trace) -> list[Header]:
-    prefix = trace.run.prefix_frames
-    lit: dict[str, list[tuple[int, int | None]]] = {"warmup": [(0, prefix)], "loop": [(prefix, None)]}
+    prefix, calls = trace.run.prefix_frames, len(trace)
+    lit: dict[str, list[tuple[int, int | None]]] = {
+        "warmup": [(0, min(prefix, calls))],
+        "loop": [(prefix, None)] if prefix < calls else [],
+    }
     return [row_header(filled, lit.get(filled.row.phase, [])) for filled in trace.rows()]
 
 

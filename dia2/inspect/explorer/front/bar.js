@@ -20,7 +20,8 @@ function icon(label, shown, onclick) {
   return h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick }, SIGNS[shown] ? sign(SIGNS[shown]) : shown);
 }
 
-export function topBar(data, store, player, moves, hear, dialogOf) {
+export function topBar(views, store, player, moves, hear, dialogOf) {
+  const [data] = views.all;
   const play = icon("Play", "play", () => player.toggle());
   play.classList.add("play");
   const speed = h(
@@ -37,7 +38,7 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
     say(found, search.value.trim() ? `${words.length}` : "");
   });
   search.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") search.blur();
+    if (event.key === "Escape") search.closest(".dia2-explorer").focus({ preventScroll: true }); // where keys are heard
     if (event.key !== "Enter") return;
     const words = moves.search(search.value);
     if (!words.length) return;
@@ -61,7 +62,7 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
       play,
       icon("Call on", "on", () => moves.by(1)),
       words ? icon("Word on", "wordOn", () => moves.word(1)) : null,
-      icon("Last call", "last", () => moves.to(data.calls - 1)),
+      icon("Last call", "last", () => moves.to(views.calls - 1)),
       speed,
       hear,
       ...(words ? [search, found] : []),
@@ -74,6 +75,7 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
   let playing = false;
   const draw = (state) => {
     const { call } = state;
+    const there = views.at(call);
     if (playing !== state.playing) {
       playing = state.playing;
       play.replaceChildren(sign(playing ? SIGNS.pause : SIGNS.play));
@@ -81,9 +83,9 @@ export function topBar(data, store, player, moves, hear, dialogOf) {
       play.setAttribute("title", playing ? "Pause" : "Play");
     }
     for (const { kind, shows, value } of values) {
-      if (kind === "time") say(value, timeOf(data, call));
-      else if (kind === "word") sayWord(value, data.wordAt(call));
-      else say(value, data.told(shows, call));
+      if (kind === "time") say(value, timeOf(there, call));
+      else if (kind === "word") sayWord(value, there.wordAt(call));
+      else say(value, there.told(shows, call));
     }
   };
   return { element, draw, search: words ? search : null };
@@ -98,22 +100,26 @@ function timeOf(data, call) {
 function sayWord(element, word) {
   if (element.dataset.call === String(word?.call)) return;
   element.dataset.call = String(word?.call);
+  element.title = word?.text ?? ""; // the readout may be too narrow for it
   element.replaceChildren(word ? bdi(word.text) : "–");
 }
 
-export function scrubber(data, store) {
+export function scrubber(views, store) {
+  const [data] = views.all;
   const line = new Timeline("", 10);
   line.canvas.removeAttribute("role");
   line.canvas.setAttribute("aria-hidden", "true");
   const slider = h("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Call" });
   slider.addEventListener("input", () => store.set({ call: Number(slider.value), row: null }));
+  line.jumps(store);
   const element = h("footer", { class: "scrub" }, slider, line.canvas);
   const draw = (state) => {
-    if (Number(slider.max) !== data.calls - 1) slider.max = String(data.calls - 1);
+    if (Number(slider.max) !== views.calls - 1) slider.max = String(views.calls - 1);
     if (Number(slider.value) !== state.call) slider.value = String(state.call);
-    const word = data.wordAt(state.call);
-    slider.setAttribute("aria-valuetext", `${data.told(data.header.where, state.call)}${word ? `, ${word.text}` : ""}`);
-    if (!line.begin({ ...state, first: 0, span: data.places })) return;
+    const there = views.at(state.call);
+    const word = there.wordAt(state.call);
+    slider.setAttribute("aria-valuetext", `${there.told(there.header.where, state.call)}${word ? `, ${word.text}` : ""}`);
+    if (!line.begin({ ...state, first: 0, span: views.places })) return;
     const { context, palette } = line;
     context.fillStyle = palette.empty;
     context.fillRect(0, 0, line.width, 10);

@@ -29,7 +29,7 @@ export function candidatesPane(data, store, label) {
       say(told, why(data, state.call));
       return;
     }
-    say(note, `drew ${token(found, found.choice)}, p ${found.probability.toFixed(2)}`);
+    say(note, `drew ${token(found, found.choice)}, p ${found.probability > 0 ? found.probability.toFixed(2) : "–"}`);
     body.replaceChildren(...rows(found));
     say(told, data.samplingAt(state.call).told);
   };
@@ -57,7 +57,7 @@ function rows(draw) {
 
 /** How likely a candidate is; `out` where guidance struck it out, `cut` where a later rule did. */
 function chanceOf(candidate, chance) {
-  if (candidate.alive ?? candidate.kept) return chance.toFixed(2);
+  if (candidate.alive ?? candidate.kept) return chance === null ? "–" : chance.toFixed(2);
   return candidate.kept ? "cut" : "out";
 }
 

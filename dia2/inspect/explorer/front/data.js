@@ -270,7 +270,8 @@ function joined(old, array) {
 
 /**
  * Chance of each candidate in a draw, from that of the choice: the same softmax, so their ratio is known. Who is in the
- * draw the view says (`alive`); where it does not, the best `top_k` that guidance kept are.
+ * draw the view says (`alive`); where it does not, the best `top_k` that guidance kept are. Null where it is not known:
+ * an edit can put a code there that the draw could not give, whose chance, 0, tells of no other.
  */
 export function chances(draw) {
   const { temperature, top_k: topK } = draw.sampling;
@@ -279,12 +280,13 @@ export function chances(draw) {
   return draw.candidates.map((candidate) => {
     if (candidate.chosen) {
       better += candidate.kept ? 1 : 0;
-      return draw.probability;
+      return draw.probability > 0 ? draw.probability : null;
     }
-    if (!(candidate.alive ?? candidate.kept) || temperature <= 0 || !chosen || !(draw.probability > 0)) return 0;
+    if (!(candidate.alive ?? candidate.kept) || temperature <= 0) return 0;
     const rank = better;
     better += 1;
     if (candidate.alive === null && topK > 0 && rank >= topK) return 0;
+    if (!chosen || !(draw.probability > 0)) return null;
     return Math.min(1, draw.probability * Math.exp((candidate.cond - chosen.cond) / temperature));
   });
 }

@@ -14,7 +14,7 @@ export function findingsPane(data, store) {
       {},
       item.call === null
         ? h("span", { class: "kind" }, item.kind)
-        : h("button", { type: "button", class: "kind", onclick: () => store.set({ call: item.call }) }, `${item.kind} · call ${item.call}`),
+        : h("button", { type: "button", class: "kind", onclick: () => store.set({ call: item.call, row: null }) }, `${item.kind} · call ${item.call}`),
       " ",
       bdi(item.text),
       item.advice ? h("span", { class: "advice" }, " → ", bdi(item.advice)) : null,

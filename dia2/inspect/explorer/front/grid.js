@@ -35,15 +35,22 @@ export function gridPane(data, store, other) {
     const book = Math.max(0, Math.min(books - 1, Math.floor(event.offsetY / cell)));
     return { book, column: columnAt(data, line.callUnder(event)) };
   };
-  line.canvas.addEventListener("pointermove", (event) => say(told, describe(data, under(event))));
-  line.canvas.addEventListener("pointerleave", () => say(told, describe(data, store.state.cell)));
-  line.canvas.addEventListener("pointerdown", (event) => {
+  let pointer = null; // where it is over the grid: which cell that is changes as calls go by
+  const tell = (cell) => say(told, describe(data, pointer ? under(pointer) : cell));
+  line.canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+    pointer = { offsetX, offsetY };
+    tell(null);
+  });
+  line.canvas.addEventListener("pointerleave", () => {
+    pointer = null;
+    tell(store.state.cell);
+  });
+  line.canvas.addEventListener("click", (event) => {
     const { book, column } = under(event);
     const call = data.callOf(column);
     if (call < 0) return;
     const draw = data.drawOf(book);
-    store.set({ call, cell: { book, column }, draw: draw < 0 ? store.state.draw : draw });
-    say(told, describe(data, { book, column }));
+    store.set({ call, row: null, cell: { book, column }, draw: draw < 0 ? store.state.draw : draw });
   });
 
   let image = null;
@@ -58,6 +65,7 @@ export function gridPane(data, store, other) {
     drawCells(line, data, image, cell, state.call);
     if (other) drawDifferences(line, data, other, cell, state.call);
     drawMarks(line, data, cell, state);
+    tell(state.cell);
   };
   return { element, draw, note };
 }
@@ -204,6 +212,8 @@ function whoseIs(data, book, column) {
   }
   const { delays, prefix } = data.header.grid;
   const frame = column - delays[book];
-  if (frame >= 0 && frame < prefix) return "given by the prefix";
-  return call >= data.given ? `drawn by call ${call}` : "";
+  const laid = frame >= 0 && frame < prefix;
+  // The main loop writes whole columns, over the tail of the prefix that the delays had laid there.
+  if (call >= data.given) return `drawn by call ${call}${laid ? ", over a code of the prefix" : ""}`;
+  return laid ? "given by the prefix" : "";
 }

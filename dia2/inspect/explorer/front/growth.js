@@ -11,7 +11,7 @@ export function growthPane(data, store) {
   const curves = caches.filter((cache) => cache.column !== null);
   const sizes = caches.map((cache) => ({ ...cache, shown: h("span", { class: curves.length > 1 ? `key is-s${1 + curves.indexOf(cache)}` : "cache" }) }));
   const { element } = pane("growth", "KV growth", sizes.map(({ shown }) => shown), line.canvas);
-  line.jumps(data, store);
+  line.jumps(store);
   const draw = (state) => {
     const { call } = state;
     for (const { told, shown } of sizes) say(shown, data.told(told, call));

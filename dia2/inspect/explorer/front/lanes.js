@@ -12,7 +12,7 @@ export function lanesPane(data, store) {
   const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.label ?? lane.name)));
   const legend = lanes.flatMap(({ keys }) => keys ?? []).map(([name, text]) => h("span", { class: `key ${name}` }, text));
   const { element, note } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
-  line.jumps(data, store);
+  line.jumps(store);
   const draw = (state) => {
     if (!line.begin(state)) return;
     const [from, to] = line.seen(data.calls);

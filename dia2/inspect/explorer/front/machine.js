@@ -58,7 +58,7 @@ function judge(data, call) {
 
 function chip(data, entry) {
   if (!entry.tokens) return h("span", { class: "chip break" }, `break ${(entry.padding / data.pace).toFixed(1)} s`);
-  return h("span", { class: `chip s${entry.speaker}`, title: `${entry.tokens} tokens` }, bdi(entry.text));
+  return h("span", { class: `chip s${entry.speaker}`, title: `${entry.text}, ${entry.tokens} tokens` }, bdi(entry.text));
 }
 
 function tokens(parts, length) {
@@ -70,7 +70,7 @@ function tokens(parts, length) {
     else found.push({ ...part, numbers: [part.number] });
   }
   const chips = found.map(({ text, speaker, numbers, of }) =>
-    h("span", { class: `token s${speaker}` }, bdi(text), ` ${numbers[0]}${numbers.length > 1 ? `–${numbers.at(-1)}` : ""}/${of}`),
+    h("span", { class: `token s${speaker}`, title: text }, bdi(text), ` ${numbers[0]}${numbers.length > 1 ? `–${numbers.at(-1)}` : ""}/${of}`),
   );
   if (length > parts.length) chips.push(h("span", { class: "more" }, `${length - parts.length} more`));
   return chips;

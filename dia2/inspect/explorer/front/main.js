@@ -3,7 +3,7 @@
 import { topBar, scrubber } from "./bar.js";
 import { candidatesPane } from "./candidates.js";
 import { open } from "./data.js";
-import { bdi, h } from "./dom.js";
+import { bdi, h, say } from "./dom.js";
 import { findingsPane } from "./findings.js";
 import { gridPane } from "./grid.js";
 import { growthPane } from "./growth.js";
@@ -17,6 +17,7 @@ import { scriptPane } from "./script.js";
 import { statePane } from "./state.js";
 import { Store } from "./store.js";
 import { windowAround } from "./timeline.js";
+import { Views } from "./views.js";
 import { wavePane } from "./wave.js";
 
 const STATES = { machine: machinePane, row: statePane };
@@ -35,27 +36,28 @@ export async function mount(root, packed, options = {}) {
 }
 
 /** The same with views that are open. */
-export function mountViews(root, views, options = {}) {
-  const [data, other] = views;
-  const longest = () => Math.max(...views.map((view) => view.places));
-  const store = new Store({
-    call: data.clamp(options.call ?? options.difference?.call ?? 0),
+export function mountViews(root, shown, options = {}) {
+  const [data, other] = shown;
+  const views = new Views(shown);
+  const initial = {
+    call: views.clamp(options.call ?? options.difference?.call ?? 0),
     playing: false,
     speed: 1,
     draw: Math.max(0, data.drawOf(0)),
     row: null,
     cell: null,
     first: 0,
-    span: data.header.live ? data.header.span : Math.min(data.header.span, longest()),
+    span: data.header.live ? data.header.span : Math.min(data.header.span, views.places),
     theme: themeOf(root),
-  });
-  const player = new Player(data, store);
-  const moves = new Moves(data, store);
-  const hear = hearing(views, player, options.ask);
+  };
+  const store = new Store(initial, (call) => views.clamp(call));
+  const player = new Player(views, store);
+  const moves = new Moves(views, store);
+  const hear = hearing(shown, player, options.ask);
   let dialog;
-  const top = topBar(data, store, player, moves, hear, () => dialog);
-  const bottom = scrubber(data, store);
-  const panes = other ? compared(views, store, options.difference, moves) : single(data, store);
+  const top = topBar(views, store, player, moves, hear, () => dialog);
+  const bottom = scrubber(views, store);
+  const panes = other ? compared(shown, store, options.difference, moves) : single(data, store);
   root.classList.add("dia2-explorer");
   root.classList.toggle("comparing", Boolean(other));
   root.setAttribute("tabindex", "0");
@@ -66,7 +68,7 @@ export function mountViews(root, views, options = {}) {
 
   const drawn = [top, bottom, ...panes.flatMap((part) => part.parts ?? [part])];
   store.subscribe((state) => {
-    const first = windowAround(state.call, longest(), state.span, state.first);
+    const first = windowAround(state.call, views.places, state.span, state.first);
     if (first !== state.first) state.first = first;
     for (const part of drawn) part.draw(state);
   });
@@ -86,6 +88,7 @@ export function mountViews(root, views, options = {}) {
   return {
     store,
     data,
+    player,
     destroy() {
       player.destroy();
       watching.disconnect();
@@ -141,33 +144,39 @@ function bounded(part, data) {
   return { ...part, draw: (state) => part.draw({ ...state, call: Math.min(state.call, data.calls - 1) }) };
 }
 
-/** The choice of what to hear. */
+/** The choice of what to hear, and a line that says what could not be heard. */
 function hearing([data, other], player, ask) {
-  const options = data.header.sounds.map(({ label, column }) => ({ label, bytes: () => data.sound(column) }));
-  if (other) {
-    for (const option of options) option.label = `A: ${option.label}`;
-    options.push(...other.header.sounds.map(({ label, column }) => ({ label: `B: ${label}`, bytes: () => other.sound(column) })));
-  }
+  const soundsOf = (view, name) => view.header.sounds.map(({ label, column }) => ({ label: `${name}${label}`, view, bytes: () => view.sound(column) }));
+  const options = other ? [...soundsOf(data, "A: "), ...soundsOf(other, "B: ")] : soundsOf(data, "");
   if (ask && !other) {
     const books = Array.from({ length: data.codebooks }, (_, book) => book);
-    for (const last of books.slice(0, -1)) {
-      options.push({ label: last ? `codebooks 0 … ${last}` : "codebook 0 alone", bytes: () => ask(books.slice(0, last + 1)) });
-    }
-    for (const muted of books.slice(0, -1)) {
-      options.push({ label: `without codebook ${muted}`, bytes: () => ask(books.filter((book) => book !== muted)) });
-    }
+    const some = (label, chosen) => options.push({ label, view: data, bytes: () => ask(chosen) });
+    for (const last of books.slice(0, -1)) some(last ? `codebooks 0 … ${last}` : "codebook 0 alone", books.slice(0, last + 1));
+    for (const muted of books.slice(0, -1)) some(`without codebook ${muted}`, books.filter((book) => book !== muted));
   }
   const select = h("select", { "aria-label": "what to hear", class: "hear" }, options.map(({ label }) => h("option", {}, label)));
+  const told = h("span", { class: "unheard", role: "status" });
   select.hidden = !options.length;
+  let wanted = 0;
+  let heard = 0;
   const choose = async () => {
+    const index = select.selectedIndex;
+    const { label, view, bytes } = options[index];
+    wanted = index;
+    say(told, "");
     select.setAttribute("aria-busy", "true");
-    try {
-      player.load(await options[select.selectedIndex].bytes(), data.header.mime);
-    } finally {
-      select.removeAttribute("aria-busy");
+    const found = await Promise.resolve(bytes()).catch((error) => error);
+    if (wanted !== index) return; // the kernel was slow, and something else was chosen meanwhile
+    select.removeAttribute("aria-busy");
+    if (found instanceof Error) {
+      say(told, `${label} cannot be heard: ${found.message}`);
+      wanted = select.selectedIndex = heard;
+      return;
     }
+    heard = index;
+    player.load(found, view);
   };
   select.addEventListener("change", choose);
   if (options.length) choose();
-  return select;
+  return [select, told];
 }

@@ -5,8 +5,9 @@ import { h } from "./dom.js";
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 
 export class Player {
-  constructor(data, store) {
-    this.data = data;
+  constructor(views, store) {
+    this.views = views;
+    [this.data] = views.all; // the run that is heard: its clock counts
     this.store = store;
     this.audio = h("audio", { preload: "auto" });
     this.audio.preservesPitch = true;
@@ -15,12 +16,13 @@ export class Player {
     this.call = 0; // as a fraction, while the clock drives
   }
 
-  /** Hear these bytes from now on; none: silence. */
-  load(bytes, mime) {
+  /** Hear these bytes of a run from now on; none: silence. */
+  load(bytes, data) {
+    this.data = data;
     const { playing } = this.store.state;
     const at = this.audio.currentTime;
     if (this.url) URL.revokeObjectURL(this.url);
-    this.url = bytes ? URL.createObjectURL(new Blob([bytes], { type: mime })) : null;
+    this.url = bytes ? URL.createObjectURL(new Blob([bytes], { type: data.header.mime })) : null;
     if (this.url) {
       this.audio.src = this.url;
       this.audio.currentTime = at;
@@ -36,8 +38,8 @@ export class Player {
   }
 
   play() {
-    const { store, data } = this;
-    const call = store.state.call >= data.calls - 1 ? 0 : store.state.call;
+    const { store, views } = this;
+    const call = store.state.call >= views.calls - 1 ? 0 : store.state.call;
     store.set({ playing: true, call });
     this.call = call;
     this.last = performance.now();
@@ -60,7 +62,7 @@ export class Player {
   }
 
   tick(now) {
-    const { store, data, audio } = this;
+    const { store, data, views, audio } = this;
     if (!store.state.playing) return;
     if (store.state.call !== Math.floor(this.call)) {
       this.call = store.state.call; // somebody scrubbed
@@ -75,16 +77,16 @@ export class Player {
     } else {
       const before = data.secondsOf(Math.floor(this.call));
       this.call += elapsed * data.pace * store.state.speed;
-      const call = Math.min(data.calls - 1, Math.floor(this.call));
+      const call = views.clamp(Math.floor(this.call));
       if (before < 0 && data.secondsOf(call) >= 0) {
         store.state.call = call;
         this.start();
       }
     }
-    const call = Math.min(data.calls - 1, Math.floor(this.call));
-    store.set({ call });
+    const call = views.clamp(Math.floor(this.call));
+    store.set({ call, row: store.state.row }); // time goes by itself: a row that is read stays
     this.call = Math.max(call, Math.min(this.call, call + 0.999));
-    if (call >= data.calls - 1) this.pause();
+    if (call >= views.calls - 1) this.pause();
     else requestAnimationFrame((next) => this.tick(next));
   }
 

@@ -10,7 +10,7 @@ export function rowsPane(data, store) {
       "button",
       { type: "button", class: `row ${row.status.replace(" ", "-")}`, onclick: () => choose(row) },
       h("span", { class: "number" }, String(row.number)),
-      h("span", { class: "title" }, row.title),
+      h("span", { class: "title", title: row.title }, row.title),
       h("span", { class: "time" }, row.status === "done" ? duration(row.seconds) : row.status === "not run" ? "—" : row.status),
     );
     return button;
@@ -31,7 +31,7 @@ export function rowsPane(data, store) {
       buttons.forEach((button, i) => button.setAttribute("aria-current", data.header.rows[i].number === current ? "step" : "false"));
       lit = current;
     }
-    const wanted = state.row ?? current;
+    const wanted = chosenAt(data, state) ?? current;
     if (wanted === shown) return;
     shown = wanted;
     buttons.forEach((button, i) => button.classList.toggle("chosen", data.header.rows[i].number === wanted));
@@ -42,8 +42,17 @@ export function rowsPane(data, store) {
 
 /** The row that a call belongs to, the last one that says so. */
 function rowAt(data, call) {
-  const lit = (row) => row.lit.some(([from, to]) => call >= from && (to === null || call < to));
-  return data.header.rows.findLast(lit)?.number ?? null;
+  return data.header.rows.findLast((row) => isLit(row, call))?.number ?? null;
+}
+
+function isLit(row, call) {
+  return row.lit.some(([from, to]) => call >= from && (to === null || call < to));
+}
+
+/** The row that was chosen, unless the run has left it; one without calls is left by no call. */
+function chosenAt(data, { row: number, call }) {
+  const row = data.header.rows.find((each) => each.number === number);
+  return row && (!row.lit.length || isLit(row, call)) ? number : null;
 }
 
 function told(row) {

@@ -9,7 +9,8 @@ export function statePane(data, store) {
   const verdict = h("p", { class: "verdict" });
   const values = pairs.map((pair) => ({ ...pair, shown: h("dd") }));
   const list = h("dl", { class: "machine" }, values.flatMap(({ name, shown }) => [h("dt", {}, name), shown]));
-  const body = h("tbody");
+  const channels = data.columns.grid ? Array.from({ length: data.codebooks }, (_, book) => channelRow(data, store, book)) : [];
+  const body = h("tbody", {}, channels.map((channel) => channel.element));
   const table = h("table", { class: "cells" }, h("thead", {}, h("tr", {}, HEADS.map((text) => h("th", { scope: "col" }, text)))), body);
   const { element, note } = pane("state", data.header.titles.state, "", verdict, list, data.columns.grid ? table : null);
 
@@ -20,7 +21,7 @@ export function statePane(data, store) {
     say(note, data.told(told, call));
     say(verdict, data.told(verdicts[data.at("phase", call)], call));
     for (const { shows, gauge, shown: value } of values) value.replaceChildren(...(gauge ? meter(data, gauge, call) : []), data.told(shows, call));
-    if (data.columns.grid) body.replaceChildren(...channelRows(data, store, call, chosen));
+    for (const channel of channels) channel.show(call, chosen);
   };
   return { element, draw };
 }
@@ -29,22 +30,23 @@ function meter(data, { column, most }, call) {
   return [h("meter", { min: 0, max: most, value: Math.max(0, Math.min(most, data.at(column, call))), "aria-label": column })];
 }
 
-function channelRows(data, store, call, chosen) {
+/** A row for a channel, made once: a button that is made anew would lose the focus. */
+function channelRow(data, store, book) {
   const { words } = data.header.grid;
-  const written = data.columnOf(call);
-  return Array.from({ length: data.codebooks }, (_, book) => {
+  const draw = data.drawOf(book);
+  const choose = () => store.set({ draw, cell: { book, column: data.columnOf(store.state.call) } });
+  const name = `${words.short} ${book}`;
+  const [read, drew, wrote, from] = [null, null, null, "from"].map((kind) => h("td", { class: kind }));
+  const element = h("tr", {}, h("th", { scope: "row" }, draw < 0 ? name : h("button", { type: "button", onclick: choose }, name)), read, drew, wrote, from);
+  const show = (call, chosen) => {
+    const written = data.columnOf(call);
     const drawn = data.columns.drawn[call * data.codebooks + book];
     const origin = written < data.columnsOfGrid ? data.origin(book, written) : null;
-    const draw = data.drawOf(book);
-    const choose = draw < 0 ? null : () => store.set({ draw, cell: { book, column: written } });
-    return h(
-      "tr",
-      { class: draw >= 0 && draw === chosen ? "chosen" : null },
-      h("th", { scope: "row" }, draw < 0 ? `${words.short} ${book}` : h("button", { type: "button", onclick: choose }, `${words.short} ${book}`)),
-      h("td", {}, data.token(data.code(book, call + data.header.grid.at))),
-      h("td", {}, drawn < 0 ? "–" : data.token(drawn)),
-      h("td", {}, origin ? data.token(data.code(book, written)) : "–"),
-      h("td", { class: "from" }, origin ? origin.name : ""),
-    );
-  });
+    element.classList.toggle("chosen", draw >= 0 && draw === chosen);
+    say(read, data.token(data.code(book, call + data.header.grid.at)));
+    say(drew, drawn < 0 ? "–" : data.token(drawn));
+    say(wrote, origin ? data.token(data.code(book, written)) : "–");
+    say(from, origin ? origin.name : "");
+  };
+  return { element, show };
 }

@@ -1,8 +1,10 @@
 // What is looked at: one state, and everybody who draws it. Changes are drawn together, once a frame of the screen.
 
 export class Store {
-  constructor(initial) {
+  /** `clamp`: the nearest call that there is. */
+  constructor(initial, clamp) {
     this.state = initial;
+    this.clamp = clamp;
     this.drawn = [];
     this.waiting = false;
     this.frames = 0; // drawn so far
@@ -13,8 +15,10 @@ export class Store {
     this.drawn.push(draw);
   }
 
+  /** A chosen row or cell belongs to the call where it was chosen: another call drops both, unless the change names them. */
   set(change) {
-    const next = { ...this.state, ...change };
+    const moves = "call" in change && change.call !== this.state.call;
+    const next = { ...this.state, ...(moves ? { row: null, cell: null } : {}), ...change };
     if (Object.keys(change).every((name) => Object.is(this.state[name], next[name]))) return;
     this.state = next;
     if (this.waiting) return;

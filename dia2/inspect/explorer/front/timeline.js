@@ -70,8 +70,9 @@ export class Timeline {
   }
 
   /** Go to the call that is pointed at, or to where `choose(event, call)` says. */
-  jumps(data, store, choose = (_, call) => call) {
-    this.canvas.addEventListener("pointerdown", (event) => store.set({ call: choose(event, data.clamp(this.callUnder(event))) }));
+  jumps(store, choose = (_, call) => call) {
+    // A click, for a touch that scrolls the page begins on a canvas too.
+    this.canvas.addEventListener("click", (event) => store.set({ call: choose(event, store.clamp(this.callUnder(event))), row: null }));
   }
 
   /** The moment that is looked at. */

@@ -12,7 +12,7 @@ export function wavePane(data, store, title) {
   const { words } = data.header;
   const line = new Timeline(words ? "Waveform, and the words below it" : "Waveform", WAVE + (words ? WORDS + GAP : 0));
   const { element, note } = pane("wave", title, data.columns.peaks ? data.header.clock?.told ?? "" : "no sound in this trace", line.canvas);
-  line.jumps(data, store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
+  line.jumps(store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
   const draw = (state) => {
     if (!line.begin(state)) return;
     drawWave(line, data);
@@ -61,15 +61,15 @@ function drawWords(line, data, call) {
     const room = line.x(data.endOf(i)) - left - 1;
     if (left + room < 0 || left > line.width || room <= 1) return;
     const colour = speakerColour(palette, word.speaker);
-    context.globalAlpha = word.call > call ? 0.45 : 1;
+    context.globalAlpha = word.call > call ? 0.45 : 1; // the box alone: a pale text would be hard to read
     context.beginPath();
     context.roundRect(left, WAVE + 6, room, WORDS - 4, Math.min(4, room / 2));
     context.strokeStyle = colour;
     context.fillStyle = colour;
     if (word === now) context.fill();
     else context.stroke();
+    context.globalAlpha = 1;
     context.fillStyle = word === now ? palette.back : palette.ink;
     line.text(word.text, left + 4, WAVE + 6 + (WORDS - 4) / 2, room - 6);
-    context.globalAlpha = 1;
   });
 }

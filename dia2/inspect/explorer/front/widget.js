@@ -59,14 +59,14 @@ async function render({ model, el }) {
     else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1 }));
     else {
       const follows = shown.store.state.call === before - 1; // who looks at the last call goes along
-      shown.store.set({ calls: live.calls, ...(follows ? { call: live.calls - 1 } : {}) });
+      shown.store.set({ calls: live.calls, ...(follows ? { call: live.calls - 1, row: shown.store.state.row } : {}) });
     }
   };
   let last = Promise.resolve(); // one change after another
   const soon = (change) => () => (last = last.then(change));
   model.on("change:_pieces", soon(grow));
   model.on("change:_views", soon(show));
-  model.on("change:call", () => shown?.store.set({ call: model.get("call") }));
+  model.on("change:call", () => shown?.store.set({ call: shown.store.clamp(model.get("call")), row: null }));
   if (model.get("_views").length) soon(show)();
   else {
     root.textContent = "Waiting for a run …";
