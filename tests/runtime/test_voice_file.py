@@ -211,7 +211,7 @@ def test_words_that_are_no_list_are_refused(path: Path, codec: Codec, words: str
     ("row", "message"),
     [
         ({"text": "Hi", "start": 1.6, "end": 1.7}, ", word 1 'Hi' ends at 1.7 s, after the audio (1.60 s): is it"),
-        ({"text": "Hi", "start": 0.1}, ', word 1 is not like {"text": '),
+        ({"text": "Hi", "end": 0.1}, ', word 1 is not like {"text": '),
         ({"text": "\x1b[2J", "start": 0.1, "end": 0.2}, ", word 1 has the control character U+001B"),
         ({"text": "", "start": 0.1, "end": 0.2}, " holds no words"),
     ],
