@@ -40,8 +40,13 @@ class ForceAction:
         if self.action not in ("new_word", "pad"):
             raise UsageError(f"A forced action is new_word or pad, not {short(self.action)}.")
 
+    @property
+    def what(self) -> str:
+        """What it does, without the call."""
+        return f"action {self.action}"
+
     def __str__(self) -> str:
-        return f"call {self.call}: action {self.action}"
+        return f"call {self.call}: {self.what}"
 
 
 @dataclass(frozen=True)
@@ -68,9 +73,14 @@ class ReplaceToken:
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31):
                 raise UsageError(f"ReplaceToken's {name} must be a whole number from 0, not {short(value)}.")
 
-    def __str__(self) -> str:
+    @property
+    def what(self) -> str:
+        """What it does, without the call."""
         place = f"codebook {self.codebook}" if self.stream is None else f"{self.stream} stream"
-        return f"call {self.call}: {place} becomes {self.token}"
+        return f"{place} becomes {self.token}"
+
+    def __str__(self) -> str:
+        return f"call {self.call}: {self.what}"
 
 
 @dataclass(frozen=True)
@@ -105,9 +115,13 @@ class ChangeSampling:
         """`config` as it is from this call on."""
         return merge_generation_config(config, self.changes)
 
+    @property
+    def what(self) -> str:
+        """What it does, without the call."""
+        return ", ".join(f"{name} = {value:g}" for name, value in self.changes.items())
+
     def __str__(self) -> str:
-        changes = ", ".join(f"{name} = {value:g}" for name, value in self.changes.items())
-        return f"from call {self.call} on: {changes}"
+        return f"from call {self.call} on: {self.what}"
 
 
 Edit = ForceAction | ReplaceToken | ChangeSampling

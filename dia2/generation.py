@@ -68,6 +68,11 @@ class GenerationConfig:
     use_torch_compile: bool = False
     seed: int | None = None  # same seed, same audio; none: a new one, told in the result
 
+    @property
+    def includes_prefix(self) -> bool:
+        """The result keeps the prefix."""
+        return self.prefix is not None and self.prefix.include_audio
+
     def __post_init__(self) -> None:
         """Refuse values that no run can have.
 

@@ -6,14 +6,22 @@ from itertools import islice
 import pytest
 import torch
 
-from dia2 import Dia2, UsageError, streaming
+from dia2 import Dia2, GenerationResult, UsageError, streaming
 from dia2.audio.codec import Codec
-from dia2.streaming import Stream
+from dia2.streaming import Stream, StreamChunk
 
 from .support.pieces import Late
 from .support.reference import GREEDY, Case, Recorder, cases, checkpoints, engine, stacked
 
 SCRIPT = '[S1] Hello Dia2! It\'s a test. [S2] Really? <break time="0.4s"/> Fine. [S1] Good.'
+
+
+def assert_joined(chunks: list[StreamChunk], whole: GenerationResult) -> None:
+    """The pieces are the sound and the words of the whole."""
+    joined = torch.cat([chunk.waveform for chunk in chunks])
+    assert joined.shape == whole.waveform.shape
+    assert (joined - whole.waveform).abs().max() <= 1e-4
+    assert [(word.text, word.seconds) for chunk in chunks for word in chunk.words] == whole.timestamps
 
 
 TELLING = ("plain_cfg1", "prefix2", "prefix2_include", "timing")  # the others differ in nothing that streaming sees
@@ -24,10 +32,7 @@ def test_joined_pieces_equal_the_whole(case: Case) -> None:
     tts, script = engine(case.checkpoint), case.expected["script"]
     whole = tts.generate(script, case.config())
     chunks = list(tts.stream(script, case.config()))
-    joined = torch.cat([chunk.waveform for chunk in chunks])
-    assert joined.shape == whole.waveform.shape
-    assert (joined - whole.waveform).abs().max() <= 1e-4
-    assert [(word.text, word.seconds) for chunk in chunks for word in chunk.words] == whole.timestamps
+    assert_joined(chunks, whole)
     assert [word.speaker for chunk in chunks for word in chunk.words] == whole.speakers
     starts = [chunk.start for chunk in chunks]
     ends = [chunk.start + len(chunk.waveform) / chunk.sample_rate for chunk in chunks]
@@ -224,10 +229,7 @@ def test_pieces_decoded_beside_the_run_equal_the_whole(name: str, late: list[Lat
     case, tts = Case("tiny3", name), engine("tiny3")
     whole = tts.generate(case.expected["script"], case.config())
     chunks = list(tts.stream(case.expected["script"], case.config()))
-    joined = torch.cat([chunk.waveform for chunk in chunks])
-    assert joined.shape == whole.waveform.shape
-    assert (joined - whole.waveform).abs().max() <= 1e-4
-    assert [(word.text, word.seconds) for chunk in chunks for word in chunk.words] == whole.timestamps
+    assert_joined(chunks, whole)
     assert [decoder.begun for decoder in late] == [len(chunks)]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from itertools import zip_longest
+from typing import TypeVar
 
 from dia2.checks import short
 from dia2.edits import ChangeSampling, Edit
@@ -14,6 +15,8 @@ from dia2.hooks import MachineRow
 from dia2.inspect.machine import drawn_action
 from dia2.inspect.stored import Stored
 from dia2.inspect.trace import Trace
+
+Kind = TypeVar("Kind", bound=Stored)
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,27 @@ def diff(a: Trace, b: Stored, ignore: Collection[str] = ()) -> Diff:
         TraceError: `b` is of another model.
         UsageError: `b` is no trace.
     """
-    check_trace(b)
-    if not isinstance(b, Trace):
-        raise TraceError(f"{a.path} is a run of Dia2 and {b.path} one of Dia: compare runs of one model.")
-    return compared(_settings(a, b), _edits(a, b), lambda call: _parts(a, b, call), (len(a), len(b)), ignore)
+    other = of_same_model(a, b)
+    return compared(
+        _settings(a, other), _edits(a, other), lambda call: _parts(a, other, call), (len(a), len(other)), ignore
+    )
 
 
-def check_trace(value: object) -> None:
-    """Refuse what is no trace, such as its path.
+def of_same_model(a: Kind, b: object) -> Kind:
+    """`b`, which is to be a trace of the model that made `a`.
 
     Raises:
-        UsageError: says how to open it.
+        UsageError: it is no trace, perhaps its path.
+        TraceError: it is one of the other model.
     """
-    if not isinstance(value, Stored):
-        raise UsageError(f"{short(value)} is no trace: open it by dia2.inspect.load(path).")
+    if not isinstance(b, Stored):
+        raise UsageError(f"{short(b)} is no trace: open it by dia2.inspect.load(path).")
+    if not isinstance(b, type(a)):
+        raise TraceError(
+            f"{a.path} is a run of {a.family.capitalize()} and {b.path} one of {b.family.capitalize()}: "
+            "compare runs of one model."
+        )
+    return b
 
 
 def compared(
@@ -171,5 +181,4 @@ def _edits(a: Trace, b: Trace) -> list[Difference]:
 
 def _say(edit: Edit) -> str:
     """An edit without its call, which stands beside it."""
-    text = str(edit).partition(": ")[2]
-    return f"{text} (from here on)" if isinstance(edit, ChangeSampling) else text
+    return f"{edit.what} (from here on)" if isinstance(edit, ChangeSampling) else edit.what

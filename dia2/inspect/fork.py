@@ -6,7 +6,6 @@ very same numbers; from the call on the run is free. Without edits the rest come
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -64,8 +63,8 @@ def fork(
     early = [edit for edit in edits if edit.call < call]
     if early:
         raise UsageError(f"The edit “{early[0]}” comes before the fork: fork from call {early[0].call} or earlier.")
-    if path is not None and os.path.realpath(path) == os.path.realpath(trace.path):
-        raise UsageError(f"{path} is the trace itself: what goes on from it needs a name of its own.")
+    if path is not None:
+        trace.refuse_itself(path, "what goes on from it")
     runtime, run = tts.runtime, trace.run
     check_checkpoint(trace, runtime)
     first = run.prefix_frames

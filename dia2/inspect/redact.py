@@ -5,7 +5,6 @@ What stays, and what it can tell, is listed in docs/trace-format.md.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -46,8 +45,7 @@ def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = 
     """
     if not (voice or text):
         raise UsageError("Nothing is to be redacted: give voice=True, text=True or both.")
-    if os.path.realpath(path) == os.path.realpath(trace.path):
-        raise UsageError(f"{path} is the trace itself: a redacted copy needs a name of its own.")
+    trace.refuse_itself(path, "a redacted copy")
     voice, text = voice or "voice" in trace.manifest.redacted, text or "text" in trace.manifest.redacted
     manifest = _manifest(trace, voice, text)
     prefix, sound = (None, None) if voice else (_prefix(trace), _sound(trace))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from dia2.checks import is_folder
-from dia2.errors import TraceError
+from dia2.errors import TraceError, UsageError
 from dia2.inspect.layout import Layout
 from dia2.inspect.manifest import Head
 from dia2.inspect.phases import PhaseRun
@@ -25,6 +26,7 @@ class Stored:
     Columns have one value per call, in the order of calls.
     """
 
+    family: ClassVar[str]  # dia or dia2: which model ran
     layout: Layout
     manifest: Head
     phases: list[PhaseRun]
@@ -63,6 +65,15 @@ class Stored:
     def complete(self) -> bool:
         """The run ended by itself and all of it is here."""
         return self.state == "complete"
+
+    def refuse_itself(self, path: str | Path, what: str) -> None:
+        """Refuse to write `what` over this trace, whatever links lead there.
+
+        Raises:
+            UsageError: `path` is the trace itself.
+        """
+        if os.path.realpath(path) == os.path.realpath(self.path):
+            raise UsageError(f"{path} is the trace itself: {what} needs a name of its own.")
 
     def _begun(self, run: Run | None) -> Run:
         """The run of the manifest.

@@ -299,7 +299,7 @@ class Trace(Stored):
         run, result = self.run, self.manifest.result
         if result.crop is not None:
             return result.crop
-        if run.config.prefix is not None and run.config.prefix.include_audio:
+        if run.config.includes_prefix:
             return 0
         if result.first_word_frame is not None:
             return result.first_word_frame
@@ -317,7 +317,7 @@ class Trace(Stored):
         run, rate = self.run, self.model.frame_rate
         taken = np.flatnonzero(self.column("consumed")).tolist()
         crop = self.crop
-        includes_prefix = run.config.prefix is not None and run.config.prefix.include_audio
+        includes_prefix = run.config.includes_prefix
         words: list[TraceWord] = []
         for i, entry in enumerate(run.entries):
             if not entry.tokens:

@@ -44,7 +44,7 @@ class Session:
     @property
     def includes_prefix(self) -> bool:
         """The result keeps the prefix."""
-        return self.config.prefix is not None and self.config.prefix.include_audio
+        return self.config.includes_prefix
 
     @phase("grid.crop")
     def crop(self, first_word_frame: int, frames: int) -> int:

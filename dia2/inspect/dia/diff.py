@@ -7,9 +7,8 @@ from dataclasses import fields
 from itertools import zip_longest
 
 from dia.generation import GenerationConfig
-from dia2.errors import TraceError
 from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.diff import Diff, Difference, check_trace, compared, different, ended
+from dia2.inspect.diff import Diff, Difference, compared, different, ended, of_same_model
 from dia2.inspect.stored import Stored
 
 _SEED = "seed"  # the run's stands beside the config
@@ -27,10 +26,8 @@ def diff(a: DiaTrace, b: Stored, ignore: Collection[str] = ()) -> Diff:
         TraceError: `b` is of another model.
         UsageError: `b` is no trace.
     """
-    check_trace(b)
-    if not isinstance(b, DiaTrace):
-        raise TraceError(f"{a.path} is a run of Dia and {b.path} one of Dia2: compare runs of one model.")
-    return compared(_settings(a, b), [], lambda call: _parts(a, b, call), (len(a), len(b)), ignore)
+    other = of_same_model(a, b)
+    return compared(_settings(a, other), [], lambda call: _parts(a, other, call), (len(a), len(other)), ignore)
 
 
 def _parts(a: DiaTrace, b: DiaTrace, call: int) -> Iterator[Difference]:

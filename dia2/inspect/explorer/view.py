@@ -189,8 +189,7 @@ def _sampling(trace: Trace) -> list[Header]:
 
 def _edited(edit: Edit) -> str:
     """What an edit says, without its call, which stands beside it."""
-    what = str(edit).partition(": ")[2]
-    return f"{what}, from there on" if isinstance(edit, ChangeSampling) else what
+    return f"{edit.what}, from there on" if isinstance(edit, ChangeSampling) else edit.what
 
 
 def _rows(trace: Trace) -> list[Header]:
