@@ -1,5 +1,6 @@
 """Tiny models are many times faster with one torch thread, in this process and in those that tests start."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -28,3 +29,9 @@ def nothing_kept() -> Iterator[None]:
     from .support.reference import forget
 
     forget()
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: a full collection need not look through all of torch and transformers each time."""
+    gc.collect()
+    gc.freeze()

@@ -157,6 +157,7 @@ def test_runs_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert backend.captures == 6  # two states without rings, and one with those of a trace
 
 
+@pytest.mark.slow
 def test_what_is_heard_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     exact, cost = module("gpu_exact"), module("gpu_cost")
     monkeypatch.setattr(exact, "SCRIPT", "[S1] Hi.")

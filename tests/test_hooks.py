@@ -32,7 +32,7 @@ from dia2.runtime import generator
 from dia2.runtime.taps import LATEST, ROWS
 
 from .support.graphs import FakeGraphs, use_graphs
-from .support.reference import Case, Recorder, engine
+from .support.reference import Case, Recorder, checkpoints, engine
 
 SCRIPT = "[S1] Hello Dia2! It's a test."
 
@@ -234,11 +234,12 @@ def test_nobody_looking_means_no_call_and_no_operation() -> None:
     assert plain["aten.index_copy_.default"] == 10 * writes
 
 
+@pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
 @pytest.mark.parametrize("name", [pytest.param("plain_cfg2", marks=pytest.mark.slow), "prefix2"])
 def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case, tts = Case("tiny8", name), engine("tiny8")
+    case, tts = Case(checkpoint, name), engine(checkpoint)
     with record(tmp_path / "eager", level="full"):
         tts.generate(case.expected["script"], case.config(seed=3))
     backend = FakeGraphs(dry_runs=3)

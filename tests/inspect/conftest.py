@@ -11,6 +11,14 @@ import pytest
 from ..support.browser import Page, launched
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What drives a browser runs in `make test-all`, but for a few tests of each page that are marked as its smoke."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("smoke"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with launched() as found:

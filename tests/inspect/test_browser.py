@@ -32,6 +32,7 @@ def file(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to_html(trace, tmp_path_factory.mktemp("page") / "run.html")
 
 
+@pytest.mark.smoke
 def test_keys_move_through_calls_words_and_draws(page: Page, trace: Trace) -> None:
     assert page.readout("call") == "0"
     for _ in range(3):
@@ -211,6 +212,7 @@ def test_texts_that_are_cut_can_be_read(page: Page, trace: Trace) -> None:
     assert {"break", "[S1]", "[S2]"} <= set(page.page.locator(".lanes .key").all_inner_texts())
 
 
+@pytest.mark.smoke
 def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
     opened = Page(browser, to_html(load(hostile(tmp_path)), tmp_path / "run.html"))
     opened.press("End")
@@ -241,6 +243,7 @@ def test_words_that_had_not_come_yet_are_not_in_the_queue(browser: Any, tmp_path
     opened.page.context.close()
 
 
+@pytest.mark.smoke
 def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path: Path) -> None:
     from dia2.edits import ReplaceToken
 

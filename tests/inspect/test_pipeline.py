@@ -16,7 +16,7 @@ from dia2.inspect import Trace, load, record
 from dia2.inspect.pipeline import ROWS, fill_rows
 
 from ..support.reference import ROOT, Case, engine, local_files
-from ..support.seeds_line import run_seeds_line
+from ..support.seeds_line import run_seeds_line, write_inputs
 
 # What the seed's table cites, row by row; rows 9, 10, 17, 18, 20, 21, 22, 27 and 30 name a caller there.
 CITED = {
@@ -55,13 +55,7 @@ def test_there_are_thirty_rows_and_each_names_a_function_that_is_there() -> None
     assert {number: where[number] for number in CITED} == CITED
 
 
-def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
-    run = run_seeds_line(tmp_path, "--trace", "run.dia2trace")
-    assert run.returncode == 0, run.stderr
-    assert "dia2: prefix: 6 words, " in run.stderr
-    assert "Hello" in run.stdout
-    assert soundfile.info(tmp_path / "output_conditioned.wav").samplerate == 24000
-    trace = load(tmp_path / "run.dia2trace")
+def check_thirty_rows(trace: Trace) -> None:
     assert trace.complete
     assert trace.manifest.never_fired == []
     for filled in fill_rows(trace):
@@ -70,6 +64,27 @@ def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
         assert all(cells), f"row {filled.row.number} has an empty cell: {cells}"
         assert filled.seconds is not None
         assert filled.seconds > 0
+
+
+def test_a_local_checkpoint_fills_all_thirty_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whisper = str(write_inputs(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    files = local_files("tiny8")
+    line = f"--config {files['config_path']} --weights {files['weights_path']} --tokenizer {files['tokenizer_id']}"
+    line += f" --mimi {files['mimi_id']} --prefix-speaker-1 a.wav --prefix-speaker-2 b.wav --whisper {whisper}"
+    assert main([*line.split(), "--cuda-graph", "--verbose", "--trace", "run.dia2trace", "out.wav"]) == 0
+    check_thirty_rows(load(tmp_path / "run.dia2trace"))
+
+
+@pytest.mark.slow
+def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
+    run = run_seeds_line(tmp_path, "--trace", "run.dia2trace")
+    assert run.returncode == 0, run.stderr
+    assert "dia2: prefix: 6 words, " in run.stderr
+    assert "Hello" in run.stdout
+    assert soundfile.info(tmp_path / "output_conditioned.wav").samplerate == 24000
+    trace = load(tmp_path / "run.dia2trace")
+    check_thirty_rows(trace)
     rows = {filled.row.number: filled for filled in fill_rows(trace)}
     assert "--cuda-graph --verbose output_conditioned.wav" in rows[1].trigger
     assert "--trace run.dia2trace" in rows[1].trigger

@@ -27,6 +27,7 @@ from dia2.inspect.tables import calls_table
 from dia2.progress import Progress
 from dia2.runtime import taps
 
+from ..support.disk import files_up_to
 from ..support.reference import Case, engine
 from ..support.traces import with_manifest
 
@@ -284,31 +285,15 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
     assert "could not be written" in trace.state
 
 
-FULL = """
-import resource, signal, sys
-import torch
-torch.set_num_threads(1)
-from tests.support.reference import engine
-from dia2.inspect import recorder
-from dia2.runtime import taps
-recorder.SHARD_CALLS, taps.LATEST = 4, 0.0
-tts = engine("tiny8")
-tts.runtime
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-result = tts.generate(sys.argv[3], seed=int(sys.argv[4]), trace=sys.argv[1])
-print(len(result.waveform))
-"""
-
-
-def test_files_that_may_not_grow_end_the_trace_and_not_the_run(tmp_path: Path, reference: Trace) -> None:
+def test_files_that_may_not_grow_end_the_trace_and_not_the_run(
+    tmp_path: Path, reference: Trace, caplog: pytest.LogCaptureFixture
+) -> None:
     """Here the system itself refuses."""
-    command = [sys.executable, "-c", FULL, str(tmp_path / "run"), "4000", SCRIPT, str(SEED)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
-    assert done.returncode == 0, done.stderr
+    with caplog.at_level(logging.WARNING, logger="dia2"), files_up_to(4000):
+        result = speak(tmp_path / "run")
     assert reference.audio is not None
-    assert int(done.stdout) == len(reference.audio[0])
-    assert done.stderr.count("The run goes on.") == 1
+    assert len(result.waveform) == len(reference.audio[0])
+    assert caplog.text.count("The run goes on.") == 1
     trace = load(tmp_path / "run")
     assert not trace.complete
     check_beginning(trace, reference)

@@ -74,6 +74,7 @@ def test_later_runs_capture_nothing_whatever_their_seed_script_and_prefix(monkey
         assert graphed.facts == (2, 1, 1)
 
 
+@pytest.mark.slow
 def test_each_setting_is_captured_once(graphed: Graphed) -> None:
     settings: list[dict[str, Any]] = [{}, {"temp_audio": 0.9}, {"temp_text": 0.5}, {"cfg_filter_k": 7}]
     assert len(settings) == PAIRS

@@ -23,10 +23,7 @@ def run_seeds_line(folder: Path, *more: str) -> subprocess.CompletedProcess[str]
 
     Only Whisper's download is replaced: `turbo` is a small random checkpoint, loaded by Whisper's own code.
     """
-    whisper = write_tiny_whisper(folder / "whisper.pt")
-    (folder / "input.txt").write_text("[S1] Hello there. [S2] Hi!", encoding="utf-8")
-    shutil.copy(ROOT / "tiny8" / "spk1.wav", folder / "a.wav")
-    shutil.copy(ROOT / "tiny8" / "spk2.wav", folder / "b.wav")
+    whisper = write_inputs(folder)
     program = f"""
         import runpy, sys, whisper
         load = whisper.load_model
@@ -44,6 +41,14 @@ def run_seeds_line(folder: Path, *more: str) -> subprocess.CompletedProcess[str]
             text=True,
             check=False,
         )
+
+
+def write_inputs(folder: Path) -> Path:
+    """The script and the recordings that the line names; returns the checkpoint that stands in for `turbo`."""
+    (folder / "input.txt").write_text("[S1] Hello there. [S2] Hi!", encoding="utf-8")
+    shutil.copy(ROOT / "tiny8" / "spk1.wav", folder / "a.wav")
+    shutil.copy(ROOT / "tiny8" / "spk2.wav", folder / "b.wav")
+    return write_tiny_whisper(folder / "whisper.pt")
 
 
 def published_repo(folder: Path) -> Path:

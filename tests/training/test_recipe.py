@@ -41,6 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_result_loads_as_a_published_checkpoint_and_speaks(made: Path) -> None:
     tts = Dia2.from_repo(str(made / "checkpoint"), device="cpu", strict=True)
     result = tts.generate("[S1] Hello there. [S2] Hi!", seed=1)
@@ -49,6 +50,7 @@ def test_the_result_loads_as_a_published_checkpoint_and_speaks(made: Path) -> No
     assert len(result.waveform) > 0
 
 
+@pytest.mark.slow
 def test_a_second_run_has_nothing_left_to_do(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = {path: path.stat().st_mtime_ns for path in (made / "codes").iterdir()}
     assert recipe([str(made), "--size", "smoke", "--workers", "1", "--step", "corpus", "--step", "codes"]) == 0
