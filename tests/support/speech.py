@@ -89,7 +89,7 @@ class Recording:
     def fade(self, seconds: float) -> Recording:
         """Faded in and out."""
         ramp = np.ones(len(self.samples))
-        length = round(seconds * self.rate)
+        length = min(round(seconds * self.rate), len(ramp))
         ramp[:length] = np.linspace(0, 1, length)
         ramp[len(ramp) - length :] *= np.linspace(1, 0, length)
         return replace(self, samples=(self.samples * ramp).astype(np.float32))
