@@ -90,11 +90,11 @@ def progress_bar() -> Iterator[ProgressCallback]:
         task = bar.add_task("loading", total=None, frames=0, frame=0.0)
 
         def show(what: str) -> None:
-            bar.reset(task, description=what, frames=0)
+            bar.reset(task, description=what, frames=0, frame=0.0)
 
         def update(now: Progress) -> None:
             if now.frames == 1:
-                bar.reset(task, description="speaking", frame=now.seconds)
+                bar.reset(task, description="speaking", frames=1, frame=now.seconds)
             bar.update(task, completed=now.words, total=now.words_total, frames=now.frames)
 
         token = _bar.set(show)
