@@ -25,7 +25,8 @@ _SPACELESS = (  # scripts that set no space between words: Thai, Lao, Tibetan, B
     *((0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F), (0xF900, 0xFAFF)),
     *((0xFF66, 0xFF9F), (0x1B000, 0x1B16F), (0x20000, 0x3FFFF)),
 )
-_SMALL_KANA = "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶ"  # each belongs to the sound before it
+_FOLLOWING = "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮヵヶะาำๅະາຳ"  # small kana and vowels, of the sound before
+_LEADING = "เแโใไເແໂໃໄ"  # Thai and Lao vowels, written before the consonant that is said first
 _SPOKEN_MARKS = "&%#@*/\\§‰"  # punctuation by Unicode's classes, and yet read aloud
 
 
@@ -33,7 +34,7 @@ def join_pieces(segments: Iterable[Mapping[str, Any]]) -> list[Heard]:
     """Words of Whisper's segments, in order: a piece without a space before it goes on with the word before.
 
     So `D` and `.F.` are one word, from the start of the first to the end of the last. In scripts that set no spaces
-    each of Whisper's pieces is a word, but for vowel signs and closing marks. A segment begins a new word, unless a
+    each of Whisper's pieces is a word, but for vowels and marks that go with another. A segment begins a new word, unless a
     mark ties its first piece to a word left open (`well`, `-known`). Marks alone are no word: they go to their
     neighbour.
 
@@ -70,7 +71,7 @@ def _goes_on(before: str, text: str, first: bool) -> bool:
     if first:
         tied = last.isalnum() and not char.isalnum() and char != '"' and kind not in ("Ps", "Pi")
         return tied and (any(map(str.isalnum, text)) or (kind != "Pd" and char != "'"))
-    if kind[0] == "M" or (_is_spaceless(char) and kind == "Lm") or char in _SMALL_KANA:
+    if kind[0] == "M" or (_is_spaceless(char) and kind == "Lm") or char in _FOLLOWING or last in _LEADING:
         return True
     if unicodedata.category(last) in ("Ps", "Pi"):
         return True

@@ -19,13 +19,12 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
-from whisper.model import ModelDimensions
 
 from dia2.files import replacing
 
@@ -80,7 +79,7 @@ def make(name: str, folder: Path = FOLDER) -> Path:
     weights = to_openai(dict(read_ctranslate2(model)))
     (folder / f"{name}.LICENSE.txt").write_text(licence, encoding="utf-8")
     with replacing(folder / f"{name}.pt") as path, path.open("wb") as file:
-        torch.save({"dims": asdict(dimensions(weights)), "model_state_dict": weights}, file)
+        torch.save({"dims": dimensions(weights), "model_state_dict": weights}, file)
     return folder / f"{name}.pt"
 
 
@@ -192,25 +191,23 @@ def to_openai(variables: dict[str, np.ndarray]) -> Weights:
     return weights
 
 
-def dimensions(weights: Weights) -> ModelDimensions:
+def dimensions(weights: Weights) -> dict[str, int]:
     """What the shapes say of the model; a head is 64 wide in all of Whisper's."""
     audio, text = weights["encoder.positional_embedding"].shape, weights["decoder.positional_embedding"].shape
-    layers = {part: len({key.split(".")[2] for key in weights if key.startswith(f"{part}.blocks.")}) for part in _PARTS}
-    return ModelDimensions(
-        n_mels=weights["encoder.conv1.weight"].shape[1],
-        n_audio_ctx=audio[0],
-        n_audio_state=audio[1],
-        n_audio_head=audio[1] // 64,
-        n_audio_layer=layers["encoder"],
-        n_vocab=weights["decoder.token_embedding.weight"].shape[0],
-        n_text_ctx=text[0],
-        n_text_state=text[1],
-        n_text_head=text[1] // 64,
-        n_text_layer=layers["decoder"],
-    )
-
-
-_PARTS = ("encoder", "decoder")
+    blocks = {tuple(key.split(".")[:3]) for key in weights if ".blocks." in key}
+    layers = {part: sum(block[0] == part for block in blocks) for part in ("encoder", "decoder")}
+    return {
+        "n_mels": weights["encoder.conv1.weight"].shape[1],
+        "n_audio_ctx": audio[0],
+        "n_audio_state": audio[1],
+        "n_audio_head": audio[1] // 64,
+        "n_audio_layer": layers["encoder"],
+        "n_vocab": weights["decoder.token_embedding.weight"].shape[0],
+        "n_text_ctx": text[0],
+        "n_text_state": text[1],
+        "n_text_head": text[1] // 64,
+        "n_text_layer": layers["decoder"],
+    }
 
 
 def main() -> int:
