@@ -34,9 +34,9 @@ def join_pieces(segments: Iterable[Mapping[str, Any]]) -> list[Heard]:
     """Words of Whisper's segments, in order: a piece without a space before it goes on with the word before.
 
     So `D` and `.F.` are one word, from the start of the first to the end of the last. In scripts that set no spaces
-    each of Whisper's pieces is a word, but for vowels and marks that go with another. A segment begins a new word, unless a
-    mark ties its first piece to a word left open (`well`, `-known`). Marks alone are no word: they go to their
-    neighbour.
+    each of Whisper's pieces is a word, but for vowels and marks that go with another. A segment begins a new word,
+    unless a mark ties its first piece to a word left open (`well`, `-known`). Marks alone are no word: they go to
+    their neighbour.
 
     Args:
         segments: `{"words": [{"word": " Hello", "start": 0.1, "end": 0.4}, …]}`; other keys are not looked at.
