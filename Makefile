@@ -10,10 +10,10 @@ demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.w
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
 	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 
-test: lint $(VENV)/.browser notebooks  ## everything that is quick enough to run before each commit
+test: lint $(VENV)/.browser $(VENV)/.speech notebooks  ## everything that is quick enough to run before each commit
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow"
 
-test-all: lint $(VENV)/.browser notebooks  ## the same and what takes longer
+test-all: lint $(VENV)/.browser $(VENV)/.speech $(VENV)/.whisper-base notebooks  ## the same and what takes longer
 	DIA2_HOSTILE_SHARE=1 $(PYTHON) -m pytest -n 2
 
 notebooks: $(VENV)/.dev  ## run the notebooks and compare what they print; save.py saves them anew
@@ -61,6 +61,13 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.browser: tests/support/chromium.sh | $(VENV)/.dev
 	sh tests/support/chromium.sh $(PYTHON)
 	touch $@
+
+$(VENV)/.speech: tests/support/flite.sh tests/support/whisper_weights.py | $(VENV)/.dev
+	sh tests/support/flite.sh
+	-$(PYTHON) -m tests.support.whisper_weights tiny.en && touch $@
+
+$(VENV)/.whisper-base: tests/support/whisper_weights.py | $(VENV)/.dev
+	-$(PYTHON) -m tests.support.whisper_weights base && touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the runtime and Sphinx into $(VENV): two minutes or three"

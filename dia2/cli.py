@@ -281,7 +281,8 @@ def voice(args: argparse.Namespace) -> int:
     """`dia2 voice`."""
     refuse_clashes([args.output], [args.audio, args.words])
     tts = open_checkpoint(args)
-    tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
+    with progress_bar() if sys.stderr.isatty() else nullcontext():
+        tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
     tell("note", f"{args.output} is ready: give it to --prefix-speaker-{args.speaker}")
     return 0
 

@@ -30,12 +30,12 @@ def tell(kind: str, message: str, program: str = "dia2") -> None:
 def print_summary(result: GenerationResult, output: str | Path, console: Console | None = None) -> None:
     """Say what was made: length, speed, seed, and every word with its time, a row per turn."""
     console = console or Console()
-    rate = result.frames / result.seconds if result.seconds else 0.0
+    spent = result.seconds if result.speaking_seconds is None else result.speaking_seconds
     facts = (
         f"{result.duration:.2f} s of audio",
         f"{result.frames} frames",
-        f"{rate:.1f} frames/s",
-        f"{result.duration / result.seconds if result.seconds else 0.0:.2f} × real time",
+        f"{result.frames / spent if spent else 0.0:.1f} frames/s",
+        f"{result.duration / spent if spent else 0.0:.2f} × real time",
         f"seed {result.seed}",
     )
     console.print(Text.assemble((printable(str(output)), "bold"), ": ", " · ".join(facts)), soft_wrap=True)
@@ -73,6 +73,7 @@ def summary_json(result: GenerationResult, output: str | Path) -> str:
             "duration": result.duration,
             "frames": result.frames,
             "seconds": result.seconds,
+            "speaking_seconds": result.speaking_seconds,
             "seed": result.seed,
             "stop_reason": result.stop_reason,
             "unspoken": result.unspoken,

@@ -27,7 +27,7 @@ from dia2.generation import (
 )
 from dia2.hooks import Observer, observing, phase
 from dia2.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
-from dia2.progress import Progress, ProgressCallback, shown
+from dia2.progress import Progress, ProgressCallback, doing, shown
 from dia2.runtime.choices import Past
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.generator import decode_audio, run_generation_loop
@@ -316,8 +316,12 @@ def speak(
     """
     started = time.perf_counter() if started is None else started
     begin_device_peak(runtime.device)
+    if plan is not None:
+        doing("warming up")
     session = open_session(runtime, config, plan, script, edits=edits, past=past)
     state, gen = session.state, session.gen
+    doing("speaking", log=False)
+    speaking = time.perf_counter()
 
     def tell(frames: int) -> None:
         if report is not None:
@@ -362,6 +366,7 @@ def speak(
         crop=crop,
         frames=gen.last_step - session.start_step + 1,
         seconds=time.perf_counter() - started,
+        speaking_seconds=time.perf_counter() - speaking,
         peak_host_bytes=host,
         peak_device_bytes=device,
     )

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 logger = logging.getLogger("dia2")
@@ -22,6 +23,16 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
+_bar: ContextVar[Callable[[str], None] | None] = ContextVar("dia2_bar", default=None)
+
+
+def doing(what: str, *, log: bool = True) -> None:
+    """Say what is done now, such as “listening to a.wav”: on the bar, where one is shown, and in the log."""
+    plain = "".join(char if char.isprintable() else "�" for char in what)
+    if log:
+        logger.info("%s", plain)
+    if (show := _bar.get()) is not None:
+        show(plain)
 
 
 @contextmanager
@@ -51,27 +62,43 @@ def shown(verbose: bool, callback: ProgressCallback | None) -> Iterator[Progress
 
 @contextmanager
 def progress_bar() -> Iterator[ProgressCallback]:
-    """A bar over the words, with frames a second and the real-time factor; rich draws it in notebooks too."""
+    """A bar that says what is done, and while it speaks, over the words, frames a second and the real-time factor.
+
+    Its clock begins anew with everything that is done, so the rates are those of speaking alone. rich draws it, in
+    notebooks too.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, Task, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
     from rich.text import Text
 
     class SpeedColumn(ProgressColumn):
         def render(self, task: Task) -> Text:
-            if not task.elapsed or not task.fields["frames"]:
+            made = task.fields["frames"] - 1  # since the first, with which the clock began
+            if not task.elapsed or made < 1:
                 return Text("–")
-            rate, real_time = task.fields["frames"] / task.elapsed, task.fields["audio"] / task.elapsed
-            return Text(f"{task.fields['frames']} frames · {rate:.1f} frames/s · {real_time:.2f} × real time")
+            rate, real_time = made / task.elapsed, task.fields["frame"] * made / task.elapsed
+            return Text(f"{made + 1} frames · {rate:.1f} frames/s · {real_time:.2f} × real time")
 
     console = Console(stderr=True)
-    columns = (TextColumn("speaking"), BarColumn(bar_width=24), SpeedColumn(), TimeElapsedColumn())
+    what = TextColumn(
+        "{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", max_width=48)
+    )
+    columns = (what, BarColumn(bar_width=24), SpeedColumn(), TimeElapsedColumn())
     with RichProgress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=None, start=False, frames=0, audio=0.0)
+        task = bar.add_task("loading", total=None, frames=0, frame=0.0)
+
+        def show(what: str) -> None:
+            bar.reset(task, description=what, frames=0, frame=0.0)
 
         def update(now: Progress) -> None:
             if now.frames == 1:
-                bar.start_task(task)  # the clock starts with the first frame, not with loading
-            bar.update(task, completed=now.words, total=now.words_total, frames=now.frames, audio=now.seconds)
+                bar.reset(task, description="speaking", frames=1, frame=now.seconds)
+            bar.update(task, completed=now.words, total=now.words_total, frames=now.frames)
 
-        yield update
+        token = _bar.set(show)
+        try:
+            yield update
+        finally:
+            _bar.reset(token)

@@ -130,6 +130,7 @@ def test_the_json_summary_has_all_facts() -> None:
         "duration": 5.0,
         "frames": 60,
         "seconds": 2.0,
+        "speaking_seconds": None,
         "seed": 7,
         "stop_reason": "end",
         "unspoken": 0,

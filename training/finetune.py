@@ -151,7 +151,7 @@ def utterance_of(runtime: RuntimeContext, path: Path, whisper: str) -> Utterance
     if times.exists():
         spoken = _timed(times, seconds)
     else:
-        heard = transcribe_words(resample(samples, codec.sample_rate, WHISPER_RATE), whisper, runtime.device)
+        heard = transcribe_words(resample(samples, codec.sample_rate, WHISPER_RATE), whisper, runtime.device, path.name)
         spoken = _scripted(runtime, script, heard) if script.exists() else [_said(word, 1) for word in heard]
     first = int(spoken[0].start * runtime.frame_rate)
     begin = first / runtime.frame_rate

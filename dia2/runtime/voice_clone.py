@@ -15,6 +15,7 @@ from dia2.checks import short
 from dia2.errors import UsageError
 from dia2.generation import PrefixConfig, WordList
 from dia2.hooks import phase
+from dia2.progress import doing
 from dia2.runtime.audio_io import encode_audio_tokens, require_audio, resample
 from dia2.runtime.recordings import whisper_key
 from dia2.runtime.script_parser import Encode
@@ -130,9 +131,10 @@ def read_voice(
             kept.append("words")
         else:
             at_16_khz = resample(samples, runtime.mimi.sample_rate, WHISPER_RATE)
-            recording.heard[listener] = transcribe_words(at_16_khz, whisper_model, runtime.device)
+            recording.heard[listener] = transcribe_words(at_16_khz, whisper_model, runtime.device, Path(source).name)
         spoken = recording.heard[listener]
     if recording.codes is None:
+        doing(f"encoding {Path(source).name}")
         recording.codes = encode_audio_tokens(runtime.mimi, samples).cpu()  # where those of a voice file are
     if kept:
         logger.info("prefix: %s of %s kept from an earlier run", " and ".join(kept), short(Path(source).name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,12 @@ from dia2.checks import TooLargeError, is_file, is_number, read_small
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
 from dia2.hooks import phase
+from dia2.progress import doing
+from dia2.runtime.heard import join_pieces, repair_times, thin
+from dia2.runtime.quiet import own_bar, quiet
 from dia2.runtime.script_parser import refuse_controls
+
+logger = logging.getLogger("dia2")
 
 WHISPER_RATE = 16_000  # Hz, what Whisper listens at
 _LONGEST_WORD = 2000  # characters, as in a script
@@ -35,7 +41,9 @@ class Word:
 
 
 @phase("prefix.transcribe")
-def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) -> list[Word]:
+def transcribe_words(
+    samples: Tensor, whisper_model: str, device: torch.device, name: str = "the recording"
+) -> list[Word]:
     """Words of mono `samples` [N] at 16 kHz by openai-whisper, in order.
 
     Whisper gets an array: given a path it would shell out to ffmpeg.
@@ -44,31 +52,40 @@ def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) 
         samples: float32 in −1 … 1.
         whisper_model: a published name ("turbo"), or the path of a checkpoint in Whisper's own format.
         device: where to run it; mps lacks float64, which Whisper's alignment needs, so cpu stands in.
+        name: of the recording, for the bar and the log.
 
     Raises:
-        UsageError: Whisper is not installed, the name is unknown, or it heard nothing.
+        UsageError: Whisper is not installed, the name is unknown, or it heard nothing, or more than can be said.
         Dia2Error: the checkpoint cannot be downloaded or read.
     """
     on = torch.device("cpu") if device.type == "mps" else device
     model = load_whisper(whisper_model, on)
-    heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
-    rows = [row for segment in heard["segments"] for row in segment.get("words", []) if str(row["word"]).strip()]
-    words: list[Word] = []
-    before = samples.shape[0] / WHISPER_RATE
-    for row in reversed(rows):  # Whisper may end a segment's last word after the next one begins, or after the audio
-        start = min(float(row["start"]), before)
-        words.insert(0, Word(str(row["word"]).strip(), start, max(start, min(float(row["end"]), before))))
-        before = start
+    doing(f"listening to {name}")
+    with quiet():
+        heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
+    words = join_pieces(heard["segments"])
     if not words:
         raise UsageError(
             f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
         )
-    return words
+    seconds = samples.shape[0] / WHISPER_RATE
+    most = int(1 + _WORDS_A_SECOND * seconds)
+    words = thin(words, most)
+    if len(words) > most or max(len(text) for text, *_ in words) > _LONGEST_WORD:
+        raise UsageError(
+            f"Whisper ({whisper_model}) heard more than can be said in {seconds:.2f} s "
+            f"({words[0][0][:30]!r} and so on): check the recording, or give --prefix-words-1/2."
+        )
+    words, notes = repair_times(words, samples, WHISPER_RATE)
+    if notes:
+        logger.info("Whisper's times of %d words, repaired: %s", len(words), ", ".join(notes))
+    return [Word(*word) for word in words]
 
 
 @lru_cache(maxsize=1)  # two speakers, one model; `build_prefix_plan` lets it go afterwards
 def load_whisper(whisper_model: str, device: torch.device) -> Any:
     """Load a Whisper checkpoint; raises as `transcribe_words`."""
+    doing(what := f"loading Whisper {whisper_model}")
     try:
         import whisper
     except ImportError as error:
@@ -76,7 +93,8 @@ def load_whisper(whisper_model: str, device: torch.device) -> Any:
             "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
         ) from error
     try:
-        return whisper.load_model(whisper_model, device=device)
+        with quiet(), own_bar(whisper, what):
+            return whisper.load_model(whisper_model, device=device)
     except RuntimeError as error:
         if whisper_model not in whisper.available_models() and not is_file(whisper_model):
             names = ", ".join(whisper.available_models())

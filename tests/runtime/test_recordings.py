@@ -43,7 +43,7 @@ class Work:
             self.encoded += 1
             return encode_audio_tokens(codec, samples)
 
-        def listen(samples: Tensor, whisper_model: str, _: torch.device) -> list[Word]:
+        def listen(samples: Tensor, whisper_model: str, *_: object) -> list[Word]:
             assert samples.shape[0] == 25_600  # 1.6 s at 16 kHz
             self.heard.append(whisper_model)
             return [Word(whisper_model, 0.1, 0.5)]

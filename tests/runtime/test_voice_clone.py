@@ -124,8 +124,6 @@ def test_a_recording_may_have_another_rate_and_its_words_times_stay_seconds(tmp_
     assert resampled.codes.shape == original.codes.shape == (8, 20)
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file .*multilingual.tiktoken:ResourceWarning")  # openai-whisper's
-@pytest.mark.filterwarnings("ignore:Performing inference on CPU when CUDA is available:UserWarning")
 def test_without_words_whisper_listens(tmp_path: Path) -> None:
     checkpoint = str(write_tiny_whisper(tmp_path / "tiny.pt"))
     plan = build_prefix_plan(runtime(), PrefixConfig(SPK1, SPK2, whisper=checkpoint))

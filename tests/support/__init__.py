@@ -1,1 +1,1 @@
-"""Stand-ins for what the tests cannot reach: a model hub, a Whisper checkpoint."""
+"""Stand-ins for what the tests cannot reach (a model hub, published checkpoints), real Whispers, and known speech."""
