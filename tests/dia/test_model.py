@@ -22,7 +22,7 @@ from dia.config import load_config
 from dia2.errors import CheckpointError, UsageError
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy
-from ..support.graphs import FakeGraphs
+from ..support.graphs import FakeGraphs, use_dia_graphs
 from ..support.reference import relative
 from .test_codec import build
 
@@ -45,8 +45,7 @@ def graphed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Dia, FakeGra
 
     def prepare(dia: Dia, dry_runs: int = 0) -> tuple[Dia, FakeGraphs]:
         backend = FakeGraphs(dry_runs)
-        monkeypatch.setattr(dia, "backend", lambda: backend)
-        monkeypatch.setattr(dia, "_kept", {})
+        use_dia_graphs(monkeypatch, dia, lambda: backend)
         return dia, backend
 
     return prepare
