@@ -65,7 +65,7 @@ def threads_for(model_bytes: int, device: torch.device) -> int | None:
 
 
 def _take_threads(stack: ExitStack, threads: int) -> None:
-    """So many for this thread. (The number of another thread that has used torch does not change.)"""
+    """So many for this thread; the number of another that has used torch before does not change."""
     before = torch.get_num_threads()
     if before == threads:
         return

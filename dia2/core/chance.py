@@ -10,12 +10,14 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 
 _SEED = 2  # so that a recording is heard alike each time
 _LOCK = threading.RLock()
+_NUMPY: Any = np.random  # its types leave out the generator that its functions share
 
 
 @contextmanager
@@ -27,18 +29,20 @@ def own_chance() -> Iterator[None]:
     """
     with _LOCK:
         generators = [torch.default_generator]
-        if torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch types it nowhere
             generators += torch.cuda.default_generators
         states = [generator.get_state() for generator in generators]
-        python, numpy = random.getstate(), np.random.get_bit_generator()
+        python, numpy, state = random.getstate(), _NUMPY.get_bit_generator(), np.random.get_state(legacy=False)
         try:
             for generator in generators:
                 generator.manual_seed(_SEED)
             random.seed(_SEED)
-            np.random.set_bit_generator(np.random.MT19937(_SEED))
+            _NUMPY.set_bit_generator(np.random.MT19937(_SEED))
             yield
         finally:
-            np.random.set_bit_generator(numpy)
+            _NUMPY.set_bit_generator(numpy)
+            if isinstance(numpy, np.random.MT19937):  # which the caller may have exchanged
+                np.random.set_state(state)  # with the second number of a normal pair, which waits outside of it
             random.setstate(python)
-            for generator, state in zip(generators, states, strict=True):
-                generator.set_state(state)
+            for generator, before in zip(generators, states, strict=True):
+                generator.set_state(before)

@@ -227,8 +227,10 @@ def _depformer(
             shape = (count, branches, block.gqa_query_heads, stages, stages)
             maps = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
         if layers:
-            shape = (count, branches, stages, block.n_embd)
-            states = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
+            states = [
+                torch.full((count, branches, stages, block.n_embd), torch.nan, dtype=torch.float32)
+                for _ in model.layers
+            ]
     rotation = runtime.model.stage_rotation(device)
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]
