@@ -179,7 +179,7 @@ def settings() -> dict[str, object]:
         "deterministic": _deterministic(),
         "threads": torch.get_num_threads(),
         "precision": _or_error(torch.get_float32_matmul_precision),
-        "tf32": [_or_error(lambda part=part: part.allow_tf32) for part in (BACKENDS.cuda.matmul, BACKENDS.cudnn)],
+        "tf32": [_or_error(partial(getattr, part, "allow_tf32")) for part in (BACKENDS.cuda.matmul, BACKENDS.cudnn)],
         "words": {name: kind.fp32_precision for name, kind in kinds.items()},
         "oneDNN": (BACKENDS.mkldnn.enabled, BACKENDS.mkldnn.deterministic),
         "cudnn": (BACKENDS.cudnn.enabled, BACKENDS.cudnn.benchmark, BACKENDS.cudnn.deterministic),
