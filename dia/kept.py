@@ -15,7 +15,7 @@ from dia2.runtime.graphs import CAPTURING
 STATES = 2  # that wait for a run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one is not another for having the same numbers
 class KeptState:
     """The tensors of one run at a time, with the graph and the rings that know where they are."""
 
