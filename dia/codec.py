@@ -14,6 +14,7 @@ from torch import Tensor
 from dia2.assets import codec_folder
 from dia2.audio.pretrained import pretrained
 from dia2.checks import read_small
+from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
 
@@ -64,18 +65,18 @@ class DacCodec:
         """Frames a second."""
         return self.sample_rate / self.samples_per_frame
 
-    @torch.no_grad()
+    @isolated()
     def encode(self, samples: Tensor) -> Tensor:
         """Codes [T, C] int64 of mono samples [N] at the codec's rate, padded with zeros to whole frames."""
         padded = F.pad(samples.to(self._model.device), (0, -len(samples) % self.samples_per_frame))
         codes: Tensor = self._model.encode(padded[None, None], n_quantizers=self.channels).audio_codes[0]  # [C, T]
         return codes.T.contiguous()
 
-    @torch.no_grad()
+    @isolated()
     def decode(self, codes: Tensor) -> Tensor:
         """Samples [N] float32 of codes [T, C]; nothing of nothing."""
         if not len(codes):
-            return torch.zeros(0)
+            return torch.zeros(0, dtype=torch.float32, device="cpu")
         waveform: Tensor = self._model.decode(audio_codes=codes.T[None].to(self._model.device)).audio_values
         return waveform.flatten().float().clamp(-1.0, 1.0).cpu()
 

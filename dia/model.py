@@ -26,6 +26,7 @@ from dia.generation import (
     merged,
     rows_of,
 )
+from dia.kept import STATES, KeptState
 from dia.layers import DiaModel
 from dia.loop import (
     GenerationState,
@@ -46,13 +47,15 @@ from dia.text import encode_text
 from dia.weights import load_model
 from dia2.audio.wav import save_wav
 from dia2.checks import short
-from dia2.core.precision import exact_float32, pick_device, pick_dtype, threads_for
+from dia2.core.ambient import isolated, threads_for
+from dia2.core.precision import pick_device, pick_dtype
 from dia2.errors import CheckpointError, UsageError
 from dia2.files import check_sound_writable
 from dia2.hooks import Observer, current_observer, observing, phase
 from dia2.memory import begin_device_peak, peak_device_bytes, peak_host_bytes
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.graphs import CudaGraphs, GraphBackend, check_compiler
+from dia2.runtime.lending import Lender, Loan
 from dia2.runtime.weights import weight_bytes
 
 logger = logging.getLogger("dia2")
@@ -60,7 +63,6 @@ logger = logging.getLogger("dia2")
 DEFAULT_REPO = "nari-labs/Dia-1.6B-0626"
 Prompt = str | Path | Tensor  # a recording, or codes [T, C]
 Script = str | Sequence[str]
-_KEPT = 2  # states with their graphs that wait for the next run
 
 
 class Dia:
@@ -85,8 +87,9 @@ class Dia:
         self.config, self.model, self.codec, self.source = config, model, codec, source
         self.weight_bytes = weight_bytes(model)
         device = model.device
+        self.threads = threads_for(self.weight_bytes, device)
         self.backend: Callable[[], GraphBackend] | None = partial(CudaGraphs, device) if device.type == "cuda" else None
-        self._kept: dict[tuple[object, ...], tuple[GenerationState, GraphStep, Taps | None]] = {}
+        self._keeper = Lender[KeptState](STATES)
 
     @classmethod
     def from_pretrained(
@@ -148,11 +151,12 @@ class Dia:
     ) -> Dia:
         where = pick_device(device)
         dtype = pick_dtype(compute_dtype, where)
-        config = load_config(source.config)
-        channels = config.data.channels
-        codec = DacCodec.load(source.dac, channels=channels, device=where) if load_dac else None
-        model = load_model(config, source.weights, device=where, dtype=dtype, strict=strict)
-        return cls(config, model, codec, source)
+        with isolated():
+            config = load_config(source.config)
+            channels = config.data.channels
+            codec = DacCodec.load(source.dac, channels=channels, device=where) if load_dac else None
+            model = load_model(config, source.weights, device=where, dtype=dtype, strict=strict)
+            return cls(config, model, codec, source)
 
     @property
     def device(self) -> torch.device:
@@ -170,8 +174,8 @@ class Dia:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Torch's global switches as this checkpoint wants them: no gradients, no TF32, a fit number of threads."""
-        with torch.no_grad(), exact_float32(), threads_for(self.weight_bytes, self.device):
+        """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
+        with isolated(self.threads):
             yield
 
     # Speaking
@@ -254,7 +258,7 @@ class Dia:
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far.
         """
         config = merged(config, overrides)
-        with ExitStack() as stack:
+        with self.computing(), ExitStack() as stack:
             stack.enter_context(observing(observer))
             if trace is not None:
                 from dia2.inspect.recorder import record  # the one arrow up, taken only when a trace is asked for
@@ -264,7 +268,6 @@ class Dia:
                 from dia.progress import progress_bar  # rich, which a silent run does not need
 
                 progress = stack.enter_context(progress_bar())
-            stack.enter_context(self.computing())
             scripts = _scripts(text)
             return self._speak(scripts, _prompts(len(scripts), audio_prompt), config, strict, progress)
 
@@ -285,35 +288,41 @@ class Dia:
         prefill_steps = [1 + len(part) for part in codes]
         rows = rows_of(config, self.config, prefill_steps)
         delayed = self.delayed_prompts(codes)
-        log = None
-        graphs = self._graphs(config)
         observer = current_observer()
         taps = self._taps(len(scripts), observer)
+        graphs = self._graphs(config)
+        loan = None
         if graphs is None:
             state = self._new_state(len(scripts), rows, tokens.shape[1])
             step: EagerStep | GraphStep = EagerStep(self.model, state, config, taps)
         else:
-            state, step, taps = self._take_kept(config, len(scripts), rows, taps, graphs)
-            state.decoder.clear()
-        self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
-        encoded, text_mask = encode(self.model, tokens, mask)
-        fill_cross_cache(self.model, state, encoded, text_mask)
-        given = prefill(self.model, state)
-        if observer is not None and taps is not None:
-            log = StepLog(observer, taps, config, state.output.generated_tokens, given)
-            log.given(given)
+            loan = self._lend(config, len(scripts), rows, taps, graphs)
+            state, step, taps = loan.state.state, loan.state.step, loan.state.taps
+            loan.state.clear()
         try:
-            steps, interrupted = run_loop(
-                state,
-                step if log is None else _logged(step, log),
-                rows=rows,
-                progress=progress,
-                after=None if log is None else log.end,
-            )
+            self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
+            encoded, text_mask = encode(self.model, tokens, mask)
+            fill_cross_cache(self.model, state, encoded, text_mask)
+            given = prefill(self.model, state)
+            log = None
+            if observer is not None and taps is not None:
+                log = StepLog(observer, taps, config, state.output.generated_tokens, given)
+                log.given(given)
+            try:
+                steps, interrupted = run_loop(
+                    state,
+                    step if log is None else _logged(step, log),
+                    rows=rows,
+                    progress=progress,
+                    after=None if log is None else log.end,
+                )
+            finally:
+                if log is not None:
+                    log.flush()
+            result = self._finish(state, steps, interrupted, seed, started)
         finally:
-            if log is not None:
-                log.flush()
-        result = self._finish(state, steps, interrupted, seed, started)
+            if loan is not None:
+                loan.end()
         if interrupted:
             raise GenerationInterrupted(result)
         return result
@@ -439,26 +448,24 @@ class Dia:
             logger.warning("CUDA graphs are off: the device is %s", self.device.type)
         return self.backend
 
-    def _take_kept(
+    def _lend(
         self,
         config: GenerationConfig,
         scripts: int,
         rows: int,
         taps: Taps | None,
         backend: Callable[[], GraphBackend],
-    ) -> tuple[GenerationState, GraphStep, Taps | None]:
+    ) -> Loan[KeptState]:
         """Tensors and graph of an earlier run of the same shape and settings, so that nothing is captured again."""
         settings = (config.cfg_scale, config.temperature, config.top_p, config.cfg_filter_top_k)
         observed = None if taps is None else taps.logits is not None
-        key = (scripts, rows, settings, config.use_torch_compile, observed)
-        kept = self._kept.pop(key, None)
+        size = (scripts, rows, settings, config.use_torch_compile, observed)
+        kept = self._keeper.take(size)
         if kept is None:
-            while len(self._kept) >= _KEPT:
-                del self._kept[next(iter(self._kept))]
+            self._keeper.make_room()
             state = self._new_state(scripts, rows, self.config.model.encoder.max_position_embeddings)
-            kept = (state, GraphStep(self.model, state, config, taps, backend()), taps)
-        self._kept[key] = kept
-        return kept
+            kept = KeptState(size, state, GraphStep(self.model, state, config, taps, backend()), taps)
+        return Loan(self._keeper, kept)
 
 
 @phase("dia.write")

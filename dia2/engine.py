@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,6 +14,7 @@ import torch
 
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
+from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.edits import Edit
 from dia2.errors import UsageError
@@ -40,6 +42,8 @@ from dia2.runtime.words import load_whisper
 from dia2.streaming import Stream
 
 logger = logging.getLogger("dia2")
+
+_LOADING = threading.RLock()  # two threads that first use one engine load it once
 
 
 class Dia2:
@@ -173,7 +177,7 @@ class Dia2:
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far, which is also
                 written to `output_wav`.
         """
-        with _recording(trace, observer), shown(verbose, progress) as report:
+        with isolated(), _recording(trace, observer), shown(verbose, progress) as report:
             merged = merge_generation_config(
                 config,
                 {
@@ -259,33 +263,37 @@ class Dia2:
             raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
         check_writable(path)
         runtime = self._ensure_runtime()
-        try:
-            with runtime.computing():
+        with runtime.computing():
+            try:
                 voice = read_voice(runtime, audio, words, whisper)
-        finally:
-            load_whisper.cache_clear()
-        save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
+            finally:
+                load_whisper.cache_clear()
+            save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
 
     @phase("runtime.ensure")
     def _ensure_runtime(self) -> RuntimeContext:
         if self._runtime is None:
-            logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
-            options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
-            if self._repo is not None:
-                found = assets.from_repo(self._repo, **options)
-            else:
-                assert self._config_path is not None, "checked in the constructor"
-                assert self._weights_path is not None, "checked in the constructor"
-                found = assets.from_local(self._config_path, self._weights_path, **options)
-            self._runtime = build_runtime(
-                found,
-                device=self._device,
-                dtype=self._dtype,
-                quantize=self._quantize,
-                strict=self._strict,
-                trust_remote_code=self._trust_remote_code,
-            )
+            with _LOADING, isolated():
+                self._runtime = self._runtime or self._load()
         return self._runtime
+
+    def _load(self) -> RuntimeContext:
+        logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
+        options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
+        if self._repo is not None:
+            found = assets.from_repo(self._repo, **options)
+        else:
+            assert self._config_path is not None, "checked in the constructor"
+            assert self._weights_path is not None, "checked in the constructor"
+            found = assets.from_local(self._config_path, self._weights_path, **options)
+        return build_runtime(
+            found,
+            device=self._device,
+            dtype=self._dtype,
+            quantize=self._quantize,
+            strict=self._strict,
+            trust_remote_code=self._trust_remote_code,
+        )
 
 
 def speak(

@@ -12,6 +12,7 @@ from rich.text import Text
 from torch import Tensor
 
 from dia2.console import printable
+from dia2.core.ambient import isolated
 from dia2.generation import GenerationResult
 
 _ROWS = 8  # lines of a panel, each of two bands
@@ -24,6 +25,7 @@ _SHADES = " ░▒▓█"  # where there are no colours
 _COLOURS = ((0, 0, 4), (66, 15, 117), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))  # dark to light
 
 
+@isolated()
 def print_spectrogram(result: GenerationResult, console: Console | None = None) -> None:
     """Draw the sound in panels of some seconds, each with its times and its words; in colour where there is any."""
     console = console or Console()
@@ -43,6 +45,7 @@ def print_spectrogram(result: GenerationResult, console: Console | None = None) 
             console.print(line, no_wrap=True, crop=True)
 
 
+@isolated()
 def spectrogram(samples: Tensor, rate: int, columns: int, bands: int) -> Tensor:
     """Loudness [bands, columns], 0 (60 dB below the loudest, or less) to 1, low bands first, of samples [N].
 

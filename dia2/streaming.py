@@ -73,8 +73,11 @@ class Stream(Iterator[StreamChunk]):
         while True:
             missing = self._missing()
             # Nobody knows how long the next text takes: what can be heard comes first.
-            if missing and self._speaker is not None and (chunk := self._speaker.take()) is not None:
-                return chunk
+            if missing and self._speaker is not None:
+                with self._runtime.computing():
+                    chunk = self._speaker.take()
+                if chunk is not None:
+                    return chunk
             # The user's text comes from outside the switches below, and those are off again between pieces.
             self._top_up(missing)
             try:
@@ -92,7 +95,8 @@ class Stream(Iterator[StreamChunk]):
         """Stop early."""
         self._ended = self._ended or "interrupted"
         self._speaker = None
-        self._frames.close()
+        with self._runtime.computing():  # an observer still takes what is finished
+            self._frames.close()
 
     @property
     def seed(self) -> int | None:

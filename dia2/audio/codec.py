@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dia2.audio.pretrained import pretrained
 from dia2.checks import read_small
+from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
 
@@ -63,7 +64,7 @@ class Codec:
             raise CheckpointError(f"The convolutions of Mimi codec {folder} are not causal: {_GIVE}")
         return cls(model, num_codebooks=num_codebooks, name=str(folder))
 
-    @torch.no_grad()
+    @isolated()
     def encode(self, samples: Tensor) -> Tensor:
         """Encode samples [N] at `sample_rate` as codes [K, T], int64; the last frame is padded with zeros if partial.
 
@@ -85,7 +86,7 @@ class Codec:
         codes: Tensor = encoded.audio_codes[0]  # [K, T]
         return codes
 
-    @torch.no_grad()
+    @isolated()
     def decode(self, codes: Tensor) -> Tensor:
         """Decode codes [K, T] to samples [T * samples_per_frame], float32 within ±1, in one pass.
 
@@ -96,7 +97,7 @@ class Codec:
         """
         frames = self._frames(codes)
         if frames.shape[-1] == 0:  # Mimi itself cannot decode nothing
-            return torch.zeros(0, device=self.device)
+            return torch.zeros(0, dtype=torch.float32, device=self.device)
         waveform: Tensor = self._model.decode(frames).audio_values[0, 0]  # [T * samples_per_frame]
         return waveform.clamp(-1.0, 1.0)
 
@@ -167,7 +168,7 @@ class StreamingDecoder:
         self._cache = DynamicCache(config=transformer.config)  # counts positions on and drops what left the window
         _check_transformer(transformer.config, self._cache, codec.name)
 
-    @torch.no_grad()
+    @isolated()
     def push(self, codes: Tensor) -> Tensor:
         """Decode the next n >= 0 frames, codes [K, n], to samples [n * samples_per_frame], float32 within ±1.
 
@@ -178,7 +179,7 @@ class StreamingDecoder:
         """
         frames = self._codec._frames(codes)  # [1, K, n]
         if frames.shape[-1] == 0:
-            return torch.zeros(0, device=self._codec.device)
+            return torch.zeros(0, dtype=torch.float32, device=self._codec.device)
         hidden = self._upsample(self._latents(frames))  # [1, D, positions]
         hidden = self._transformer(hidden.transpose(1, 2), past_key_values=self._cache, use_cache=True)[0]
         hidden = hidden.transpose(1, 2)

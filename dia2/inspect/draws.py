@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dia2.core.ambient import isolated
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.hooks import Frames
 from dia2.runtime.guidance import filter_guided, forbid_specials, guide
@@ -79,6 +80,7 @@ def unpack_kept(bits: np.ndarray) -> np.ndarray:
     return (bits[..., None] >> np.arange(BEST) & 1).astype(bool)
 
 
+@isolated()
 def stored_draws(columns: Mapping[str, np.ndarray], names: Sequence[str], choice: Sequence[int]) -> list[Draw]:
     """One call's draws from the columns `draw.*` of that call, [D, …] each; none if they are not there.
 

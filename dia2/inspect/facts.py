@@ -52,7 +52,7 @@ def run_facts(
 def prefix_columns(plan: PrefixPlan, loudness: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
     """The tensors of `prefix.safetensors`; loudness is NaN where it is not known of every frame."""
     known = sum(len(rms) for rms, _ in loudness) == plan.aligned_frames
-    silent = torch.full((plan.aligned_frames,), torch.nan)
+    silent = torch.full((plan.aligned_frames,), torch.nan, dtype=torch.float32)
     return {
         "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),
         "new_word_steps": torch.tensor(plan.new_word_steps, dtype=torch.int32),

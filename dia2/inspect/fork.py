@@ -69,10 +69,9 @@ def fork(
     check_checkpoint(trace, runtime)
     first = run.prefix_frames
     part = slice(first, max(first, call))
-    codes = torch.from_numpy(trace.codes[part].astype("int64"))
-    past = Past(first, trace.actions[part].tolist(), codes)
     config = replace(run.config, seed=run.seed if seed is None else seed)
     with shown(verbose, progress) as report, runtime.computing():
+        past = Past(first, trace.actions[part].tolist(), torch.from_numpy(trace.codes[part].astype("int64")))
         arguments = runtime, config, prefix_plan(trace), run.entries[run.prefix_words :], report
         if path is None:
             result = speak(*arguments, edits=[*run.edits, *edits], past=past)

@@ -13,6 +13,7 @@ from typing import Any, get_args
 from torch import Tensor
 
 from dia2.checks import short
+from dia2.core.ambient import isolated
 from dia2.errors import UsageError, one_line
 from dia2.hooks import Model, PointFilter, Span, observing, select
 from dia2.inspect.book import Book
@@ -288,6 +289,7 @@ class Recorder:
             logger.warning("the trace has reached its budget: from call %d on it keeps tokens only", first)
         return recording.columns(self._held, draws=not over, logits=not over and self._level == "full")
 
+    @isolated()  # a run may end anywhere
     def close(self, status: str, error: str | None = None) -> None:
         """Write what is left; called once, by `record`."""
         self._write_shard()

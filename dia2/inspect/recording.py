@@ -100,7 +100,7 @@ class Dia2Recording:
         self.entries: list[Entry] = []  # prefix first; those of streamed text come while the run goes on
         self._book = book
         self._selected: frozenset[str] = frozenset()
-        self._specials = torch.zeros(0)
+        self._specials = torch.zeros(0, dtype=torch.bool)
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
         self._loudness: list[tuple[Tensor, Tensor]] = []  # per prefix voice; NaN without a waveform
         self._stop: str | None = None
@@ -260,7 +260,7 @@ def _loudness(voice: Voice, samples_per_frame: float) -> tuple[Tensor, Tensor]:
     frames = voice.codes.shape[1]
     if voice.samples is not None:
         return loudness(voice.samples, samples_per_frame, frames)
-    unknown = torch.full((frames,), torch.nan)
+    unknown = torch.full((frames,), torch.nan, dtype=torch.float32)
     return unknown, unknown
 
 

@@ -15,6 +15,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from dia2.core.ambient import isolated
 from dia2.edits import Edit, ReplaceToken, edit_to_json
 from dia2.errors import UsageError
 from dia2.inspect.layout import AUDIO_FILE, FORMAT, VERSION
@@ -28,6 +29,7 @@ from dia2.runtime.state_machine import TokenIds
 REDACTED = "redacted"  # stands for every text that was taken out
 
 
+@isolated()
 def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace:
     """Write a copy of `trace` to `path` and open it. The trace itself stays as it is.
 

@@ -218,16 +218,19 @@ def _depformer(
     model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
     stages, count = model.stages, len(wanted)
     main = [i for i, call in enumerate(wanted) if call >= trace.warmup_calls]
-    logits = torch.full((count, stages, branches, model.num_codes), torch.nan)
+    logits = torch.full((count, stages, branches, model.num_codes), torch.nan, dtype=torch.float32)
     maps: list[Tensor] = []
     states: list[Tensor] = []
     if stages and (attention or layers):
         block = runtime.config.model.depformer
         if attention:
             shape = (count, branches, block.gqa_query_heads, stages, stages)
-            maps = [torch.full(shape, torch.nan) for _ in model.layers]
+            maps = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
         if layers:
-            states = [torch.full((count, branches, stages, block.n_embd), torch.nan) for _ in model.layers]
+            states = [
+                torch.full((count, branches, stages, block.n_embd), torch.nan, dtype=torch.float32)
+                for _ in model.layers
+            ]
     rotation = runtime.model.stage_rotation(device)
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]
@@ -257,7 +260,7 @@ def _choices(trace: Trace, wanted: list[int], action: Tensor, cb0: Tensor, dep: 
     """Probability and rank [n, 1 + K] of what the run chose."""
     names = draw_names(trace.model.codebooks)
     specials = special_codes(trace.model.tokens, trace.model.audio_vocabulary)
-    probability = torch.full((len(wanted), len(names)), torch.nan)
+    probability = torch.full((len(wanted), len(names)), torch.nan, dtype=torch.float32)
     rank = torch.full((len(wanted), len(names)), -1, dtype=torch.int64)
     for i, call in enumerate(wanted):
         if call < trace.warmup_calls:

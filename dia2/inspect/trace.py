@@ -14,6 +14,7 @@ import torch
 from dia2.assets import nano_folder
 from dia2.audio.grid import delay_frames, undelay_frames
 from dia2.checks import is_folder
+from dia2.core.ambient import isolated
 from dia2.edits import config_at
 from dia2.errors import TraceError
 from dia2.generation import GenerationConfig
@@ -192,8 +193,9 @@ class Trace(Stored):
         prefix = self.prefix
         delayed = np.zeros((self.model.codebooks, 0), dtype=np.int64)
         if prefix is not None:
-            codes = torch.from_numpy(prefix.codes.astype(np.int64))
-            delayed = delay_frames(codes, self.model.delays, ids.audio_pad).numpy()
+            with isolated():
+                codes = torch.from_numpy(prefix.codes.astype(np.int64))
+                delayed = delay_frames(codes, self.model.delays, ids.audio_pad).numpy()
         steps = self.steps[main].astype(np.int64)
         columns = int(steps[-1]) + 2 if len(steps) else delayed.shape[1]
         grid = np.full((self.model.codebooks, max(columns, delayed.shape[1])), ids.ungenerated, dtype=np.int64)
@@ -204,7 +206,8 @@ class Trace(Stored):
     @cached_property
     def aligned(self) -> np.ndarray:
         """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did, or would have."""
-        aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
+        with isolated():
+            aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
         return aligned[:, self.crop :]
 
     # Frames

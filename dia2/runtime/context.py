@@ -15,8 +15,10 @@ from dia2.assets import Assets, codec_folder, tokenizer_folder
 from dia2.audio.codec import Codec
 from dia2.checks import short
 from dia2.config import DiaConfig
+from dia2.core.ambient import isolated, threads_for
+from dia2.core.chance import own_chance
 from dia2.core.model import Dia2Model
-from dia2.core.precision import exact_float32, numbered, threads_for
+from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
@@ -46,6 +48,7 @@ class RuntimeContext:
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
+    threads: int | None  # of the CPU, as many as it had when it was loaded; none: it computes elsewhere
     quantized: str | None = None  # how the matrices are packed; none: as `dtype`
     keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
@@ -68,8 +71,8 @@ class RuntimeContext:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Torch's global switches as this checkpoint wants them: no gradients, no TF32, a fit number of threads."""
-        with torch.no_grad(), exact_float32(), threads_for(self.weight_bytes, self.device):
+        """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
+        with isolated(self.threads):
             yield
 
 
@@ -109,7 +112,7 @@ def build_runtime(
     model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
     if quantize is not None:
         quantize_weights(model)
-    constants = token_ids(config, tokenizer)
+    constants, size = token_ids(config, tokenizer), weight_bytes(model)
     return RuntimeContext(
         assets=assets,
         config=config,
@@ -124,7 +127,8 @@ def build_runtime(
         audio_delays=config.data.delay_pattern,
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         frame_rate=mimi.frame_rate,
-        weight_bytes=weight_bytes(model),
+        weight_bytes=size,
+        threads=threads_for(size, device),
         quantized=quantize,
     )
 
@@ -161,7 +165,8 @@ def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
 
     folder = tokenizer_folder(source, trust_remote_code)
     try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+        with own_chance():
+            return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception
         hint = (
             "pass --trust-remote-code if you trust it"

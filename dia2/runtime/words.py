@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dia2.checks import TooLargeError, is_file, is_number, read_small
+from dia2.core.chance import own_chance
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
 from dia2.hooks import phase
@@ -59,9 +60,10 @@ def transcribe_words(
         Dia2Error: the checkpoint cannot be downloaded or read.
     """
     on = torch.device("cpu") if device.type == "mps" else device
-    model = load_whisper(whisper_model, on)
+    with own_chance():  # it draws where it is unsure, and is to hear the same each time
+        model = load_whisper(whisper_model, on)
     doing(f"listening to {name}")
-    with quiet():
+    with own_chance(), quiet():  # anew: a model that was loaded before draws the same
         heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
     words = join_pieces(heard["segments"])
     if not words:

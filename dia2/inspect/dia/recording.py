@@ -229,9 +229,9 @@ def step_columns(parts: Sequence[Steps]) -> dict[str, Tensor]:
         "written": joined("written", unknown),
         "drawn": joined("drawn", unknown.clone()),
         "countdown": joined("countdown", torch.full((count, scripts), NOT_BEGUN, dtype=torch.int32)),
-        "seconds": torch.tensor([second for part in parts for second in part.seconds])
+        "seconds": torch.tensor([second for part in parts for second in part.seconds], dtype=torch.float32)
         if loop
-        else torch.full((count,), torch.nan),
+        else torch.full((count,), torch.nan, dtype=torch.float32),
     }
 
 

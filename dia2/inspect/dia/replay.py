@@ -74,15 +74,15 @@ def replay(
     _check_size(trace, wanted, chosen, attention)
     with dia.computing():
         parts = [_script(trace, dia, script, wanted, attention) for script in chosen]
-    logits, drawn, own, cross = zip(*parts, strict=True)
-    return DiaReplay(
-        calls=wanted,
-        scripts=chosen,
-        logits=torch.cat(logits, dim=1),
-        drawn=torch.cat(drawn, dim=1),
-        self_attention=[torch.cat(layer, dim=1) for layer in zip(*own, strict=True)],
-        cross_attention=[torch.cat(layer, dim=1) for layer in zip(*cross, strict=True)],
-    )
+        logits, drawn, own, cross = zip(*parts, strict=True)
+        return DiaReplay(
+            calls=wanted,
+            scripts=chosen,
+            logits=torch.cat(logits, dim=1),
+            drawn=torch.cat(drawn, dim=1),
+            self_attention=[torch.cat(layer, dim=1) for layer in zip(*own, strict=True)],
+            cross_attention=[torch.cat(layer, dim=1) for layer in zip(*cross, strict=True)],
+        )
 
 
 def check_dia(trace: DiaTrace, dia: Dia) -> None:

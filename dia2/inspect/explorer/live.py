@@ -55,7 +55,7 @@ class Follower:
         """See `Observer`."""
         if self._calls is None:  # it came too late for this run
             return
-        columns = {n: c.numpy() for n, c in frame_columns(frames, [], torch.zeros(0), {}).items()}
+        columns = {n: c.numpy() for n, c in frame_columns(frames, [], torch.zeros(0, dtype=torch.bool), {}).items()}
         made = self._calls.add(columns)
         header: Header = {"words": self._words(columns), "reasons": self._calls.reasons}
         entries = self._recorder.entries

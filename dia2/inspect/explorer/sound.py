@@ -65,9 +65,10 @@ def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:
     codes = trace.aligned
     if not codes.shape[1]:
         raise TraceError(f"{trace.path} has no whole frame to hear.")
-    mimi = tts.runtime.mimi
-    samples = mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64)))
-    return Sound(_label(chosen, count), encode(samples.cpu().numpy(), mimi.sample_rate))
+    runtime = tts.runtime
+    with runtime.computing():
+        samples = runtime.mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64))).cpu().numpy()
+    return Sound(_label(chosen, count), encode(samples, runtime.mimi.sample_rate))
 
 
 def _label(books: list[int], count: int) -> str:
