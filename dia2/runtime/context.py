@@ -47,6 +47,7 @@ class RuntimeContext:
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
     quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+    missing_tags: tuple[str, ...] = ()  # speaker tags that are no tokens of the tokenizer
     keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
     warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
@@ -110,6 +111,7 @@ def build_runtime(
     if quantize is not None:
         quantize_weights(model)
     constants = token_ids(config, tokenizer)
+    encode = _encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer)
     return RuntimeContext(
         assets=assets,
         config=config,
@@ -118,7 +120,7 @@ def build_runtime(
         model=model,
         mimi=mimi,
         tokenizer=tokenizer,
-        encode=_encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer),
+        encode=encode,
         constants=constants,
         machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),
         audio_delays=config.data.delay_pattern,
@@ -126,6 +128,7 @@ def build_runtime(
         frame_rate=mimi.frame_rate,
         weight_bytes=weight_bytes(model),
         quantized=quantize,
+        missing_tags=missing_tags(tokenizer, encode),
     )
 
 
@@ -153,6 +156,12 @@ def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
                 "give the model's own by --tokenizer."
             )
     return ids
+
+
+def missing_tags(tokenizer: Any, encode: Callable[[str], list[int]]) -> tuple[str, ...]:
+    """Speaker tags that are no tokens of the tokenizer, or that it does not find in a text."""
+    vocabulary = tokenizer.get_vocab()
+    return tuple(tag for tag in ("[S1]", "[S2]") if tag not in vocabulary or vocabulary[tag] not in encode(tag))
 
 
 def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from dia2.checks import TooLargeError, is_file, is_number, read_small
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
 from dia2.hooks import phase
+from dia2.runtime.invisible import visible
 from dia2.runtime.script_parser import refuse_controls
 
 WHISPER_RATE = 16_000  # Hz, what Whisper listens at
@@ -59,6 +60,7 @@ def transcribe_words(samples: Tensor, whisper_model: str, device: torch.device) 
         start = min(float(row["start"]), before)
         words.insert(0, Word(str(row["word"]).strip(), start, max(start, min(float(row["end"]), before))))
         before = start
+    words = [replace(word, text=text) for word in words if (text := visible(word.text).strip())]
     if not words:
         raise UsageError(
             f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
@@ -97,7 +99,7 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
     A word without `end`, as `dia2 generate --words` writes it, ends with the next one's start, and half a second after
-    its own at the latest. Words without text are skipped.
+    its own at the latest. Words without text, or of characters that nobody sees, are skipped.
 
     Args:
         source: the file's path, or the list.
@@ -174,4 +176,4 @@ def _read_word(row: object, where: str) -> Word:
             raise UsageError(f"{where}: its {name} must be a number of seconds, at least 0.")
     if end < start:
         raise UsageError(f"{where}: it ends at {end:g} s, before it starts ({start:g} s).")
-    return Word(text.strip(), float(start), float(end))
+    return Word(visible(text).strip(), float(start), float(end))
