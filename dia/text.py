@@ -19,8 +19,9 @@ TAGS = {b"[S1]": b"\x01", b"[S2]": b"\x02"}
 CUES = frozenset(
     f"({sound})"
     for sound in (
-        "laughs", "clears throat", "sighs", "gasps", "coughs", "singing", "sings", "mumbles", "beep", "groans", "sniffs",
-        "claps", "screams", "inhales", "exhales", "applause", "burps", "humming", "sneezes", "chuckle", "whistles",
+        "laughs", "clears throat", "sighs", "gasps", "coughs", "singing", "sings", "mumbles", "beep", "groans",
+        "sniffs", "claps", "screams", "inhales", "exhales", "applause", "burps", "humming", "sneezes", "chuckle",
+        "whistles",
     )
 )  # fmt: skip
 _SHOWN = 60  # characters of a text in a message

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from dia2.runtime.cues import cue
@@ -35,23 +36,30 @@ _INNER = re.compile(
     rf"|(?:{_NAME})(?: id)?{_JOINT}(?P<number>{_NUMBER})['\"]?|(?P<none>s|speaker)"
 )
 _FRINGE = " \n*_`~|/\\:.-#"  # what may surround it inside its brackets
-_CANDIDATE = re.compile(
-    # in brackets, perhaps with marks of emphasis around them
-    r"(?P<left>[*_`~]{0,3})(?P<open>[\[({<]{1,3})(?P<inner>[^\[\](){}<>]{1,60})(?P<close>[\])}>]{1,3})(?P<right>[*_`~]{0,3})"
-    # a label, as before a line of dialogue
-    rf"|(?<![\w'*~`])(?P<label>[*_`~]{{0,3}}(?:(?:{_NAME})[ _\-.#]{{0,2}}(?P<of>{_NUMBER})"
-    r"|(?P<s>s)[ _\-.]{0,2}0{0,2}(?P<one>[12]))(?![^\W_])[*_`~]{0,3}"
-    r"(?:(?: {0,2}[\[(][^\[\]()\n]{1,40}[\])])? {0,2}:(?!\d|//)[*_`~]{0,3}|(?P<half>\])|(?P<dash> {0,2}(?:-?>|--?|\|)(?= ))"
-    r"|(?P<alone>(?= {0,3}(?:[\[(]?\d{1,2}(?::\d\d){1,2}(?:[.,]\d{1,3})?[\])]?)? {0,3}(?:\n|\Z)))))"
-    # a cue between marks of emphasis
-    r"|(?<![\w*~`])(?P<mark>\*{1,3}|_{1,3}|~{1,2}|`)(?P<emphasised>[^\s*_`~\[\](){}<>][^*_`~\[\](){}<>\n]{0,60})(?P=mark)"
-    r"(?![\w*~`])"
-    # a bracket that is never closed
-    rf"|(?P<unclosed>\[(?:s[ _\-.]?|(?:{_NAME})[ _\-.#]{{0,2}})0{{0,2}}(?P<unclosed_of>\d))(?=\s)(?![^\[\]]{{0,80}}\])"
+_IN_BRACKETS = (  # perhaps with marks of emphasis around them
+    r"(?P<left>[*_`~]{0,3})(?P<open>[\[({<]{1,3})(?P<inner>[^\[\](){}<>]{1,60})"
+    r"(?P<close>[\])}>]{1,3})(?P<right>[*_`~]{0,3})"
 )
+_CLOCK = r"[\[(]?\d{1,2}(?::\d\d){1,2}(?:[.,]\d{1,3})?[\])]?"
+_LABEL = (  # as before a line of dialogue: a colon after it, half a bracket, a dash, or the end of the line
+    rf"(?<![\w'*~`])(?P<label>[*_`~]{{0,3}}(?:(?:{_NAME})[ _\-.#]{{0,2}}(?P<of>{_NUMBER})"
+    r"|(?P<s>s)[ _\-.]{0,2}0{0,2}(?P<one>[12]))(?![^\W_])[*_`~]{0,3}"
+    r"(?:(?: {0,2}[\[(][^\[\]()\n]{1,40}[\])])? {0,2}:(?!\d|//)[*_`~]{0,3}"
+    r"|(?P<half>\])"
+    r"|(?P<dash> {0,2}(?:-?>|--?|\|)(?= ))"
+    rf"|(?P<alone>(?= {{0,3}}(?:{_CLOCK})? {{0,3}}(?:\n|\Z)))))"
+)
+_EMPHASISED = (
+    r"(?<![\w*~`])(?P<mark>\*{1,3}|_{1,3}|~{1,2}|`)(?P<emphasised>[^\s*_`~\[\](){}<>][^*_`~\[\](){}<>\n]{0,60})"
+    r"(?P=mark)(?![\w*~`])"
+)
+_UNCLOSED = (
+    rf"(?P<unclosed>\[(?:s[ _\-.]?|(?:{_NAME})[ _\-.#]{{0,2}})0{{0,2}}(?P<unclosed_of>\d))(?=\s)(?![^\[\]]{{0,80}}\])"
+)
+_CANDIDATE = f"{_IN_BRACKETS}|{_LABEL}|{_EMPHASISED}|{_UNCLOSED}"
 _EXACT = re.compile(r"\[S([12])\]")
 _SPEAKERS = {"1": 1, "2": 2, "a": 1, "b": 2, "one": 1, "two": 2, "i": 1, "ii": 2}
-_SENTENCE_ENDS = ".!?…。！？\"”’»)]}>*_~`|#-•·●▪"  # or what a line of a list or of a quotation begins with
+_SENTENCE_ENDS = '.!?…。！？"”’»)]}>*_~`|#-•·●▪'  # or what a line of a list or of a quotation begins with
 _TIME = re.compile(r"\d:\d\d(?:[.,]\d{1,3})?\Z")
 
 
@@ -84,7 +92,7 @@ class Lookalikes:
     def _find(self, limit: int) -> list[Lookalike]:
         found = []
         while self._at < limit:
-            match = _CANDIDATE.search(self._folded, self._at)
+            match = _candidates().search(self._folded, self._at)
             if match is None or match.start() >= limit:
                 self._at = limit
                 break
@@ -179,28 +187,35 @@ def lookalikes(text: str) -> list[Lookalike]:
     return finder.feed(text) + finder.close()
 
 
+@cache
+def _candidates() -> re.Pattern[str]:  # compiled when the first script comes, not at start-up
+    return re.compile(_CANDIDATE)
+
+
 def _speaker(number: str) -> int | None:
     return _SPEAKERS.get(number.lstrip("0"))
+
+
+# Bracket by bracket, and so on; NFKC knows the wide ones.
+_ALIKE = {
+    **dict.fromkeys("【〔〖〚⟦⦋「『", "["),
+    **dict.fromkeys("】〕〗〛⟧⦌」』", "]"),
+    **dict.fromkeys("⟨〈《‹«❮", "<"),
+    **dict.fromkeys("⟩〉》›»❯", ">"),
+    **dict.fromkeys("∶꞉ː：", ":"),
+    **dict.fromkeys("∗⁎＊", "*"),
+    **dict.fromkeys("\r\v\f\u2028\u2029", "\n"),
+    **dict.fromkeys("Ѕѕ", "s"),  # Cyrillic, and of the same shape
+    "’": "'",
+}
 
 
 class _Fold(dict[int, str]):
     """Each character as the patterns have it: plain brackets, digits and letters, lowercase; always one for one."""
 
-    _ALIKE = {
-        **dict.fromkeys("【〔〖〚⟦⦋「『", "["),
-        **dict.fromkeys("】〕〗〛⟧⦌」』", "]"),
-        **dict.fromkeys("⟨〈《‹«❮", "<"),
-        **dict.fromkeys("⟩〉》›»❯", ">"),
-        **dict.fromkeys("∶꞉ː：", ":"),
-        **dict.fromkeys("∗⁎＊", "*"),
-        **dict.fromkeys("\r\v\f\u2028\u2029", "\n"),
-        **dict.fromkeys("Ѕѕ", "s"),  # Cyrillic, and of the same shape
-        "’": "'",
-    }
-
     def __missing__(self, code: int) -> str:
         char = chr(code)
-        folded = self._ALIKE.get(char)
+        folded = _ALIKE.get(char)
         if folded is None:
             digit = unicodedata.digit(char, None)
             folded = unicodedata.normalize("NFKC", char).lower() if digit is None else str(digit)

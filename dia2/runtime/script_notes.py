@@ -13,7 +13,7 @@ _MOST = 10  # spellings that are told one by one
 
 
 class ScriptNotes:
-    """The notes on one script, which may arrive in pieces; on several, one after the other, each spelling is told once."""
+    """The notes on a script, which may arrive in pieces, or on several in turn; each spelling is told once."""
 
     def __init__(self, model: str = "Dia2", cues: Collection[str] = ()) -> None:
         """Begin.
@@ -41,7 +41,7 @@ class ScriptNotes:
                 continue
             self._told.add(spelling)
             if len(self._told) > _MOST:
-                logger.warning("the script has more that looks like tags or cues and is read aloud than these %d", _MOST)
+                logger.warning("the script has more that looks like tags or cues: told are the first %d", _MOST)
             else:
                 logger.warning("%s in the script %s", spelling, self._said(what))
 

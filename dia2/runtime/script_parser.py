@@ -163,8 +163,9 @@ def parse_script(
 
 
 def check_script(text: str) -> None:
-    """Refuse a script before a checkpoint, whose tokenizer alone knows its tokens, is loaded; and tell what it reads
-    aloud that looks like a tag or a cue.
+    """Judge a script before a checkpoint, whose tokenizer alone knows its tokens, is loaded.
+
+    What it has that looks like a tag or a cue, and is read aloud, is told in the log.
 
     Raises:
         UsageError: as `ScriptParser.feed`; or the script has no words.

@@ -88,8 +88,8 @@ def open_session(
     check_compiler(config.use_torch_compile, runtime.device)
     if runtime.missing_tags:
         logger.warning(
-            "the tokenizer has no token for speaker tag %s: pieces of text stand for it, by which the model does not know "
-            "who speaks, so a prefix's voice may be lost and voices may change; give the model's own by --tokenizer",
+            "the tokenizer has no token for speaker tag %s: pieces of text stand for it, and the model cannot tell who "
+            "speaks, so a prefix's voice may be lost and voices may change; give the model's own by --tokenizer",
             " and ".join(runtime.missing_tags),
         )
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
