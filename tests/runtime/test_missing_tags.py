@@ -14,8 +14,8 @@ from dia2.runtime.context import missing_tags
 from ..support.reference import CHECKPOINTS, ROOT, engine, local_files
 
 TINY8 = ROOT / "tiny8"
-PREFIX = {"prefix_speaker_1": TINY8 / "spk1.wav", "prefix_words_1": TINY8 / "spk1.words.json"}
-BOTH = PREFIX | {"prefix_speaker_2": TINY8 / "spk2.wav", "prefix_words_2": TINY8 / "spk2.words.json"}
+PREFIX: dict[str, Any] = {"prefix_speaker_1": TINY8 / "spk1.wav", "prefix_words_1": TINY8 / "spk1.words.json"}
+BOTH: dict[str, Any] = PREFIX | {"prefix_speaker_2": TINY8 / "spk2.wav", "prefix_words_2": TINY8 / "spk2.words.json"}
 
 
 class Tokens:
