@@ -43,7 +43,7 @@ from dia.loop import (
 from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
 from dia.taps import StepLog, Taps, wants_logits, wants_steps
-from dia.text import encode_text
+from dia.text import encode_text, read_scripts
 from dia.weights import load_model
 from dia2.audio.wav import save_wav
 from dia2.checks import short
@@ -268,7 +268,7 @@ class Dia:
                 from dia.progress import progress_bar  # rich, which a silent run does not need
 
                 progress = stack.enter_context(progress_bar())
-            scripts = _scripts(text)
+            scripts = read_scripts(_scripts(text))
             return self._speak(scripts, _prompts(len(scripts), audio_prompt), config, strict, progress)
 
     def _speak(

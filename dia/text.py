@@ -11,9 +11,39 @@ from torch import Tensor
 from dia.config import DiaConfig
 from dia2.errors import UsageError
 from dia2.hooks import phase
+from dia2.runtime.invisible import visible
+from dia2.runtime.script_notes import ScriptNotes
 
 TAGS = {b"[S1]": b"\x01", b"[S2]": b"\x02"}
+# Sounds that the published model was trained to make of these words.
+CUES = frozenset(
+    f"({sound})"
+    for sound in (
+        "laughs", "clears throat", "sighs", "gasps", "coughs", "singing", "sings", "mumbles", "beep", "groans",
+        "sniffs", "claps", "screams", "inhales", "exhales", "applause", "burps", "humming", "sneezes", "chuckle",
+        "whistles",
+    )
+)  # fmt: skip
 _SHOWN = 60  # characters of a text in a message
+
+
+def read_scripts(texts: Sequence[str]) -> list[str]:
+    """Each script without characters that nobody sees; what in it looks like a tag or a cue and is none is told.
+
+    Raises:
+        UsageError: a script is of such characters alone, or is no text.
+    """
+    notes = ScriptNotes("Dia", CUES)
+    read = []
+    for number, text in enumerate(texts, 1):
+        _require_text(text, number)
+        seen = visible(text)
+        if seen != text and not seen.replace("[S1]", "").replace("[S2]", "").strip():
+            raise UsageError(f"Script {number} has no words, only characters that are not seen: give it some text.")
+        notes.feed(seen)
+        notes.close()
+        read.append(seen)
+    return read
 
 
 @phase("dia.text")
@@ -42,8 +72,7 @@ def encode_text(texts: Sequence[str], config: DiaConfig, *, strict: bool = False
 
 
 def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
-    if not isinstance(text, str):
-        raise UsageError(f"Script {number + 1} is {type(text).__name__}, not text: give a string or a list of strings.")
+    _require_text(text, number + 1)
     if not text.strip():
         raise UsageError(f"Script {number + 1} is empty: give it some text, such as '[S1] Hello.'.")
     whole = text.encode("utf-8", "replace")
@@ -65,6 +94,11 @@ def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
             f"Script {number + 1} has {outside!r}, and this checkpoint reads bytes below {vocab}: write it in ASCII."
         )
     return kept
+
+
+def _require_text(text: object, number: int) -> None:
+    if not isinstance(text, str):
+        raise UsageError(f"Script {number} is {type(text).__name__}, not text: give a string or a list of strings.")
 
 
 def _tail(kept: bytes) -> str:

@@ -17,6 +17,7 @@ from dia2.generation import GenerationConfig, StopReason
 from dia2.hooks import Observer, current_observer, observing
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
+from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import PlacedWord, Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
@@ -160,7 +161,8 @@ class _TextSource:
 
     def __init__(self, runtime: RuntimeContext, pieces: Iterable[str], *, after_prefix: bool) -> None:
         self._pieces = iter(pieces)
-        self._parser = ScriptParser(runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=after_prefix)
+        ids, notes = runtime.constants, ScriptNotes()
+        self._parser = ScriptParser(runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix, notes=notes)
         self.closed = False  # no more text will come
 
     def take(self, words: int) -> list[Entry]:

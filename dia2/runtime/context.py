@@ -50,6 +50,7 @@ class RuntimeContext:
     weight_bytes: int  # of the model, codec not counted
     threads: int | None  # of the CPU, as many as it had when it was loaded; none: it computes elsewhere
     quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+    missing_tags: tuple[str, ...] = ()  # speaker tags that are no tokens of the tokenizer
     keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
     warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
@@ -113,6 +114,7 @@ def build_runtime(
     if quantize is not None:
         quantize_weights(model)
     constants, size = token_ids(config, tokenizer), weight_bytes(model)
+    encode = _encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer)
     return RuntimeContext(
         assets=assets,
         config=config,
@@ -121,7 +123,7 @@ def build_runtime(
         model=model,
         mimi=mimi,
         tokenizer=tokenizer,
-        encode=_encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer),
+        encode=encode,
         constants=constants,
         machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),
         audio_delays=config.data.delay_pattern,
@@ -130,6 +132,7 @@ def build_runtime(
         weight_bytes=size,
         threads=threads_for(size, device),
         quantized=quantize,
+        missing_tags=missing_tags(tokenizer, encode),
     )
 
 
@@ -157,6 +160,12 @@ def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
                 "give the model's own by --tokenizer."
             )
     return ids
+
+
+def missing_tags(tokenizer: Any, encode: Callable[[str], list[int]]) -> tuple[str, ...]:
+    """Speaker tags that are no tokens of the tokenizer, or that it does not find in a text."""
+    vocabulary = tokenizer.get_vocab()
+    return tuple(tag for tag in ("[S1]", "[S2]") if tag not in vocabulary or vocabulary[tag] not in encode(tag))
 
 
 def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:

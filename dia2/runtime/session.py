@@ -86,6 +86,12 @@ def open_session(
         UsageError: an edit does not fit the run, or there is no compiler for `use_torch_compile`.
     """
     check_compiler(config.use_torch_compile, runtime.device)
+    if runtime.missing_tags:
+        logger.warning(
+            "the tokenizer has no token for speaker tag %s: pieces of text stand for it, and the model cannot tell who "
+            "speaks, so a prefix's voice may be lost and voices may change; give the model's own by --tokenizer",
+            " and ".join(runtime.missing_tags),
+        )
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     choices = None
     if edits or past is not None:

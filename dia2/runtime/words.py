@@ -20,6 +20,7 @@ from dia2.generation import WordList
 from dia2.hooks import phase
 from dia2.progress import doing
 from dia2.runtime.heard import join_pieces, repair_times, thin
+from dia2.runtime.invisible import visible
 from dia2.runtime.quiet import own_bar, quiet
 from dia2.runtime.script_parser import refuse_controls
 
@@ -65,7 +66,8 @@ def transcribe_words(
     doing(f"listening to {name}")
     with own_chance(), quiet():  # anew: a model that was loaded before draws the same
         heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
-    words = join_pieces(heard["segments"])
+    pieces = join_pieces(heard["segments"])
+    words = [(text, start, end) for word, start, end in pieces if (text := visible(word).strip())]
     if not words:
         raise UsageError(
             f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
@@ -117,7 +119,7 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
     A word without `end`, as `dia2 generate --words` writes it, ends with the next one's start, and half a second after
-    its own at the latest. Words without text are skipped.
+    its own at the latest. Words without text, or of characters that nobody sees, are skipped.
 
     Args:
         source: the file's path, or the list.
@@ -194,4 +196,4 @@ def _read_word(row: object, where: str) -> Word:
             raise UsageError(f"{where}: its {name} must be a number of seconds, at least 0.")
     if end < start:
         raise UsageError(f"{where}: it ends at {end:g} s, before it starts ({start:g} s).")
-    return Word(text.strip(), float(start), float(end))
+    return Word(visible(text).strip(), float(start), float(end))

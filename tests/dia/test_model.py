@@ -20,6 +20,7 @@ from dia.assets import toy_folder
 from dia.codec import DacCodec
 from dia.config import load_config
 from dia2.errors import CheckpointError, UsageError
+from dia2.inspect import load as load_trace
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy
 from ..support.graphs import FakeGraphs, use_dia_graphs
@@ -352,6 +353,15 @@ def test_the_longest_prompt_that_leaves_room() -> None:
 )
 def test_texts_that_are_refused(text: Any, said: str) -> None:
     assert refused(lambda: toy().generate(text, **SHORT)) == said
+
+
+def test_characters_that_nobody_sees_change_nothing(tmp_path: Path) -> None:
+    plain = toy().speak(TEXT, **SHORT)
+    marked = toy().speak(
+        "\ufeff[S\u200b1] Hello.\u200e [S2\u2060] Hi\u00ad!", trace=tmp_path / "run.dia2trace", **SHORT
+    )
+    assert torch.equal(marked.scripts[0].codes, plain.scripts[0].codes)
+    assert load_trace(tmp_path / "run.dia2trace").run.scripts == [TEXT]  # the bytes that were read are its own
 
 
 def test_scripts_may_come_from_a_generator() -> None:

@@ -49,6 +49,19 @@ def test_words_of_a_list_are_stripped_and_empty_ones_skipped() -> None:
     assert read_words(rows, 1.0) == [Word("Ah", 0.0, 0.1), Word("well,", 0.2, 1.0)]
 
 
+def test_words_of_characters_that_nobody_sees_are_skipped_and_others_lose_them() -> None:
+    rows = [
+        row("\ufeffAh\u200b", 0, 0.1),
+        row("\u200b\u2060", 0.1, 0.2),
+        row(" \u200d ", 0.2, 0.2),
+        row("می\u200cخ", 0.2, 1),
+    ]
+    assert read_words(rows, 1.0) == [Word("Ah", 0.0, 0.1), Word("می\u200cخ", 0.2, 1.0)]
+    assert refused([row("\u200b"), row("\u00ad", 0.5, 0.6)]) == (
+        "The given word list holds no words: write down what the prefix says."
+    )
+
+
 def test_words_of_a_file_are_those_of_the_list(tmp_path: Path) -> None:
     rows = [row("Grüße", 0.25, 0.5), row("语", 1, 1.5)]
     path = tmp_path / "words.json"
@@ -385,7 +398,12 @@ def test_times_never_lie_past_the_audio(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-NOTHING: list[list[Row]] = [[], [{"words": []}], [{"words": [heard(" ", 0.0, 0.1)]}]]
+def test_what_nobody_sees_of_what_whisper_heard_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [heard(" \ufeffHello", 0.1, 0.4), heard(" \u200b", 0.4, 0.5), heard(" you\u200d.", 1, 2)]
+    assert hear(monkeypatch, [{"words": words}]) == [Word("Hello", 0.1, 0.4), Word("you.", 1.0, 2.0)]
+
+
+NOTHING: list[list[Row]] = [[], [{"words": []}], [{"words": [heard(" ", 0.0, 0.1), heard(" \u200b", 0.1, 0.2)]}]]
 
 
 @pytest.mark.parametrize("segments", NOTHING)
