@@ -20,10 +20,11 @@ from dia.generation import GenerationInterrupted, GenerationResult
 from dia.model import Dia
 from dia2 import __version__
 from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
-from dia2.console import printable, tell
+from dia2.console import tell
 from dia2.errors import UsageError
 from dia2.files import check_sound_writable
 from dia2.generation import load_script_text
+from dia2.messages import printable
 
 _SAVE_MEMORY = "use --dtype bfloat16, fewer --max-tokens, fewer scripts at a time, or another --device"
 _TOY_NOTE = "the embedded toy has random weights and makes noise; for speech give --hf or --config"

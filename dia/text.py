@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 from dia.config import DiaConfig
 from dia2.errors import UsageError
 from dia2.hooks import phase
+from dia2.messages import warn
 
 TAGS = {b"[S1]": b"\x01", b"[S2]": b"\x02"}
 _SHOWN = 60  # characters of a text in a message
@@ -58,7 +58,7 @@ def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
         )
         if strict:
             raise UsageError(f"{said}; shorten it.")
-        warnings.warn(f"{said}.", stacklevel=4)
+        warn(f"{said}.", stacklevel=4)
     if max(kept) >= vocab:
         outside = next(char for char in text if max(char.encode("utf-8", "replace")) >= vocab)
         raise UsageError(
