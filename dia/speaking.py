@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from dia.generation import GenerationInterrupted, GenerationResult
-from dia.model import Dia
+from dia.generation import GenerationInterrupted, GenerationResult, merged
+from dia.model import Dia, prompts_of
+from dia.text import check_texts
 from dia2.command import check_pair, check_trace_flags, refuse_clashes
 from dia2.console import tell
 from dia2.errors import UsageError
@@ -21,7 +24,9 @@ from dia2.files import check_sound_writable
 from dia2.generation import load_script_text
 from dia2.interrupts import something_to_keep
 from dia2.messages import printable
+from dia2.runtime.audio_io import load_audio
 
+_RATE = 44_100  # Hz, of every DAC that Dia speaks by
 _TOY_NOTE = "the embedded toy has random weights and makes noise; for speech give --hf or --config"
 
 
@@ -33,6 +38,18 @@ def generate(args: argparse.Namespace) -> int:
     for path in outputs:
         check_sound_writable(path)
     scripts = [load_script_text(source) for source in args.scripts]
+    prompts = [path or None for path in args.prompt] or None
+    settings = {
+        "max_tokens": args.max_tokens,
+        "cfg_scale": args.cfg,
+        "temperature": args.temperature,
+        "top_p": args.top_p,
+        "cfg_filter_top_k": args.cfg_filter_k,
+        "seed": args.seed,
+        "use_torch_compile": args.torch_compile or None,
+        "use_cuda_graph": args.cuda_graph or None,
+    }
+    _judge(scripts, prompts, settings)
     with ExitStack() as stack:
         if args.trace is not None:
             from dia2.inspect.recorder import record  # brings what untraced runs do not need
@@ -44,17 +61,10 @@ def generate(args: argparse.Namespace) -> int:
         try:
             result = dia.speak(
                 scripts,
-                audio_prompt=[path or None for path in args.prompt] or None,
+                audio_prompt=prompts,
                 strict=args.strict,
                 progress=progress,
-                max_tokens=args.max_tokens,
-                cfg_scale=args.cfg,
-                temperature=args.temperature,
-                top_p=args.top_p,
-                cfg_filter_top_k=args.cfg_filter_k,
-                seed=args.seed,
-                use_torch_compile=args.torch_compile or None,
-                use_cuda_graph=args.cuda_graph or None,
+                **settings,
             )
         except GenerationInterrupted as interrupt:
             result, code = interrupt.result, 130
@@ -88,6 +98,24 @@ def _progress(*, bar: bool) -> Iterator[Callable[[int], None]]:
             draw(steps)
 
         yield drawn
+
+
+def _judge(scripts: list[str], prompts: list[str | None] | None, settings: dict[str, Any]) -> None:
+    """Refuse what no checkpoint could use before one is loaded.
+
+    Raises:
+        UsageError: as `Dia.speak`.
+    """
+    merged(None, settings)
+    check_texts(scripts)
+    logger = logging.getLogger("dia2")
+    logger.disabled = True  # what is to be told of a recording is told where it is used
+    try:
+        for path in prompts_of(len(scripts), prompts):
+            if isinstance(path, str):
+                load_audio(path, _RATE, "Audio prompt")
+    finally:
+        logger.disabled = False
 
 
 def _nothing(result: GenerationResult) -> str:

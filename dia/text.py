@@ -41,11 +41,25 @@ def encode_text(texts: Sequence[str], config: DiaConfig, *, strict: bool = False
     return tokens, mask
 
 
-def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
+def check_texts(texts: Sequence[str]) -> None:
+    """Refuse scripts that no checkpoint reads.
+
+    Raises:
+        UsageError: one is empty, or no text.
+    """
+    for number, text in enumerate(texts):
+        _check(text, number)
+
+
+def _check(text: str, number: int) -> None:
     if not isinstance(text, str):
         raise UsageError(f"Script {number + 1} is {type(text).__name__}, not text: give a string or a list of strings.")
     if not text.strip():
         raise UsageError(f"Script {number + 1} is empty: give it some text, such as '[S1] Hello.'.")
+
+
+def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
+    _check(text, number)
     whole = text.encode("utf-8", "replace")
     for tag, byte in TAGS.items():
         whole = whole.replace(tag, byte)

@@ -71,11 +71,11 @@ def require_voice(path: str | Path) -> None:
         raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
 
 
-def load_voice(path: str | Path, codec: Codec) -> Voice:
-    """Read a voice file and check that it fits `codec`.
+def open_voice(path: str | Path) -> tuple[Mapping[str, str], Tensor]:
+    """What a voice file says of itself, and its codes as they are stored; whether they fit a codec is another question.
 
     Raises:
-        UsageError: the file is missing, damaged, of a newer version, or made with another codec.
+        UsageError: the file is missing, damaged, or of a newer version.
     """
     path = Path(path)
     require_voice(path)
@@ -95,6 +95,16 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
         raise UsageError(
             f"Voice file {path} has format version {short(metadata.get('version'))}; this one reads {_VERSION}."
         )
+    return metadata, codes
+
+
+def load_voice(path: str | Path, codec: Codec) -> Voice:
+    """Read a voice file and check that it fits `codec`.
+
+    Raises:
+        UsageError: as `open_voice`, or it was made with another codec.
+    """
+    metadata, codes = open_voice(path)
     if metadata.get("codec_sha256") != codec.fingerprint():
         raise UsageError(f"Voice file {path} was made with another codec: make it again with this checkpoint's.")
     frames = codes.shape[1] if codes.dim() == 2 else 0
