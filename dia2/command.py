@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 
 from dia2 import interrupts, standard
 from dia2.checks import is_file, short
-from dia2.errors import Dia2Error, UsageError
+from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.meant import nearest
+from dia2.memory import shortage
 from dia2.messages import printable
 
 
@@ -99,16 +100,14 @@ def _told(error: Exception, program: str, save_memory: str, debug: bool) -> int:
     if debug:
         for line in "".join(traceback.format_exception(error)).splitlines():
             sys.stderr.write(printable(line) + "\n")
+    if (lack := shortage(error)) is not None:
+        _tell("error", f"{lack}: {save_memory}.", program)
+        return 1
     if isinstance(error, Dia2Error):
         _tell("error", str(error), program)
         return 2 if isinstance(error, UsageError) else 1
-    from dia2.memory import shortage  # whatever failed may be torch, which is not asked for here
-
-    if (lack := shortage(error)) is not None:
-        _tell("error", f"{lack}: {save_memory}.", program)
-    else:
-        fault = f"This is a fault in {program}: run again with --debug to see where."
-        _tell("error", f"{type(error).__name__}: {error}. {fault}", program)
+    fault = f"This is a fault in {program}: run again with --debug to see where."
+    _tell("error", f"{type(error).__name__}: {one_line(error)}. {fault}", program)
     return 1
 
 
