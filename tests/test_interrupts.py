@@ -132,8 +132,14 @@ COMMANDS = {
 }
 
 
+SLOW = {"dia2 trace": pytest.mark.slow, "dia": pytest.mark.slow}
+
+
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="/proc tells when a library is mapped")
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, id=name, marks=SLOW.get(name, ())) for name, command in COMMANDS.items()],
+)
 def test_while_torch_is_imported(tmp_path: Path, command: list[str]) -> None:
     run = start(command, tmp_path)
     maps = Path(f"/proc/{run.pid}/maps")
@@ -147,6 +153,7 @@ def test_while_torch_is_imported(tmp_path: Path, command: list[str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="/proc tells when a command has begun")
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_at_any_moment(tmp_path: Path, command: list[str]) -> None:
     codes = []
