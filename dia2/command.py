@@ -106,8 +106,8 @@ def _told(error: Exception, program: str, save_memory: str, debug: bool) -> int:
     if isinstance(error, Dia2Error):
         _tell("error", str(error), program)
         return 2 if isinstance(error, UsageError) else 1
-    fault = f"This is a fault in {program}: run again with --debug to see where."
-    _tell("error", f"{type(error).__name__}: {one_line(error)}. {fault}", program)
+    kind, said = type(error).__name__, one_line(error)
+    _tell("error", f"{kind}: {said}. This is a fault in {program}: run again with --debug to see where.", program)
     return 1
 
 
