@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dia2.assets import codec_folder
 from dia2.audio.pretrained import pretrained
-from dia2.checks import read_small
+from dia2.checks import read_small, short
 from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
@@ -100,7 +100,7 @@ def _load_model(folder: Path) -> Any:
             f"The config.json of DAC codec {folder} cannot be read ({one_line(error)}): {_GIVE}"
         ) from error
     if kind != "dac":
-        raise CheckpointError(f"Checkpoint {folder} holds a model of type {kind!r}, not a DAC codec: {_GIVE}")
+        raise CheckpointError(f"Checkpoint {folder} holds a model of type {short(kind)}, not a DAC codec: {_GIVE}")
     if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
         raise CheckpointError(f"The config.json of DAC codec {folder} asks for more than {_MOST} layers: {_GIVE}")
     try:
@@ -113,6 +113,6 @@ def _load_model(folder: Path) -> Any:
     if unfit:
         raise CheckpointError(
             f"DAC codec {folder} lacks tensors, or they have another shape than its config.json says "
-            f"({', '.join(unfit[:3])}): fetch its config.json and model.safetensors again."
+            f"({', '.join(name[:100] for name in unfit[:3])}): fetch its config.json and model.safetensors again."
         )
     return model.eval()

@@ -269,7 +269,7 @@ class Dia:
 
                 progress = stack.enter_context(progress_bar())
             scripts = read_scripts(_scripts(text))
-            return self._speak(scripts, _prompts(len(scripts), audio_prompt), config, strict, progress)
+            return self._speak(scripts, prompts_of(len(scripts), audio_prompt), config, strict, progress)
 
     def _speak(
         self,
@@ -491,8 +491,12 @@ def _scripts(text: Script) -> list[str]:
     return scripts
 
 
-def _prompts(scripts: int, given: Prompt | Sequence[Prompt | None] | None) -> list[Prompt | None]:
-    """One for each of so many scripts."""
+def prompts_of(scripts: int, given: Prompt | Sequence[Prompt | None] | None) -> list[Prompt | None]:
+    """One for each of so many scripts.
+
+    Raises:
+        UsageError: there are more, or fewer.
+    """
     if given is None:
         return [None] * scripts
     if isinstance(given, str | Path | Tensor):

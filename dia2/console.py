@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dia2.generation import GenerationResult
+from dia2.messages import printable, sentence
 
-
-def printable(text: str) -> str:
-    """`text` without control, line-breaking and direction characters, which data must not send to a terminal."""
-    steering = ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return "".join("�" if unicodedata.category(char) in steering else char for char in text)
+if TYPE_CHECKING:  # which brings torch
+    from dia2.generation import GenerationResult
 
 
 def tell(kind: str, message: str, program: str = "dia2") -> None:
     """Print one line on standard error: `dia2: error: …`."""
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
-    line = Text.assemble(f"{program}: ", (f"{kind}: ", style), printable(" ".join(message.split())))
+    line = Text.assemble(f"{program}: ", (f"{kind}: ", style), sentence(" ".join(message.split())))
     Console(stderr=True).print(line, soft_wrap=True)
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dia2.generation import (
     GenerationConfig,
     GenerationInterrupted,
     GenerationResult,
+    PrefixConfig,
     WordList,
     merge_generation_config,
     normalize_script,
@@ -33,6 +35,9 @@ from dia2.progress import Progress, ProgressCallback, doing, shown
 from dia2.runtime.choices import Past
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.generator import decode_audio, run_generation_loop
+from dia2.runtime.graphs import check_compiler
+from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
+from dia2.runtime.recordings import Recordings
 from dia2.runtime.script_parser import check_script, parse_script, require_words
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
@@ -192,10 +197,11 @@ class Dia2:
             check_prefix(merged.prefix)
             if output_wav is not None:
                 check_sound_writable(output_wav)
-            runtime = self._ensure_runtime()
+            check_compiler(merged.use_torch_compile, self._device)
+            runtime, prefix = self._load_for(merged.prefix)
             started = time.perf_counter()
             with runtime.computing():
-                plan = build_prefix_plan(runtime, merged.prefix)
+                plan = build_prefix_plan(runtime, prefix)
                 ids, after_prefix = runtime.constants, plan is not None
                 entries = parse_script([text], runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix)
                 require_words(entries)
@@ -229,7 +235,11 @@ class Dia2:
         merged = merge_generation_config(config, overrides)
         check_prefix(merged.prefix)
         pieces = [normalize_script(script)] if isinstance(script, str | list | tuple) else script
-        return Stream(self._ensure_runtime(), pieces, merged, observer)
+        if isinstance(pieces, list):
+            check_script(pieces[0])
+        check_compiler(merged.use_torch_compile, self._device)
+        runtime, prefix = self._load_for(merged.prefix)
+        return Stream(runtime, pieces, replace(merged, prefix=prefix), observer)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
@@ -262,13 +272,30 @@ class Dia2:
         if speaker not in (1, 2):
             raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
         check_writable(path)
+        read = Recordings()
+        if self._runtime is None:
+            words = judge_voice(audio, words, whisper, read)
         runtime = self._ensure_runtime()
+        hand_on(read, runtime)
         with runtime.computing():
             try:
                 voice = read_voice(runtime, audio, words, whisper)
             finally:
                 load_whisper.cache_clear()
             save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
+
+    def _load_for(self, prefix: PrefixConfig | None) -> tuple[RuntimeContext, PrefixConfig | None]:
+        """The checkpoint, and the prefix to go on from, which is judged before seconds are spent on loading.
+
+        Raises:
+            UsageError: as `build_prefix_plan`.
+        """
+        read = Recordings()
+        if self._runtime is None:  # else the plan comes at once
+            prefix = judge_prefix(prefix, read)
+        runtime = self._ensure_runtime()
+        hand_on(read, runtime)
+        return runtime, prefix
 
     @phase("runtime.ensure")
     def _ensure_runtime(self) -> RuntimeContext:

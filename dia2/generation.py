@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch import Tensor
 from dia2.checks import is_folder, is_number, short
 from dia2.errors import UsageError
 from dia2.hooks import phase
+from dia2.standard import read_input
 
 WordList = Sequence[Mapping[str, Any]]  # [{"text": …, "start": seconds, "end": seconds}, …]
 MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
@@ -204,9 +204,10 @@ def load_script_text(source: str) -> str:
     Raises:
         UsageError: the file cannot be read, is too large, or is not UTF-8 text; or `source` looks like a file
             and there is none.
+        Dia2Error: standard input is closed, or cannot be read.
     """
     if source == "-":
-        return _decode(sys.stdin.buffer.read(4 * MAX_SCRIPT_CHARS + 1), "standard input")
+        return _decode(read_input(4 * MAX_SCRIPT_CHARS + 1), "standard input")
     if is_folder(source):
         raise UsageError(f"Script {source} is a folder: give a text file, - for standard input, or the text itself.")
     if not os.path.exists(source):  # noqa: PTH110  # a script is often no legal path, and pathlib raises then

@@ -19,11 +19,11 @@ from fnmatch import fnmatchcase
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 
-from torch import Tensor
-
 from dia2.errors import UsageError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # which bring torch: the command line has hooks before it
+    from torch import Tensor
+
     from dia2.generation import GenerationConfig
 
 Family = Literal["phase", "value", "time"]

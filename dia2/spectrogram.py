@@ -11,9 +11,9 @@ from rich.style import Style
 from rich.text import Text
 from torch import Tensor
 
-from dia2.console import printable
 from dia2.core.ambient import isolated
 from dia2.generation import GenerationResult
+from dia2.messages import printable
 
 _ROWS = 8  # lines of a panel, each of two bands
 _COLUMNS_PER_SECOND = 12  # so that most words fit under their own sound

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dia2.audio.pretrained import pretrained
-from dia2.checks import read_small
+from dia2.checks import read_small, short
 from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
+from dia2.messages import warn
 
 _GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi."
 
@@ -266,7 +266,9 @@ def _check_transformer(config: Any, cache: Any, name: str) -> None:
         raise _not_streamable(name, "its attention has no sliding window of at least 2 positions")
     # The other kinds of rotary position may change their frequencies with the length seen so far.
     if config.rope_parameters["rope_type"] != "default":
-        raise _not_streamable(name, f"its rotary positions are of the type {config.rope_parameters['rope_type']!r}")
+        raise _not_streamable(
+            name, f"its rotary positions are of the type {short(config.rope_parameters['rope_type'])}"
+        )
 
 
 def _not_streamable(name: str, why: str) -> CheckpointError:
@@ -297,7 +299,9 @@ def _check(model: Any, num_codebooks: int, name: str) -> None:
     if config.pad_mode not in _PAD_MODES:
         raise CheckpointError(f"Mimi codec {name} pads its convolutions by an unknown mode: {_GIVE}")
     if config.audio_channels != 1:
-        raise CheckpointError(f"Mimi codec {name} has {config.audio_channels} audio channels instead of 1: {_GIVE}")
+        raise CheckpointError(
+            f"Mimi codec {name} has {short(config.audio_channels)} audio channels instead of 1: {_GIVE}"
+        )
     if not config.num_semantic_quantizers <= num_codebooks <= config.num_quantizers:
         raise CheckpointError(
             f"Mimi codec {name} can use {config.num_semantic_quantizers} to {config.num_quantizers} codebooks "
@@ -323,7 +327,7 @@ def _load_model(folder: Path, name: str) -> Any:
             f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {_GIVE}"
         ) from error
     if model_type != "mimi":
-        raise CheckpointError(f"Checkpoint {name} holds a model of type {model_type!r}, not a Mimi codec: {_GIVE}")
+        raise CheckpointError(f"Checkpoint {name} holds a model of type {short(model_type)}, not a Mimi codec: {_GIVE}")
     if most := next((key for key in _COUNTS if isinstance(raw.get(key), int) and raw[key] > _MOST), None):
         raise CheckpointError(f"The config.json of Mimi codec {name} asks for more than {_MOST} {most}: {_GIVE}")
     try:
@@ -339,15 +343,15 @@ def _load_model(folder: Path, name: str) -> Any:
             f"({_listed(unfit)}): fetch its config.json and model.safetensors again."
         )
     if unknown:
-        warnings.warn(f"Mimi codec {name} holds tensors that are not Mimi's: {_listed(unknown)}", stacklevel=3)
+        warn(f"Mimi codec {name} holds tensors that are not Mimi's: {_listed(unknown)}", stacklevel=3)
     return model
 
 
 def _reason(error: Exception) -> str:
     """Give the kind and the first sentence of an error that another library wrote over several lines."""
     first = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
-    return f"{type(error).__name__}: {first}"
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ", ".join(name[:100] for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -16,7 +16,7 @@ class Book:
     """What a recorder and its knowledge of one model write to together."""
 
     def __init__(self, path: str | Path, manifest: dict[str, Any]) -> None:
-        """Create the folder.
+        """Judge the folder, which `begin` creates.
 
         Raises:
             UsageError: it cannot be created.
@@ -26,11 +26,33 @@ class Book:
         self.fired: set[str] = set()  # hook points that came
         self.broken: str | None = None  # why nothing is written any more
         self.stored = 0  # calls in finished shards
-        self.writer.manifest(manifest)
+        self._waiting: list[dict[str, Any]] = []  # phases before the folder is there
+
+    def begin(self) -> None:
+        """Create the folder, if that was not done yet: from here on there is something to keep.
+
+        Raises:
+            UsageError: it cannot be created.
+            Dia2Error: nor written to.
+        """
+        if not self.writer.begun:
+            self.writer.begin()
+            self.writer.manifest(self.manifest)
+            waiting, self._waiting = self._waiting, []
+            for event in waiting:
+                self.phase(event)
+
+    def phase(self, event: dict[str, Any]) -> None:
+        """Append what a phase's begin or end says, or keep it until there is a folder."""
+        if self.writer.begun:
+            self.attempt(self.writer.phase, event)
+        else:
+            self._waiting.append(event)
 
     def save(self) -> None:
-        """Write the manifest as it is now."""
-        self.attempt(self.writer.manifest, self.manifest)
+        """Write the manifest as it is now, once there is a folder."""
+        if self.writer.begun:
+            self.attempt(self.writer.manifest, self.manifest)
 
     def attempt(self, write: Any, *values: Any) -> bool:
         """Write, or note that this trace has ended here; the run itself must not suffer."""

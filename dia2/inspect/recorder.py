@@ -14,13 +14,13 @@ from torch import Tensor
 
 from dia2.checks import short
 from dia2.core.ambient import isolated
-from dia2.errors import UsageError, one_line
+from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.hooks import Model, PointFilter, Span, observing, select
 from dia2.inspect.book import Book
 from dia2.inspect.describe import describe_begin, describe_end
 from dia2.inspect.facts import patterns, versions
 from dia2.inspect.layout import FORMAT, LEFT_OUT, LEVELS, VERSION, Level
-from dia2.inspect.recording import Dia2Recording, Recording
+from dia2.inspect.recording import STOPPED, Dia2Recording, Recording
 from dia2.runtime.state_machine import Entry
 
 logger = logging.getLogger("dia2")
@@ -50,10 +50,11 @@ def record(
             tts.generate(script)
 
     Whatever ends the run (an exception, Ctrl-C, a kill), the calls up to the last shard stay readable. If the trace
-    cannot be written on, a warning says so and the run goes on.
+    cannot be written on, a warning says so and the run goes on. A run that is refused for its inputs, or stopped while
+    it loads or listens, leaves nothing behind.
 
     Args:
-        path: a folder to create; a trace that is there is replaced.
+        path: a folder to create; a trace that is there is replaced, when all that is given was found good.
         level: `tokens`, `topk` (also the best candidates of each draw) or `full` (also all logits).
         hooks: narrows what the level records, see `dia2.hooks.select`; the tokens themselves are always kept.
         budget: bytes from which on only the tokens are kept.
@@ -65,11 +66,14 @@ def record(
     try:
         with observing(recorder):
             yield recorder
-    except KeyboardInterrupt:
-        recorder.close("interrupted", "interrupted by the user")
+    except (Dia2Error, KeyboardInterrupt) as error:
+        if recorder.begun and isinstance(error, KeyboardInterrupt):
+            recorder.close("interrupted", STOPPED)
+        elif recorder.begun:
+            recorder.close("failed", _told(error))
         raise
-    except BaseException as error:
-        recorder.close("failed", f"{type(error).__name__}: {one_line(error)}")
+    except BaseException as error:  # a fault, of which the phases tell where
+        recorder.close("failed", _told(error))
         raise
     recorder.close("complete")
 
@@ -121,6 +125,11 @@ class Recorder:
                 "audio": None,
             },
         )
+
+    @property
+    def begun(self) -> bool:
+        """There is a trace: a run's inputs were found good."""
+        return self._book.writer.begun
 
     @property
     def path(self) -> Path:
@@ -193,7 +202,7 @@ class Recorder:
             event = {"event": "begin", "id": self._ids, "phase": span.name, "at": round(span.began - self._began, 6)}
             parent = self._open[-1] if self._open else None
             event |= {"parent": parent, "trigger": said.trigger, "before": said.before}
-            self._book.attempt(self._book.writer.phase, event)
+            self._book.phase(event)
             self._book.fired.add(span.name)
             self._open.append(self._ids)
         else:
@@ -213,8 +222,8 @@ class Recorder:
             said = describe_end(span, self._of.say)
             event |= {"mutations": said.mutations, "outputs": said.outputs, "error": None}
         else:
-            event |= {"error": f"{type(span.error).__name__}: {one_line(span.error)}"}
-        self._book.attempt(self._book.writer.phase, event)
+            event |= {"error": _told(span.error)}
+        self._book.phase(event)
 
     def happened(self, span: Span) -> None:
         """Take in a phase that was over before this recorder existed: parsing the command line."""
@@ -292,6 +301,7 @@ class Recorder:
     @isolated()  # a run may end anywhere
     def close(self, status: str, error: str | None = None) -> None:
         """Write what is left; called once, by `record`."""
+        self._book.begin()
         self._write_shard()
         book, recording = self._book, self._of
         if status == "complete" and (recording is None or book.manifest["run"] is None):
@@ -307,3 +317,8 @@ class Recorder:
         book.save()
         book.writer.close()
         self._closed = True
+
+
+def _told(error: BaseException) -> str:
+    """An error, as a manifest keeps it."""
+    return f"{type(error).__name__}: {one_line(error)}"

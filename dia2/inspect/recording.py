@@ -41,7 +41,7 @@ class Recording(Protocol):
         """Codebooks, or channels, of the run that begins with this span."""
 
     def begin_run(self, span: Span, selected: frozenset[str]) -> None:
-        """Note what decides the run, of which the points `selected` are recorded."""
+        """Note what decides the run, of which the points `selected` are recorded, and begin the book."""
 
     def learn(self, span: Span) -> None:
         """Keep what a phase that ended well tells of the run."""
@@ -138,6 +138,7 @@ class Dia2Recording:
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
+        book.begin()
         if plan is not None:
             book.attempt(book.writer.prefix, prefix_columns(plan, self._loudness))
 

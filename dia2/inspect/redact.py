@@ -52,6 +52,7 @@ def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = 
     manifest = _manifest(trace, voice, text)
     prefix, sound = (None, None) if voice else (_prefix(trace), _sound(trace))
     writer = TraceWriter(path, wide=trace.manifest.run is not None and trace.model.audio_vocabulary > 2**15)
+    writer.begin()
     try:
         writer.manifest(manifest | {"status": "running", "audio": None})  # if this ends early, so does the copy
         for event in _events(trace.phases, text):

@@ -16,6 +16,7 @@ from dia2.inspect.layout import Layout
 from dia2.inspect.manifest import Head
 from dia2.inspect.phases import PhaseRun
 from dia2.inspect.shards import Arrays, Shard
+from dia2.messages import printable
 
 Run = TypeVar("Run")
 
@@ -44,7 +45,7 @@ class Stored:
         self._shards: list[Shard] = []
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}: {len(self)} calls, {self.state}>"
+        return printable(f"<{type(self).__name__} {self.path}: {len(self)} calls, {self.state}>")
 
     def __len__(self) -> int:
         return len(self._columns["call"]) if self._columns else 0

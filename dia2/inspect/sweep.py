@@ -17,6 +17,8 @@ from dia2.inspect.fingerprint import fingerprint
 from dia2.inspect.layout import SUFFIX, Level
 from dia2.inspect.recorder import record
 from dia2.inspect.trace import Trace
+from dia2.runtime.script_parser import check_script
+from dia2.runtime.voice_clone import check_prefix
 
 MOST = 64  # runs of one sweep
 
@@ -124,6 +126,8 @@ def sweep(
         (seed, cfg, heat, merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat}))
         for seed, cfg, heat in settings
     ]  # all checked before the first is made
+    check_script(normalize_script(script))
+    check_prefix(base.prefix)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -29,10 +29,10 @@ from dia2.inspect.layout import (
 
 
 class TraceWriter:
-    """One folder that grows."""
+    """One folder that grows, once it is begun."""
 
     def __init__(self, path: str | Path, *, wide: bool = False) -> None:
-        """Create the folder; a trace that is there already is replaced.
+        """Judge the place; nothing is written or removed before `begin`.
 
         Args:
             path: the folder.
@@ -46,14 +46,26 @@ class TraceWriter:
         self.layout = LAYOUT  # until another model's run begins
         self.shards = 0
         self.bytes = 0  # written so far, manifest not counted
+        self._phases: io.FileIO | None = None
+        check_for_trace(self.path)
+
+    @property
+    def begun(self) -> bool:
+        """There is a folder to write to."""
+        return self._phases is not None
+
+    def begin(self) -> None:
+        """Create the folder, in the place of a trace that is there already.
+
+        Raises:
+            UsageError: as the constructor.
+        """
         clear_for_trace(self.path)
         try:
             self.path.mkdir(exist_ok=True)
             self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
         except OSError as error:
-            raise UsageError(f"Trace {path} cannot be created ({error.strerror}): write elsewhere.") from error
-        except ValueError as error:  # a NUL in the name
-            raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
+            raise UsageError(f"Trace {self.path} cannot be created ({error.strerror}): write elsewhere.") from error
 
     def manifest(self, content: Mapping[str, Any]) -> None:
         """Replace the manifest."""
@@ -63,6 +75,7 @@ class TraceWriter:
 
     def phase(self, event: Mapping[str, Any]) -> None:
         """Append one line; a crash can cut the last one short, which readers forgive."""
+        assert self._phases is not None, "it is begun"
         line = (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         try:
             whole = self._phases.write(line) == len(line)
@@ -97,7 +110,8 @@ class TraceWriter:
 
     def close(self) -> None:
         """No more phases."""
-        self._phases.close()
+        if self._phases is not None:
+            self._phases.close()
 
     def _tensors(self, name: str, columns: Mapping[str, Tensor]) -> None:
         content = save(dict(columns))
@@ -105,19 +119,42 @@ class TraceWriter:
         self.bytes += len(content)
 
 
+def check_for_trace(path: Path) -> list[Path]:
+    """Refuse a place that no trace can be written to.
+
+    Returns:
+        The files of a trace that is there.
+
+    Raises:
+        UsageError: something that is no trace is there; the folder above is missing or read-only; or no folder can
+            have that name.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        if not is_folder(path.parent):
+            raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.") from None
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise UsageError(f"Trace {path} cannot be created (Permission denied): write elsewhere.") from None
+        return []
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
+    try:
+        files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
+    except OSError as error:
+        raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+    if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
+        raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
+    return files
+
+
 def clear_for_trace(path: Path) -> None:
     """Make `path` free for a new trace: remove one that is there, refuse to touch anything else.
 
     Raises:
-        UsageError: something that is no trace is there, or the folder above is missing.
+        UsageError: as `check_for_trace`.
     """
-    if not os.path.lexists(path):
-        if not is_folder(path.parent):
-            raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.")
-        return
-    files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
-    if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
-        raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
+    files = check_for_trace(path)
     try:
         # The manifest last: until then whatever is left still counts as a trace.
         for file in sorted(files, key=lambda file: file.name == MANIFEST):

@@ -61,7 +61,12 @@ def check_prefix(prefix: PrefixConfig | None) -> None:
         raise UsageError("Prefix words for speaker 2 are given without audio: give --prefix-speaker-2 too.")
     for source in (prefix.speaker_1, prefix.speaker_2):
         if source is not None:
-            (require_voice if Path(source).suffix == VOICE_SUFFIX else require_audio)(source)
+            require_source(source)
+
+
+def require_source(source: str | Path) -> None:
+    """Raise UsageError if there is no such sound file, or `.voice` file."""
+    (require_voice if Path(source).suffix == VOICE_SUFFIX else require_audio)(source)
 
 
 @phase("prefix.plan")

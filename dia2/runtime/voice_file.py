@@ -18,8 +18,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.checks import is_file
-from dia2.errors import UsageError
+from dia2.checks import is_file, short
+from dia2.errors import UsageError, one_line
 from dia2.files import write_atomically
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS
 from dia2.runtime.words import Word, read_words
@@ -71,11 +71,11 @@ def require_voice(path: str | Path) -> None:
         raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
 
 
-def load_voice(path: str | Path, codec: Codec) -> Voice:
-    """Read a voice file and check that it fits `codec`.
+def open_voice(path: str | Path) -> tuple[Mapping[str, str], Tensor]:
+    """What a voice file says of itself, and its codes as they are stored; whether they fit a codec is another question.
 
     Raises:
-        UsageError: the file is missing, damaged, of a newer version, or made with another codec.
+        UsageError: the file is missing, damaged, or of a newer version.
     """
     path = Path(path)
     require_voice(path)
@@ -86,20 +86,32 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
             metadata: Mapping[str, str] = file.metadata() or {}
             codes = file.get_tensor("codes").clone() if "codes" in file.keys() else None  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise UsageError(f"Voice file {path} is damaged ({error}): make it again with `dia2 voice`.") from error
+        raise UsageError(
+            f"Voice file {path} is damaged ({one_line(error)}): make it again with `dia2 voice`."
+        ) from error
     if metadata.get("format") != _FORMAT or codes is None:
         raise UsageError(f"{path} is not a voice file: make one with `dia2 voice`.")
     if metadata.get("version") != _VERSION:
         raise UsageError(
-            f"Voice file {path} has format version {metadata.get('version')!r}; this one reads {_VERSION}."
+            f"Voice file {path} has format version {short(metadata.get('version'))}; this one reads {_VERSION}."
         )
+    return metadata, codes
+
+
+def load_voice(path: str | Path, codec: Codec) -> Voice:
+    """Read a voice file and check that it fits `codec`.
+
+    Raises:
+        UsageError: as `open_voice`, or it was made with another codec.
+    """
+    metadata, codes = open_voice(path)
     if metadata.get("codec_sha256") != codec.fingerprint():
         raise UsageError(f"Voice file {path} was made with another codec: make it again with this checkpoint's.")
     frames = codes.shape[1] if codes.dim() == 2 else 0
     fits = codes.dim() == 2 and codes.shape[0] == codec.num_codebooks and codes.dtype == torch.int32
     if not fits or not 0 < frames <= MAX_PREFIX_SECONDS * codec.frame_rate:
         raise UsageError(
-            f"Voice file {path} holds {codes.dtype} codes {list(codes.shape)}, not [{codec.num_codebooks}, T]."
+            f"Voice file {path} holds {codes.dtype} codes {short(list(codes.shape))}, not [{codec.num_codebooks}, T]."
         )
     if int(codes.min()) < 0 or int(codes.max()) >= codec.codebook_size:
         raise UsageError(f"Voice file {path} holds codes outside 0 to {codec.codebook_size - 1}: make it again.")

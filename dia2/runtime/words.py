@@ -90,22 +90,43 @@ def transcribe_words(
 def load_whisper(whisper_model: str, device: torch.device) -> Any:
     """Load a Whisper checkpoint; raises as `transcribe_words`."""
     doing(what := f"loading Whisper {whisper_model}")
+    whisper = _library()
+    try:
+        with quiet(), own_bar(whisper, what):
+            return whisper.load_model(whisper_model, device=device)
+    except RuntimeError as error:
+        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
+            raise _unknown(whisper_model, whisper) from error
+        raise _unreadable(whisper_model, error) from error
+    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
+        raise _unreadable(whisper_model, error) from error
+
+
+def check_whisper(whisper_model: str) -> None:
+    """Refuse, before anything is loaded, a checkpoint that there is not.
+
+    Raises:
+        UsageError: Whisper is not installed, or the name is unknown.
+    """
+    whisper = _library()
+    if not is_file(whisper_model) and whisper_model not in whisper.available_models():
+        raise _unknown(whisper_model, whisper)
+
+
+def _library() -> Any:
     try:
         import whisper
     except ImportError as error:
         raise UsageError(
             "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
         ) from error
-    try:
-        with quiet(), own_bar(whisper, what):
-            return whisper.load_model(whisper_model, device=device)
-    except RuntimeError as error:
-        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
-            names = ", ".join(whisper.available_models())
-            raise UsageError(f"There is no Whisper model {whisper_model!r}: give a path, or one of {names}.") from error
-        raise _unreadable(whisper_model, error) from error
-    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
-        raise _unreadable(whisper_model, error) from error
+    return whisper
+
+
+def _unknown(name: str, whisper: Any) -> UsageError:
+    return UsageError(
+        f"There is no Whisper model {name!r}: give a path, or one of {', '.join(whisper.available_models())}."
+    )
 
 
 def _unreadable(name: str, error: Exception) -> Dia2Error:

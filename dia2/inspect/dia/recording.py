@@ -86,6 +86,7 @@ class DiaRecording:
             "prefill_steps": steps,
             "rows": rows,
         }
+        book.begin()
 
     def learn(self, span: Span) -> None:
         """See `Recording`."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from dia2.console import printable
 from dia2.errors import Dia2Error, TraceError, UsageError
+from dia2.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
