@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from dia.config import DiaConfig
-from dia2.checks import is_number, short
+from dia2.checks import is_number, make_plain, short
 from dia2.errors import UsageError
 
 StopReason = Literal["eos", "max_tokens", "interrupted"]
@@ -33,6 +33,7 @@ class GenerationConfig:
         Raises:
             UsageError: names the field.
         """
+        make_plain(self)
         for name, least, most in (("cfg_scale", 0.0, None), ("temperature", 0.0, None), ("top_p", 0.0, 1.0)):
             value = getattr(self, name)
             if not is_number(value) or value < least or (most is not None and value > most):

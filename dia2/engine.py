@@ -13,6 +13,7 @@ import torch
 
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
+from dia2.checks import plain, short
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.edits import Edit
 from dia2.errors import UsageError
@@ -24,6 +25,7 @@ from dia2.generation import (
     WordList,
     merge_generation_config,
     normalize_script,
+    streamed_script,
 )
 from dia2.hooks import Observer, observing, phase
 from dia2.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
@@ -45,7 +47,8 @@ logger = logging.getLogger("dia2")
 class Dia2:
     """A Dia2 checkpoint: script in, dialogue audio with word times out.
 
-    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`.
+    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`. A copy or
+    pickle holds no weights: it loads them again.
     """
 
     @phase("engine.init")
@@ -106,6 +109,10 @@ class Dia2:
         """The checkpoint inside this package: needs no network; options as in the constructor."""
         folder = assets.nano_folder()
         return cls(config_path=folder / "config.json", weights_path=folder / "model.safetensors", **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: where the checkpoint is and how to load it, which they do at their first use."""
+        return self.__dict__ | {"_runtime": None}
 
     @property
     def runtime(self) -> RuntimeContext:
@@ -224,7 +231,7 @@ class Dia2:
         """
         merged = merge_generation_config(config, overrides)
         check_prefix(merged.prefix)
-        pieces = [normalize_script(script)] if isinstance(script, str | list | tuple) else script
+        pieces = streamed_script(script)
         return Stream(self._ensure_runtime(), pieces, merged, observer)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
@@ -255,8 +262,9 @@ class Dia2:
         """
         if Path(path).suffix != VOICE_SUFFIX:
             raise UsageError(f"Voice file {path} must end in {VOICE_SUFFIX}, by which it is known as a prefix.")
-        if speaker not in (1, 2):
-            raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
+        speaker = plain(speaker)
+        if speaker not in (1, 2) or isinstance(speaker, bool):
+            raise UsageError(f"There is no speaker {short(speaker)}: choose 1 or 2.")
         check_writable(path)
         runtime = self._ensure_runtime()
         try:

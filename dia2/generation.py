@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
-from dia2.checks import is_folder, is_number, short
+from dia2.checks import a_path, is_folder, is_number, make_plain, short
 from dia2.errors import UsageError
 from dia2.hooks import phase
 
@@ -28,6 +28,9 @@ class SamplingConfig:
 
     temperature: float = 0.8  # 0 is argmax
     top_k: int = 50  # keep exactly so many of the most probable; 0 keeps all
+
+    def __post_init__(self) -> None:
+        make_plain(self)
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,13 @@ class PrefixConfig:
         Raises:
             UsageError: names the field.
         """
+        make_plain(self)
         for name in ("speaker_1", "speaker_2", "words_1", "words_2"):
-            value = getattr(self, name)
+            value = a_path(getattr(self, name))
             allowed = str | Path | Sequence if name.startswith("words") else str | Path
             if value is not None and not isinstance(value, allowed):
                 raise UsageError(f"prefix.{name} must be a file name, not {short(value)}.")
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class GenerationConfig:
         Raises:
             UsageError: names the field and what it may be.
         """
+        make_plain(self)
         for name, sampling in (("text", self.text), ("audio", self.audio)):
             _check_number(f"{name}.temperature", sampling.temperature, least=0)
             if sampling.temperature and not COOLEST <= sampling.temperature <= HOTTEST:
@@ -221,6 +227,23 @@ def load_script_text(source: str) -> str:
         raise UsageError(f"Script file {source} cannot be read: {error.strerror}.") from error
 
 
+def no_script(given: object, what: str = "The script") -> UsageError:
+    """The error for what is no text where a script, or a part of one, should be."""
+    if isinstance(given, bytes | bytearray | memoryview):
+        return UsageError(f"{what} is bytes, not text: decode it, by text.decode('utf-8').")
+    if isinstance(given, Awaitable):
+        return UsageError(f"{what} is a coroutine of an async function: await it first, and give the text, or list of texts, that comes.")
+    if isinstance(given, AsyncIterable):
+        return UsageError(
+            f"{what} comes from an async iterator, and is read by a plain for loop: collect it first, by "
+            "[piece async for piece in pieces], or let a thread put its pieces into a queue and read that."
+        )
+    if what == "The script" and isinstance(given, Iterator):
+        return UsageError("The script is an iterator, which stream() takes: generate() needs a string, or a list of them.")
+    wanted = "a string, or a list of strings" if what == "The script" else "a string"
+    return UsageError(f"{what} must be {wanted}, not {short(given)}.")
+
+
 @phase("script.normalize")
 def normalize_script(script: str | Sequence[str]) -> str:
     """One string: a list of lines is stripped line by line and joined with newlines.
@@ -228,15 +251,29 @@ def normalize_script(script: str | Sequence[str]) -> str:
     Raises:
         UsageError: the script is empty, or is not text.
     """
-    if not isinstance(script, Sequence):
-        raise UsageError("The script must be a string, or a list of strings.")
+    if not isinstance(script, Sequence) or isinstance(script, bytes | bytearray | memoryview):
+        raise no_script(script)
     lines = [script] if isinstance(script, str) else list(script)
-    if not all(isinstance(line, str) for line in lines):
-        raise UsageError("The script must be a string, or a list of strings.")
+    for line in lines:
+        if not isinstance(line, str):
+            raise no_script(line, "A line of the script")
     text = "\n".join(line.strip() for line in lines).strip()
     if not text:
         raise UsageError('The script is empty: give some text, such as "[S1] Hello. [S2] Hi!".')
     return text
+
+
+def streamed_script(script: str | Sequence[str] | Iterable[str]) -> Iterable[str]:
+    """Pieces of a script that may still be written; one piece where all of it is there.
+
+    Raises:
+        UsageError: it is empty, or no text.
+    """
+    if isinstance(script, str | list | tuple):
+        return [normalize_script(script)]
+    if isinstance(script, bytes | bytearray | memoryview | Mapping) or not isinstance(script, Iterable):
+        raise no_script(script)
+    return script
 
 
 def _decode(content: bytes, where: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from dia2.checks import short
 from dia2.engine import Dia2
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
+from dia2.inspect.family import check_engine
 from dia2.inspect.fingerprint import fingerprint
 from dia2.inspect.layout import SUFFIX, Level
 from dia2.inspect.recorder import record
@@ -110,26 +112,31 @@ def sweep(
         TraceError: something else is in the place of one of the traces.
         GenerationInterrupted: Ctrl-C; the runs so far are in the folder.
     """
+    check_engine(tts, "A sweep")
     base = config or GenerationConfig()
     settings = list(
         product(
-            seeds,
-            [base.cfg_scale] if cfg_scales is None else cfg_scales,
-            [base.audio.temperature] if temperatures is None else temperatures,
+            _values("seeds", seeds),
+            [base.cfg_scale] if cfg_scales is None else _values("cfg_scales", cfg_scales),
+            [base.audio.temperature] if temperatures is None else _values("temperatures", temperatures),
         )
     )
     if not 0 < len(settings) <= MOST:
         raise UsageError(f"A sweep has 1 to {MOST} runs, and this one {len(settings)}: give fewer values.")
     runs = [
-        (seed, cfg, heat, merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat}))
+        merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat})
         for seed, cfg, heat in settings
     ]  # all checked before the first is made
+    if any(run.seed is None for run in runs):
+        raise UsageError("A sweep's seeds are whole numbers, and one is None: a run without a seed is never made again.")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Folder {folder} cannot be created ({error.strerror}): write elsewhere.") from error
     variants = []
-    for done, (seed, cfg, heat, wanted) in enumerate(runs, 1):
+    for done, wanted in enumerate(runs, 1):
+        seed, cfg, heat = wanted.seed, wanted.cfg_scale, wanted.audio.temperature
+        assert seed is not None, "checked above"
         path = Path(folder) / f"seed{seed}-cfg{cfg:g}-temperature{heat:g}{SUFFIX}"
         if not _made(path, tts, script, wanted):
             with record(path, level=level):
@@ -138,6 +145,13 @@ def sweep(
         if progress:
             progress(done, len(runs))
     return Sweep(variants)
+
+
+def _values(name: str, given: Sequence[Any]) -> list[Any]:
+    """Settings to go through, of a list, an array or a tensor."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) != 1:
+        raise UsageError(f"A sweep's {name} are a list of numbers, such as [1, 2, 3], not {short(given)}.")
+    return list(given)
 
 
 def _made(path: Path, tts: Dia2, script: str, config: GenerationConfig) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.precision import exact_float32, numbered, threads_for
 from dia2.core.quantize import quantize as quantize_weights
-from dia2.errors import CheckpointError, one_line
+from dia2.errors import CheckpointError, UsageError, one_line
 from dia2.hooks import phase
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.kept import Keeper
@@ -54,6 +54,13 @@ class RuntimeContext:
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
+
+    def __reduce__(self) -> NoReturn:
+        """Weights, graphs and locks stay where they are."""
+        raise UsageError(
+            "A loaded checkpoint cannot be copied or pickled: copy the Dia2 that has it, which loads it again at its "
+            "next use."
+        )
 
     @property
     def precision(self) -> str:

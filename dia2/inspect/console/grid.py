@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from dia2.checks import counted_from_0, short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, join, plain
 from dia2.inspect.trace import Trace
@@ -80,10 +81,10 @@ def choose_span(first: int | None, last: int | None, *, fits: int, count: int, w
     Raises:
         UsageError: there are no such ones.
     """
-    first = 0 if first is None else first
+    first = 0 if first is None else counted_from_0(first, what)
     if not 0 <= first < count:
-        raise UsageError(f"There is no {what} {first}: {of} has {what}s 0 … {count - 1}.")
-    last = first + fits - 1 if last is None else last
+        raise UsageError(f"There is no {what} {short(first)}: {of} has {what}s 0 … {count - 1}.")
+    last = first + fits - 1 if last is None else counted_from_0(last, what)
     if last < first:
         raise UsageError(f"{what.capitalize()}s {first} to {last} are none: the last must not come before the first.")
     return first, min(last, count - 1)

@@ -49,6 +49,7 @@ def dia_view(trace: DiaTrace, script: int = 0, *, candidates: int = CANDIDATES) 
     """All that the explorer shows of one script of a run of Dia, except sound; see `explorer.view.view_of`."""
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
+    script = trace.check_script(script)
     grid, origins = trace.grid(script), cell_origins(trace, script)
     phases = _phases(trace, script)
     columns: Columns = {

@@ -76,8 +76,7 @@ def to_html(
     if other is not None:
         packed.append(payload(other, script=script))
     if call is not None:
-        trace.check_call(call)
-        options["call"] = call
+        options["call"] = trace.check_call(call)
     title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"
     write_page(Path(path), packed, options, title)
     return Path(path)

@@ -76,7 +76,7 @@ class Explorer(_Page):
     ) -> None:
         """See `Trace.explore`; `script` is of a run of Dia."""
         check_engine(trace, tts)
-        trace.check_call(call)
+        call = trace.check_call(call)
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
         self._tts = tts

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dia2.inspect.family import check_trace
 from dia2.inspect.layout import MAX_CALLS
 from dia2.inspect.plots.page import GREY, INK, NEW, SHADE, SPEAKER, choose_calls, headline, legend, new_figure, style
 from dia2.inspect.trace import Trace
@@ -25,6 +26,7 @@ def kv_growth(trace: Trace) -> Figure:
         TraceError: the trace has no calls.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.kv_growth")
     choose_calls(trace, None, None, MAX_CALLS)
     calls, filled, position = np.arange(len(trace)), trace.kv_lengths, trace.column("position")
     ahead = trace.column("slot") - position

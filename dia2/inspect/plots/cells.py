@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dia2.checks import counted_from_0, short
 from dia2.errors import UsageError
 from dia2.inspect.console.grid import cell_kinds, choose_columns
+from dia2.inspect.family import check_trace
 from dia2.inspect.plots.page import (
     ALIGNED,
     INK,
@@ -48,6 +50,7 @@ def grid(trace: Trace, first: int | None = None, last: int | None = None, *, fra
         TraceError: the grid is empty, or the voice was redacted.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.grid")
     start, end = choose_columns(trace, first, last, trace.raw_grid.shape[1])
     kinds = cell_kinds(trace)[:, start : end + 1]
     codebooks = trace.model.codebooks
@@ -85,8 +88,9 @@ def _frame(trace: Trace, start: int, end: int, frame: int | None) -> int | None:
     if frame is None:
         middle = (start + end - max(delays) - min(delays)) // 2
         return None if most < least else min(max(middle, least), most)
+    frame = counted_from_0(frame, "frame")
     if not least <= frame <= most:
-        raise UsageError(f"There is no frame {frame} in columns {start} … {end}: they hold frames {least} … {most}.")
+        raise UsageError(f"There is no frame {short(frame)} in columns {start} … {end}: they hold frames {least} … {most}.")
     return frame
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dia2.inspect.describe import count
+from dia2.inspect.family import check_trace
 from dia2.inspect.machine import Labels, Part, Verdict, labels, verdict
 from dia2.inspect.plots.page import (
     GREY,
@@ -78,6 +79,7 @@ def streams(trace: Trace, first: int | None = None, last: int | None = None) -> 
         TraceError: the trace has no calls.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.streams")
     first, last = choose_calls(trace, first, last, _MOST)
     parts = list(labels(trace, last + 1))
     cells = [cell for call in range(first, last + 1) for cell in _cells(trace, call, parts[call])]

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dia2.checks import is_number, plain, short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.describe import count
+from dia2.inspect.family import check_trace
 from dia2.inspect.frame import TraceWord
 from dia2.inspect.plots.page import (
     GREY,
@@ -52,8 +54,13 @@ def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figu
         UsageError: the audio has no such seconds.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.waveform")
     samples, rate = _sound(trace)
     whole = len(samples) / rate
+    start, end = plain(start), plain(end)
+    for second in (start, end):
+        if second is not None and not is_number(second):
+            raise UsageError(f"A second of the audio is a finite number, not {short(second)}.")
     until = whole if end is None else min(end, whole)
     if not 0 <= start < until:
         raise UsageError(f"There is no sound from {start:g} to {until:g} s: {trace.path} has {whole:.2f} s of audio.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dia2.checks import short
+from dia2.errors import UsageError
 from dia2.inspect.plots.page import (
     GREY,
     INK,
@@ -32,8 +34,11 @@ def sweep(runs: Sweep) -> Figure:
     Where a run parts from the first one stands a mark. `runs.rows()` has the same as numbers.
 
     Raises:
+        UsageError: `runs` is no sweep.
         Dia2Error: matplotlib is missing.
     """
+    if not isinstance(runs, Sweep):
+        raise UsageError(f"plots.sweep needs what dia2.inspect.sweep gives, runs of Dia2, not {short(runs)}.")
     parted = [row["parts_at"] for row in runs.rows()]
     longest = max(len(variant.trace) for variant in runs.variants)
     figure = new_figure(1.0 + 0.3 * len(runs.variants))
