@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dia2.generation import GenerationResult
+from dia2.wording import counted
 
 
 def printable(text: str) -> str:
@@ -33,7 +34,7 @@ def print_summary(result: GenerationResult, output: str | Path, console: Console
     rate = result.frames / result.seconds if result.seconds else 0.0
     facts = (
         f"{result.duration:.2f} s of audio",
-        f"{result.frames} frames",
+        counted(result.frames, "frame"),
         f"{rate:.1f} frames/s",
         f"{result.duration / result.seconds if result.seconds else 0.0:.2f} × real time",
         f"seed {result.seed}",

@@ -232,14 +232,18 @@ def no_script(given: object, what: str = "The script") -> UsageError:
     if isinstance(given, bytes | bytearray | memoryview):
         return UsageError(f"{what} is bytes, not text: decode it, by text.decode('utf-8').")
     if isinstance(given, Awaitable):
-        return UsageError(f"{what} is a coroutine of an async function: await it first, and give the text, or list of texts, that comes.")
+        return UsageError(
+            f"{what} is a coroutine of an async function: await it, and give the text, or list of texts, that comes."
+        )
     if isinstance(given, AsyncIterable):
         return UsageError(
             f"{what} comes from an async iterator, and is read by a plain for loop: collect it first, by "
             "[piece async for piece in pieces], or let a thread put its pieces into a queue and read that."
         )
     if what == "The script" and isinstance(given, Iterator):
-        return UsageError("The script is an iterator, which stream() takes: generate() needs a string, or a list of them.")
+        return UsageError(
+            "The script is an iterator, which stream() takes: generate() needs a string, or a list of them."
+        )
     wanted = "a string, or a list of strings" if what == "The script" else "a string"
     return UsageError(f"{what} must be {wanted}, not {short(given)}.")
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from dia2.wording import counted
+
 logger = logging.getLogger("dia2")
 
 
@@ -62,7 +64,9 @@ def progress_bar() -> Iterator[ProgressCallback]:
             if not task.elapsed or not task.fields["frames"]:
                 return Text("–")
             rate, real_time = task.fields["frames"] / task.elapsed, task.fields["audio"] / task.elapsed
-            return Text(f"{task.fields['frames']} frames · {rate:.1f} frames/s · {real_time:.2f} × real time")
+            return Text(
+                f"{counted(task.fields['frames'], 'frame')} · {rate:.1f} frames/s · {real_time:.2f} × real time"
+            )
 
     console = Console(stderr=True)
     columns = (TextColumn("speaking"), BarColumn(bar_width=24), SpeedColumn(), TimeElapsedColumn())

@@ -11,6 +11,7 @@ import numpy as np
 from dia2.inspect.manifest import SpokenWord
 from dia2.inspect.trace import Trace
 from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
+from dia2.wording import counted
 
 Kind = Literal["pushed", "swallowed", "slipped", "leaked", "unreached", "silence", "clipping", "drift"]
 
@@ -172,7 +173,7 @@ def _boundaries(trace: Trace, words: list[PrefixWord]) -> Iterator[Finding]:
             yield Finding("leaked", message, word.taken_call, word.index)
         elif word.slip:
             message = (
-                f"“{word.text}” slipped: taken at step {word.taken_step}, {word.slip} frames "
+                f"“{word.text}” slipped: taken at step {word.taken_step}, {counted(word.slip, 'frame')} "
                 f"({word.slip / rate:.2f} s) late."
             )
             yield Finding("slipped", message, word.taken_call, word.index)

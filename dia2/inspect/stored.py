@@ -16,6 +16,7 @@ from dia2.inspect.layout import Layout
 from dia2.inspect.manifest import Head
 from dia2.inspect.phases import PhaseRun
 from dia2.inspect.shards import Arrays, Shard
+from dia2.wording import counted
 
 Run = TypeVar("Run")
 
@@ -44,7 +45,7 @@ class Stored:
         self._shards: list[Shard] = []
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}: {len(self)} calls, {self.state}>"
+        return f"<{type(self).__name__} {self.path}: {counted(len(self), 'call')}, {self.state}>"
 
     if not TYPE_CHECKING:  # a checker would take it to mean that every name is there
 
@@ -66,7 +67,7 @@ class Stored:
         if manifest.status != "complete":
             return f"partial: {manifest.error or manifest.status}"
         if manifest.calls != len(self):
-            return f"partial: {len(self)} of {manifest.calls} calls are here"
+            return f"partial: {len(self)} of {counted(manifest.calls, 'call')} {'is' if len(self) == 1 else 'are'} here"
         return "complete"
 
     @property

@@ -19,6 +19,7 @@ from dia2.inspect.fingerprint import fingerprint
 from dia2.inspect.layout import SUFFIX, Level
 from dia2.inspect.recorder import record
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 MOST = 64  # runs of one sweep
 
@@ -74,8 +75,8 @@ class Sweep:
         for variant, row in zip(self.variants, self.rows(), strict=True):
             at, what = row["parts_at"], row["parts_in"]
             parted = "as the first run" if at is None else f"parts from the first run at call {at}, in {what}"
-            words = "" if row["words"] is None else f" {row['words']} words,"
-            told.append(f"{variant}: {row['calls']} calls,{words} {parted}")
+            words = "" if row["words"] is None else f" {counted(row['words'], 'word')},"
+            told.append(f"{variant}: {counted(row['calls'], 'call')},{words} {parted}")
         return "\n".join(told)
 
 
@@ -128,7 +129,9 @@ def sweep(
         for seed, cfg, heat in settings
     ]  # all checked before the first is made
     if any(run.seed is None for run in runs):
-        raise UsageError("A sweep's seeds are whole numbers, and one is None: a run without a seed is never made again.")
+        raise UsageError(
+            "A sweep's seeds are whole numbers, and one is None: a run without a seed is never made again."
+        )
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -13,6 +13,7 @@ from dia2.checks import counted_from_0, short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, join, plain
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,8 @@ def _tell(facts: Facts, trace: Trace, page: Page) -> None:
     frames, most = facts["frames"], max(facts["delays"])
     page.paragraph(
         plain(
-            f"+d: frame t of a codebook stands in column t + d, so {facts['columns']} columns hold {frames} frames "
+            f"+d: frame t of a codebook stands in column t + d, so {counted(facts['columns'], 'column')} "
+            f"{'holds' if facts['columns'] == 1 else 'hold'} {counted(frames, 'frame')} "
             f"(the largest delay is {most}).",
             DIM,
         )

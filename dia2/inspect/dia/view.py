@@ -27,6 +27,7 @@ from dia2.inspect.explorer.schema import (
     row_header,
     text,
 )
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -152,8 +153,8 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             ],
         },
         "caches": [
-            {"column": "kv_self", "told": "self-attention {kv_self} rows"},
-            {"column": "kv_cross", "told": "cross-attention {kv_cross} positions of text, filled once"},
+            {"column": "kv_self", "told": "self-attention {kv_self:row}"},
+            {"column": "kv_cross", "told": "cross-attention {kv_cross:position} of text, filled once"},
         ],
         "state_pane": {
             "kind": "row",
@@ -189,7 +190,7 @@ def _facts(trace: DiaTrace, script: int) -> list[str]:
     facts += [
         f"seed {run.seed + script}",
         "no guidance" if config.cfg_scale == 0 else f"cfg {config.cfg_scale:g}",
-        f"{len(trace)} rows",
+        counted(len(trace), "row"),
         text(run.model.device),
     ]
     return facts

@@ -16,6 +16,7 @@ from dia2.inspect.explorer.bundle import script, style
 from dia2.inspect.explorer.payload import check_engine, difference_of, payload
 from dia2.inspect.explorer.sound import codebook_sound
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -49,7 +50,7 @@ class LiveExplorer(_Page):
     def __repr__(self) -> str:
         if self.trace is None:
             return "<LiveExplorer of a run that goes on>"
-        return f"<LiveExplorer of {self.trace.path.name}: {len(self.trace)} calls, {self.trace.state}>"
+        return f"<LiveExplorer of {self.trace.path.name}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
     def add(self, piece: bytes) -> None:
         """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
@@ -90,7 +91,7 @@ class Explorer(_Page):
 
     def __repr__(self) -> str:
         other = "" if self.other is None else f" and {self.other.path.name}"
-        return f"<Explorer of {self.trace.path.name}{other}: {len(self.trace)} calls, {self.trace.state}>"
+        return f"<Explorer of {self.trace.path.name}{other}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         """Decode what the front end wants to hear."""

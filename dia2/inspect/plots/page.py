@@ -237,5 +237,5 @@ def choose_calls(trace: Trace, first: int | None, last: int | None, most: int) -
     if last < first:
         raise UsageError(f"Calls {first} to {last} are none: the last must not come before the first.")
     if last - first >= most:
-        raise UsageError(f"{last - first + 1} calls are too many for one figure: draw {most} with first= and last=.")
+        raise UsageError(f"{last - first + 1:,} calls are too many for one figure: draw {most} with first= and last=.")
     return first, last

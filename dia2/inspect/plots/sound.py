@@ -8,7 +8,6 @@ import numpy as np
 
 from dia2.checks import is_number, plain, short
 from dia2.errors import TraceError, UsageError
-from dia2.inspect.describe import count
 from dia2.inspect.family import check_trace
 from dia2.inspect.frame import TraceWord
 from dia2.inspect.plots.page import (
@@ -24,6 +23,7 @@ from dia2.inspect.plots.page import (
     write_in,
 )
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figu
         _frame(axes, speakers, span, peak)
     rows[-1].set_xlabel("seconds", fontsize=8)
     drawn = f"{start:.2f} … {until:.2f} s of {whole:.2f} s" if until - start < whole else f"{whole:.2f} s"
-    headline(rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {count(len(words), 'word')}")
+    headline(rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {counted(len(words), 'word')}")
     legend(figure, _legend(words))
     return figure
 

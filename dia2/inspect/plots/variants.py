@@ -22,6 +22,7 @@ from dia2.inspect.plots.page import (
 )
 from dia2.inspect.sweep import Sweep
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,11 @@ def sweep(runs: Sweep) -> Figure:
         if at is not None:
             axes.plot([at - 0.5] * 2, [row - 0.45, row + 0.45], color=NEW, linewidth=1.6)[0].set_gid("parts")
     moved = sum(at is not None for at in parted)
-    headline(axes, f"{len(runs.variants)} runs of one script", f"{moved} part from the first one")
+    headline(
+        axes,
+        f"{counted(len(runs.variants), 'run')} of one script",
+        f"{moved} part{'s' * (moved == 1)} from the first one",
+    )
     legend(
         figure,
         [
