@@ -189,7 +189,7 @@ def _report(args: argparse.Namespace, outputs: list[str], result: GenerationResu
         console = Console()
         speed = result.steps / result.seconds if result.seconds else 0.0
         for path, row, spoken in zip(outputs, rows, result.scripts, strict=True):
-            said = f"{row['duration']:.2f} s of audio · {counted(row['frames'], 'frame')}"
+            said = f"{row['duration']:.2f} s of audio · {counted(spoken.codes.shape[0], 'frame')}"
             said += f" · ended by {_END[spoken.stop_reason]}"
             console.print(Text.assemble((printable(path), "bold"), ": ", said), soft_wrap=True)
         console.print(

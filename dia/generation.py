@@ -8,6 +8,7 @@ from typing import Literal
 from torch import Tensor
 
 from dia.config import DiaConfig
+from dia2.brief import brief_repr
 from dia2.checks import is_number, make_plain, short
 from dia2.errors import UsageError
 
@@ -17,6 +18,8 @@ StopReason = Literal["eos", "max_tokens", "interrupted"]
 @dataclass(frozen=True)
 class GenerationConfig:
     """Sampling, guidance and length; checked when it is made."""
+
+    __repr__ = brief_repr
 
     max_tokens: int | None = None  # rows of the delayed grid; none: as many as the decoder has positions
     cfg_scale: float = 3.0  # guided = cond + scale · (cond − uncond): 0 turns guidance off
@@ -83,6 +86,8 @@ def rows_of(config: GenerationConfig, model: DiaConfig, prefill_steps: list[int]
 class Spoken:
     """What became of one script."""
 
+    __repr__ = brief_repr
+
     codes: Tensor  # [T, C] int64 on the CPU
     waveform: Tensor | None  # [N] float32 on the CPU; none without a codec
     stop_reason: StopReason
@@ -91,6 +96,8 @@ class Spoken:
 @dataclass(frozen=True)
 class GenerationResult:
     """What came out of a run."""
+
+    __repr__ = brief_repr
 
     scripts: list[Spoken]  # in the order in which they were given
     sample_rate: int | None  # Hz; none without a codec

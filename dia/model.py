@@ -155,6 +155,9 @@ class Dia:
         model = load_model(config, source.weights, device=where, dtype=dtype, strict=strict)
         return cls(config, model, codec, source)
 
+    def __repr__(self) -> str:
+        return f"<Dia of {self.source.config} on {self.device}, {str(self.model.dtype).removeprefix('torch.')}>"
+
     def __reduce__(self) -> tuple[Callable[..., Dia], tuple[Any, ...]]:
         """For copies and pickles: the same files, loaded once more."""
         return type(self)._load, (self.source, self.model.dtype, self.device, self.codec is not None, False)

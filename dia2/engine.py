@@ -110,6 +110,10 @@ class Dia2:
         folder = assets.nano_folder()
         return cls(config_path=folder / "config.json", weights_path=folder / "model.safetensors", **options)
 
+    def __repr__(self) -> str:
+        where, loaded = self._repo or self._config_path, "not loaded yet" if self._runtime is None else "loaded"
+        return f"<Dia2 of {where} on {self._device}, {str(self._dtype).removeprefix('torch.')}: {loaded}>"
+
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: where the checkpoint is and how to load it, which they do at their first use."""
         return self.__dict__ | {"_runtime": None}

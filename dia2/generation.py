@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from dia2.brief import brief_repr
 from dia2.checks import a_path, is_folder, is_number, make_plain, short
 from dia2.errors import UsageError
 from dia2.hooks import phase
@@ -36,6 +37,8 @@ class SamplingConfig:
 @dataclass(frozen=True)
 class PrefixConfig:
     """Voices to go on from: audio with its words, one per speaker."""
+
+    __repr__ = brief_repr
 
     speaker_1: str | Path | None = None  # a sound file, or a `.voice` file
     speaker_2: str | Path | None = None  # needs speaker_1
@@ -62,6 +65,8 @@ class PrefixConfig:
 @dataclass(frozen=True)
 class GenerationConfig:
     """Everything that decides a run besides the script."""
+
+    __repr__ = brief_repr
 
     text: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.6, 50))  # the action's draw
     audio: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.8, 50))  # the codebooks' draws
@@ -100,6 +105,8 @@ class GenerationConfig:
 @dataclass(frozen=True)
 class GenerationResult:
     """What a run made."""
+
+    __repr__ = brief_repr
 
     audio_tokens: Tensor  # [1, K, T] int64, aligned codes after the crop
     waveform: Tensor  # [N] float32 in −1 … 1, on the CPU

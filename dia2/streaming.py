@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.pieces import Samples, pieces
+from dia2.brief import brief_repr
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, StopReason, no_script
 from dia2.hooks import Observer, current_observer, observing
@@ -26,6 +27,8 @@ from dia2.runtime.voice_clone import build_prefix_plan
 @dataclass(frozen=True)
 class StreamChunk:
     """A piece of audio, ready to be played after the one before."""
+
+    __repr__ = brief_repr
 
     waveform: Tensor  # [n] float32 in −1 … 1, on the CPU
     sample_rate: int  # Hz

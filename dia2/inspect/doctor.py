@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from dia2.brief import brief_repr
 from dia2.inspect.manifest import SpokenWord
 from dia2.inspect.trace import Trace
 from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
@@ -41,6 +42,8 @@ DRIFT_GAIN = 0.15  # correlation that a shift must add to be believed
 class PrefixWord:
     """One word of a prefix."""
 
+    __repr__ = brief_repr
+
     index: int
     text: str
     speaker: int
@@ -61,6 +64,8 @@ class PrefixWord:
 class Finding:
     """Something that is wrong."""
 
+    __repr__ = brief_repr
+
     kind: Kind
     message: str
     call: int | None = None  # where to look
@@ -75,6 +80,8 @@ class Finding:
 @dataclass(frozen=True)
 class Diagnosis:
     """What the doctor says."""
+
+    __repr__ = brief_repr
 
     words: list[PrefixWord]
     findings: list[Finding]

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dia2.brief import brief_repr
 from dia2.core.cache import Span, causal_mask
 from dia2.core.depformer import DepformerBlock, ScheduledAttention
 from dia2.core.layers import attention_weights
@@ -38,6 +39,8 @@ MOST = 2 << 30  # bytes that one replay may return
 @dataclass(frozen=True)
 class Replay:
     """Tensors of n calls, all float32 on the CPU. Rows of the depformer are NaN for calls of the warm-up."""
+
+    __repr__ = brief_repr
 
     calls: list[int]
     hidden: Tensor  # [n, B, n_embd] after the final norm: the depformer's input
@@ -98,8 +101,8 @@ def chosen_calls(trace: Stored, calls: Sequence[int] | slice | None) -> list[int
     if calls is None or isinstance(calls, slice):
         chosen = list(everything if calls is None else everything[calls])
     else:
-        several = isinstance(calls, Iterable) and getattr(calls, "ndim", 1)  # a tensor without a dimension says it is
-        chosen = [trace.check_call(call) for call in (calls if several else [calls])]
+        listed: Any = [calls] if not isinstance(calls, Iterable) or getattr(calls, "ndim", None) == 0 else calls
+        chosen = [trace.check_call(call) for call in listed]
     if not chosen:
         raise TraceError(f"{trace.path} has no such calls to replay: it has {len(trace)}.")
     return chosen

@@ -22,6 +22,7 @@ from dia2.inspect.trace import Trace
 from dia2.wording import counted
 
 MOST = 64  # runs of one sweep
+_NAMED = 3  # values of a setting that a sweep's text names; of more it tells how many
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,15 @@ class Sweep:
     """Runs of one script, in the order of their settings."""
 
     variants: list[Variant]
+
+    def __repr__(self) -> str:
+        given: dict[str, list[Any]] = {
+            "seed": [variant.seed for variant in self.variants],
+            "cfg": [variant.cfg_scale for variant in self.variants],
+            "temperature": [variant.temperature for variant in self.variants],
+        }
+        said = ", ".join(_said(name, values) for name, values in given.items())
+        return f"<Sweep of {counted(len(self.variants), 'run')}: {said}; print it to see where they part>"
 
     def parted(self) -> np.ndarray:
         """[n, n] first call at which two runs differ; the number of calls where they are the same."""
@@ -148,6 +158,12 @@ def sweep(
         if progress:
             progress(done, len(runs))
     return Sweep(variants)
+
+
+def _said(name: str, values: Sequence[Any]) -> str:
+    """`seed 1`, `cfg 1, 2.5, 3`, `64 seeds`."""
+    distinct = list(dict.fromkeys(values))
+    return counted(len(distinct), name) if len(distinct) > _NAMED else f"{name} {', '.join(map(str, distinct))}"
 
 
 def _values(name: str, given: Sequence[Any]) -> list[Any]:

@@ -30,6 +30,7 @@ from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
 from dia2.runtime.state_machine import Entry
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -525,6 +526,9 @@ class Frames(Sequence[Frame]):
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
+
+    def __repr__(self) -> str:
+        return f"<Frames of {self._trace.path}: {counted(len(self), 'call')}>"
 
     def __len__(self) -> int:
         return len(self._trace)

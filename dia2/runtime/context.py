@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dia2.assets import Assets, codec_folder, tokenizer_folder
 from dia2.audio.codec import Codec
+from dia2.brief import brief_repr
 from dia2.checks import short
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
@@ -31,6 +32,8 @@ from dia2.runtime.weights import load_model, weight_bytes
 @dataclass
 class RuntimeContext:
     """A checkpoint, loaded."""
+
+    __repr__ = brief_repr
 
     assets: Assets  # where it came from
     config: DiaConfig

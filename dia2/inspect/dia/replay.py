@@ -20,6 +20,7 @@ from dia.loop import encode
 from dia.model import Dia
 from dia.sampling import choose, kept_logits
 from dia.state import DecoderInferenceState
+from dia2.brief import brief_repr
 from dia2.checks import short
 from dia2.core.cache import causal_mask
 from dia2.core.layers import attention_weights
@@ -37,6 +38,8 @@ Maps = list[list[Tensor]]  # per layer: parts [n, 2, heads, …], one a pass
 @dataclass(frozen=True)
 class DiaReplay:
     """Tensors of n calls and b scripts, float32 on the CPU. Rows 2b: for each script unconditional first."""
+
+    __repr__ = brief_repr
 
     calls: list[int]
     scripts: list[int]
