@@ -238,6 +238,8 @@ def no_script(given: object, what: str = "The script") -> UsageError:
     """The error for what is no text where a script, or a part of one, should be."""
     if isinstance(given, bytes | bytearray | memoryview):
         return UsageError(f"{what} is bytes, not text: decode it, by text.decode('utf-8').")
+    if isinstance(given, os.PathLike):
+        return UsageError(f"{what} is a path, not text: read it, by path.read_text(encoding='utf-8').")
     if isinstance(given, Awaitable):
         return UsageError(
             f"{what} is a coroutine of an async function: await it, and give the text, or list of texts, that comes."

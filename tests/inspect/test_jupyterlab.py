@@ -178,3 +178,53 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
     assert notebook.page.evaluate(f"{EXPLORER}.dia2.data.header.sounds.length") == 1
     assert notebook.failed() == []
     assert notebook.wrong == []
+
+
+def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: str, folder: Path) -> None:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    sources = ["from dia2.inspect import sample\nsample().explore()", "1 + 1", "2 + 2"]
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{i}",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": source,
+        }
+        for i, source in enumerate(sources)
+    ]
+    made = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "keys.ipynb").write_text(json.dumps(made))
+    notebook = Notebook(browser, lab, "keys.ipynb")
+    page = notebook.page
+    page.evaluate("void window.jupyterapp.commands.execute('notebook:run-cell')")
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined")
+    active = (
+        "[...document.querySelectorAll('.jp-Notebook .jp-Cell')].findIndex((cell) => cell.matches('.jp-mod-active'))"
+    )
+    page.locator(".dia2-explorer canvas").first.click(position={"x": 60, "y": 20})
+    for key in ["x", "a", "b", "d", "d", "m", "z", "Shift+Enter", "Enter", "0", "0"]:
+        page.keyboard.press(key)
+    controls = [
+        "button.play",
+        "select.hear",
+        ".scrub input",
+        "input[type=search]",
+        ".pane.draw > select",
+        ".list button",
+    ]
+    for control in controls:
+        page.locator(f".dia2-explorer {control}").first.focus()
+        for key in ["x", "a", "d", "d", "m", "ArrowDown", "ArrowUp", "j"]:
+            page.keyboard.press(key)
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 3
+    assert page.locator(".dia2-explorer").count() == 1
+    assert page.evaluate(active) == 0
+    assert page.locator(".dia2-instead").count() == 1
+    assert not page.locator(".dia2-instead").is_visible()  # the explorer stands there
+    page.locator(".dia2-explorer").focus()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")  # the notebook's, and it still has it
+    notebook.until("!window.jupyterapp.shell.currentWidget.context.model.dirty", 20)
+    assert notebook.wrong == []

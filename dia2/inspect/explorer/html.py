@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
     from dia2.inspect.trace import Trace
 
-_PAGE_STYLE = ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
+_PAGE_STYLE = (
+    ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>

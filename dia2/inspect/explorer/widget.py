@@ -13,6 +13,7 @@ import traitlets
 
 from dia2.errors import Dia2Error
 from dia2.inspect.explorer.bundle import script, style
+from dia2.inspect.explorer.instead import display_with_line
 from dia2.inspect.explorer.payload import check_engine, difference_of, payload
 from dia2.inspect.explorer.sound import codebook_sound
 from dia2.inspect.trace import Trace
@@ -33,6 +34,9 @@ class _Page(anywidget.AnyWidget):
     _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _can_decode = traitlets.Bool(False).tag(sync=True)
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
+
+    def _ipython_display_(self) -> None:
+        display_with_line(self, "run the notebook's cell again, or write a page that needs no notebook by to_html().")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)

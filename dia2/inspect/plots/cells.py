@@ -126,7 +126,7 @@ def _facts(trace: Trace, start: int, end: int) -> str:
     columns = trace.raw_grid.shape[1]
     frames = max(0, columns - max(trace.model.delays))
     shown = f"columns {start} … {end} of {columns}" if end - start + 1 < columns else counted(columns, "column")
-    prefix = f" · prefix of {counted(trace.run.prefix_frames, 'frame')}" if trace.run.prefix_frames else ""
+    prefix = f" · prefix {counted(trace.run.prefix_frames, 'frame')}" if trace.run.prefix_frames else ""
     return f"{counted(trace.model.codebooks, 'codebook')} · {shown} · {counted(frames, 'frame')}{prefix}"
 
 

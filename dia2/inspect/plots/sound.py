@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.checks import is_number, plain, short
+from dia2.checks import plain, short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.family import check_trace
 from dia2.inspect.frame import TraceWord
@@ -59,8 +59,8 @@ def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figu
     whole = len(samples) / rate
     start, end = plain(start), plain(end)
     for second in (start, end):
-        if second is not None and not is_number(second):
-            raise UsageError(f"A second of the audio is a finite number, not {short(second)}.")
+        if second is not None and not isinstance(second, int | float):
+            raise UsageError(f"A second of the audio is a number, not {short(second)}.")
     until = whole if end is None else min(end, whole)
     if not 0 <= start < until:
         raise UsageError(f"There is no sound from {start:g} to {until:g} s: {trace.path} has {whole:.2f} s of audio.")
