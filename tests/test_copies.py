@@ -14,10 +14,11 @@ import torch
 from dia import Dia
 from dia2 import Dia2
 from dia2.errors import Dia2Error
-from dia2.inspect import record
+from dia2.inspect import load, record
 
 from .support.dia import toy
 from .support.reference import Case, engine, local_files
+from .support.traces import recorded, recorded_dia
 
 COPIES: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))]
 SCRIPT = "[S1] Hello. [S2] Hi!"
@@ -49,6 +50,16 @@ def test_dia_that_is_copied_loads_again_and_speaks_the_same(copied: Callable[[Di
     found = other.speak("[S1] Hi.", seed=1, max_tokens=20)
     assert torch.equal(found.scripts[0].codes, expected.scripts[0].codes)
     assert (other.codec is None) is (toy().codec is None)
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("recorded", [recorded, recorded_dia])
+def test_a_trace_is_copied(copied: Callable[[Any], Any], recorded: Callable[[], Path]) -> None:
+    trace = load(recorded())
+    expected = trace.draws(37)
+    other = copied(trace)
+    assert other.draws(37) == expected
+    assert repr(other) == repr(trace)
 
 
 @pytest.mark.parametrize("copied", COPIES)

@@ -129,6 +129,10 @@ class Stored:
         row = call - self._shards[at].first_call
         return {name: array[row] for name, array in arrays.items()}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the shards that are kept in memory, which are read again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_shard"}
+
     @cached_property
     def _shard(self) -> Callable[[int], Arrays]:
         """Columns of one shard; the last few are kept."""
