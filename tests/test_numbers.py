@@ -82,7 +82,8 @@ def test_every_number_of_every_config_is_kept_plain(kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", [np.array, torch.tensor, np.int64])
 def test_edits_are_kept_plain(kind: Any) -> None:
-    changed = ChangeSampling(kind(3), cfg_scale=torch.tensor(2.5), topk_audio=kind(9))
+    scale: Any = torch.tensor(2.5)
+    changed = ChangeSampling(kind(3), cfg_scale=scale, topk_audio=kind(9))
     for edit in (ForceAction(kind(3), "pad"), ReplaceToken(kind(3), kind(17), codebook=kind(2)), changed):
         assert {type(value) for value in numbers(edit)} <= {int, float, str, type(None)}
         json.dumps(edit_to_json(edit))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import nbformat
 from IPython.core.interactiveshell import InteractiveShell
@@ -15,9 +16,9 @@ from dia2.inspect.explorer.bundle import style
 _VIEW, _STATE = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("view", "state"))
 
 
-def cell_of(widget: object) -> nbformat.NotebookNode:
+def cell_of(widget: object) -> Any:
     """A cell whose value is the widget, with what it showed."""
-    shell = InteractiveShell.instance()
+    shell: Any = InteractiveShell.instance()
     with capture_output() as captured:
         shell.display_formatter.format(widget)
     made = [(part.data, part.metadata or {}) for part in captured.outputs]

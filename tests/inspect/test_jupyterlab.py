@@ -188,7 +188,7 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
 def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: str, folder: Path) -> None:
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     sources = ["from dia2.inspect import sample\nsample().explore()", "1 + 1", "2 + 2"]
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "id": f"cell-{i}",
