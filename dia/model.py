@@ -46,11 +46,12 @@ from dia.taps import StepLog, Taps, wants_logits, wants_steps
 from dia.text import encode_text, read_scripts
 from dia.weights import load_model
 from dia2.audio.wav import save_wav
-from dia2.checks import short
+from dia2.checks import a_path, short
 from dia2.core.ambient import isolated, threads_for
 from dia2.core.precision import pick_device, pick_dtype
 from dia2.errors import CheckpointError, UsageError
 from dia2.files import check_sound_writable
+from dia2.generation import no_script
 from dia2.hooks import Observer, current_observer, observing, phase
 from dia2.memory import begin_device_peak, peak_device_bytes, peak_host_bytes
 from dia2.runtime.audio_io import load_audio
@@ -157,6 +158,13 @@ class Dia:
             codec = DacCodec.load(source.dac, channels=channels, device=where) if load_dac else None
             model = load_model(config, source.weights, device=where, dtype=dtype, strict=strict)
             return cls(config, model, codec, source)
+
+    def __repr__(self) -> str:
+        return f"<Dia of {self.source.config} on {self.device}, {str(self.model.dtype).removeprefix('torch.')}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Dia], tuple[Any, ...]]:
+        """For copies and pickles: the same files, loaded once more."""
+        return type(self)._load, (self.source, self.model.dtype, self.device, self.codec is not None, False)
 
     @property
     def device(self) -> torch.device:
@@ -360,6 +368,7 @@ class Dia:
         channels, codes = self.config.data.channels, self.config.data.audio_eos_value
         if prompt is None:
             return torch.zeros(0, channels, dtype=torch.int64)
+        prompt = a_path(prompt)
         if isinstance(prompt, str | Path):
             return self.load_audio(prompt)
         if not isinstance(prompt, Tensor):
@@ -483,8 +492,8 @@ def _logged(step: Callable[[int], None], log: StepLog) -> Callable[[int], None]:
 
 
 def _scripts(text: Script) -> list[str]:
-    if not isinstance(text, str | Iterable):
-        raise UsageError(f"A script is text or a list of texts, not {short(text)}.")
+    if not isinstance(text, str | Iterable) or isinstance(text, bytes | bytearray | memoryview):
+        raise no_script(text)
     scripts = [text] if isinstance(text, str) else list(text)
     if not scripts:
         raise UsageError("There is no script: give a string, or a list of at least one.")
@@ -499,6 +508,7 @@ def prompts_of(scripts: int, given: Prompt | Sequence[Prompt | None] | None) -> 
     """
     if given is None:
         return [None] * scripts
+    given = a_path(given)
     if isinstance(given, str | Path | Tensor):
         prompts: list[Prompt | None] = [given]
     else:

@@ -25,6 +25,7 @@ from dia2.generation import load_script_text
 from dia2.interrupts import something_to_keep
 from dia2.messages import printable
 from dia2.runtime.audio_io import load_audio
+from dia2.wording import counted
 
 _RATE = 44_100  # Hz, of every DAC that Dia speaks by
 _TOY_NOTE = "the embedded toy has random weights and makes noise; for speech give --hf or --config"
@@ -171,9 +172,12 @@ def _report(args: argparse.Namespace, outputs: list[str], result: GenerationResu
         console = Console()
         speed = result.steps / result.seconds if result.seconds else 0.0
         for path, row, spoken in zip(outputs, rows, result.scripts, strict=True):
-            said = f"{row['duration']:.2f} s of audio · {row['frames']} frames · ended by {_END[spoken.stop_reason]}"
+            said = f"{row['duration']:.2f} s of audio · {counted(len(spoken.codes), 'frame')}"
+            said += f" · ended by {_END[spoken.stop_reason]}"
             console.print(Text.assemble((printable(path), "bold"), ": ", said), soft_wrap=True)
-        console.print(f"{result.steps} rows · {speed:.1f} rows/s · seed {result.seed}", soft_wrap=True, highlight=False)
+        console.print(
+            f"{counted(result.steps, 'row')} · {speed:.1f} rows/s · seed {result.seed}", soft_wrap=True, highlight=False
+        )
     for path, spoken in zip(outputs, result.scripts, strict=True):
         if not len(spoken.codes):
             tell("warning", f"{path} was not written: its script came out empty", "dia")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import fields
+from numbers import Real
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
+
+from dia2.errors import UsageError
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
@@ -16,6 +20,51 @@ def is_number(value: object) -> TypeGuard[int | float]:
         return math.isfinite(value)
     except OverflowError:
         return False
+
+
+def plain(value: Any) -> Any:
+    """A scalar of NumPy or torch as the Python number, or bool, that it is; whatever else as it is.
+
+    An array with a dimension is no number, and neither is a date; a float stays one, also if it is whole.
+    """
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # torch's dtypes have none; NumPy's dates are M and m
+    if getattr(value, "ndim", None) != 0 or kind not in "biuf" or getattr(value, "is_meta", False):
+        return value
+    number = value.item()
+    return number if isinstance(number, int | float) or not isinstance(number, Real) else float(number)  # long double
+
+
+def whole(value: object) -> int | None:
+    """A whole number, of Python, NumPy or torch, as a plain int; none if it is none, as a bool or 3.0."""
+    number = plain(value)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def counted_from_0(value: object, what: str) -> int:
+    """A number by which the caller names one of many, as a plain int; whether it is there is another question.
+
+    Args:
+        value: of Python, NumPy or torch.
+        what: it names: `call`, `column`, `layer` …
+
+    Raises:
+        UsageError: it is no whole number.
+    """
+    number = whole(value)
+    if number is None:
+        raise UsageError(f"A {what} is a whole number from 0, not {short(value)}.")
+    return number
+
+
+def make_plain(config: Any) -> None:
+    """Let every number in a dataclass be a plain one, as traces write them; belongs first in `__post_init__`."""
+    for field in fields(config):
+        object.__setattr__(config, field.name, plain(getattr(config, field.name)))
+
+
+def a_path(value: Any) -> Any:
+    """Whatever stands for a path, as an entry of `os.scandir` does, as a `Path`; all else, texts included, as it is."""
+    return Path(value) if isinstance(value, os.PathLike) else value
 
 
 def is_file(path: str | Path) -> bool:

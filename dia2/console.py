@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dia2.messages import printable, sentence
+from dia2.wording import counted
 
 if TYPE_CHECKING:  # which brings torch
     from dia2.generation import GenerationResult
@@ -30,7 +31,7 @@ def print_summary(result: GenerationResult, output: str | Path, console: Console
     spent = result.seconds if result.speaking_seconds is None else result.speaking_seconds
     facts = (
         f"{result.duration:.2f} s of audio",
-        f"{result.frames} frames",
+        counted(result.frames, "frame"),
         f"{result.frames / spent if spent else 0.0:.1f} frames/s",
         f"{result.duration / spent if spent else 0.0:.2f} × real time",
         f"seed {result.seed}",

@@ -15,6 +15,7 @@ import torch
 
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
+from dia2.checks import plain, short
 from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.edits import Edit
@@ -28,6 +29,7 @@ from dia2.generation import (
     WordList,
     merge_generation_config,
     normalize_script,
+    streamed_script,
 )
 from dia2.hooks import Observer, observing, phase
 from dia2.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
@@ -54,7 +56,8 @@ _LOADING = threading.RLock()  # two threads that first use one engine load it on
 class Dia2:
     """A Dia2 checkpoint: script in, dialogue audio with word times out.
 
-    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`.
+    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`. A copy or
+    pickle holds no weights: it loads them again.
     """
 
     @phase("engine.init")
@@ -115,6 +118,14 @@ class Dia2:
         """The checkpoint inside this package: needs no network; options as in the constructor."""
         folder = assets.nano_folder()
         return cls(config_path=folder / "config.json", weights_path=folder / "model.safetensors", **options)
+
+    def __repr__(self) -> str:
+        where, loaded = self._repo or self._config_path, "not loaded yet" if self._runtime is None else "loaded"
+        return f"<Dia2 of {where} on {self._device}, {str(self._dtype).removeprefix('torch.')}: {loaded}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: where the checkpoint is and how to load it, which they do at their first use."""
+        return self.__dict__ | {"_runtime": None}
 
     @property
     def runtime(self) -> RuntimeContext:
@@ -234,7 +245,7 @@ class Dia2:
         """
         merged = merge_generation_config(config, overrides)
         check_prefix(merged.prefix)
-        pieces = [normalize_script(script)] if isinstance(script, str | list | tuple) else script
+        pieces = streamed_script(script)
         if isinstance(pieces, list):
             check_script(pieces[0])
         check_compiler(merged.use_torch_compile, self._device)
@@ -269,8 +280,9 @@ class Dia2:
         """
         if Path(path).suffix != VOICE_SUFFIX:
             raise UsageError(f"Voice file {path} must end in {VOICE_SUFFIX}, by which it is known as a prefix.")
-        if speaker not in (1, 2):
-            raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
+        speaker = plain(speaker)
+        if speaker not in (1, 2) or isinstance(speaker, bool):
+            raise UsageError(f"There is no speaker {short(speaker)}: choose 1 or 2.")
         check_writable(path)
         read = Recordings()
         if self._runtime is None:

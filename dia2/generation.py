@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
-from dia2.checks import is_folder, is_number, short
+from dia2.brief import brief_repr
+from dia2.checks import a_path, is_folder, is_number, make_plain, short
 from dia2.errors import UsageError
 from dia2.hooks import phase
 from dia2.standard import read_input
@@ -29,10 +30,15 @@ class SamplingConfig:
     temperature: float = 0.8  # 0 is argmax
     top_k: int = 50  # keep exactly so many of the most probable; 0 keeps all
 
+    def __post_init__(self) -> None:
+        make_plain(self)
+
 
 @dataclass(frozen=True)
 class PrefixConfig:
     """Voices to go on from: audio with its words, one per speaker."""
+
+    __repr__ = brief_repr
 
     speaker_1: str | Path | None = None  # a sound file, or a `.voice` file
     speaker_2: str | Path | None = None  # needs speaker_1
@@ -47,16 +53,20 @@ class PrefixConfig:
         Raises:
             UsageError: names the field.
         """
+        make_plain(self)
         for name in ("speaker_1", "speaker_2", "words_1", "words_2"):
-            value = getattr(self, name)
+            value = a_path(getattr(self, name))
             allowed = str | Path | Sequence if name.startswith("words") else str | Path
             if value is not None and not isinstance(value, allowed):
                 raise UsageError(f"prefix.{name} must be a file name, not {short(value)}.")
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
 class GenerationConfig:
     """Everything that decides a run besides the script."""
+
+    __repr__ = brief_repr
 
     text: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.6, 50))  # the action's draw
     audio: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.8, 50))  # the codebooks' draws
@@ -79,6 +89,7 @@ class GenerationConfig:
         Raises:
             UsageError: names the field and what it may be.
         """
+        make_plain(self)
         for name, sampling in (("text", self.text), ("audio", self.audio)):
             _check_number(f"{name}.temperature", sampling.temperature, least=0)
             if sampling.temperature and not COOLEST <= sampling.temperature <= HOTTEST:
@@ -94,6 +105,8 @@ class GenerationConfig:
 @dataclass(frozen=True)
 class GenerationResult:
     """What a run made."""
+
+    __repr__ = brief_repr
 
     audio_tokens: Tensor  # [1, K, T] int64, aligned codes after the crop
     waveform: Tensor  # [N] float32 in −1 … 1, on the CPU
@@ -223,6 +236,29 @@ def load_script_text(source: str) -> str:
         raise UsageError(f"Script file {source} cannot be read: {error.strerror}.") from error
 
 
+def no_script(given: object, what: str = "The script") -> UsageError:
+    """The error for what is no text where a script, or a part of one, should be."""
+    if isinstance(given, bytes | bytearray | memoryview):
+        return UsageError(f"{what} is bytes, not text: decode it, by text.decode('utf-8').")
+    if isinstance(given, os.PathLike):
+        return UsageError(f"{what} is a path, not text: read it, by path.read_text(encoding='utf-8').")
+    if isinstance(given, Awaitable):
+        return UsageError(
+            f"{what} is a coroutine of an async function: await it, and give the text, or list of texts, that comes."
+        )
+    if isinstance(given, AsyncIterable):
+        return UsageError(
+            f"{what} comes from an async iterator, and is read by a plain for loop: collect it first, by "
+            "[piece async for piece in pieces], or let a thread put its pieces into a queue and read that."
+        )
+    if what == "The script" and isinstance(given, Iterator):
+        return UsageError(
+            "The script is an iterator, which stream() takes: generate() needs a string, or a list of them."
+        )
+    wanted = "a string, or a list of strings" if what == "The script" else "a string"
+    return UsageError(f"{what} must be {wanted}, not {short(given)}.")
+
+
 @phase("script.normalize")
 def normalize_script(script: str | Sequence[str]) -> str:
     """One string: a list of lines is stripped line by line and joined with newlines.
@@ -230,15 +266,29 @@ def normalize_script(script: str | Sequence[str]) -> str:
     Raises:
         UsageError: the script is empty, or is not text.
     """
-    if not isinstance(script, Sequence):
-        raise UsageError("The script must be a string, or a list of strings.")
+    if not isinstance(script, Sequence) or isinstance(script, bytes | bytearray | memoryview):
+        raise no_script(script)
     lines = [script] if isinstance(script, str) else list(script)
-    if not all(isinstance(line, str) for line in lines):
-        raise UsageError("The script must be a string, or a list of strings.")
+    for line in lines:
+        if not isinstance(line, str):
+            raise no_script(line, "A line of the script")
     text = "\n".join(line.strip() for line in lines).strip()
     if not text:
         raise UsageError('The script is empty: give some text, such as "[S1] Hello. [S2] Hi!".')
     return text
+
+
+def streamed_script(script: str | Sequence[str] | Iterable[str]) -> Iterable[str]:
+    """Pieces of a script that may still be written; one piece where all of it is there.
+
+    Raises:
+        UsageError: it is empty, or no text.
+    """
+    if isinstance(script, str | list | tuple):
+        return [normalize_script(script)]
+    if isinstance(script, bytes | bytearray | memoryview | Mapping) or not isinstance(script, Iterable):
+        raise no_script(script)
+    return script
 
 
 def _decode(content: bytes, where: str) -> str:

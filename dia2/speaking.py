@@ -29,6 +29,7 @@ from dia2.interrupts import something_to_keep
 from dia2.progress import Progress, ProgressCallback, progress_bar
 from dia2.spectrogram import print_spectrogram
 from dia2.subtitles import check_subtitle_path, write_subtitles
+from dia2.wording import counted
 
 
 def open_checkpoint(args: argparse.Namespace) -> Dia2:
@@ -110,7 +111,7 @@ def run_generate(args: argparse.Namespace) -> int:
         except GenerationInterrupted as interrupt:
             result, code = interrupt.result, 130
     if not len(result.waveform):
-        why = "interrupted" if code else f"the model's limit of {result.frames} frames was reached"
+        why = "interrupted" if code else f"the model's limit of {counted(result.frames, 'frame')} was reached"
         tell("error", f"{why} before the first frame of audio was complete; nothing was written")
         return code or 1
     if args.subtitles:
@@ -152,7 +153,8 @@ def _report(args: argparse.Namespace, result: GenerationResult) -> None:
     elif result.stop_reason == "context":
         tell(
             "warning",
-            f"the model's limit of {result.frames} frames ended the run: {result.unspoken} words were not spoken",
+            f"the model's limit of {counted(result.frames, 'frame')} ended the run: {counted(result.unspoken, 'word')} "
+            f"{'was' if result.unspoken == 1 else 'were'} not spoken",
         )
     if args.hf is None and args.config is None and not args.quiet:
         tell("note", NANO_VOICES_NOTE if args.prefix_speaker_1 else NANO_NOTE)

@@ -6,14 +6,15 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
 
 from dia2.audio.pieces import Samples, pieces
+from dia2.brief import brief_repr
 from dia2.errors import UsageError
-from dia2.generation import GenerationConfig, StopReason
+from dia2.generation import GenerationConfig, StopReason, no_script
 from dia2.hooks import Observer, current_observer, observing
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
@@ -27,6 +28,8 @@ from dia2.runtime.voice_clone import build_prefix_plan
 @dataclass(frozen=True)
 class StreamChunk:
     """A piece of audio, ready to be played after the one before."""
+
+    __repr__ = brief_repr
 
     waveform: Tensor  # [n] float32 in −1 … 1, on the CPU
     sample_rate: int  # Hz
@@ -91,6 +94,13 @@ class Stream(Iterator[StreamChunk]):
                 raise
             if chunk is not None:
                 return chunk
+
+    def __reduce__(self) -> NoReturn:
+        """A stream is one run, and a run cannot be had twice."""
+        raise UsageError(
+            "A stream cannot be copied or pickled, as it is in the middle of a run: copy its Dia2, and begin another "
+            "stream with the same seed."
+        )
 
     def close(self) -> None:
         """Stop early."""
@@ -176,7 +186,7 @@ class _TextSource:
             elif isinstance(piece, str):
                 entries += self._parser.feed(piece)
             else:
-                raise UsageError(f"A streamed script must be pieces of text, not {type(piece).__name__}.")
+                raise no_script(piece, "A piece of the script")
         return entries
 
 

@@ -97,7 +97,7 @@ def test_verbose_tells_what_is_done(tmp_path: Path, capfd: pytest.CaptureFixture
     assert main([*given, str(tmp_path / "o.wav")]) == 0
     err = capfd.readouterr().err
     assert "dia2: prefix: 3 words, 20 frames" in err
-    assert "dia2: script: 1 words and breaks, seed 3" in err
+    assert "dia2: script: 1 word, seed 3" in err
     assert err.count("CUDA graphs are off: the device is cpu") == 1
     assert re.search(r"^dia2: at most [0-9.]+ [MG]B of memory since this process began$", err, re.MULTILINE)
     assert "cpu in this run" not in err

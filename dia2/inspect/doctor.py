@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 
+from dia2.brief import brief_repr
 from dia2.inspect.manifest import SpokenWord
 from dia2.inspect.trace import Trace
 from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
+from dia2.wording import counted
 
 Kind = Literal["pushed", "swallowed", "slipped", "leaked", "unreached", "silence", "clipping", "drift"]
 
@@ -40,6 +42,8 @@ DRIFT_GAIN = 0.15  # correlation that a shift must add to be believed
 class PrefixWord:
     """One word of a prefix."""
 
+    __repr__ = brief_repr
+
     index: int
     text: str
     speaker: int
@@ -60,6 +64,8 @@ class PrefixWord:
 class Finding:
     """Something that is wrong."""
 
+    __repr__ = brief_repr
+
     kind: Kind
     message: str
     call: int | None = None  # where to look
@@ -74,6 +80,8 @@ class Finding:
 @dataclass(frozen=True)
 class Diagnosis:
     """What the doctor says."""
+
+    __repr__ = brief_repr
 
     words: list[PrefixWord]
     findings: list[Finding]
@@ -172,7 +180,7 @@ def _boundaries(trace: Trace, words: list[PrefixWord]) -> Iterator[Finding]:
             yield Finding("leaked", message, word.taken_call, word.index)
         elif word.slip:
             message = (
-                f"“{word.text}” slipped: taken at step {word.taken_step}, {word.slip} frames "
+                f"“{word.text}” slipped: taken at step {word.taken_step}, {counted(word.slip, 'frame')} "
                 f"({word.slip / rate:.2f} s) late."
             )
             yield Finding("slipped", message, word.taken_call, word.index)

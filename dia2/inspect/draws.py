@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dia2.brief import brief_repr
 from dia2.core.ambient import isolated
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.hooks import Frames
@@ -41,6 +42,8 @@ class Candidate:
 @dataclass(frozen=True)
 class Draw:
     """One draw."""
+
+    __repr__ = brief_repr
 
     name: str  # action, cb0, dep.1 …
     choice: int

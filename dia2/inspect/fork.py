@@ -12,12 +12,14 @@ from pathlib import Path
 
 import torch
 
+from dia2.checks import counted_from_0, short
 from dia2.edits import Edit
 from dia2.engine import Dia2, speak
 from dia2.errors import TraceError, UsageError
 from dia2.generation import GenerationInterrupted, GenerationResult
 from dia2.hooks import PointFilter
 from dia2.inspect.checkpoint import check_checkpoint
+from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.layout import Level
 from dia2.inspect.recorder import Recorder, record
 from dia2.inspect.trace import Trace
@@ -58,8 +60,11 @@ def fork(
         TraceError: there is no such call, or the trace was redacted.
         GenerationInterrupted: Ctrl-C; holds the result so far.
     """
+    check_trace(trace, "fork")
+    check_engine(tts, "fork")
+    call = counted_from_0(call, "call")
     if not 0 <= call <= len(trace):
-        raise TraceError(f"There is no call {call} to fork from: {trace.path} has calls 0 … {len(trace) - 1}.")
+        raise TraceError(f"There is no call {short(call)} to fork from: {trace.path} has calls 0 … {len(trace) - 1}.")
     early = [edit for edit in edits if edit.call < call]
     if early:
         raise UsageError(f"The edit “{early[0]}” comes before the fork: fork from call {early[0].call} or earlier.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dia2.brief import brief_repr
 from dia2.hooks import MachineRow
 from dia2.inspect.draws import Draw
 
@@ -21,6 +22,8 @@ class FrameSeconds:
 @dataclass(frozen=True)
 class Frame:
     """One call of the transformer, and what became of it."""
+
+    __repr__ = brief_repr
 
     call: int
     phase: str  # warmup or main
@@ -41,6 +44,8 @@ class Frame:
 @dataclass(frozen=True)
 class TraceWord:
     """A word of the run, spoken or not."""
+
+    __repr__ = brief_repr
 
     index: int  # among the words
     text: str

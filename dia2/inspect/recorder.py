@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
 from torch import Tensor
 
-from dia2.checks import short
+from dia2.checks import short, whole
 from dia2.core.ambient import isolated
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.hooks import Model, PointFilter, Span, observing, select
@@ -89,8 +89,10 @@ class Recorder:
     ) -> None:
         if level not in get_args(Level):
             raise UsageError(f"There is no trace level {short(level)}: choose {', '.join(LEVELS)}.")
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+        bytes_ = whole(budget)
+        if bytes_ is None or bytes_ < 0:
             raise UsageError(f"A trace's budget is a number of bytes from 0, not {short(budget)}.")
+        budget = bytes_
         self._filter = hooks
         self._level = level
         self._selected = self._select()
@@ -297,6 +299,13 @@ class Recorder:
             budget["tokens_only_from_call"] = first
             logger.warning("the trace has reached its budget: from call %d on it keeps tokens only", first)
         return recording.columns(self._held, draws=not over, logits=not over and self._level == "full")
+
+    def __reduce__(self) -> NoReturn:
+        """It holds an open trace."""
+        raise UsageError(
+            "A recorder cannot be copied or pickled, as it is writing a trace: copy the Dia2, and record its runs by "
+            "recorders of their own."
+        )
 
     @isolated()  # a run may end anywhere
     def close(self, status: str, error: str | None = None) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 from safetensors import SafetensorError, safe_open
 
+from dia2.brief import brief_repr
 from dia2.checks import is_file
 from dia2.errors import TraceError, one_line
 from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, MAX_HEADER, PREFIX_FILE
@@ -19,6 +20,8 @@ from dia2.inspect.manifest import ModelFacts
 @dataclass(frozen=True)
 class Prefix:
     """What a run went on from."""
+
+    __repr__ = brief_repr
 
     codes: np.ndarray  # [K, frames] aligned
     new_word_steps: np.ndarray  # [words]

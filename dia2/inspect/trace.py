@@ -13,7 +13,7 @@ import torch
 
 from dia2.assets import nano_folder
 from dia2.audio.grid import delay_frames, undelay_frames
-from dia2.checks import is_folder
+from dia2.checks import counted_from_0, is_folder
 from dia2.core.ambient import isolated
 from dia2.edits import config_at
 from dia2.errors import TraceError
@@ -31,6 +31,7 @@ from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
 from dia2.runtime.state_machine import Entry
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -222,6 +223,7 @@ class Trace(Stored):
         run, columns = self.run, self._columns
         if call == -1:
             return before_first(self.model.tokens, run.config.initial_padding, len(self.queue_at(-1)))
+        call = self.check_call(call)
         value = {name: int(columns[name][call]) for name in _MACHINE}
         parts = {}
         for name in ("pending", "lookahead"):
@@ -250,6 +252,7 @@ class Trace(Stored):
         """
         if not len(self):
             return list(self.run.entries)
+        call = -1 if call == -1 else self.check_call(call)
         consumed, left = self.column("consumed"), self.column("entries_left")
         taken = int(consumed[: call + 1].sum())
         count = int(left[call]) if call >= 0 else int(left[0]) + int(consumed[0])
@@ -261,7 +264,7 @@ class Trace(Stored):
         Raises:
             TraceError: there is no such call.
         """
-        self.check_call(call)
+        call = self.check_call(call)
         columns, main = self._columns, bool(self._columns["phase"][call])
         text = columns["text"][call].tolist()
         return Frame(
@@ -527,6 +530,9 @@ class Frames(Sequence[Frame]):
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
 
+    def __repr__(self) -> str:
+        return f"<Frames of {self._trace.path}: {counted(len(self), 'call')}>"
+
     def __len__(self) -> int:
         return len(self._trace)
 
@@ -542,6 +548,7 @@ class Frames(Sequence[Frame]):
     def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
         if isinstance(index, slice):
             return [self._trace.frame(call) for call in range(len(self))[index]]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"call {index} of {len(self)}")
-        return self._trace.frame(index % len(self))
+        call = counted_from_0(index, "call")
+        if not -len(self) <= call < len(self):
+            raise IndexError(f"call {call} of {len(self)}")
+        return self._trace.frame(call % len(self))

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
 from dia2.assets import Assets, codec_folder, tokenizer_folder
 from dia2.audio.codec import Codec
+from dia2.brief import brief_repr
 from dia2.checks import short
 from dia2.config import DiaConfig
 from dia2.core.ambient import isolated, threads_for
@@ -20,7 +21,7 @@ from dia2.core.chance import own_chance
 from dia2.core.model import Dia2Model
 from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
-from dia2.errors import CheckpointError, one_line
+from dia2.errors import CheckpointError, UsageError, one_line
 from dia2.hooks import phase
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.kept import Keeper
@@ -33,6 +34,8 @@ from dia2.runtime.weights import load_model, weight_bytes
 @dataclass
 class RuntimeContext:
     """A checkpoint, loaded."""
+
+    __repr__ = brief_repr
 
     assets: Assets  # where it came from
     config: DiaConfig
@@ -58,6 +61,13 @@ class RuntimeContext:
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
+
+    def __reduce__(self) -> NoReturn:
+        """Weights, graphs and locks stay where they are."""
+        raise UsageError(
+            "A loaded checkpoint cannot be copied or pickled: copy the Dia2 that has it, which loads it again at its "
+            "next use."
+        )
 
     @property
     def precision(self) -> str:

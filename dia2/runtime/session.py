@@ -18,6 +18,7 @@ from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.wording import counted
 
 logger = logging.getLogger("dia2")
 
@@ -102,10 +103,13 @@ def open_session(
     set_initial_padding(machine, config.initial_padding)
     state = machine.new_state(entries)
     gen = build_initial_state(runtime, config, seed, plan, choices)
-    logger.info("script: %d words and breaks, seed %d", len(script), seed)
+    spoken = sum(bool(entry.tokens) for entry in script)
+    breaks = f" and {counted(len(script) - spoken, 'break')}" if spoken < len(script) else ""
+    logger.info("script: %s%s, seed %d", counted(spoken, "word"), breaks, seed)
     session = Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, 0, choices)
     if plan is not None:
-        logger.info("prefix: %d words, %d frames", len(plan.entries), plan.aligned_frames)
+        words, frames = counted(len(plan.entries), "word"), counted(plan.aligned_frames, "frame")
+        logger.info("prefix: %s, %s", words, frames)
         try:
             session.start_step = warmup_with_prefix(runtime, config, plan, state, gen)
         except BaseException:

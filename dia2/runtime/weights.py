@@ -17,6 +17,7 @@ from dia2.core.model import Dia2Model
 from dia2.errors import CheckpointError, one_line
 from dia2.messages import warn
 from dia2.runtime.stored import FLOATS, Entry, StoredTensors
+from dia2.wording import counted
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -129,7 +130,7 @@ def _names(names: list[str]) -> str:
     if len(names) == 1:
         return f"tensor {short(names[0])}"
     shown = ", ".join(short(name) for name in names[:5])
-    return f"{len(names)} tensors ({shown}{', …' if len(names) > 5 else ''})"
+    return f"{counted(len(names), 'tensor')} ({shown}{', …' if len(names) > 5 else ''})"
 
 
 def weight_bytes(model: nn.Module) -> int:

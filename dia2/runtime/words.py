@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.checks import TooLargeError, is_file, is_number, read_small
+from dia2.checks import TooLargeError, a_path, is_file, is_number, plain, read_small
 from dia2.core.chance import own_chance
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WordList
@@ -151,6 +151,7 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, too many or too long, or no
             words at all.
     """
+    source = a_path(source)
     if isinstance(source, str | Path):
         where = str(source)
         rows = _read_json(Path(source))
@@ -196,17 +197,18 @@ def _read_json(path: Path) -> object:
 
 def _ended(row: object, following: list[object], seconds: float) -> object:
     """A row that has a start and no end, with one; whatever is wrong with it stays so."""
-    if not isinstance(row, Mapping) or "end" in row or not is_number(row.get("start")):
+    start = plain(row.get("start")) if isinstance(row, Mapping) else None
+    if not isinstance(row, Mapping) or "end" in row or not is_number(start):
         return row
-    starts = [other.get("start") for other in following if isinstance(other, Mapping)]
-    end = min([row["start"] + _USUAL_WORD, seconds, *(start for start in starts if is_number(start))])
-    return {**row, "end": max(row["start"], end)}
+    starts = [plain(other.get("start")) for other in following if isinstance(other, Mapping)]
+    end = min([start + _USUAL_WORD, seconds, *(other for other in starts if is_number(other))])
+    return {**row, "end": max(start, end)}
 
 
 def _read_word(row: object, where: str) -> Word:
     if not isinstance(row, Mapping) or not {"text", "start", "end"} <= row.keys():
         raise UsageError(f'{where} is not like {{"text": "Hello", "start": 0.1, "end": 0.4}} ("end" may be left out).')
-    text, start, end = row["text"], row["start"], row["end"]
+    text, start, end = row["text"], plain(row["start"]), plain(row["end"])
     if not isinstance(text, str):
         raise UsageError(f"{where}: its text is not a string.")
     if len(text) > _LONGEST_WORD:

@@ -27,6 +27,7 @@ from dia2.inspect.explorer.schema import (
     row_header,
     text,
 )
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -49,6 +50,7 @@ def dia_view(trace: DiaTrace, script: int = 0, *, candidates: int = CANDIDATES) 
     """All that the explorer shows of one script of a run of Dia, except sound; see `explorer.view.view_of`."""
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
+    script = trace.check_script(script)
     grid, origins = trace.grid(script), cell_origins(trace, script)
     phases = _phases(trace, script)
     columns: Columns = {
@@ -151,8 +153,8 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             ],
         },
         "caches": [
-            {"column": "kv_self", "told": "self-attention {kv_self} rows"},
-            {"column": "kv_cross", "told": "cross-attention {kv_cross} positions of text, filled once"},
+            {"column": "kv_self", "told": "self-attention {kv_self:row}"},
+            {"column": "kv_cross", "told": "cross-attention {kv_cross:position} of text, filled once"},
         ],
         "state_pane": {
             "kind": "row",
@@ -188,7 +190,7 @@ def _facts(trace: DiaTrace, script: int) -> list[str]:
     facts += [
         f"seed {run.seed + script}",
         "no guidance" if config.cfg_scale == 0 else f"cfg {config.cfg_scale:g}",
-        f"{len(trace)} rows",
+        counted(len(trace), "row"),
         text(run.model.device),
     ]
     return facts

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dia2.errors import UsageError
+from dia2.inspect import family
 from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.schema import text
 from dia2.inspect.explorer.sound import MIME, codebook_sound, trace_sound
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
 
 def check_engine(trace: Trace | DiaTrace, tts: Dia2 | None) -> None:
-    """Refuse to let codebooks of a run of Dia be heard apart.
+    """Refuse to let codebooks of a run of Dia be heard apart, or by an engine that is none of Dia2.
 
     Raises:
         UsageError: they are to be.
     """
     if tts is not None and not isinstance(trace, Trace):
         raise UsageError(f"{trace.path} is a run of Dia: its codebooks cannot be heard apart, so leave out tts.")
+    if tts is not None:
+        family.check_engine(tts, "To hear codebooks apart, the explorer")
 
 
 def payload(

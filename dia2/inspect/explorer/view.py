@@ -18,6 +18,7 @@ from dia2.inspect.explorer.sound import samples_of
 from dia2.inspect.manifest import ModelFacts
 from dia2.inspect.trace import Trace
 from dia2.runtime.state_machine import Entry
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -127,7 +128,7 @@ def header_of(trace: Trace) -> Header:
             "missing": "the voice was redacted",
         },
         "caches": [
-            {"column": "kv_transformer", "told": "transformer {kv_transformer} slots, position {position}"},
+            {"column": "kv_transformer", "told": "transformer {kv_transformer:slot}, position {position}"},
             {"column": None, "told": f"depformer {{kv_depformer}} of {model.codebooks - 1}, emptied every call"},
         ],
         "state_pane": {"kind": "machine", "told": "after step {step}"},
@@ -171,7 +172,7 @@ def shown_codes(codes: np.ndarray, model: ModelFacts) -> np.ndarray:
 def _facts(trace: Trace) -> list[str]:
     run = trace.run
     cfg = "no guidance" if run.config.cfg_scale == 1.0 else f"cfg {run.config.cfg_scale:g}"
-    return [f"seed {run.seed}", cfg, f"{len(trace)} calls", text(run.model.device)]
+    return [f"seed {run.seed}", cfg, counted(len(trace), "call"), text(run.model.device)]
 
 
 def _sampling(trace: Trace) -> list[Header]:

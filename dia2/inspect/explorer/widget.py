@@ -13,9 +13,11 @@ import traitlets
 
 from dia2.errors import Dia2Error
 from dia2.inspect.explorer.bundle import script, style
+from dia2.inspect.explorer.instead import display_with_line
 from dia2.inspect.explorer.payload import check_engine, difference_of, payload
 from dia2.inspect.explorer.sound import codebook_sound
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -33,6 +35,9 @@ class _Page(anywidget.AnyWidget):
     _can_decode = traitlets.Bool(False).tag(sync=True)
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
 
+    def _ipython_display_(self) -> None:
+        display_with_line(self, "run the notebook's cell again, or write a page that needs no notebook by to_html().")
+
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
@@ -49,7 +54,7 @@ class LiveExplorer(_Page):
     def __repr__(self) -> str:
         if self.trace is None:
             return "<LiveExplorer of a run that goes on>"
-        return f"<LiveExplorer of {self.trace.path.name}: {len(self.trace)} calls, {self.trace.state}>"
+        return f"<LiveExplorer of {self.trace.path.name}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
     def add(self, piece: bytes) -> None:
         """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
@@ -76,7 +81,7 @@ class Explorer(_Page):
     ) -> None:
         """See `Trace.explore`; `script` is of a run of Dia."""
         check_engine(trace, tts)
-        trace.check_call(call)
+        call = trace.check_call(call)
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
         self._tts = tts
@@ -90,7 +95,7 @@ class Explorer(_Page):
 
     def __repr__(self) -> str:
         other = "" if self.other is None else f" and {self.other.path.name}"
-        return f"<Explorer of {self.trace.path.name}{other}: {len(self.trace)} calls, {self.trace.state}>"
+        return f"<Explorer of {self.trace.path.name}{other}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         """Decode what the front end wants to hear."""

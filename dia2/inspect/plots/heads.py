@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dia2.checks import counted_from_0
 from dia2.engine import Dia2
 from dia2.errors import UsageError
+from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.machine import labels
 from dia2.inspect.plots.page import (
     GREY,
@@ -84,9 +86,13 @@ def attention(
         TraceError: the trace has no calls, or was redacted.
         Dia2Error: matplotlib is missing.
     """
-    if isinstance(tts, Replay):
+    check_trace(trace, "plots.attention")
+    if not isinstance(tts, Replay):
+        check_engine(tts, "plots.attention")
+    else:
         first, last = min(tts.calls) if first is None else first, max(tts.calls) if last is None else last
     first, last = choose_calls(trace, first, last, _MOST)
+    layer, head = counted_from_0(layer, "layer"), counted_from_0(head, "head")
     for name, number, count in (("layer", layer, trace.model.layers), ("head", head, trace.model.heads)):
         if not 0 <= number < count:
             raise UsageError(f"There is no {name} {number}: the transformer has {name}s 0 … {count - 1}.")

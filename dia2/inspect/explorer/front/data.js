@@ -1,5 +1,7 @@
 // A trace as `pack.py` wrote it: a header, and columns as typed arrays over one buffer.
 
+import { counted } from "./dom.js";
+
 const ARRAYS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array,
 };
@@ -90,7 +92,7 @@ export class Data {
 
   /** A text of the header with `{column}` filled in. */
   told(text, call) {
-    return text.replace(/\{(\w+)\}/g, (_, name) => this.value(name, call));
+    return text.replace(/\{(\w+)(?::(\w+))?\}/g, (_, name, noun) => counted(this.value(name, call), noun));
   }
 
   /** Grid column that a call writes, or that is under way. */
