@@ -26,7 +26,11 @@ class Book:
         self.fired: set[str] = set()  # hook points that came
         self.broken: str | None = None  # why nothing is written any more
         self.stored = 0  # calls in finished shards
-        self.writer.manifest(manifest)
+        try:
+            self.writer.manifest(manifest)
+        except BaseException:
+            self.writer.close()
+            raise
 
     def save(self) -> None:
         """Write the manifest as it is now."""

@@ -26,6 +26,7 @@ from dia2.inspect.layout import (
     PREFIX_FILE,
     shard_name,
 )
+from dia2.inspect.lock import FolderLock
 
 
 class TraceWriter:
@@ -39,21 +40,18 @@ class TraceWriter:
             wide: token ids need more than 16 bits.
 
         Raises:
-            UsageError: something else is there, or nothing can be written there.
+            UsageError: something else is there, another run is recorded there, or nothing can be written there.
         """
         self.path = Path(path)
         self.wide = wide
         self.layout = LAYOUT  # until another model's run begins
         self.shards = 0
         self.bytes = 0  # written so far, manifest not counted
-        clear_for_trace(self.path)
         try:
-            self.path.mkdir(exist_ok=True)
+            self._lock = free_for_trace(self.path)
             self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
         except OSError as error:
             raise UsageError(f"Trace {path} cannot be created ({error.strerror}): write elsewhere.") from error
-        except ValueError as error:  # a NUL in the name
-            raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
 
     def manifest(self, content: Mapping[str, Any]) -> None:
         """Replace the manifest."""
@@ -96,8 +94,9 @@ class TraceWriter:
         self.bytes += buffer.tell()
 
     def close(self) -> None:
-        """No more phases."""
+        """No more phases; another run may be recorded there from now on."""
         self._phases.close()
+        self._lock.release()
 
     def _tensors(self, name: str, columns: Mapping[str, Tensor]) -> None:
         content = save(dict(columns))
@@ -105,25 +104,49 @@ class TraceWriter:
         self.bytes += len(content)
 
 
-def clear_for_trace(path: Path) -> None:
-    """Make `path` free for a new trace: remove one that is there, refuse to touch anything else.
+def free_for_trace(path: Path) -> FolderLock:
+    """Make `path` an empty folder for a new trace: remove one that is there, refuse to touch anything else.
+
+    Returns:
+        The lock on it, to be held as long as the trace is written.
 
     Raises:
-        UsageError: something that is no trace is there, or the folder above is missing.
+        UsageError: something that is no trace is there, or one that is being written; or the folder above is missing.
+        OSError: no folder can be created there.
     """
-    if not os.path.lexists(path):
-        if not is_folder(path.parent):
-            raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.")
-        return
+    if os.path.lexists(path):
+        _files_of_trace(path)
+    elif not is_folder(path.parent):
+        raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.")
+    else:
+        try:
+            path.mkdir(exist_ok=True)
+        except ValueError as error:  # a NUL in the name
+            raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
+    lock = FolderLock(path)
+    try:
+        # The manifest last: until then whatever is left still counts as a trace.
+        for file in sorted(_files_of_trace(path), key=lambda file: file.name == MANIFEST):
+            file.unlink()
+    except OSError as error:
+        lock.release()
+        raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _files_of_trace(path: Path) -> list[Path]:
+    """What lies in a trace's folder, or in an empty one.
+
+    Raises:
+        UsageError: it is none.
+    """
     files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
     if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
         raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
-    try:
-        # The manifest last: until then whatever is left still counts as a trace.
-        for file in sorted(files, key=lambda file: file.name == MANIFEST):
-            file.unlink()
-    except OSError as error:
-        raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+    return files
 
 
 def _looks_begun(files: list[Path]) -> bool:
