@@ -11,20 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.assets import Assets, codec_folder, tokenizer_folder
+from dia2.assets import Assets, codec_folder
 from dia2.audio.codec import Codec
-from dia2.checks import short
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.precision import exact_float32, numbered, threads_for
 from dia2.core.quantize import quantize as quantize_weights
-from dia2.errors import CheckpointError, one_line
+from dia2.errors import CheckpointError
 from dia2.hooks import phase
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.kept import Keeper
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
+from dia2.runtime.tokenizer import encoder, load_tokenizer
 from dia2.runtime.weights import load_model, weight_bytes
 
 
@@ -98,7 +98,7 @@ def build_runtime(
         Dia2Error: a part would have to be downloaded and cannot be.
     """
     config, device = assets.config, numbered(device)
-    tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
+    tokenizer = load_tokenizer(assets.tokenizer, trust_remote_code)
     mimi = Codec.load(codec_folder(assets.mimi), num_codebooks=config.data.num_codebooks, device=device)
     codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
     if mimi.codebook_size != codes:
@@ -118,7 +118,7 @@ def build_runtime(
         model=model,
         mimi=mimi,
         tokenizer=tokenizer,
-        encode=_encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer),
+        encode=encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer),
         constants=constants,
         machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),
         audio_delays=config.data.delay_pattern,
@@ -153,38 +153,3 @@ def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
                 "give the model's own by --tokenizer."
             )
     return ids
-
-
-def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
-    """A transformers tokenizer from a folder, or from a hub repo's tokenizer files."""
-    from transformers import AutoTokenizer
-
-    folder = tokenizer_folder(source, trust_remote_code)
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
-    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
-        hint = (
-            "pass --trust-remote-code if you trust it"
-            if "trust_remote_code" in str(error)
-            else "give one by --tokenizer"
-        )
-        raise CheckpointError(f"No tokenizer can be loaded from {source} ({one_line(error)}): {hint}.") from error
-
-
-def _encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:
-    def encode(text: str) -> list[int]:
-        try:
-            tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        except Exception as error:  # one that knows neither the text nor an unknown token raises a bare Exception
-            raise CheckpointError(
-                f"Tokenizer {source} cannot take {short(text)} ({one_line(error)}): "
-                "give the model's own by --tokenizer."
-            ) from error
-        if tokens and max(tokens) >= vocabulary:
-            raise CheckpointError(
-                f"Tokenizer {source} gives id {max(tokens)}, the model knows {vocabulary}: "
-                "give the model's own by --tokenizer."
-            )
-        return tokens
-
-    return encode
