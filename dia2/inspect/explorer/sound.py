@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 import torch
 
+from dia2.audio.finite import require_numbers
 from dia2.errors import TraceError
 from dia2.inspect.trace import Trace
 
@@ -59,6 +60,7 @@ def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:
     Raises:
         UsageError: there is no such codebook.
         TraceError: the trace's codes were redacted, or nothing was generated.
+        CheckpointError: the codec computes no numbers.
     """
     count = trace.model.codebooks
     chosen = sorted(set(books))
@@ -66,7 +68,7 @@ def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:
     if not codes.shape[1]:
         raise TraceError(f"{trace.path} has no whole frame to hear.")
     mimi = tts.runtime.mimi
-    samples = mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64)))
+    samples = require_numbers(mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64))), mimi.name)
     return Sound(_label(chosen, count), encode(samples.cpu().numpy(), mimi.sample_rate))
 
 
