@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.pretrained import pretrained
-from dia2.checks import read_small
+from dia2.checks import read_small, short
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
 
@@ -117,10 +117,10 @@ class Codec:
             CheckpointError: this checkpoint's decoder looks ahead, or is not built as Mimi's is.
         """
         everything = range(self.num_codebooks)
-        wanted = set(everything if books is None else books)
-        if not wanted <= set(everything):
+        wanted = list(everything if books is None else books)
+        if not all(book in everything for book in wanted):
             last = self.num_codebooks - 1
-            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {sorted(wanted)}.")
+            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {short(wanted)}.")
         return StreamingDecoder(self, self._model, muted=[book for book in everything if book not in wanted])
 
     def fingerprint(self) -> str:

@@ -6,10 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from dia2.errors import Dia2Error
+from dia2.inspect.layout import AUDIO_FILE
 from dia2.inspect.writer import TraceWriter
 
 logger = logging.getLogger("dia2")
+
+_ANY_RATE, _HIGHEST_RATE = 65_535, 655_350  # Hz; FLAC has tens of them between the two
 
 
 class Book:
@@ -48,6 +53,13 @@ class Book:
             self.broken = str(error)
             return False
         return True
+
+    def sound(self, waveform: Tensor, rate: int, name: str = AUDIO_FILE) -> bool:
+        """Write the run's sound, if the file's format has such a rate; whether it is there."""
+        if rate > _ANY_RATE and (rate > _HIGHEST_RATE or rate % 10):
+            logger.warning("the trace keeps no sound: FLAC has no rate of %d Hz", rate)
+            return False
+        return self.attempt(self.writer.audio, waveform, rate, name)
 
     def result(self, **found: Any) -> None:
         """Add to what the manifest says came out."""
