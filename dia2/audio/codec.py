@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.pretrained import pretrained
 from dia2.checks import read_small, short
+<<<<<<< HEAD
 from dia2.core.ambient import isolated
+=======
+>>>>>>> hostile
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
 from dia2.messages import warn
@@ -45,6 +50,7 @@ class Codec:
         self.frame_rate = float(config.frame_rate)
         self.samples_per_frame = _samples_per_frame(model)
         self._model = model
+        _encoder_end(model).register_forward_hook(partial(_require_latents, name))
         self._fingerprint: tuple[Mark, str] | None = None  # of the weights as they were
 
     @classmethod
@@ -72,6 +78,7 @@ class Codec:
 
         Raises:
             UsageError: the samples are not one channel of floating-point numbers.
+            CheckpointError: the codec computes no numbers.
         """
         if samples.ndim != 1 or not samples.is_floating_point():
             raise UsageError(
@@ -83,6 +90,7 @@ class Codec:
         waveform = samples.to(self.device, torch.float32)
         waveform = F.pad(waveform, (0, -len(waveform) % self.samples_per_frame))  # [T * samples_per_frame]
         encoded = self._model.encode(waveform[None, None], num_quantizers=self.num_codebooks, use_streaming=False)
+        require_numbers(self._model.quantizer.decode(encoded.audio_codes), self.name)  # its codebooks
         codes: Tensor = encoded.audio_codes[0]  # [K, T]
         return codes
 
@@ -94,12 +102,13 @@ class Codec:
 
         Raises:
             UsageError: the codes are not integers in K rows.
+            CheckpointError: the codec computes no numbers.
         """
         frames = self._frames(codes)
         if frames.shape[-1] == 0:  # Mimi itself cannot decode nothing
             return torch.zeros(0, dtype=torch.float32, device=self.device)
         waveform: Tensor = self._model.decode(frames).audio_values[0, 0]  # [T * samples_per_frame]
-        return waveform.clamp(-1.0, 1.0)
+        return require_numbers(waveform, self.name).clamp(-1.0, 1.0)
 
     def stream(self, books: Iterable[int] | None = None) -> "StreamingDecoder":
         """Begin to decode a stream of frames; streams do not share state.
@@ -112,10 +121,10 @@ class Codec:
             CheckpointError: this checkpoint's decoder looks ahead, or is not built as Mimi's is.
         """
         everything = range(self.num_codebooks)
-        wanted = set(everything if books is None else books)
-        if not wanted <= set(everything):
+        wanted = list(everything if books is None else books)
+        if not all(book in everything for book in wanted):
             last = self.num_codebooks - 1
-            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {sorted(wanted)}.")
+            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {short(wanted)}.")
         return StreamingDecoder(self, self._model, muted=[book for book in everything if book not in wanted])
 
     def fingerprint(self) -> str:
@@ -172,7 +181,8 @@ class StreamingDecoder:
     def push(self, codes: Tensor) -> Tensor:
         """Decode the next n >= 0 frames, codes [K, n], to samples [n * samples_per_frame], float32 within ±1.
 
-        Codes out of range are as in `Codec.decode`. No sample is held back, so a stream needs no end.
+        Codes out of range are as in `Codec.decode`. No sample is held back, so a stream needs no end. A sample that is
+        no number stays NaN: the device is not waited for, so who reads the samples says so (`require_numbers`).
 
         Raises:
             UsageError: the codes are not integers in K rows; the stream stays as it was.
@@ -185,7 +195,7 @@ class StreamingDecoder:
         hidden = hidden.transpose(1, 2)
         for layer in self._layers:
             hidden = layer(hidden)  # at last [1, 1, n * samples_per_frame]
-        return hidden[0, 0].clamp(-1.0, 1.0)
+        return within_one(hidden[0, 0])
 
     def _latents(self, frames: Tensor) -> Tensor:  # [1, K, n] -> [1, D, n]
         latents: Tensor = self._quantizer.decode(frames)
@@ -283,6 +293,18 @@ def _decoder_parts(model: Any) -> tuple[Any, Any, nn.ModuleList]:
     if hasattr(decoder, "decoder_seanet"):
         return decoder.upsample, decoder.decoder_transformer, decoder.decoder_seanet.layers
     return model.upsample, model.decoder_transformer, decoder.layers  # transformers before 5.21
+
+
+def _encoder_end(model: Any) -> nn.Module:
+    """The last module of Mimi's encoder, which makes the latents that are quantized."""
+    end = model.encoder.downsample if hasattr(model.encoder, "downsample") else model.downsample
+    assert isinstance(end, nn.Module), "which upsampling has a counterpart for"
+    return end
+
+
+def _require_latents(name: str, _: nn.Module, __: Any, latents: Tensor) -> None:
+    """Codes say nothing of it: NaN is nearest to some code, too."""
+    require_numbers(latents, name)
 
 
 def _samples_per_frame(model: Any) -> int:

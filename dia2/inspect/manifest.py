@@ -309,7 +309,7 @@ def _run(at: Reader) -> RunFacts:
         edits = [edit_from_json(edit) for edit in at.rows("edits", MAX_CALLS)]
     except (UsageError, TypeError) as error:  # TypeError: a kind that is a list
         raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
-    return RunFacts(
+    run = RunFacts(
         hashes=parse_hashes(at),
         model=model,
         config=_config(at.inner("config")),
@@ -322,6 +322,24 @@ def _run(at: Reader) -> RunFacts:
         voice_frames=at.integers("voice_frames", 0, MAX_PREFIX_FRAMES),
         spoken=[_spoken(row, at) for row in at.rows("spoken", MAX_CALLS)],
     )
+    _check_prefix(run, at)
+    return run
+
+
+def _check_prefix(run: RunFacts, at: Reader) -> None:
+    """Refuse words and recordings of a prefix that do not go together.
+
+    Raises:
+        TraceError: names what does not.
+    """
+    voices = len(run.voice_frames)
+    if voices > 2 or (voices and sum(run.voice_frames) != run.prefix_frames):
+        raise at.bad("voice_frames")
+    prefix = run.entries[: run.prefix_words]
+    if any(not 1 <= entry.speaker <= max(1, voices) for entry in prefix):
+        raise TraceError(f"{at.path / MANIFEST} is damaged: a word of the prefix is of a speaker without a recording.")
+    if len(run.spoken) > run.prefix_words or any(word.speaker > max(1, voices) for word in run.spoken):
+        raise at.bad("spoken")
 
 
 def _model(at: Reader) -> ModelFacts:

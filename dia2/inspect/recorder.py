@@ -310,8 +310,16 @@ class Recorder:
     @isolated()  # a run may end anywhere
     def close(self, status: str, error: str | None = None) -> None:
         """Write what is left; called once, by `record`."""
-        self._book.begin()
-        self._write_shard()
+        try:
+            self._book.begin()
+            self._write_shard()
+            self._end(status, error)
+        finally:
+            self._closed = True
+            self._book.writer.close()
+
+    def _end(self, status: str, error: str | None) -> None:
+        """Say in the manifest how the run ended."""
         book, recording = self._book, self._of
         if status == "complete" and (recording is None or book.manifest["run"] is None):
             status, error = "failed", "nothing was generated"
@@ -324,8 +332,6 @@ class Recorder:
         if recording is not None:
             recording.refresh()  # streamed text came later
         book.save()
-        book.writer.close()
-        self._closed = True
 
 
 def _told(error: BaseException) -> str:

@@ -170,7 +170,7 @@ class Dia2Recording:
         elif span.name == "codec.decode":
             runtime: Any = span.inputs["runtime"]
             book.result(samples=len(result))
-            if len(result) and book.attempt(book.writer.audio, result, runtime.mimi.sample_rate):
+            if len(result) and book.sound(result, runtime.mimi.sample_rate):
                 book.manifest["audio"] = AUDIO_FILE
         elif span.name == "words.place":
             book.result(timestamps=[[word.text, word.seconds, word.speaker] for word in result])

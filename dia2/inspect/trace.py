@@ -94,6 +94,9 @@ class Trace(Stored):
     def _check_entries(self) -> None:
         if int(self._columns["consumed"].sum()) > len(self.run.entries):
             raise TraceError(f"{self.path} is damaged: more entries are taken than there are.")
+        warmup, prefix = self.warmup_calls, self.run.prefix_frames
+        if warmup > prefix or (warmup < len(self) and warmup < prefix):  # a run can end in its warm-up
+            raise TraceError(f"{self.path} is damaged: its prefix has {prefix:,} frames, its warm-up {warmup:,} calls.")
 
     @property
     def run(self) -> RunFacts:

@@ -26,6 +26,7 @@ from dia2.inspect.layout import (
     PREFIX_FILE,
     shard_name,
 )
+from dia2.inspect.lock import FolderLock
 
 
 class TraceWriter:
@@ -39,7 +40,7 @@ class TraceWriter:
             wide: token ids need more than 16 bits.
 
         Raises:
-            UsageError: something else is there, or nothing can be written there.
+            UsageError: something else is there, another run is recorded there, or nothing can be written there.
         """
         self.path = Path(path)
         self.wide = wide
@@ -47,7 +48,13 @@ class TraceWriter:
         self.shards = 0
         self.bytes = 0  # written so far, manifest not counted
         self._phases: io.FileIO | None = None
+        self._lock: FolderLock | None = None
         check_for_trace(self.path)
+        if is_folder(self.path):
+            try:
+                FolderLock(self.path).release()  # nobody else writes it now; `begin` asks once more, and keeps it
+            except OSError as error:
+                raise self._uncreatable(error) from error
 
     @property
     def begun(self) -> bool:
@@ -55,17 +62,19 @@ class TraceWriter:
         return self._phases is not None
 
     def begin(self) -> None:
-        """Create the folder, in the place of a trace that is there already.
+        """Create the folder, in the place of a trace that is there already, and lock it until it is closed.
 
         Raises:
             UsageError: as the constructor.
         """
-        clear_for_trace(self.path)
         try:
-            self.path.mkdir(exist_ok=True)
+            self._lock = free_for_trace(self.path)
             self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
         except OSError as error:
-            raise UsageError(f"Trace {self.path} cannot be created ({error.strerror}): write elsewhere.") from error
+            raise self._uncreatable(error) from error
+
+    def _uncreatable(self, error: OSError) -> UsageError:
+        return UsageError(f"Trace {self.path} cannot be created ({error.strerror}): write elsewhere.")
 
     def manifest(self, content: Mapping[str, Any]) -> None:
         """Replace the manifest."""
@@ -109,9 +118,11 @@ class TraceWriter:
         self.bytes += buffer.tell()
 
     def close(self) -> None:
-        """No more phases."""
+        """No more phases; another run may be recorded there from now on."""
         if self._phases is not None:
             self._phases.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _tensors(self, name: str, columns: Mapping[str, Tensor]) -> None:
         content = save(dict(columns))
@@ -148,19 +159,30 @@ def check_for_trace(path: Path) -> list[Path]:
     return files
 
 
-def clear_for_trace(path: Path) -> None:
-    """Make `path` free for a new trace: remove one that is there, refuse to touch anything else.
+def free_for_trace(path: Path) -> FolderLock:
+    """Make `path` an empty folder for a new trace: remove one that is there, refuse to touch anything else.
+
+    Returns:
+        The lock on it, to be held as long as the trace is written.
 
     Raises:
-        UsageError: as `check_for_trace`.
+        UsageError: as `check_for_trace`; or another run is recorded there.
+        OSError: no folder can be created there.
     """
-    files = check_for_trace(path)
+    check_for_trace(path)
+    path.mkdir(exist_ok=True)
+    lock = FolderLock(path)
     try:
         # The manifest last: until then whatever is left still counts as a trace.
-        for file in sorted(files, key=lambda file: file.name == MANIFEST):
+        for file in sorted(check_for_trace(path), key=lambda file: file.name == MANIFEST):
             file.unlink()
     except OSError as error:
+        lock.release()
         raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+    except BaseException:
+        lock.release()
+        raise
+    return lock
 
 
 def _looks_begun(files: list[Path]) -> bool:

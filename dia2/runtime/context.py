@@ -11,23 +11,22 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from dia2.assets import Assets, codec_folder, tokenizer_folder
+from dia2.assets import Assets, codec_folder
 from dia2.audio.codec import Codec
 from dia2.brief import brief_repr
-from dia2.checks import short
 from dia2.config import DiaConfig
 from dia2.core.ambient import isolated, threads_for
-from dia2.core.chance import own_chance
 from dia2.core.model import Dia2Model
 from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
-from dia2.errors import CheckpointError, UsageError, one_line
+from dia2.errors import CheckpointError, UsageError
 from dia2.hooks import phase
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.kept import Keeper
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
+from dia2.runtime.tokenizer import encoder, load_tokenizer
 from dia2.runtime.weights import load_model, weight_bytes
 
 
@@ -112,7 +111,7 @@ def build_runtime(
         Dia2Error: a part would have to be downloaded and cannot be.
     """
     config, device = assets.config, numbered(device)
-    tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
+    tokenizer = load_tokenizer(assets.tokenizer, trust_remote_code)
     mimi = Codec.load(codec_folder(assets.mimi), num_codebooks=config.data.num_codebooks, device=device)
     codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
     if mimi.codebook_size != codes:
@@ -124,7 +123,7 @@ def build_runtime(
     if quantize is not None:
         quantize_weights(model)
     constants, size = token_ids(config, tokenizer), weight_bytes(model)
-    encode = _encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer)
+    encode = encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer)
     return RuntimeContext(
         assets=assets,
         config=config,
@@ -176,39 +175,3 @@ def missing_tags(tokenizer: Any, encode: Callable[[str], list[int]]) -> tuple[st
     """Speaker tags that are no tokens of the tokenizer, or that it does not find in a text."""
     vocabulary = tokenizer.get_vocab()
     return tuple(tag for tag in ("[S1]", "[S2]") if tag not in vocabulary or vocabulary[tag] not in encode(tag))
-
-
-def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
-    """A transformers tokenizer from a folder, or from a hub repo's tokenizer files."""
-    from transformers import AutoTokenizer
-
-    folder = tokenizer_folder(source, trust_remote_code)
-    try:
-        with own_chance():
-            return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
-    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
-        hint = (
-            "pass --trust-remote-code if you trust it"
-            if "trust_remote_code" in str(error)
-            else "give one by --tokenizer"
-        )
-        raise CheckpointError(f"No tokenizer can be loaded from {source} ({one_line(error)}): {hint}.") from error
-
-
-def _encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:
-    def encode(text: str) -> list[int]:
-        try:
-            tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        except Exception as error:  # one that knows neither the text nor an unknown token raises a bare Exception
-            raise CheckpointError(
-                f"Tokenizer {source} cannot take {short(text)} ({one_line(error)}): "
-                "give the model's own by --tokenizer."
-            ) from error
-        if tokens and max(tokens) >= vocabulary:
-            raise CheckpointError(
-                f"Tokenizer {source} gives id {max(tokens)}, the model knows {vocabulary}: "
-                "give the model's own by --tokenizer."
-            )
-        return tokens
-
-    return encode

@@ -18,11 +18,12 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.checks import is_file, short
+from dia2.checks import TooLargeError, check_header, is_file, short
 from dia2.errors import UsageError, one_line
 from dia2.files import write_atomically
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS
 from dia2.runtime.words import Word, read_words
+from dia2.rust import RustPanicError, calling_rust
 
 VOICE_SUFFIX = ".voice"
 _FORMAT, _VERSION = "dia2-voice", "1"
@@ -82,10 +83,11 @@ def open_voice(path: str | Path) -> tuple[Mapping[str, str], Tensor]:
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise UsageError(f"Voice file {path} is larger than 16 MB: make it again with `dia2 voice`.")
-        with safe_open(path, framework="pt") as file:
+        check_header(path)
+        with calling_rust(), safe_open(path, framework="pt") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
             codes = file.get_tensor("codes").clone() if "codes" in file.keys() else None  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, RustPanicError, TooLargeError, OSError) as error:
         raise UsageError(
             f"Voice file {path} is damaged ({one_line(error)}): make it again with `dia2 voice`."
         ) from error

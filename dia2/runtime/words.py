@@ -182,7 +182,7 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
 
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(read_small(path).decode("utf-8-sig"))
+        return json.loads(read_small(path, pipes=True).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"There is no words file {path}: check the path.") from error
     except OSError as error:

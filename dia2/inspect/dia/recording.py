@@ -133,7 +133,7 @@ class DiaRecording:
         rate = book.manifest["run"]["model"]["sample_rate"]
         samples: list[int] = (book.manifest["result"] or {}).get("samples", [])
         name = audio_name(len(samples), scripts)
-        if len(waveform) and book.attempt(book.writer.audio, waveform, rate, name):
+        if len(waveform) and book.sound(waveform, rate, name):
             names = book.manifest["audio"] or [None] * scripts
             names[len(samples)] = name
             book.manifest["audio"] = names

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dia.loop import NOT_BEGUN, frames_between
-from dia2.checks import counted_from_0, is_file, short
+from dia2.checks import check_header, counted_from_0, is_file, short
 from dia2.errors import TraceError, one_line
 from dia2.inspect.dia.draws import draw_channel
 from dia2.inspect.dia.layout import LAYOUT, MAX_CELLS, MAX_ENCODER, MAX_SECONDS
@@ -25,6 +25,7 @@ from dia2.inspect.search import changes_or_hits
 from dia2.inspect.shards import Arrays, check_bounds, joined_tokens, open_shards
 from dia2.inspect.sound import read_audio
 from dia2.inspect.stored import Stored
+from dia2.rust import RustPanicError, calling_rust
 
 if TYPE_CHECKING:
     from dia.model import Dia
@@ -195,12 +196,13 @@ class DiaTrace(Stored):
         try:
             if file.stat().st_size > MAX_ENCODER + MAX_HEADER:
                 raise TraceError(f"{file} is far too large: the trace is damaged.")
-            with safe_open(file, framework="np") as tensors:
+            check_header(file)
+            with calling_rust(), safe_open(file, framework="np") as tensors:
                 part = tensors.get_slice("output")
                 if part.get_dtype() != "F32" or list(part.get_shape()) != wanted:
                     raise TraceError(f"{file} is damaged: output is {part.get_dtype()} {part.get_shape()}.")
                 found: np.ndarray = tensors.get_tensor("output")
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except (OSError, SafetensorError, RustPanicError, ValueError, KeyError) as error:
             raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
         return found
 

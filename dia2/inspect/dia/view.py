@@ -27,6 +27,7 @@ from dia2.inspect.explorer.schema import (
     row_header,
     text,
 )
+from dia2.inspect.explorer.sound import samples_of
 from dia2.wording import counted
 
 if TYPE_CHECKING:
@@ -63,9 +64,9 @@ def dia_view(trace: DiaTrace, script: int = 0, *, candidates: int = CANDIDATES) 
         "grid_origin": origins,
     }
     columns |= _drawn(trace, script, candidates)
-    samples = trace.audio(script)
+    samples = samples_of(trace, script)
     seconds = None
-    if samples is not None and len(samples[0]):
+    if samples is not None:
         columns["peaks"] = peaks(*samples)
         seconds = len(samples[0]) / samples[1]
     return View(_header(trace, script, phases, origins) | {"seconds": seconds}, columns)
