@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from dia2 import Dia2, __version__
 from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
 from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
-from dia2.console import print_summary, summary_json, tell, word_rows
+from dia2.console import print_summary, summary_json, tell, words_json
 from dia2.errors import UsageError
 from dia2.files import check_sound_writable, check_writable, write_atomically
 from dia2.generation import (
@@ -250,7 +249,7 @@ def run_generate(args: argparse.Namespace) -> int:
     if args.subtitles:
         write_subtitles(args.subtitles, result)
     if args.words:
-        write_atomically(args.words, (json.dumps(word_rows(result), ensure_ascii=False, indent=1) + "\n").encode())
+        write_atomically(args.words, words_json(result).encode())
     _report(args, result)
     return code
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.checks import TooLargeError, is_file, is_number, read_small
+from dia2.checks import TooLargeError, is_file, is_number, read_small, short
 from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.generation import WordList
+from dia2.generation import WORDS_FORMAT, WordList
 from dia2.hooks import phase
 from dia2.runtime.script_parser import refuse_controls
 
@@ -96,6 +96,10 @@ def _unreadable(name: str, error: Exception) -> Dia2Error:
 def read_words(source: str | Path | WordList, seconds: float, where: str = "The given word list") -> list[Word]:
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
+    Or `{"format": 2, "words": such a list}`, which is what `dia2 generate --words` writes. Times are those at which
+    the words sound, and a list is taken as it stands: what wrote it is not known. All its words are taken, whoever is
+    said to speak them, as all are in the recording.
+
     A word without `end`, as `dia2 generate --words` writes it, ends with the next one's start, and half a second after
     its own at the latest. Words without text are skipped.
 
@@ -105,14 +109,16 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         where: names a list in errors; a file is named by its path.
 
     Raises:
-        UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, too many or too long, or no
+        UsageError: not JSON, not such a list, of another format, unsorted, overlapping, past the audio, too many or too long, or no
             words at all.
     """
     if isinstance(source, str | Path):
         where = str(source)
         rows = _read_json(Path(source))
     else:
-        rows = list(source)
+        rows = source if isinstance(source, Mapping) else list(source)
+    if isinstance(rows, Mapping) and "format" in rows:
+        rows = _rows_of(rows, where)
     if not isinstance(rows, list):
         raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
     words: list[Word] = []
@@ -134,6 +140,17 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     if not words:
         raise UsageError(f"{where} holds no words: write down what the prefix says.")
     return words
+
+
+def _rows_of(made: Mapping[str, Any], where: str) -> object:
+    """The list in what `--words` wrote."""
+    if type(made["format"]) is not int or made["format"] != WORDS_FORMAT:
+        raise UsageError(
+            f"{where} has the words format {short(made['format'])}, which is not known here: give format "
+            f"{WORDS_FORMAT}, as --words writes it, or the list of words alone."
+        )
+    words = made.get("words")
+    return list(words) if isinstance(words, Sequence) and not isinstance(words, str | bytes) else words
 
 
 def _read_json(path: Path) -> object:
