@@ -28,8 +28,8 @@ from dia2.inspect.search import bare, changes_or_hits
 from dia2.inspect.shards import open_shards, read_tokens, sizes_of
 from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
-from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.inspect.watch import before_first
+from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.runtime.state_machine import Entry
 
 if TYPE_CHECKING:

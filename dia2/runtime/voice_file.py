@@ -94,8 +94,7 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
     version = metadata.get("version")
     if version not in (_OLD, _VERSION):
         raise UsageError(
-            f"Voice file {path} has format version {short(version)}; this one reads {_OLD} and {_VERSION}: "
-            "make it again with `dia2 voice`."
+            f"Voice file {path} has format version {short(version)}; this one reads {_OLD} and {_VERSION}."
         )
     if metadata.get("codec_sha256") != codec.fingerprint():
         raise UsageError(f"Voice file {path} was made with another codec: make it again with this checkpoint's.")

@@ -109,8 +109,8 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         where: names a list in errors; a file is named by its path.
 
     Raises:
-        UsageError: not JSON, not such a list, of another format, unsorted, overlapping, past the audio, too many or too long, or no
-            words at all.
+        UsageError: not JSON, not such a list, of another format, unsorted, overlapping, past the audio, too many or
+            too long, or no words at all.
     """
     if isinstance(source, str | Path):
         where = str(source)
