@@ -112,15 +112,8 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         UsageError: not JSON, not such a list, of another format, unsorted, overlapping, past the audio, too many or
             too long, or no words at all.
     """
-    if isinstance(source, str | Path):
-        where = str(source)
-        rows = _read_json(Path(source))
-    else:
-        rows = source if isinstance(source, Mapping) else list(source)
-    if isinstance(rows, Mapping) and "format" in rows:
-        rows = _rows_of(rows, where)
-    if not isinstance(rows, list):
-        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    where = str(source) if isinstance(source, str | Path) else where
+    rows = read_rows(source, where)
     words: list[Word] = []
     end_before = 0.0
     for i, row in enumerate(rows):
@@ -142,15 +135,28 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     return words
 
 
-def _rows_of(made: Mapping[str, Any], where: str) -> object:
-    """The list in what `--words` wrote."""
-    if type(made["format"]) is not int or made["format"] != WORDS_FORMAT:
-        raise UsageError(
-            f"{where} has the words format {short(made['format'])}, which is not known here: give format "
-            f"{WORDS_FORMAT}, as --words writes it, or the list of words alone."
-        )
-    words = made.get("words")
-    return list(words) if isinstance(words, Sequence) and not isinstance(words, str | bytes) else words
+def read_rows(source: str | Path | WordList, where: str) -> list[object]:
+    """The list of words in a file, in what `--words` wrote, or as it stands; what is in it is not looked at.
+
+    Args:
+        source: the file's path, the object, or the list.
+        where: names it in errors.
+
+    Raises:
+        UsageError: not JSON, an unknown format, or no list.
+    """
+    rows = _read_json(Path(source)) if isinstance(source, str | Path) else source
+    if isinstance(rows, Mapping) and "format" in rows:
+        known = rows["format"]
+        if type(known) is not int or known != WORDS_FORMAT:  # 2.0 and True are no 2
+            raise UsageError(
+                f"{where} has the words format {short(known)}, which is not known here: give format {WORDS_FORMAT}, as "
+                "--words writes it, or the list of words alone."
+            )
+        rows = rows.get("words")
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    return list(rows)
 
 
 def _read_json(path: Path) -> object:
