@@ -13,6 +13,7 @@ from dia2.generation import GenerationResult
 
 FORMATS = (".srt", ".vtt")
 _LONGEST = 84  # characters of a cue: two lines of 42, the usual width
+_MOST = 1000  # with its markup
 _PAUSE = 1.5  # seconds; a longer silence ends a cue, and a cue stays no longer than this after its last word begins
 _SHORTEST = 0.5  # seconds
 _MOMENT = 0.002  # seconds; a shorter cue might begin and end in one millisecond
@@ -51,8 +52,8 @@ def make_cues(result: GenerationResult) -> list[Cue]:
     for said in result.words:
         if groups:
             talking, words = groups[-1]
-            length = sum(len(word) + 1 for word, _ in words) + len(said.text)
-            ended = _ends_sentence(words[-1][0]) or said.seconds - words[-1][1] > _PAUSE or length > _LONGEST
+            full = _is_full(" ".join(word for word, _ in words) + " " + said.text)
+            ended = full or _ends_sentence(words[-1][0]) or said.seconds - words[-1][1] > _PAUSE
         if not groups or ended or talking != said.speaker:
             groups.append((said.speaker, []))
         groups[-1][1].append((said.text, said.seconds))
@@ -67,6 +68,11 @@ def make_cues(result: GenerationResult) -> list[Cue]:
         # With the context used up, words can begin after the last whole frame of audio.
         cues.append(Cue(start, end if end - start >= _MOMENT else start + _SHORTEST, text, speaker))
     return cues
+
+
+def _is_full(text: str) -> bool:
+    """Too long for a cue; markup, which may go on in the next word, does not count."""
+    return len(text) > _LONGEST and (len(text) > _MOST or len(without_markup(text)) > _LONGEST)
 
 
 def _ends_sentence(word: str) -> bool:
