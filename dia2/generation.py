@@ -17,7 +17,9 @@ from dia2.errors import UsageError
 from dia2.hooks import phase
 from dia2.standard import read_input
 
-WordList = Sequence[Mapping[str, Any]]  # [{"text": …, "start": seconds, "end": seconds}, …]
+WordList = Sequence[Mapping[str, Any]] | Mapping[str, Any]  # [{"text": …, "start": seconds, "end": seconds}, …], or
+# what `--words` writes: {"format": 2, "words": such a list}
+WORDS_FORMAT = 2  # of the words files that are written; 1 was a bare list, two frames late
 MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
 COOLEST, HOTTEST = 1e-4, 1e4  # temperatures beyond which float32 logits, divided by them, overflow or vanish
 StopReason = Literal["end", "context", "interrupted"]
@@ -56,7 +58,7 @@ class PrefixConfig:
         make_plain(self)
         for name in ("speaker_1", "speaker_2", "words_1", "words_2"):
             value = a_path(getattr(self, name))
-            allowed = str | Path | Sequence if name.startswith("words") else str | Path
+            allowed = str | Path | Sequence | Mapping if name.startswith("words") else str | Path
             if value is not None and not isinstance(value, allowed):
                 raise UsageError(f"prefix.{name} must be a file name, not {short(value)}.")
             object.__setattr__(self, name, value)
@@ -103,6 +105,16 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True)
+class PlacedWord:
+    """A word of the result."""
+
+    text: str
+    seconds: float  # from the start of the waveform, when it sounds
+    speaker: int  # 1 or 2
+    timestamp: float  # seconds as the published package counts them: two frames after the sound
+
+
+@dataclass(frozen=True)
 class GenerationResult:
     """What a run made."""
 
@@ -111,8 +123,9 @@ class GenerationResult:
     audio_tokens: Tensor  # [1, K, T] int64, aligned codes after the crop
     waveform: Tensor  # [N] float32 in −1 … 1, on the CPU
     sample_rate: int  # Hz
-    timestamps: list[tuple[str, float]]  # (word, seconds from the start of `waveform`)
+    timestamps: list[tuple[str, float]]  # (word, seconds) as the published package has them, two frames after the sound
     speakers: list[int]  # 1 or 2 for each timestamp
+    words: list[PlacedWord]  # the same words, with the seconds at which they sound
     seed: int  # gives this run again
     stop_reason: StopReason  # "context": max_context_steps reached before the script's end
     unspoken: int  # words of the script that were not begun

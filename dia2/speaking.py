@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,7 +11,7 @@ from dataclasses import replace
 from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
 from dia2.cli import generation_overrides
 from dia2.command import check_pair, check_trace_flags, refuse_clashes
-from dia2.console import print_summary, summary_json, tell, word_rows
+from dia2.console import print_summary, summary_json, tell, words_json
 from dia2.engine import Dia2
 from dia2.errors import UsageError
 from dia2.files import check_sound_writable, check_writable, write_atomically
@@ -117,7 +116,7 @@ def run_generate(args: argparse.Namespace) -> int:
     if args.subtitles:
         write_subtitles(args.subtitles, result)
     if args.words:
-        write_atomically(args.words, (json.dumps(word_rows(result), ensure_ascii=False, indent=1) + "\n").encode())
+        write_atomically(args.words, words_json(result).encode())
     _report(args, result)
     return code
 

@@ -31,7 +31,6 @@ def print_spectrogram(result: GenerationResult, console: Console | None = None) 
     console = console or Console()
     width = max(20, console.width - 1)
     seconds = width / _COLUMNS_PER_SECOND
-    words = list(zip(result.timestamps, result.speakers, strict=True))
     for panel in range(max(1, math.ceil((result.duration - _LEFT_OUT) / seconds))):
         begin, end = panel * seconds, min(result.duration, (panel + 1) * seconds)
         part = result.waveform[int(begin * result.sample_rate) : int(end * result.sample_rate)]
@@ -40,7 +39,7 @@ def print_spectrogram(result: GenerationResult, console: Console | None = None) 
         for line in _picture(levels, coloured=console.color_system is not None):
             console.print(line, no_wrap=True, crop=True)
         console.print(_clock(begin, columns), style="dim", no_wrap=True, crop=True)
-        here = [(text, speaker, at - begin) for (text, at), speaker in words if begin <= at < end]
+        here = [(w.text, w.speaker, w.seconds - begin) for w in result.words if begin <= w.seconds < end]
         for line in _labels(here, width):
             console.print(line, no_wrap=True, crop=True)
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import NamedTuple, NoReturn
 
 import torch
@@ -14,27 +15,32 @@ from torch import Tensor
 from dia2.audio.pieces import Samples, pieces
 from dia2.brief import brief_repr
 from dia2.errors import UsageError
-from dia2.generation import GenerationConfig, StopReason, no_script
+from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.hooks import Observer, current_observer, observing
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
-from dia2.runtime.session import PlacedWord, Session, open_session, place_words
+from dia2.runtime.session import Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import build_prefix_plan
 
 
 @dataclass(frozen=True)
 class StreamChunk:
-    """A piece of audio, ready to be played after the one before."""
+    """A piece of audio, ready to be played after the one before.
+
+    The machine takes a word two frames after its sound begins (`dia2.runtime.sounding`), and a frame is complete when
+    its most delayed codebook is drawn. Where the largest delay is three frames or more, as in all published
+    checkpoints, a word is known in time and comes with its sound; where it is d < 3, up to 3 − d pieces later.
+    """
 
     __repr__ = brief_repr
 
     waveform: Tensor  # [n] float32 in −1 … 1, on the CPU
     sample_rate: int  # Hz
     start: float  # seconds from the start of the stream
-    words: list[PlacedWord]  # words that begin in this piece
+    words: list[PlacedWord]  # that begin to sound in this piece, but for models of small delays
 
 
 class Stream(Iterator[StreamChunk]):
@@ -230,8 +236,8 @@ class _Speaker:
         codes = codes.masked_fill(codes == ids.ungenerated, ids.audio_pad)
         samples = self._pieces.begin(codes)
         self._spoken = last
-        words = place_words(self._session, self._crop, rate)
-        ready = [word for word in words[self._words :] if word.seconds < (last - self._crop) / rate]
+        words = place_words(self._session, self._crop, rate)[self._words :]
+        ready = list(takewhile(lambda word: word.seconds < (last - self._crop) / rate, words))
         self._words += len(ready)
         self._begun.append(_Begun(samples, (first - self._crop) / rate, ready))
 

@@ -15,10 +15,7 @@ from torch import Tensor, nn
 from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.pretrained import pretrained
 from dia2.checks import read_small, short
-<<<<<<< HEAD
 from dia2.core.ambient import isolated
-=======
->>>>>>> hostile
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
 from dia2.messages import warn

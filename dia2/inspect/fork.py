@@ -107,4 +107,4 @@ def prefix_plan(trace: Trace) -> PrefixPlan | None:
         return None
     entries = trace.run.entries[: trace.run.prefix_words]
     steps = [int(step) for step in prefix.new_word_steps]
-    return PrefixPlan(entries, steps, torch.from_numpy(prefix.codes.astype("int64")))
+    return PrefixPlan(entries, steps, torch.from_numpy(prefix.codes.astype("int64")), trace.prefix_starts or None)

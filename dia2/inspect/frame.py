@@ -54,4 +54,4 @@ class TraceWord:
     tokens: list[int]
     call: int | None  # at which the machine took it; none: never
     step: int | None
-    seconds: float | None  # from the start of the audio, which can end before; none: it lacks the word
+    seconds: float | None  # when it sounds, from the start of the audio, which can end before; none: it lacks the word

@@ -173,7 +173,7 @@ class Dia2Recording:
             if len(result) and book.sound(result, runtime.mimi.sample_rate):
                 book.manifest["audio"] = AUDIO_FILE
         elif span.name == "words.place":
-            book.result(timestamps=[[word.text, word.seconds, word.speaker] for word in result])
+            book.result(timestamps=[[word.text, word.timestamp, word.speaker] for word in result])
 
     def _entry_rows(self) -> list[list[Any]]:
         return [[entry.text, entry.tokens, entry.padding, entry.speaker] for entry in self.entries]

@@ -30,6 +30,7 @@ from dia2.inspect.shards import open_shards, read_tokens, sizes_of
 from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
+from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.runtime.state_machine import Entry
 from dia2.wording import counted
 
@@ -322,11 +323,12 @@ class Trace(Stored):
 
     @cached_property
     def words(self) -> list[TraceWord]:
-        """Every word of prefix and script, with the call at which the machine took it."""
+        """Every word of prefix and script, with the call at which the machine took it, and when it sounds."""
         run, rate = self.run, self.model.frame_rate
         taken = np.flatnonzero(self.column("consumed")).tolist()
         crop = self.crop
         includes_prefix = run.config.includes_prefix
+        recorded = self.prefix_starts
         words: list[TraceWord] = []
         for i, entry in enumerate(run.entries):
             if not entry.tokens:
@@ -334,14 +336,30 @@ class Trace(Stored):
             call = taken[i] if i < len(taken) else None
             step = None if call is None else int(self.steps[call])
             heard = step is not None and step >= crop and (i >= run.prefix_words or includes_prefix)
-            seconds = (step - crop) / rate if heard and step is not None else None
+            seconds = sounds_at(step, crop, rate) if heard and step is not None else None
+            if seconds is not None and call is not None and i < len(recorded) and call < self.warmup_calls:
+                seconds = recorded[i]  # said by the recording, whatever became of its boundary
             prefix = i < run.prefix_words
             words.append(TraceWord(len(words), entry.text, entry.speaker, prefix, entry.tokens, call, step, seconds))
         return words
 
+    @cached_property
+    def prefix_starts(self) -> list[float]:
+        """Seconds at which the prefix, its recordings joined, says each of its words; empty if nothing tells."""
+        run, rate = self.run, self.model.frame_rate
+        if len(run.spoken) == run.prefix_words:
+            before = (0.0, *(frames / rate for frames in run.voice_frames[:1]))
+            return [word.start + before[min(word.speaker, len(before)) - 1] for word in run.spoken]
+        try:
+            prefix = self.prefix
+        except TraceError:  # taken out, or lost
+            return []
+        asked = zip([] if prefix is None else prefix.new_word_steps.tolist(), run.entries, strict=False)
+        return [asked_at(step, entry.speaker, rate) for step, entry in asked]
+
     @property
     def heard(self) -> list[TraceWord] | None:
-        """The words that begin within the audio; none where no audio is known of, as of a killed or a streamed run."""
+        """The words that sound within the audio; none where no audio is known of, as of a killed or a streamed run."""
         samples = self.manifest.result.samples
         if not samples:
             return None

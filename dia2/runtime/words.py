@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.checks import TooLargeError, a_path, is_file, is_number, plain, read_small
+from dia2.checks import TooLargeError, a_path, is_file, is_number, plain, read_small, short
 from dia2.core.chance import own_chance
 from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.generation import WordList
+from dia2.generation import WORDS_FORMAT, WordList
 from dia2.hooks import phase
 from dia2.progress import doing
 from dia2.runtime.heard import join_pieces, repair_times, thin
@@ -139,6 +139,10 @@ def _unreadable(name: str, error: Exception) -> Dia2Error:
 def read_words(source: str | Path | WordList, seconds: float, where: str = "The given word list") -> list[Word]:
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
+    Or `{"format": 2, "words": such a list}`, which is what `dia2 generate --words` writes. Times are those at which
+    the words sound, and a list is taken as it stands: what wrote it is not known. All its words are taken, whoever is
+    said to speak them, as all are in the recording.
+
     A word without `end`, as `dia2 generate --words` writes it, ends with the next one's start, and half a second after
     its own at the latest. Words without text, or of characters that nobody sees, are skipped.
 
@@ -148,17 +152,12 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         where: names a list in errors; a file is named by its path.
 
     Raises:
-        UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, too many or too long, or no
-            words at all.
+        UsageError: not JSON, not such a list, of another format, unsorted, overlapping, past the audio, too many or
+            too long, or no words at all.
     """
     source = a_path(source)
-    if isinstance(source, str | Path):
-        where = str(source)
-        rows = _read_json(Path(source))
-    else:
-        rows = list(source)
-    if not isinstance(rows, list):
-        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    where = str(source) if isinstance(source, str | Path) else where
+    rows = read_rows(source, where)
     words: list[Word] = []
     end_before = 0.0
     for i, row in enumerate(rows):
@@ -178,6 +177,30 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     if not words:
         raise UsageError(f"{where} holds no words: write down what the prefix says.")
     return words
+
+
+def read_rows(source: str | Path | WordList, where: str) -> list[object]:
+    """The list of words in a file, in what `--words` wrote, or as it stands; what is in it is not looked at.
+
+    Args:
+        source: the file's path, the object, or the list.
+        where: names it in errors.
+
+    Raises:
+        UsageError: not JSON, an unknown format, or no list.
+    """
+    rows = _read_json(Path(source)) if isinstance(source, str | Path) else source
+    if isinstance(rows, Mapping) and "format" in rows:
+        known = rows["format"]
+        if type(known) is not int or known != WORDS_FORMAT:  # 2.0 and True are no 2
+            raise UsageError(
+                f"{where} has the words format {short(known)}, which is not known here: give format {WORDS_FORMAT}, as "
+                "--words writes it, or the list of words alone."
+            )
+        rows = rows.get("words")
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    return list(rows)
 
 
 def _read_json(path: Path) -> object:

@@ -34,7 +34,7 @@ from dia2.inspect.plots.page import (
 )
 from dia2.inspect.replay import Replay
 from dia2.inspect.trace import Trace
-from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
+from dia2.runtime.sounding import LAG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,6 @@ _MOST = 4000  # calls of a figure
 _WORD = 60.0  # points that a word over the picture may take
 _APART = 7.2  # points between two of them
 _ANGLE = 60  # degrees
-_LAG = SPEAKER_1_OFFSET - 1  # frames from a word's first sound to its new-word step, as the published runtime has it
 
 
 @dataclass(frozen=True)
@@ -146,7 +145,7 @@ def spoken_slots(trace: Trace, words: list[PlacedWord]) -> list[list[int]]:
     over = ends[0] if ends else None
     slots: list[list[int]] = []
     for call, step in enumerate(trace.steps.tolist()):
-        frame = step + 1 - trace.model.delays[0] + _LAG
+        frame = step + 1 - trace.model.delays[0] + LAG
         at = bisect_right(starts, frame) - 1
         silent = call < trace.warmup_calls or at < 0 or (over is not None and frame >= over)
         slots.append([] if silent else [slot for slot in words[at].slots if slot <= call])

@@ -40,7 +40,7 @@ Said = tuple[TraceWord, float, float]  # a word, and the seconds from which to w
 
 
 def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figure:
-    """The audio over seconds, and beneath it each word in its speaker's tier, from its time to the next word's.
+    """The audio over seconds, and beneath it each word in its speaker's tier, from its sound to the next one's.
 
     More than four and a half seconds are set in lines. A word too short for its letters is cut, or is a box only.
 

@@ -131,18 +131,18 @@ export class Data {
     return Math.max(0, Math.min(this.calls - 1, call));
   }
 
-  /** Where the i-th word taken ends to be drawn: where the next one begins. */
+  /** Where the i-th word ends to be drawn: where the next one sounds. */
   endOf(i) {
-    return i + 1 < this.spoken.length ? this.spoken[i + 1].call : Math.min(this.calls, this.spoken[i].call + 8);
+    return i + 1 < this.spoken.length ? this.spoken[i + 1].at : Math.min(this.calls, this.spoken[i].at + 8);
   }
 
-  /** The word being said at a call: the last one taken. */
+  /** The word being said at a call: the last one that sounds. */
   wordAt(call) {
     let low = 0;
     let high = this.spoken.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.spoken[middle].call <= call) low = middle + 1;
+      if (this.spoken[middle].at < call + 1) low = middle + 1;
       else high = middle;
     }
     return low ? this.spoken[low - 1] : null;
