@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
-from torch import Tensor
-
 from dia2.checks import short
 from dia2.errors import UsageError, one_line
 from dia2.hooks import Model, PointFilter, Span, observing, select

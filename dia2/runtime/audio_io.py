@@ -58,7 +58,7 @@ def read_sound(path: str | Path, sample_rate: int, what: str = "Prefix audio") -
     """Read a sound file as mono at `sample_rate` Hz.
 
     Channels are averaged, or, where they cancel each other, the loudest is taken; other rates pass soxr's band-limited
-    resampler. A log line at WARNING tells of channels that cancel, of a file cut short, and of a recording that is quiet.
+    resampler. A log line at WARNING tells of channels that cancel, of a file cut short, and of a quiet recording.
     `what` is what errors call the file.
 
     Raises:
@@ -84,8 +84,8 @@ def read_sound(path: str | Path, sample_rate: int, what: str = "Prefix audio") -
         logger.warning("%s has channels that cancel each other: channel %d alone is used", name, mix.channel + 1)
     peak = float(np.abs(samples).max())
     if peak < _QUIET:
-        level = 20 * math.log10(peak)
-        logger.warning("%s is quiet (peak %.0f dB of full scale): record it louder, or amplify it", name, level)
+        below = -20 * math.log10(peak)
+        logger.warning("%s is quiet (peak −%.0f dB of full scale): record it louder, or amplify it", name, below)
     return Sound(resampled, torch.from_numpy((mix.clipped * CELL).astype(np.float32)))
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 CELL = 0.01  # seconds; flat tops are told by the hundredth of a second in which they begin
-_SHORTEST = 3  # samples of a flat top
 _FLAT = 2  # steps between its samples: scaled later, it is dithered or rounded anew
-_DROP = 10  # steps down to the samples on either side; a round peak with three samples within _FLAT has less than 9
+_DROP = 10  # steps down, half a run's length beside it; a round peak's top within _FLAT has less than 9 there
 
 
 class FlatTops:
@@ -44,10 +43,11 @@ class FlatTops:
 
 
 def _runs(values: np.ndarray, top: float, step: float) -> np.ndarray:
-    """Samples at which runs within _FLAT of `top` begin that drop on either side."""
+    """Samples at which runs within _FLAT of `top` begin that end like a cut, not like a round peak."""
     flat = np.concatenate(([False], values >= top - _FLAT * step, [False]))
     starts, ends = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2).T
-    inside = (ends - starts >= _SHORTEST) & (starts > 0) & (ends < len(values))
-    starts, ends = starts[inside], ends[inside]
-    beside = np.maximum(values[starts - 1], values[ends])
+    half = (ends - starts - 1) // 2
+    inside = (half > 0) & (starts >= half) & (ends - 1 + half < len(values))
+    starts, ends, half = starts[inside], ends[inside], half[inside]
+    beside = np.maximum(values[starts - half], values[ends - 1 + half])
     return starts[beside <= top - _DROP * step]

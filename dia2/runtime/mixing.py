@@ -38,7 +38,7 @@ def mixed(opened: Callable[[], AbstractContextManager[Source]], seconds: float) 
         for block in _blocks(source, seconds):
             with np.errstate(invalid="ignore"):  # opposite infinities, for the caller to refuse
                 mean = block.mean(axis=1, dtype=np.float64)
-                power.add(block, mean)
+            power.add(block, mean)
             parts.append(mean.astype(np.float32))
             for top, values in zip(tops, block.T, strict=True):
                 top.add(values)
@@ -69,12 +69,14 @@ class _Power:
 
     def add(self, block: np.ndarray, mean: np.ndarray) -> None:
         values = np.concatenate((block, mean[:, None]), axis=1, dtype=np.float64)
-        self._sums += values.sum(axis=0), np.square(values).sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            self._sums += values.sum(axis=0), np.square(values).sum(axis=0)
         self._count += len(block)
 
     def _powers(self) -> np.ndarray:
         sums, squares = self._sums / max(1, self._count)
-        return squares - sums**2  # [C + 1]
+        with np.errstate(invalid="ignore"):
+            return squares - sums**2  # [C + 1]
 
     def cancelled(self) -> bool:
         """The mean has far less power than the same channels would leave if they had nothing to do with each other."""

@@ -1,7 +1,7 @@
 """MPEG audio (MP3), decoded in a process of its own.
 
-Its decoder, libmpg123, writes what it dislikes of a file to descriptor 2 by itself, and libsndfile has no way to silence
-it. Turning the descriptor elsewhere would hit every thread of this process; a child has one of its own.
+Its decoder, libmpg123, writes what it dislikes of a file to descriptor 2 by itself, and libsndfile has no way to
+silence it. Turning the descriptor elsewhere would hit every thread of this process; a child has one of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def decoding(path: Path, seconds: float) -> Iterator[Source]:
     """
     script = Path(__file__).with_name("mpeg_child.py")
     places = os.pathsep.join(place for place in sys.path if place)  # where this process finds soundfile
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  # this interpreter, and a file of ours
         [sys.executable, "-P", str(script), str(path), str(seconds)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,6 +1,6 @@
 """Decode MPEG audio to standard output: a program of its own, run by `mpeg.py`, that imports nothing of dia2.
 
-Standard output gets one line, `RATE CHANNELS FRAMES` or `! REASON`, and then the samples [N, C], float32 of this machine.
+Standard output gets one line, `RATE CHANNELS FRAMES` or `! REASON`, then the samples [N, C], float32 of this machine.
 """
 
 import sys
