@@ -52,8 +52,8 @@ LONG_SILENCE = 1.0  # seconds at the end of a recording that the model takes for
 MOST_DRIFT = 1.5  # seconds between words and sound that are looked for
 PUSHED_FRAMES = 6  # half a second later than its time: from here on a word is told; one or two frames are usual
 DRIFT_FRAMES = 3  # from here on a shift is told; transcripts of clean recordings stand one or two aside
-WORDLESS = 0.7  # seconds of speech at a time that have no word, from which on they are told
-WORDLESS_SHARE = 0.12  # of all speech, likewise
+WORDLESS = 0.7  # seconds of speech in one place that have no word, from which on they are told
+WORDLESS_SHARE = 0.12  # or as many here and there, if they are this share of all speech
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,7 @@ def _wordless(levels: Levels, times: np.ndarray, speaker: int, rate: float) -> I
         message = f"there is speech that is not in the word list: {first / rate:.2f} … {last / rate:.2f} s."
         yield Finding("wordless", f"{where} {whose} {message}")
     share = float(bare.sum() / levels.sounding.sum())
-    if not long and share >= WORDLESS_SHARE:
+    if not long and bare.sum() / rate >= WORDLESS and share >= WORDLESS_SHARE:
         message = f"{share:.0%} of the speech in speaker {speaker}'s recording is not in the word list, here and there."
         yield Finding("wordless", message)
 

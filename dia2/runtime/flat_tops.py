@@ -6,7 +6,7 @@ import numpy as np
 
 CELL = 0.01  # seconds; flat tops are told by the hundredth of a second in which they begin
 _FLAT = 2  # steps between its samples: scaled later, it is dithered or rounded anew
-_DROP = 10  # steps down, half a run's length beside it; a round peak's top within _FLAT has less than 9 there
+_DROP = 14  # steps down, half a run's length beside it: a round peak falls by 4 · (_FLAT + 1) there, and one rounded
 
 
 class FlatTops:

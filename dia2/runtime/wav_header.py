@@ -140,14 +140,12 @@ class _Mended(io.RawIOBase):
         """Fill `buffer`. Where the disk fails the file ends: an exception would not get through libsndfile."""
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(0, self._size - self._at))
-        if self._at < len(self._head):
-            part = self._head[self._at : self._at + wanted]
-        else:
-            try:
-                self._file.seek(self._start + self._at - len(self._head))
-                part = self._file.read(wanted)
-            except OSError:
-                part = b""
+        part = self._head[self._at : self._at + wanted]
+        try:
+            self._file.seek(self._start + max(0, self._at - len(self._head)))
+            part += self._file.read(wanted - len(part))
+        except OSError:
+            pass
         view[: len(part)] = part
         self._at += len(part)
         return len(part)
