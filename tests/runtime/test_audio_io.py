@@ -1,5 +1,6 @@
 """Prefix audio of any kind becomes mono at the codec's rate, and what cannot be used is refused by name."""
 
+import json
 import math
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
 from dia2.errors import UsageError
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS, encode_audio_tokens, load_audio, read_sound, resample
@@ -108,6 +110,26 @@ def test_codes_of_samples_fill_the_last_frame_with_zeros() -> None:
     codes = encode_audio_tokens(codec, samples)
     assert (codes.shape, codes.dtype) == ((8, 2), torch.int64)
     assert torch.equal(codes, encode_audio_tokens(codec, torch.cat((samples, torch.zeros(2 * 1920 - 2400)))))
+
+
+def two_words() -> Samples:
+    """1.6 s at 24 kHz: a buzz of eleven partials where two words would be, with edges of 20 ms."""
+    time = np.arange(int(1.6 * RATE)) / RATE
+    buzz = np.sum([np.sin(2 * math.pi * 130 * k * time + k * k) / k for k in range(1, 12)], axis=0)
+    edges = [np.minimum(time - start, end - time) / 0.02 for start, end in ((0.24, 0.56), (0.8, 1.2))]
+    buzz *= np.clip(edges, 0, 1).sum(axis=0)
+    return (0.3 * buzz / np.abs(buzz).max()).astype(np.float32)
+
+
+@pytest.mark.parametrize(("length", "codes"), json.loads((ROOT / "partial_frame.json").read_text()).items())
+def test_the_last_frame_of_a_recording_has_the_codes_it_should_have(
+    tmp_path: Path, length: str, codes: list[int]
+) -> None:
+    soundfile.write(tmp_path / "a.wav", two_words()[: int(length)], RATE)
+    codec = Codec.load(str(nano_folder() / "mimi"), num_codebooks=8, device=torch.device("cpu"))
+    found = encode_audio_tokens(codec, load_audio(tmp_path / "a.wav", RATE))
+    assert found.shape == (8, math.ceil(int(length) / 1920))
+    assert found[:, -1].tolist() == codes
 
 
 def refused(path: Path) -> str:
