@@ -14,6 +14,7 @@ from torch import Tensor
 from dia2.edits import edit_to_json
 from dia2.generation import GenerationConfig
 from dia2.inspect.fingerprint import fingerprint
+from dia2.inspect.loudness import Loudness, unknown
 from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.voice_clone import PrefixPlan
@@ -49,16 +50,14 @@ def run_facts(
     }
 
 
-def prefix_columns(plan: PrefixPlan, loudness: Sequence[tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+def prefix_columns(plan: PrefixPlan, loudness: Sequence[Loudness]) -> dict[str, Tensor]:
     """The tensors of `prefix.safetensors`; loudness is NaN where it is not known of every frame."""
-    known = sum(len(rms) for rms, _ in loudness) == plan.aligned_frames
-    silent = torch.full((plan.aligned_frames,), torch.nan, dtype=torch.float32)
+    known = sum(len(voice.rms) for voice in loudness) == plan.aligned_frames
+    voices = loudness if known else [unknown(plan.aligned_frames)]
     return {
         "codes": plan.aligned_tokens.to(device="cpu", dtype=torch.int32),
         "new_word_steps": torch.tensor(plan.new_word_steps, dtype=torch.int32),
-        "rms": torch.cat([rms for rms, _ in loudness]) if known else silent,
-        "peak": torch.cat([peak for _, peak in loudness]) if known else silent.clone(),
-    }
+    } | {name: torch.cat([getattr(voice, name) for voice in voices]) for name in Loudness._fields}
 
 
 def _model_facts(runtime: RuntimeContext, branches: int) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from dia2.hooks import PointFilter
 from dia2.inspect.checkpoint import check_checkpoint
 from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.layout import Level
+from dia2.inspect.loudness import Loudness
 from dia2.inspect.recorder import Recorder, record
 from dia2.inspect.trace import Trace
 from dia2.progress import ProgressCallback, shown
@@ -95,7 +96,7 @@ def _hand_on(trace: Trace, recorder: Recorder) -> None:
     for frames in run.voice_frames:
         if prefix is not None:
             part = slice(first, first + frames)
-            voices.append((torch.from_numpy(prefix.rms[part]), torch.from_numpy(prefix.peak[part])))
+            voices.append(Loudness(*(torch.from_numpy(getattr(prefix, name)[part]) for name in Loudness._fields)))
         first += frames
     recorder.inherit(trace.manifest.script, [asdict(word) for word in run.spoken], voices)
 

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 
-def loudness(samples: Tensor, samples_per_frame: float, frames: int) -> tuple[Tensor, Tensor]:
-    """RMS and peak of each codec frame.
+class Loudness(NamedTuple):
+    """Of each codec frame; NaN where it is not known."""
+
+    rms: Tensor  # [frames] float32
+    peak: Tensor  # [frames] float32
+    clipped: Tensor  # [frames] float32, hundredths of a second in which the recording stands at a flat top
+
+
+def loudness(samples: Tensor, clipped: Tensor | None, sample_rate: int, frame_rate: float, frames: int) -> Loudness:
+    """Measure a recording.
 
     Args:
         samples: [N] float32 in −1 … 1.
-        samples_per_frame: of the codec.
+        clipped: [n] seconds at which it is clipped, each hundredth once; none: not known.
+        sample_rate: of `samples`, Hz.
+        frame_rate: of the codec, Hz.
         frames: how many there are; the last ones may reach past the samples, into silence.
-
-    Returns:
-        [frames] float32 each.
     """
-    step = round(samples_per_frame)
+    step = round(sample_rate / frame_rate)
     padded = torch.nn.functional.pad(samples.cpu().float(), (0, max(0, frames * step - len(samples))))
     blocks = padded[: frames * step].view(frames, step)
-    return blocks.square().mean(dim=1).sqrt(), blocks.abs().amax(dim=1)
+    rms, peak = blocks.square().mean(dim=1).sqrt(), blocks.abs().amax(dim=1)
+    if clipped is None:
+        return Loudness(rms, peak, torch.full_like(rms, torch.nan))
+    at = (clipped.double() * frame_rate + 1e-6).long()  # the hundredths are rounded to float32
+    return Loudness(rms, peak, torch.bincount(at[at < frames], minlength=frames).float())
+
+
+def unknown(frames: int) -> Loudness:
+    """Of a voice without a waveform."""
+    return Loudness(*(torch.full((frames,), torch.nan, dtype=torch.float32) for _ in Loudness._fields))

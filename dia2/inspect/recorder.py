@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
-from torch import Tensor
-
 from dia2.checks import short, whole
 from dia2.core.ambient import isolated
 from dia2.errors import Dia2Error, UsageError, one_line
@@ -20,6 +18,7 @@ from dia2.inspect.book import Book
 from dia2.inspect.describe import describe_begin, describe_end
 from dia2.inspect.facts import patterns, versions
 from dia2.inspect.layout import FORMAT, LEFT_OUT, LEVELS, VERSION, Level
+from dia2.inspect.loudness import Loudness
 from dia2.inspect.recording import STOPPED, Dia2Recording, Recording
 from dia2.runtime.state_machine import Entry
 
@@ -233,13 +232,13 @@ class Recorder:
             self.begin(span)
             self.end(span)
 
-    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[tuple[Tensor, Tensor]]) -> None:
+    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[Loudness]) -> None:
         """What a fork of Dia2's does not go through again, from the trace that it comes from.
 
         Args:
             script: its text.
             spoken: the prefix's words with their times.
-            voices: RMS and peak [frames] of each prefix recording.
+            voices: how loud each prefix recording is.
         """
         recording = self._recording("dia2")
         assert isinstance(recording, Dia2Recording), "of that model"

@@ -16,7 +16,7 @@ from dia2.inspect.describe import SAY, Sayings
 from dia2.inspect.draws import draw_names
 from dia2.inspect.facts import prefix_columns, run_facts
 from dia2.inspect.layout import AUDIO_FILE
-from dia2.inspect.loudness import loudness
+from dia2.inspect.loudness import Loudness, loudness, unknown
 from dia2.runtime.choices import Choices
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
@@ -102,11 +102,11 @@ class Dia2Recording:
         self._selected: frozenset[str] = frozenset()
         self._specials = torch.zeros(0, dtype=torch.bool)
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
-        self._loudness: list[tuple[Tensor, Tensor]] = []  # per prefix voice; NaN without a waveform
+        self._loudness: list[Loudness] = []  # per prefix voice; NaN without a waveform
         self._stop: str | None = None
         self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
 
-    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[tuple[Tensor, Tensor]]) -> None:
+    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[Loudness]) -> None:
         """See `Recorder.inherit`."""
         self._book.manifest["script"] = script
         self._spoken, self._loudness = spoken, list(voices)
@@ -134,7 +134,7 @@ class Dia2Recording:
         book.writer.wide = data.audio_vocab_size > 2**15
         book.manifest["draws"] = self.draws
         book.manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, choices) | {
-            "voice_frames": [len(rms) for rms, _ in self._loudness],
+            "voice_frames": [len(voice.rms) for voice in self._loudness],
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
@@ -152,7 +152,7 @@ class Dia2Recording:
             book.manifest["script"] = result
         elif span.name == "prefix.voice":
             voiced: Any = span.inputs["runtime"]
-            self._loudness.append(_loudness(result, voiced.mimi.sample_rate / voiced.mimi.frame_rate))
+            self._loudness.append(_loudness(result, voiced.mimi.sample_rate, voiced.mimi.frame_rate))
         elif span.name == "prefix.words":
             words: Any = span.inputs["words"]
             speaker = span.inputs["speaker"]
@@ -257,12 +257,11 @@ def _logit_points(logits: dict[str, Tensor]) -> set[str]:
     return names
 
 
-def _loudness(voice: Voice, samples_per_frame: float) -> tuple[Tensor, Tensor]:
+def _loudness(voice: Voice, sample_rate: int, frame_rate: float) -> Loudness:
     frames = voice.codes.shape[1]
-    if voice.samples is not None:
-        return loudness(voice.samples, samples_per_frame, frames)
-    unknown = torch.full((frames,), torch.nan, dtype=torch.float32)
-    return unknown, unknown
+    if voice.samples is None:
+        return unknown(frames)
+    return loudness(voice.samples, voice.clipped, sample_rate, frame_rate, frames)
 
 
 _FRAME_POINTS = frozenset(

@@ -28,6 +28,7 @@ class Prefix:
     new_word_steps: np.ndarray  # [words]
     rms: np.ndarray  # [frames] of the recordings; NaN where there was no waveform
     peak: np.ndarray  # [frames] likewise
+    clipped: np.ndarray  # [frames] hundredths of a second at a flat top; NaN also in traces that do not tell
 
 
 def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefix:
@@ -44,12 +45,15 @@ def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefi
         "new_word_steps": ("I32", [words]),
         "rms": ("F32", [frames]),
         "peak": ("F32", [frames]),
+        "clipped": ("F32", [frames]),
     }
     try:
         if file.stat().st_size > MAX_HEADER + 4 * sum(math.prod(shape) for _, shape in wanted.values()):
             raise TraceError(f"{file} is larger than its {frames:,} frames: the trace is damaged.")
         check_header(file)
         with calling_rust(), safe_open(file, framework="np") as tensors:
+            if "clipped" not in tensors.keys():  # noqa: SIM118  # not a dict; a trace of an earlier dia2
+                del wanted["clipped"]
             for name, (dtype, shape) in wanted.items():
                 part = tensors.get_slice(name)
                 if part.get_dtype() != dtype or list(part.get_shape()) != shape:
@@ -60,7 +64,8 @@ def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefi
     codes, steps = found["codes"], found["new_word_steps"]
     if codes.min() < 0 or codes.max() >= model.audio_vocabulary or (len(steps) and steps.min() < -1):
         raise TraceError(f"{file} is damaged: its codes or steps are out of range.")
-    return Prefix(codes, steps, found["rms"], found["peak"])
+    clipped = found.get("clipped", np.full(frames, np.nan, np.float32))
+    return Prefix(codes, steps, found["rms"], found["peak"], clipped)
 
 
 def read_audio(path: Path, name: str = AUDIO_FILE) -> tuple[np.ndarray, int]:

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +17,30 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.checks import is_file
+from dia2.checks import is_file, short
 from dia2.errors import UsageError
 from dia2.hooks import phase
+from dia2.runtime.flat_tops import CELL
+from dia2.runtime.mixing import mixed
+from dia2.runtime.mpeg import decoding, is_mpeg
+from dia2.runtime.sound_source import Source, step_of
+from dia2.runtime.wav_header import mended
+
+logger = logging.getLogger("dia2")
 
 MAX_PREFIX_SECONDS = 120.0  # as much as a published checkpoint speaks at a time
-_SILENCE = 1e-4  # peak; −80 dB
+_QUIET = 0.01  # peak; −40 dB
 _LOUDEST = 1e6  # peak; float files may pass ±1, but not by this much
 _LARGEST_RATE = 384_000  # Hz
-_BLOCK = 1 << 16  # frames read at a time, so that a file of many channels is never whole in memory
+_MISSING = 0.1  # seconds; less may lack without a word
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A recording as the runtime has it."""
+
+    samples: Tensor  # [N] float32
+    clipped: Tensor  # [n] float32, seconds at which it stands at a flat top, to the hundredth
 
 
 def require_audio(path: str | Path, what: str = "Prefix audio") -> None:
@@ -28,9 +50,16 @@ def require_audio(path: str | Path, what: str = "Prefix audio") -> None:
 
 
 def load_audio(path: str | Path, sample_rate: int, what: str = "Prefix audio") -> Tensor:
-    """Read a sound file as mono [N] float32 at `sample_rate` Hz.
+    """The samples of `read_sound`, [N] float32; raises as it does."""
+    return read_sound(path, sample_rate, what).samples
 
-    Channels are averaged; other rates pass soxr's band-limited resampler. `what` is what errors call the file.
+
+def read_sound(path: str | Path, sample_rate: int, what: str = "Prefix audio") -> Sound:
+    """Read a sound file as mono at `sample_rate` Hz.
+
+    Channels are averaged, or, where they cancel each other, the loudest is taken; other rates pass soxr's band-limited
+    resampler. A log line at WARNING tells of channels that cancel, of a file cut short, and of a quiet recording.
+    `what` is what errors call the file.
 
     Raises:
         UsageError: the file is missing, not audio, empty, longer than two minutes, silent, or holds NaN.
@@ -38,26 +67,42 @@ def load_audio(path: str | Path, sample_rate: int, what: str = "Prefix audio") -
     path = Path(path)
     require_audio(path, what)
     try:
-        with soundfile.SoundFile(path) as file:
-            rate = int(file.samplerate)
-            if not 0 < rate <= _LARGEST_RATE:
-                raise UsageError(f"{what} {path} claims {rate} samples a second: convert it to {sample_rate:,}.")
-            limit = int(MAX_PREFIX_SECONDS * rate)
-            blocks = []
-            while len(block := file.read(_BLOCK, dtype="float32", always_2d=True)):
-                with np.errstate(invalid="ignore"):  # opposite infinities; refused below
-                    blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))
-                if len(blocks) * _BLOCK > limit + _BLOCK:
-                    break
+        mix, source = mixed(partial(_opened, path, sample_rate, what), MAX_PREFIX_SECONDS)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: a headerless format
         raise UsageError(f"{what} {path} cannot be read as sound ({_reason(error)}): convert it to WAV.") from error
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    if len(samples) > limit:
+    samples = mix.samples
+    if len(samples) > int(MAX_PREFIX_SECONDS * source.rate):
         raise UsageError(f"{what} {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it, some 10 are enough.")
-    resampled = resample(_check_samples(samples, path, what), rate, sample_rate)
+    resampled = resample(_check_samples(samples, path, what), source.rate, sample_rate)
     if not len(resampled):
         raise _empty(path, what)
-    return resampled
+    name = f"{what} {short(path.name)}"
+    if source.promised is not None and source.promised - len(samples) > _MISSING * source.rate:
+        found, whole = len(samples) / source.rate, source.promised / source.rate
+        logger.warning("%s is cut short or damaged: %.2f of its %.2f s can be read", name, found, whole)
+    if mix.channel is not None:
+        logger.warning("%s has channels that cancel each other: channel %d alone is used", name, mix.channel + 1)
+    peak = float(np.abs(samples).max())
+    if peak < _QUIET:
+        below = -20 * math.log10(peak)
+        logger.warning("%s is quiet (peak −%.0f dB of full scale): record it louder, or amplify it", name, below)
+    return Sound(resampled, torch.from_numpy((mix.clipped * CELL).astype(np.float32)))
+
+
+@contextmanager
+def _opened(path: Path, sample_rate: int, what: str) -> Iterator[Source]:
+    """The file at its beginning, by whatever decodes it, with a header that fits."""
+    with ExitStack() as stack:
+        if is_mpeg(path) and sys.executable and not getattr(sys, "frozen", False):  # there is an interpreter to start
+            source = stack.enter_context(decoding(path, MAX_PREFIX_SECONDS))
+        else:
+            view = mended(path)
+            sound = stack.enter_context(soundfile.SoundFile(path if view is None else stack.enter_context(view)))
+            read = partial(sound.read, dtype="float32", always_2d=True)
+            source = Source(int(sound.samplerate), sound.channels, read, step_of(sound.subtype))
+        if not 0 < source.rate <= _LARGEST_RATE:
+            raise UsageError(f"{what} {path} claims {source.rate} samples a second: convert it to {sample_rate:,}.")
+        yield source
 
 
 def resample(samples: Tensor, rate: int, target: int) -> Tensor:
@@ -81,8 +126,8 @@ def _check_samples(samples: np.ndarray, path: Path, what: str) -> Tensor:
     peak = float(np.abs(samples).max())
     if not peak <= _LOUDEST:  # NaN is not either
         raise UsageError(f"{what} {path} holds samples that are no numbers: export it again.")
-    if peak < _SILENCE:
-        raise UsageError(f"{what} {path} is silent (peak {peak:.1e}): check the recording.")
+    if not peak:
+        raise UsageError(f"{what} {path} is silent: check the recording.")
     return torch.from_numpy(np.ascontiguousarray(samples))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from dia2.checks import is_file
-from dia2.runtime.audio_io import load_audio, require_audio
+from dia2.runtime.audio_io import read_sound, require_audio
 from dia2.runtime.bounded import Bounded
 from dia2.runtime.words import Word
 
@@ -24,6 +24,7 @@ class Recording:
     """One sound file, and what was worked out of it so far."""
 
     samples: Tensor  # [N] float32 at the codec's rate
+    clipped: Tensor  # [n] seconds, see `Sound`
     codes: Tensor | None = None  # [K, T] int64
     heard: dict[Hashable, list[Word]] = field(default_factory=dict)  # by Whisper's checkpoint
 
@@ -45,13 +46,14 @@ class Recordings:
         """The recording in file `source` at `sample_rate` Hz, from before if the file is the same.
 
         Raises:
-            UsageError: as `load_audio`.
+            UsageError: as `read_sound`.
         """
         require_audio(source)
         stamp = file_stamp(source)
         found = self._kept.get(stamp)
         if found is None:
-            found = recording = Recording(load_audio(source, sample_rate))
+            sound = read_sound(source, sample_rate)
+            found = recording = Recording(sound.samples, sound.clipped)
             if file_stamp(source) == stamp:  # else it was written to while it was read
                 self._kept.keep(stamp, recording.samples.nbytes, lambda: recording)
         return found

@@ -155,7 +155,7 @@ def read_voice(
         recording.codes = encode_audio_tokens(runtime.mimi, samples).cpu()  # where those of a voice file are
     if kept:
         logger.info("prefix: %s of %s kept from an earlier run", " and ".join(kept), short(Path(source).name))
-    return Voice(recording.codes, list(spoken), samples, tuple(kept))
+    return Voice(recording.codes, list(spoken), samples, recording.clipped, tuple(kept))
 
 
 @phase("prefix.words")

@@ -39,6 +39,7 @@ class Voice:
     codes: Tensor  # [K, T] int64
     words: list[Word]
     samples: Tensor | None = None  # [N] float32 that the codes were made of; none from a `.voice` file
+    clipped: Tensor | None = None  # [n] seconds at which that recording is clipped; none without samples
     kept: tuple[str, ...] = ()  # which of "codes" and "words" an earlier run had worked out
 
     def seconds(self, frame_rate: float) -> float:
@@ -127,7 +128,7 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
     if not isinstance(rows, list):
         raise UsageError(f"Voice file {path} is damaged (its words are no list): make it again.")
     words = read_words(rows, frames / codec.frame_rate, f"Voice file {path}")
-    return Voice(codes.long(), _when_they_sound(words, codec.frame_rate) if version == _OLD else words)
+    return Voice(codes.long(), _when_they_sound(words, codec.frame_rate) if metadata["version"] == _OLD else words)
 
 
 def _when_they_sound(words: list[Word], frame_rate: float) -> list[Word]:

@@ -58,11 +58,12 @@ def kinds(path: Path) -> list[str]:
     return [finding["kind"] for finding in prefix_facts(load(path))["findings"]]
 
 
-def with_sound(folder: Path, rms: np.ndarray, peak: np.ndarray | None = None) -> Path:
-    """The trace, as if its recordings had been so loud."""
+def with_sound(folder: Path, rms: np.ndarray, clipped: np.ndarray | None = None) -> Path:
+    """The trace, as if its recordings had been so loud, and clipped in so many hundredths of a second of each frame."""
     path = changed(folder)
     columns = load_file(path / "prefix.safetensors")
-    columns |= {"rms": rms.astype(np.float32), "peak": (2 * rms if peak is None else peak).astype(np.float32)}
+    columns |= {"rms": rms.astype(np.float32), "peak": (2 * rms).astype(np.float32)}
+    columns["clipped"] = (np.zeros(33) if clipped is None else clipped).astype(np.float32)
     save_file(columns, path / "prefix.safetensors")
     return path
 
@@ -107,13 +108,29 @@ def test_words_that_are_pushed_back_by_those_before_them(tmp_path: Path) -> None
 
 
 def test_a_clipped_recording(tmp_path: Path) -> None:
-    peak = np.full(33, 0.5)
-    peak[[2, 3, 24]] = 1.0
-    path = with_sound(tmp_path, np.full(33, 0.1), peak)
-    text = shown(print_prefix, 80, path)
-    assert "The recording of speaker 1 is clipped in 10% of its frames." in text
-    assert "The recording of speaker 2 is clipped in 8% of its frames." in text
+    clipped = np.zeros(33)
+    clipped[[2, 3, 24]] = 4, 1, 5
+    path = with_sound(tmp_path, np.full(33, 0.1), clipped)
+    text = shown(print_prefix, 160, path)
+    assert "The recording of speaker 1 is clipped in 10% of its frames, from 0.16 s on." in text
+    assert "The recording of speaker 2 is clipped in 8% of its frames, from 0.32 s on." in text
     assert "sound     ▆▆!!▆" in text
+
+
+def test_a_few_flat_tops_are_no_clipping(tmp_path: Path) -> None:
+    clipped = np.zeros(33)
+    clipped[[2, 3, 24]] = 3, 1, 4
+    assert "clipping" not in kinds(with_sound(tmp_path, np.full(33, 0.1), clipped))
+
+
+def test_a_trace_that_does_not_tell_of_clipping(tmp_path: Path) -> None:
+    """Of an earlier dia2: its peaks alone say nothing."""
+    path = with_sound(tmp_path, np.full(33, 0.6))  # peaks above 1
+    columns = load_file(path / "prefix.safetensors")
+    del columns["clipped"]
+    save_file(columns, path / "prefix.safetensors")
+    assert kinds(path) == ["swallowed", "slipped", "leaked"]
+    assert "!▇" not in shown(print_prefix, 80, path)
 
 
 def test_words_that_stand_beside_their_sound(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Prefix audio of any kind becomes mono at the codec's rate, and what cannot be used is refused by name."""
 
+import json
 import math
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import soundfile
 import torch
 from torch import Tensor
 
+from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
 from dia2.errors import UsageError
 from dia2.messages import sentence
-from dia2.runtime.audio_io import MAX_PREFIX_SECONDS, encode_audio_tokens, load_audio, resample
+from dia2.runtime.audio_io import MAX_PREFIX_SECONDS, encode_audio_tokens, load_audio, read_sound, resample
 
 from ..support.reference import ROOT
 
@@ -111,6 +113,26 @@ def test_codes_of_samples_fill_the_last_frame_with_zeros() -> None:
     assert torch.equal(codes, encode_audio_tokens(codec, torch.cat((samples, torch.zeros(2 * 1920 - 2400)))))
 
 
+def two_words() -> Samples:
+    """1.6 s at 24 kHz: a buzz of eleven partials where two words would be, with edges of 20 ms."""
+    time = np.arange(int(1.6 * RATE)) / RATE
+    buzz = np.sum([np.sin(2 * math.pi * 130 * k * time + k * k) / k for k in range(1, 12)], axis=0)
+    edges = [np.minimum(time - start, end - time) / 0.02 for start, end in ((0.24, 0.56), (0.8, 1.2))]
+    buzz *= np.clip(edges, 0, 1).sum(axis=0)
+    return (0.3 * buzz / np.abs(buzz).max()).astype(np.float32)
+
+
+@pytest.mark.parametrize(("length", "codes"), json.loads((ROOT / "partial_frame.json").read_text()).items())
+def test_the_last_frame_of_a_recording_has_the_codes_it_should_have(
+    tmp_path: Path, length: str, codes: list[int]
+) -> None:
+    soundfile.write(tmp_path / "a.wav", two_words()[: int(length)], RATE)
+    codec = Codec.load(str(nano_folder() / "mimi"), num_codebooks=8, device=torch.device("cpu"))
+    found = encode_audio_tokens(codec, load_audio(tmp_path / "a.wav", RATE))
+    assert found.shape == (8, math.ceil(int(length) / 1920))
+    assert found[:, -1].tolist() == codes
+
+
 def refused(path: Path) -> str:
     """The message of the refusal, without the path in it."""
     with pytest.raises(UsageError) as error:
@@ -176,21 +198,81 @@ def test_a_sample_too_few_to_survive_resampling_is_refused_as_empty(tmp_path: Pa
     assert refused(tmp_path / "a.wav") == "Prefix audio FILE is empty: record some 10 seconds of speech."
 
 
-@pytest.mark.parametrize("level", [0.0, 5e-5])
-def test_silence_is_refused(tmp_path: Path, level: float) -> None:
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+def test_digital_silence_is_refused(tmp_path: Path, channels: int, subtype: str) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros((12_000, channels)), RATE, subtype=subtype)
+    assert refused(tmp_path / "a.wav") == "Prefix audio FILE is silent: check the recording."
+
+
+@pytest.mark.parametrize(("level", "told"), [(5e-5, "−86"), (2e-4, "−74"), (0.0099, "−40")])
+def test_a_quiet_recording_is_called_quiet_with_its_level(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, level: float, told: str
+) -> None:
     soundfile.write(tmp_path / "a.wav", sine(440, RATE, level=level), RATE, subtype="FLOAT")
-    assert refused(tmp_path / "a.wav") == f"Prefix audio FILE is silent (peak {level:.1e}): check the recording."
+    assert len(load_audio(tmp_path / "a.wav", RATE, "Audio prompt")) == 12_000
+    quiet = f"Audio prompt 'a.wav' is quiet (peak {told} dB of full scale): record it louder, or amplify it"
+    assert caplog.messages == [quiet]
 
 
-def test_channels_that_cancel_out_are_silence(tmp_path: Path) -> None:
-    left = sine(440, RATE)
+def test_a_recording_of_usual_level_brings_no_note(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    soundfile.write(tmp_path / "a.wav", sine(440, RATE, level=0.0101), RATE, subtype="FLOAT")
+    load_audio(tmp_path / "a.wav", RATE)
+    assert caplog.messages == []
+
+
+VOICE = (sine(220, RATE) * sine(3, RATE, level=1)).astype(np.float32)
+OTHER = (sine(310, RATE) * sine(4, RATE, level=1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@pytest.mark.parametrize(
+    ("channels", "taken"),
+    [
+        ([VOICE, -VOICE], 0),
+        ([-VOICE, VOICE], 0),  # the first of equals
+        ([0.9 * VOICE, -VOICE], 1),  # the louder
+        ([VOICE, -0.8 * VOICE], 0),
+        ([VOICE, -np.roll(VOICE, 2)], 0),  # nearly opposite
+        ([0 * VOICE, VOICE, -VOICE], 1),
+        ([0.5 * VOICE, 0.5 * VOICE, -VOICE], 2),
+        ([VOICE + 0.2, 0.2 - VOICE], 0),  # an offset is no sound
+    ],
+)
+def test_of_channels_that_cancel_the_loudest_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, channels: list[Samples], taken: int, subtype: str
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack(channels, axis=1), RATE, subtype=subtype)
+    soundfile.write(tmp_path / "one.wav", channels[taken], RATE, subtype=subtype)
+    assert torch.equal(load_audio(tmp_path / "a.wav", RATE), load_audio(tmp_path / "one.wav", RATE))
+    told = f"Prefix audio 'a.wav' has channels that cancel each other: channel {taken + 1} alone is used"
+    assert caplog.messages == [told]
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        [VOICE, VOICE],
+        [VOICE, OTHER],
+        [VOICE, 0 * VOICE],
+        [VOICE, *[0 * VOICE] * 7],
+        [VOICE + 0.5 * OTHER, VOICE - 0.5 * OTHER],
+        [VOICE, -0.5 * VOICE],
+    ],
+)
+def test_other_channels_are_averaged_without_a_note(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, channels: list[Samples]
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.stack(channels, axis=1), RATE, subtype="FLOAT")
+    mean = np.mean(channels, axis=0, dtype=np.float64)
+    assert np.allclose(load_audio(tmp_path / "a.wav", RATE).numpy(), mean, atol=1e-6)
+    assert caplog.messages == []
+
+
+def test_a_recording_of_many_blocks_whose_channels_cancel(tmp_path: Path) -> None:
+    left = np.random.default_rng(0).uniform(-0.5, 0.5, 300_001).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", np.stack([left, -left], axis=1), RATE, subtype="FLOAT")
-    assert refused(tmp_path / "a.wav") == "Prefix audio FILE is silent (peak 0.0e+00): check the recording."
-
-
-def test_a_quiet_recording_is_no_silence(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "a.wav", sine(440, RATE, level=2e-4), RATE, subtype="FLOAT")
-    assert len(load_audio(tmp_path / "a.wav", RATE)) == 12_000
+    assert torch.equal(load_audio(tmp_path / "a.wav", RATE), torch.from_numpy(left))
 
 
 NO_NUMBERS = "Prefix audio FILE holds samples that are no numbers: export it again."
@@ -240,3 +322,35 @@ def test_two_minutes_are_not_too_long(tmp_path: Path) -> None:
 def test_a_rate_that_no_recording_has_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sine(440, RATE), 1_000_000)
     assert refused(tmp_path / "a.wav") == "Prefix audio FILE claims 1000000 samples a second: convert it to 24,000."
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8", "ULAW"])
+@pytest.mark.parametrize("gain", [1.0, 0.6])
+def test_a_clipped_recording_tells_when(tmp_path: Path, subtype: str, gain: float) -> None:
+    """At another rate too: resampling rounds flat tops off, so they are looked for before it."""
+    samples = np.where(np.arange(44_100) < 22_050, 0.4, 2.0) * sine(220, 44_100, seconds=1, level=1.0)
+    soundfile.write(tmp_path / "a.wav", gain * samples.clip(-1, 1), 44_100, subtype=subtype)
+    found = read_sound(tmp_path / "a.wav", RATE).clipped
+    assert found.dtype == torch.float32
+    assert len(found) >= 45
+    assert 0.49 <= found.min() <= 0.51
+    assert 0.97 <= found.max() <= 0.99
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT", "PCM_U8", "ULAW"])
+@pytest.mark.parametrize("hertz", [20, 110, 440, 3000])
+@pytest.mark.parametrize("level", [1.0, 0.1])
+def test_a_recording_normalised_to_full_scale_is_not_clipped(
+    tmp_path: Path, subtype: str, hertz: float, level: float
+) -> None:
+    soundfile.write(tmp_path / "a.wav", sine(hertz, RATE, 2.0, level), RATE, subtype=subtype)
+    assert not len(read_sound(tmp_path / "a.wav", RATE).clipped)
+
+
+def test_clipping_of_one_channel_counts(tmp_path: Path) -> None:
+    channels = [sine(220, RATE, level=0.5), sine(220, RATE, level=2.0).clip(-1, 1)]
+    soundfile.write(tmp_path / "a.wav", np.stack(channels, axis=1), RATE)
+    assert len(read_sound(tmp_path / "a.wav", RATE).clipped) > 40
+    cancelled = [sine(220, RATE, level=0.9), -sine(220, RATE, level=0.95).clip(-0.7, 0.7)]
+    soundfile.write(tmp_path / "a.wav", np.stack(cancelled, axis=1), RATE)
+    assert not len(read_sound(tmp_path / "a.wav", RATE).clipped)  # only of the one that is used

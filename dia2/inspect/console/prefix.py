@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 
 from dia2.inspect.console.page import DIM, LABEL, MARK, SPEAKER, Column, Facts, Page, number, plain
-from dia2.inspect.doctor import FULL, Diagnosis, PrefixWord, diagnose
+from dia2.inspect.doctor import Diagnosis, PrefixWord, diagnose
 from dia2.inspect.trace import Trace
 from dia2.wording import counted
 
@@ -101,8 +101,7 @@ def _strip(page: Page, trace: Trace, found: Diagnosis) -> None:
     assert prefix is not None, "there are frames"
     frames, room = found.frames, page.width - 10
     sound = "".join(_bar(float(rms)) for rms in prefix.rms)
-    clipped = [peak >= FULL for peak in prefix.peak]
-    sound = "".join("!" if hot else bar for bar, hot in zip(sound, clipped, strict=True))
+    sound = "".join("!" if tops > 0 else bar for bar, tops in zip(sound, prefix.clipped, strict=True))
     asked = {word.step for word in found.words}
     taken = {word.taken_step for word in found.words if word.in_warmup}
     lanes = {
