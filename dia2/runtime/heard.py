@@ -1,7 +1,7 @@
 """Words out of what Whisper hears: its pieces joined, and its times repaired. No other place changes either.
 
-Whisper tells the time of pieces, not of words, on a clock of 0.02 s; some take no time, some overlap, and the first
-often begins at 0, however late its sound does.
+Whisper tells the time of pieces, not of words, on a clock of 0.02 s; some take no time, some overlap, and the first, or
+one after a pause, often begins long before its sound.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Any
 
 from torch import Tensor
 
-from dia2.runtime.onset import sound_begins
+from dia2.runtime.onset import falls_silent, levels_of, sound_begins
 
 Heard = tuple[str, float, float]  # text, start and end in seconds
 
 _TICK = 0.02  # seconds, Whisper's clock
 _SHORT = 0.08  # seconds that a word gets which Whisper gave none: what “a” and “I” take
 _CLEARLY = 0.1  # seconds; the first word is left alone where it begins less than this before its sound
+_PAUSE = 0.3  # seconds, likewise of later words, which may begin with the closure of a t or k
+_TAIL = 0.25  # seconds of the word before that may be given to a word
+_NOISE = 1.0  # seconds before the first word that tell how loud the noise is
 _SPACELESS = (  # scripts that set no space between words: Thai, Lao, Tibetan, Burmese, Khmer, kana, Han
     *((0x0E00, 0x0FFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FFF), (0x3003, 0x30FF), (0x3100, 0x312F)),
     *((0x31A0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xA9E0, 0xA9FF), (0xAA60, 0xAA7F), (0xF900, 0xFAFF)),
@@ -116,7 +119,8 @@ def repair_times(words: Sequence[Heard], samples: Tensor, rate: int) -> tuple[li
     """The words in order of time, none before the other's end, each taking time, none past the sound.
 
     A word that overlaps the next ends where that begins; one that takes no time gets some from before it, where its
-    sound mostly is; and the first begins with the sound, where it clearly begins too early. Times that are right stay.
+    sound mostly is; and the first, or one after a pause, begins with its sound, where it clearly begins too early.
+    Times that are right stay.
 
     Args:
         words: at least one.
@@ -133,13 +137,32 @@ def repair_times(words: Sequence[Heard], samples: Tensor, rate: int) -> tuple[li
     repaired = _spread(words, seconds)
     found = [(timeless, "taking no time"), (overlaps, "overlapping the next"), (outside, "past the sound")]
     notes = [f"{number} {what}" for number, what in found if number]
-    text, start, end = repaired[0]
-    begins = sound_begins(samples, rate, start, end)
-    if begins is not None and begins - start > _CLEARLY:
-        later = round(max(start, min(begins, end - 2 * _TICK)), 3)
-        repaired[0] = (text, later, end)
-        notes.append(f"the first at {start:.2f} s, its sound at {later:.2f} s")
-    return repaired, notes
+    levels = levels_of(samples, rate)
+    moved = [_onto_sound(word, levels, first=i == 0) for i, word in enumerate(repaired)]
+    if moved[0] != repaired[0]:
+        notes.append(f"the first at {repaired[0][1]:.2f} s, its sound at {moved[0][1]:.2f} s")
+    if early := sum(a != b for a, b in zip(moved[1:], repaired[1:], strict=True)):
+        notes.append(f"{early} beginning in the pause before")
+    return moved, notes
+
+
+def _onto_sound(word: Heard, levels: Tensor, first: bool) -> Heard:
+    """The word from where its sound begins, if that is clearly later: Whisper gives a pause to the words beside it.
+
+    What sounds at a later word's start may be the end of the word before, or this word, and what sounds at its end the
+    next one: the longer is taken for it.
+    """
+    text, start, end = word
+    tail = 0.0 if first else falls_silent(levels, start, end) - start
+    if tail > _TAIL:
+        return word
+    since = max(0.0, start - _NOISE) if first else start + tail
+    begins = sound_begins(levels, start + tail, end, since)
+    if begins is None or begins - start <= (_CLEARLY if first else _PAUSE):
+        return word
+    if not first and end - begins < max(2 * tail, _TAIL / 2):
+        return word
+    return text, round(max(start, min(begins, end - 2 * _TICK)), 3), end
 
 
 def _spread(words: Sequence[Heard], seconds: float) -> list[Heard]:

@@ -14,28 +14,26 @@ _FAINTEST = 50.0  # dB below the loudest moment, and silence from there on
 _CONTRAST = 8.0  # dB between noise and voice, below which nothing is said
 _WEAK = 0.3  # seconds that a weak beginning, such as an f, may go ahead of the voice
 _CLOSURE = 0.15  # seconds of silence within a word, as before a k
-_NOISE = 1.0  # seconds before the word that tell how loud the noise is
 
 
-def sound_begins(samples: Tensor, rate: int, start: float, end: float) -> float | None:
+def sound_begins(levels: Tensor, start: float, end: float, since: float) -> float | None:
     """The second at which the sound of a word begins, between `start` and `end`; none where that cannot be told.
 
     The noise is as loud as the median of what comes before. From the first moment that is surely voice we go back, as
     long as there is more than noise.
 
     Args:
-        samples: [N] float32.
-        rate: in Hz.
+        levels: [frames] float32, of `levels_of`.
         start: seconds at which the word is said to begin.
         end: seconds at which it ends.
+        since: seconds from which on there was no voice, if the word begins later than it is said to.
     """
-    levels = _levels(samples, rate)
     first, last = round(start / _HOP), min(round(end / _HOP), len(levels))
     if last <= first:
         return None
     loudest = float(levels[first:last].max())
     begun = first + int((levels[first:last] >= loudest - _VOICE).int().argmax())
-    before = levels[max(0, first - round(_NOISE / _HOP)) : max(0, begun - round(_WEAK / _HOP))]
+    before = levels[round(since / _HOP) : max(0, begun - round(_WEAK / _HOP))]
     if not len(before):
         return None
     noise = max(float(before.median()), loudest - _FAINTEST - _ABOVE_NOISE)
@@ -51,8 +49,22 @@ def sound_begins(samples: Tensor, rate: int, start: float, end: float) -> float 
     return at * _HOP
 
 
-def _levels(samples: Tensor, rate: int) -> Tensor:
-    """Loudness in dB, every 0.01 s, of what is about that moment, without clicks; [frames] float32."""
+def falls_silent(levels: Tensor, start: float, end: float) -> float:
+    """The first second between `start` and `end` at which there is surely no voice, or `end`."""
+    first, last = round(start / _HOP), min(round(end / _HOP), len(levels))
+    if last <= first:
+        return end
+    below = (levels[first:last] < levels[first:last].max() - _VOICE).nonzero()
+    return start + int(below[0]) * _HOP if len(below) else end
+
+
+def levels_of(samples: Tensor, rate: int) -> Tensor:
+    """Loudness in dB, every 0.01 s, of what is about that moment, without clicks; [frames] float32.
+
+    Args:
+        samples: [N] float32.
+        rate: in Hz.
+    """
     window, hop = round(_WINDOW * rate), round(_HOP * rate)
     padded = torch.nn.functional.pad(samples.cpu().float(), (window // 2, window))
     blocks = padded.unfold(0, window, hop)  # [frames, window]

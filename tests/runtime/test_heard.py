@@ -192,6 +192,22 @@ def test_a_first_word_never_begins_after_its_end() -> None:
         assert 0.2 <= found[0][1] < found[0][2] == end
 
 
-def test_only_the_first_word_is_moved() -> None:
-    words: list[Heard] = [("Hello", 0.0, 0.3), ("you", 0.3, 1.5)]
-    assert repair_times(words, tone(0.0, 0.3, 2.0) + tone(1.1, 1.5, 2.0), WHISPER_RATE) == (words, [])
+@pytest.mark.parametrize("hum", [0.0, 0.003, 0.02])
+def test_a_word_after_a_pause_begins_where_its_sound_does(hum: float) -> None:
+    words: list[Heard] = [("Hello", 0.0, 0.3), ("you", 0.3, 1.5), ("there", 1.5, 2.0)]
+    found, notes = repair_times(words, tone(0.0, 0.3, 2.5, hum) + tone(1.1, 2.0, 2.5), WHISPER_RATE)
+    assert found[1][1] == pytest.approx(1.1, abs=0.03)
+    assert (found[0], found[1][2], found[2]) == (words[0], 1.5, words[2])
+    assert notes == ["1 beginning in the pause before"]
+
+
+@pytest.mark.parametrize("spilt", [0.0, 0.06])
+def test_a_word_before_a_pause_stays(spilt: float) -> None:
+    words: list[Heard] = [("Hello", 0.0, 0.3), ("you", 0.3, 1.5), ("there", 1.5, 2.0)]
+    sound = tone(0.0, 0.5, 2.5) + tone(1.5 - spilt, 2.0, 2.5)
+    assert repair_times(words, sound, WHISPER_RATE) == (words, [])
+
+
+def test_a_word_after_a_closure_stays() -> None:
+    words: list[Heard] = [("to", 0.0, 0.3), ("talk", 0.3, 0.9)]
+    assert repair_times(words, tone(0.0, 0.3, 1.5) + tone(0.5, 0.9, 1.5), WHISPER_RATE) == (words, [])

@@ -9,7 +9,7 @@ import pytest
 import soxr
 import torch
 
-from dia2.runtime.onset import sound_begins
+from dia2.runtime.onset import levels_of, sound_begins
 from dia2.runtime.words import WHISPER_RATE
 
 from ..support.speech import Recording, talk
@@ -35,7 +35,7 @@ def with_click(recording: Recording, at: float) -> Recording:
 
 def begins(recording: Recording, start: float) -> float | None:
     samples = torch.from_numpy(np.ascontiguousarray(soxr.resample(recording.samples, recording.rate, WHISPER_RATE)))
-    return sound_begins(samples, WHISPER_RATE, start, recording.words[0].end)
+    return sound_begins(levels_of(samples, WHISPER_RATE), start, recording.words[0].end, since=0.0)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -54,7 +54,8 @@ def test_what_begins_at_once_is_left() -> None:
 def test_where_nothing_stands_out_nothing_is_said() -> None:
     recording = talk("Hello there.").after(0.9)
     samples = torch.from_numpy(np.ascontiguousarray(soxr.resample(recording.noise(0).samples, 24_000, WHISPER_RATE)))
-    assert sound_begins(samples, WHISPER_RATE, 0.0, 1.2) is None
-    assert sound_begins(samples, WHISPER_RATE, 0.0, 0.8) is None  # a word that ends before there is any
-    assert sound_begins(torch.zeros(WHISPER_RATE), WHISPER_RATE, 0.0, 0.9) is None
-    assert sound_begins(samples, WHISPER_RATE, 0.5, 0.51) is None
+    noisy, silent = levels_of(samples, WHISPER_RATE), levels_of(torch.zeros(WHISPER_RATE), WHISPER_RATE)
+    assert sound_begins(noisy, 0.0, 1.2, 0.0) is None
+    assert sound_begins(noisy, 0.0, 0.8, 0.0) is None  # a word that ends before there is any
+    assert sound_begins(noisy, 0.5, 0.5, 0.0) is None
+    assert sound_begins(silent, 0.0, 0.9, 0.0) is None
