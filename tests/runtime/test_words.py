@@ -461,3 +461,33 @@ def test_a_word_without_an_end_ends_with_the_next_or_soon() -> None:
     assert read_words(rows, 2.0) == [Word("a", 0.1, 0.3), Word("b", 0.3, 0.8), Word("c", 1.8, 2.0)]
     assert refused([{"text": "a", "start": "0"}]).startswith("The given word list, word 1 is not like")
     assert "ends at 3 s, after the audio" in refused([{"text": "a", "start": 3.0}], seconds=1.0)
+
+
+def test_more_than_can_be_said_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Whisper hears it now and then in noise: a word again and again, or a sound without end."""
+    loop = [heard(" no", 0.01 * i, 0.01 * (i + 1)) for i in range(60)]
+    endless = [heard(" a", 0.1, 0.2), *(heard("ha", 0.2, 2.9) for _ in range(1001))]
+    for words, first in ((loop, "'no'"), (endless, "'a" + "ha" * 14 + "h'")):
+        load_whisper.cache_clear()
+        with pytest.raises(UsageError) as error:
+            hear(monkeypatch, [{"words": words}])
+        assert str(error.value) == (
+            f"Whisper (turbo) heard more than can be said in 3.00 s ({first} and so on): "
+            "check the recording, or give --prefix-words-1/2."
+        )
+
+
+def test_many_pieces_without_spaces_are_words_that_can_be_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = hear(monkeypatch, [{"words": [heard("今", 0.05 * i, 0.05 * (i + 1)) for i in range(60)]}])
+    assert len(words) == 38
+    assert "".join(word.text for word in words) == "今" * 60
+    assert read_words([asdict(word) for word in words], 3.0) == words
+
+
+def test_what_was_repaired_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "dia2")
+    hear(monkeypatch, [{"words": [heard(" a", 0.5, 0.5), heard(" b", 0.5, 1.2), heard(" c", 1.0, 1.4)]}])
+    assert [line for line in caplog.messages if "repaired" in line] == [
+        "Whisper's times of 3 words, repaired: 1 taking no time, 1 overlapping the next"
+    ]
+    assert all(record.levelname == "INFO" for record in caplog.records)
