@@ -125,7 +125,6 @@ class GenerationResult:
     sample_rate: int  # Hz
     timestamps: list[tuple[str, float]]  # (word, seconds) as the published package has them, two frames after the sound
     speakers: list[int]  # 1 or 2 for each timestamp
-    words: list[PlacedWord]  # the same words, with the seconds at which they sound
     seed: int  # gives this run again
     stop_reason: StopReason  # "context": max_context_steps reached before the script's end
     unspoken: int  # words of the script that were not begun
@@ -136,6 +135,7 @@ class GenerationResult:
     peak_host_bytes: int | None = None  # most RAM this process took since it began, loading included; none on Windows
     peak_device_bytes: int | None = None  # most that torch took of the GPU in this run, weights included; CUDA only
     speaking_seconds: float | None = None  # of `seconds`, those after the prefix: frames and decoding; none: not known
+    words: list[PlacedWord] = field(default_factory=list)  # those of `timestamps`, with the seconds at which they sound
 
     @property
     def duration(self) -> float:

@@ -179,7 +179,7 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     return words
 
 
-def read_rows(source: str | Path | WordList, where: str) -> list[object]:
+def read_rows(source: str | Path | WordList, where: str) -> list[Any]:
     """The list of words in a file, in what `--words` wrote, or as it stands; what is in it is not looked at.
 
     Args:
@@ -189,7 +189,7 @@ def read_rows(source: str | Path | WordList, where: str) -> list[object]:
     Raises:
         UsageError: not JSON, an unknown format, or no list.
     """
-    rows = _read_json(Path(source)) if isinstance(source, str | Path) else source
+    rows: object = _read_json(Path(source)) if isinstance(source, str | Path) else source
     if isinstance(rows, Mapping) and "format" in rows:
         known = rows["format"]
         if type(known) is not int or known != WORDS_FORMAT:  # 2.0 and True are no 2

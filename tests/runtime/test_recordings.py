@@ -27,8 +27,8 @@ from dia2.runtime.words import Word
 from ..support.reference import ROOT, Case, Recorder, engine
 
 TINY8 = ROOT / "tiny8"
-WORDS: WordList = [{"text": "Hello", "start": 0.1, "end": 0.5}]
-OTHERS: WordList = [{"text": "Bye", "start": 0.2, "end": 0.6}]
+WORDS: list[dict[str, Any]] = [{"text": "Hello", "start": 0.1, "end": 0.5}]
+OTHERS: list[dict[str, Any]] = [{"text": "Bye", "start": 0.2, "end": 0.6}]
 KEPT = "kept from an earlier run of this engine"
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
@@ -19,7 +20,7 @@ from ..support.reference import ROOT, engine
 
 RATE = 12.5
 TINY8 = ROOT / "tiny8"
-PREFIX = {
+PREFIX: dict[str, Any] = {
     "prefix_speaker_1": TINY8 / "spk1.wav",
     "prefix_words_1": TINY8 / "spk1.words.json",
     "prefix_speaker_2": TINY8 / "spk2.wav",
@@ -37,8 +38,9 @@ def test_the_warm_up_asks_for_a_word_by_its_sound(speaker: int) -> None:
     context = engine("tiny8").runtime
     words = [{"text": "a", "start": 0.24, "end": 0.3}, {"text": "b", "start": 0.8, "end": 1.0}]
     other = [{"text": "a", "start": 0.0, "end": 0.1}]
-    lists = [words, other] if speaker == 1 else [other, words]
-    plan = build_prefix_plan(context, PrefixConfig(TINY8 / "spk1.wav", TINY8 / "spk2.wav", False, *lists))
+    first, second = (words, other) if speaker == 1 else (other, words)
+    prefix = PrefixConfig(TINY8 / "spk1.wav", TINY8 / "spk2.wav", words_1=first, words_2=second)
+    plan = build_prefix_plan(context, prefix)
     assert plan is not None
     mine = [i for i, entry in enumerate(plan.entries) if entry.speaker == speaker]
     frames = [3 + 20 * (speaker - 1), 10 + 20 * (speaker - 1)]  # of the prefix; speaker 1's recording has 20

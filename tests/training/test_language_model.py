@@ -13,6 +13,7 @@ from dia2.config import parse_config
 from dia2.core.model import Dia2Model
 from dia2.engine import Dia2
 from dia2.inspect import load
+from dia2.runtime.sounding import LAG
 from training.checkpoint import language_of
 from training.language_model import (
     Batch,
@@ -25,7 +26,7 @@ from training.language_model import (
     validate,
 )
 from training.spoken import Spoken
-from training.streams import IGNORED, LAG, Language, Stream, Utterance, plain_stream
+from training.streams import IGNORED, Language, Stream, Utterance, plain_stream
 from training.tokenizer import TAGS, train_tokenizer
 
 SIZE = LanguageSize(

@@ -15,11 +15,11 @@ from dia2.engine import Dia2
 from dia2.generation import PrefixConfig
 from dia2.inspect import load
 from dia2.runtime.script_parser import parse_script
+from dia2.runtime.sounding import LAG
 from dia2.runtime.voice_clone import build_prefix_plan
 from training.spoken import Spoken, script_of, swap_speakers, turn_lengths
 from training.streams import (
     IGNORED,
-    LAG,
     Language,
     Utterance,
     plain_stream,
