@@ -25,7 +25,7 @@ class Lookalike:
     speaker: int | None = None  # 1 or 2, of a tag that says so
 
 
-_WINDOW = 200  # characters from where one begins that can decide about it
+_WINDOW = 120  # characters from where one begins that can decide about it
 _CONTEXT = 24  # characters before it that can
 
 _NAME = r"speaker|spkr|spk|sprecher(?:in)?|locuteur|locutrice|hablante|person|voice|说话人|发言人|話者|スピーカー"
