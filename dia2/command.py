@@ -56,29 +56,27 @@ def run_command(program: str, argv: Sequence[str] | None, parse: Callable[[list[
         argv: its arguments; none: those of this process, which is the command's alone then.
         parse: understands them; may print, and end by SystemExit, as argparse does for --help.
     """
-    alone = argv is None
-    if alone:
+    if argv is None:
         interrupts.watch(program)
         standard.keep_descriptors()
     with standard.guarded_streams():
-        try:
-            interrupts.begin_catching()
-            code = _run(program, list(sys.argv[1:] if argv is None else argv), parse)
-        finally:
-            interrupts.end()
-    return code
+        return _run(program, list(sys.argv[1:] if argv is None else argv), parse)
 
 
 def _run(program: str, arguments: list[str], parse: Callable[[list[str]], Job]) -> int:
     debug, save_memory = "--debug" in arguments, ""
     try:
         try:
+            interrupts.begin_catching()
             job = parse(arguments)
             debug, save_memory = job.debug, job.save_memory
             with _warnings_as_lines(program, job.verbose):
                 code = job.run()
         finally:
-            standard.flush_output()  # also of what argparse prints before it ends the command
+            try:
+                standard.flush_output()  # also of what argparse prints before it ends the command
+            finally:
+                interrupts.end()  # what follows is a line at most
     except KeyboardInterrupt:
         return _interrupted(program)
     except BrokenPipeError:  # `dia2 … | head`: nobody reads on

@@ -79,7 +79,7 @@ def something_to_keep() -> None:
 
 
 def end() -> None:
-    """All is done: what Python does at its exit has no use for a traceback either."""
+    """All is done: from here on Ctrl-C ends the process, without a traceback of what Python does at its exit."""
     if _ours:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

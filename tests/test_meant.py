@@ -7,6 +7,7 @@ import pytest
 
 import dia.cli
 from dia2 import cli
+from dia2.command import Parser
 from dia2.inspect.cli import add_trace_commands
 from dia2.meant import is_text, nearest
 
@@ -58,7 +59,7 @@ def test_a_near_miss_of_a_view(view: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_views_are_those_that_there_are() -> None:
-    parser = cli.Parser()
+    parser = Parser()
     add_trace_commands(parser)
     assert tuple(parser._actions[-1].choices or ()) == cli.VIEWS
 

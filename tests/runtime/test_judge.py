@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from dia2 import Dia2, UsageError
-from dia2.runtime import recordings
+from dia2.runtime.audio_io import load_audio
 
 from ..support.reference import ROOT, engine, local_files
 
@@ -69,7 +69,7 @@ BAD: dict[str, tuple[Callable[[], tuple[object, object]], str]] = {
 @pytest.mark.parametrize(("make", "message"), BAD.values(), ids=BAD)
 def test_bad_voices(tts: Dia2, make: Callable[[], tuple[Any, Any]], message: str, speaker: int) -> None:
     source, given = make()
-    good = {"prefix_speaker_1": SPOKEN, "prefix_words_1": [WORD]}
+    good: dict[str, Any] = {"prefix_speaker_1": SPOKEN, "prefix_words_1": [WORD]}
     prefix = good | {f"prefix_speaker_{speaker}": source, f"prefix_words_{speaker}": given}
     before = sorted(Path().iterdir())
     with pytest.raises(UsageError, match=message):
@@ -98,18 +98,18 @@ def test_other_arguments(tts: Dia2, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_good_recording_is_read_once_and_words_may_come_by_a_pipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, load = [], recordings.load_audio
+    read: list[str] = []
 
     def counted(path: Path, *options: Any) -> Any:
         read.append(str(path))
-        return load(path, *options)
+        return load_audio(path, *options)
 
-    monkeypatch.setattr(recordings, "load_audio", counted)
+    monkeypatch.setattr("dia2.runtime.recordings.load_audio", counted)
     pipe = tmp_path / "words"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_text(json.dumps([WORD])))
     writer.start()
-    tts = Dia2(**local_files("tiny8"), device="cpu")
+    tts = Dia2.from_local(**local_files("tiny8"), device="cpu")
     found = tts.generate("[S1] Hi.", seed=1, prefix_speaker_1=SPOKEN, prefix_words_1=pipe)
     writer.join()
     assert read == [str(SPOKEN)]

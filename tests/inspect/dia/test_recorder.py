@@ -117,9 +117,14 @@ def test_an_exception_in_the_model_leaves_every_finished_step(
 
 
 def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
-    for script, options in (("  ", {}), (SCRIPT, {"max_tokens": 1}), (SCRIPT, {"audio_prompt": "nowhere.wav"})):
+    bad: list[tuple[str, dict[str, Any]]] = [
+        ("  ", {}),
+        (SCRIPT, {"max_tokens": 1}),
+        (SCRIPT, {"audio_prompt": "nowhere.wav"}),
+    ]
+    for script, options in bad:
         with pytest.raises(UsageError):
-            toy().speak(script, trace=tmp_path / "run", **options)  # type: ignore[arg-type]  # some of them
+            toy().speak(script, trace=tmp_path / "run", **options)
     assert list(tmp_path.iterdir()) == []
 
 
