@@ -18,7 +18,7 @@ from dia2.inspect import load, record
 
 from .support.dia import toy
 from .support.reference import Case, engine, local_files
-from .support.traces import recorded, recorded_dia
+from .support.traces import recorded_dia, recorded_quickly
 
 COPIES: list[Callable[[Any], Any]] = [copy.copy, copy.deepcopy, lambda given: pickle.loads(pickle.dumps(given))]
 SCRIPT = "[S1] Hello. [S2] Hi!"
@@ -53,7 +53,7 @@ def test_dia_that_is_copied_loads_again_and_speaks_the_same(copied: Callable[[Di
 
 
 @pytest.mark.parametrize("copied", COPIES)
-@pytest.mark.parametrize("recorded", [recorded, recorded_dia])
+@pytest.mark.parametrize("recorded", [recorded_quickly, recorded_dia])
 def test_a_trace_is_copied(copied: Callable[[Any], Any], recorded: Callable[[], Path]) -> None:
     trace = load(recorded())
     expected = trace.draws(37)

@@ -347,8 +347,10 @@ def test_the_longest_prompt_that_leaves_room() -> None:
         (["a", " "], "Script 2 is empty: give it some text, such as '[S1] Hello.'."),
         ([], "There is no script: give a string, or a list of at least one."),
         (["a", 5], "Script 2 is int, not text: give a string or a list of strings."),
-        (5, "A script is text or a list of texts, not 5."),
-        (None, "A script is text or a list of texts, not None."),
+        (5, "The script must be a string, or a list of strings, not 5."),
+        (None, "The script must be a string, or a list of strings, not None."),
+        (b"Hi.", "The script is bytes, not text: decode it, by text.decode('utf-8')."),
+        (Path("a.txt"), "The script is a path, not text: read it, by path.read_text(encoding='utf-8')."),
     ],
 )
 def test_texts_that_are_refused(text: Any, said: str) -> None:

@@ -14,8 +14,7 @@ from dia2.inspect.explorer.view import view_of
 
 from ..support.dia import toy
 from ..support.reference import Case, engine
-from ..support.traces import recorded_dia
-from .test_console_trace import recorded
+from ..support.traces import recorded_dia, recorded_quickly
 
 NOUNS = "word|call|frame|step|token|entry|run|column|slot|row|pass|draw|channel|codebook|position|byte|sample|piece"
 NOUNS += "|cell|script|layer|candidate|break|action|difference|new word|tensor|seed"
@@ -61,7 +60,7 @@ def printed(trace: Path, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_views_of_short_runs_agree(short: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
-    for path in [*short, recorded(), recorded_dia()]:
+    for path in [*short, recorded_quickly(), recorded_dia()]:
         text = printed(path, capsys)
         assert len(text) > 1000
         assert not (found := SLIP.search(text)), text[max(0, found.start() - 60) : found.end() + 60]
@@ -71,7 +70,7 @@ def test_views_of_short_runs_agree(short: list[Path], capsys: pytest.CaptureFixt
 
 def shown_objects() -> list[Any]:
     """What the public functions give, of either model."""
-    trace, other, tts = load(recorded()), load(recorded_dia()), engine("tiny8")
+    trace, other, tts = load(recorded_quickly()), load(recorded_dia()), engine("tiny3")
     parts = [
         trace,
         trace.frames,
@@ -86,8 +85,7 @@ def shown_objects() -> list[Any]:
     parts += [trace.machine_at(37), trace.replay(tts, [36, 37], attention=True), tts, tts.runtime]
     parts += [other, other.manifest, other.run, other.model, *other.rows(), other.replay(toy(), [20]), other.run.config]
     parts += [toy(), toy().speak(["[S1] Hi.", "[S2] Oh."], seed=1, max_tokens=20)]
-    small = engine("tiny3")
-    return [*parts, small.generate("[S1] Hi.", seed=1), next(small.stream("[S1] Hi.", seed=1))]
+    return [*parts, tts.generate("[S1] Hi.", seed=1), next(tts.stream("[S1] Hi.", seed=1))]
 
 
 def test_what_a_notebook_shows_of_an_object_is_a_few_short_lines() -> None:

@@ -32,7 +32,7 @@ from dia2.inspect.trace import Trace
 from dia2.runtime import taps
 
 from .dia import toy
-from .reference import Case, local_files
+from .reference import Case, engine, local_files
 
 SECONDS = 10.0  # for everything that can be asked of one trace; a whole one needs 0.1
 MEMORY = 1 << 30  # bytes beside what the process has already
@@ -86,6 +86,14 @@ def recorded_dia() -> Path:
             )
     finally:
         recorder.SHARD_CALLS, dia_taps.LATEST = kept
+    return path
+
+
+@cache
+def recorded_quickly() -> Path:
+    """A run of two voices on the quickest checkpoint, which `engine("tiny3")` made; never to be changed."""
+    case, path = Case("tiny3", "prefix2"), Path(mkdtemp(prefix="dia2-test-")) / "run.dia2trace"
+    engine("tiny3").generate("[S1] Hi you. [S2] No.", case.config(seed=1), trace=path)
     return path
 
 
