@@ -79,10 +79,12 @@ def covered(words: np.ndarray, frames: int, wider: int = 0) -> np.ndarray:
         frames: how many there are.
         wider: frames more on either side of each.
     """
-    said = np.zeros(frames, bool)
-    for start, end in words:
-        said[max(0, int(start) - wider) : max(0, int(np.ceil(end)) + wider)] = True
-    return said
+    edges = np.zeros(frames + 1, int)
+    firsts = np.clip(np.floor(words[:, 0]) - wider, 0, frames).astype(int)
+    lasts = np.clip(np.ceil(words[:, 1]) + wider, 0, frames).astype(int)
+    np.add.at(edges, firsts, 1)
+    np.add.at(edges, np.maximum(firsts, lasts), -1)
+    return edges.cumsum()[:frames] > 0
 
 
 def wordless(levels: Levels, words: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
