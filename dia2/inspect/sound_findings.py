@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dia2.inspect.finding import Finding, PrefixWord
-from dia2.inspect.prefix_sound import Levels, Shift, begun, covered, find_shift, measure, wordless
+from dia2.inspect.prefix_sound import Levels, Shift, covered, find_shift, measure, wordless
 
 QUIET = -40.0  # dB; speech below is called quiet
 NOISY = 15.0  # dB from the speech down to the quietest moments; a recording with less is called noisy
@@ -59,7 +59,6 @@ def _levels(levels: Levels, clipped: np.ndarray, speaker: int, rate: float) -> I
 def _against_words(levels: Levels, words: Sequence[PrefixWord], speaker: int, rate: float) -> Iterator[Finding]:
     """What is wrong between a recording and its words."""
     times = np.array([[word.start, word.end] for word in words]) * rate  # [W, 2]
-    times = begun(levels, times)
     between = levels.decibels[~covered(times, len(levels.sounding), FAR)]
     above = levels.speech - levels.floor
     if above < NOISY and len(between) and np.median(between) <= levels.floor + STEADY:
