@@ -23,8 +23,8 @@ _NEAR = 0.2  # what sound beside a word weighs against sound without a word
 _IDLE = 0.5  # what a word over silence weighs against sound without a word: transcripts stretch words over pauses
 _FAR = 0.1  # evidence that each frame of a shift must bring by itself
 _ENOUGH = 3.25  # evidence (frames of sound that have their word again) from which on a shift is believed
-_ELSEWHERE = 1.0  # evidence that it must have in another place than its best one: else a single word is misplaced
-_APART = 4  # frames without evidence between two such places
+_ELSEWHERE = 1.0  # evidence that it must have outside of its best place: else a single word is misplaced
+_PLACE = 10  # frames of a place
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,7 @@ def _richest(evidence: np.ndarray, words: np.ndarray, frames: int) -> tuple[int,
 
 
 def _elsewhere(evidence: np.ndarray) -> float:
-    """The evidence of all places but the best one."""
-    at = np.flatnonzero(evidence > 0)
-    places = np.split(evidence[at], np.flatnonzero(np.diff(at) > _APART) + 1)
-    sums = sorted(float(place.sum()) for place in places)
-    return sum(sums[:-1])
+    """The evidence outside of the place that has most of it."""
+    for_it = np.concatenate(([0.0], np.cumsum(np.maximum(evidence, 0)), np.zeros(_PLACE)))
+    for_it[len(evidence) + 1 :] = for_it[len(evidence)]
+    return float(for_it[-1] - (for_it[_PLACE:] - for_it[:-_PLACE]).max())
