@@ -16,23 +16,22 @@ class Loudness(NamedTuple):
     clipped: Tensor  # [frames] float32, hundredths of a second in which the recording stands at a flat top
 
 
-def loudness(samples: Tensor, clipped: Tensor | None, sample_rate: int, frame_rate: float, frames: int) -> Loudness:
+def loudness(samples: Tensor, samples_per_frame: float, frames: int, clipped: Tensor | None = None) -> Loudness:
     """Measure a recording.
 
     Args:
         samples: [N] float32 in −1 … 1.
-        clipped: [n] seconds at which it is clipped, each hundredth once; none: not known.
-        sample_rate: of `samples`, Hz.
-        frame_rate: of the codec, Hz.
+        samples_per_frame: of the codec.
         frames: how many there are; the last ones may reach past the samples, into silence.
+        clipped: [n] samples at which it is clipped, one for each hundredth of a second; none: not known.
     """
-    step = round(sample_rate / frame_rate)
+    step = round(samples_per_frame)
     padded = torch.nn.functional.pad(samples.cpu().float(), (0, max(0, frames * step - len(samples))))
     blocks = padded[: frames * step].view(frames, step)
     rms, peak = blocks.square().mean(dim=1).sqrt(), blocks.abs().amax(dim=1)
     if clipped is None:
         return Loudness(rms, peak, torch.full_like(rms, torch.nan))
-    at = (clipped.double() * frame_rate + 1e-6).long()  # the hundredths are rounded to float32
+    at = (clipped.double() / step + 1e-6).long()  # they may be rounded to float32
     return Loudness(rms, peak, torch.bincount(at[at < frames], minlength=frames).float())
 
 

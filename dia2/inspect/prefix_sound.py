@@ -16,13 +16,15 @@ _SHARE = 0.4  # of the way from floor to speech; in a noisy recording a frame fr
 _HUSH = 0.2  # of that way; from here on down it is one beyond doubt
 _AT_LEAST = 1.0  # dB below the speech that still sound: a level without ups and downs has no pause
 _LOWEST = -100.0  # dB that stand for digital silence
+_DUST = 1e-6  # frames; seconds times a rate are no exact frames
 _BESIDE = 1  # frames around a word in which its sound may stand; transcripts are no more exact
 _FEWEST = 3  # words that a shift moves
+_NEAR = 0.2  # what sound beside a word weighs against sound without a word
 _IDLE = 0.5  # what a word over silence weighs against sound without a word: transcripts stretch words over pauses
 _FAR = 0.1  # evidence that each frame of a shift must bring by itself
-_ENOUGH = 2.25  # evidence (frames of sound that have their word again) from which on a shift is believed
-_ELSEWHERE = 1.0  # evidence that it must have in another place than its best one: else a single word is misplaced
-_APART = 4  # frames without evidence between two such places
+_ENOUGH = 3.25  # evidence (frames of sound that have their word again) from which on a shift is believed
+_ELSEWHERE = 1.0  # evidence that it must have outside of its best place: else a single word is misplaced
+_PLACE = 10  # frames of a place
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,6 @@ def measure(rms: np.ndarray) -> Levels:
     return Levels(level, speech, floor, level >= pause, level < min(pause, floor + _HUSH * (speech - floor)))
 
 
-def begun(levels: Levels, words: np.ndarray) -> np.ndarray:
-    """The words [W, 2], in frames; those that begin in a pause begin with their sound: transcripts stretch them."""
-    sound = np.flatnonzero(levels.sounding)
-    begins = words.copy()
-    for i, (start, end) in enumerate(words):
-        at = np.searchsorted(sound, int(start))
-        if at < len(sound) and start < sound[at] < end:
-            begins[i, 0] = sound[at]
-    return begins
-
-
 def covered(words: np.ndarray, frames: int, wider: int = 0) -> np.ndarray:
     """The frames [frames] bool in which words stand.
 
@@ -79,10 +70,12 @@ def covered(words: np.ndarray, frames: int, wider: int = 0) -> np.ndarray:
         frames: how many there are.
         wider: frames more on either side of each.
     """
-    said = np.zeros(frames, bool)
-    for start, end in words:
-        said[max(0, int(start) - wider) : max(0, int(np.ceil(end)) + wider)] = True
-    return said
+    edges = np.zeros(frames + 1, int)
+    firsts = np.clip(np.floor(words[:, 0] + _DUST) - wider, 0, frames).astype(int)
+    lasts = np.clip(np.ceil(words[:, 1] - _DUST) + wider, 0, frames).astype(int)
+    np.add.at(edges, firsts, 1)
+    np.add.at(edges, np.maximum(firsts, lasts), -1)
+    return edges.cumsum()[:frames] > 0
 
 
 def wordless(levels: Levels, words: np.ndarray) -> tuple[np.ndarray, list[tuple[int, int]]]:
@@ -109,42 +102,64 @@ def find_shift(levels: Levels, words: np.ndarray, least: int, most: int) -> Shif
     Args:
         levels: of the recording.
         words: [W, 2] starts and ends, in frames.
-        least: frames of the smallest shift that is looked for.
-        most: of the largest, either way.
+        least: frames of a shift that is worth telling.
+        most: of the largest that is looked for, either way.
     """
+    if len(words) < _FEWEST:
+        return None
     found, best = None, _ENOUGH
+    as_it_is = _cost(levels, words)
     for frames in sorted(range(-most, most + 1), key=abs):
-        if abs(frames) < least:
-            continue
-        evidence = _cost(levels, words) - _cost(levels, words - frames)
-        first, last = _richest(evidence)
-        total = float(evidence[first:last].sum()) - _FAR * abs(frames)
-        starts = words[:, 0] - frames  # a word's first frames bring no evidence, since those beside one count as it
-        moved = np.flatnonzero((starts >= first - _BESIDE - 1) & (starts < last))
-        if total > best and len(moved) >= _FEWEST and _elsewhere(evidence[first:last]) >= _ELSEWHERE:
-            found, best = Shift(frames, int(moved[0]), int(moved[-1])), total
-    return found
+        evidence = as_it_is - _cost(levels, words - frames)
+        first, last, begin, end = _richest(evidence, words, frames)
+        total = float(evidence[begin:end].sum()) - _FAR * abs(frames)
+        if total > best and _elsewhere(evidence[begin:end]) >= _ELSEWHERE:
+            found, best = Shift(frames, first, last), total
+    return found if found is not None and abs(found.frames) >= least else None
 
 
 def _cost(levels: Levels, words: np.ndarray) -> np.ndarray:
     """[frames] 1 for sound without a word, a part of it for a word without sound."""
-    frames = len(levels.sounding)
+    frames, words = len(levels.sounding), _begun(levels, words)
     said, near = covered(words, frames), covered(words, frames, _BESIDE)
-    return np.where(levels.sounding, ~near * 1.0, said * _IDLE)
+    return np.where(levels.sounding, np.where(near, ~said * _NEAR, 1.0), said * _IDLE)
 
 
-def _richest(evidence: np.ndarray) -> tuple[int, int]:
-    """The stretch [first, last) with the largest sum; from and to the very ends where nothing speaks against it."""
+def _begun(levels: Levels, words: np.ndarray) -> np.ndarray:
+    """The words [W, 2], in frames; those that begin in a pause begin with their sound: transcripts stretch them."""
+    sound = np.flatnonzero(levels.sounding)
+    begins = words.copy()
+    for i, (start, end) in enumerate(words):
+        at = np.searchsorted(sound, int(start + _DUST))
+        if at < len(sound) and start < sound[at] < end - _DUST:
+            begins[i, 0] = sound[at]
+    return begins
+
+
+def _richest(evidence: np.ndarray, words: np.ndarray, frames: int) -> tuple[int, int, int, int]:
+    """The words in a row, at least three, whose frames have the most evidence; all up to an end if it is as much.
+
+    Returns:
+        Index of the first and of the last of them, their first frame, and the one after their last.
+    """
+    starts, ends = words.T
+    before = (ends[:-1] + starts[1:] - max(0, frames)) / 2  # where frames of a moved word begin, beside one that stays
+    behind = (ends[:-1] - min(0, frames) + starts[1:]) / 2  # and where they end
+    begins = np.concatenate(([0], np.clip(before, 0, len(evidence)))).astype(int)  # [W]
+    closes = np.concatenate((np.clip(behind, 0, len(evidence)), [len(evidence)])).astype(int)
     sums = np.concatenate(([0.0], np.cumsum(evidence)))  # [frames + 1]
-    last = int((sums - np.minimum.accumulate(sums)).argmax())
-    lows = np.flatnonzero(np.isclose(sums[: last + 1], sums[: last + 1].min()))
+    opened, closed = sums[begins], sums[closes]
+    lowest = np.minimum.accumulate(opened)[: len(words) - _FEWEST + 1]
+    last = int((closed[_FEWEST - 1 :] - lowest).argmax()) + _FEWEST - 1
+    lows = np.flatnonzero(np.isclose(opened[: last - _FEWEST + 2], lowest[last - _FEWEST + 1]))
     first = 0 if lows[0] == 0 else int(lows[-1])
-    return first, len(evidence) if np.isclose(sums[last:], sums[last]).all() else last
+    if np.isclose(closed[-1], closed[last]):
+        last = len(words) - 1
+    return first, last, int(begins[first]), int(closes[last])
 
 
 def _elsewhere(evidence: np.ndarray) -> float:
-    """The evidence of all places but the best one."""
-    at = np.flatnonzero(evidence > 0)
-    places = np.split(evidence[at], np.flatnonzero(np.diff(at) > _APART) + 1)
-    sums = sorted(float(place.sum()) for place in places)
-    return sum(sums[:-1])
+    """The evidence outside of the place that has most of it."""
+    for_it = np.concatenate(([0.0], np.cumsum(np.maximum(evidence, 0)), np.zeros(_PLACE)))
+    for_it[len(evidence) + 1 :] = for_it[len(evidence)]
+    return float(for_it[-1] - (for_it[_PLACE:] - for_it[:-_PLACE]).max())

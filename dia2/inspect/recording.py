@@ -261,7 +261,8 @@ def _loudness(voice: Voice, sample_rate: int, frame_rate: float) -> Loudness:
     frames = voice.codes.shape[1]
     if voice.samples is None:
         return unknown(frames)
-    return loudness(voice.samples, voice.clipped, sample_rate, frame_rate, frames)
+    clipped = None if voice.clipped is None else voice.clipped * sample_rate
+    return loudness(voice.samples, sample_rate / frame_rate, frames, clipped)
 
 
 _FRAME_POINTS = frozenset(
