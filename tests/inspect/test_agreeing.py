@@ -1,5 +1,4 @@
-"""Facts of a manifest that are each within bounds and do not go together: every view is drawn, or says in a sentence
-what is wrong."""
+"""Facts of a manifest, each within bounds, that do not go together: a view is drawn, or says what is wrong."""
 
 from __future__ import annotations
 
@@ -96,7 +95,7 @@ def views(trace: Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], object
 def shown(path: Path, folder: Path) -> bool:
     """Whether a trace loads; each of its views is drawn then, or raises one sentence."""
     try:
-        with bounded():
+        with bounded(60):
             try:
                 trace = load(path)
             except TraceError as error:

@@ -82,7 +82,8 @@ def test_every_choice_of_codebooks_is_answered(trace: Trace) -> None:
         error = refused(page, {"kind": "hear", "key": "k", "books": books})
         assert error.startswith("The codebooks to hear must be some of 0 … 7, not ")
     assert "not None" in refused(page, {"kind": "hear", "key": "k"})
-    for other in ({"kind": "see", "key": "k"}, {}, [], None, "hear", 7):
+    others: list[Any] = [{"kind": "see", "key": "k"}, {}, [], None, "hear", 7]
+    for other in others:
         assert not list(asked(page, other))
 
 
@@ -148,7 +149,7 @@ def test_numbers_of_numpy_name_codebooks(trace: Trace) -> None:
     tts = engine("tiny8")
     whole = codebook_sound(trace, tts, range(8))
     assert codebook_sound(trace, tts, np.arange(8)[::-1].tolist()).data == whole.data
-    assert codebook_sound(trace, tts, [np.int64(book) for book in range(8)] * 2).label == "all codebooks"
+    assert codebook_sound(trace, tts, list(np.arange(8)) * 2).label == "all codebooks"
 
 
 # Rates
