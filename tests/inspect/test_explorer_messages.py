@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -146,10 +146,10 @@ def test_books_of_a_file_are_refused_in_a_line(trace: Trace, tmp_path: Path, boo
 
 
 def test_numbers_of_numpy_name_codebooks(trace: Trace) -> None:
-    tts = engine("tiny8")
+    tts, numbers = engine("tiny8"), cast(list[int], list(np.arange(8)) * 2)
     whole = codebook_sound(trace, tts, range(8))
     assert codebook_sound(trace, tts, np.arange(8)[::-1].tolist()).data == whole.data
-    assert codebook_sound(trace, tts, list(np.arange(8)) * 2).label == "all codebooks"
+    assert codebook_sound(trace, tts, numbers).label == "all codebooks"
 
 
 # Rates
