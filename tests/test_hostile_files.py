@@ -1,4 +1,4 @@
-"""A checkpoint's folder can come from anybody: pipes where files should be, and headers that are larger than a model."""
+"""A checkpoint's folder can come from anybody: pipes where files should be, headers larger than any model's."""
 
 from __future__ import annotations
 
@@ -58,6 +58,26 @@ def device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
+def repo(at: Path) -> object:
+    return from_repo(str(at / "model"))
+
+
+def mimi(at: Path) -> object:
+    return Codec.load(at / "model" / "mimi", num_codebooks=8, device=CPU)
+
+
+def tokens(at: Path) -> object:
+    return load_tokenizer(str(at / "model" / "tokenizer"), trust_remote_code=False)
+
+
+def first(at: Path) -> object:
+    return dia.Dia.from_pretrained(str(at / "toy"), load_dac=False)
+
+
+def dac(at: Path) -> object:
+    return DacCodec.load(at / "toy" / "dac", channels=1, device=CPU)
+
+
 def within(seconds: float, work: Callable[[], Any]) -> Any:
     """What `work` raises; reading a pipe would wait for ever."""
     found: list[BaseException | None] = []
@@ -66,7 +86,7 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
         try:
             work()
             found.append(None)
-        except BaseException as error:  # told by who waits
+        except BaseException as error:  # noqa: BLE001  # told by who waits
             found.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -80,24 +100,24 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize(
     ("name", "use"),
     [
-        ("model/config.json", lambda at: from_repo(str(at / "model"))),
-        ("model/model.safetensors", lambda at: from_repo(str(at / "model"))),
-        ("model/dia2_assets.json", lambda at: from_repo(str(at / "model"))),
-        ("model/mimi/config.json", lambda at: Codec.load(at / "model" / "mimi", num_codebooks=8, device=CPU)),
-        ("model/mimi/model.safetensors", lambda at: Codec.load(at / "model" / "mimi", num_codebooks=8, device=CPU)),
+        ("model/config.json", repo),
+        ("model/model.safetensors", repo),
+        ("model/dia2_assets.json", repo),
+        ("model/mimi/config.json", mimi),
+        ("model/mimi/model.safetensors", mimi),
         (
             "model/mimi/generation_config.json",
-            lambda at: Codec.load(at / "model" / "mimi", num_codebooks=8, device=CPU),
+            mimi,
         ),
-        ("model/tokenizer/tokenizer.json", lambda at: load_tokenizer(str(at / "model" / "tokenizer"), False)),
-        ("model/tokenizer/tokenizer_config.json", lambda at: load_tokenizer(str(at / "model" / "tokenizer"), False)),
-        ("model/tokenizer/config.json", lambda at: load_tokenizer(str(at / "model" / "tokenizer"), False)),
-        ("model/tokenizer/merges.txt", lambda at: load_tokenizer(str(at / "model" / "tokenizer"), False)),
-        ("toy/config.json", lambda at: dia.Dia.from_pretrained(str(at / "toy"), load_dac=False)),
-        ("toy/model.safetensors", lambda at: dia.Dia.from_pretrained(str(at / "toy"), load_dac=False)),
-        (f"toy/{INDEX}", lambda at: dia.Dia.from_pretrained(str(at / "toy"), load_dac=False)),
-        ("toy/dac/config.json", lambda at: DacCodec.load(at / "toy" / "dac", channels=1, device=CPU)),
-        ("toy/dac/model.safetensors", lambda at: DacCodec.load(at / "toy" / "dac", channels=1, device=CPU)),
+        ("model/tokenizer/tokenizer.json", tokens),
+        ("model/tokenizer/tokenizer_config.json", tokens),
+        ("model/tokenizer/config.json", tokens),
+        ("model/tokenizer/merges.txt", tokens),
+        ("toy/config.json", first),
+        ("toy/model.safetensors", first),
+        (f"toy/{INDEX}", first),
+        ("toy/dac/config.json", dac),
+        ("toy/dac/model.safetensors", dac),
         ("toy/part.safetensors", lambda at: StoredTensors(at / "toy" / "part.safetensors")),
         (f"toy/other/{INDEX}", lambda at: weight_files(at / "toy" / "other" / INDEX)),
     ],
@@ -164,10 +184,10 @@ def test_a_header_is_refused_by_its_first_eight_bytes(tmp_path: Path) -> None:
     ("name", "use"),
     [
         ("model/model.safetensors", lambda at: Dia2.from_repo(str(at / "model")).runtime),
-        ("model/mimi/model.safetensors", lambda at: Codec.load(at / "model" / "mimi", num_codebooks=8, device=CPU)),
-        ("model/mimi/other.safetensors", lambda at: Codec.load(at / "model" / "mimi", num_codebooks=8, device=CPU)),
-        ("toy/model.safetensors", lambda at: dia.Dia.from_pretrained(str(at / "toy"), load_dac=False)),
-        ("toy/dac/model.safetensors", lambda at: DacCodec.load(at / "toy" / "dac", channels=1, device=CPU)),
+        ("model/mimi/model.safetensors", mimi),
+        ("model/mimi/other.safetensors", mimi),
+        ("toy/model.safetensors", first),
+        ("toy/dac/model.safetensors", dac),
         ("a.voice", lambda at: load_voice(at / "a.voice", engine("tiny8").runtime.mimi)),
     ],
 )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from dia2.errors import UsageError
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows, where phases.jsonl, which a writer keeps open, cannot be removed by another
-    fcntl = None  # type: ignore[assignment]  # a module, or none
 
 
 class FolderLock:
@@ -27,8 +27,8 @@ class FolderLock:
             UsageError: another run records there.
             OSError: the folder cannot be opened.
         """
-        self._let_go = lambda: None
-        if fcntl is None:
+        self._let_go: Callable[[], object] = bool
+        if sys.platform == "win32":  # there phases.jsonl, which a writer keeps open, cannot be removed by another
             return
         opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -52,5 +52,6 @@ class FolderLock:
 
 
 def _unlock(opened: int) -> None:
-    fcntl.flock(opened, fcntl.LOCK_UN)  # also for a child that was forked and holds it open
+    if sys.platform != "win32":
+        fcntl.flock(opened, fcntl.LOCK_UN)  # also for a child that was forked and holds it open
     os.close(opened)

@@ -107,7 +107,8 @@ def _declared(text: str) -> Mapping[str, Any]:
 
 def _before_model(text: str) -> dict[str, Any] | None:
     """What stands before the model, if nothing to be judged can stand behind it."""
-    decoder, found, at = json.JSONDecoder(), {}, 0
+    found: dict[str, Any] = {}
+    decoder, at = json.JSONDecoder(), 0
     while (match := _FIELD.match(text, at)) is not None:
         name, at = match[1], match.end()
         if name == "model":
@@ -282,25 +283,25 @@ def _may_backtrack(pattern: str) -> bool:
     """
     groups: list[_Group] = [_Group()]
     last = False  # the last element is a group that varies
-    for token in _TOKEN.findall(_CLASS.sub("x", pattern)):
+    for sign in _TOKEN.findall(_CLASS.sub("x", pattern)):
         group = groups[-1]
-        if token.startswith("("):
+        if sign.startswith("("):
             groups.append(_Group())
-        elif token == ")" and len(groups) > 1:
+        elif sign == ")" and len(groups) > 1:
             closed = groups.pop()
             groups[-1].endless += max(closed.most, closed.endless)
             last = closed.varies
             groups[-1].varies |= closed.varies
             continue
-        elif token == "|":
+        elif sign == "|":
             group.varies, group.most, group.endless = True, max(group.most, group.endless), 0
-        elif token[0] in "*+?{" and token != "{":
+        elif sign[0] in "*+?{" and sign != "{":
             group.varies = True
-            if token[0] in "*+" or token.endswith(",}"):
+            if sign[0] in "*+" or sign.endswith(",}"):
                 group.endless += 1
-            if last and token[0] != "?":
+            if last and sign[0] != "?":
                 return True
-        elif token[0] == "\\" and (token[1].isdigit() or token[1] in "gk"):  # what was matched before, or is called
+        elif sign[0] == "\\" and (sign[1].isdigit() or sign[1] in "gk"):  # what was matched before, or is called
             return True
         last = False
     return any(max(group.most, group.endless) > 2 for group in groups)

@@ -1,5 +1,4 @@
-"""Facts of a manifest that are each within bounds and do not go together: every view is drawn, or says in a sentence
-what is wrong."""
+"""Facts of a manifest, each within bounds, that do not go together: a view is drawn, or says what is wrong."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ from dia2.inspect.layout import MANIFEST
 from dia2.inspect.trace import Trace
 
 from ..support.traces import HangError, bounded, check_message, copied, recorded, recorded_dia, replace
-from .test_hostile import SHARE, changed, deleting, places, setting
+from .test_hostile import changed, deleting, places, setting
 
 LEFT_ALONE = {"format", "version", "family", "versions", "hashes", "device", "dtype", "started", "hooks", "never_fired"}
 Change = tuple[str, dict[str, Any]]
@@ -96,7 +95,7 @@ def views(trace: Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], object
 def shown(path: Path, folder: Path) -> bool:
     """Whether a trace loads; each of its views is drawn then, or raises one sentence."""
     try:
-        with bounded():
+        with bounded(60):
             try:
                 trace = load(path)
             except TraceError as error:
@@ -112,11 +111,12 @@ def shown(path: Path, folder: Path) -> bool:
     return True
 
 
+@pytest.mark.parametrize("share", [120, pytest.param(3, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 @pytest.mark.parametrize("source", [recorded, recorded_dia], ids=["dia2", "dia"])
-def test_every_view_of_facts_that_do_not_go_together(tmp_path: Path, source: Callable[[], Path]) -> None:
+def test_every_view_of_facts_that_do_not_go_together(tmp_path: Path, source: Callable[[], Path], share: int) -> None:
     wrong, count = [], {True: 0, False: 0}
     for number, (name, content) in enumerate(changes(source)):
-        if number % (8 * SHARE - 1):
+        if number % share:
             continue
         path = copied(tmp_path / f"{number}.dia2trace", source)
         replace(path / MANIFEST, json.dumps(content).encode())
@@ -125,4 +125,37 @@ def test_every_view_of_facts_that_do_not_go_together(tmp_path: Path, source: Cal
         except AssertionError as error:
             wrong.append(f"{name}: {error}")
     assert not wrong, "\n".join(wrong)
-    assert min(count.values()) > 20 // SHARE
+    assert sum(count.values()) > 300 // share
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (("run", "entries", 1, 3), 0, "of a speaker without a recording"),
+        (("run", "voice_frames"), [1, 2], "voice_frames is"),
+        (("run", "voice_frames"), [0, 0, 0], "voice_frames is"),
+        (("run", "voice_frames"), [], "of a speaker without a recording"),
+        (("run", "prefix_words"), 1, "run.spoken is"),
+        (("run", "prefix_frames"), 0, "voice_frames is"),
+        (("run", "spoken", 0, "speaker"), 3, "speaker is 3"),
+    ],
+)
+def test_a_prefix_whose_facts_do_not_go_together_is_damaged(
+    tmp_path: Path, at: tuple[str | int, ...], value: object, message: str
+) -> None:
+    content = json.loads((recorded() / MANIFEST).read_text(encoding="utf-8"))
+    path = copied(tmp_path / "run.dia2trace")
+    replace(path / MANIFEST, json.dumps(changed(content, at, setting(value))).encode())
+    with pytest.raises(TraceError, match=f"damaged: .*{message}"):
+        load(path)
+
+
+def test_a_warm_up_of_another_length_than_its_prefix_is_damaged(tmp_path: Path) -> None:
+    content = json.loads((recorded() / MANIFEST).read_text(encoding="utf-8"))
+    frames = content["run"]["prefix_frames"]
+    for number, other in enumerate((frames - 1, frames + 1)):
+        path = copied(tmp_path / str(number))
+        run = content["run"] | {"prefix_frames": other, "voice_frames": [other - 1, 1]}
+        replace(path / MANIFEST, json.dumps(content | {"run": run}).encode())
+        with pytest.raises(TraceError, match=f"its prefix has {other} frames, its warm-up {frames} calls"):
+            load(path)

@@ -137,9 +137,9 @@ def test_a_trace_that_cannot_be_begun_leaves_no_lock(tmp_path: Path, monkeypatch
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(Dia2Error, match="No space left"):
+    with monkeypatch.context() as patched:
         patched.setattr("os.fsync", full)
-        with record(path):
+        with pytest.raises(Dia2Error, match="No space left"), record(path):
             pass
     FolderLock(path).release()
     (path / "mine.txt").touch()

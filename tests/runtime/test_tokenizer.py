@@ -186,7 +186,7 @@ def test_a_class_that_is_no_tokenizer_is_refused(tmp_path: Path, name: object) -
     for file in ("tokenizer_config.json", "config.json"):
         folder = folder_with(tmp_path / file)
         (folder / file).write_text(json.dumps({"tokenizer_class": name}), encoding="utf-8")
-        with pytest.raises(CheckpointError, match="is to be of class .*, which is that of no tokenizer"):
+        with pytest.raises(CheckpointError, match=r"is to be of class .*, which is that of no tokenizer"):
             load_tokenizer(str(folder), trust_remote_code=False)
 
 

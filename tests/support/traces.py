@@ -116,14 +116,14 @@ class HangError(BaseException):
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(seconds: float = SECONDS) -> Iterator[None]:
     """Let what runs in here take so much time and memory and no more; both limits are as before afterwards."""
 
     def hang(_: int, __: FrameType | None) -> None:
-        raise HangError(f"more than {SECONDS:.0f} s")
+        raise HangError(f"more than {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, hang)
-    remaining, interval = signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    remaining, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if sys.platform == "linux":
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

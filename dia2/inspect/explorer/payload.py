@@ -48,7 +48,7 @@ def payload(
         TraceError: it holds no calls, or is damaged.
         UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
     """
-    if not isinstance(books, Sequence) or isinstance(books, str | bytes) or len(books) > _MOST_SOUNDS:
+    if not isinstance(books, list | tuple) or len(books) > _MOST_SOUNDS:
         raise UsageError(
             f"Codebooks to be heard apart are at most {_MOST_SOUNDS} lists such as [[0], [0, 1]], not {short(books)}."
         )

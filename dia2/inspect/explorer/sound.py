@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soundfile
@@ -98,20 +98,20 @@ def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:
     return Sound(_label(chosen, count), encode(*playable(samples, runtime.mimi.sample_rate)))
 
 
-def _chosen(books: object, count: int) -> list[int]:
+def _chosen(books: Any, count: int) -> list[int]:
     """Codebooks in their order, each once.
 
     Raises:
         UsageError: it is no list of some of them.
     """
     listed = isinstance(books, Collection) and not isinstance(books, str | bytes | Mapping)
-    if listed and 0 < len(books) <= _MOST_NAMED and all(_is_book(book, count) for book in books):  # type: ignore[arg-type]  # a Collection
-        return sorted({int(book) for book in books})  # type: ignore[attr-defined]  # likewise
+    if listed and 0 < len(books) <= _MOST_NAMED and all(_is_book(book, count) for book in books):
+        return sorted({int(book) for book in books})
     raise UsageError(f"The codebooks to hear must be some of 0 … {count - 1}, not {short(books)}.")
 
 
 def _is_book(book: object, count: int) -> bool:
-    return isinstance(book, int | np.integer) and not isinstance(book, bool) and 0 <= book < count
+    return isinstance(book, int | np.integer) and not isinstance(book, bool) and 0 <= int(book) < count
 
 
 def _label(books: list[int], count: int) -> str:
