@@ -176,6 +176,16 @@ def test_every_entry_under_each_setting(entry: str, state: str) -> None:
     check(entry, state)
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # inductor imports parts of torch that torch deprecates
+def test_compiled_halves_are_the_same_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiled() -> list[object]:
+        return spoken(engine(NAME).generate(SCRIPT, seed=1, use_torch_compile=True))
+
+    monkeypatch.setitem(ENTRIES, "compiled", compiled)
+    check("compiled", *TOGETHER)
+
+
 # Streams, whose pieces come under other settings each
 
 

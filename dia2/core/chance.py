@@ -17,7 +17,6 @@ import torch
 
 _SEED = 2  # so that a recording is heard alike each time
 _LOCK = threading.RLock()
-_NUMPY: Any = np.random  # its types leave out the generator that its functions share
 
 
 @contextmanager
@@ -27,20 +26,21 @@ def own_chance() -> Iterator[None]:
     One thread at a time, since the generators belong to the process. (So do the parts of torch that transformers
     changes while it loads; two threads at once would leave them changed.)
     """
+    shared: Any = np.random  # whose types leave out the generator that its functions share; loaded when first needed
     with _LOCK:
         generators = [torch.default_generator]
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch types it nowhere
             generators += torch.cuda.default_generators
         states = [generator.get_state() for generator in generators]
-        python, numpy, state = random.getstate(), _NUMPY.get_bit_generator(), np.random.get_state(legacy=False)
+        python, numpy, state = random.getstate(), shared.get_bit_generator(), np.random.get_state(legacy=False)
         try:
             for generator in generators:
                 generator.manual_seed(_SEED)
             random.seed(_SEED)
-            _NUMPY.set_bit_generator(np.random.MT19937(_SEED))
+            shared.set_bit_generator(np.random.MT19937(_SEED))
             yield
         finally:
-            _NUMPY.set_bit_generator(numpy)
+            shared.set_bit_generator(numpy)
             if isinstance(numpy, np.random.MT19937):  # which the caller may have exchanged
                 np.random.set_state(state)  # with the second number of a normal pair, which waits outside of it
             random.setstate(python)
