@@ -76,6 +76,7 @@ def slow_whisper(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
 
     module.tqdm = TheirBar
     module.load_model = load
+    module.available_models = lambda: ["turbo"]
     monkeypatch.setitem(sys.modules, "whisper", module)
     load_whisper.cache_clear()
     yield module
