@@ -21,7 +21,7 @@ class Book:
     """What a recorder and its knowledge of one model write to together."""
 
     def __init__(self, path: str | Path, manifest: dict[str, Any]) -> None:
-        """Judge the folder, which `begin` creates.
+        """Take the folder, to which nothing is written before `begin`.
 
         Raises:
             UsageError: it cannot be created.
@@ -31,14 +31,14 @@ class Book:
         self.fired: set[str] = set()  # hook points that came
         self.broken: str | None = None  # why nothing is written any more
         self.stored = 0  # calls in finished shards
-        self._waiting: list[dict[str, Any]] = []  # phases before the folder is there
+        self._waiting: list[dict[str, Any]] = []  # phases before it is begun
 
     def begin(self) -> None:
-        """Create the folder, if that was not done yet: from here on there is something to keep.
+        """Begin the trace, if that was not done yet: from here on there is something to keep.
 
         Raises:
-            UsageError: it cannot be created, or another run is recorded there.
-            Dia2Error: nor written to.
+            UsageError: an older one cannot be replaced.
+            Dia2Error: it cannot be written to.
         """
         if self.writer.begun:
             return
@@ -53,14 +53,14 @@ class Book:
             self.phase(event)
 
     def phase(self, event: dict[str, Any]) -> None:
-        """Append what a phase's begin or end says, or keep it until there is a folder."""
+        """Append what a phase's begin or end says, or keep it until the trace is begun."""
         if self.writer.begun:
             self.attempt(self.writer.phase, event)
         else:
             self._waiting.append(event)
 
     def save(self) -> None:
-        """Write the manifest as it is now, once there is a folder."""
+        """Write the manifest as it is now, once the trace is begun."""
         if self.writer.begun:
             self.attempt(self.writer.manifest, self.manifest)
 

@@ -70,6 +70,8 @@ def record(
             recorder.close("interrupted", STOPPED)
         elif recorder.begun:
             recorder.close("failed", _told(error))
+        else:
+            recorder.leave()
         raise
     except BaseException as error:  # a fault, of which the phases tell where
         recorder.close("failed", _told(error))
@@ -314,8 +316,12 @@ class Recorder:
             self._write_shard()
             self._end(status, error)
         finally:
-            self._closed = True
-            self._book.writer.close()
+            self.leave()
+
+    def leave(self) -> None:
+        """Write no more, and let another run be recorded there; of a run that never began, nothing is left."""
+        self._closed = True
+        self._book.writer.close()
 
     def _end(self, status: str, error: str | None) -> None:
         """Say in the manifest how the run ended."""

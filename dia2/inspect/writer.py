@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class TraceWriter:
     """One folder that grows, once it is begun."""
 
     def __init__(self, path: str | Path, *, wide: bool = False) -> None:
-        """Judge the place; nothing is written or removed before `begin`.
+        """Take the place: lock the folder, which is made if there is none. Nothing else changes before `begin`.
 
         Args:
             path: the folder.
@@ -48,27 +48,27 @@ class TraceWriter:
         self.shards = 0
         self.bytes = 0  # written so far, manifest not counted
         self._phases: io.FileIO | None = None
-        self._lock: FolderLock | None = None
         check_for_trace(self.path)
-        if is_folder(self.path):
-            try:
-                FolderLock(self.path).release()  # nobody else writes it now; `begin` asks once more, and keeps it
-            except OSError as error:
-                raise self._uncreatable(error) from error
+        try:
+            self._made = not is_folder(self.path)
+            self.path.mkdir(exist_ok=True)
+            self._lock = FolderLock(self.path)
+        except OSError as error:
+            raise self._uncreatable(error) from error
 
     @property
     def begun(self) -> bool:
-        """There is a folder to write to."""
+        """There is something in it."""
         return self._phases is not None
 
     def begin(self) -> None:
-        """Create the folder, in the place of a trace that is there already, and lock it until it is closed.
+        """Open it for phases, in the place of a trace that is there already.
 
         Raises:
             UsageError: as the constructor.
         """
+        clear_for_trace(self.path)
         try:
-            self._lock = free_for_trace(self.path)
             self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
         except OSError as error:
             raise self._uncreatable(error) from error
@@ -118,11 +118,13 @@ class TraceWriter:
         self.bytes += buffer.tell()
 
     def close(self) -> None:
-        """No more phases; another run may be recorded there from now on."""
+        """No more phases; another run may be recorded there from now on. If it was never begun, nothing is left."""
         if self._phases is not None:
             self._phases.close()
-        if self._lock is not None:
-            self._lock.release()
+        elif self._made:
+            with suppress(OSError):  # somebody else's files are in it by now
+                self.path.rmdir()
+        self._lock.release()
 
     def _tensors(self, name: str, columns: Mapping[str, Tensor]) -> None:
         content = save(dict(columns))
@@ -137,16 +139,13 @@ def check_for_trace(path: Path) -> list[Path]:
         The files of a trace that is there.
 
     Raises:
-        UsageError: something that is no trace is there; the folder above is missing or read-only; or no folder can
-            have that name.
+        UsageError: something that is no trace is there, the folder above is missing, or no folder can have that name.
     """
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         if not is_folder(path.parent):
             raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.") from None
-        if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise UsageError(f"Trace {path} cannot be created (Permission denied): write elsewhere.") from None
         return []
     except (OSError, ValueError) as error:
         raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
@@ -159,30 +158,19 @@ def check_for_trace(path: Path) -> list[Path]:
     return files
 
 
-def free_for_trace(path: Path) -> FolderLock:
+def clear_for_trace(path: Path) -> None:
     """Make `path` an empty folder for a new trace: remove one that is there, refuse to touch anything else.
 
-    Returns:
-        The lock on it, to be held as long as the trace is written.
-
     Raises:
-        UsageError: as `check_for_trace`; or another run is recorded there.
-        OSError: no folder can be created there.
+        UsageError: as `check_for_trace`.
     """
-    check_for_trace(path)
-    path.mkdir(exist_ok=True)
-    lock = FolderLock(path)
+    files = check_for_trace(path)
     try:
         # The manifest last: until then whatever is left still counts as a trace.
-        for file in sorted(check_for_trace(path), key=lambda file: file.name == MANIFEST):
+        for file in sorted(files, key=lambda file: file.name == MANIFEST):
             file.unlink()
     except OSError as error:
-        lock.release()
         raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
-    except BaseException:
-        lock.release()
-        raise
-    return lock
 
 
 def _looks_begun(files: list[Path]) -> bool:
