@@ -4,7 +4,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-all notebooks lint docs bench nano clean
+.PHONY: demo test test-all notebooks lint docs bench mutants nano clean
 
 demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words, subtitles, spectrogram
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
@@ -33,6 +33,10 @@ docs: $(VENV)/.docs  ## the site, into build/site; LINKS=1 also asks the network
 bench: $(VENV)/.dev  ## what a frame costs and what looking costs; each benchmark tells its options by --help
 	$(PYTHON) benchmarks/frame.py --shape nano --frames 50 --variants float32 float32+one float32+late
 	$(PYTHON) benchmarks/trace_overhead.py --shape nano --frames 500
+
+mutants: $(VENV)/.dev  ## change an operator, see whether a test notices: ARGS="draws --sample 0"; an hour and more
+	$(PIP) --editable '.[mutants]'
+	$(PYTHON) -m tests.support.mutants $(ARGS)
 
 nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hours; goes on where it was stopped
 	$(PYTHON) -m training.recipe .train/nano

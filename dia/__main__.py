@@ -1,8 +1,15 @@
-"""`python -m dia`."""
+"""`python -m dia`, and the command `dia`."""
 
-import sys
+from dia2.interrupts import watch
 
-from dia.cli import main
+
+def main() -> int:
+    """Run the command line of this process."""
+    watch("dia")  # before the imports that take their time
+    from dia.cli import main as command
+
+    return command()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dia.codec import DEFAULT_DAC
 from dia.parts import INDEX, weight_files
-from dia2.assets import MissingFileError, download
+from dia2.assets import MissingFileError, download, refuse_other
 from dia2.checks import is_file, is_folder
 from dia2.errors import CheckpointError, UsageError
 
@@ -45,6 +45,8 @@ def from_repo(repo: str, dac: str | None = None) -> Source:
         raise UsageError("The repo's name is empty: write it like nari-labs/Dia-1.6B-0626.")
     if is_folder(repo):
         folder = Path(repo)
+        for name in WEIGHTS:
+            refuse_other(folder / name)
         weights = next((folder / name for name in WEIGHTS if is_file(folder / name)), None)
         if weights is None:
             raise CheckpointError(f"{repo} has no {', '.join(WEIGHTS)}: is it a Dia checkpoint?")

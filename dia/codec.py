@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dia2.assets import codec_folder
+from dia2.audio.finite import require_numbers
 from dia2.audio.pretrained import pretrained
-from dia2.checks import read_small
+from dia2.checks import read_small, short
+from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, one_line
 from dia2.hooks import phase
 
@@ -64,20 +66,31 @@ class DacCodec:
         """Frames a second."""
         return self.sample_rate / self.samples_per_frame
 
-    @torch.no_grad()
+    @isolated()
     def encode(self, samples: Tensor) -> Tensor:
-        """Codes [T, C] int64 of mono samples [N] at the codec's rate, padded with zeros to whole frames."""
+        """Codes [T, C] int64 of mono samples [N] at the codec's rate, padded with zeros to whole frames.
+
+        Raises:
+            CheckpointError: the codec computes no numbers.
+        """
         padded = F.pad(samples.to(self._model.device), (0, -len(samples) % self.samples_per_frame))
-        codes: Tensor = self._model.encode(padded[None, None], n_quantizers=self.channels).audio_codes[0]  # [C, T]
+        encoded = self._model.encode(padded[None, None], n_quantizers=self.channels)
+        for latents in (encoded.projected_latents, encoded.quantized_representation):
+            require_numbers(latents, self.name)  # codes say nothing of it: NaN is nearest to some code, too
+        codes: Tensor = encoded.audio_codes[0]  # [C, T]
         return codes.T.contiguous()
 
-    @torch.no_grad()
+    @isolated()
     def decode(self, codes: Tensor) -> Tensor:
-        """Samples [N] float32 of codes [T, C]; nothing of nothing."""
+        """Samples [N] float32 of codes [T, C]; nothing of nothing.
+
+        Raises:
+            CheckpointError: the codec computes no numbers.
+        """
         if not len(codes):
-            return torch.zeros(0)
+            return torch.zeros(0, dtype=torch.float32, device="cpu")
         waveform: Tensor = self._model.decode(audio_codes=codes.T[None].to(self._model.device)).audio_values
-        return waveform.flatten().float().clamp(-1.0, 1.0).cpu()
+        return require_numbers(waveform.flatten().float(), self.name).clamp(-1.0, 1.0).cpu()
 
 
 @phase("dia.decode")
@@ -99,7 +112,7 @@ def _load_model(folder: Path) -> Any:
             f"The config.json of DAC codec {folder} cannot be read ({one_line(error)}): {_GIVE}"
         ) from error
     if kind != "dac":
-        raise CheckpointError(f"Checkpoint {folder} holds a model of type {kind!r}, not a DAC codec: {_GIVE}")
+        raise CheckpointError(f"Checkpoint {folder} holds a model of type {short(kind)}, not a DAC codec: {_GIVE}")
     if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
         raise CheckpointError(f"The config.json of DAC codec {folder} asks for more than {_MOST} layers: {_GIVE}")
     try:
@@ -112,6 +125,6 @@ def _load_model(folder: Path) -> Any:
     if unfit:
         raise CheckpointError(
             f"DAC codec {folder} lacks tensors, or they have another shape than its config.json says "
-            f"({', '.join(unfit[:3])}): fetch its config.json and model.safetensors again."
+            f"({', '.join(name[:100] for name in unfit[:3])}): fetch its config.json and model.safetensors again."
         )
     return model.eval()

@@ -8,7 +8,8 @@ from typing import Literal
 from torch import Tensor
 
 from dia.config import DiaConfig
-from dia2.checks import is_number, short
+from dia2.brief import brief_repr
+from dia2.checks import is_number, make_plain, short
 from dia2.errors import UsageError
 
 StopReason = Literal["eos", "max_tokens", "interrupted"]
@@ -17,6 +18,8 @@ StopReason = Literal["eos", "max_tokens", "interrupted"]
 @dataclass(frozen=True)
 class GenerationConfig:
     """Sampling, guidance and length; checked when it is made."""
+
+    __repr__ = brief_repr
 
     max_tokens: int | None = None  # rows of the delayed grid; none: as many as the decoder has positions
     cfg_scale: float = 3.0  # guided = cond + scale · (cond − uncond): 0 turns guidance off
@@ -33,6 +36,7 @@ class GenerationConfig:
         Raises:
             UsageError: names the field.
         """
+        make_plain(self)
         for name, least, most in (("cfg_scale", 0.0, None), ("temperature", 0.0, None), ("top_p", 0.0, 1.0)):
             value = getattr(self, name)
             if not is_number(value) or value < least or (most is not None and value > most):
@@ -82,6 +86,8 @@ def rows_of(config: GenerationConfig, model: DiaConfig, prefill_steps: list[int]
 class Spoken:
     """What became of one script."""
 
+    __repr__ = brief_repr
+
     codes: Tensor  # [T, C] int64 on the CPU
     waveform: Tensor | None  # [N] float32 on the CPU; none without a codec
     stop_reason: StopReason
@@ -90,6 +96,8 @@ class Spoken:
 @dataclass(frozen=True)
 class GenerationResult:
     """What came out of a run."""
+
+    __repr__ = brief_repr
 
     scripts: list[Spoken]  # in the order in which they were given
     sample_rate: int | None  # Hz; none without a codec

@@ -66,7 +66,7 @@ def new_state(
         ended_at=number(scripts),
         drew_eos=torch.zeros(scripts, dtype=torch.bool, device=device),
         finished=torch.zeros(1, dtype=torch.bool, device=device),
-        uniforms=torch.zeros(rows, scripts, channels, device=device),
+        uniforms=torch.zeros(rows, scripts, channels, dtype=torch.float32, device=device),
         delays=torch.tensor(config.data.delay_pattern, device=device),
     )
 

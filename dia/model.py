@@ -26,6 +26,7 @@ from dia.generation import (
     merged,
     rows_of,
 )
+from dia.kept import STATES, KeptState
 from dia.layers import DiaModel
 from dia.loop import (
     GenerationState,
@@ -42,17 +43,20 @@ from dia.loop import (
 from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
 from dia.taps import StepLog, Taps, wants_logits, wants_steps
-from dia.text import encode_text
+from dia.text import encode_text, read_scripts
 from dia.weights import load_model
 from dia2.audio.wav import save_wav
-from dia2.checks import short
-from dia2.core.precision import exact_float32, pick_device, pick_dtype, threads_for
+from dia2.checks import a_path, short
+from dia2.core.ambient import isolated, threads_for
+from dia2.core.precision import pick_device, pick_dtype
 from dia2.errors import CheckpointError, UsageError
 from dia2.files import check_sound_writable
+from dia2.generation import no_script
 from dia2.hooks import Observer, current_observer, observing, phase
 from dia2.memory import begin_device_peak, peak_device_bytes, peak_host_bytes
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.graphs import CudaGraphs, GraphBackend, check_compiler
+from dia2.runtime.lending import Lender, Loan
 from dia2.runtime.weights import weight_bytes
 
 logger = logging.getLogger("dia2")
@@ -60,7 +64,6 @@ logger = logging.getLogger("dia2")
 DEFAULT_REPO = "nari-labs/Dia-1.6B-0626"
 Prompt = str | Path | Tensor  # a recording, or codes [T, C]
 Script = str | Sequence[str]
-_KEPT = 2  # states with their graphs that wait for the next run
 
 
 class Dia:
@@ -85,8 +88,9 @@ class Dia:
         self.config, self.model, self.codec, self.source = config, model, codec, source
         self.weight_bytes = weight_bytes(model)
         device = model.device
+        self.threads = threads_for(self.weight_bytes, device)
         self.backend: Callable[[], GraphBackend] | None = partial(CudaGraphs, device) if device.type == "cuda" else None
-        self._kept: dict[tuple[object, ...], tuple[GenerationState, GraphStep, Taps | None]] = {}
+        self._keeper = Lender[KeptState](STATES)
 
     @classmethod
     def from_pretrained(
@@ -148,11 +152,19 @@ class Dia:
     ) -> Dia:
         where = pick_device(device)
         dtype = pick_dtype(compute_dtype, where)
-        config = load_config(source.config)
-        channels = config.data.channels
-        codec = DacCodec.load(source.dac, channels=channels, device=where) if load_dac else None
-        model = load_model(config, source.weights, device=where, dtype=dtype, strict=strict)
-        return cls(config, model, codec, source)
+        with isolated():
+            config = load_config(source.config)
+            channels = config.data.channels
+            codec = DacCodec.load(source.dac, channels=channels, device=where) if load_dac else None
+            model = load_model(config, source.weights, device=where, dtype=dtype, strict=strict)
+            return cls(config, model, codec, source)
+
+    def __repr__(self) -> str:
+        return f"<Dia of {self.source.config} on {self.device}, {str(self.model.dtype).removeprefix('torch.')}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Dia], tuple[Any, ...]]:
+        """For copies and pickles: the same files, loaded once more."""
+        return type(self)._load, (self.source, self.model.dtype, self.device, self.codec is not None, False)
 
     @property
     def device(self) -> torch.device:
@@ -170,8 +182,8 @@ class Dia:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Torch's global switches as this checkpoint wants them: no gradients, no TF32, a fit number of threads."""
-        with torch.no_grad(), exact_float32(), threads_for(self.weight_bytes, self.device):
+        """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
+        with isolated(self.threads):
             yield
 
     # Speaking
@@ -254,7 +266,7 @@ class Dia:
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far.
         """
         config = merged(config, overrides)
-        with ExitStack() as stack:
+        with self.computing(), ExitStack() as stack:
             stack.enter_context(observing(observer))
             if trace is not None:
                 from dia2.inspect.recorder import record  # the one arrow up, taken only when a trace is asked for
@@ -264,9 +276,8 @@ class Dia:
                 from dia.progress import progress_bar  # rich, which a silent run does not need
 
                 progress = stack.enter_context(progress_bar())
-            stack.enter_context(self.computing())
-            scripts = _scripts(text)
-            return self._speak(scripts, _prompts(len(scripts), audio_prompt), config, strict, progress)
+            scripts = read_scripts(_scripts(text))
+            return self._speak(scripts, prompts_of(len(scripts), audio_prompt), config, strict, progress)
 
     def _speak(
         self,
@@ -285,35 +296,41 @@ class Dia:
         prefill_steps = [1 + len(part) for part in codes]
         rows = rows_of(config, self.config, prefill_steps)
         delayed = self.delayed_prompts(codes)
-        log = None
-        graphs = self._graphs(config)
         observer = current_observer()
         taps = self._taps(len(scripts), observer)
+        graphs = self._graphs(config)
+        loan = None
         if graphs is None:
             state = self._new_state(len(scripts), rows, tokens.shape[1])
             step: EagerStep | GraphStep = EagerStep(self.model, state, config, taps)
         else:
-            state, step, taps = self._take_kept(config, len(scripts), rows, taps, graphs)
-            state.decoder.clear()
-        self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
-        encoded, text_mask = encode(self.model, tokens, mask)
-        fill_cross_cache(self.model, state, encoded, text_mask)
-        given = prefill(self.model, state)
-        if observer is not None and taps is not None:
-            log = StepLog(observer, taps, config, state.output.generated_tokens, given)
-            log.given(given)
+            loan = self._lend(config, len(scripts), rows, taps, graphs)
+            state, step, taps = loan.state.state, loan.state.step, loan.state.taps
+            loan.state.clear()
         try:
-            steps, interrupted = run_loop(
-                state,
-                step if log is None else _logged(step, log),
-                rows=rows,
-                progress=progress,
-                after=None if log is None else log.end,
-            )
+            self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
+            encoded, text_mask = encode(self.model, tokens, mask)
+            fill_cross_cache(self.model, state, encoded, text_mask)
+            given = prefill(self.model, state)
+            log = None
+            if observer is not None and taps is not None:
+                log = StepLog(observer, taps, config, state.output.generated_tokens, given)
+                log.given(given)
+            try:
+                steps, interrupted = run_loop(
+                    state,
+                    step if log is None else _logged(step, log),
+                    rows=rows,
+                    progress=progress,
+                    after=None if log is None else log.end,
+                )
+            finally:
+                if log is not None:
+                    log.flush()
+            result = self._finish(state, steps, interrupted, seed, started)
         finally:
-            if log is not None:
-                log.flush()
-        result = self._finish(state, steps, interrupted, seed, started)
+            if loan is not None:
+                loan.end()
         if interrupted:
             raise GenerationInterrupted(result)
         return result
@@ -351,6 +368,7 @@ class Dia:
         channels, codes = self.config.data.channels, self.config.data.audio_eos_value
         if prompt is None:
             return torch.zeros(0, channels, dtype=torch.int64)
+        prompt = a_path(prompt)
         if isinstance(prompt, str | Path):
             return self.load_audio(prompt)
         if not isinstance(prompt, Tensor):
@@ -439,26 +457,24 @@ class Dia:
             logger.warning("CUDA graphs are off: the device is %s", self.device.type)
         return self.backend
 
-    def _take_kept(
+    def _lend(
         self,
         config: GenerationConfig,
         scripts: int,
         rows: int,
         taps: Taps | None,
         backend: Callable[[], GraphBackend],
-    ) -> tuple[GenerationState, GraphStep, Taps | None]:
+    ) -> Loan[KeptState]:
         """Tensors and graph of an earlier run of the same shape and settings, so that nothing is captured again."""
         settings = (config.cfg_scale, config.temperature, config.top_p, config.cfg_filter_top_k)
         observed = None if taps is None else taps.logits is not None
-        key = (scripts, rows, settings, config.use_torch_compile, observed)
-        kept = self._kept.pop(key, None)
+        size = (scripts, rows, settings, config.use_torch_compile, observed)
+        kept = self._keeper.take(size)
         if kept is None:
-            while len(self._kept) >= _KEPT:
-                del self._kept[next(iter(self._kept))]
+            self._keeper.make_room()
             state = self._new_state(scripts, rows, self.config.model.encoder.max_position_embeddings)
-            kept = (state, GraphStep(self.model, state, config, taps, backend()), taps)
-        self._kept[key] = kept
-        return kept
+            kept = KeptState(size, state, GraphStep(self.model, state, config, taps, backend()), taps)
+        return Loan(self._keeper, kept)
 
 
 @phase("dia.write")
@@ -476,18 +492,23 @@ def _logged(step: Callable[[int], None], log: StepLog) -> Callable[[int], None]:
 
 
 def _scripts(text: Script) -> list[str]:
-    if not isinstance(text, str | Iterable):
-        raise UsageError(f"A script is text or a list of texts, not {short(text)}.")
+    if not isinstance(text, str | Iterable) or isinstance(text, bytes | bytearray | memoryview):
+        raise no_script(text)
     scripts = [text] if isinstance(text, str) else list(text)
     if not scripts:
         raise UsageError("There is no script: give a string, or a list of at least one.")
     return scripts
 
 
-def _prompts(scripts: int, given: Prompt | Sequence[Prompt | None] | None) -> list[Prompt | None]:
-    """One for each of so many scripts."""
+def prompts_of(scripts: int, given: Prompt | Sequence[Prompt | None] | None) -> list[Prompt | None]:
+    """One for each of so many scripts.
+
+    Raises:
+        UsageError: there are more, or fewer.
+    """
     if given is None:
         return [None] * scripts
+    given = a_path(given)
     if isinstance(given, str | Path | Tensor):
         prompts: list[Prompt | None] = [given]
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from dia2.wording import counted
+
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int], None]]:
@@ -21,6 +23,6 @@ def progress_bar() -> Iterator[Callable[[int], None]]:
                 bar.start_task(task)  # the clock starts with the first step
             elapsed = bar.tasks[0].elapsed
             speed = f" · {steps / elapsed:.1f} rows/s" if elapsed else ""
-            bar.update(task, said=f"{steps} rows{speed}")
+            bar.update(task, said=f"{counted(steps, 'row')}{speed}")
 
         yield update

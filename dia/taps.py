@@ -37,7 +37,9 @@ class Taps:
         self._at = torch.zeros(1, dtype=torch.int64, device=device)
         self.drawn = torch.zeros(ROWS, scripts, channels, dtype=torch.int64, device=device)
         self.countdown = torch.zeros(ROWS, scripts, dtype=torch.int64, device=device)
-        self.logits = torch.zeros(ROWS, 2 * scripts, channels, vocab, device=device) if logits else None
+        self.logits = (
+            torch.zeros(ROWS, 2 * scripts, channels, vocab, dtype=torch.float32, device=device) if logits else None
+        )
 
     def move(self, at: int) -> None:
         """From here on write to row `at` of the rings."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -11,9 +10,37 @@ from torch import Tensor
 from dia.config import DiaConfig
 from dia2.errors import UsageError
 from dia2.hooks import phase
+from dia2.messages import warn
+from dia2.runtime.invisible import visible
+from dia2.runtime.script_notes import ScriptNotes
 
 TAGS = {b"[S1]": b"\x01", b"[S2]": b"\x02"}
+# Sounds that the published model was trained to make of these words.
+CUES = frozenset(
+    f"({sound})"
+    for sound in (
+        "laughs", "clears throat", "sighs", "gasps", "coughs", "singing", "sings", "mumbles", "beep", "groans",
+        "sniffs", "claps", "screams", "inhales", "exhales", "applause", "burps", "humming", "sneezes", "chuckle",
+        "whistles",
+    )
+)  # fmt: skip
 _SHOWN = 60  # characters of a text in a message
+
+
+def read_scripts(texts: Sequence[str]) -> list[str]:
+    """Each script without characters that nobody sees; what in it looks like a tag or a cue and is none is told.
+
+    Raises:
+        UsageError: a script is of such characters alone, or is no text.
+    """
+    notes = ScriptNotes("Dia", CUES)
+    read = []
+    for number, text in enumerate(texts, 1):
+        seen = _check(text, number)
+        notes.feed(seen)
+        notes.close()
+        read.append(seen)
+    return read
 
 
 @phase("dia.text")
@@ -41,11 +68,30 @@ def encode_text(texts: Sequence[str], config: DiaConfig, *, strict: bool = False
     return tokens, mask
 
 
-def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
+def check_texts(texts: Sequence[str]) -> None:
+    """Refuse scripts that no checkpoint reads.
+
+    Raises:
+        UsageError: one is empty, of characters alone that are not seen, or no text.
+    """
+    for number, text in enumerate(texts, 1):
+        _check(text, number)
+
+
+def _check(text: str, number: int) -> str:
+    """The text without what is not seen."""
     if not isinstance(text, str):
-        raise UsageError(f"Script {number + 1} is {type(text).__name__}, not text: give a string or a list of strings.")
+        raise UsageError(f"Script {number} is {type(text).__name__}, not text: give a string or a list of strings.")
     if not text.strip():
-        raise UsageError(f"Script {number + 1} is empty: give it some text, such as '[S1] Hello.'.")
+        raise UsageError(f"Script {number} is empty: give it some text, such as '[S1] Hello.'.")
+    seen = visible(text)
+    if seen != text and not seen.replace("[S1]", "").replace("[S2]", "").strip():
+        raise UsageError(f"Script {number} has no words, only characters that are not seen: give it some text.")
+    return seen
+
+
+def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
+    _check(text, number + 1)
     whole = text.encode("utf-8", "replace")
     for tag, byte in TAGS.items():
         whole = whole.replace(tag, byte)
@@ -58,7 +104,7 @@ def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
         )
         if strict:
             raise UsageError(f"{said}; shorten it.")
-        warnings.warn(f"{said}.", stacklevel=4)
+        warn(f"{said}.", stacklevel=4)
     if max(kept) >= vocab:
         outside = next(char for char in text if max(char.encode("utf-8", "replace")) >= vocab)
         raise UsageError(

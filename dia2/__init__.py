@@ -4,13 +4,20 @@
     tts = Dia2.nano()
     result = tts.generate("[S1] Hello. [S2] Hi!", output_wav="hello.wav", seed=1)
 
-`import dia2` loads torch and nothing heavier: no widget, plot or Whisper library, and transformers only
-when a checkpoint is opened.
+`import dia2` loads nothing yet, so that the command line can take Ctrl-C from its first moment on. The first name that
+is used brings torch and nothing heavier: no widget, plot or Whisper library, and transformers only when a checkpoint is
+opened.
 """
 
-from dia2.engine import Dia2
-from dia2.errors import CheckpointError, Dia2Error, UsageError
-from dia2.generation import GenerationConfig, GenerationInterrupted, GenerationResult, PrefixConfig, SamplingConfig
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dia2.engine import Dia2
+    from dia2.errors import CheckpointError, Dia2Error, UsageError
+    from dia2.generation import GenerationConfig, GenerationInterrupted, GenerationResult, PrefixConfig, SamplingConfig
 
 __version__ = "0.1.0"
 
@@ -26,3 +33,29 @@ __all__ = [
     "UsageError",
     "__version__",
 ]
+
+_HOMES = dict.fromkeys(__all__, "dia2.generation") | {
+    "Dia2": "dia2.engine",
+    "CheckpointError": "dia2.errors",
+    "Dia2Error": "dia2.errors",
+    "UsageError": "dia2.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, or a module of the package, when it is first asked for."""
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _HOMES:
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+    try:
+        return import_module(f"{__name__}.{name}")
+    except ModuleNotFoundError as error:
+        if error.name != f"{__name__}.{name}":
+            raise
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

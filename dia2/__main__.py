@@ -1,7 +1,15 @@
-"""`python -m dia2` is the command line."""
+"""`python -m dia2`, and the command `dia2`."""
 
-import sys
+from dia2.interrupts import watch
 
-from dia2.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Run the command line of this process."""
+    watch("dia2")  # before the imports that take their time
+    from dia2.cli import main as command
+
+    return command()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from dia2.checks import is_file, is_folder, read_small
+from dia2.checks import NotAFileError, is_file, is_folder, read_small, require_ordinary
 from dia2.config import DiaConfig, load_config
 from dia2.errors import CheckpointError, Dia2Error, UsageError, one_line
 
@@ -55,6 +55,7 @@ def from_repo(repo: str, *, tokenizer: str | None = None, mimi: str | None = Non
     config = load_config(config_path)
     weights_path = find(manifest.get("weights", "model.safetensors"))
     if not is_file(weights_path):
+        refuse_other(weights_path)
         raise CheckpointError(f"There is no weights file {weights_path}: is {repo} a Dia2 checkpoint?")
     named = manifest.get("tokenizer") or config.assets.tokenizer or config.data.tokenizer_path
     codec = manifest.get("mimi") or config.assets.mimi
@@ -121,6 +122,20 @@ def from_local(
     )
 
 
+def refuse_other(path: Path) -> None:
+    """Refuse what stands in the place of a file of a checkpoint's folder; that nothing does, the caller says.
+
+    Raises:
+        CheckpointError: it is a pipe, a device or a socket.
+    """
+    try:
+        require_ordinary(path)
+    except NotAFileError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): download the checkpoint again.") from error
+    except (OSError, ValueError):  # nothing is there, or can be
+        pass
+
+
 def _beside(folder: Path, name: str) -> str:
     """A name from a config: a folder in the config's own, if there is one, else as it stands (a hub repo)."""
     return str(folder / name) if is_folder(folder / name) else name
@@ -144,6 +159,7 @@ def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:
             raise
         return {}  # most have none; without a network, config.json is what decides
     if not is_file(path):
+        refuse_other(path)
         if asked:
             raise CheckpointError(f"There is no {where}, which DIA2_ASSET_MANIFEST names: unset it, or correct it.")
         return {}

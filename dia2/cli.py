@@ -5,36 +5,29 @@ Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio 
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # python -m dia2.cli: before the imports that take their time
+    from dia2.interrupts import watch
+
+    watch("dia2")
+
 import argparse
-import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
-from dia2 import Dia2, __version__
-from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
-from dia2.command import Parser, check_pair, check_trace_flags, guarded, refuse_clashes
-from dia2.console import print_summary, summary_json, tell, word_rows
-from dia2.errors import UsageError
-from dia2.files import check_sound_writable, check_writable, write_atomically
-from dia2.generation import (
-    GenerationConfig,
-    GenerationInterrupted,
-    GenerationResult,
-    SamplingConfig,
-    build_generation_config,
-    load_script_text,
-    validate_generation_params,
-)
+from dia2 import __version__
+from dia2.command import Job, Parser, run_command
 from dia2.hooks import Span, phase
-from dia2.progress import progress_bar
-from dia2.spectrogram import print_spectrogram
-from dia2.subtitles import check_subtitle_path, write_subtitles
+from dia2.meant import refuse_near_miss, refuse_text
 
 COMMANDS = ("generate", "voice", "trace")
+VIEWS = ("show", "frames", "grid", "diff", "prefix", "hooks", "html", "export")
+_MEANT = (
+    {name: name for name in COMMANDS}
+    | {name: f"trace {name}" for name in VIEWS}
+    | {"help": "--help", "version": "--version"}
+)
 _SAVE_MEMORY = {
     False: "use --dtype bfloat16, a smaller max_context_steps in config.json, or another --device",
     True: "close other programs, or look at the trace on a larger machine",
@@ -43,20 +36,45 @@ _SAVE_MEMORY = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or (arguments[0] not in COMMANDS and arguments[0] not in ("-h", "--help", "--version")):
+    return run_command("dia2", argv, _parse)
+
+
+def _parse(arguments: list[str]) -> Job:
+    """Understand the arguments; nothing that takes long is imported unless they are good."""
+    named = bool(arguments) and arguments[0] in (*COMMANDS, "-h", "--help", "--version")
+    if not named:
+        if arguments:
+            _refuse_output(arguments[0])
         arguments.insert(0, "generate")
     began = time.perf_counter()
-    args = build_parser(traces=arguments[0] == "trace").parse_args(arguments)
+    parser = build_parser(traces=arguments[0] == "trace")
+    args, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        _refuse_unknown(parser, args, unknown)
     spent = time.perf_counter() - began
     args.parsing = Span("cli.parse", {"argv": arguments}, began, ended=True, seconds=spent, result=args)
-    return guarded(
-        lambda: _run(args),
-        program="dia2",
-        save_memory=_SAVE_MEMORY[args.command == "trace"],
-        debug=args.debug,
-        verbose=getattr(args, "verbose", False),
-    )
+    if args.command == "generate":
+        if not named:
+            _refuse_output(args.output)
+        refuse_text(args.output)
+    return Job(lambda: _run(args), _SAVE_MEMORY[args.command == "trace"], args.debug, getattr(args, "verbose", False))
+
+
+def _refuse_output(word: str) -> None:
+    """Refuse what stands for a command or a text where a file's name is expected.
+
+    Raises:
+        UsageError: says what may have been meant.
+    """
+    if not word.startswith("-"):
+        refuse_near_miss(word, _MEANT, f" (A WAV file of that name is written as {word}.wav.)")
+        refuse_text(word)
+
+
+def _refuse_unknown(parser: Parser, args: argparse.Namespace, unknown: list[str]) -> NoReturn:
+    text = args.command == "generate" and any(not word.startswith("-") for word in unknown)
+    hint = "; a text to be spoken goes after --input" if text else ""
+    parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -64,10 +82,12 @@ def _run(args: argparse.Namespace) -> int:
         from dia2.inspect.cli import run_trace
 
         return run_trace(args)
-    return generate(args) if args.command == "generate" else voice(args)
+    from dia2 import speaking  # brings torch
+
+    return speaking.generate(args) if args.command == "generate" else speaking.voice(args)
 
 
-def build_parser(*, traces: bool = True) -> argparse.ArgumentParser:
+def build_parser(*, traces: bool = True) -> Parser:
     """All flags of all commands; those of `dia2 trace`, which import what other commands do not need, if asked for."""
     parser = Parser(prog="dia2", description="Dialogue text-to-speech that can be looked into.")
     parser.add_argument("--version", action="version", version=f"dia2 {__version__}")
@@ -146,45 +166,6 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--debug", action="store_true", help="show tracebacks")
 
 
-def open_checkpoint(args: argparse.Namespace) -> Dia2:
-    """Build the engine that the checkpoint flags ask for; nothing is loaded yet.
-
-    Raises:
-        UsageError: the flags contradict one another.
-    """
-    check_pair(args)
-    if sum((args.hf is not None, args.config is not None, args.nano)) > 1:
-        raise UsageError("Give one of --hf, --config with --weights, and --nano.")
-    options = {
-        "device": args.device,
-        "dtype": args.dtype,
-        "quantize": args.quantize,
-        "tokenizer_id": args.tokenizer,
-        "mimi_id": args.mimi,
-        "strict": args.strict,
-        "trust_remote_code": args.trust_remote_code,
-    }
-    if args.hf is not None:
-        return Dia2.from_repo(args.hf, **options)
-    if args.config is not None:
-        return Dia2.from_local(args.config, args.weights, **options)
-    return Dia2.nano(**options)
-
-
-def generation_config(args: argparse.Namespace) -> GenerationConfig:
-    """Check the sampling flags and turn them into a config.
-
-    Raises:
-        UsageError: a value is out of range.
-    """
-    validate_generation_params(temperature=args.temperature, top_k=args.topk, cfg_scale=args.cfg)
-    config = build_generation_config(temperature=args.temperature, top_k=args.topk, cfg_scale=args.cfg)
-    if args.greedy:
-        greedy = SamplingConfig(0.0, args.topk)
-        config = replace(config, text=greedy, audio=greedy)
-    return config
-
-
 @phase("config.overrides")
 def generation_overrides(args: argparse.Namespace) -> dict[str, Any]:
     """What the flags change on top of the config, as keyword arguments of `Dia2.generate`."""
@@ -201,90 +182,6 @@ def generation_overrides(args: argparse.Namespace) -> dict[str, Any]:
         "use_cuda_graph": args.cuda_graph or None,
         "use_torch_compile": args.torch_compile or None,
     }
-
-
-def generate(args: argparse.Namespace) -> int:
-    """`dia2 generate`, recorded if a trace is asked for."""
-    check_trace_flags(args)
-    if args.trace is None:
-        return run_generate(args)
-    from dia2.inspect.recorder import record  # brings what untraced runs do not need
-
-    with record(args.trace, level=args.trace_level or "topk", hooks=args.trace_hooks) as recorder:
-        recorder.happened(args.parsing)
-        return run_generate(args)
-
-
-def run_generate(args: argparse.Namespace) -> int:
-    """Check, generate, write, report."""
-    outputs = [path for path in (args.output, args.subtitles, args.words) if path]
-    prefix = [args.prefix_speaker_1, args.prefix_speaker_2, args.prefix_words_1, args.prefix_words_2]
-    refuse_clashes(outputs, [args.input, args.config, args.weights, *prefix])
-    check_sound_writable(args.output)
-    for path in outputs[1:]:
-        check_writable(path)
-    if args.subtitles:
-        check_subtitle_path(args.subtitles)
-    tts = open_checkpoint(args)
-    script = load_script_text(args.input)
-    config = generation_config(args)
-    overrides = generation_overrides(args)
-    bar = progress_bar() if sys.stderr.isatty() and not args.quiet else nullcontext()
-    code = 0
-    with bar as progress:
-        try:
-            result = tts.generate(
-                script,
-                config,
-                output_wav=args.output,
-                verbose=args.verbose,
-                progress=progress or (_no_progress if args.verbose else None),
-                **overrides,
-            )
-        except GenerationInterrupted as interrupt:
-            result, code = interrupt.result, 130
-    if not len(result.waveform):
-        why = "interrupted" if code else f"the model's limit of {result.frames} frames was reached"
-        tell("error", f"{why} before the first frame of audio was complete; nothing was written")
-        return code or 1
-    if args.subtitles:
-        write_subtitles(args.subtitles, result)
-    if args.words:
-        write_atomically(args.words, (json.dumps(word_rows(result), ensure_ascii=False, indent=1) + "\n").encode())
-    _report(args, result)
-    return code
-
-
-def _no_progress(_: object) -> None:
-    """`--verbose` without a terminal: messages, but no bar."""
-
-
-def _report(args: argparse.Namespace, result: GenerationResult) -> None:
-    if args.json:
-        print(summary_json(result, args.output))  # noqa: T201  # the command's output
-    elif not args.quiet:
-        print_summary(result, args.output)
-        if args.spectrogram:
-            print_spectrogram(result)
-    if result.stop_reason == "interrupted":
-        tell("note", f"interrupted; the first {result.duration:.2f} s are kept in {args.output}")
-    elif result.stop_reason == "context":
-        tell(
-            "warning",
-            f"the model's limit of {result.frames} frames ended the run: {result.unspoken} words were not spoken",
-        )
-    if args.hf is None and args.config is None and not args.quiet:
-        tell("note", NANO_VOICES_NOTE if args.prefix_speaker_1 else NANO_NOTE)
-
-
-def voice(args: argparse.Namespace) -> int:
-    """`dia2 voice`."""
-    refuse_clashes([args.output], [args.audio, args.words])
-    tts = open_checkpoint(args)
-    with progress_bar() if sys.stderr.isatty() else nullcontext():
-        tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
-    tell("note", f"{args.output} is ready: give it to --prefix-speaker-{args.speaker}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,73 +1,120 @@
 """What every command line of the project does alike: bad usage in a line, warnings in a line, an error as an exit code.
 
-Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted.
+Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted. Nothing here brings torch.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
-from dia2.checks import is_file
-from dia2.console import tell
-from dia2.errors import Dia2Error, UsageError
+from dia2 import interrupts, standard
+from dia2.checks import is_file, short
+from dia2.errors import Dia2Error, UsageError, one_line
+from dia2.meant import nearest
 from dia2.memory import shortage
+from dia2.messages import printable
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command line that was understood."""
+
+    run: Callable[[], int]  # gives the exit code
+    save_memory: str  # what to do when memory runs out
+    debug: bool = False  # print tracebacks too
+    verbose: bool = False  # the package's log is shown already
 
 
 class Parser(argparse.ArgumentParser):
     """Bad usage is one line, like every other error."""
 
     def error(self, message: str) -> NoReturn:
-        """Print it and exit with 2."""
-        tell("error", f"{message}; see {self.prog} --help", program=self.prog.split()[0])
-        sys.exit(2)
+        """Raise it."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Argparse's own, but a near-miss of a choice is answered by what was meant."""
+        if action.choices is not None and value not in action.choices and (near := nearest(value, action.choices)):
+            raise UsageError(f"There is no {short(value)}: did you mean {near}? See {self.prog} --help.")
+        super()._check_value(action, value)
 
 
-def guarded(run: Callable[[], int], *, program: str, save_memory: str, debug: bool, verbose: bool) -> int:
+def run_command(program: str, argv: Sequence[str] | None, parse: Callable[[list[str]], Job]) -> int:
     """Run a command; returns its exit code, or that of the error that it ended with.
 
     Args:
-        run: the command.
         program: what its messages begin with.
-        save_memory: what to do when memory runs out.
-        debug: print tracebacks too.
-        verbose: the package's log is shown already.
+        argv: its arguments; none: those of this process, which is the command's alone then.
+        parse: understands them; may print, and end by SystemExit, as argparse does for --help.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without our characters still gets the text
+    alone = argv is None
+    if alone:
+        interrupts.watch(program)
+        standard.keep_descriptors()
+    with standard.guarded_streams():
+        try:
+            interrupts.begin_catching()
+            code = _run(program, list(sys.argv[1:] if argv is None else argv), parse)
+        finally:
+            interrupts.end()
+    return code
+
+
+def _run(program: str, arguments: list[str], parse: Callable[[list[str]], Job]) -> int:
+    debug, save_memory = "--debug" in arguments, ""
     try:
-        with _warnings_as_lines(program, verbose):
-            return run()
+        try:
+            job = parse(arguments)
+            debug, save_memory = job.debug, job.save_memory
+            with _warnings_as_lines(program, job.verbose):
+                code = job.run()
+        finally:
+            standard.flush_output()  # also of what argparse prints before it ends the command
     except KeyboardInterrupt:
-        tell("note", "interrupted", program)
-        return 130
-    except BrokenPipeError:  # `dia2 … | head`: nobody reads on, and Python would complain once more at its exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _interrupted(program)
+    except BrokenPipeError:  # `dia2 … | head`: nobody reads on
         return 0
     except Exception as error:  # noqa: BLE001  # becomes one line here; --debug shows all
-        if debug:
-            traceback.print_exc()
-        if (lack := shortage(error)) is not None:
-            tell("error", f"{lack}: {save_memory}.", program)
-            return 1
-        if isinstance(error, Dia2Error):
-            tell("error", str(error), program)
-        else:
-            tell(
-                "error",
-                f"{type(error).__name__}: {error}. This is a fault in {program}: run again with --debug to see where.",
-                program,
-            )
+        if interrupts.was_noted():
+            return _interrupted(program)
+        return _told(error, program, save_memory, debug)
+    return _interrupted(program) if interrupts.was_noted() and code == 0 else code
+
+
+def _interrupted(program: str) -> int:
+    _tell("note", "interrupted", program)
+    return interrupts.EXIT_CODE
+
+
+def _told(error: Exception, program: str, save_memory: str, debug: bool) -> int:
+    """Say what went wrong; gives the exit code."""
+    if debug:
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            sys.stderr.write(printable(line) + "\n")
+    if (lack := shortage(error)) is not None:
+        _tell("error", f"{lack}: {save_memory}.", program)
+        return 1
+    if isinstance(error, Dia2Error):
+        _tell("error", str(error), program)
         return 2 if isinstance(error, UsageError) else 1
+    kind, said = type(error).__name__, one_line(error)
+    _tell("error", f"{kind}: {said}. This is a fault in {program}: run again with --debug to see where.", program)
+    return 1
+
+
+def _tell(kind: str, message: str, program: str) -> None:
+    from dia2.console import tell  # brings rich, which --help does not need
+
+    tell(kind, message, program)
 
 
 class _WarningLines(logging.Handler):
@@ -76,7 +123,7 @@ class _WarningLines(logging.Handler):
         self._program = program
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell("warning", record.getMessage(), self._program)
+        _tell("warning", record.getMessage(), self._program)
 
 
 @contextmanager
@@ -90,7 +137,7 @@ def _warnings_as_lines(program: str, verbose: bool) -> Iterator[None]:
         with warnings.catch_warnings():
             for package in ("dia2", "dia"):
                 warnings.filterwarnings("always", module=package)  # those of libraries stay as they are
-            warnings.showwarning = lambda message, *_: tell("warning", str(message), program)
+            warnings.showwarning = lambda message, *_: _tell("warning", str(message), program)
             yield
     finally:
         logger.removeHandler(handler)

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dia2.generation import GenerationResult
+from dia2.messages import printable, sentence
+from dia2.wording import counted
 
-
-def printable(text: str) -> str:
-    """`text` without control, line-breaking and direction characters, which data must not send to a terminal."""
-    steering = ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return "".join("�" if unicodedata.category(char) in steering else char for char in text)
+if TYPE_CHECKING:  # which brings torch
+    from dia2.generation import GenerationResult
 
 
 def tell(kind: str, message: str, program: str = "dia2") -> None:
     """Print one line on standard error: `dia2: error: …`."""
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
-    line = Text.assemble(f"{program}: ", (f"{kind}: ", style), printable(" ".join(message.split())))
+    line = Text.assemble(f"{program}: ", (f"{kind}: ", style), sentence(" ".join(message.split())))
     Console(stderr=True).print(line, soft_wrap=True)
 
 
 def print_summary(result: GenerationResult, output: str | Path, console: Console | None = None) -> None:
-    """Say what was made: length, speed, seed, and every word with its time, a row per turn."""
+    """Say what was made: length, speed, seed, and every word with the second at which it sounds, a row per turn."""
     console = console or Console()
     spent = result.seconds if result.speaking_seconds is None else result.speaking_seconds
     facts = (
         f"{result.duration:.2f} s of audio",
-        f"{result.frames} frames",
+        counted(result.frames, "frame"),
         f"{result.frames / spent if spent else 0.0:.1f} frames/s",
         f"{result.duration / spent if spent else 0.0:.2f} × real time",
         f"seed {result.seed}",
@@ -43,13 +41,12 @@ def print_summary(result: GenerationResult, output: str | Path, console: Console
     table.add_column("time", justify="right", style="dim", no_wrap=True)
     table.add_column("who", no_wrap=True)
     table.add_column("words, each with its second", no_wrap=True, overflow="fold")
-    clock = max((len(f"{seconds:.2f}") for _, seconds in result.timestamps), default=0)
+    clock = max((len(f"{word.seconds:.2f}") for word in result.words), default=0)
     room = console.width - max(clock, len("time")) - len("  who    ")  # what the other columns and gaps leave
-    rows = zip(result.timestamps, result.speakers, strict=True)
-    for speaker, group in groupby(rows, key=lambda row: row[1]):
-        words = [word for word, _ in group]
-        pieces = [Text.assemble(printable(text), (f"\u00a0{seconds:.2f}", "dim")) for text, seconds in words]
-        start = f"{words[0][1]:.2f}"
+    for speaker, group in groupby(result.words, key=lambda word: word.speaker):
+        words = list(group)
+        pieces = [Text.assemble(printable(word.text), (f"\u00a0{word.seconds:.2f}", "dim")) for word in words]
+        start = f"{words[0].seconds:.2f}"
         table.add_row(start, Text(f"S{speaker}", "blue" if speaker == 1 else "magenta"), _wrap(pieces, room))
     console.print(table)
 
@@ -87,8 +84,12 @@ def summary_json(result: GenerationResult, output: str | Path) -> str:
 
 
 def word_rows(result: GenerationResult) -> list[dict[str, object]]:
-    """Every word with its start in seconds and its speaker."""
-    return [
-        {"text": text, "start": start, "speaker": speaker}
-        for (text, start), speaker in zip(result.timestamps, result.speakers, strict=True)
-    ]
+    """Every word with the second at which it sounds, and its speaker."""
+    return [{"text": word.text, "start": word.seconds, "speaker": word.speaker} for word in result.words]
+
+
+def words_json(result: GenerationResult) -> str:
+    """A words file, which people, programs and `--prefix-words-1/2` read."""
+    from dia2.generation import WORDS_FORMAT  # which brings torch
+
+    return json.dumps({"format": WORDS_FORMAT, "words": word_rows(result)}, ensure_ascii=False, indent=1) + "\n"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from dia2.checks import is_number, short
+from dia2.checks import is_number, make_plain, short
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, merge_generation_config
 
@@ -36,6 +36,7 @@ class ForceAction:
         Raises:
             UsageError: says what may be given.
         """
+        make_plain(self)
         _check_call(self.call)
         if self.action not in ("new_word", "pad"):
             raise UsageError(f"A forced action is new_word or pad, not {short(self.action)}.")
@@ -64,6 +65,7 @@ class ReplaceToken:
         Raises:
             UsageError: says what may be given.
         """
+        make_plain(self)
         _check_call(self.call)
         if (self.codebook is None) == (self.stream is None):
             raise UsageError("ReplaceToken needs either a codebook or a stream (main or second).")
@@ -101,6 +103,7 @@ class ChangeSampling:
         Raises:
             UsageError: names the value.
         """
+        make_plain(self)
         _check_call(self.call)
         if not self.changes:
             raise UsageError("ChangeSampling changes nothing: give cfg_scale, temp_audio or the like.")

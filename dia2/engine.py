@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ import torch
 
 from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
+from dia2.checks import plain, short
+from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.edits import Edit
 from dia2.errors import UsageError
@@ -21,9 +25,11 @@ from dia2.generation import (
     GenerationConfig,
     GenerationInterrupted,
     GenerationResult,
+    PrefixConfig,
     WordList,
     merge_generation_config,
     normalize_script,
+    streamed_script,
 )
 from dia2.hooks import Observer, observing, phase
 from dia2.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
@@ -31,6 +37,9 @@ from dia2.progress import Progress, ProgressCallback, doing, shown
 from dia2.runtime.choices import Past
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.generator import decode_audio, run_generation_loop
+from dia2.runtime.graphs import check_compiler
+from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
+from dia2.runtime.recordings import Recordings
 from dia2.runtime.script_parser import check_script, parse_script, require_words
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
@@ -41,11 +50,14 @@ from dia2.streaming import Stream
 
 logger = logging.getLogger("dia2")
 
+_LOADING = threading.RLock()  # two threads that first use one engine load it once
+
 
 class Dia2:
     """A Dia2 checkpoint: script in, dialogue audio with word times out.
 
-    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`.
+    Nothing is loaded before the first use. Make one with `Dia2.from_repo`, `Dia2.from_local` or `Dia2.nano`. A copy or
+    pickle holds no weights: it loads them again.
     """
 
     @phase("engine.init")
@@ -106,6 +118,14 @@ class Dia2:
         """The checkpoint inside this package: needs no network; options as in the constructor."""
         folder = assets.nano_folder()
         return cls(config_path=folder / "config.json", weights_path=folder / "model.safetensors", **options)
+
+    def __repr__(self) -> str:
+        where, loaded = self._repo or self._config_path, "not loaded yet" if self._runtime is None else "loaded"
+        return f"<Dia2 of {where} on {self._device}, {str(self._dtype).removeprefix('torch.')}: {loaded}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: where the checkpoint is and how to load it, which they do at their first use."""
+        return self.__dict__ | {"_runtime": None}
 
     @property
     def runtime(self) -> RuntimeContext:
@@ -173,7 +193,7 @@ class Dia2:
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far, which is also
                 written to `output_wav`.
         """
-        with _recording(trace, observer), shown(verbose, progress) as report:
+        with isolated(), _recording(trace, observer), shown(verbose, progress) as report:
             merged = merge_generation_config(
                 config,
                 {
@@ -188,10 +208,11 @@ class Dia2:
             check_prefix(merged.prefix)
             if output_wav is not None:
                 check_sound_writable(output_wav)
-            runtime = self._ensure_runtime()
+            check_compiler(merged.use_torch_compile, self._device)
+            runtime, prefix = self._load_for(merged.prefix)
             started = time.perf_counter()
             with runtime.computing():
-                plan = build_prefix_plan(runtime, merged.prefix)
+                plan = build_prefix_plan(runtime, prefix)
                 ids, after_prefix = runtime.constants, plan is not None
                 entries = parse_script([text], runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix)
                 require_words(entries)
@@ -224,8 +245,12 @@ class Dia2:
         """
         merged = merge_generation_config(config, overrides)
         check_prefix(merged.prefix)
-        pieces = [normalize_script(script)] if isinstance(script, str | list | tuple) else script
-        return Stream(self._ensure_runtime(), pieces, merged, observer)
+        pieces = streamed_script(script)
+        if isinstance(pieces, list):
+            check_script(pieces[0])
+        check_compiler(merged.use_torch_compile, self._device)
+        runtime, prefix = self._load_for(merged.prefix)
+        return Stream(runtime, pieces, replace(merged, prefix=prefix), observer)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
@@ -255,37 +280,59 @@ class Dia2:
         """
         if Path(path).suffix != VOICE_SUFFIX:
             raise UsageError(f"Voice file {path} must end in {VOICE_SUFFIX}, by which it is known as a prefix.")
-        if speaker not in (1, 2):
-            raise UsageError(f"There is no speaker {speaker}: choose 1 or 2.")
+        speaker = plain(speaker)
+        if speaker not in (1, 2) or isinstance(speaker, bool):
+            raise UsageError(f"There is no speaker {short(speaker)}: choose 1 or 2.")
         check_writable(path)
+        read = Recordings()
+        if self._runtime is None:
+            words = judge_voice(audio, words, whisper, read)
         runtime = self._ensure_runtime()
-        try:
-            with runtime.computing():
+        hand_on(read, runtime)
+        with runtime.computing():
+            try:
                 voice = read_voice(runtime, audio, words, whisper)
-        finally:
-            load_whisper.cache_clear()
-        save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
+            finally:
+                load_whisper.cache_clear()
+            save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
+
+    def _load_for(self, prefix: PrefixConfig | None) -> tuple[RuntimeContext, PrefixConfig | None]:
+        """The checkpoint, and the prefix to go on from, which is judged before seconds are spent on loading.
+
+        Raises:
+            UsageError: as `build_prefix_plan`.
+        """
+        read = Recordings()
+        if self._runtime is None:  # else the plan comes at once
+            prefix = judge_prefix(prefix, read)
+        runtime = self._ensure_runtime()
+        hand_on(read, runtime)
+        return runtime, prefix
 
     @phase("runtime.ensure")
     def _ensure_runtime(self) -> RuntimeContext:
         if self._runtime is None:
-            logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
-            options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
-            if self._repo is not None:
-                found = assets.from_repo(self._repo, **options)
-            else:
-                assert self._config_path is not None, "checked in the constructor"
-                assert self._weights_path is not None, "checked in the constructor"
-                found = assets.from_local(self._config_path, self._weights_path, **options)
-            self._runtime = build_runtime(
-                found,
-                device=self._device,
-                dtype=self._dtype,
-                quantize=self._quantize,
-                strict=self._strict,
-                trust_remote_code=self._trust_remote_code,
-            )
+            with _LOADING, isolated():
+                self._runtime = self._runtime or self._load()
         return self._runtime
+
+    def _load(self) -> RuntimeContext:
+        logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
+        options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
+        if self._repo is not None:
+            found = assets.from_repo(self._repo, **options)
+        else:
+            assert self._config_path is not None, "checked in the constructor"
+            assert self._weights_path is not None, "checked in the constructor"
+            found = assets.from_local(self._config_path, self._weights_path, **options)
+        return build_runtime(
+            found,
+            device=self._device,
+            dtype=self._dtype,
+            quantize=self._quantize,
+            strict=self._strict,
+            trust_remote_code=self._trust_remote_code,
+        )
 
 
 def speak(
@@ -357,8 +404,9 @@ def speak(
         audio_tokens=aligned[None].cpu(),
         waveform=waveform,
         sample_rate=runtime.mimi.sample_rate,
-        timestamps=[(word.text, word.seconds) for word in words],
+        timestamps=[(word.text, word.timestamp) for word in words],
         speakers=[word.speaker for word in words],
+        words=words,
         seed=session.seed,
         stop_reason=reason,
         unspoken=runtime.machine.words_queued(state),

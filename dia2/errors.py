@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dia2.messages import sentence
+
 
 def one_line(error: BaseException) -> str:
     """The first line of a library's message, cut to what fits into a sentence of ours."""
@@ -11,6 +13,9 @@ def one_line(error: BaseException) -> str:
 
 class Dia2Error(Exception):
     """Something failed that the user can act on (a file, the network, a full disk); the command line exits with 1."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(sentence(message))  # it may name what a file holds, and Python prints it as it stands
 
 
 class UsageError(Dia2Error, ValueError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dia2.checks import TooLargeError, is_number, read_small
-from dia2.errors import CheckpointError
+from dia2.errors import CheckpointError, one_line
 
 T = TypeVar("T")
 
@@ -31,7 +31,9 @@ def load_json(path: str | Path) -> object:
     except TooLargeError as error:
         raise CheckpointError(f"{path} is {error}: give the model's config.json.") from error
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not a JSON file ({error}): give the model's config.json.") from error
+        raise CheckpointError(
+            f"{path} is not a JSON file ({one_line(error)}): give the model's config.json."
+        ) from error
 
 
 def read_block(cls: type[T], raw: object, where: str, prefix: str = "", *, model: str) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,8 +12,6 @@ from pathlib import Path
 
 from dia2.checks import is_folder
 from dia2.errors import Dia2Error, UsageError
-
-_OTHER_SOUNDS = (".mp3", ".flac", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aiff", ".aif")
 
 
 def check_writable(path: str | Path) -> None:
@@ -32,7 +31,7 @@ def check_writable(path: str | Path) -> None:
         raise UsageError(f"Output folder {path.parent} is not a folder: write elsewhere.") from error
     except (OSError, ValueError) as error:
         raise UsageError(f"Output {str(path)[:100]!r} is no possible file name: choose another.") from error
-    if _is_device(path):
+    if is_device(path):
         return
     folder = _real(path).parent
     if not folder.is_dir():
@@ -44,14 +43,27 @@ def check_writable(path: str | Path) -> None:
         raise UsageError(f"Output folder {folder} is not writable ({error.strerror}): write elsewhere.") from error
 
 
-def check_sound_writable(path: str | Path) -> None:
-    """The same for a sound, which is written as WAV.
+def check_sound_name(path: str | Path) -> None:
+    """A sound is written as WAV: refuse a name that says anything else. Pipes and devices may have any.
 
     Raises:
-        UsageError: as `check_writable`, or the name is that of another kind of sound file.
+        UsageError: says what can be written.
     """
-    if Path(path).suffix.lower() in _OTHER_SOUNDS:
-        raise UsageError(f"Output {path} would be a WAV file of another's name: call it {Path(path).stem}.wav.")
+    stem, dot, suffix = Path(path).name.rpartition(".")
+    if suffix and dot and suffix.lower() != "wav" and not is_device(path):
+        raise UsageError(
+            f"Output {path} says .{suffix}, and only WAV can be written: call it {stem or suffix}.wav, and convert "
+            "that if need be."
+        )
+
+
+def check_sound_writable(path: str | Path) -> None:
+    """`check_writable` for a sound.
+
+    Raises:
+        UsageError: as `check_writable`, or as `check_sound_name`.
+    """
+    check_sound_name(path)
     check_writable(path)
 
 
@@ -65,7 +77,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     try:
-        if _is_device(path):
+        if is_device(path):
             path.write_bytes(content)
         else:
             _replace(_real(path), content)
@@ -100,6 +112,10 @@ def _real(path: Path) -> Path:
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: str | Path) -> bool:
     """A pipe, a device or a socket, which must be written to and never replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116  # as in dia2.checks: a name that no file can have is none
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

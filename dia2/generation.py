@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
-from dia2.checks import is_folder, is_number, short
+from dia2.brief import brief_repr
+from dia2.checks import a_path, is_folder, is_number, make_plain, short
 from dia2.errors import UsageError
 from dia2.hooks import phase
+from dia2.standard import read_input
 
-WordList = Sequence[Mapping[str, Any]]  # [{"text": …, "start": seconds, "end": seconds}, …]
+WordList = Sequence[Mapping[str, Any]] | Mapping[str, Any]  # [{"text": …, "start": seconds, "end": seconds}, …], or
+# what `--words` writes: {"format": 2, "words": such a list}
+WORDS_FORMAT = 2  # of the words files that are written; 1 was a bare list, two frames late
 MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
 COOLEST, HOTTEST = 1e-4, 1e4  # temperatures beyond which float32 logits, divided by them, overflow or vanish
 StopReason = Literal["end", "context", "interrupted"]
@@ -29,10 +32,15 @@ class SamplingConfig:
     temperature: float = 0.8  # 0 is argmax
     top_k: int = 50  # keep exactly so many of the most probable; 0 keeps all
 
+    def __post_init__(self) -> None:
+        make_plain(self)
+
 
 @dataclass(frozen=True)
 class PrefixConfig:
     """Voices to go on from: audio with its words, one per speaker."""
+
+    __repr__ = brief_repr
 
     speaker_1: str | Path | None = None  # a sound file, or a `.voice` file
     speaker_2: str | Path | None = None  # needs speaker_1
@@ -47,16 +55,20 @@ class PrefixConfig:
         Raises:
             UsageError: names the field.
         """
+        make_plain(self)
         for name in ("speaker_1", "speaker_2", "words_1", "words_2"):
-            value = getattr(self, name)
-            allowed = str | Path | Sequence if name.startswith("words") else str | Path
+            value = a_path(getattr(self, name))
+            allowed = str | Path | Sequence | Mapping if name.startswith("words") else str | Path
             if value is not None and not isinstance(value, allowed):
                 raise UsageError(f"prefix.{name} must be a file name, not {short(value)}.")
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
 class GenerationConfig:
     """Everything that decides a run besides the script."""
+
+    __repr__ = brief_repr
 
     text: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.6, 50))  # the action's draw
     audio: SamplingConfig = field(default_factory=lambda: SamplingConfig(0.8, 50))  # the codebooks' draws
@@ -79,6 +91,7 @@ class GenerationConfig:
         Raises:
             UsageError: names the field and what it may be.
         """
+        make_plain(self)
         for name, sampling in (("text", self.text), ("audio", self.audio)):
             _check_number(f"{name}.temperature", sampling.temperature, least=0)
             if sampling.temperature and not COOLEST <= sampling.temperature <= HOTTEST:
@@ -92,14 +105,27 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True)
+class PlacedWord:
+    """A word of the result."""
+
+    text: str
+    seconds: float  # from the start of the waveform, when it sounds
+    speaker: int  # 1 or 2
+    timestamp: float  # seconds as the published package counts them: two frames after the sound
+
+
+@dataclass(frozen=True)
 class GenerationResult:
     """What a run made."""
+
+    __repr__ = brief_repr
 
     audio_tokens: Tensor  # [1, K, T] int64, aligned codes after the crop
     waveform: Tensor  # [N] float32 in −1 … 1, on the CPU
     sample_rate: int  # Hz
-    timestamps: list[tuple[str, float]]  # (word, seconds from the start of `waveform`)
+    timestamps: list[tuple[str, float]]  # (word, seconds) as the published package has them, two frames after the sound
     speakers: list[int]  # 1 or 2 for each timestamp
+    words: list[PlacedWord]  # the same words, with the seconds at which they sound
     seed: int  # gives this run again
     stop_reason: StopReason  # "context": max_context_steps reached before the script's end
     unspoken: int  # words of the script that were not begun
@@ -204,9 +230,10 @@ def load_script_text(source: str) -> str:
     Raises:
         UsageError: the file cannot be read, is too large, or is not UTF-8 text; or `source` looks like a file
             and there is none.
+        Dia2Error: standard input is closed, or cannot be read.
     """
     if source == "-":
-        return _decode(sys.stdin.buffer.read(4 * MAX_SCRIPT_CHARS + 1), "standard input")
+        return _decode(read_input(4 * MAX_SCRIPT_CHARS + 1), "standard input")
     if is_folder(source):
         raise UsageError(f"Script {source} is a folder: give a text file, - for standard input, or the text itself.")
     if not os.path.exists(source):  # noqa: PTH110  # a script is often no legal path, and pathlib raises then
@@ -222,6 +249,29 @@ def load_script_text(source: str) -> str:
         raise UsageError(f"Script file {source} cannot be read: {error.strerror}.") from error
 
 
+def no_script(given: object, what: str = "The script") -> UsageError:
+    """The error for what is no text where a script, or a part of one, should be."""
+    if isinstance(given, bytes | bytearray | memoryview):
+        return UsageError(f"{what} is bytes, not text: decode it, by text.decode('utf-8').")
+    if isinstance(given, os.PathLike):
+        return UsageError(f"{what} is a path, not text: read it, by path.read_text(encoding='utf-8').")
+    if isinstance(given, Awaitable):
+        return UsageError(
+            f"{what} is a coroutine of an async function: await it, and give the text, or list of texts, that comes."
+        )
+    if isinstance(given, AsyncIterable):
+        return UsageError(
+            f"{what} comes from an async iterator, and is read by a plain for loop: collect it first, by "
+            "[piece async for piece in pieces], or let a thread put its pieces into a queue and read that."
+        )
+    if what == "The script" and isinstance(given, Iterator):
+        return UsageError(
+            "The script is an iterator, which stream() takes: generate() needs a string, or a list of them."
+        )
+    wanted = "a string, or a list of strings" if what == "The script" else "a string"
+    return UsageError(f"{what} must be {wanted}, not {short(given)}.")
+
+
 @phase("script.normalize")
 def normalize_script(script: str | Sequence[str]) -> str:
     """One string: a list of lines is stripped line by line and joined with newlines.
@@ -229,15 +279,29 @@ def normalize_script(script: str | Sequence[str]) -> str:
     Raises:
         UsageError: the script is empty, or is not text.
     """
-    if not isinstance(script, Sequence):
-        raise UsageError("The script must be a string, or a list of strings.")
+    if not isinstance(script, Sequence) or isinstance(script, bytes | bytearray | memoryview):
+        raise no_script(script)
     lines = [script] if isinstance(script, str) else list(script)
-    if not all(isinstance(line, str) for line in lines):
-        raise UsageError("The script must be a string, or a list of strings.")
+    for line in lines:
+        if not isinstance(line, str):
+            raise no_script(line, "A line of the script")
     text = "\n".join(line.strip() for line in lines).strip()
     if not text:
         raise UsageError('The script is empty: give some text, such as "[S1] Hello. [S2] Hi!".')
     return text
+
+
+def streamed_script(script: str | Sequence[str] | Iterable[str]) -> Iterable[str]:
+    """Pieces of a script that may still be written; one piece where all of it is there.
+
+    Raises:
+        UsageError: it is empty, or no text.
+    """
+    if isinstance(script, str | list | tuple):
+        return [normalize_script(script)]
+    if isinstance(script, bytes | bytearray | memoryview | Mapping) or not isinstance(script, Iterable):
+        raise no_script(script)
+    return script
 
 
 def _decode(content: bytes, where: str) -> str:

@@ -19,11 +19,12 @@ from fnmatch import fnmatchcase
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
 
-from torch import Tensor
-
+from dia2.brief import brief_repr
 from dia2.errors import UsageError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # which bring torch: the command line has hooks before it
+    from torch import Tensor
+
     from dia2.generation import GenerationConfig
 
 Family = Literal["phase", "value", "time"]
@@ -195,6 +196,8 @@ class CallInfo:
 class MachineRow:
     """The state machine after one step."""
 
+    __repr__ = brief_repr
+
     step: int
     action: int  # as drawn, before the machine's constraints; a text id in warm-up
     forced: bool  # warm-up: the action was given
@@ -224,6 +227,8 @@ class FrameTimes:
 class Frames:
     """Some finished calls in a row, all of one phase of the run and with one config."""
 
+    __repr__ = brief_repr
+
     config: GenerationConfig  # in force: edits can change guidance and sampling
     calls: list[CallInfo]  # n of them
     machine: list[MachineRow]  # after each call
@@ -236,6 +241,8 @@ class Frames:
 @dataclass
 class Span:
     """One run of a phase."""
+
+    __repr__ = brief_repr
 
     name: str
     inputs: dict[str, object]  # arguments by parameter name

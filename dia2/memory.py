@@ -6,8 +6,10 @@ import errno
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # a command that fails before it has torch asks `shortage`, too
+    import torch
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
@@ -51,6 +53,8 @@ def forget_peak_host_bytes() -> bool:
 def begin_device_peak(device: torch.device) -> None:
     """Let torch's peak of a CUDA device begin anew; what is allocated stays counted."""
     if device.type == "cuda":
+        import torch
+
         torch.cuda.reset_peak_memory_stats(device)
 
 
@@ -59,7 +63,11 @@ def peak_device_bytes(device: torch.device) -> int | None:
 
     What torch holds in reserve, and the CUDA context itself, some hundred MB, are not counted.
     """
-    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
+    if device.type != "cuda":
+        return None
+    import torch
+
+    return torch.cuda.max_memory_allocated(device)
 
 
 def in_words(count: int) -> str:
@@ -72,10 +80,11 @@ def shortage(error: BaseException) -> str | None:
 
     torch has a class for CUDA's only: on the CPU and on `mps` it is a RuntimeError, known by its text.
     """
+    torchs_own = getattr(sys.modules.get("torch"), "OutOfMemoryError", ())  # nothing is an instance of ()
     cause: BaseException | None = error
     while cause is not None:
         text = str(cause)
-        gpu = isinstance(cause, torch.OutOfMemoryError) or (isinstance(cause, RuntimeError) and _GPU.search(text))
+        gpu = isinstance(cause, torchs_own) or (isinstance(cause, RuntimeError) and _GPU.search(text))
         torchs = isinstance(cause, RuntimeError) and "DefaultCPUAllocator" in text
         systems = isinstance(cause, OSError) and cause.errno == errno.ENOMEM
         if gpu or torchs or systems or isinstance(cause, MemoryError):

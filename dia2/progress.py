@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from dia2.messages import printable
+from dia2.wording import counted
+
 logger = logging.getLogger("dia2")
 
 
@@ -28,7 +31,7 @@ _bar: ContextVar[Callable[[str], None] | None] = ContextVar("dia2_bar", default=
 
 def doing(what: str, *, log: bool = True) -> None:
     """Say what is done now, such as “listening to a.wav”: on the bar, where one is shown, and in the log."""
-    plain = "".join(char if char.isprintable() else "�" for char in what)
+    plain = printable(what)
     if log:
         logger.info("%s", plain)
     if (show := _bar.get()) is not None:
@@ -79,7 +82,7 @@ def progress_bar() -> Iterator[ProgressCallback]:
             if not task.elapsed or made < 1:
                 return Text("–")
             rate, real_time = made / task.elapsed, task.fields["frame"] * made / task.elapsed
-            return Text(f"{made + 1} frames · {rate:.1f} frames/s · {real_time:.2f} × real time")
+            return Text(f"{counted(made + 1, 'frame')} · {rate:.1f} frames/s · {real_time:.2f} × real time")
 
     console = Console(stderr=True)
     what = TextColumn(

@@ -11,8 +11,9 @@ from rich.style import Style
 from rich.text import Text
 from torch import Tensor
 
-from dia2.console import printable
+from dia2.core.ambient import isolated
 from dia2.generation import GenerationResult
+from dia2.messages import printable
 
 _ROWS = 8  # lines of a panel, each of two bands
 _COLUMNS_PER_SECOND = 12  # so that most words fit under their own sound
@@ -24,12 +25,12 @@ _SHADES = " ░▒▓█"  # where there are no colours
 _COLOURS = ((0, 0, 4), (66, 15, 117), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164))  # dark to light
 
 
+@isolated()
 def print_spectrogram(result: GenerationResult, console: Console | None = None) -> None:
     """Draw the sound in panels of some seconds, each with its times and its words; in colour where there is any."""
     console = console or Console()
     width = max(20, console.width - 1)
     seconds = width / _COLUMNS_PER_SECOND
-    words = list(zip(result.timestamps, result.speakers, strict=True))
     for panel in range(max(1, math.ceil((result.duration - _LEFT_OUT) / seconds))):
         begin, end = panel * seconds, min(result.duration, (panel + 1) * seconds)
         part = result.waveform[int(begin * result.sample_rate) : int(end * result.sample_rate)]
@@ -38,11 +39,12 @@ def print_spectrogram(result: GenerationResult, console: Console | None = None) 
         for line in _picture(levels, coloured=console.color_system is not None):
             console.print(line, no_wrap=True, crop=True)
         console.print(_clock(begin, columns), style="dim", no_wrap=True, crop=True)
-        here = [(text, speaker, at - begin) for (text, at), speaker in words if begin <= at < end]
+        here = [(w.text, w.speaker, w.seconds - begin) for w in result.words if begin <= w.seconds < end]
         for line in _labels(here, width):
             console.print(line, no_wrap=True, crop=True)
 
 
+@isolated()
 def spectrogram(samples: Tensor, rate: int, columns: int, bands: int) -> Tensor:
     """Loudness [bands, columns], 0 (60 dB below the loudest, or less) to 1, low bands first, of samples [N].
 

@@ -6,31 +6,41 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import takewhile
+from typing import NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
 
 from dia2.audio.pieces import Samples, pieces
+from dia2.brief import brief_repr
 from dia2.errors import UsageError
-from dia2.generation import GenerationConfig, StopReason
+from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.hooks import Observer, current_observer, observing
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
+from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
-from dia2.runtime.session import PlacedWord, Session, open_session, place_words
+from dia2.runtime.session import Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import build_prefix_plan
 
 
 @dataclass(frozen=True)
 class StreamChunk:
-    """A piece of audio, ready to be played after the one before."""
+    """A piece of audio, ready to be played after the one before.
+
+    The machine takes a word two frames after its sound begins (`dia2.runtime.sounding`), and a frame is complete when
+    its most delayed codebook is drawn. Where the largest delay is three frames or more, as in all published
+    checkpoints, a word is known in time and comes with its sound; where it is d < 3, up to 3 − d pieces later.
+    """
+
+    __repr__ = brief_repr
 
     waveform: Tensor  # [n] float32 in −1 … 1, on the CPU
     sample_rate: int  # Hz
     start: float  # seconds from the start of the stream
-    words: list[PlacedWord]  # words that begin in this piece
+    words: list[PlacedWord]  # that begin to sound in this piece, but for models of small delays
 
 
 class Stream(Iterator[StreamChunk]):
@@ -73,8 +83,11 @@ class Stream(Iterator[StreamChunk]):
         while True:
             missing = self._missing()
             # Nobody knows how long the next text takes: what can be heard comes first.
-            if missing and self._speaker is not None and (chunk := self._speaker.take()) is not None:
-                return chunk
+            if missing and self._speaker is not None:
+                with self._runtime.computing():
+                    chunk = self._speaker.take()
+                if chunk is not None:
+                    return chunk
             # The user's text comes from outside the switches below, and those are off again between pieces.
             self._top_up(missing)
             try:
@@ -88,11 +101,19 @@ class Stream(Iterator[StreamChunk]):
             if chunk is not None:
                 return chunk
 
+    def __reduce__(self) -> NoReturn:
+        """A stream is one run, and a run cannot be had twice."""
+        raise UsageError(
+            "A stream cannot be copied or pickled, as it is in the middle of a run: copy its Dia2, and begin another "
+            "stream with the same seed."
+        )
+
     def close(self) -> None:
         """Stop early."""
         self._ended = self._ended or "interrupted"
         self._speaker = None
-        self._frames.close()
+        with self._runtime.computing():  # an observer still takes what is finished
+            self._frames.close()
 
     @property
     def seed(self) -> int | None:
@@ -156,7 +177,8 @@ class _TextSource:
 
     def __init__(self, runtime: RuntimeContext, pieces: Iterable[str], *, after_prefix: bool) -> None:
         self._pieces = iter(pieces)
-        self._parser = ScriptParser(runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=after_prefix)
+        ids, notes = runtime.constants, ScriptNotes()
+        self._parser = ScriptParser(runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix, notes=notes)
         self.closed = False  # no more text will come
 
     def take(self, words: int) -> list[Entry]:
@@ -170,7 +192,7 @@ class _TextSource:
             elif isinstance(piece, str):
                 entries += self._parser.feed(piece)
             else:
-                raise UsageError(f"A streamed script must be pieces of text, not {type(piece).__name__}.")
+                raise no_script(piece, "A piece of the script")
         return entries
 
 
@@ -214,8 +236,8 @@ class _Speaker:
         codes = codes.masked_fill(codes == ids.ungenerated, ids.audio_pad)
         samples = self._pieces.begin(codes)
         self._spoken = last
-        words = place_words(self._session, self._crop, rate)
-        ready = [word for word in words[self._words :] if word.seconds < (last - self._crop) / rate]
+        words = place_words(self._session, self._crop, rate)[self._words :]
+        ready = list(takewhile(lambda word: word.seconds < (last - self._crop) / rate, words))
         self._words += len(ready)
         self._begun.append(_Begun(samples, (first - self._crop) / rate, ready))
 

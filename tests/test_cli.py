@@ -47,7 +47,7 @@ def test_the_command_line_speaks_as_the_reference_does(
     output = tmp_path / "out.wav"
     assert main(["generate", *case_flags(case), "--input", str(script), "--json", str(output)]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert [[word["text"], word["start"]] for word in summary["words"]] == expected["timestamps"]
+    assert [[word["text"], word["start"]] for word in summary["words"]] == case.sounding
     assert summary["first_word_frame"] == expected["first_word_frame"]
     samples, rate = soundfile.read(output, dtype="float32")
     assert rate == expected["sample_rate"]
@@ -69,8 +69,8 @@ def test_the_summary_at_80_columns(
     assert first.endswith(" × real time · seed 5")
     assert [line.rstrip().replace("\u00a0", "_") for line in rest] == [
         "time  who  words, each with its second",
-        "0.16  S1   Hello_0.16 Dia2!_0.80 It's_1.36 a_1.76 test_1.92 one_2.48 two._2.80",
-        "3.20  S2   Really?_3.20 Fine._4.00",
+        "0.00  S1   Hello_0.00 Dia2!_0.64 It's_1.20 a_1.60 test_1.76 one_2.32 two._2.64",
+        "3.04  S2   Really?_3.04 Fine._3.84",
     ]
     assert err == ""
 
@@ -80,9 +80,12 @@ def test_words_and_subtitles_are_written(tmp_path: Path) -> None:
     given = [*flags("tiny8"), "--input", "[S1] Hello there. [S2] Hi!", "--greedy", "--quiet"]
     assert main([*given, "--words", paths[1], "--subtitles", paths[2], paths[0]]) == 0
     assert main([*given, "--subtitles", paths[3], paths[0]]) == 0
-    words = json.loads(Path(paths[1]).read_text(encoding="utf-8"))
+    made = json.loads(Path(paths[1]).read_text(encoding="utf-8"))
+    assert made["format"] == 2
+    words = made["words"]
     assert [(word["text"], word["speaker"]) for word in words] == [("Hello", 1), ("there.", 1), ("Hi!", 2)]
-    assert Path(paths[2]).read_text(encoding="utf-8").startswith("1\n00:00:00,160 --> 00:00:0")
+    assert words[0]["start"] == 0.0, "it is taken at step 2"
+    assert Path(paths[2]).read_text(encoding="utf-8").startswith("1\n00:00:00,000 --> 00:00:0")
     assert "<v Speaker 2>Hi!" in Path(paths[3]).read_text(encoding="utf-8")
 
 
@@ -97,7 +100,7 @@ def test_verbose_tells_what_is_done(tmp_path: Path, capfd: pytest.CaptureFixture
     assert main([*given, str(tmp_path / "o.wav")]) == 0
     err = capfd.readouterr().err
     assert "dia2: prefix: 3 words, 20 frames" in err
-    assert "dia2: script: 1 words and breaks, seed 3" in err
+    assert "dia2: script: 1 word, seed 3" in err
     assert err.count("CUDA graphs are off: the device is cpu") == 1
     assert re.search(r"^dia2: at most [0-9.]+ [MG]B of memory since this process began$", err, re.MULTILINE)
     assert "cpu in this run" not in err
@@ -112,7 +115,7 @@ def test_a_voice_made_by_the_command_line_is_a_prefix(tmp_path: Path, capsys: py
     given = [*flags("tiny8"), "--greedy", "--cfg", "2", "--cfg-filter-k", "8", "--prefix-speaker-1", str(voice)]
     assert main([*given, "--input", case.expected["script"], "--json", str(output)]) == 0
     summary = json.loads(capsys.readouterr().out)
-    assert [[word["text"], word["start"]] for word in summary["words"]] == case.expected["timestamps"]
+    assert [[word["text"], word["start"]] for word in summary["words"]] == case.sounding
 
 
 @pytest.mark.parametrize("recording", ["stereo44k.flac", "mono8k.wav"])

@@ -26,6 +26,7 @@ def test_a_run_equals_the_reference(case: Case) -> None:
     assert torch.equal(result.audio_tokens, tensors["aligned"].long())
     assert result.first_word_frame == expected["first_word_frame"]
     assert [list(word) for word in result.timestamps] == expected["timestamps"]
+    assert [[word.text, word.seconds] for word in result.words] == case.sounding
     assert result.sample_rate == expected["sample_rate"]
 
     for point in ("action", "cb0"):

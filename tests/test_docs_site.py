@@ -40,10 +40,23 @@ _HEAD = """# Command line
 [first generation](dia.md); `dia2 trace` looks into the runs of both.
 
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept). Errors are one sentence
-on standard error; `--debug` shows the traceback.
+on standard error; `--debug` shows the traceback. All that is given is judged before a checkpoint is loaded, and a run
+that is refused leaves nothing behind, an older trace in its place included.
+
+Sound is written as WAV, so a name ends in `.wav`, or has no suffix; pipes and devices such as `/dev/null` may have any
+name. What cannot be printed, on a full disk or where a shell has closed standard output, is exit code 1; the files that
+were written are whole.
 
 The defaults of `dia2 generate` are those of the published command line, which are not Python's: there guidance is 2 and
 the text is drawn at temperature 0.6. The same run in Python is `cfg_scale=1, temp_text=0.8`.
+
+Times of words, in the printed summary as in `--json`, `--words`, `--subtitles` and `--spectrogram`, say when a word
+[sounds](concepts.md#when-a-word-sounds). `--words` writes `{"format": 2, "words": [{"text", "start", "speaker"}, …]}`;
+`--prefix-words-1/2` and `dia2 voice --words` read that, or a bare list, `[{"text", "start", "end"}, …]`, whose times
+are taken as they stand. All words of a file are taken, whoever says them.
+
+Subtitles in SubRip, which has no escape, are written without what a player would obey (`<i>`, `{\\an8}`); in WebVTT
+it is escaped.
 
 | command | does |
 | --- | --- |

@@ -6,7 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 
+from dia2.audio.wav import save_wav
 from dia2.errors import Dia2Error, UsageError
 from dia2.files import check_sound_writable, check_writable, write_atomically
 
@@ -167,10 +169,24 @@ def test_a_folder_that_takes_no_file_is_refused(tmp_path: Path, monkeypatch: pyt
     assert refusal(tmp_path / "a.wav") == expected
 
 
-@pytest.mark.parametrize("name", ["a.mp3", "b.FLAC", "c.ogg", "d.m4a"])
+@pytest.mark.parametrize("name", ["a.mp3", "a.FLAC", "a.webm", "a.xyz", "a.wav.txt", "a.2", "a.wav ", ".mp3"])
 def test_a_sound_is_not_written_under_the_name_of_another_kind(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match=f"would be a WAV file of another's name: call it {name[0]}.wav."):
+    stem, _, suffix = name.rpartition(".")
+    expected = rf"Output .* says \.{suffix}, and only WAV can be written: call it {stem or suffix}\.wav, and"
+    with pytest.raises(UsageError, match=expected):
         check_sound_writable(tmp_path / name)
-    for fine in ("a.wav", "a.WAV", "a", "a.out"):
-        check_sound_writable(tmp_path / fine)
+    with pytest.raises(UsageError, match=expected):  # whoever forgot to ask before the work
+        save_wav(tmp_path / name, torch.zeros(9), 24_000)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.WAV", "a.b.Wav", ".wav", "a", "a."])
+def test_a_name_that_says_wav_or_nothing_is_fit_for_a_sound(tmp_path: Path, name: str) -> None:
+    check_sound_writable(tmp_path / name)
+    assert names(tmp_path) == []
+
+
+def test_a_device_takes_a_sound_by_any_name(tmp_path: Path) -> None:
+    check_sound_writable("/dev/null")
+    os.mkfifo(tmp_path / "pipe.mp3")
+    check_sound_writable(tmp_path / "pipe.mp3")

@@ -4,6 +4,7 @@ import io
 import math
 import os
 import sys
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from dia2.generation import (
     load_script_text,
     merge_generation_config,
     normalize_script,
+    streamed_script,
     validate_generation_params,
 )
 
@@ -214,11 +216,48 @@ def test_an_empty_script_is_refused(script: Any) -> None:
     assert str(error.value) == 'The script is empty: give some text, such as "[S1] Hello. [S2] Hi!".'
 
 
-@pytest.mark.parametrize("script", [[1], ["a", None], [b"a"], b"abc", None, 5, Path("a.txt")], ids=repr)
-def test_a_script_that_is_no_text_is_refused(script: Any) -> None:
-    with pytest.raises(UsageError) as error:
-        normalize_script(script)
-    assert str(error.value) == "The script must be a string, or a list of strings."
+async def _pieces() -> AsyncIterator[str]:
+    yield "[S1] Hello."
+
+
+class _Coming:
+    """What a coroutine is to a script, without Python's warning that nobody waits for it."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ([1], "A line of the script must be a string, not 1."),
+        (["a", None], "A line of the script must be a string, not None."),
+        ([b"a"], "A line of the script is bytes, not text: decode it, by text.decode('utf-8')."),
+        (b"abc", "The script is bytes, not text: decode it, by text.decode('utf-8')."),
+        (bytearray(b"abc"), "The script is bytes, not text: decode it, by text.decode('utf-8')."),
+        (None, "The script must be a string, or a list of strings, not None."),
+        (5, "The script must be a string, or a list of strings, not 5."),
+        (Path("a.txt"), "The script is a path, not text: read it, by path.read_text(encoding='utf-8')."),
+        (_Coming(), "The script is a coroutine of an async function: await it, and give the text, or list of texts, "
+         "that comes."),
+        (_pieces(), "The script comes from an async iterator, and is read by a plain for loop: collect it first, by "
+         "[piece async for piece in pieces], or let a thread put its pieces into a queue and read that."),
+    ],
+    ids=lambda value: type(value).__name__,
+)  # fmt: skip
+def test_a_script_that_is_no_text_is_refused(script: Any, message: str) -> None:
+    for read in (normalize_script, streamed_script):
+        with pytest.raises(UsageError) as error:
+            read(script)
+        assert str(error.value) == message
+
+
+def test_an_iterator_is_for_streams() -> None:
+    with pytest.raises(UsageError, match=r"is an iterator, which stream\(\) takes"):
+        normalize_script(iter(["[S1] Hi."]))  # type: ignore[arg-type]  # the test
+    assert list(streamed_script(iter(["[S1] ", "Hi."]))) == ["[S1] ", "Hi."]
+    with pytest.raises(UsageError, match="must be a string"):
+        streamed_script({"role": "user"})  # whose names would be spoken
 
 
 def script_refused(source: str | Path) -> str:

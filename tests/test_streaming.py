@@ -1,12 +1,16 @@
 """Streams: the same speech as the whole, early, and while the text is still being written."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
 
 from dia2 import Dia2, GenerationResult, UsageError, streaming
+from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
 from dia2.streaming import Stream, StreamChunk
 
@@ -21,7 +25,7 @@ def assert_joined(chunks: list[StreamChunk], whole: GenerationResult) -> None:
     joined = torch.cat([chunk.waveform for chunk in chunks])
     assert joined.shape == whole.waveform.shape
     assert (joined - whole.waveform).abs().max() <= 1e-4
-    assert [(word.text, word.seconds) for chunk in chunks for word in chunk.words] == whole.timestamps
+    assert [word for chunk in chunks for word in chunk.words] == whole.words
 
 
 TELLING = ("plain_cfg1", "prefix2", "prefix2_include", "timing")  # the others differ in nothing that streaming sees
@@ -201,6 +205,19 @@ def test_two_streams_at_a_time_have_each_its_own_padding() -> None:
     assert machine.initial_padding == before
     assert [chunk.words for chunk in tts.stream("[S1] one two", seed=1, initial_padding=0)] == alone
     other.close()
+
+
+@pytest.mark.parametrize("delay", [0, 1, pytest.param(2, marks=pytest.mark.slow), 3])
+def test_words_come_with_their_sound_unless_the_delays_are_small(delay: int, tmp_path: Path) -> None:
+    shutil.copytree(nano_folder(), tmp_path / "model", ignore=shutil.ignore_patterns("sample*"))
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["data"]["delay_pattern"] = [delay, *[0] * 7]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    tts = Dia2.from_repo(str(tmp_path / "model"))
+    chunks, whole = list(tts.stream(SCRIPT, seed=3)), tts.generate(SCRIPT, seed=3)
+    assert [word for chunk in chunks for word in chunk.words] == whole.words
+    late = [round((chunk.start - word.seconds) / 0.08) for chunk in chunks for word in chunk.words]
+    assert late[1:] == [max(0, 3 - delay)] * 7  # the first is taken at step 2, and would have begun before the audio
 
 
 def test_an_early_end_is_told() -> None:

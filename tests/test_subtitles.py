@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dia2.errors import Dia2Error, UsageError
 from dia2.generation import GenerationResult
-from dia2.subtitles import Cue, check_subtitle_path, format_subtitles, make_cues, write_subtitles
+from dia2.subtitles import Cue, check_subtitle_path, format_subtitles, make_cues, without_markup, write_subtitles
 from tests.support.results import made_result
 
 
@@ -101,6 +101,91 @@ def test_vtt_escapes_what_would_be_markup() -> None:
     assert format_subtitles([cue], ".vtt") == (
         "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n<v Speaker 2>a&lt;b&gt;&amp;amp; --&gt; &lt;/v&gt;\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("<i>Hello</i> there.", "Hello there."),
+        ("</u>so</U >", "so"),
+        ('<font color="#ff0000">red</font>', "red"),
+        ("<FONT color=red face='a b'>red", "red"),
+        ("<c.yellow>you</c>", "you"),
+        ("one<br/>two<BR>three", "one two three"),
+        ("{\\an8}up {\\i1}high{\\I0}", "up high"),
+        ("{\\pos(10,20)\\fnTimes New Roman}there", "there"),
+        ("{y:i}a {C:$0000ff}b {f:Times New Roman}c {b:1}d", "a b c d"),
+        ("<<i>b>x <{\\an8}i>y {<b>\\an8}z", "x y z"),
+        ("--<i></i>>", "→"),
+        # What is no markup stays, and what only looks like it keeps its words.
+        ("x <3 y, 2 < 3 & 5 > 4, AT&T, a->b, <>, { a }, {hi}", "x <3 y, 2 < 3 & 5 > 4, AT&T, a->b, <>, { a }, {hi}"),
+        ("a<b and c>d", "a‹b and c›d"),
+        ("<laughs> <Bob Smith>", "‹laughs› ‹Bob Smith›"),
+        ("{a: one two}", "(a: one two)"),
+        ("{\\an8 up", "(\\an8 up"),
+        ("{b: up", "(b: up"),
+        ("<i", "<i"),
+    ],
+)  # fmt: skip
+def test_srt_has_no_markup_that_a_player_would_obey(said: str, shown: str) -> None:
+    assert without_markup(said) == shown
+    assert format_subtitles([Cue(0.0, 1.0, said, 1)], ".srt").splitlines()[2:] == [shown]
+
+
+@pytest.mark.parametrize("markup", [["<i>", "</i>"], ["<font", 'color="red">'], ["{\\an8}"], ["<B></B>"]])
+def test_a_cue_without_text_is_left_out_and_the_numbers_go_on(markup: list[str]) -> None:
+    """The markup is that of a cue, spread over its words."""
+    middle = [(word, 1.0 + 0.4 * i, 2) for i, word in enumerate(markup)]
+    cues = make_cues(result([("Hello.", 0.0, 1), *middle, ("Bye.", 3.0, 1)], 4.0))
+    assert format_subtitles(cues, ".srt") == (
+        "1\n00:00:00,000 --> 00:00:01,000\nHello.\n\n2\n00:00:03,000 --> 00:00:04,000\nBye.\n"
+    )
+    assert format_subtitles(cues, ".vtt").count("-->") == 3, "there it is text, and escaped"
+    assert format_subtitles([Cue(0.0, 1.0, " ", 1)], ".vtt") == "WEBVTT\n"
+
+
+def test_a_sentence_ends_behind_markup_too() -> None:
+    words = [("<i>Hello.</i>", 0.0, 1), ("You?{\\an8}", 0.4, 1), ("So.", 0.8, 1)]
+    assert [cue.text for cue in make_cues(result(words, 2.0))] == [word for word, *_ in words]
+
+
+def read_srt(text: str) -> list[str]:
+    """The texts of a SubRip file, by a reader that takes nothing that is not well-formed, and obeys nothing."""
+    texts = []
+    for number, block in enumerate(text.strip("\n").split("\n\n") if text else [], 1):
+        first, times, *rows = block.split("\n")
+        assert first == str(number)
+        found = re.fullmatch(r"(\d\d):(\d\d):(\d\d),(\d{3}) --> (\d\d):(\d\d):(\d\d),(\d{3})", times)
+        assert found, times
+        h, m, s, ms, *end = map(int, found.groups())
+        assert (h, m, s, ms) < tuple(end)
+        assert len(rows) == 1
+        assert rows[0].strip()
+        assert not re.search(r"-->|</?[a-z][^<>]*>|\{\\|\{[a-z]:", rows[0], re.IGNORECASE), rows
+        texts += rows
+    return texts
+
+
+PIECES = st.sampled_from([*"<>/{}\\:&=\"' -.", "<i>", "</B>", "<font", 'color="red"', "{\\an8}", "{y:", "-->", "<br"])
+
+
+@given(st.lists(st.lists(PIECES | st.text("abc ß", max_size=3), max_size=8).map("".join).filter(str.strip), max_size=9))
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_said_a_strict_reader_reads_it(said: list[str]) -> None:
+    words = [(text, 0.4 * i, 1 + i % 3 % 2) for i, text in enumerate(said)]
+    read_srt(format_subtitles(make_cues(result(words, 5.0)), ".srt"))
+
+
+MARKUP = ["<i>", "</I>", '<font color="red">', "</font>", "{\\an8}", "{y:i}", "<c.loud>"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(["well", "no.", "<3", "&", "a>b"]), st.sampled_from([*MARKUP, ""]))))
+@settings(max_examples=100, deadline=None)
+def test_every_word_is_shown_without_its_markup(said: list[tuple[str, str]]) -> None:
+    pieces = [piece for word, markup in said for piece in (markup + word + markup).split()]  # as a script is split
+    words = [(piece, 0.4 * i, 1) for i, piece in enumerate(pieces)]
+    shown = read_srt(format_subtitles(make_cues(result(words, 50.0)), ".srt"))
+    assert " ".join(shown).split() == [word for word, _ in said]
 
 
 def test_srt_has_no_arrow_but_that_between_the_times() -> None:

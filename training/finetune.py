@@ -27,7 +27,7 @@ from dia2.generation import GenerationConfig, load_script_text
 from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.script_parser import parse_script
-from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
+from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_rows, read_words, transcribe_words
 from training.alignment import align
 from training.checkpoint import write_checkpoint
 from training.dataset import read_file, write_utterances
@@ -172,8 +172,9 @@ def with_breaks(spoken: Sequence[Spoken]) -> list[Spoken]:
 
 def _timed(path: Path, seconds: float) -> list[Spoken]:
     """Words of a JSON list of `{"text", "start", "end"}`, with "speaker" (1 or 2) where the speaker changes."""
-    words = read_words(path, seconds)
-    raw = [item for item in json.loads(read_small(path)) if str(item.get("text", "")).strip()]
+    rows = read_rows(path, str(path))
+    words = read_words(rows, seconds, str(path))
+    raw = [item for item in rows if str(item.get("text", "")).strip()]
     spoken: list[Spoken] = []
     speaker = 1
     for word, item in zip(words, raw, strict=True):

@@ -19,12 +19,12 @@ from torch import Tensor
 from dia2.audio.grid import delay_frames
 from dia2.config import DiaConfig
 from dia2.runtime.script_parser import Encode, parse_script
+from dia2.runtime.sounding import LAG
 from dia2.runtime.state_machine import MAX_PADDING, Entry, State, StateMachine, TokenIds
-from dia2.runtime.voice_clone import SPEAKER_1_OFFSET, PrefixPlan, combine_voices, words_to_entries
+from dia2.runtime.voice_clone import PrefixPlan, combine_voices, words_to_entries
 from dia2.runtime.words import Word
 from training.spoken import Spoken, script_of, sentence_starts, swap_speakers, turn_lengths
 
-LAG = SPEAKER_1_OFFSET - 1  # frames from a word's first frame of sound to its new-word step
 IGNORED = -100  # a target that does not count
 _TAGGED = 0.3  # of the sentences inside a turn, in training, that repeat their speaker's tag
 _ONSET = 3  # frames at the beginning of a sentence, in which its voice is decided

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.pretrained import pretrained
-from dia2.checks import read_small
+from dia2.checks import read_small, short
+from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, UsageError
 from dia2.marks import Mark, mark
+from dia2.messages import warn
 
 _GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi."
 
@@ -44,6 +47,7 @@ class Codec:
         self.frame_rate = float(config.frame_rate)
         self.samples_per_frame = _samples_per_frame(model)
         self._model = model
+        _encoder_end(model).register_forward_hook(partial(_require_latents, name))
         self._fingerprint: tuple[Mark, str] | None = None  # of the weights as they were
 
     @classmethod
@@ -63,7 +67,7 @@ class Codec:
             raise CheckpointError(f"The convolutions of Mimi codec {folder} are not causal: {_GIVE}")
         return cls(model, num_codebooks=num_codebooks, name=str(folder))
 
-    @torch.no_grad()
+    @isolated()
     def encode(self, samples: Tensor) -> Tensor:
         """Encode samples [N] at `sample_rate` as codes [K, T], int64; the last frame is padded with zeros if partial.
 
@@ -71,6 +75,7 @@ class Codec:
 
         Raises:
             UsageError: the samples are not one channel of floating-point numbers.
+            CheckpointError: the codec computes no numbers.
         """
         if samples.ndim != 1 or not samples.is_floating_point():
             raise UsageError(
@@ -82,10 +87,11 @@ class Codec:
         waveform = samples.to(self.device, torch.float32)
         waveform = F.pad(waveform, (0, -len(waveform) % self.samples_per_frame))  # [T * samples_per_frame]
         encoded = self._model.encode(waveform[None, None], num_quantizers=self.num_codebooks, use_streaming=False)
+        require_numbers(self._model.quantizer.decode(encoded.audio_codes), self.name)  # its codebooks
         codes: Tensor = encoded.audio_codes[0]  # [K, T]
         return codes
 
-    @torch.no_grad()
+    @isolated()
     def decode(self, codes: Tensor) -> Tensor:
         """Decode codes [K, T] to samples [T * samples_per_frame], float32 within ±1, in one pass.
 
@@ -93,12 +99,13 @@ class Codec:
 
         Raises:
             UsageError: the codes are not integers in K rows.
+            CheckpointError: the codec computes no numbers.
         """
         frames = self._frames(codes)
         if frames.shape[-1] == 0:  # Mimi itself cannot decode nothing
-            return torch.zeros(0, device=self.device)
+            return torch.zeros(0, dtype=torch.float32, device=self.device)
         waveform: Tensor = self._model.decode(frames).audio_values[0, 0]  # [T * samples_per_frame]
-        return waveform.clamp(-1.0, 1.0)
+        return require_numbers(waveform, self.name).clamp(-1.0, 1.0)
 
     def stream(self, books: Iterable[int] | None = None) -> "StreamingDecoder":
         """Begin to decode a stream of frames; streams do not share state.
@@ -111,10 +118,10 @@ class Codec:
             CheckpointError: this checkpoint's decoder looks ahead, or is not built as Mimi's is.
         """
         everything = range(self.num_codebooks)
-        wanted = set(everything if books is None else books)
-        if not wanted <= set(everything):
+        wanted = list(everything if books is None else books)
+        if not all(book in everything for book in wanted):
             last = self.num_codebooks - 1
-            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {sorted(wanted)}.")
+            raise UsageError(f"The codebooks to hear must be some of 0 … {last}, not {short(wanted)}.")
         return StreamingDecoder(self, self._model, muted=[book for book in everything if book not in wanted])
 
     def fingerprint(self) -> str:
@@ -167,24 +174,25 @@ class StreamingDecoder:
         self._cache = DynamicCache(config=transformer.config)  # counts positions on and drops what left the window
         _check_transformer(transformer.config, self._cache, codec.name)
 
-    @torch.no_grad()
+    @isolated()
     def push(self, codes: Tensor) -> Tensor:
         """Decode the next n >= 0 frames, codes [K, n], to samples [n * samples_per_frame], float32 within ±1.
 
-        Codes out of range are as in `Codec.decode`. No sample is held back, so a stream needs no end.
+        Codes out of range are as in `Codec.decode`. No sample is held back, so a stream needs no end. A sample that is
+        no number stays NaN: the device is not waited for, so who reads the samples says so (`require_numbers`).
 
         Raises:
             UsageError: the codes are not integers in K rows; the stream stays as it was.
         """
         frames = self._codec._frames(codes)  # [1, K, n]
         if frames.shape[-1] == 0:
-            return torch.zeros(0, device=self._codec.device)
+            return torch.zeros(0, dtype=torch.float32, device=self._codec.device)
         hidden = self._upsample(self._latents(frames))  # [1, D, positions]
         hidden = self._transformer(hidden.transpose(1, 2), past_key_values=self._cache, use_cache=True)[0]
         hidden = hidden.transpose(1, 2)
         for layer in self._layers:
             hidden = layer(hidden)  # at last [1, 1, n * samples_per_frame]
-        return hidden[0, 0].clamp(-1.0, 1.0)
+        return within_one(hidden[0, 0])
 
     def _latents(self, frames: Tensor) -> Tensor:  # [1, K, n] -> [1, D, n]
         latents: Tensor = self._quantizer.decode(frames)
@@ -265,7 +273,9 @@ def _check_transformer(config: Any, cache: Any, name: str) -> None:
         raise _not_streamable(name, "its attention has no sliding window of at least 2 positions")
     # The other kinds of rotary position may change their frequencies with the length seen so far.
     if config.rope_parameters["rope_type"] != "default":
-        raise _not_streamable(name, f"its rotary positions are of the type {config.rope_parameters['rope_type']!r}")
+        raise _not_streamable(
+            name, f"its rotary positions are of the type {short(config.rope_parameters['rope_type'])}"
+        )
 
 
 def _not_streamable(name: str, why: str) -> CheckpointError:
@@ -282,6 +292,18 @@ def _decoder_parts(model: Any) -> tuple[Any, Any, nn.ModuleList]:
     return model.upsample, model.decoder_transformer, decoder.layers  # transformers before 5.21
 
 
+def _encoder_end(model: Any) -> nn.Module:
+    """The last module of Mimi's encoder, which makes the latents that are quantized."""
+    end = model.encoder.downsample if hasattr(model.encoder, "downsample") else model.downsample
+    assert isinstance(end, nn.Module), "which upsampling has a counterpart for"
+    return end
+
+
+def _require_latents(name: str, _: nn.Module, __: Any, latents: Tensor) -> None:
+    """Codes say nothing of it: NaN is nearest to some code, too."""
+    require_numbers(latents, name)
+
+
 def _samples_per_frame(model: Any) -> int:
     upsample, _, _ = _decoder_parts(model)
     strides: list[int] = [upsample.conv.stride[0], *model.config.upsampling_ratios]
@@ -296,7 +318,9 @@ def _check(model: Any, num_codebooks: int, name: str) -> None:
     if config.pad_mode not in _PAD_MODES:
         raise CheckpointError(f"Mimi codec {name} pads its convolutions by an unknown mode: {_GIVE}")
     if config.audio_channels != 1:
-        raise CheckpointError(f"Mimi codec {name} has {config.audio_channels} audio channels instead of 1: {_GIVE}")
+        raise CheckpointError(
+            f"Mimi codec {name} has {short(config.audio_channels)} audio channels instead of 1: {_GIVE}"
+        )
     if not config.num_semantic_quantizers <= num_codebooks <= config.num_quantizers:
         raise CheckpointError(
             f"Mimi codec {name} can use {config.num_semantic_quantizers} to {config.num_quantizers} codebooks "
@@ -322,7 +346,7 @@ def _load_model(folder: Path, name: str) -> Any:
             f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {_GIVE}"
         ) from error
     if model_type != "mimi":
-        raise CheckpointError(f"Checkpoint {name} holds a model of type {model_type!r}, not a Mimi codec: {_GIVE}")
+        raise CheckpointError(f"Checkpoint {name} holds a model of type {short(model_type)}, not a Mimi codec: {_GIVE}")
     if most := next((key for key in _COUNTS if isinstance(raw.get(key), int) and raw[key] > _MOST), None):
         raise CheckpointError(f"The config.json of Mimi codec {name} asks for more than {_MOST} {most}: {_GIVE}")
     try:
@@ -338,15 +362,15 @@ def _load_model(folder: Path, name: str) -> Any:
             f"({_listed(unfit)}): fetch its config.json and model.safetensors again."
         )
     if unknown:
-        warnings.warn(f"Mimi codec {name} holds tensors that are not Mimi's: {_listed(unknown)}", stacklevel=3)
+        warn(f"Mimi codec {name} holds tensors that are not Mimi's: {_listed(unknown)}", stacklevel=3)
     return model
 
 
 def _reason(error: Exception) -> str:
     """Give the kind and the first sentence of an error that another library wrote over several lines."""
     first = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
-    return f"{type(error).__name__}: {first}"
+    return f"{type(error).__name__}: {first[:200]}"
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return ", ".join(name[:100] for name in names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

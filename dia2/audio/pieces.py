@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import Codec
+from dia2.audio.finite import require_numbers
 from dia2.core.streams import side_stream
 
-Samples = Callable[[], Tensor]  # waits for [n] float32 within ±1, on the CPU
+Samples = Callable[[], Tensor]  # waits for [n] float32 within ±1, on the CPU; CheckpointError if they are no numbers
 
 
 class Pieces(Protocol):
@@ -34,12 +35,12 @@ class AtOnce:
     late = 0
 
     def __init__(self, codec: Codec) -> None:
-        self._decoder = codec.stream()
+        self._decoder, self._name = codec.stream(), codec.name
 
     def begin(self, codes: Tensor) -> Samples:
         """See `Pieces`."""
         samples = self._decoder.push(codes).cpu()
-        return lambda: samples
+        return lambda: require_numbers(samples, self._name)
 
 
 class Beside:
@@ -52,7 +53,7 @@ class Beside:
     late = 1
 
     def __init__(self, codec: Codec) -> None:
-        self._device = codec.device
+        self._device, self._name = codec.device, codec.name
         self._stream = side_stream(codec.device, "codec")
         with torch.cuda.stream(self._stream):
             self._decoder = codec.stream()
@@ -70,6 +71,8 @@ class Beside:
 
         def wait() -> Tensor:
             arrived.synchronize()
-            return host.clone()  # pinned memory is scarce, and the listener may keep what it hears
+            return require_numbers(
+                host.clone(), self._name
+            )  # pinned memory is scarce, and the listener may keep what it hears
 
         return wait

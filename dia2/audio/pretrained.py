@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
-from dia2.checks import is_file
+from dia2.checks import check_header, is_file, require_ordinary
+from dia2.core.chance import own_chance
+from dia2.rust import calling_rust
 
 
 def pretrained(model_class: Any, config_class: Any, folder: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
@@ -25,11 +27,16 @@ def pretrained(model_class: Any, config_class: Any, folder: Path, **options: Any
         The model; names of tensors that are missing or of another shape; names of those that it does not know.
 
     Raises:
-        ValueError: the config asks for more memory than the weights can fill.
+        ValueError: the config asks for more memory than the weights can fill, or their header is larger than a codec's.
+        NotAFileError: something else than files lies there.
         Exception: whatever transformers, safetensors and torch raise for a bad file.
     """
-    _refuse_oversized(model_class, config_class, folder)
-    with _quiet_transformers():
+    for file in folder.glob("*.json"):
+        require_ordinary(file)
+    for file in folder.glob("*.safetensors"):
+        check_header(file)
+    with own_chance(), _quiet_transformers(), calling_rust():
+        _refuse_oversized(model_class, config_class, folder)
         model, info = model_class.from_pretrained(
             folder,
             dtype=torch.float32,
@@ -48,8 +55,10 @@ def _refuse_oversized(model_class: Any, config_class: Any, folder: Path) -> None
     weights = folder / "model.safetensors"
     if not is_file(weights):
         return  # which transformers will say
+    config = config_class.from_pretrained(folder)
+    config.dtype = torch.float32  # transformers would make the stored one torch's default, for every thread
     with torch.device("meta"):
-        asked = model_class(config_class.from_pretrained(folder))
+        asked = model_class(config)
     elements = sum(tensor.numel() for tensor in asked.state_dict().values())
     stored = weights.stat().st_size
     if elements > stored:  # no float takes less than a byte

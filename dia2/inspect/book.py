@@ -6,17 +6,22 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from dia2.errors import Dia2Error
+from dia2.inspect.layout import AUDIO_FILE
 from dia2.inspect.writer import TraceWriter
 
 logger = logging.getLogger("dia2")
+
+_ANY_RATE, _HIGHEST_RATE = 65_535, 655_350  # Hz; FLAC has tens of them between the two
 
 
 class Book:
     """What a recorder and its knowledge of one model write to together."""
 
     def __init__(self, path: str | Path, manifest: dict[str, Any]) -> None:
-        """Create the folder.
+        """Judge the folder, which `begin` creates.
 
         Raises:
             UsageError: it cannot be created.
@@ -26,11 +31,38 @@ class Book:
         self.fired: set[str] = set()  # hook points that came
         self.broken: str | None = None  # why nothing is written any more
         self.stored = 0  # calls in finished shards
-        self.writer.manifest(manifest)
+        self._waiting: list[dict[str, Any]] = []  # phases before the folder is there
+
+    def begin(self) -> None:
+        """Create the folder, if that was not done yet: from here on there is something to keep.
+
+        Raises:
+            UsageError: it cannot be created, or another run is recorded there.
+            Dia2Error: nor written to.
+        """
+        if self.writer.begun:
+            return
+        self.writer.begin()
+        try:
+            self.writer.manifest(self.manifest)
+        except BaseException:
+            self.writer.close()
+            raise
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            self.phase(event)
+
+    def phase(self, event: dict[str, Any]) -> None:
+        """Append what a phase's begin or end says, or keep it until there is a folder."""
+        if self.writer.begun:
+            self.attempt(self.writer.phase, event)
+        else:
+            self._waiting.append(event)
 
     def save(self) -> None:
-        """Write the manifest as it is now."""
-        self.attempt(self.writer.manifest, self.manifest)
+        """Write the manifest as it is now, once there is a folder."""
+        if self.writer.begun:
+            self.attempt(self.writer.manifest, self.manifest)
 
     def attempt(self, write: Any, *values: Any) -> bool:
         """Write, or note that this trace has ended here; the run itself must not suffer."""
@@ -44,6 +76,13 @@ class Book:
             self.broken = str(error)
             return False
         return True
+
+    def sound(self, waveform: Tensor, rate: int, name: str = AUDIO_FILE) -> bool:
+        """Write the run's sound, if the file's format has such a rate; whether it is there."""
+        if rate > _ANY_RATE and (rate > _HIGHEST_RATE or rate % 10):
+            logger.warning("the trace keeps no sound: FLAC has no rate of %d Hz", rate)
+            return False
+        return self.attempt(self.writer.audio, waveform, rate, name)
 
     def result(self, **found: Any) -> None:
         """Add to what the manifest says came out."""

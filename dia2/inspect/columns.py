@@ -102,9 +102,9 @@ def frame_columns(
         "emitted": state[:, 9:11].clone(),
         "forced": state[:, 11].to(torch.uint8),
         "consumed": state[:, 12].to(torch.uint8),
-        "times": torch.tensor([(t.first, t.machine, t.second, t.frame) for t in frames.times])
+        "times": torch.tensor([(t.first, t.machine, t.second, t.frame) for t in frames.times], dtype=torch.float32)
         if frames.times
-        else torch.full((count, 4), torch.nan),
+        else torch.full((count, 4), torch.nan, dtype=torch.float32),
     }
     for name, lists in (("pending", [row.pending for row in rows]), ("lookahead", [row.lookahead for row in rows])):
         columns[name] = torch.tensor([token for part in lists for token in part], dtype=torch.int32)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from dia2.assets import nano_folder
 from dia2.hooks import Span
+from dia2.wording import counted
 
 KEPT = "kept from an earlier run of this engine"
 
@@ -30,11 +31,6 @@ Say = Callable[[Span], str]
 Sayings = dict[str, tuple[Say, Say, Say, Say]]  # by phase
 
 
-def count(number: int, noun: str) -> str:
-    """`3 words`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
 def shape(tensor: Any) -> str:
     """`[2, 15]`."""
     return "[" + ", ".join(str(size) for size in tensor.shape) + "]"
@@ -43,7 +39,7 @@ def shape(tensor: Any) -> str:
 def _words(entries: Sequence[Any]) -> str:
     words = [entry.text for entry in entries if entry.tokens]
     breaks = len(entries) - len(words)
-    text = count(len(words), "word") + (f" and {count(breaks, 'break')}" if breaks else "")
+    text = counted(len(words), "word") + (f" and {counted(breaks, 'break')}" if breaks else "")
     return f"{text}: {quote(' '.join(words))}" if words else text
 
 
@@ -113,8 +109,8 @@ def _loop_mutations(span: Span) -> str:
     gen = arg(span, "gen")
     frames = gen.last_step - arg(span, "start_step") + 1
     return (
-        f"{count(frames, 'frame')}: grid columns {arg(span, 'start_step') + 1} … {gen.last_step + 1} written, "
-        f"transformer KV {span.notes['calls']} → {gen.calls} slots, "
+        f"{counted(frames, 'frame')}: grid columns {arg(span, 'start_step') + 1} … {gen.last_step + 1} written, "
+        f"transformer KV {span.notes['calls']} → {counted(gen.calls, 'slot')}, "
         f"entries {span.notes['entries']} → {len(arg(span, 'state').entries)}"
     )
 
@@ -126,16 +122,16 @@ def kept_text(parts: Sequence[str]) -> str:
 
 def _warmup_mutations(span: Span) -> str:
     frames, chunk = arg(span, "plan").aligned_frames, arg(span, "chunk")
-    how = f"{-(-frames // chunk)} pass over {count(frames, 'frame')} instead of as many steps"
+    how = f"{counted(-(-frames // chunk), 'pass')} over {counted(frames, 'frame')} instead of as many steps"
     if arg(span, "runtime").warm.hits > span.notes["hits"]:
-        how = f"no pass: the KV of {count(frames, 'frame')} is taken from the warm cache, {KEPT}"
+        how = f"no pass: the KV of {counted(frames, 'frame')} is taken from the warm cache, {KEPT}"
     taken = len(arg(span, "state").transcript)
-    return f"{how}; transformer KV 0 → {arg(span, 'gen').calls} slots; {taken} words taken"
+    return f"{how}; transformer KV 0 → {counted(arg(span, 'gen').calls, 'slot')}; {counted(taken, 'word')} taken"
 
 
 def _machine_counts(state: Any) -> str:
     return (
-        f"{count(len(state.entries), 'entry').replace('entrys', 'entries')}, padding budget {state.padding_budget}, "
+        f"{counted(len(state.entries), 'entry')}, padding budget {state.padding_budget}, "
         f"forced padding {state.forced_padding}"
     )
 
@@ -158,7 +154,7 @@ SAY: Sayings = {
         lambda s: quote(str(arg(s, "source"))),
         nothing,
         nothing,
-        lambda s: count(len(out(s)), "character"),
+        lambda s: counted(len(out(s)), "character"),
     ),
     "config.validate": (
         lambda s: f"temperature {arg(s, 'temperature'):g}, top-k {arg(s, 'top_k')}, cfg {arg(s, 'cfg_scale'):g}",
@@ -190,7 +186,7 @@ SAY: Sayings = {
         lambda s: "builds the modules, fills them from safetensors, loads tokenizer and Mimi",
         lambda s: (
             f"{sum(p.numel() for p in out(s).model.parameters()):,} parameters, {out(s).dtype}, "
-            f"{len(out(s).audio_delays)} codebooks, {out(s).frame_rate:g} frames/s"
+            f"{counted(len(out(s).audio_delays), 'codebook')}, {out(s).frame_rate:g} frames/s"
         ),
     ),
     "runtime.tokens": (
@@ -216,10 +212,10 @@ SAY: Sayings = {
         lambda s: _config(out(s)),
     ),
     "script.normalize": (
-        lambda s: "one string" if isinstance(arg(s, "script"), str) else count(len(arg(s, "script")), "line"),
+        lambda s: "one string" if isinstance(arg(s, "script"), str) else counted(len(arg(s, "script")), "line"),
         nothing,
         lambda s: "strips lines, joins them",
-        lambda s: f"{count(len(out(s)), 'character')}: {quote(out(s))}",
+        lambda s: f"{counted(len(out(s)), 'character')}: {quote(out(s))}",
     ),
     "prefix.plan": (
         lambda s: (
@@ -232,7 +228,7 @@ SAY: Sayings = {
         lambda s: (
             "no plan"
             if out(s) is None
-            else f"{count(len(out(s).entries), 'word')}, {count(out(s).aligned_frames, 'frame')}"
+            else f"{counted(len(out(s).entries), 'word')}, {counted(out(s).aligned_frames, 'frame')}"
         ),
     ),
     "prefix.voice": (
@@ -245,16 +241,16 @@ SAY: Sayings = {
         lambda s: f"{arg(s, 'samples').shape[0] / 16000:.2f} s at 16 kHz, Whisper {arg(s, 'whisper_model')}",
         nothing,
         lambda s: "loads Whisper, transcribes",
-        lambda s: f"{count(len(out(s)), 'word')}: {quote(' '.join(word.text for word in out(s)))}",
+        lambda s: f"{counted(len(out(s)), 'word')}: {quote(' '.join(word.text for word in out(s)))}",
     ),
     "prefix.encode": (
-        lambda s: f"{arg(s, 'samples').shape[0]:,} samples at {arg(s, 'codec').sample_rate} Hz",
+        lambda s: f"{counted(arg(s, 'samples').shape[0], 'sample')} at {arg(s, 'codec').sample_rate} Hz",
         nothing,
         lambda s: "runs Mimi's encoder",
         lambda s: f"codes {shape(out(s))}, {int(out(s).min())} … {int(out(s).max())}",
     ),
     "prefix.words": (
-        lambda s: f"{count(len(arg(s, 'words')), 'word')} of speaker {arg(s, 'speaker')}",
+        lambda s: f"{counted(len(arg(s, 'words')), 'word')} of speaker {arg(s, 'speaker')}",
         nothing,
         lambda s: "creates entries and new-word steps",
         lambda s: f"{_words(out(s)[0])}; steps {steps_text(out(s)[1])}",
@@ -264,7 +260,7 @@ SAY: Sayings = {
         nothing,
         lambda s: f"speaker 1 moves by 3 frames, speaker 2 by {arg(s, 'codes')[0].shape[1]}; codes joined in time",
         lambda s: (
-            f"PrefixPlan: {count(len(out(s).entries), 'word')}, {count(out(s).aligned_frames, 'frame')}, "
+            f"PrefixPlan: {counted(len(out(s).entries), 'word')}, {counted(out(s).aligned_frames, 'frame')}, "
             f"new words at {steps_text(out(s).new_word_steps)}"
         ),
     ),
@@ -281,7 +277,7 @@ SAY: Sayings = {
         ),
         nothing,
         lambda s: "prefix first, then the script",
-        lambda s: f"{len(out(s))} entries",
+        lambda s: counted(len(out(s)), "entry"),
     ),
     "machine.padding": (
         lambda s: f"initial_padding {arg(s, 'frames')}",
@@ -290,7 +286,7 @@ SAY: Sayings = {
         lambda s: f"no word before frame {arg(s, 'frames')}",
     ),
     "machine.new_state": (
-        lambda s: f"{len(arg(s, 'entries'))} entries",
+        lambda s: counted(len(arg(s, "entries")), "entry"),
         nothing,
         lambda s: "queues the entries; nothing pending",
         lambda s: _machine_counts(out(s)),
@@ -301,7 +297,7 @@ SAY: Sayings = {
             + (
                 "no prefix"
                 if arg(s, "prefix") is None
-                else f"prefix of {count(arg(s, 'prefix').aligned_frames, 'frame')}"
+                else f"prefix of {counted(arg(s, 'prefix').aligned_frames, 'frame')}"
             )
         ),
         nothing,
@@ -317,7 +313,8 @@ SAY: Sayings = {
     ),
     "warmup": (
         lambda s: (
-            f"{count(arg(s, 'plan').aligned_frames, 'frame')}, {len(arg(s, 'plan').new_word_steps)} forced new words"
+            f"{counted(arg(s, 'plan').aligned_frames, 'frame')}, "
+            f"{counted(len(arg(s, 'plan').new_word_steps), 'forced new word')}"
         ),
         lambda s: f"transformer KV empty; {_machine_counts(arg(s, 'state'))}",
         _warmup_mutations,
@@ -327,7 +324,9 @@ SAY: Sayings = {
     ),
     "loop": (
         lambda s: f"start_step {arg(s, 'start_step')}; {_config(arg(s, 'config'))}",
-        lambda s: f"{arg(s, 'gen').calls} slots of transformer KV filled; {_machine_counts(arg(s, 'state'))}",
+        lambda s: (
+            f"{counted(arg(s, 'gen').calls, 'slot')} of transformer KV filled; {_machine_counts(arg(s, 'state'))}"
+        ),
         _loop_mutations,
         _loop_outputs,
     ),
@@ -342,27 +341,27 @@ SAY: Sayings = {
             f"first word at frame {arg(s, 'first_word_frame')}, prefix "
             f"{'kept' if arg(s, 'self').includes_prefix else 'cut'}"
         ),
-        lambda s: f"{count(arg(s, 'frames'), 'frame')} aligned",
-        lambda s: f"cuts {count(out(s), 'frame')} off the front" if out(s) else "none: nothing to cut",
-        lambda s: f"{count(arg(s, 'frames') - out(s), 'frame')} left",
+        lambda s: f"{counted(arg(s, 'frames'), 'frame')} aligned",
+        lambda s: f"cuts {counted(out(s), 'frame')} off the front" if out(s) else "none: nothing to cut",
+        lambda s: f"{counted(arg(s, 'frames') - out(s), 'frame')} left",
     ),
     "codec.decode": (
         lambda s: f"aligned {shape(arg(s, 'aligned'))}",
         nothing,
         lambda s: "runs Mimi's decoder",
-        lambda s: f"{out(s).shape[0]:,} samples",
+        lambda s: counted(out(s).shape[0], "sample"),
     ),
     "words.place": (
-        lambda s: f"{len(arg(s, 'session').state.transcript)} words begun, crop {arg(s, 'crop')}",
+        lambda s: f"{counted(len(arg(s, 'session').state.transcript), 'word')} begun, crop {arg(s, 'crop')}",
         lambda s: "(word, step)",
         lambda s: (
             "subtracts the crop, divides by the frame rate"
             + ("" if arg(s, "session").includes_prefix else "; leaves prefix words out")
         ),
-        lambda s: f"{count(len(out(s)), 'word')} with seconds",
+        lambda s: f"{counted(len(out(s)), 'word')} with seconds",
     ),
     "wav.write": (
-        lambda s: f"{arg(s, 'waveform').shape[0]:,} samples at {arg(s, 'sample_rate')} Hz",
+        lambda s: f"{counted(arg(s, 'waveform').shape[0], 'sample')} at {arg(s, 'sample_rate')} Hz",
         lambda s: "no file, or an older one",
         lambda s: "writes a file beside it, renames it",
         lambda s: str(arg(s, "path")),

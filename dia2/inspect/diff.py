@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from itertools import zip_longest
 from typing import TypeVar
 
+from dia2.brief import brief_repr
 from dia2.checks import short
 from dia2.edits import ChangeSampling, Edit
 from dia2.errors import TraceError, UsageError
@@ -23,6 +24,8 @@ Kind = TypeVar("Kind", bound=Stored)
 class Difference:
     """One thing that is not the same in both runs."""
 
+    __repr__ = brief_repr
+
     call: int | None  # none: it holds from the start
     what: str  # a setting, “edit”, “action”, “machine.forced_padding”, “main”, “codebook 3” …
     a: str
@@ -32,6 +35,8 @@ class Difference:
 @dataclass(frozen=True)
 class Diff:
     """How two traces differ."""
+
+    __repr__ = brief_repr
 
     settings: list[Difference]  # of the whole run: script, seed, guidance, checkpoint …
     edits: list[Difference]  # declared interventions that only one of them has, by call

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dia2.brief import brief_repr
 from dia2.inspect.finding import Finding, PrefixWord
 from dia2.inspect.manifest import SpokenWord
 from dia2.inspect.sound_findings import sound_findings
 from dia2.inspect.trace import Trace
 from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
+from dia2.wording import counted
 
 PUSHED_FRAMES = 6  # half a second later than its time: from here on a word is told; one or two frames are usual
 
@@ -19,6 +21,8 @@ PUSHED_FRAMES = 6  # half a second later than its time: from here on a word is t
 @dataclass(frozen=True)
 class Diagnosis:
     """What the doctor says."""
+
+    __repr__ = brief_repr
 
     words: list[PrefixWord]
     findings: list[Finding]
@@ -117,7 +121,7 @@ def _boundaries(trace: Trace, words: list[PrefixWord]) -> Iterator[Finding]:
             yield Finding("leaked", message, word.taken_call, word.index)
         elif word.slip:
             message = (
-                f"“{word.text}” slipped: taken at step {word.taken_step}, {word.slip} frames "
+                f"“{word.text}” slipped: taken at step {word.taken_step}, {counted(word.slip, 'frame')} "
                 f"({word.slip / rate:.2f} s) late."
             )
             yield Finding("slipped", message, word.taken_call, word.index)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dia2.brief import brief_repr
+from dia2.core.ambient import isolated
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.hooks import Frames
 from dia2.runtime.guidance import filter_guided, forbid_specials, guide
@@ -40,6 +42,8 @@ class Candidate:
 @dataclass(frozen=True)
 class Draw:
     """One draw."""
+
+    __repr__ = brief_repr
 
     name: str  # action, cb0, dep.1 …
     choice: int
@@ -79,6 +83,7 @@ def unpack_kept(bits: np.ndarray) -> np.ndarray:
     return (bits[..., None] >> np.arange(BEST) & 1).astype(bool)
 
 
+@isolated()
 def stored_draws(columns: Mapping[str, np.ndarray], names: Sequence[str], choice: Sequence[int]) -> list[Draw]:
     """One call's draws from the columns `draw.*` of that call, [D, …] each; none if they are not there.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from dia2.brief import brief_repr
+
 Kind = Literal[
     "pushed",
     "swallowed",
@@ -40,6 +42,8 @@ ADVICE: dict[Kind, str] = {
 class PrefixWord:
     """One word of a prefix."""
 
+    __repr__ = brief_repr
+
     index: int
     text: str
     speaker: int
@@ -59,6 +63,8 @@ class PrefixWord:
 @dataclass(frozen=True)
 class Finding:
     """Something that is wrong."""
+
+    __repr__ = brief_repr
 
     kind: Kind
     message: str

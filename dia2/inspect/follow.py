@@ -43,7 +43,7 @@ def follow(
             with observing(Follower(recorder, explorer.add)):
                 yield explorer
     finally:
-        if recorder is not None:  # else what lies at `path` is not of this run
+        if recorder is not None and recorder.begun:  # else what lies at `path` is not of this run
             trace = load(path)
             if trace.manifest.run is not None and len(trace):
                 explorer.finish(trace)

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import torch
 
+from dia2.checks import counted_from_0, short
 from dia2.edits import Edit
 from dia2.engine import Dia2, speak
 from dia2.errors import TraceError, UsageError
 from dia2.generation import GenerationInterrupted, GenerationResult
 from dia2.hooks import PointFilter
 from dia2.inspect.checkpoint import check_checkpoint
+from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.layout import Level
 from dia2.inspect.loudness import Loudness
 from dia2.inspect.recorder import Recorder, record
@@ -59,8 +61,11 @@ def fork(
         TraceError: there is no such call, or the trace was redacted.
         GenerationInterrupted: Ctrl-C; holds the result so far.
     """
+    check_trace(trace, "fork")
+    check_engine(tts, "fork")
+    call = counted_from_0(call, "call")
     if not 0 <= call <= len(trace):
-        raise TraceError(f"There is no call {call} to fork from: {trace.path} has calls 0 … {len(trace) - 1}.")
+        raise TraceError(f"There is no call {short(call)} to fork from: {trace.path} has calls 0 … {len(trace) - 1}.")
     early = [edit for edit in edits if edit.call < call]
     if early:
         raise UsageError(f"The edit “{early[0]}” comes before the fork: fork from call {early[0].call} or earlier.")
@@ -70,10 +75,9 @@ def fork(
     check_checkpoint(trace, runtime)
     first = run.prefix_frames
     part = slice(first, max(first, call))
-    codes = torch.from_numpy(trace.codes[part].astype("int64"))
-    past = Past(first, trace.actions[part].tolist(), codes)
     config = replace(run.config, seed=run.seed if seed is None else seed)
     with shown(verbose, progress) as report, runtime.computing():
+        past = Past(first, trace.actions[part].tolist(), torch.from_numpy(trace.codes[part].astype("int64")))
         arguments = runtime, config, prefix_plan(trace), run.entries[run.prefix_words :], report
         if path is None:
             result = speak(*arguments, edits=[*run.edits, *edits], past=past)
@@ -104,4 +108,4 @@ def prefix_plan(trace: Trace) -> PrefixPlan | None:
         return None
     entries = trace.run.entries[: trace.run.prefix_words]
     steps = [int(step) for step in prefix.new_word_steps]
-    return PrefixPlan(entries, steps, torch.from_numpy(prefix.codes.astype("int64")))
+    return PrefixPlan(entries, steps, torch.from_numpy(prefix.codes.astype("int64")), trace.prefix_starts or None)

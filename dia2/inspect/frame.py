@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dia2.brief import brief_repr
 from dia2.hooks import MachineRow
 from dia2.inspect.draws import Draw
 
@@ -21,6 +22,8 @@ class FrameSeconds:
 @dataclass(frozen=True)
 class Frame:
     """One call of the transformer, and what became of it."""
+
+    __repr__ = brief_repr
 
     call: int
     phase: str  # warmup or main
@@ -42,6 +45,8 @@ class Frame:
 class TraceWord:
     """A word of the run, spoken or not."""
 
+    __repr__ = brief_repr
+
     index: int  # among the words
     text: str
     speaker: int
@@ -49,4 +54,4 @@ class TraceWord:
     tokens: list[int]
     call: int | None  # at which the machine took it; none: never
     step: int | None
-    seconds: float | None  # from the start of the audio, which can end before; none: it lacks the word
+    seconds: float | None  # when it sounds, from the start of the audio, which can end before; none: it lacks the word

@@ -18,7 +18,9 @@ from dia2.edits import ChangeSampling, Edit, ForceAction
 from dia2.errors import Dia2Error, TraceError, UsageError
 from dia2.generation import GenerationInterrupted
 from dia2.inspect.checkpoint import check_checkpoint
+from dia2.inspect.explorer.instead import display_with_line
 from dia2.inspect.explorer.widget import Explorer
+from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.layout import SUFFIX
 from dia2.inspect.trace import Trace
 from dia2.progress import Progress
@@ -37,6 +39,8 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def __init__(self, trace: Trace, tts: Dia2, folder: str | Path | None = None) -> None:
         """See `Trace.lab`."""
+        check_trace(trace, "A lab")
+        check_engine(tts, "A lab")
         if not len(trace):
             raise TraceError(f"{trace.path} holds no calls to fork from ({trace.state}).")
         check_checkpoint(trace, tts.runtime)
@@ -75,6 +79,9 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def __repr__(self) -> str:
         return f"<Lab of {self.trace.path.name}: {self.told.value}>"
+
+    def _ipython_display_(self) -> None:
+        display_with_line(self, "its controls need a kernel, so run the notebook's cell again.")
 
     def edits(self) -> list[Edit]:
         """What the controls ask for, besides the seed."""

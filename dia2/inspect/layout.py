@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from dia2 import checks
+
 FORMAT = "dia2trace"
 VERSION = 1
 SUFFIX = ".dia2trace"
@@ -28,7 +30,7 @@ LEFT_OUT: dict[Level, tuple[str, ...]] = {  # beginnings of the hook points that
 MAX_MANIFEST = 16 << 20  # bytes
 MAX_PHASES = 16 << 20  # bytes
 MAX_PHASE_LINES = 20_000
-MAX_HEADER = 1 << 20  # bytes of a shard's header
+MAX_HEADER = checks.MAX_HEADER  # bytes of a shard's header
 MAX_SHARDS = 50_000
 MAX_CALLS = 200_000
 MAX_SHARD_CALLS = 4096

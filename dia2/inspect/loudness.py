@@ -37,4 +37,4 @@ def loudness(samples: Tensor, samples_per_frame: float, frames: int, clipped: Te
 
 def unknown(frames: int) -> Loudness:
     """Of a voice without a waveform."""
-    return Loudness(*(torch.full((frames,), torch.nan) for _ in Loudness._fields))
+    return Loudness(*(torch.full((frames,), torch.nan, dtype=torch.float32) for _ in Loudness._fields))

@@ -12,6 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from dia2.brief import brief_repr
 from dia2.inspect.trace import Trace
 from dia2.runtime.state_machine import Entry, TokenIds
 
@@ -31,6 +32,8 @@ class Part:
 @dataclass(frozen=True)
 class Labels:
     """What a call took, emitted and left in the queues, by word."""
+
+    __repr__ = brief_repr
 
     taken: Entry | None  # word or break
     main: Part | None  # none: no part of a word
@@ -116,6 +119,8 @@ def _parts(entry: Entry, index: int) -> list[Part]:
 @dataclass(frozen=True)
 class Verdict:
     """An action as it was drawn (or given), and what the machine made of it."""
+
+    __repr__ = brief_repr
 
     drawn: Literal["new_word", "pad"]
     given: bool  # forced by the prefix

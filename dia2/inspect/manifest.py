@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from dia2.brief import brief_repr
 from dia2.checks import TooLargeError, is_file, is_number, read_small, short
 from dia2.edits import Edit, edit_from_json
 from dia2.errors import TraceError, UsageError, one_line
@@ -34,6 +35,8 @@ STATUSES = ("running", "complete", "interrupted", "failed")
 @dataclass(frozen=True)
 class ModelFacts:
     """What a reader needs to know of the checkpoint without having it."""
+
+    __repr__ = brief_repr
 
     codebooks: int  # K
     delays: list[int]  # grid columns by which codebook k lags
@@ -70,6 +73,8 @@ class SpokenWord:
 class RunFacts:
     """What decided the run."""
 
+    __repr__ = brief_repr
+
     hashes: dict[str, str | None]  # SHA-256 of config, weights, tokenizer, codec; none where not local
     model: ModelFacts
     config: GenerationConfig  # before any edit; its prefix names files that need not be here
@@ -86,6 +91,8 @@ class RunFacts:
 @dataclass(frozen=True)
 class ResultFacts:
     """What came out; fields are none where the run did not get so far."""
+
+    __repr__ = brief_repr
 
     stop_reason: str | None = None
     first_word_frame: int | None = None
@@ -114,6 +121,8 @@ class Head:
 @dataclass(frozen=True)
 class Manifest(Head):
     """The manifest of a trace of Dia2."""
+
+    __repr__ = brief_repr
 
     script: str | None  # none for streamed text
     run: RunFacts | None  # none if the run never began
@@ -300,7 +309,7 @@ def _run(at: Reader) -> RunFacts:
         edits = [edit_from_json(edit) for edit in at.rows("edits", MAX_CALLS)]
     except (UsageError, TypeError) as error:  # TypeError: a kind that is a list
         raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
-    return RunFacts(
+    run = RunFacts(
         hashes=parse_hashes(at),
         model=model,
         config=_config(at.inner("config")),
@@ -313,6 +322,24 @@ def _run(at: Reader) -> RunFacts:
         voice_frames=at.integers("voice_frames", 0, MAX_PREFIX_FRAMES),
         spoken=[_spoken(row, at) for row in at.rows("spoken", MAX_CALLS)],
     )
+    _check_prefix(run, at)
+    return run
+
+
+def _check_prefix(run: RunFacts, at: Reader) -> None:
+    """Refuse words and recordings of a prefix that do not go together.
+
+    Raises:
+        TraceError: names what does not.
+    """
+    voices = len(run.voice_frames)
+    if voices > 2 or (voices and sum(run.voice_frames) != run.prefix_frames):
+        raise at.bad("voice_frames")
+    prefix = run.entries[: run.prefix_words]
+    if any(not 1 <= entry.speaker <= max(1, voices) for entry in prefix):
+        raise TraceError(f"{at.path / MANIFEST} is damaged: a word of the prefix is of a speaker without a recording.")
+    if len(run.spoken) > run.prefix_words or any(word.speaker > max(1, voices) for word in run.spoken):
+        raise at.bad("spoken")
 
 
 def _model(at: Reader) -> ModelFacts:

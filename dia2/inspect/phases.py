@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from dia2.brief import brief_repr
 from dia2.checks import TooLargeError, is_file, is_number, read_small
 from dia2.errors import TraceError, one_line
 from dia2.hooks import PHASES
@@ -16,6 +17,8 @@ from dia2.inspect.layout import MAX_PHASE_LINES, MAX_PHASES, PHASES_FILE
 @dataclass(frozen=True)
 class PhaseRun:
     """One run of a phase."""
+
+    __repr__ = brief_repr
 
     id: int  # in the order of their beginnings, from 1
     name: str  # a phase of `dia2.hooks`

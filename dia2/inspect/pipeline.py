@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dia2 import cli
 from dia2.audio import grid
+from dia2.brief import brief_repr
 from dia2.engine import Dia2
 from dia2.generation import (
     build_generation_config,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Row:
     """One row of the table."""
+
+    __repr__ = brief_repr
 
     number: int
     title: str
@@ -93,6 +96,8 @@ Status = Literal["done", "not run", "failed", "not finished"]
 @dataclass(frozen=True)
 class FilledRow:
     """A row, filled from a trace."""
+
+    __repr__ = brief_repr
 
     row: Row
     status: Status

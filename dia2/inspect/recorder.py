@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, get_args
 
-from dia2.checks import short
-from dia2.errors import UsageError, one_line
+from dia2.checks import short, whole
+from dia2.core.ambient import isolated
+from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.hooks import Model, PointFilter, Span, observing, select
 from dia2.inspect.book import Book
 from dia2.inspect.describe import describe_begin, describe_end
 from dia2.inspect.facts import patterns, versions
 from dia2.inspect.layout import FORMAT, LEFT_OUT, LEVELS, VERSION, Level
 from dia2.inspect.loudness import Loudness
-from dia2.inspect.recording import Dia2Recording, Recording
+from dia2.inspect.recording import STOPPED, Dia2Recording, Recording
 from dia2.runtime.state_machine import Entry
 
 logger = logging.getLogger("dia2")
@@ -48,10 +49,11 @@ def record(
             tts.generate(script)
 
     Whatever ends the run (an exception, Ctrl-C, a kill), the calls up to the last shard stay readable. If the trace
-    cannot be written on, a warning says so and the run goes on.
+    cannot be written on, a warning says so and the run goes on. A run that is refused for its inputs, or stopped while
+    it loads or listens, leaves nothing behind.
 
     Args:
-        path: a folder to create; a trace that is there is replaced.
+        path: a folder to create; a trace that is there is replaced, when all that is given was found good.
         level: `tokens`, `topk` (also the best candidates of each draw) or `full` (also all logits).
         hooks: narrows what the level records, see `dia2.hooks.select`; the tokens themselves are always kept.
         budget: bytes from which on only the tokens are kept.
@@ -63,11 +65,14 @@ def record(
     try:
         with observing(recorder):
             yield recorder
-    except KeyboardInterrupt:
-        recorder.close("interrupted", "interrupted by the user")
+    except (Dia2Error, KeyboardInterrupt) as error:
+        if recorder.begun and isinstance(error, KeyboardInterrupt):
+            recorder.close("interrupted", STOPPED)
+        elif recorder.begun:
+            recorder.close("failed", _told(error))
         raise
-    except BaseException as error:
-        recorder.close("failed", f"{type(error).__name__}: {one_line(error)}")
+    except BaseException as error:  # a fault, of which the phases tell where
+        recorder.close("failed", _told(error))
         raise
     recorder.close("complete")
 
@@ -83,8 +88,10 @@ class Recorder:
     ) -> None:
         if level not in get_args(Level):
             raise UsageError(f"There is no trace level {short(level)}: choose {', '.join(LEVELS)}.")
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+        bytes_ = whole(budget)
+        if bytes_ is None or bytes_ < 0:
             raise UsageError(f"A trace's budget is a number of bytes from 0, not {short(budget)}.")
+        budget = bytes_
         self._filter = hooks
         self._level = level
         self._selected = self._select()
@@ -119,6 +126,11 @@ class Recorder:
                 "audio": None,
             },
         )
+
+    @property
+    def begun(self) -> bool:
+        """There is a trace: a run's inputs were found good."""
+        return self._book.writer.begun
 
     @property
     def path(self) -> Path:
@@ -191,7 +203,7 @@ class Recorder:
             event = {"event": "begin", "id": self._ids, "phase": span.name, "at": round(span.began - self._began, 6)}
             parent = self._open[-1] if self._open else None
             event |= {"parent": parent, "trigger": said.trigger, "before": said.before}
-            self._book.attempt(self._book.writer.phase, event)
+            self._book.phase(event)
             self._book.fired.add(span.name)
             self._open.append(self._ids)
         else:
@@ -211,8 +223,8 @@ class Recorder:
             said = describe_end(span, self._of.say)
             event |= {"mutations": said.mutations, "outputs": said.outputs, "error": None}
         else:
-            event |= {"error": f"{type(span.error).__name__}: {one_line(span.error)}"}
-        self._book.attempt(self._book.writer.phase, event)
+            event |= {"error": _told(span.error)}
+        self._book.phase(event)
 
     def happened(self, span: Span) -> None:
         """Take in a phase that was over before this recorder existed: parsing the command line."""
@@ -287,9 +299,26 @@ class Recorder:
             logger.warning("the trace has reached its budget: from call %d on it keeps tokens only", first)
         return recording.columns(self._held, draws=not over, logits=not over and self._level == "full")
 
+    def __reduce__(self) -> NoReturn:
+        """It holds an open trace."""
+        raise UsageError(
+            "A recorder cannot be copied or pickled, as it is writing a trace: copy the Dia2, and record its runs by "
+            "recorders of their own."
+        )
+
+    @isolated()  # a run may end anywhere
     def close(self, status: str, error: str | None = None) -> None:
         """Write what is left; called once, by `record`."""
-        self._write_shard()
+        try:
+            self._book.begin()
+            self._write_shard()
+            self._end(status, error)
+        finally:
+            self._closed = True
+            self._book.writer.close()
+
+    def _end(self, status: str, error: str | None) -> None:
+        """Say in the manifest how the run ended."""
         book, recording = self._book, self._of
         if status == "complete" and (recording is None or book.manifest["run"] is None):
             status, error = "failed", "nothing was generated"
@@ -302,5 +331,8 @@ class Recorder:
         if recording is not None:
             recording.refresh()  # streamed text came later
         book.save()
-        book.writer.close()
-        self._closed = True
+
+
+def _told(error: BaseException) -> str:
+    """An error, as a manifest keeps it."""
+    return f"{type(error).__name__}: {one_line(error)}"

@@ -41,7 +41,7 @@ class Recording(Protocol):
         """Codebooks, or channels, of the run that begins with this span."""
 
     def begin_run(self, span: Span, selected: frozenset[str]) -> None:
-        """Note what decides the run, of which the points `selected` are recorded."""
+        """Note what decides the run, of which the points `selected` are recorded, and begin the book."""
 
     def learn(self, span: Span) -> None:
         """Keep what a phase that ended well tells of the run."""
@@ -100,7 +100,7 @@ class Dia2Recording:
         self.entries: list[Entry] = []  # prefix first; those of streamed text come while the run goes on
         self._book = book
         self._selected: frozenset[str] = frozenset()
-        self._specials = torch.zeros(0)
+        self._specials = torch.zeros(0, dtype=torch.bool)
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
         self._loudness: list[Loudness] = []  # per prefix voice; NaN without a waveform
         self._stop: str | None = None
@@ -138,6 +138,7 @@ class Dia2Recording:
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
+        book.begin()
         if plan is not None:
             book.attempt(book.writer.prefix, prefix_columns(plan, self._loudness))
 
@@ -169,10 +170,10 @@ class Dia2Recording:
         elif span.name == "codec.decode":
             runtime: Any = span.inputs["runtime"]
             book.result(samples=len(result))
-            if len(result) and book.attempt(book.writer.audio, result, runtime.mimi.sample_rate):
+            if len(result) and book.sound(result, runtime.mimi.sample_rate):
                 book.manifest["audio"] = AUDIO_FILE
         elif span.name == "words.place":
-            book.result(timestamps=[[word.text, word.seconds, word.speaker] for word in result])
+            book.result(timestamps=[[word.text, word.timestamp, word.speaker] for word in result])
 
     def _entry_rows(self) -> list[list[Any]]:
         return [[entry.text, entry.tokens, entry.padding, entry.speaker] for entry in self.entries]

@@ -15,6 +15,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from dia2.core.ambient import isolated
 from dia2.edits import Edit, ReplaceToken, edit_to_json
 from dia2.errors import UsageError
 from dia2.inspect.layout import AUDIO_FILE, FORMAT, VERSION
@@ -28,6 +29,7 @@ from dia2.runtime.state_machine import TokenIds
 REDACTED = "redacted"  # stands for every text that was taken out
 
 
+@isolated()
 def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace:
     """Write a copy of `trace` to `path` and open it. The trace itself stays as it is.
 
@@ -50,6 +52,7 @@ def redact(trace: Trace, path: str | Path, *, voice: bool = False, text: bool = 
     manifest = _manifest(trace, voice, text)
     prefix, sound = (None, None) if voice else (_prefix(trace), _sound(trace))
     writer = TraceWriter(path, wide=trace.manifest.run is not None and trace.model.audio_vocabulary > 2**15)
+    writer.begin()
     try:
         writer.manifest(manifest | {"status": "running", "audio": None})  # if this ends early, so does the copy
         for event in _events(trace.phases, text):

@@ -7,7 +7,7 @@ whose 8 bits round every intermediate value, the test checkpoints differ by up t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dia2.brief import brief_repr
 from dia2.core.cache import Span, causal_mask
 from dia2.core.depformer import DepformerBlock, ScheduledAttention
 from dia2.core.layers import attention_weights
@@ -24,6 +25,7 @@ from dia2.engine import Dia2
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.checkpoint import check_checkpoint
 from dia2.inspect.draws import choice_probabilities, draw_names, filtered
+from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.stored import Stored
 from dia2.inspect.trace import Trace
 from dia2.runtime.context import RuntimeContext
@@ -37,6 +39,8 @@ MOST = 2 << 30  # bytes that one replay may return
 @dataclass(frozen=True)
 class Replay:
     """Tensors of n calls, all float32 on the CPU. Rows of the depformer are NaN for calls of the warm-up."""
+
+    __repr__ = brief_repr
 
     calls: list[int]
     hidden: Tensor  # [n, B, n_embd] after the final norm: the depformer's input
@@ -74,6 +78,8 @@ def replay(
         UsageError: another checkpoint, or more would come back than memory should be asked for.
         TraceError: there is no such call, or the trace was redacted.
     """
+    check_trace(trace, "replay")
+    check_engine(tts, "replay")
     wanted = chosen_calls(trace, calls)
     runtime = tts.runtime
     check_checkpoint(trace, runtime)
@@ -92,9 +98,11 @@ def chosen_calls(trace: Stored, calls: Sequence[int] | slice | None) -> list[int
         TraceError: one is not there.
     """
     everything = range(len(trace))
-    chosen = list(everything[calls]) if isinstance(calls, slice) else list(everything if calls is None else calls)
-    for call in chosen:
-        trace.check_call(call)
+    if calls is None or isinstance(calls, slice):
+        chosen = list(everything if calls is None else everything[calls])
+    else:
+        listed: Any = [calls] if not isinstance(calls, Iterable) or getattr(calls, "ndim", None) == 0 else calls
+        chosen = [trace.check_call(call) for call in listed]
     if not chosen:
         raise TraceError(f"{trace.path} has no such calls to replay: it has {len(trace)}.")
     return chosen
@@ -218,16 +226,19 @@ def _depformer(
     model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
     stages, count = model.stages, len(wanted)
     main = [i for i, call in enumerate(wanted) if call >= trace.warmup_calls]
-    logits = torch.full((count, stages, branches, model.num_codes), torch.nan)
+    logits = torch.full((count, stages, branches, model.num_codes), torch.nan, dtype=torch.float32)
     maps: list[Tensor] = []
     states: list[Tensor] = []
     if stages and (attention or layers):
         block = runtime.config.model.depformer
         if attention:
             shape = (count, branches, block.gqa_query_heads, stages, stages)
-            maps = [torch.full(shape, torch.nan) for _ in model.layers]
+            maps = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
         if layers:
-            states = [torch.full((count, branches, stages, block.n_embd), torch.nan) for _ in model.layers]
+            states = [
+                torch.full((count, branches, stages, block.n_embd), torch.nan, dtype=torch.float32)
+                for _ in model.layers
+            ]
     rotation = runtime.model.stage_rotation(device)
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]
@@ -257,7 +268,7 @@ def _choices(trace: Trace, wanted: list[int], action: Tensor, cb0: Tensor, dep: 
     """Probability and rank [n, 1 + K] of what the run chose."""
     names = draw_names(trace.model.codebooks)
     specials = special_codes(trace.model.tokens, trace.model.audio_vocabulary)
-    probability = torch.full((len(wanted), len(names)), torch.nan)
+    probability = torch.full((len(wanted), len(names)), torch.nan, dtype=torch.float32)
     rank = torch.full((len(wanted), len(names)), -1, dtype=torch.int64)
     for i, call in enumerate(wanted):
         if call < trace.warmup_calls:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dia2.checks import plain
+
 
 def changes_or_hits(column: np.ndarray, value: int | Callable[[int], bool] | None) -> list[int]:
     """Calls at which `column` [calls] has a value or satisfies a predicate; none: where it differs from before."""
@@ -14,7 +16,7 @@ def changes_or_hits(column: np.ndarray, value: int | Callable[[int], bool] | Non
     elif callable(value):
         hits = np.flatnonzero([value(int(part)) for part in column])
     else:
-        hits = np.flatnonzero(column == value)
+        hits = np.flatnonzero(column == plain(value))
     found: list[int] = hits.tolist()
     return found
 

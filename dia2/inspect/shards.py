@@ -26,6 +26,7 @@ from dia2.inspect.layout import (
     shard_name,
 )
 from dia2.inspect.manifest import ModelFacts
+from dia2.rust import RustPanicError, calling_rust
 
 _DRAW_COLUMNS = {column.name for column in DRAW_COLUMNS}
 _MAX_RAGGED = 1 << 24  # tokens pending or looked ahead to, over all calls of a trace
@@ -81,9 +82,9 @@ class Shard:
             TraceError: the file is damaged.
         """
         try:
-            with safe_open(self.path, framework="np") as file:
+            with calling_rust(), safe_open(self.path, framework="np") as file:
                 arrays = {name: file.get_tensor(name) for name in names}
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+        except (OSError, SafetensorError, RustPanicError, ValueError, TypeError, KeyError) as error:
             raise TraceError(f"{self.path} cannot be read ({one_line(error)}): the trace is damaged.") from error
         return {name: array.astype(np.int32) if array.dtype == np.int16 else array for name, array in arrays.items()}
 

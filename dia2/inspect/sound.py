@@ -10,15 +10,19 @@ import numpy as np
 import soundfile
 from safetensors import SafetensorError, safe_open
 
-from dia2.checks import is_file
+from dia2.brief import brief_repr
+from dia2.checks import check_header, is_file
 from dia2.errors import TraceError, one_line
 from dia2.inspect.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES, MAX_HEADER, PREFIX_FILE
 from dia2.inspect.manifest import ModelFacts
+from dia2.rust import RustPanicError, calling_rust
 
 
 @dataclass(frozen=True)
 class Prefix:
     """What a run went on from."""
+
+    __repr__ = brief_repr
 
     codes: np.ndarray  # [K, frames] aligned
     new_word_steps: np.ndarray  # [words]
@@ -46,7 +50,8 @@ def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefi
     try:
         if file.stat().st_size > MAX_HEADER + 4 * sum(math.prod(shape) for _, shape in wanted.values()):
             raise TraceError(f"{file} is larger than its {frames:,} frames: the trace is damaged.")
-        with safe_open(file, framework="np") as tensors:
+        check_header(file)
+        with calling_rust(), safe_open(file, framework="np") as tensors:
             if "clipped" not in tensors.keys():  # noqa: SIM118  # not a dict; a trace of an earlier dia2
                 del wanted["clipped"]
             for name, (dtype, shape) in wanted.items():
@@ -54,7 +59,7 @@ def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefi
                 if part.get_dtype() != dtype or list(part.get_shape()) != shape:
                     raise TraceError(f"{file} is damaged: {name} is {part.get_dtype()} {part.get_shape()}.")
             found = {name: tensors.get_tensor(name) for name in wanted}
-    except (OSError, SafetensorError, ValueError, KeyError) as error:
+    except (OSError, SafetensorError, RustPanicError, ValueError, KeyError) as error:
         raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
     codes, steps = found["codes"], found["new_word_steps"]
     if codes.min() < 0 or codes.max() >= model.audio_vocabulary or (len(steps) and steps.min() < -1):

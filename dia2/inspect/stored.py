@@ -6,16 +6,18 @@ import os
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from dia2.checks import is_folder
+from dia2.checks import counted_from_0, is_folder, short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.layout import Layout
 from dia2.inspect.manifest import Head
 from dia2.inspect.phases import PhaseRun
 from dia2.inspect.shards import Arrays, Shard
+from dia2.messages import printable
+from dia2.wording import counted
 
 Run = TypeVar("Run")
 
@@ -44,7 +46,15 @@ class Stored:
         self._shards: list[Shard] = []
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.path}: {len(self)} calls, {self.state}>"
+        return printable(f"<{type(self).__name__} {self.path}: {counted(len(self), 'call')}, {self.state}>")
+
+    if not TYPE_CHECKING:  # a checker would take it to mean that every name is there
+
+        def __getattr__(self, name: str) -> Any:
+            """Say it where the other model's traces have what this one lacks."""
+            from dia2.inspect.family import missing
+
+            raise missing(self, name)
 
     def __len__(self) -> int:
         return len(self._columns["call"]) if self._columns else 0
@@ -58,7 +68,7 @@ class Stored:
         if manifest.status != "complete":
             return f"partial: {manifest.error or manifest.status}"
         if manifest.calls != len(self):
-            return f"partial: {len(self)} of {manifest.calls} calls are here"
+            return f"partial: {len(self)} of {counted(manifest.calls, 'call')} {'is' if len(self) == 1 else 'are'} here"
         return "complete"
 
     @property
@@ -100,22 +110,29 @@ class Stored:
             raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
         return self._columns[name]
 
-    def check_call(self, call: int) -> None:
-        """Refuse a call that is not there.
+    def check_call(self, call: int) -> int:
+        """A call of this trace, as a plain number.
 
         Raises:
-            TraceError: says which there are.
+            UsageError: it is no whole number.
+            TraceError: it is not there; says which there are.
         """
-        if not 0 <= call < len(self):
-            raise TraceError(f"There is no call {call}: {self.path} has calls 0 … {len(self) - 1}.")
+        number = counted_from_0(call, "call")
+        if not 0 <= number < len(self):
+            raise TraceError(f"There is no call {short(number)}: {self.path} has calls 0 … {len(self) - 1}.")
+        return number
 
     def _row(self, call: int) -> dict[str, Any]:
         """The non-ragged columns of one call as its shard has them."""
-        self.check_call(call)
+        call = self.check_call(call)
         at = int(np.searchsorted([shard.first_call for shard in self._shards], call, side="right")) - 1
         arrays = self._shard(at)
         row = call - self._shards[at].first_call
         return {name: array[row] for name, array in arrays.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the shards that are kept in memory, which are read again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_shard"}
 
     @cached_property
     def _shard(self) -> Callable[[int], Arrays]:

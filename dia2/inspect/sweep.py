@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from pathlib import Path
@@ -10,15 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from dia2.checks import short
 from dia2.engine import Dia2
 from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
+from dia2.inspect.family import check_engine
 from dia2.inspect.fingerprint import fingerprint
 from dia2.inspect.layout import SUFFIX, Level
 from dia2.inspect.recorder import record
 from dia2.inspect.trace import Trace
+from dia2.runtime.script_parser import check_script
+from dia2.runtime.voice_clone import check_prefix
+from dia2.wording import counted
 
 MOST = 64  # runs of one sweep
+_NAMED = 3  # values of a setting that a sweep's text names; of more it tells how many
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,15 @@ class Sweep:
     """Runs of one script, in the order of their settings."""
 
     variants: list[Variant]
+
+    def __repr__(self) -> str:
+        given: dict[str, list[Any]] = {
+            "seed": [variant.seed for variant in self.variants],
+            "cfg": [variant.cfg_scale for variant in self.variants],
+            "temperature": [variant.temperature for variant in self.variants],
+        }
+        said = ", ".join(_said(name, values) for name, values in given.items())
+        return f"<Sweep of {counted(len(self.variants), 'run')}: {said}; print it to see where they part>"
 
     def parted(self) -> np.ndarray:
         """[n, n] first call at which two runs differ; the number of calls where they are the same."""
@@ -72,8 +87,8 @@ class Sweep:
         for variant, row in zip(self.variants, self.rows(), strict=True):
             at, what = row["parts_at"], row["parts_in"]
             parted = "as the first run" if at is None else f"parts from the first run at call {at}, in {what}"
-            words = "" if row["words"] is None else f" {row['words']} words,"
-            told.append(f"{variant}: {row['calls']} calls,{words} {parted}")
+            words = "" if row["words"] is None else f" {counted(row['words'], 'word')},"
+            told.append(f"{variant}: {counted(row['calls'], 'call')},{words} {parted}")
         return "\n".join(told)
 
 
@@ -110,26 +125,35 @@ def sweep(
         TraceError: something else is in the place of one of the traces.
         GenerationInterrupted: Ctrl-C; the runs so far are in the folder.
     """
+    check_engine(tts, "A sweep")
     base = config or GenerationConfig()
     settings = list(
         product(
-            seeds,
-            [base.cfg_scale] if cfg_scales is None else cfg_scales,
-            [base.audio.temperature] if temperatures is None else temperatures,
+            _values("seeds", seeds),
+            [base.cfg_scale] if cfg_scales is None else _values("cfg_scales", cfg_scales),
+            [base.audio.temperature] if temperatures is None else _values("temperatures", temperatures),
         )
     )
     if not 0 < len(settings) <= MOST:
         raise UsageError(f"A sweep has 1 to {MOST} runs, and this one {len(settings)}: give fewer values.")
     runs = [
-        (seed, cfg, heat, merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat}))
+        merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat})
         for seed, cfg, heat in settings
     ]  # all checked before the first is made
+    check_script(normalize_script(script))
+    check_prefix(base.prefix)
+    if any(run.seed is None for run in runs):
+        raise UsageError(
+            "A sweep's seeds are whole numbers, and one is None: a run without a seed is never made again."
+        )
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Folder {folder} cannot be created ({error.strerror}): write elsewhere.") from error
     variants = []
-    for done, (seed, cfg, heat, wanted) in enumerate(runs, 1):
+    for done, wanted in enumerate(runs, 1):
+        seed, cfg, heat = wanted.seed, wanted.cfg_scale, wanted.audio.temperature
+        assert seed is not None, "checked above"
         path = Path(folder) / f"seed{seed}-cfg{cfg:g}-temperature{heat:g}{SUFFIX}"
         if not _made(path, tts, script, wanted):
             with record(path, level=level):
@@ -138,6 +162,19 @@ def sweep(
         if progress:
             progress(done, len(runs))
     return Sweep(variants)
+
+
+def _said(name: str, values: Sequence[Any]) -> str:
+    """`seed 1`, `cfg 1, 2.5, 3`, `64 seeds`."""
+    distinct = list(dict.fromkeys(values))
+    return counted(len(distinct), name) if len(distinct) > _NAMED else f"{name} {', '.join(map(str, distinct))}"
+
+
+def _values(name: str, given: Sequence[Any]) -> list[Any]:
+    """Settings to go through, of a list, an array or a tensor."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) != 1:
+        raise UsageError(f"A sweep's {name} are a list of numbers, such as [1, 2, 3], not {short(given)}.")
+    return list(given)
 
 
 def _made(path: Path, tts: Dia2, script: str, config: GenerationConfig) -> bool:

@@ -11,8 +11,8 @@ Columns of `calls`. What has no value is null, never NaN; −1 stands for a toke
     call                  int32    counted from 0 over warm-up and main loop
     phase                 string   warmup or main
     step, position, slot  int32    frame index, rotary position, slot of the transformer's key/value cache
-    audio_seconds         double   (step − crop) / frame rate: where a word taken by this call stands in the audio;
-                                   null before the audio begins
+    audio_seconds         double   when a word sounds that this call takes, in the audio: (step − 2 − crop) / frame rate
+                                   and at least 0, of a prefix's word what its recording says; null before the audio
     text_main, text_second  int32  text tokens as the transformer saw them
     audio_seen            list     [K] int32, codes as the transformer saw them
     codes                 list     [K] int32, codes drawn; null in warm-up
@@ -52,6 +52,7 @@ import numpy as np
 from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.files import replacing
 from dia2.inspect.draws import BEST, draw_codebook, unpack_kept
+from dia2.runtime.sounding import sounds_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -195,12 +196,16 @@ def _calls(trace: Trace, words: dict[int, Any], start: int, stop: int) -> pa.Rec
     text, emitted, times, kv = (trace.column("text"), trace.column("emitted"), trace.times, trace.kv_lengths)
     ahead = trace.steps[here].astype(np.int64) - trace.crop
     taken = [words.get(call) for call in range(start, stop)]
+    sounds = [sounds_at(step, trace.crop, trace.model.frame_rate) for step in trace.steps[here].tolist()]
+    sounds = [
+        s if word is None or word.seconds is None else word.seconds for s, word in zip(sounds, taken, strict=True)
+    ]
     columns: dict[str, Any] = {
         "call": trace.column("call")[here],
         "phase": pa.array(np.where(warmup, "warmup", "main").tolist(), pa.string()),
         "position": trace.column("position")[here],
         "slot": trace.column("slot")[here],
-        "audio_seconds": pa.array(ahead / trace.model.frame_rate, mask=ahead < 0),
+        "audio_seconds": pa.array(np.array(sounds), mask=ahead < 0),
         "text_main": text[here, 0],
         "text_second": text[here, 1],
         "audio_seen": lists_of(trace.column("audio")[here]),

@@ -13,7 +13,8 @@ import torch
 
 from dia2.assets import nano_folder
 from dia2.audio.grid import delay_frames, undelay_frames
-from dia2.checks import is_folder
+from dia2.checks import counted_from_0, is_folder
+from dia2.core.ambient import isolated
 from dia2.edits import config_at
 from dia2.errors import TraceError
 from dia2.generation import GenerationConfig
@@ -29,7 +30,9 @@ from dia2.inspect.shards import open_shards, read_tokens, sizes_of
 from dia2.inspect.sound import Prefix, read_audio, read_prefix
 from dia2.inspect.stored import Stored
 from dia2.inspect.watch import before_first
+from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.runtime.state_machine import Entry
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
@@ -92,6 +95,9 @@ class Trace(Stored):
     def _check_entries(self) -> None:
         if int(self._columns["consumed"].sum()) > len(self.run.entries):
             raise TraceError(f"{self.path} is damaged: more entries are taken than there are.")
+        warmup, prefix = self.warmup_calls, self.run.prefix_frames
+        if warmup > prefix or (warmup < len(self) and warmup < prefix):  # a run can end in its warm-up
+            raise TraceError(f"{self.path} is damaged: its prefix has {prefix:,} frames, its warm-up {warmup:,} calls.")
 
     @property
     def run(self) -> RunFacts:
@@ -192,8 +198,9 @@ class Trace(Stored):
         prefix = self.prefix
         delayed = np.zeros((self.model.codebooks, 0), dtype=np.int64)
         if prefix is not None:
-            codes = torch.from_numpy(prefix.codes.astype(np.int64))
-            delayed = delay_frames(codes, self.model.delays, ids.audio_pad).numpy()
+            with isolated():
+                codes = torch.from_numpy(prefix.codes.astype(np.int64))
+                delayed = delay_frames(codes, self.model.delays, ids.audio_pad).numpy()
         steps = self.steps[main].astype(np.int64)
         columns = int(steps[-1]) + 2 if len(steps) else delayed.shape[1]
         grid = np.full((self.model.codebooks, max(columns, delayed.shape[1])), ids.ungenerated, dtype=np.int64)
@@ -204,7 +211,8 @@ class Trace(Stored):
     @cached_property
     def aligned(self) -> np.ndarray:
         """[K, frames] codes of the trace's audio: undelayed, and cropped as the run did, or would have."""
-        aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
+        with isolated():
+            aligned: np.ndarray = undelay(torch.from_numpy(self.grid), self.model.delays).numpy()
         return aligned[:, self.crop :]
 
     # Frames
@@ -219,6 +227,7 @@ class Trace(Stored):
         run, columns = self.run, self._columns
         if call == -1:
             return before_first(self.model.tokens, run.config.initial_padding, len(self.queue_at(-1)))
+        call = self.check_call(call)
         value = {name: int(columns[name][call]) for name in _MACHINE}
         parts = {}
         for name in ("pending", "lookahead"):
@@ -247,6 +256,7 @@ class Trace(Stored):
         """
         if not len(self):
             return list(self.run.entries)
+        call = -1 if call == -1 else self.check_call(call)
         consumed, left = self.column("consumed"), self.column("entries_left")
         taken = int(consumed[: call + 1].sum())
         count = int(left[call]) if call >= 0 else int(left[0]) + int(consumed[0])
@@ -258,7 +268,7 @@ class Trace(Stored):
         Raises:
             TraceError: there is no such call.
         """
-        self.check_call(call)
+        call = self.check_call(call)
         columns, main = self._columns, bool(self._columns["phase"][call])
         text = columns["text"][call].tolist()
         return Frame(
@@ -313,11 +323,12 @@ class Trace(Stored):
 
     @cached_property
     def words(self) -> list[TraceWord]:
-        """Every word of prefix and script, with the call at which the machine took it."""
+        """Every word of prefix and script, with the call at which the machine took it, and when it sounds."""
         run, rate = self.run, self.model.frame_rate
         taken = np.flatnonzero(self.column("consumed")).tolist()
         crop = self.crop
         includes_prefix = run.config.includes_prefix
+        recorded = self.prefix_starts
         words: list[TraceWord] = []
         for i, entry in enumerate(run.entries):
             if not entry.tokens:
@@ -325,14 +336,30 @@ class Trace(Stored):
             call = taken[i] if i < len(taken) else None
             step = None if call is None else int(self.steps[call])
             heard = step is not None and step >= crop and (i >= run.prefix_words or includes_prefix)
-            seconds = (step - crop) / rate if heard and step is not None else None
+            seconds = sounds_at(step, crop, rate) if heard and step is not None else None
+            if seconds is not None and call is not None and i < len(recorded) and call < self.warmup_calls:
+                seconds = recorded[i]  # said by the recording, whatever became of its boundary
             prefix = i < run.prefix_words
             words.append(TraceWord(len(words), entry.text, entry.speaker, prefix, entry.tokens, call, step, seconds))
         return words
 
+    @cached_property
+    def prefix_starts(self) -> list[float]:
+        """Seconds at which the prefix, its recordings joined, says each of its words; empty if nothing tells."""
+        run, rate = self.run, self.model.frame_rate
+        if len(run.spoken) == run.prefix_words:
+            before = (0.0, *(frames / rate for frames in run.voice_frames[:1]))
+            return [word.start + before[min(word.speaker, len(before)) - 1] for word in run.spoken]
+        try:
+            prefix = self.prefix
+        except TraceError:  # taken out, or lost
+            return []
+        asked = zip([] if prefix is None else prefix.new_word_steps.tolist(), run.entries, strict=False)
+        return [asked_at(step, entry.speaker, rate) for step, entry in asked]
+
     @property
     def heard(self) -> list[TraceWord] | None:
-        """The words that begin within the audio; none where no audio is known of, as of a killed or a streamed run."""
+        """The words that sound within the audio; none where no audio is known of, as of a killed or a streamed run."""
         samples = self.manifest.result.samples
         if not samples:
             return None
@@ -524,6 +551,9 @@ class Frames(Sequence[Frame]):
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
 
+    def __repr__(self) -> str:
+        return f"<Frames of {self._trace.path}: {counted(len(self), 'call')}>"
+
     def __len__(self) -> int:
         return len(self._trace)
 
@@ -539,6 +569,7 @@ class Frames(Sequence[Frame]):
     def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
         if isinstance(index, slice):
             return [self._trace.frame(call) for call in range(len(self))[index]]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"call {index} of {len(self)}")
-        return self._trace.frame(index % len(self))
+        call = counted_from_0(index, "call")
+        if not -len(self) <= call < len(self):
+            raise IndexError(f"call {call} of {len(self)}")
+        return self._trace.frame(call % len(self))

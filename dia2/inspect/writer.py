@@ -26,34 +26,55 @@ from dia2.inspect.layout import (
     PREFIX_FILE,
     shard_name,
 )
+from dia2.inspect.lock import FolderLock
 
 
 class TraceWriter:
-    """One folder that grows."""
+    """One folder that grows, once it is begun."""
 
     def __init__(self, path: str | Path, *, wide: bool = False) -> None:
-        """Create the folder; a trace that is there already is replaced.
+        """Judge the place; nothing is written or removed before `begin`.
 
         Args:
             path: the folder.
             wide: token ids need more than 16 bits.
 
         Raises:
-            UsageError: something else is there, or nothing can be written there.
+            UsageError: something else is there, another run is recorded there, or nothing can be written there.
         """
         self.path = Path(path)
         self.wide = wide
         self.layout = LAYOUT  # until another model's run begins
         self.shards = 0
         self.bytes = 0  # written so far, manifest not counted
-        clear_for_trace(self.path)
+        self._phases: io.FileIO | None = None
+        self._lock: FolderLock | None = None
+        check_for_trace(self.path)
+        if is_folder(self.path):
+            try:
+                FolderLock(self.path).release()  # nobody else writes it now; `begin` asks once more, and keeps it
+            except OSError as error:
+                raise self._uncreatable(error) from error
+
+    @property
+    def begun(self) -> bool:
+        """There is a folder to write to."""
+        return self._phases is not None
+
+    def begin(self) -> None:
+        """Create the folder, in the place of a trace that is there already, and lock it until it is closed.
+
+        Raises:
+            UsageError: as the constructor.
+        """
         try:
-            self.path.mkdir(exist_ok=True)
+            self._lock = free_for_trace(self.path)
             self._phases = (self.path / PHASES_FILE).open("wb", buffering=0)
         except OSError as error:
-            raise UsageError(f"Trace {path} cannot be created ({error.strerror}): write elsewhere.") from error
-        except ValueError as error:  # a NUL in the name
-            raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
+            raise self._uncreatable(error) from error
+
+    def _uncreatable(self, error: OSError) -> UsageError:
+        return UsageError(f"Trace {self.path} cannot be created ({error.strerror}): write elsewhere.")
 
     def manifest(self, content: Mapping[str, Any]) -> None:
         """Replace the manifest."""
@@ -63,6 +84,7 @@ class TraceWriter:
 
     def phase(self, event: Mapping[str, Any]) -> None:
         """Append one line; a crash can cut the last one short, which readers forgive."""
+        assert self._phases is not None, "it is begun"
         line = (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         try:
             whole = self._phases.write(line) == len(line)
@@ -96,8 +118,11 @@ class TraceWriter:
         self.bytes += buffer.tell()
 
     def close(self) -> None:
-        """No more phases."""
-        self._phases.close()
+        """No more phases; another run may be recorded there from now on."""
+        if self._phases is not None:
+            self._phases.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _tensors(self, name: str, columns: Mapping[str, Tensor]) -> None:
         content = save(dict(columns))
@@ -105,25 +130,59 @@ class TraceWriter:
         self.bytes += len(content)
 
 
-def clear_for_trace(path: Path) -> None:
-    """Make `path` free for a new trace: remove one that is there, refuse to touch anything else.
+def check_for_trace(path: Path) -> list[Path]:
+    """Refuse a place that no trace can be written to.
+
+    Returns:
+        The files of a trace that is there.
 
     Raises:
-        UsageError: something that is no trace is there, or the folder above is missing.
+        UsageError: something that is no trace is there; the folder above is missing or read-only; or no folder can
+            have that name.
     """
-    if not os.path.lexists(path):
-        if not is_folder(path.parent):
-            raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.")
-        return
-    files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
-    if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
-        raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
     try:
-        # The manifest last: until then whatever is left still counts as a trace.
-        for file in sorted(files, key=lambda file: file.name == MANIFEST):
-            file.unlink()
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        if not is_folder(path.parent):
+            raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.") from None
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise UsageError(f"Trace {path} cannot be created (Permission denied): write elsewhere.") from None
+        return []
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
+    try:
+        files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
     except OSError as error:
         raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+    if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
+        raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
+    return files
+
+
+def free_for_trace(path: Path) -> FolderLock:
+    """Make `path` an empty folder for a new trace: remove one that is there, refuse to touch anything else.
+
+    Returns:
+        The lock on it, to be held as long as the trace is written.
+
+    Raises:
+        UsageError: as `check_for_trace`; or another run is recorded there.
+        OSError: no folder can be created there.
+    """
+    check_for_trace(path)
+    path.mkdir(exist_ok=True)
+    lock = FolderLock(path)
+    try:
+        # The manifest last: until then whatever is left still counts as a trace.
+        for file in sorted(check_for_trace(path), key=lambda file: file.name == MANIFEST):
+            file.unlink()
+    except OSError as error:
+        lock.release()
+        raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+    except BaseException:
+        lock.release()
+        raise
+    return lock
 
 
 def _looks_begun(files: list[Path]) -> bool:

@@ -6,31 +6,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from dia2.assets import Assets, codec_folder, tokenizer_folder
+from dia2.assets import Assets, codec_folder
 from dia2.audio.codec import Codec
-from dia2.checks import short
+from dia2.brief import brief_repr
 from dia2.config import DiaConfig
+from dia2.core.ambient import isolated, threads_for
 from dia2.core.model import Dia2Model
-from dia2.core.precision import exact_float32, numbered, threads_for
+from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
-from dia2.errors import CheckpointError, one_line
+from dia2.errors import CheckpointError, UsageError
 from dia2.hooks import phase
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.kept import Keeper
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
+from dia2.runtime.tokenizer import encoder, load_tokenizer
 from dia2.runtime.weights import load_model, weight_bytes
 
 
 @dataclass
 class RuntimeContext:
     """A checkpoint, loaded."""
+
+    __repr__ = brief_repr
 
     assets: Assets  # where it came from
     config: DiaConfig
@@ -46,7 +50,9 @@ class RuntimeContext:
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
+    threads: int | None  # of the CPU, as many as it had when it was loaded; none: it computes elsewhere
     quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+    missing_tags: tuple[str, ...] = ()  # speaker tags that are no tokens of the tokenizer
     keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
     warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
@@ -54,6 +60,13 @@ class RuntimeContext:
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
+
+    def __reduce__(self) -> NoReturn:
+        """Weights, graphs and locks stay where they are."""
+        raise UsageError(
+            "A loaded checkpoint cannot be copied or pickled: copy the Dia2 that has it, which loads it again at its "
+            "next use."
+        )
 
     @property
     def precision(self) -> str:
@@ -68,8 +81,8 @@ class RuntimeContext:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Torch's global switches as this checkpoint wants them: no gradients, no TF32, a fit number of threads."""
-        with torch.no_grad(), exact_float32(), threads_for(self.weight_bytes, self.device):
+        """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
+        with isolated(self.threads):
             yield
 
 
@@ -98,7 +111,7 @@ def build_runtime(
         Dia2Error: a part would have to be downloaded and cannot be.
     """
     config, device = assets.config, numbered(device)
-    tokenizer = _load_tokenizer(assets.tokenizer, trust_remote_code)
+    tokenizer = load_tokenizer(assets.tokenizer, trust_remote_code)
     mimi = Codec.load(codec_folder(assets.mimi), num_codebooks=config.data.num_codebooks, device=device)
     codes = min(config.data.audio_pad_token_id, config.data.audio_bos_token_id)
     if mimi.codebook_size != codes:
@@ -109,7 +122,8 @@ def build_runtime(
     model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
     if quantize is not None:
         quantize_weights(model)
-    constants = token_ids(config, tokenizer)
+    constants, size = token_ids(config, tokenizer), weight_bytes(model)
+    encode = encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer)
     return RuntimeContext(
         assets=assets,
         config=config,
@@ -118,14 +132,16 @@ def build_runtime(
         model=model,
         mimi=mimi,
         tokenizer=tokenizer,
-        encode=_encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer),
+        encode=encode,
         constants=constants,
         machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),
         audio_delays=config.data.delay_pattern,
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         frame_rate=mimi.frame_rate,
-        weight_bytes=weight_bytes(model),
+        weight_bytes=size,
+        threads=threads_for(size, device),
         quantized=quantize,
+        missing_tags=missing_tags(tokenizer, encode),
     )
 
 
@@ -155,36 +171,7 @@ def token_ids(config: DiaConfig, tokenizer: Any) -> TokenIds:
     return ids
 
 
-def _load_tokenizer(source: str, trust_remote_code: bool) -> Any:
-    """A transformers tokenizer from a folder, or from a hub repo's tokenizer files."""
-    from transformers import AutoTokenizer
-
-    folder = tokenizer_folder(source, trust_remote_code)
-    try:
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
-    except Exception as error:  # a damaged tokenizer.json raises a bare Exception
-        hint = (
-            "pass --trust-remote-code if you trust it"
-            if "trust_remote_code" in str(error)
-            else "give one by --tokenizer"
-        )
-        raise CheckpointError(f"No tokenizer can be loaded from {source} ({one_line(error)}): {hint}.") from error
-
-
-def _encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:
-    def encode(text: str) -> list[int]:
-        try:
-            tokens: list[int] = tokenizer.encode(text, add_special_tokens=False)
-        except Exception as error:  # one that knows neither the text nor an unknown token raises a bare Exception
-            raise CheckpointError(
-                f"Tokenizer {source} cannot take {short(text)} ({one_line(error)}): "
-                "give the model's own by --tokenizer."
-            ) from error
-        if tokens and max(tokens) >= vocabulary:
-            raise CheckpointError(
-                f"Tokenizer {source} gives id {max(tokens)}, the model knows {vocabulary}: "
-                "give the model's own by --tokenizer."
-            )
-        return tokens
-
-    return encode
+def missing_tags(tokenizer: Any, encode: Callable[[str], list[int]]) -> tuple[str, ...]:
+    """Speaker tags that are no tokens of the tokenizer, or that it does not find in a text."""
+    vocabulary = tokenizer.get_vocab()
+    return tuple(tag for tag in ("[S1]", "[S2]") if tag not in vocabulary or vocabulary[tag] not in encode(tag))

@@ -22,7 +22,8 @@ from dia2.runtime.state_machine import TokenIds
 from dia2.runtime.taps import Taps
 
 if TYPE_CHECKING:
-    from dia2.runtime.kept import Loan
+    from dia2.runtime.kept import KeptState
+    from dia2.runtime.lending import Loan
 
 
 @dataclass
@@ -41,7 +42,7 @@ class GenerationState:
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1 where it draws; none: it always draws
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
-    loan: Loan | None = None  # whose tensors these are, under CUDA graphs; none: the run's own
+    loan: Loan[KeptState] | None = None  # whose tensors these are, under CUDA graphs; none: the run's own
 
 
 class FirstHalf(NamedTuple):

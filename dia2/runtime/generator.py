@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.grid import delay_frames
+from dia2.core.ambient import isolated
 from dia2.core.cache import Span, causal_mask
 from dia2.core.uniforms import uniforms
 from dia2.errors import CheckpointError
@@ -77,7 +78,7 @@ def _allocate(runtime: RuntimeContext, branches: int, frames: int, *, forced: bo
         text=empty(2),
         step=empty(1),
         call=empty(1),
-        uniforms=torch.empty((calls, data.channels), device=device),
+        uniforms=torch.empty((calls, data.channels), dtype=torch.float32, device=device),
         delays=runtime.audio_delay_tensor,
         specials=special_codes(runtime.constants, data.audio_vocab_size).to(device),
         forced=empty(data.num_codebooks) if forced else None,
@@ -242,7 +243,8 @@ def generate_frames(
             yield step, emitted
     finally:
         if log is not None:
-            log.flush(config, last=True)
+            with isolated():  # a generator that nobody holds any more ends anywhere
+                log.flush(config, last=True)
 
 
 class FirstWord:

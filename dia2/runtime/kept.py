@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import logging
 import math
-import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dia2.generation import GenerationConfig
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.graphs import GraphBackend, GraphRunner
+from dia2.runtime.lending import Lender, Loan
 from dia2.runtime.taps import Shapes, Taps
 
 if TYPE_CHECKING:
@@ -71,16 +70,7 @@ class KeptState:
         return self._taps.part(shapes)
 
 
-class Loan:
-    """A kept state in the hands of one run; it goes back by `end`, or when nobody holds the loan any more."""
-
-    def __init__(self, keeper: Keeper, state: KeptState) -> None:
-        self.state = state
-        self.end = weakref.finalize(self, keeper.take_back, state)  # does it once
-        self.end.atexit = False
-
-
-class Keeper:
+class Keeper(Lender[KeptState]):
     """Lends kept states; each engine has one."""
 
     def __init__(self, backend: Callable[[], GraphBackend] | None) -> None:
@@ -89,8 +79,8 @@ class Keeper:
         Args:
             backend: makes what captures the graphs of one state; none: this device has no graphs.
         """
+        super().__init__(STATES)
         self._backend = backend
-        self._free: list[KeptState] = []  # the one given back last stands last
 
     @property
     def has_graphs(self) -> bool:
@@ -113,26 +103,13 @@ class Keeper:
         """
         assert self._backend is not None, "asked for where there are no graphs"
         size = Size(branches, room_for(frames, frame_rate))
-        state = self._free_one(size)
+        state = self.take(size)
         if state is None:
-            del self._free[: -STATES + 1]  # make room first: it may be short
+            self.make_room()
             logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
             state = KeptState(size, allocate(size), self._backend())
         # A copy for its host's side; the tensors are the same.
         return replace(state.gen, loan=Loan(self, state))
-
-    def take_back(self, state: KeptState) -> None:
-        """A run is over. Called by the garbage collector, too, so at any time and by any thread."""
-        self._free.append(state)
-        del self._free[:-STATES]
-
-    def _free_one(self, size: Size) -> KeptState | None:
-        for state in reversed(self._free.copy()):
-            if state.size == size:
-                with suppress(ValueError):  # gone in the meantime
-                    self._free.remove(state)
-                    return state
-        return None
 
 
 def room_for(frames: int, frame_rate: float) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dia2.core.cache import KVCache
 from dia2.marks import Mark, mark
 from dia2.runtime.bounded import Bounded
+from dia2.wording import counted
 
 logger = logging.getLogger("dia2")
 
@@ -60,7 +61,7 @@ class WarmPrefixes:
         cache.keys[:, :, :, :frames].copy_(keys)
         cache.values[:, :, :, :frames].copy_(values)
         self.hits += 1
-        logger.info("prefix: the KV of %d frames is taken from the warm cache", frames)
+        logger.info("prefix: the KV of %s is taken from the warm cache", counted(frames, "frame"))
         return True
 
     def keep(self, key: PrefixKey | None, cache: KVCache) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dia2.errors import UsageError
 from dia2.generation import MAX_SCRIPT_CHARS
 from dia2.hooks import phase
+from dia2.runtime.invisible import Visible
+from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.state_machine import Entry, TokenIds
 
 Encode = Callable[[str], list[int]]  # text → token ids, no special tokens added
@@ -35,11 +37,21 @@ class ScriptParser:
     the whole script.
     """
 
-    def __init__(self, encode: Encode, ids: TokenIds, frame_rate: float, *, after_prefix: bool = False) -> None:
+    def __init__(
+        self,
+        encode: Encode,
+        ids: TokenIds,
+        frame_rate: float,
+        *,
+        after_prefix: bool = False,
+        notes: ScriptNotes | None = None,
+    ) -> None:
         self._encode = encode
         self._ids = ids
         self._frame_rate = frame_rate
         self._after_prefix = after_prefix
+        self._notes = notes  # on what is read aloud and looks like a tag
+        self._visible = Visible()
         self._held = ""  # text whose last word or tag is not complete yet
         self._tag: int | None = None  # 1 or 2: speaker tag that waits for its word
         self._speaker: int | None = None  # who speaks; none before the first word
@@ -55,7 +67,11 @@ class ScriptParser:
                 f"The script has more than {MAX_SCRIPT_CHARS:,} characters: split it and generate the parts one by one."
             )
         refuse_controls(text, "The script")
-        text = self._held + text.replace("’", "'").replace(":", " ")
+        return self._take(self._visible.feed(text))
+
+    def _take(self, piece: str) -> list[Entry]:
+        """`feed`, of visible text."""
+        text = self._held + piece.replace("’", "'").replace(":", " ")
         if run := _LONG_RUN.search(text):
             raise UsageError(
                 f"The script has a word of more than 2,000 characters ({run[0][:30]!r}…): put spaces into it."
@@ -67,12 +83,19 @@ class ScriptParser:
             if ">" not in text[end:] and len(text) - opened > _LONGEST_BREAK_TAG:
                 raise _bad_break(text[opened:])
         self._held = text[end:]
-        return self._parse(text[:end])
+        entries = self._parse(text[:end])
+        if self._notes is not None:
+            self._notes.feed(piece)
+        return entries
 
     def close(self) -> list[Entry]:
         """No more text will come; returns what was held back. Raises as `feed` does."""
+        entries = self._take(self._visible.close())
         held, self._held = self._held, ""
-        return self._parse(held)
+        entries += self._parse(held)
+        if self._notes is not None:
+            self._notes.close()
+        return entries
 
     def _parse(self, text: str) -> list[Entry]:
         entries: list[Entry] = []
@@ -108,7 +131,7 @@ class ScriptParser:
     def _word(self, word: str) -> Iterable[Entry]:
         tokens = self._encode(word)
         if not tokens:
-            return  # a tokenizer may drop a word of invisible characters altogether
+            return  # a tokenizer may drop a word altogether
         if self._tag:
             tokens = self._encode(f"[S{self._tag}] {word}")
         # A script begins with speaker 1 unless it says otherwise. After a prefix the published runtime puts the
@@ -122,25 +145,33 @@ class ScriptParser:
 
 @phase("script.parse")
 def parse_script(
-    lines: Iterable[str], encode: Encode, ids: TokenIds, frame_rate: float, *, after_prefix: bool = False
+    lines: Iterable[str],
+    encode: Encode,
+    ids: TokenIds,
+    frame_rate: float,
+    *,
+    after_prefix: bool = False,
+    notes: ScriptNotes | None = None,
 ) -> list[Entry]:
     """Parse a whole script given as lines; `after_prefix` says that a prefix comes before it.
 
     Raises:
         UsageError: as `ScriptParser.feed`.
     """
-    parser = ScriptParser(encode, ids, frame_rate, after_prefix=after_prefix)
+    parser = ScriptParser(encode, ids, frame_rate, after_prefix=after_prefix, notes=notes)
     return parser.feed("\n".join(lines)) + parser.close()
 
 
 def check_script(text: str) -> None:
-    """Refuse a script before a checkpoint, whose tokenizer alone knows its tokens, is loaded.
+    """Judge a script before a checkpoint, whose tokenizer alone knows its tokens, is loaded.
+
+    What it has that looks like a tag or a cue, and is read aloud, is told in the log.
 
     Raises:
         UsageError: as `ScriptParser.feed`; or the script has no words.
     """
     nothing = TokenIds(*[0] * 10)
-    require_words(parse_script([text], lambda _: [0], nothing, 12.5))
+    require_words(parse_script([text], lambda _: [0], nothing, 12.5, notes=ScriptNotes()))
 
 
 def require_words(script: Sequence[Entry]) -> None:

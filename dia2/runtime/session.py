@@ -9,15 +9,17 @@ from copy import copy
 from dataclasses import dataclass
 
 from dia2.edits import Edit
-from dia2.generation import GenerationConfig
+from dia2.generation import GenerationConfig, PlacedWord
 from dia2.hooks import phase
 from dia2.runtime.choices import Choices, Past
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
+from dia2.runtime.sounding import sounds_at
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.wording import counted
 
 logger = logging.getLogger("dia2")
 
@@ -35,6 +37,7 @@ class Session:
     start_step: int
 
     choices: Choices | None = None  # edits, and the past of a fork
+    recorded: Sequence[float] = ()  # seconds at which the prefix says the words that the warm-up took
 
     def close(self) -> None:
         """The run is over: give back the tensors that the engine lent. What `gen` holds must not be read any more."""
@@ -50,15 +53,6 @@ class Session:
     def crop(self, first_word_frame: int, frames: int) -> int:
         """How many of `frames` to cut off the front: none with an included prefix, or if that would leave nothing."""
         return 0 if self.includes_prefix or first_word_frame >= frames else first_word_frame
-
-
-@dataclass(frozen=True)
-class PlacedWord:
-    """A word of the result."""
-
-    text: str
-    seconds: float  # from the start of the waveform
-    speaker: int  # 1 or 2
 
 
 def open_session(
@@ -86,6 +80,12 @@ def open_session(
         UsageError: an edit does not fit the run, or there is no compiler for `use_torch_compile`.
     """
     check_compiler(config.use_torch_compile, runtime.device)
+    if runtime.missing_tags:
+        logger.warning(
+            "the tokenizer has no token for speaker tag %s: pieces of text stand for it, and the model cannot tell who "
+            "speaks, so a prefix's voice may be lost and voices may change; give the model's own by --tokenizer",
+            " and ".join(runtime.missing_tags),
+        )
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
     choices = None
     if edits or past is not None:
@@ -96,12 +96,16 @@ def open_session(
     set_initial_padding(machine, config.initial_padding)
     state = machine.new_state(entries)
     gen = build_initial_state(runtime, config, seed, plan, choices)
-    logger.info("script: %d words and breaks, seed %d", len(script), seed)
+    spoken = sum(bool(entry.tokens) for entry in script)
+    breaks = f" and {counted(len(script) - spoken, 'break')}" if spoken < len(script) else ""
+    logger.info("script: %s%s, seed %d", counted(spoken, "word"), breaks, seed)
     session = Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, 0, choices)
     if plan is not None:
-        logger.info("prefix: %d words, %d frames", len(plan.entries), plan.aligned_frames)
+        words, frames = counted(len(plan.entries), "word"), counted(plan.aligned_frames, "frame")
+        logger.info("prefix: %s, %s", words, frames)
         try:
             session.start_step = warmup_with_prefix(runtime, config, plan, state, gen)
+            session.recorded = plan.sounds(runtime.frame_rate)[: len(state.transcript)]
         except BaseException:
             session.close()
             raise
@@ -122,16 +126,21 @@ def set_initial_padding(machine: StateMachine, frames: int) -> None:
 
 @phase("words.place")
 def place_words(session: Session, crop: int, frame_rate: float) -> list[PlacedWord]:
-    """Where the words that were begun so far stand in a waveform that lacks its first `crop` frames.
+    """When the words that were begun so far sound, in a waveform that lacks its first `crop` frames.
 
-    Prefix words, and whatever begins before the cut, are left out unless the prefix is included. Prefix words are
+    Prefix words, and whatever is begun before the cut, are left out unless the prefix is included. Prefix words are
     told by their number alone: one that the warm-up did not reach is still left out, and a script's word never
-    counts as one.
+    counts as one. Included, one that the warm-up took sounds when the recording says it, wherever its boundary slipped
+    to; one that leaked is said by the main loop.
     """
     words = [entry for entry in session.entries if entry.tokens]
-    skip = 0 if session.includes_prefix else session.prefix_words
-    return [
-        PlacedWord(text, (step - crop) / frame_rate, entry.speaker)
-        for (text, step), entry in list(zip(session.state.transcript, words, strict=False))[skip:]
-        if crop <= step <= session.gen.last_step  # Ctrl-C can leave the machine one step ahead
-    ]
+    first = 0 if session.includes_prefix else session.prefix_words
+    placed = []
+    begun = zip(session.state.transcript, words, strict=False)
+    for i, ((text, step), entry) in enumerate(begun):
+        if i < first or not crop <= step <= session.gen.last_step:  # Ctrl-C can leave the machine one step ahead
+            continue
+        known = i < len(session.recorded)
+        seconds = session.recorded[i] if known else sounds_at(step, crop, frame_rate)
+        placed.append(PlacedWord(text, seconds, entry.speaker, (step - crop) / frame_rate))
+    return placed

@@ -15,8 +15,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dia2.checks import short
+from dia2.checks import TooLargeError, check_header, short
 from dia2.errors import CheckpointError, one_line
+from dia2.rust import RustPanicError, calling_rust
 
 WINDOW = 1 << 24  # bytes of the file that are mapped at a time: much less costs time, and all of it counts as memory
 FLOATS = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -46,14 +47,15 @@ class StoredTensors:
         """
         self.path = Path(path)
         try:
-            with safe_open(self.path, framework="pt"):
+            check_header(self.path)
+            with calling_rust(), safe_open(self.path, framework="pt"):
                 pass  # judges the header: its size, its types, that the tensors fill the file without gap or overlap
             self._file = self.path.open("rb", buffering=0)
         except FileNotFoundError as error:
             raise CheckpointError(
                 f"There is no weights file {self.path}: give the path of a safetensors file."
             ) from error
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, RustPanicError, TooLargeError, OSError) as error:
             raise CheckpointError(
                 f"{self.path} is not a whole safetensors file ({one_line(error)}): download it again."
             ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from dia2.progress import doing
 from dia2.runtime.audio_io import encode_audio_tokens, require_audio, resample
 from dia2.runtime.recordings import whisper_key
 from dia2.runtime.script_parser import Encode
+from dia2.runtime.sounding import asked_at
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice, require_voice
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
@@ -38,11 +39,19 @@ class PrefixPlan:
     entries: list[Entry]  # the prefix's words, both speakers
     new_word_steps: list[int]  # step at which each of them is forced; a boundary can be swallowed, see warm-up
     aligned_tokens: Tensor  # [K, aligned_frames] int64 codes, both speakers joined in time
+    starts: Sequence[float] | None = None  # seconds in that at which each word is said; none: only the steps tell
 
     @property
     def aligned_frames(self) -> int:
         """Length of the prefix in frames."""
         return int(self.aligned_tokens.shape[1])
+
+    def sounds(self, frame_rate: float) -> Sequence[float]:
+        """Seconds of the prefix at which each word is said."""
+        if self.starts is not None:
+            return self.starts
+        asked = zip(self.new_word_steps, self.entries, strict=True)
+        return [asked_at(step, entry.speaker, frame_rate) for step, entry in asked]
 
 
 def check_prefix(prefix: PrefixConfig | None) -> None:
@@ -61,7 +70,12 @@ def check_prefix(prefix: PrefixConfig | None) -> None:
         raise UsageError("Prefix words for speaker 2 are given without audio: give --prefix-speaker-2 too.")
     for source in (prefix.speaker_1, prefix.speaker_2):
         if source is not None:
-            (require_voice if Path(source).suffix == VOICE_SUFFIX else require_audio)(source)
+            require_source(source)
+
+
+def require_source(source: str | Path) -> None:
+    """Raise UsageError if there is no such sound file, or `.voice` file."""
+    (require_voice if Path(source).suffix == VOICE_SUFFIX else require_audio)(source)
 
 
 @phase("prefix.plan")
@@ -83,7 +97,10 @@ def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> P
         load_whisper.cache_clear()  # gigabytes that generation has better use for
     voices = [voice] if second is None else [voice, second]
     spoken = [words_to_entries(v.words, runtime.encode, i + 1, runtime.frame_rate) for i, v in enumerate(voices)]
-    return combine_voices(spoken, [v.codes for v in voices])
+    plan = combine_voices(spoken, [v.codes for v in voices])
+    offsets = (0.0, voice.seconds(runtime.frame_rate))  # of the second in time
+    starts = [word.start + offset for v, offset in zip(voices, offsets, strict=False) for word in v.words]
+    return replace(plan, starts=starts)
 
 
 @phase("prefix.combine")

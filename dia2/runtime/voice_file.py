@@ -1,7 +1,7 @@
 """`.voice` files: a recording already encoded and transcribed, so that neither Mimi nor Whisper runs again.
 
-A safetensors file: tensor `codes` [K, T], and as metadata the words with their times, the speaker it was made
-for, and hashes of the sound file and of the codec, since codes mean nothing to another codec.
+A safetensors file: tensor `codes` [K, T], and as metadata the words with the times at which they sound, the speaker it
+was made for, and hashes of the sound file and of the codec, since codes mean nothing to another codec.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.checks import is_file
-from dia2.errors import UsageError
+from dia2.checks import TooLargeError, check_header, is_file, short
+from dia2.errors import UsageError, one_line
 from dia2.files import write_atomically
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS
+from dia2.runtime.sounding import LAG
 from dia2.runtime.words import Word, read_words
+from dia2.rust import RustPanicError, calling_rust
 
 VOICE_SUFFIX = ".voice"
-_FORMAT, _VERSION = "dia2-voice", "1"
+_FORMAT, _VERSION = "dia2-voice", "2"
+_OLD = "1"  # whose words may be a run's own, late by `LAG` frames: see `_when_they_sound`
 _LARGEST_FILE = 16 << 20  # bytes
 
 
@@ -72,35 +75,49 @@ def require_voice(path: str | Path) -> None:
         raise UsageError(f"There is no voice file {path}: make one with `dia2 voice recording.wav -o {path}`.")
 
 
-def load_voice(path: str | Path, codec: Codec) -> Voice:
-    """Read a voice file and check that it fits `codec`.
+def open_voice(path: str | Path) -> tuple[Mapping[str, str], Tensor]:
+    """What a voice file says of itself, and its codes as they are stored; whether they fit a codec is another question.
 
     Raises:
-        UsageError: the file is missing, damaged, of a newer version, or made with another codec.
+        UsageError: the file is missing, damaged, or of a newer version.
     """
     path = Path(path)
     require_voice(path)
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise UsageError(f"Voice file {path} is larger than 16 MB: make it again with `dia2 voice`.")
-        with safe_open(path, framework="pt") as file:
+        check_header(path)
+        with calling_rust(), safe_open(path, framework="pt") as file:
             metadata: Mapping[str, str] = file.metadata() or {}
             codes = file.get_tensor("codes").clone() if "codes" in file.keys() else None  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UsageError(f"Voice file {path} is damaged ({error}): make it again with `dia2 voice`.") from error
+    except (SafetensorError, RustPanicError, TooLargeError, OSError) as error:
+        raise UsageError(
+            f"Voice file {path} is damaged ({one_line(error)}): make it again with `dia2 voice`."
+        ) from error
     if metadata.get("format") != _FORMAT or codes is None:
         raise UsageError(f"{path} is not a voice file: make one with `dia2 voice`.")
-    if metadata.get("version") != _VERSION:
+    version = metadata.get("version")
+    if version not in (_OLD, _VERSION):
         raise UsageError(
-            f"Voice file {path} has format version {metadata.get('version')!r}; this one reads {_VERSION}."
+            f"Voice file {path} has format version {short(version)}; this one reads {_OLD} and {_VERSION}."
         )
+    return metadata, codes
+
+
+def load_voice(path: str | Path, codec: Codec) -> Voice:
+    """Read a voice file and check that it fits `codec`.
+
+    Raises:
+        UsageError: as `open_voice`, or it was made with another codec.
+    """
+    metadata, codes = open_voice(path)
     if metadata.get("codec_sha256") != codec.fingerprint():
         raise UsageError(f"Voice file {path} was made with another codec: make it again with this checkpoint's.")
     frames = codes.shape[1] if codes.dim() == 2 else 0
     fits = codes.dim() == 2 and codes.shape[0] == codec.num_codebooks and codes.dtype == torch.int32
     if not fits or not 0 < frames <= MAX_PREFIX_SECONDS * codec.frame_rate:
         raise UsageError(
-            f"Voice file {path} holds {codes.dtype} codes {list(codes.shape)}, not [{codec.num_codebooks}, T]."
+            f"Voice file {path} holds {codes.dtype} codes {short(list(codes.shape))}, not [{codec.num_codebooks}, T]."
         )
     if int(codes.min()) < 0 or int(codes.max()) >= codec.codebook_size:
         raise UsageError(f"Voice file {path} holds codes outside 0 to {codec.codebook_size - 1}: make it again.")
@@ -110,4 +127,17 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
         raise UsageError(f"Voice file {path} is damaged (its words are not JSON): make it again.") from error
     if not isinstance(rows, list):
         raise UsageError(f"Voice file {path} is damaged (its words are no list): make it again.")
-    return Voice(codes.long(), read_words(rows, frames / codec.frame_rate, f"Voice file {path}"))
+    words = read_words(rows, frames / codec.frame_rate, f"Voice file {path}")
+    return Voice(codes.long(), _when_they_sound(words, codec.frame_rate) if metadata["version"] == _OLD else words)
+
+
+def _when_they_sound(words: list[Word], frame_rate: float) -> list[Word]:
+    """Words of a file of version 1, with the times at which they sound.
+
+    Such a file holds what Whisper or another aligner heard, which is right, or the words of a run as `--words` wrote
+    them then, `LAG` frames late. All words of a run begin with a frame; of Whisper's, in steps of 0.02 s, one in four.
+    """
+    if any(abs(word.start * frame_rate - round(word.start * frame_rate)) > 1e-6 for word in words):
+        return words
+    late = LAG / frame_rate
+    return [Word(word.text, max(0.0, word.start - late), max(0.0, word.end - late)) for word in words]

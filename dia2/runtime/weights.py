@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -12,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from dia2.checks import short
 from dia2.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.errors import CheckpointError, one_line
+from dia2.messages import warn
 from dia2.runtime.stored import FLOATS, Entry, StoredTensors
+from dia2.wording import counted
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -112,7 +114,7 @@ def check_tensors(
         shape, dtype, floats = found[name]
         if shape != tuple(target.shape):
             raise CheckpointError(
-                f"Tensor {name} of {path} has shape {list(shape)}, the config asks for {list(target.shape)}."
+                f"Tensor {name} of {path} has shape {short(list(shape))}, the config asks for {list(target.shape)}."
             )
         if not floats:
             raise CheckpointError(f"Tensor {name} of {path} holds {dtype}, not floats: is it a quantised checkpoint?")
@@ -120,15 +122,15 @@ def check_tensors(
         message = f"{path} has {_names(unknown)} that the model does not know"
         if strict:
             raise CheckpointError(f"{message}: leave out --strict to ignore them.")
-        warnings.warn(f"{message}; ignored.", stacklevel=3)
+        warn(f"{message}; ignored.", stacklevel=3)
 
 
 def _names(names: list[str]) -> str:
     """`tensor a`, or `3 tensors (a, b, …)`."""
     if len(names) == 1:
-        return f"tensor {names[0]!r}"
-    shown = ", ".join(repr(name) for name in names[:5])
-    return f"{len(names)} tensors ({shown}{', …' if len(names) > 5 else ''})"
+        return f"tensor {short(names[0])}"
+    shown = ", ".join(short(name) for name in names[:5])
+    return f"{counted(len(names), 'tensor')} ({shown}{', …' if len(names) > 5 else ''})"
 
 
 def weight_bytes(model: nn.Module) -> int:

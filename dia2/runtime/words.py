@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.checks import TooLargeError, is_file, is_number, read_small
+from dia2.checks import TooLargeError, a_path, is_file, is_number, plain, read_small, short
+from dia2.core.chance import own_chance
 from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.generation import WordList
+from dia2.generation import WORDS_FORMAT, WordList
 from dia2.hooks import phase
 from dia2.progress import doing
 from dia2.runtime.heard import join_pieces, repair_times, thin
+from dia2.runtime.invisible import visible
 from dia2.runtime.quiet import own_bar, quiet
 from dia2.runtime.script_parser import refuse_controls
 
@@ -59,11 +61,13 @@ def transcribe_words(
         Dia2Error: the checkpoint cannot be downloaded or read.
     """
     on = torch.device("cpu") if device.type == "mps" else device
-    model = load_whisper(whisper_model, on)
+    with own_chance():  # it draws where it is unsure, and is to hear the same each time
+        model = load_whisper(whisper_model, on)
     doing(f"listening to {name}")
-    with quiet():
+    with own_chance(), quiet():  # anew: a model that was loaded before draws the same
         heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
-    words = join_pieces(heard["segments"])
+    pieces = join_pieces(heard["segments"])
+    words = [(text, start, end) for word, start, end in pieces if (text := visible(word).strip())]
     if not words:
         raise UsageError(
             f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
@@ -86,22 +90,43 @@ def transcribe_words(
 def load_whisper(whisper_model: str, device: torch.device) -> Any:
     """Load a Whisper checkpoint; raises as `transcribe_words`."""
     doing(what := f"loading Whisper {whisper_model}")
+    whisper = _library()
+    try:
+        with quiet(), own_bar(whisper, what):
+            return whisper.load_model(whisper_model, device=device)
+    except RuntimeError as error:
+        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
+            raise _unknown(whisper_model, whisper) from error
+        raise _unreadable(whisper_model, error) from error
+    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
+        raise _unreadable(whisper_model, error) from error
+
+
+def check_whisper(whisper_model: str) -> None:
+    """Refuse, before anything is loaded, a checkpoint that there is not.
+
+    Raises:
+        UsageError: Whisper is not installed, or the name is unknown.
+    """
+    whisper = _library()
+    if not is_file(whisper_model) and whisper_model not in whisper.available_models():
+        raise _unknown(whisper_model, whisper)
+
+
+def _library() -> Any:
     try:
         import whisper
     except ImportError as error:
         raise UsageError(
             "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
         ) from error
-    try:
-        with quiet(), own_bar(whisper, what):
-            return whisper.load_model(whisper_model, device=device)
-    except RuntimeError as error:
-        if whisper_model not in whisper.available_models() and not is_file(whisper_model):
-            names = ", ".join(whisper.available_models())
-            raise UsageError(f"There is no Whisper model {whisper_model!r}: give a path, or one of {names}.") from error
-        raise _unreadable(whisper_model, error) from error
-    except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
-        raise _unreadable(whisper_model, error) from error
+    return whisper
+
+
+def _unknown(name: str, whisper: Any) -> UsageError:
+    return UsageError(
+        f"There is no Whisper model {name!r}: give a path, or one of {', '.join(whisper.available_models())}."
+    )
 
 
 def _unreadable(name: str, error: Exception) -> Dia2Error:
@@ -114,8 +139,12 @@ def _unreadable(name: str, error: Exception) -> Dia2Error:
 def read_words(source: str | Path | WordList, seconds: float, where: str = "The given word list") -> list[Word]:
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
+    Or `{"format": 2, "words": such a list}`, which is what `dia2 generate --words` writes. Times are those at which
+    the words sound, and a list is taken as it stands: what wrote it is not known. All its words are taken, whoever is
+    said to speak them, as all are in the recording.
+
     A word without `end`, as `dia2 generate --words` writes it, ends with the next one's start, and half a second after
-    its own at the latest. Words without text are skipped.
+    its own at the latest. Words without text, or of characters that nobody sees, are skipped.
 
     Args:
         source: the file's path, or the list.
@@ -123,16 +152,12 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         where: names a list in errors; a file is named by its path.
 
     Raises:
-        UsageError: not JSON, not such a list, unsorted, overlapping, past the audio, too many or too long, or no
-            words at all.
+        UsageError: not JSON, not such a list, of another format, unsorted, overlapping, past the audio, too many or
+            too long, or no words at all.
     """
-    if isinstance(source, str | Path):
-        where = str(source)
-        rows = _read_json(Path(source))
-    else:
-        rows = list(source)
-    if not isinstance(rows, list):
-        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    source = a_path(source)
+    where = str(source) if isinstance(source, str | Path) else where
+    rows = read_rows(source, where)
     words: list[Word] = []
     end_before = 0.0
     for i, row in enumerate(rows):
@@ -154,9 +179,33 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
     return words
 
 
+def read_rows(source: str | Path | WordList, where: str) -> list[object]:
+    """The list of words in a file, in what `--words` wrote, or as it stands; what is in it is not looked at.
+
+    Args:
+        source: the file's path, the object, or the list.
+        where: names it in errors.
+
+    Raises:
+        UsageError: not JSON, an unknown format, or no list.
+    """
+    rows = _read_json(Path(source)) if isinstance(source, str | Path) else source
+    if isinstance(rows, Mapping) and "format" in rows:
+        known = rows["format"]
+        if type(known) is not int or known != WORDS_FORMAT:  # 2.0 and True are no 2
+            raise UsageError(
+                f"{where} has the words format {short(known)}, which is not known here: give format {WORDS_FORMAT}, as "
+                "--words writes it, or the list of words alone."
+            )
+        rows = rows.get("words")
+    if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
+        raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
+    return list(rows)
+
+
 def _read_json(path: Path) -> object:
     try:
-        return json.loads(read_small(path).decode("utf-8-sig"))
+        return json.loads(read_small(path, pipes=True).decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(f"There is no words file {path}: check the path.") from error
     except OSError as error:
@@ -171,17 +220,18 @@ def _read_json(path: Path) -> object:
 
 def _ended(row: object, following: list[object], seconds: float) -> object:
     """A row that has a start and no end, with one; whatever is wrong with it stays so."""
-    if not isinstance(row, Mapping) or "end" in row or not is_number(row.get("start")):
+    start = plain(row.get("start")) if isinstance(row, Mapping) else None
+    if not isinstance(row, Mapping) or "end" in row or not is_number(start):
         return row
-    starts = [other.get("start") for other in following if isinstance(other, Mapping)]
-    end = min([row["start"] + _USUAL_WORD, seconds, *(start for start in starts if is_number(start))])
-    return {**row, "end": max(row["start"], end)}
+    starts = [plain(other.get("start")) for other in following if isinstance(other, Mapping)]
+    end = min([start + _USUAL_WORD, seconds, *(other for other in starts if is_number(other))])
+    return {**row, "end": max(start, end)}
 
 
 def _read_word(row: object, where: str) -> Word:
     if not isinstance(row, Mapping) or not {"text", "start", "end"} <= row.keys():
         raise UsageError(f'{where} is not like {{"text": "Hello", "start": 0.1, "end": 0.4}} ("end" may be left out).')
-    text, start, end = row["text"], row["start"], row["end"]
+    text, start, end = row["text"], plain(row["start"]), plain(row["end"])
     if not isinstance(text, str):
         raise UsageError(f"{where}: its text is not a string.")
     if len(text) > _LONGEST_WORD:
@@ -192,4 +242,4 @@ def _read_word(row: object, where: str) -> Word:
             raise UsageError(f"{where}: its {name} must be a number of seconds, at least 0.")
     if end < start:
         raise UsageError(f"{where}: it ends at {end:g} s, before it starts ({start:g} s).")
-    return Word(text.strip(), float(start), float(end))
+    return Word(visible(text).strip(), float(start), float(end))

@@ -8,7 +8,7 @@ import torch
 from dia2.core.cache import KVCache
 
 from ..support.dia import DiaCase, dia5
-from ..support.graphs import FakeGraphs, use_graphs
+from ..support.graphs import FakeGraphs, use_dia_graphs, use_graphs
 from ..support.memory import used_memory
 from ..support.reference import Case, engine
 
@@ -42,8 +42,7 @@ def test_dia2_reads_nothing_that_it_has_not_written(name: str, graphs: bool, mon
 def test_dia_reads_nothing_that_it_has_not_written(name: str, graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     case, dia = DiaCase(name), dia5()
     if graphs:
-        monkeypatch.setattr(dia, "backend", FakeGraphs)
-        monkeypatch.setattr(dia, "_kept", {})
+        use_dia_graphs(monkeypatch, dia, FakeGraphs)
     with used_memory():
         result = dia.speak(case.expected["text"], **case.settings(use_cuda_graph=graphs))
     for i, spoken in enumerate(result.scripts):

@@ -1,8 +1,8 @@
-"""Devices, dtypes and torch's global switches; what bfloat16 weights change, measured in teacher-forced agreement."""
+"""Devices and dtypes; what bfloat16 weights change, measured in teacher-forced agreement."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
 from typing import Any
 
 import pytest
@@ -13,14 +13,13 @@ from torch import Tensor
 from dia2.config import load_config
 from dia2.core.cache import Span, causal_mask
 from dia2.core.model import Dia2Model
-from dia2.core.precision import exact_float32, pick_device, pick_dtype, threads_for
+from dia2.core.precision import pick_device, pick_dtype
 from dia2.errors import UsageError
 from dia2.runtime.weights import load_model
 
 from ..support.reference import CHECKPOINTS, ROOT, cases
 
 CPU = torch.device("cpu")
-SMALL, LARGE = 1 << 20, 1 << 30  # bytes of weights
 
 
 def say_there_are(monkeypatch: pytest.MonkeyPatch, *, cuda: int = 0, mps: bool = False) -> None:
@@ -76,7 +75,28 @@ def test_a_device_that_is_not_there_is_refused_by_name(
 @pytest.mark.parametrize("asked", ["cuda", "cuda:0"])
 def test_cuda_without_any_is_refused(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     say_there_are(monkeypatch)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
     with pytest.raises(UsageError, match=r"not available here \(CUDA devices: 0\)"):
+        pick_device(asked)
+
+
+@pytest.mark.parametrize("asked", ["cuda", "cuda:1"])
+@pytest.mark.parametrize(
+    ("platform", "advice"), [("linux", "pip install line that https://pytorch.org/get-started"), ("darwin", "try mps")]
+)
+def test_a_torch_without_cuda_is_called_so(
+    monkeypatch: pytest.MonkeyPatch, asked: str, platform: str, advice: str
+) -> None:
+    say_there_are(monkeypatch)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(sys, "platform", platform)
+    with pytest.raises(UsageError, match="is built without CUDA") as caught:
+        pick_device(asked)
+    assert advice in str(caught.value)
+    assert torch.__version__ in str(caught.value)
+    monkeypatch.setattr(torch.version, "hip", "6.4")  # AMD's torch calls its devices cuda
+    with pytest.raises(UsageError, match=r"CUDA devices: 0"):
         pick_device(asked)
 
 
@@ -102,117 +122,6 @@ def test_dtype_is_as_asked_and_auto_depends_on_the_device(
 def test_any_other_dtype_is_refused(asked: Any) -> None:
     with pytest.raises(UsageError, match="is not supported: choose auto, float32 or bfloat16"):
         pick_dtype(asked, CPU)
-
-
-# TF32. Where there is no GPU the switches are there all the same.
-
-BACKENDS: Any = torch.backends  # their attributes have no types
-MATMUL, CONV, RNN = BACKENDS.cuda.matmul, BACKENDS.cudnn.conv, BACKENDS.cudnn.rnn
-
-
-def switches() -> tuple[str, str, str]:
-    return MATMUL.fp32_precision, CONV.fp32_precision, RNN.fp32_precision
-
-
-@pytest.fixture
-def with_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let the helper believe in a GPU, and put the switches back however the test sets them."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    precision, before = torch.get_float32_matmul_precision(), switches()
-    yield
-    torch.set_float32_matmul_precision(precision)
-    MATMUL.fp32_precision, CONV.fp32_precision, RNN.fp32_precision = before
-
-
-def tf32_is_off() -> bool:
-    """Whether products and convolutions are exact; the codec and the model have no recurrent layers."""
-    return {MATMUL.fp32_precision, CONV.fp32_precision} == {"ieee"}
-
-
-@pytest.mark.usefixtures("with_cuda")
-@pytest.mark.parametrize("allowed", [True, False])
-def test_tf32_is_turned_off_and_put_back(allowed: bool) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
-    with exact_float32():
-        assert tf32_is_off()
-    assert torch.backends.cuda.matmul.allow_tf32 == allowed
-    assert torch.backends.cudnn.allow_tf32 == allowed
-
-
-@pytest.mark.usefixtures("with_cuda")
-def test_tf32_is_put_back_after_an_error() -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    with pytest.raises(KeyboardInterrupt), exact_float32():
-        raise KeyboardInterrupt
-    assert torch.backends.cuda.matmul.allow_tf32
-    assert torch.backends.cudnn.allow_tf32
-
-
-@pytest.mark.usefixtures("with_cuda")
-def test_tf32_stays_off_until_the_last_run_is_over() -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    first, second = exact_float32(), exact_float32()
-    first.__enter__()
-    second.__enter__()
-    first.__exit__(None, None, None)
-    assert tf32_is_off()
-    second.__exit__(None, None, None)
-    assert torch.backends.cuda.matmul.allow_tf32
-    assert torch.backends.cudnn.allow_tf32
-
-
-@pytest.mark.usefixtures("with_cuda")
-@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
-def test_the_matmul_precision_of_the_whole_process_is_put_back(precision: str) -> None:
-    torch.set_float32_matmul_precision(precision)
-    before = switches()
-    with exact_float32():
-        assert tf32_is_off()
-    assert torch.get_float32_matmul_precision() == precision
-    assert switches() == before
-
-
-@pytest.mark.usefixtures("with_cuda")
-def test_switches_set_one_by_one_are_put_back() -> None:
-    MATMUL.fp32_precision, CONV.fp32_precision, RNN.fp32_precision = "tf32", "ieee", "tf32"
-    with exact_float32():
-        assert tf32_is_off()
-    assert switches() == ("tf32", "ieee", "tf32")
-
-
-def test_without_cuda_no_switch_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    before = switches()
-    with exact_float32():
-        assert switches() == before
-
-
-# Threads
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("two_threads")
-@pytest.mark.parametrize(
-    ("size", "device", "threads"), [(SMALL, "cpu", 1), (LARGE, "cpu", 2), (SMALL, "cuda", 2), (SMALL, "mps", 2)]
-)
-def test_a_small_model_on_the_cpu_gets_one_thread(size: int, device: str, threads: int) -> None:
-    with threads_for(size, torch.device(device)):
-        assert torch.get_num_threads() == threads
-    assert torch.get_num_threads() == 2
-
-
-@pytest.mark.usefixtures("two_threads")
-def test_the_thread_count_is_put_back_after_an_error() -> None:
-    with pytest.raises(KeyboardInterrupt), threads_for(SMALL, CPU):
-        raise KeyboardInterrupt
-    assert torch.get_num_threads() == 2
 
 
 # bfloat16

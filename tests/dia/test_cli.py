@@ -16,8 +16,9 @@ import soundfile
 import torch
 
 from dia.assets import toy_folder
-from dia.cli import main, output_paths
+from dia.cli import main
 from dia.model import Dia
+from dia.speaking import output_paths
 
 from ..support.dia import DIA5, toy
 

@@ -8,7 +8,7 @@ from dia.loop import encode, fill_cross_cache, new_state
 from dia.text import encode_text
 
 from ..support.dia import CPU, DiaCase, StepRecorder, dia5, dia_cases
-from ..support.graphs import FakeGraphs
+from ..support.graphs import FakeGraphs, use_dia_graphs
 from ..support.reference import relative
 
 CASES = [pytest.param(case, id=case.name) for case in dia_cases()]
@@ -83,8 +83,7 @@ def test_text_padded_to_all_positions_gives_the_same(name: str) -> None:
 def test_graphs_give_the_reference_tokens(name: str, dry_runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their text cache holds all positions and their attention reads every slot under a mask."""
     case, dia, backend = DiaCase(name), dia5(), FakeGraphs(dry_runs)
-    monkeypatch.setattr(dia, "backend", lambda: backend)
-    monkeypatch.setattr(dia, "_kept", {})
+    use_dia_graphs(monkeypatch, dia, lambda: backend)
     result = dia.speak(case.expected["text"], **case.settings(use_cuda_graph=True))
     for i, spoken in enumerate(result.scripts):
         assert torch.equal(spoken.codes, case.tensors[f"codes.{i}"].long())

@@ -20,9 +20,10 @@ from dia.assets import toy_folder
 from dia.codec import DacCodec
 from dia.config import load_config
 from dia2.errors import CheckpointError, UsageError
+from dia2.inspect import load as load_trace
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy
-from ..support.graphs import FakeGraphs
+from ..support.graphs import FakeGraphs, use_dia_graphs
 from ..support.reference import relative
 from .test_codec import build
 
@@ -45,8 +46,7 @@ def graphed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Dia, FakeGra
 
     def prepare(dia: Dia, dry_runs: int = 0) -> tuple[Dia, FakeGraphs]:
         backend = FakeGraphs(dry_runs)
-        monkeypatch.setattr(dia, "backend", lambda: backend)
-        monkeypatch.setattr(dia, "_kept", {})
+        use_dia_graphs(monkeypatch, dia, lambda: backend)
         return dia, backend
 
     return prepare
@@ -355,6 +355,15 @@ def test_texts_that_are_refused(text: Any, said: str) -> None:
     assert refused(lambda: toy().generate(text, **SHORT)) == said
 
 
+def test_characters_that_nobody_sees_change_nothing(tmp_path: Path) -> None:
+    plain = toy().speak(TEXT, **SHORT)
+    marked = toy().speak(
+        "\ufeff[S\u200b1] Hello.\u200e [S2\u2060] Hi\u00ad!", trace=tmp_path / "run.dia2trace", **SHORT
+    )
+    assert torch.equal(marked.scripts[0].codes, plain.scripts[0].codes)
+    assert load_trace(tmp_path / "run.dia2trace").run.scripts == [TEXT]  # the bytes that were read are its own
+
+
 def test_scripts_may_come_from_a_generator() -> None:
     both = toy().generate((text for text in (TEXT, TEXT)), audio_prompt=(p for p in (None, None)), **SHORT)  # type: ignore[arg-type]  # any iterable
     assert [len(waveform) for waveform in both] == [24 * 512] * 2
@@ -476,6 +485,42 @@ def test_a_result_is_its_own(graphed: Callable[..., tuple[Dia, FakeGraphs]]) -> 
     before = first.clone()
     dia.speak(TEXT, use_cuda_graph=True, max_tokens=20, seed=2)
     assert torch.equal(first, before)
+
+
+def test_two_runs_at_a_time_have_tensors_and_graphs_of_their_own(
+    graphed: Callable[..., tuple[Dia, FakeGraphs]],
+) -> None:
+    """As two threads have them: here the second run begins, and ends, in the middle of the first."""
+    dia, backend = graphed(dia5())
+    settings: dict[str, Any] = {"max_tokens": 24, "temperature": 1.0}
+    expected = [dia.speak(TEXT, seed=seed, **settings).scripts[0].codes for seed in (1, 2)]
+    within: list[Tensor] = []
+
+    def second(step: int) -> None:
+        if step == 5:
+            within.append(dia.speak(TEXT, seed=2, use_cuda_graph=True, **settings).scripts[0].codes)
+
+    for _ in range(2):
+        first = dia.speak(TEXT, seed=1, use_cuda_graph=True, progress=second, **settings).scripts[0].codes
+        assert torch.equal(first, expected[0])
+        assert torch.equal(within.pop(), expected[1])
+        assert backend.captures == 2  # one of each state, and none the second time
+        assert len(dia._keeper._free) == 2
+
+
+def test_what_a_run_holds_goes_back_when_it_fails(graphed: Callable[..., tuple[Dia, FakeGraphs]]) -> None:
+    dia, backend = graphed(dia5())
+    settings: dict[str, Any] = {"max_tokens": 16, "seed": 1, "use_cuda_graph": True}
+    expected = dia.speak(TEXT, **settings).scripts[0].codes
+
+    def fail(_: int) -> None:
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        dia.speak(TEXT, progress=fail, **settings)
+    assert len(dia._keeper._free) == 1
+    assert torch.equal(dia.speak(TEXT, **settings).scripts[0].codes, expected)
+    assert backend.captures == 1
 
 
 def test_observers_of_graphs_see_what_those_of_eager_runs_see(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dia.config import parse_config
-from dia.text import encode_text
+from dia.text import encode_text, read_scripts
 from dia2.errors import UsageError
 
 from ..support.dia import first_form, tiny_dia
@@ -109,3 +109,25 @@ def test_bytes_that_the_checkpoint_does_not_know_are_refused() -> None:
 def test_a_foreign_character_beyond_the_cut_does_not_matter() -> None:
     with pytest.warns(UserWarning, match="is cut off"):
         encode_text(["x" * 130 + "ü"], ASCII)
+
+
+def test_characters_that_nobody_sees_are_not_read() -> None:
+    assert read_scripts(["\ufeff[S\u200b1] Hel\u00adlo\u200d.", "می\u200cخ \U0001f469\u200d\U0001f469"]) == [
+        "[S1] Hello.",
+        "می\u200cخ \U0001f469\u200d\U0001f469",
+    ]
+    assert read_scripts(["[S1]", "[s1] [S3] [S 1]\n é "]) == ["[S1]", "[s1] [S3] [S 1]\n é "]
+
+
+@pytest.mark.parametrize("text", ["\ufeff", "\u200b \u2060", "[S1] \u200d [S2]"])
+def test_a_script_of_them_alone_is_refused(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_scripts(["a", text])
+    assert str(caught.value) == "Script 2 has no words, only characters that are not seen: give it some text."
+
+
+def test_a_batch_is_told_each_spelling_once(caplog: pytest.LogCaptureFixture) -> None:
+    read_scripts(["[S 1] Ha (laughs) [S 1]", "[S 1] Ha [S1] ho"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "[S 1] in the script is no speaker tag and is read aloud: write [S1] or [S2]"
+    ]

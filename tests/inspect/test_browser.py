@@ -426,7 +426,7 @@ def long_page(path: Path) -> Path:
         "clock": base.header["clock"] | {"zero": 0, "twice": None},
         "draws": [draw_header(name) for name in draw_names(books)],
         "sounds": [{"label": "all codebooks", "column": "sound_0"}],
-        "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i}
+        "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i, "at": 5 * i}
                   for i in range(299)],
         "grid": base.header["grid"] | {"codebooks": books, "delays": [16, *[18] * 31], "codes": 2048, "prefix": 0,
                                        "ahead": 1, "at": 1},

@@ -42,7 +42,8 @@ def test_a_trace_equals_the_reference(case: Case, tmp_path: Path) -> None:
     assert [frame.kv_transformer for frame in frames] == [call["slot"] + 1 for call in expected["calls"]]
 
     words = [[w.text, w.seconds] for w in trace.words if w.seconds is not None and w.step is not None]
-    assert words == [list(word) for word in expected["timestamps"]] == [list(word) for word in result.timestamps]
+    assert words == case.sounding == [[word.text, word.seconds] for word in result.words]
+    assert [list(word) for word in result.timestamps] == expected["timestamps"]
     stored = trace.manifest.result
     assert stored.first_word_frame == expected["first_word_frame"]
     assert [list(word[:2]) for word in stored.timestamps or []] == expected["timestamps"]

@@ -125,7 +125,7 @@ warm: the prefix, in one pass; actions are given and no codes are drawn.
   37.
 ! the machine overruled the action, because the padding budget was used up: call
   42.
-calls 30 … 44 of 0 … 116; --from 45 shows more; 1 of 8 codebooks fit
+calls 30 … 44 of 0 … 116; --from 45 shows more; 1 of 8 codebooks fits
 """
 
 AT_160 = """\

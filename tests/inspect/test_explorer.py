@@ -106,9 +106,11 @@ def test_the_header_counts_as_the_trace_does(trace: Trace, view: View) -> None:
         assert call - (clock["twice"] is not None and call >= clock["twice"]) == step
         assert call + grid["ahead"] == step + bool(main[call])
     assert view.header["given"]["calls"] == trace.warmup_calls
-    taken = [word for word in trace.words if word.call is not None and word.seconds is not None]
-    for word in taken:
-        assert (word.step - clock["zero"]) / clock["rate"] == word.seconds
+    for row, word in zip(view.header["words"], trace.words, strict=True):
+        assert row["call"] == word.call
+        if word.seconds is not None:  # by the clock it stands where it sounds
+            step = row["at"] - (clock["twice"] is not None and row["at"] >= clock["twice"])
+            assert max(0, step - clock["zero"]) / clock["rate"] == pytest.approx(word.seconds)
 
 
 def test_queues_and_parts_are_those_of_the_machine(trace: Trace, view: View) -> None:

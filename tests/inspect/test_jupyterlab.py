@@ -141,10 +141,15 @@ def test_the_quickstart_runs_and_its_explorer_plays(browser: Any, lab: str, fold
     notebook.until("document.querySelector('.dia2-explorer .hear').getAttribute('aria-busy') === null", 60)
     assert notebook.failed() == []
     assert notebook.wrong == []
-    for width, theme in ((1280, "Light"), (800, "Dark")):
+    at = "canvas.width - 30, Math.floor(canvas.height / 2) + 3, 1, 1"  # an empty cell of the grid
+    canvas = f"const canvas = {EXPLORER}.querySelector('.grid canvas')"
+    pixel = f"(() => {{ {canvas}; return canvas.getContext('2d').getImageData({at}).data[1]; }})()"
+    for width, theme in ((1280, "Light"), (800, "Dark"), (800, "Light")):
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
         notebook.until(f"{EXPLORER}.dataset.theme === '{theme.lower()}'", 20)
+        # Lab hides its page while the theme changes: what is drawn must be of the new one when it is seen again.
+        notebook.until(f"{pixel} {'>' if theme == 'Light' else '<'} 128", 20)
         page.evaluate(f"{EXPLORER}.scrollIntoView()")
         keep_picture(page, f"jupyterlab-{width}-{theme.lower()}")
 
@@ -166,8 +171,8 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
     notebook.run_all()
     notebook.until(f"{EXPLORER}?.dia2?.data.header.live === true")
     calls = f"{EXPLORER}.dia2.data.calls"
-    first = notebook.page.evaluate(calls)
-    assert notebook.state("call") == first - 1
+    first, call = notebook.page.evaluate(f"[{calls}, {EXPLORER}.dia2.store.state.call]")
+    assert call == first - 1
     notebook.until(f"{calls} > {first + 4} && {EXPLORER}.dia2.store.state.call === {calls} - 1", 20)
     notebook.key("Home")  # who looks elsewhere is left there
     notebook.shown("call", 0)
@@ -177,4 +182,54 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
     notebook.until(f"{EXPLORER}.dia2.data.header.live === undefined")
     assert notebook.page.evaluate(f"{EXPLORER}.dia2.data.header.sounds.length") == 1
     assert notebook.failed() == []
+    assert notebook.wrong == []
+
+
+def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: str, folder: Path) -> None:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    sources = ["from dia2.inspect import sample\nsample().explore()", "1 + 1", "2 + 2"]
+    cells: list[dict[str, Any]] = [
+        {
+            "cell_type": "code",
+            "id": f"cell-{i}",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": source,
+        }
+        for i, source in enumerate(sources)
+    ]
+    made = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "keys.ipynb").write_text(json.dumps(made))
+    notebook = Notebook(browser, lab, "keys.ipynb")
+    page = notebook.page
+    page.evaluate("void window.jupyterapp.commands.execute('notebook:run-cell')")
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined")
+    active = (
+        "[...document.querySelectorAll('.jp-Notebook .jp-Cell')].findIndex((cell) => cell.matches('.jp-mod-active'))"
+    )
+    page.locator(".dia2-explorer canvas").first.click(position={"x": 60, "y": 20})
+    for key in ["x", "a", "b", "d", "d", "m", "z", "Shift+Enter", "Enter", "0", "0"]:
+        page.keyboard.press(key)
+    controls = [
+        "button.play",
+        "select.hear",
+        ".scrub input",
+        "input[type=search]",
+        ".pane.draw > select",
+        ".list button",
+    ]
+    for control in controls:
+        page.locator(f".dia2-explorer {control}").first.focus()
+        for key in ["x", "a", "d", "d", "m", "ArrowDown", "ArrowUp", "j"]:
+            page.keyboard.press(key)
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 3
+    assert page.locator(".dia2-explorer").count() == 1
+    assert page.evaluate(active) == 0
+    assert page.locator(".dia2-instead").count() == 1
+    assert not page.locator(".dia2-instead").is_visible()  # the explorer stands there
+    page.locator(".dia2-explorer").focus()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+s")  # the notebook's, and it still has it
+    notebook.until("!window.jupyterapp.shell.currentWidget.context.model.dirty", 20)
     assert notebook.wrong == []

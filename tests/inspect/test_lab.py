@@ -12,6 +12,7 @@ from dia2.inspect import load
 from dia2.inspect.trace import Trace
 
 from ..support.reference import engine
+from .test_instead import cell_of
 
 SCRIPT = "[S1] Hello there. How are you?"
 
@@ -50,6 +51,11 @@ def test_controls_become_edits(trace: Trace, tmp_path: Path) -> None:
     assert not lab.button.disabled
     lab.fork()
     assert (tmp_path / "fork-02.dia2trace").is_dir()
+
+
+def test_a_line_stands_below_it_for_pages_that_cannot_show_it(trace: Trace) -> None:
+    cell = cell_of(trace.lab(engine("tiny4")))
+    assert '<p class="dia2-instead">Lab of run.dia2trace: Choose a call' in cell.outputs[1].data["text/html"]
 
 
 def test_settings_changed_before_are_where_the_controls_begin(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def bytes_a_call(path: Path, draws: list[str]) -> float:
     count = min(SHARD_CALLS, SHARD_BYTES // a_call)  # calls of a shard in a run
     specials = torch.zeros(VOCABULARY, dtype=torch.bool)
     writer = TraceWriter(path)
+    writer.begin()
     writer.shard(frame_columns(frames(count), draws, specials, {}))
     writer.close()
     return (path / "frames-00000.safetensors").stat().st_size / count

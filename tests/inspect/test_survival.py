@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from dia2 import GenerationResult
+from dia2.edits import ReplaceToken
 from dia2.errors import TraceError, UsageError
 from dia2.generation import GenerationInterrupted
 from dia2.hooks import Frames
@@ -264,6 +265,7 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with record(tmp_path / "run") as recording:
+        recording._book.begin()
         phases: Any = recording._book.writer._phases
         lines = []
 
@@ -411,6 +413,58 @@ def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_pat
     check_beginning(trace, reference)
 
 
+# Runs that are refused
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "script": {"script": "[S3] Hello."},
+    "no words": {"script": "[S1]"},
+    "setting": {"cfg_scale": -1},
+    "no such setting": {"warmth": 3},
+    "missing recording": {"prefix_speaker_1": "nowhere.wav"},
+    "word times": {"prefix_speaker_1": Case("tiny8", "prefix1").folder / "spk1.wav", "prefix_words_1": []},
+    "edit": {"edits": [ReplaceToken(0, token=1, codebook=99)]},
+    "output": {"output_wav": "a.mp3"},
+}
+
+
+@pytest.mark.parametrize("options", REFUSED.values(), ids=REFUSED)
+def test_a_run_that_is_refused_leaves_no_trace_and_the_older_one(tmp_path: Path, options: dict[str, Any]) -> None:
+    script = options.get("script", SCRIPT)
+    given = {name: value for name, value in options.items() if name != "script"}
+    with pytest.raises(UsageError):
+        engine("tiny8").generate(script, seed=SEED, trace=tmp_path / "new", **given)
+    assert list(tmp_path.iterdir()) == []
+    older = tmp_path / "older"
+    older.mkdir()
+    (older / MANIFEST).write_text("mine")
+    with pytest.raises(UsageError), record(older):
+        engine("tiny8").generate(script, seed=SEED, **given)
+    assert [file.read_text() for file in older.iterdir()] == ["mine"]
+
+
+def test_ctrl_c_before_the_run_begins_leaves_the_older_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / MANIFEST).write_text("mine")
+    monkeypatch.setattr("dia2.engine.build_prefix_plan", pressed)  # as while Whisper listens
+    with pytest.raises(KeyboardInterrupt):
+        speak(tmp_path)
+    assert (tmp_path / MANIFEST).read_text() == "mine"
+
+
+def test_a_fault_before_the_run_begins_leaves_the_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("dia2.engine.build_prefix_plan", broken)
+    with pytest.raises(ZeroDivisionError):
+        speak(tmp_path / "run")
+    trace = load(tmp_path / "run")
+    assert trace.state == "partial: ZeroDivisionError: surprise"
+    assert [run.name for run in trace.phases][:2] == ["config.merge", "script.normalize"]
+
+
 # Times without a result
 
 
@@ -446,6 +500,6 @@ def test_words_of_a_killed_run_stand_where_they_would_have_stood(tmp_path: Path,
         taken = [row["audio_seconds"] for row in calls_table(killed).to_pylist() if row["word"] is not None]
         assert taken == [row["audio_seconds"] for row in calls_table(whole).to_pylist() if row["word"]][: len(taken)]
         assert killed.aligned.shape[1] <= whole.aligned.shape[1]
-        assert view_of(killed).header["clock"]["zero"] == killed.crop
+        assert view_of(killed).header["clock"]["zero"] == killed.crop + 2
     redacted = killed.redact(tmp_path / "redacted", voice=True, text=True)
     assert redacted.crop == killed.crop

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 
 from dia2.errors import UsageError
 from dia2.generation import MAX_SCRIPT_CHARS, normalize_script
-from dia2.runtime.script_parser import MAX_BREAK_SECONDS, ScriptParser, parse_script, refuse_controls
+from dia2.runtime.script_parser import MAX_BREAK_SECONDS, ScriptParser, check_script, parse_script, refuse_controls
 from dia2.runtime.state_machine import Entry, TokenIds
 
 from ..support.reference import Case, cases
@@ -31,9 +31,9 @@ def encode(text: str) -> list[int]:
     return [ord(char) for char in tagged]
 
 
-def encode_visible(text: str) -> list[int]:
-    """As a tokenizer that drops zero-width spaces."""
-    return encode(text.replace("\u200b", ""))
+def encode_some(text: str) -> list[int]:
+    """As a tokenizer that drops what it does not know."""
+    return encode(text.replace("¤", ""))
 
 
 def spell(entry: Entry) -> str:
@@ -85,7 +85,7 @@ def test_entries_are_those_of_the_published_runtime(case: Case) -> None:
 FRAGMENTS = [
     "Hello", "a", "b.", "’", ":", " ", " ", "\n", "[S1]", "[S2]", "[S1] ", "[S", "[", "]", "1]", "[S3]", "[s1]", "<",
     ">", "<b", "<break", '<break time="0.4s"/>', '<break time="1s" >', '<break\ttime="0.04s"/>', '"', 'time="2s"',
-    " time=", "/>", '<break time="-1s"/>', "\u2028", "é", "\u200b",
+    " time=", "/>", '<break time="-1s"/>', "\u2028", "é", "\u200b", "\u200d", "م", "\u200c", "\U0001f469", "\ufe0f",
 ]  # fmt: skip
 scripts = st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join) | st.text(
     '[S12]<break time="0.4s"/>’:\n', max_size=40
@@ -269,12 +269,12 @@ def test_a_long_word_may_touch_the_break_before_it() -> None:
 
 
 def test_words_that_encode_to_nothing_are_skipped() -> None:
-    entries = parse_script(["\u200b one \u200b\u200b two\u200b \u200b"], encode_visible, IDS, RATE)
-    assert [spell(entry) for entry in entries] == ["[S1]one", "two"]
+    entries = parse_script(["¤ one ¤¤ two¤ ¤"], encode_some, IDS, RATE)
+    assert [(spell(entry), entry.text) for entry in entries] == [("[S1]one", "one"), ("two", "two¤")]
 
 
 def test_a_tag_waits_for_a_word_that_encodes_to_something() -> None:
-    entries = parse_script(["[S2] \u200b one"], encode_visible, IDS, RATE)
+    entries = parse_script(["[S2] ¤ one"], encode_some, IDS, RATE)
     assert [(spell(entry), entry.text) for entry in entries] == [("[S2] one", "one")]
 
 
@@ -303,8 +303,8 @@ def test_what_only_resembles_a_tag_is_a_word(word: str) -> None:
     [
         '<break time="-0.4s"/>', '<break time="+0.4s"/>', '<break time="0.4"/>', '<break time="400ms"/>',
         "<break time='0.4s'/>", "<break time=“0.4s”/>", "<break time=0.4s/>", '<break time=".4s"/>',
-        '<break time="4.s"/>', '<break time="1e1s"/>', '<break time="٣s"/>', '<break time=""/>', "<break/>", "<break>",
-        "<breakfast>", '<Break time="0.4s"/>', '<BREAK time="0.4s"/>', '<breaktime="0.4s"/>',
+        '<break time="4.s"/>', '<break time="1e1s"/>', '<break time="٣s"/>', '<break time=""/>', "<break/>",
+        "<break>", "<breakfast>", '<Break time="0.4s"/>', '<BREAK time="0.4s"/>', '<breaktime="0.4s"/>',
         '<break strength="weak"/>', '<break time="0.4s" x/>', '<break time="nans"/>', '<break time="infs"/>',
         '<break time="1,5s"/>',
     ],
@@ -365,8 +365,37 @@ def test_text_passes_unless_it_has_a_control_character(text: str) -> None:
         refuse_controls(text, "Here")
 
 
-def test_joiners_and_direction_marks_are_no_control_characters() -> None:
-    assert parsed("[S1] \u05d0\u200f \U0001f469\u200d\U0001f469") == ["[S1] \u05d0\u200f", "\U0001f469\u200d\U0001f469"]
+UNSEEN = "\ufeff\u200b\u2060\u00ad\u200e\u200f\u202a\u202e\u2066\u2069\u200c\u200d"
+
+
+@pytest.mark.parametrize("mark", UNSEEN)
+@pytest.mark.parametrize("script", ['[S1] Hello there. <break time="0.4s"/> [S2] Hi!', "Hello", "[S2]one[S1]two"])
+def test_a_character_that_nobody_sees_changes_nothing_wherever_it_stands(mark: str, script: str) -> None:
+    for at in range(len(script) + 1):
+        assert parsed(script[:at] + mark + script[at:]) == parsed(script)
+        pieces = [script[:at], mark, script[at:]]
+        assert [spell(entry) for entry in fed(pieces)] == parsed(script)
+    assert parsed(mark.join(script)) == parsed(script)
+
+
+def test_joiners_that_do_something_stay_in_their_word() -> None:
+    assert parsed("[S1] می\u200cخواهم \u200d \U0001f469\u200d\U0001f469\u200c") == [
+        "[S1] می\u200cخواهم",
+        "\U0001f469\u200d\U0001f469",
+    ]
+    assert [spell(entry) for entry in fed(["[S1] می\u200c", "خواهم", "\u200c", " on"])] == ["[S1] می\u200cخواهم", "on"]
+
+
+def test_a_script_of_nothing_to_see_has_no_words() -> None:
+    assert parsed("[S1] \u200b\u2060 \ufeff") == parsed("\ufeff") == parsed("\u200d" * 5000) == []
+    with pytest.raises(UsageError, match="The script has no words"):
+        check_script("[S1] \u200b\u2060 \ufeff")
+
+
+def test_a_word_does_not_wait_for_what_follows_a_joiner() -> None:
+    parser = ScriptParser(encode, IDS, RATE)
+    assert parser.feed("[S1] one\u200d") == []
+    assert [spell(entry) for entry in parser.feed(" ")] == ["[S1] one"]
 
 
 def test_the_longest_script_is_100000_characters() -> None:

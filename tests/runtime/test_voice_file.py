@@ -64,7 +64,7 @@ def test_a_file_says_what_it_is_and_what_it_was_made_of(path: Path, codec: Codec
     tensors, metadata = contents(path)
     assert metadata == {
         "format": "dia2-voice",
-        "version": "1",
+        "version": "2",
         "speaker": "2",
         "words": metadata["words"],
         "codec_sha256": codec.fingerprint(),
@@ -155,10 +155,28 @@ def test_a_voice_without_codes_or_format_is_refused(path: Path, codec: Codec) ->
     assert refused(path, codec) == NO_VOICE
 
 
-@pytest.mark.parametrize("version", ["2", "0", "1.1", "", None])
+@pytest.mark.parametrize("version", ["3", "0", "1.1", "", None])
 def test_another_version_is_refused(path: Path, codec: Codec, version: str | None) -> None:
     alter(path, version=version)
-    assert refused(path, codec) == f"Voice file FILE has format version {version!r}; this one reads 1."
+    assert refused(path, codec) == f"Voice file FILE has format version {version!r}; this one reads 1 and 2."
+
+
+def test_a_runs_words_in_a_file_of_version_1_are_two_frames_late_and_moved(path: Path, codec: Codec) -> None:
+    # As such files were made of what `--words` wrote then: (step − cut) / 12.5.
+    rows = [{"text": "Oh", "start": 0.08, "end": 0.48}, {"text": "you.", "start": 0.48, "end": 0.98}]
+    alter(path, version="1", words=json.dumps(rows))
+    words = load_voice(path, codec).words
+    assert [word.text for word in words] == ["Oh", "you."]
+    assert [word.start for word in words] == pytest.approx([0.0, 0.32])
+    assert [word.end for word in words] == pytest.approx([0.32, 0.82])
+    alter(path, version="2")
+    assert load_voice(path, codec).words == [Word("Oh", 0.08, 0.48), Word("you.", 0.48, 0.98)]
+
+
+def test_words_that_whisper_heard_stay_in_a_file_of_version_1(path: Path, codec: Codec) -> None:
+    rows = [{"text": "Oh", "start": 0.08, "end": 0.48}, {"text": "you.", "start": 0.5, "end": 0.98}]
+    alter(path, version="1", words=json.dumps(rows))
+    assert load_voice(path, codec).words == [Word("Oh", 0.08, 0.48), Word("you.", 0.5, 0.98)]
 
 
 def test_a_voice_of_another_codec_is_refused(path: Path) -> None:

@@ -47,7 +47,7 @@ def _two(recording: Recording) -> Recording:
 SPEECH = {
     "pieces, after a hum": Spoken(NAMES, "slt", lambda r: r.after(0.8).hum(35), misheard=1),
     "two speakers, 48 kHz": Spoken("Good morning. Did you sleep well?", "espeak-f", _two),
-    "a pause and noise, 8 kHz": Spoken(STORY, "espeak", lambda r: r.gap(11, 1.2).noise(35).at(8000)),
+    "a pause and noise, 8 kHz": Spoken(STORY, "espeak", lambda r: r.gap(11, 1.2).noise(35).at(8000), misheard=4),
     "faded, 44.1 kHz": Spoken(STORY, "rms", lambda r: r.fade(0.4).at(44_100), misheard=3),
     "silence around": Spoken(STORY, "slt", lambda r: r.after(1.5).before(2.0), misheard=3),
     "a quiet one in noise": Spoken(STORY, "rms", lambda r: r.after(0.5).louder(0.05).noise(25), misheard=3),

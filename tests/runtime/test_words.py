@@ -5,15 +5,17 @@ import math
 import pickle
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 import torch
 
+from dia2.checks import short
 from dia2.errors import Dia2Error, UsageError
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
@@ -49,11 +51,54 @@ def test_words_of_a_list_are_stripped_and_empty_ones_skipped() -> None:
     assert read_words(rows, 1.0) == [Word("Ah", 0.0, 0.1), Word("well,", 0.2, 1.0)]
 
 
+def test_words_of_characters_that_nobody_sees_are_skipped_and_others_lose_them() -> None:
+    rows = [
+        row("\ufeffAh\u200b", 0, 0.1),
+        row("\u200b\u2060", 0.1, 0.2),
+        row(" \u200d ", 0.2, 0.2),
+        row("می\u200cخ", 0.2, 1),
+    ]
+    assert read_words(rows, 1.0) == [Word("Ah", 0.0, 0.1), Word("می\u200cخ", 0.2, 1.0)]
+    assert refused([row("\u200b"), row("\u00ad", 0.5, 0.6)]) == (
+        "The given word list holds no words: write down what the prefix says."
+    )
+
+
 def test_words_of_a_file_are_those_of_the_list(tmp_path: Path) -> None:
     rows = [row("Grüße", 0.25, 0.5), row("语", 1, 1.5)]
     path = tmp_path / "words.json"
     path.write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     assert read_words(path, 2.0) == read_words(str(path), 2.0) == read_words(rows, 2.0)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_words_of_format_2_are_those_of_its_list(tmp_path: Path, kind: Callable[[list[Row]], Any]) -> None:
+    rows = [{"text": "Grüße", "start": 0.24, "speaker": 2}, {"text": "语", "start": 1.0, "speaker": 1}]
+    made = {"format": 2, "words": kind(rows), "more": None}
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(made), encoding="utf-8")
+    expected = [Word("Grüße", 0.24, 0.74), Word("语", 1.0, 1.5)]
+    assert read_words(made, 2.0) == read_words(MappingProxyType(made), 2.0) == read_words(path, 2.0) == expected
+    assert read_words(rows, 2.0) == expected, "a bare list stays as it stands"
+
+
+@pytest.mark.parametrize("format_", [1, 3, 2.0, True, "2", None, [2], "x" * 5000], ids=lambda value: repr(value)[:9])
+def test_words_of_another_format_are_refused(tmp_path: Path, format_: object) -> None:
+    made = {"format": format_, "words": [row()]}
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(made), encoding="utf-8")
+    for source, name in ((made, "The given word list"), (path, str(path))):
+        assert refused(source) == (
+            f"{name} has the words format {short(format_)}, which is not known here: give format 2, as --words writes "
+            "it, or the list of words alone."
+        )
+
+
+@pytest.mark.parametrize("words", [None, "Hi", 5, {}, {"0": row()}], ids=str)
+def test_format_2_without_a_list_of_words_is_refused(words: object) -> None:
+    assert refused({"format": 2, "words": words}).startswith("The given word list is not a list of words: write [")
+    assert refused({"format": 2}).startswith("The given word list is not a list of words: write [")
+    assert refused({"words": [row()]}).startswith("The given word list is not a list of words: write [")
 
 
 def test_a_byte_order_mark_and_further_keys_do_no_harm(tmp_path: Path) -> None:
@@ -385,7 +430,12 @@ def test_times_never_lie_past_the_audio(monkeypatch: pytest.MonkeyPatch) -> None
     ]
 
 
-NOTHING: list[list[Row]] = [[], [{"words": []}], [{"words": [heard(" ", 0.0, 0.1)]}]]
+def test_what_nobody_sees_of_what_whisper_heard_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = [heard(" \ufeffHello", 0.1, 0.4), heard(" \u200b", 0.4, 0.5), heard(" you\u200d.", 1, 2)]
+    assert hear(monkeypatch, [{"words": words}]) == [Word("Hello", 0.1, 0.4), Word("you.", 1.0, 2.0)]
+
+
+NOTHING: list[list[Row]] = [[], [{"words": []}], [{"words": [heard(" ", 0.0, 0.1), heard(" \u200b", 0.1, 0.2)]}]]
 
 
 @pytest.mark.parametrize("segments", NOTHING)

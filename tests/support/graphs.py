@@ -16,8 +16,11 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dia import Dia
+from dia.kept import STATES, KeptState
 from dia2 import Dia2
 from dia2.runtime.kept import Keeper
+from dia2.runtime.lending import Lender
 
 SYNCS = {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero", "aten::equal"}
 FROM_HOST = {"aten::lift_fresh", "aten::lift_fresh_copy"}  # what torch.tensor([…]) ends in
@@ -102,3 +105,11 @@ def use_graphs(monkeypatch: pytest.MonkeyPatch, tts: Dia2, backend: FakeGraphs) 
     keeper = Keeper(lambda: backend)
     monkeypatch.setattr(tts.runtime, "keeper", keeper)
     return keeper
+
+
+def use_dia_graphs(monkeypatch: pytest.MonkeyPatch, dia: Dia, make: Callable[[], FakeGraphs]) -> Lender[KeptState]:
+    """The same for Dia; `make` gives the backend of each state."""
+    lender = Lender[KeptState](STATES)
+    monkeypatch.setattr(dia, "backend", make)
+    monkeypatch.setattr(dia, "_keeper", lender)
+    return lender

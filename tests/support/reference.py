@@ -44,6 +44,22 @@ class Case:
     def tensors(self) -> dict[str, Tensor]:
         return load_file(self.folder / f"{self.name}.safetensors")
 
+    @property
+    def sounding(self) -> list[list[Any]]:
+        """The words of `timestamps`, each with the second at which it sounds.
+
+        That is two frames before its timestamp. What the warm-up took of an included prefix sounds where its recording
+        says it: speaker 1's lasts 20 frames, then comes speaker 2's.
+        """
+        expected = self.expected
+        rows = [[text, max(0, round(12.5 * seconds) - 2) / 12.5] for text, seconds in expected["timestamps"]]
+        if expected["include_prefix"]:
+            taken = sum(row["forced"] and row["consumed"] for row in expected["machine"])
+            lists = [json.loads((self.folder / name).read_text(encoding="utf-8")) for name in expected["words"]]
+            starts = [word["start"] + 1.6 * i for i, words in enumerate(lists) for word in words]
+            rows[:taken] = [[text, start] for (text, _), start in zip(rows, starts[:taken], strict=False)]
+        return rows
+
     def config(self, **changes: Any) -> GenerationConfig:
         """What the reference ran with."""
         expected = self.expected

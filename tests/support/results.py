@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dia2.generation import GenerationResult
+from dia2.generation import GenerationResult, PlacedWord
 
 
 def made_result(
@@ -19,13 +19,14 @@ def made_result(
     frames: int = 1,
     seconds: float = 1.0,
 ) -> GenerationResult:
-    """A result of (word, start, speaker) that ended by itself."""
+    """A result of (word, second at which it sounds, speaker) that ended by itself."""
     return GenerationResult(
         audio_tokens=torch.zeros(1, 8, 1, dtype=torch.int64),
         waveform=waveform,
         sample_rate=sample_rate,
-        timestamps=[(text, start) for text, start, _ in words],
+        timestamps=[(text, start + 0.16) for text, start, _ in words],
         speakers=[speaker for *_, speaker in words],
+        words=[PlacedWord(text, start, speaker, start + 0.16) for text, start, speaker in words],
         seed=seed,
         stop_reason="end",
         unspoken=0,

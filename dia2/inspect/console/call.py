@@ -25,6 +25,7 @@ def frame_facts(trace: Trace, call: int, *, times: bool = True) -> Facts:
         TraceError: there is no such call.
     """
     frame = trace.frame(call)
+    call = frame.call
     last = min(len(trace) - 1, call + AROUND)
     parts = list(labels(trace, last + 1, queues=(call - 1, call)))
     config = trace.config_at(call)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from dia2.inspect.console.page import DIM, LABEL, MARK, Column, Facts, Page, clip, plain
-from dia2.inspect.describe import count
 from dia2.inspect.diff import Difference
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -42,12 +42,12 @@ def print_diff(a: Any, b: Any, console: Console, ignore: Collection[str] = ()) -
     """Say where two traces part: settings, edits that one of them has, and the first call that differs."""
     page, found = Page(console), a.diff(b, ignore)
     for name, trace, calls in (("a", a, found.calls[0]), ("b", b, found.calls[1])):
-        page.line((name, LABEL), "  ", str(trace.path), "  ", (f"{count(calls, 'call')}, {trace.state}", DIM))
+        page.line((name, LABEL), "  ", str(trace.path), "  ", (f"{counted(calls, 'call')}, {trace.state}", DIM))
     if found.same:
         page.line()
         all_of = "every token, action and machine state" if isinstance(a, Trace) else "every token and countdown"
         what = f"but for {', '.join(ignore)}" if ignore else all_of
-        page.line(f"The same run: {count(found.shared, 'call')}, {what}.")
+        page.line(f"The same run: {counted(found.shared, 'call')}, {what}.")
         return
     if found.settings:
         page.title("settings that differ")
@@ -59,7 +59,7 @@ def print_diff(a: Any, b: Any, console: Console, ignore: Collection[str] = ()) -
             page.paragraph(f"call {edit.call}, in {whose}: {text}", indent=2)
     page.title("the first call that differs")
     if not found.parts:
-        page.paragraph(f"none: all {count(found.shared, 'call')} are the same", indent=2)
+        page.paragraph(f"none: all {counted(found.shared, 'call')} are the same", indent=2)
         return
     trace = a if found.shared < len(a) else b
     page.paragraph(
@@ -67,7 +67,7 @@ def print_diff(a: Any, b: Any, console: Console, ignore: Collection[str] = ()) -
     )
     _table(page, found.parts, first=found.first)
     page.line()
-    page.line(f"  the same before it: {count(found.shared, 'call')}")
+    page.line(f"  the same before it: {counted(found.shared, 'call')}")
 
 
 def _where(trace: Trace, call: int) -> str:

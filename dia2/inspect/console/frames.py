@@ -13,6 +13,7 @@ from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Pag
 from dia2.inspect.console.words import action_facts, action_text, token_facts, token_text
 from dia2.inspect.machine import Labels, labels
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -194,5 +195,9 @@ def _notes(facts: Facts, first: int, last: int, shown: int, trace: Trace, page: 
     for edit in facts["edits"]:
         page.paragraph(join(("edit  ", MARK), edit["edit"]))
     more = f"; --from {last + 1} shows more" if last + 1 < len(trace) else ""
-    hidden = f"; {shown} of {trace.model.codebooks} codebooks fit" if shown < trace.model.codebooks else ""
+    hidden = (
+        f"; {shown} of {counted(trace.model.codebooks, 'codebook')} fit{'s' * (shown == 1)}"
+        if shown < trace.model.codebooks
+        else ""
+    )
     page.paragraph(plain(f"calls {first} … {last} of 0 … {len(trace) - 1}{more}{hidden}", DIM))

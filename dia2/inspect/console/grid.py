@@ -9,9 +9,11 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from dia2.checks import counted_from_0, short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, join, plain
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,10 @@ def choose_span(first: int | None, last: int | None, *, fits: int, count: int, w
     Raises:
         UsageError: there are no such ones.
     """
-    first = 0 if first is None else first
+    first = 0 if first is None else counted_from_0(first, what)
     if not 0 <= first < count:
-        raise UsageError(f"There is no {what} {first}: {of} has {what}s 0 … {count - 1}.")
-    last = first + fits - 1 if last is None else last
+        raise UsageError(f"There is no {what} {short(first)}: {of} has {what}s 0 … {count - 1}.")
+    last = first + fits - 1 if last is None else counted_from_0(last, what)
     if last < first:
         raise UsageError(f"{what.capitalize()}s {first} to {last} are none: the last must not come before the first.")
     return first, min(last, count - 1)
@@ -217,7 +219,8 @@ def _tell(facts: Facts, trace: Trace, page: Page) -> None:
     frames, most = facts["frames"], max(facts["delays"])
     page.paragraph(
         plain(
-            f"+d: frame t of a codebook stands in column t + d, so {facts['columns']} columns hold {frames} frames "
+            f"+d: frame t of a codebook stands in column t + d, so {counted(facts['columns'], 'column')} "
+            f"{'holds' if facts['columns'] == 1 else 'hold'} {counted(frames, 'frame')} "
             f"(the largest delay is {most}).",
             DIM,
         )

@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from dia2.console import printable
+from dia2.messages import printable
 
 Facts = dict[str, Any]  # of JSON's types
 

@@ -8,9 +8,10 @@ from dataclasses import asdict
 from rich.console import Console
 
 from dia2.inspect.console.page import DIM, LABEL, MARK, SPEAKER, Column, Facts, Page, number, plain
-from dia2.inspect.describe import count
-from dia2.inspect.doctor import Diagnosis, PrefixWord, diagnose
+from dia2.inspect.doctor import Diagnosis, diagnose
+from dia2.inspect.finding import PrefixWord
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 _BARS = "▁▂▃▄▅▆▇█"  # from −60 dB to full scale
 _WORD = 16  # columns of the longest word shown whole
@@ -37,8 +38,8 @@ def print_prefix(trace: Trace, console: Console) -> None:
         page.line(f"{trace.path} has no prefix: no voice was cloned.")
         return
     rate = trace.model.frame_rate
-    parts = [f"speaker {i} {count(n, 'frame')}" for i, n in enumerate(trace.run.voice_frames, 1)]
-    page.line(f"prefix of {count(found.frames, 'frame')} ({found.frames / rate:.2f} s): {', '.join(parts)}")
+    parts = [f"speaker {i} {counted(n, 'frame')}" for i, n in enumerate(trace.run.voice_frames, 1)]
+    page.line(f"prefix of {counted(found.frames, 'frame')} ({found.frames / rate:.2f} s): {', '.join(parts)}")
     page.line()
     _words(page, found)
     page.title("frame by frame")

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from dia2.inspect.console.page import DIM, FAILED, HEAD, LABEL, Column, Facts, Page, duration, join, plain
-from dia2.inspect.describe import count
 from dia2.inspect.pipeline import FilledRow, fill_rows
 from dia2.inspect.stored import Stored
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 WIDE = 120  # columns from which the rows are a table
 _SIGNS = {"done": "✓", "not run": "·", "failed": "✗", "not finished": "…"}
@@ -142,7 +142,7 @@ def _header_pairs(facts: Facts) -> list[tuple[str, Text]]:
     pairs.append(("calls", plain(f"{calls['all']}{split}{ended}")))
     if run is not None:
         if run["prefix_frames"]:
-            prefix = f"{count(run['prefix_words'], 'word')}, {count(run['prefix_frames'], 'frame')}"
+            prefix = f"{counted(run['prefix_words'], 'word')}, {counted(run['prefix_frames'], 'frame')}"
             pairs.append(("prefix", plain(prefix)))
         words = f"{run['words']}: {run['words_taken']} taken by the machine"
         if run["words_heard"] is not None:

@@ -6,10 +6,10 @@ from itertools import groupby
 
 from rich.text import Text
 
-from dia2.console import printable
 from dia2.inspect.console.page import DIM, SPEAKER, Facts, clip, plain
 from dia2.inspect.machine import Part, verdict
 from dia2.inspect.trace import Trace
+from dia2.messages import printable
 from dia2.runtime.state_machine import Entry
 
 

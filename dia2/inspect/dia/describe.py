@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dia2.hooks import Span
-from dia2.inspect.describe import Sayings, arg, count, nothing, out, quote, shape, steps_text
+from dia2.inspect.describe import Sayings, arg, nothing, out, quote, shape, steps_text
+from dia2.wording import counted
 
 
 def _place(path: Path) -> str:
@@ -37,7 +38,8 @@ def _lengths(mask: Any) -> str:
 def _state_outputs(span: Span) -> str:
     config = arg(span, "config")
     heat = f"temperature {config.temperature:g}, top-p {config.top_p:g}"
-    return f"{heat}, cfg {config.cfg_scale:g} keeping {config.cfg_filter_top_k}; at most {arg(span, 'rows'):,} rows"
+    most = counted(arg(span, "rows"), "row")
+    return f"{heat}, cfg {config.cfg_scale:g} keeping {config.cfg_filter_top_k}; at most {most}"
 
 
 def _ends(state: Any) -> str:
@@ -53,14 +55,15 @@ def _loop_mutations(span: Span) -> str:
     steps, interrupted = out(span)
     first = min(arg(span, "state").output.prefill_steps)
     return (
-        f"{count(steps, 'step')}: rows {first} … {first + steps - 1} written, self-attention KV {first - 1} → "
-        f"{first - 1 + steps} slots" + ("; interrupted" if interrupted else "")
+        f"{counted(steps, 'step')}: rows {first} … {first + steps - 1} written, self-attention KV {first - 1} → "
+        + counted(first - 1 + steps, "slot")
+        + ("; interrupted" if interrupted else "")
     )
 
 
 def _prefill_mutations(span: Span) -> str:
     rows = out(span)
-    return f"one pass: self-attention KV 0 → {rows} slots" if rows else "none: the loop reads BOS itself"
+    return f"one pass: self-attention KV 0 → {counted(rows, 'slot')}" if rows else "none: the loop reads BOS itself"
 
 
 # begin: trigger and state before. end: mutations and outputs.
@@ -72,7 +75,7 @@ SAY: Sayings = {
         _parameters,
     ),
     "dia.text": (
-        lambda s: f"{count(len(arg(s, 'texts')), 'script')}: {quote(' | '.join(arg(s, 'texts')))}",
+        lambda s: f"{counted(len(arg(s, 'texts')), 'script')}: {quote(' | '.join(arg(s, 'texts')))}",
         nothing,
         lambda s: "[S1] → 1, [S2] → 2, UTF-8 bytes, padded with 0",
         lambda s: f"bytes {shape(out(s)[0])}, of text {_lengths(out(s)[1])}",
@@ -80,7 +83,9 @@ SAY: Sayings = {
     "dia.state": (
         lambda s: f"seed {arg(s, 'seed')}",
         lambda s: f"given rows {steps_text(arg(s, 'prefill_steps'))}",
-        lambda s: f"fills uniforms {shape(arg(s, 'state').uniforms)}; KV of {arg(s, 'state').decoder.slots} slots",
+        lambda s: (
+            f"fills uniforms {shape(arg(s, 'state').uniforms)}; KV of {counted(arg(s, 'state').decoder.slots, 'slot')}"
+        ),
         _state_outputs,
     ),
     "dia.encoder": (
@@ -92,7 +97,7 @@ SAY: Sayings = {
     "dia.cross": (
         lambda s: f"encoder output {shape(arg(s, 'text'))}",
         lambda s: "cross-attention KV of no text",
-        lambda s: f"cross-attention KV of {count(len(arg(s, 'state').decoder.cross_attention), 'layer')} filled",
+        lambda s: f"cross-attention KV of {counted(len(arg(s, 'state').decoder.cross_attention), 'layer')} filled",
         lambda s: f"KV {shape(arg(s, 'state').decoder.cross_attention[0].keys)} a layer",
     ),
     "dia.prompt": (
@@ -114,8 +119,8 @@ SAY: Sayings = {
         lambda s: f"the loop begins with row {out(s)}",
     ),
     "dia.loop": (
-        lambda s: f"row {min(arg(s, 'state').output.prefill_steps) - 1}, at most {arg(s, 'rows'):,} rows",
-        lambda s: f"{min(arg(s, 'state').output.prefill_steps) - 1} slots of self-attention KV filled",
+        lambda s: f"row {min(arg(s, 'state').output.prefill_steps) - 1}, at most {counted(arg(s, 'rows'), 'row')}",
+        lambda s: f"{counted(min(arg(s, 'state').output.prefill_steps) - 1, 'slot')} of self-attention KV filled",
         _loop_mutations,
         lambda s: _ends(arg(s, "state")),
     ),
@@ -129,10 +134,10 @@ SAY: Sayings = {
         lambda s: f"codes {shape(arg(s, 'codes'))}",
         nothing,
         lambda s: "runs DAC's decoder" if len(arg(s, "codes")) else "none: there is nothing to decode",
-        lambda s: f"{out(s).shape[0]:,} samples",
+        lambda s: counted(out(s).shape[0], "sample"),
     ),
     "dia.write": (
-        lambda s: f"{arg(s, 'waveform').shape[0]:,} samples at {arg(s, 'sample_rate')} Hz",
+        lambda s: f"{counted(arg(s, 'waveform').shape[0], 'sample')} at {arg(s, 'sample_rate')} Hz",
         lambda s: "no file, or an older one",
         lambda s: "writes a file beside it, renames it",
         lambda s: str(arg(s, "path")),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from dia.generation import GenerationConfig, StopReason
+from dia2.brief import brief_repr
 from dia2.checks import short
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.dia.layout import CHANNEL, MAX_SCRIPTS, MAX_TEXT
@@ -18,6 +19,8 @@ from dia2.inspect.manifest import Head, Reader, parse_hashes, parse_head
 @dataclass(frozen=True)
 class DiaModelFacts:
     """What a reader needs to know of the checkpoint without having it."""
+
+    __repr__ = brief_repr
 
     channels: int  # C
     delays: list[int]  # [C] rows by which each channel lags
@@ -49,6 +52,8 @@ class DiaModelFacts:
 class DiaRunFacts:
     """What decided the run. Lists have one item per script."""
 
+    __repr__ = brief_repr
+
     hashes: dict[str, str | None]  # SHA-256 of config, weights, codec; none where not local
     model: DiaModelFacts
     config: GenerationConfig
@@ -73,6 +78,8 @@ class DiaRunFacts:
 class DiaResultFacts:
     """What came out; fields are none where the run did not get so far. Lists have one item per script."""
 
+    __repr__ = brief_repr
+
     steps: int | None = None  # of the loop
     lengths: list[int] | None = None  # frames
     stop_reasons: list[str] | None = None  # eos, max_tokens or interrupted
@@ -83,6 +90,8 @@ class DiaResultFacts:
 @dataclass(frozen=True)
 class DiaManifest(Head):
     """A trace's manifest."""
+
+    __repr__ = brief_repr
 
     run: DiaRunFacts | None  # none if the run never began
     result: DiaResultFacts

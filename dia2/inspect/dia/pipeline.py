@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dia import audio, codec, loop, model, sampling, text
-from dia2.inspect.describe import count, steps_text
+from dia2.inspect.describe import steps_text
 from dia2.inspect.pipeline import FilledRow, Row, filled
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -97,9 +98,10 @@ def _step(row: Row, trace: DiaTrace) -> FilledRow:
         row,
         "done",
         trigger=f"rows {first} … {last}, one after the other",
-        before=f"self-attention KV of {count(first, 'slot')}, cross-attention KV of {trace.run.text_length} positions",
-        mutations=f"rows {first + 1} … {last + 1} written, self-attention KV {first} → {last + 1} slots",
-        outputs=f"{count(last + 1 - first, 'step')}; logits {_shape(trace)} each",
+        before=f"self-attention KV of {counted(first, 'slot')}, "
+        f"cross-attention KV of {counted(trace.run.text_length, 'position')}",
+        mutations=f"rows {first + 1} … {last + 1} written, self-attention KV {first} → {counted(last + 1, 'slot')}",
+        outputs=f"{counted(last + 1 - first, 'step')}; logits {_shape(trace)} each",
         seconds=float(np.nansum(trace.seconds)),
     )
     error = next((run.error for run in trace.phases if run.name == row.phase and run.error is not None), None)
@@ -134,7 +136,7 @@ def _choose(row: Row, trace: DiaTrace) -> FilledRow:
             f"cond + {config.cfg_scale:g} · (cond − uncond) keeps {min(config.cfg_filter_top_k, model.vocabulary)}; "
             f"ids above {model.eos} are forbidden, and {model.eos} itself but in channel 0; {how}"
         ),
-        outputs=f"{count(drawn.size, 'draw')}, {others:,} of them overruled by a prompt or a countdown",
+        outputs=f"{counted(drawn.size, 'draw')}, {others:,} of them overruled by a prompt or a countdown",
     )
 
 
@@ -147,7 +149,7 @@ def _count_down(row: Row, trace: DiaTrace) -> FilledRow:
         if end is None:
             continue
         drew = int(trace.drawn[end - 1, script, 0]) == model.eos and end >= trace.run.prefill_steps[script]
-        how = "eos drawn in channel 0" if drew else f"forced, {model.max_delay} rows before the last"
+        how = "eos drawn in channel 0" if drew else f"forced, {counted(model.max_delay, 'row')} before the last"
         said.append(f"script {script + 1} at row {end} ({how})" if trace.run.batch > 1 else f"row {end} ({how})")
         last = slice(end - 1, end - 1 + model.max_delay)
         forced += int((trace.drawn[last, script] != trace.written[last, script]).sum())
@@ -158,7 +160,8 @@ def _count_down(row: Row, trace: DiaTrace) -> FilledRow:
         "done",
         trigger="; ".join(said),
         before="no countdown",
-        mutations=f"{count(forced, 'cell')} given eos when as many steps have passed as the channel's delay, then PAD",
+        mutations=f"{counted(forced, 'cell')} given eos when as many steps have passed as the channel's delay, "
+        "then PAD",
         outputs=f"countdowns after the last step: {steps_text(trace.countdown[-1].tolist())} of {model.max_delay}",
     )
 

@@ -86,6 +86,7 @@ class DiaRecording:
             "prefill_steps": steps,
             "rows": rows,
         }
+        book.begin()
 
     def learn(self, span: Span) -> None:
         """See `Recording`."""
@@ -132,7 +133,7 @@ class DiaRecording:
         rate = book.manifest["run"]["model"]["sample_rate"]
         samples: list[int] = (book.manifest["result"] or {}).get("samples", [])
         name = audio_name(len(samples), scripts)
-        if len(waveform) and book.attempt(book.writer.audio, waveform, rate, name):
+        if len(waveform) and book.sound(waveform, rate, name):
             names = book.manifest["audio"] or [None] * scripts
             names[len(samples)] = name
             book.manifest["audio"] = names
@@ -229,9 +230,9 @@ def step_columns(parts: Sequence[Steps]) -> dict[str, Tensor]:
         "written": joined("written", unknown),
         "drawn": joined("drawn", unknown.clone()),
         "countdown": joined("countdown", torch.full((count, scripts), NOT_BEGUN, dtype=torch.int32)),
-        "seconds": torch.tensor([second for part in parts for second in part.seconds])
+        "seconds": torch.tensor([second for part in parts for second in part.seconds], dtype=torch.float32)
         if loop
-        else torch.full((count,), torch.nan),
+        else torch.full((count,), torch.nan, dtype=torch.float32),
     }
 
 

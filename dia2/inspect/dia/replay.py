@@ -20,6 +20,8 @@ from dia.loop import encode
 from dia.model import Dia
 from dia.sampling import choose, kept_logits
 from dia.state import DecoderInferenceState
+from dia2.brief import brief_repr
+from dia2.checks import short
 from dia2.core.cache import causal_mask
 from dia2.core.layers import attention_weights
 from dia2.core.uniforms import uniforms
@@ -36,6 +38,8 @@ Maps = list[list[Tensor]]  # per layer: parts [n, 2, heads, …], one a pass
 @dataclass(frozen=True)
 class DiaReplay:
     """Tensors of n calls and b scripts, float32 on the CPU. Rows 2b: for each script unconditional first."""
+
+    __repr__ = brief_repr
 
     calls: list[int]
     scripts: list[int]
@@ -66,23 +70,23 @@ def replay(
         UsageError: another checkpoint, or more would come back than memory should be asked for.
         TraceError: there is no such call or script.
     """
+    if not isinstance(dia, Dia):
+        raise UsageError(f"{trace.path} is a trace of Dia: replay it by a Dia, not {short(dia)}.")
     wanted = chosen_calls(trace, calls)
-    chosen = list(range(trace.run.batch)) if scripts is None else list(scripts)
-    for script in chosen:
-        trace.check_script(script)
+    chosen = [trace.check_script(script) for script in (range(trace.run.batch) if scripts is None else scripts)]
     check_dia(trace, dia)
     _check_size(trace, wanted, chosen, attention)
     with dia.computing():
         parts = [_script(trace, dia, script, wanted, attention) for script in chosen]
-    logits, drawn, own, cross = zip(*parts, strict=True)
-    return DiaReplay(
-        calls=wanted,
-        scripts=chosen,
-        logits=torch.cat(logits, dim=1),
-        drawn=torch.cat(drawn, dim=1),
-        self_attention=[torch.cat(layer, dim=1) for layer in zip(*own, strict=True)],
-        cross_attention=[torch.cat(layer, dim=1) for layer in zip(*cross, strict=True)],
-    )
+        logits, drawn, own, cross = zip(*parts, strict=True)
+        return DiaReplay(
+            calls=wanted,
+            scripts=chosen,
+            logits=torch.cat(logits, dim=1),
+            drawn=torch.cat(drawn, dim=1),
+            self_attention=[torch.cat(layer, dim=1) for layer in zip(*own, strict=True)],
+            cross_attention=[torch.cat(layer, dim=1) for layer in zip(*cross, strict=True)],
+        )
 
 
 def check_dia(trace: DiaTrace, dia: Dia) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dia.text import TAGS
 from dia2.inspect.explorer.schema import Header, text
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -23,7 +24,8 @@ def script_header(trace: DiaTrace, script: int) -> Header:
         whole = whole.replace(tag, byte)
     cut = whole[len(kept) :]
     return {
-        "note": f"{len(kept):,} of {trace.model.encoder_positions:,} bytes, all read before row 0: no word has a time",
+        "note": f"{len(kept):,} of {counted(trace.model.encoder_positions, 'byte')}, all read before row 0: "
+        "no word has a time",
         "parts": _parts(kept),
         "cut": {"bytes": len(cut), "text": text(_plain(cut))} if cut else None,
     }

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dia.loop import NOT_BEGUN, frames_between
-from dia2.checks import is_file
+from dia2.checks import check_header, counted_from_0, is_file, short
 from dia2.errors import TraceError, one_line
 from dia2.inspect.dia.draws import draw_channel
 from dia2.inspect.dia.layout import LAYOUT, MAX_CELLS, MAX_ENCODER, MAX_SECONDS
@@ -25,6 +25,7 @@ from dia2.inspect.search import changes_or_hits
 from dia2.inspect.shards import Arrays, check_bounds, joined_tokens, open_shards
 from dia2.inspect.sound import read_audio
 from dia2.inspect.stored import Stored
+from dia2.rust import RustPanicError, calling_rust
 
 if TYPE_CHECKING:
     from dia.model import Dia
@@ -127,13 +128,13 @@ class DiaTrace(Stored):
 
     def ended_at(self, script: int = 0) -> int | None:
         """Row of a script's end, drawn or forced; none: it has not come."""
-        self.check_script(script)
+        script = self.check_script(script)
         begun = np.flatnonzero(self.countdown[:, script] >= 0)
         return int(begun[0]) + 1 if len(begun) else None
 
     def grid(self, script: int = 0) -> np.ndarray:
         """[rows, C] the delayed table as far as it is known, row 0 (BOS) included."""
-        self.check_script(script)
+        script = self.check_script(script)
         rows = self.tokens[:, script]
         return np.concatenate((rows, self.written[-1:, script])) if self.prefill_calls < len(self) else rows
 
@@ -150,14 +151,17 @@ class DiaTrace(Stored):
         codes: np.ndarray = np.where((rows < len(grid)) & (there >= 0) & (there < model.eos), there, 0)
         return codes.astype(np.int32)
 
-    def check_script(self, script: int) -> None:
-        """Refuse a script that is not there.
+    def check_script(self, script: int) -> int:
+        """A script of this trace, as a plain number.
 
         Raises:
-            TraceError: says which there are.
+            UsageError: it is no whole number.
+            TraceError: it is not there; says which there are.
         """
-        if not 0 <= script < self.run.batch:
-            raise TraceError(f"There is no script {script}: {self.path} has scripts 0 … {self.run.batch - 1}.")
+        number = counted_from_0(script, "script")
+        if not 0 <= number < self.run.batch:
+            raise TraceError(f"There is no script {short(number)}: {self.path} has scripts 0 … {self.run.batch - 1}.")
+        return number
 
     # Single calls
 
@@ -166,7 +170,7 @@ class DiaTrace(Stored):
 
         A cell that the prompt gives, or the countdown forces, has its draw all the same.
         """
-        self.check_script(script)
+        script = self.check_script(script)
         columns, names = self._row(call), self.manifest.draws
         own = slice(script * len(names), (script + 1) * len(names))
         mine = {name: array[own] for name, array in columns.items() if name.startswith("draw.")}
@@ -192,12 +196,13 @@ class DiaTrace(Stored):
         try:
             if file.stat().st_size > MAX_ENCODER + MAX_HEADER:
                 raise TraceError(f"{file} is far too large: the trace is damaged.")
-            with safe_open(file, framework="np") as tensors:
+            check_header(file)
+            with calling_rust(), safe_open(file, framework="np") as tensors:
                 part = tensors.get_slice("output")
                 if part.get_dtype() != "F32" or list(part.get_shape()) != wanted:
                     raise TraceError(f"{file} is damaged: output is {part.get_dtype()} {part.get_shape()}.")
                 found: np.ndarray = tensors.get_tensor("output")
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
+        except (OSError, SafetensorError, RustPanicError, ValueError, KeyError) as error:
             raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
         return found
 
@@ -207,7 +212,7 @@ class DiaTrace(Stored):
         Raises:
             TraceError: the file is damaged.
         """
-        self.check_script(script)
+        script = self.check_script(script)
         name = self.manifest.audio[script]
         return None if name is None else read_audio(self.path, name)
 
@@ -239,7 +244,7 @@ class DiaTrace(Stored):
         return [call for call in calls if (after is None or call > after) and (before is None or call < before)]
 
     def _field(self, name: str, script: int) -> np.ndarray:
-        self.check_script(script)
+        script = self.check_script(script)
         part, _, channel = name.partition(".")
         if part in ("tokens", "written", "drawn") and channel in map(str, range(self.model.channels)):
             return self.column(part)[:, script, int(channel)]

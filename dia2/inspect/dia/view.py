@@ -27,6 +27,8 @@ from dia2.inspect.explorer.schema import (
     row_header,
     text,
 )
+from dia2.inspect.explorer.sound import samples_of
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -49,6 +51,7 @@ def dia_view(trace: DiaTrace, script: int = 0, *, candidates: int = CANDIDATES) 
     """All that the explorer shows of one script of a run of Dia, except sound; see `explorer.view.view_of`."""
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
+    script = trace.check_script(script)
     grid, origins = trace.grid(script), cell_origins(trace, script)
     phases = _phases(trace, script)
     columns: Columns = {
@@ -61,9 +64,9 @@ def dia_view(trace: DiaTrace, script: int = 0, *, candidates: int = CANDIDATES) 
         "grid_origin": origins,
     }
     columns |= _drawn(trace, script, candidates)
-    samples = trace.audio(script)
+    samples = samples_of(trace, script)
     seconds = None
-    if samples is not None and len(samples[0]):
+    if samples is not None:
         columns["peaks"] = peaks(*samples)
         seconds = len(samples[0]) / samples[1]
     return View(_header(trace, script, phases, origins) | {"seconds": seconds}, columns)
@@ -151,8 +154,8 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             ],
         },
         "caches": [
-            {"column": "kv_self", "told": "self-attention {kv_self} rows"},
-            {"column": "kv_cross", "told": "cross-attention {kv_cross} positions of text, filled once"},
+            {"column": "kv_self", "told": "self-attention {kv_self:row}"},
+            {"column": "kv_cross", "told": "cross-attention {kv_cross:position} of text, filled once"},
         ],
         "state_pane": {
             "kind": "row",
@@ -188,7 +191,7 @@ def _facts(trace: DiaTrace, script: int) -> list[str]:
     facts += [
         f"seed {run.seed + script}",
         "no guidance" if config.cfg_scale == 0 else f"cfg {config.cfg_scale:g}",
-        f"{len(trace)} rows",
+        counted(len(trace), "row"),
         text(run.model.device),
     ]
     return facts

@@ -31,6 +31,7 @@ _MODULES = (
     "player",
     "moves",
     "keys",
+    "host",
     "bar",
     "main",
 )

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
     from dia2.inspect.trace import Trace
 
-_PAGE_STYLE = "html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
+_PAGE_STYLE = (
+    ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -76,8 +78,7 @@ def to_html(
     if other is not None:
         packed.append(payload(other, script=script))
     if call is not None:
-        trace.check_call(call)
-        options["call"] = call
+        options["call"] = trace.check_call(call)
     title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"
     write_page(Path(path), packed, options, title)
     return Path(path)

@@ -15,7 +15,7 @@ from dia2.inspect.columns import frame_columns
 from dia2.inspect.explorer.calls import Calls
 from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.schema import Columns, Header, View
-from dia2.inspect.explorer.view import entry_rows, grid_columns, header_of, shown_codes, word_row
+from dia2.inspect.explorer.view import entry_rows, grid_columns, header_of, shown_codes, sounds_in, word_row
 from dia2.inspect.recorder import Recorder
 from dia2.inspect.trace import load
 
@@ -45,7 +45,7 @@ class Follower:
         if span.error is not None or self._calls is not None:
             return
         trace = load(self._recorder.path)  # which says already what the run will be
-        self._model, self._prefix_words = trace.model, trace.run.prefix_words
+        self._trace = trace
         self._calls = Calls(trace.model, self._recorder.entries, trace.run.config.initial_padding, [], 0)
         self._told = len(trace.run.entries)
         header = header_of(trace) | {"live": True, "state": "live", "words": [], "draws": [], "sounds": []}
@@ -55,14 +55,14 @@ class Follower:
         """See `Observer`."""
         if self._calls is None:  # it came too late for this run
             return
-        columns = {n: c.numpy() for n, c in frame_columns(frames, [], torch.zeros(0), {}).items()}
+        columns = {n: c.numpy() for n, c in frame_columns(frames, [], torch.zeros(0, dtype=torch.bool), {}).items()}
         made = self._calls.add(columns)
         header: Header = {"words": self._words(columns), "reasons": self._calls.reasons}
         entries = self._recorder.entries
         header["entries"] = entry_rows(entries[self._told :])
         self._told = len(entries)
         if frames.codes is not None:
-            made["grid"] = shown_codes(columns["codes"], self._model)
+            made["grid"] = shown_codes(columns["codes"], self._trace.model)
             header["grid_at"] = int(columns["step"][0]) + 1
         self._send(pack(View(header, made)))
 
@@ -70,8 +70,9 @@ class Follower:
         """Words that the machine took in these calls."""
         found = []
         for call in columns["call"][columns["consumed"] > 0].tolist():
-            entry, prefix = self._recorder.entries[self._taken], self._taken < self._prefix_words
+            entry, index = self._recorder.entries[self._taken], self._taken
             self._taken += 1
             if entry.tokens:
-                found.append(word_row(entry.text, entry.speaker, prefix, call))
+                prefix, at = index < self._trace.run.prefix_words, sounds_in(self._trace, index, call)
+                found.append(word_row(entry.text, entry.speaker, prefix, call, at))
         return found

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from dia2.checks import short
 from dia2.errors import UsageError
+from dia2.inspect import family
 from dia2.inspect.explorer.pack import pack
 from dia2.inspect.explorer.schema import text
 from dia2.inspect.explorer.sound import MIME, codebook_sound, trace_sound
@@ -16,15 +18,19 @@ if TYPE_CHECKING:
     from dia2.engine import Dia2
     from dia2.inspect.dia.trace import DiaTrace
 
+_MOST_SOUNDS = 128  # of one page
+
 
 def check_engine(trace: Trace | DiaTrace, tts: Dia2 | None) -> None:
-    """Refuse to let codebooks of a run of Dia be heard apart.
+    """Refuse to let codebooks of a run of Dia be heard apart, or by an engine that is none of Dia2.
 
     Raises:
         UsageError: they are to be.
     """
     if tts is not None and not isinstance(trace, Trace):
         raise UsageError(f"{trace.path} is a run of Dia: its codebooks cannot be heard apart, so leave out tts.")
+    if tts is not None:
+        family.check_engine(tts, "To hear codebooks apart, the explorer")
 
 
 def payload(
@@ -42,6 +48,10 @@ def payload(
         TraceError: it holds no calls, or is damaged.
         UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
     """
+    if not isinstance(books, Sequence) or isinstance(books, str | bytes) or len(books) > _MOST_SOUNDS:
+        raise UsageError(
+            f"Codebooks to be heard apart are at most {_MOST_SOUNDS} lists such as [[0], [0, 1]], not {short(books)}."
+        )
     if books and tts is None:
         raise UsageError("To hear codebooks apart, give the engine too: tts=Dia2.nano(), or whichever made the trace.")
     check_engine(trace, tts)

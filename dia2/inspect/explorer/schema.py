@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia2.console import printable
+from dia2.messages import printable
 
 if TYPE_CHECKING:
     from dia2.inspect.pipeline import FilledRow

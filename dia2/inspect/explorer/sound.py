@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,20 @@ import numpy as np
 import soundfile
 import torch
 
-from dia2.errors import TraceError
+from dia2.audio.finite import require_numbers
+from dia2.checks import short
+from dia2.errors import TraceError, UsageError
 from dia2.inspect.trace import Trace
+from dia2.runtime.audio_io import resample
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
     from dia2.inspect.dia.trace import DiaTrace
 
 MIME = "audio/mpeg"  # every browser plays it, and soundfile writes it
+RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz that MP3 has
+_LONGEST = 3600  # seconds
+_MOST_NAMED = 1024  # codebooks in one choice of them, the same ones again included
 
 
 @dataclass(frozen=True)
@@ -29,17 +35,36 @@ class Sound:
     data: bytes  # MP3
 
 
+def playable(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    """Samples [N] at a rate that MP3 has: theirs, or the next higher one, or the highest.
+
+    Raises:
+        TraceError: the sound is longer than any run's.
+    """
+    if rate in RATES:
+        return samples, rate
+    if len(samples) > _LONGEST * rate:
+        raise TraceError(f"A sound of {len(samples):,} samples at a rate of {rate:,} Hz is too long to be shown.")
+    target = next((known for known in RATES if known > rate), RATES[-1])
+    whole = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
+    return resample(whole, rate, target).numpy(), target
+
+
 def encode(samples: np.ndarray, rate: int) -> bytes:
-    """Samples [N] in −1 … 1 as MP3."""
+    """Samples [N] in −1 … 1 as MP3, at one of its rates."""
     buffer = io.BytesIO()
     soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3", subtype="MPEG_LAYER_III")
     return buffer.getvalue()
 
 
 def samples_of(trace: Trace | DiaTrace, script: int = 0) -> tuple[np.ndarray, int] | None:
-    """Waveform [N] and rate of the trace's run, of Dia: of one script; none if it gave nothing, or it was redacted."""
+    """Waveform [N] and rate of the trace's run, of Dia: of one script; none if it gave nothing, or it was redacted.
+
+    Raises:
+        TraceError: the file is damaged, or its sound longer than any run's.
+    """
     found = trace.audio if isinstance(trace, Trace) else trace.audio(script)
-    return found if found is not None and len(found[0]) else None
+    return playable(*found) if found is not None and len(found[0]) else None
 
 
 def trace_sound(trace: Trace | DiaTrace, script: int = 0) -> Sound | None:
@@ -54,20 +79,39 @@ def codebook_sound(trace: Trace, tts: Dia2, books: Sequence[int]) -> Sound:
     Args:
         trace: whole, with its codes.
         tts: an engine with the codec that the run had.
-        books: of the codebooks, any of them.
+        books: of the codebooks, one or more.
 
     Raises:
-        UsageError: there is no such codebook.
+        UsageError: there is no such codebook, or none is named.
         TraceError: the trace's codes were redacted, or nothing was generated.
+        CheckpointError: the codec computes no numbers.
     """
     count = trace.model.codebooks
-    chosen = sorted(set(books))
+    chosen = _chosen(books, count)
     codes = trace.aligned
     if not codes.shape[1]:
         raise TraceError(f"{trace.path} has no whole frame to hear.")
-    mimi = tts.runtime.mimi
-    samples = mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64)))
-    return Sound(_label(chosen, count), encode(samples.cpu().numpy(), mimi.sample_rate))
+    runtime = tts.runtime
+    with runtime.computing():
+        heard = runtime.mimi.stream(chosen).push(torch.from_numpy(codes.astype(np.int64)))
+        samples = require_numbers(heard, runtime.mimi.name).cpu().numpy()
+    return Sound(_label(chosen, count), encode(*playable(samples, runtime.mimi.sample_rate)))
+
+
+def _chosen(books: object, count: int) -> list[int]:
+    """Codebooks in their order, each once.
+
+    Raises:
+        UsageError: it is no list of some of them.
+    """
+    listed = isinstance(books, Collection) and not isinstance(books, str | bytes | Mapping)
+    if listed and 0 < len(books) <= _MOST_NAMED and all(_is_book(book, count) for book in books):  # type: ignore[arg-type]  # a Collection
+        return sorted({int(book) for book in books})  # type: ignore[attr-defined]  # likewise
+    raise UsageError(f"The codebooks to hear must be some of 0 … {count - 1}, not {short(books)}.")
+
+
+def _is_book(book: object, count: int) -> bool:
+    return isinstance(book, int | np.integer) and not isinstance(book, bool) and 0 <= book < count
 
 
 def _label(books: list[int], count: int) -> str:

@@ -17,7 +17,9 @@ from dia2.inspect.explorer.schema import CANDIDATES, PEAK_RATE, Columns, Header,
 from dia2.inspect.explorer.sound import samples_of
 from dia2.inspect.manifest import ModelFacts
 from dia2.inspect.trace import Trace
+from dia2.runtime.sounding import LAG
 from dia2.runtime.state_machine import Entry
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.inspect.dia.trace import DiaTrace
@@ -71,12 +73,13 @@ def header_of(trace: Trace) -> Header:
         "calls": len(trace),
         "span": 80,
         "given": {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."},
-        # The first call of the main loop reads the step again that ended the warm-up.
+        # A call stands where a word sounds that the machine takes in it. The first call of the main loop reads the step
+        # again that ended the warm-up.
         "clock": {
             "rate": model.frame_rate,
-            "zero": trace.crop,
+            "zero": trace.crop + LAG,
             "twice": prefix or None,
-            "before": "prefix",
+            "before": "prefix" if prefix else "–",
         },
         "seconds": None,
         "peak_rate": PEAK_RATE,
@@ -127,12 +130,15 @@ def header_of(trace: Trace) -> Header:
             "missing": "the voice was redacted",
         },
         "caches": [
-            {"column": "kv_transformer", "told": "transformer {kv_transformer} slots, position {position}"},
+            {"column": "kv_transformer", "told": "transformer {kv_transformer:slot}, position {position}"},
             {"column": None, "told": f"depformer {{kv_depformer}} of {model.codebooks - 1}, emptied every call"},
         ],
         "state_pane": {"kind": "machine", "told": "after step {step}"},
         "script": None,
-        "words": [word_row(word.text, word.speaker, word.prefix, word.call) for word in trace.words],
+        "words": [
+            word_row(word.text, word.speaker, word.prefix, word.call, sounds_in(trace, word.index, word.call))
+            for word in trace.words
+        ],
         "entries": entry_rows(run.entries),
         "rows": _rows(trace),
         "findings": findings,
@@ -148,9 +154,17 @@ def draw_header(name: str) -> Header:
     return {"title": f"codebook {book}", "book": book, "sampling": "audio", "names": {}}
 
 
-def word_row(said: str, speaker: int, prefix: bool, call: int | None) -> Header:
-    """A word as the front end gets it, with the call that took it."""
-    return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call}
+def word_row(said: str, speaker: int, prefix: bool, call: int | None, at: float | None) -> Header:
+    """A word as the front end gets it, with the call that took it, and the call (and part of it) in which it sounds."""
+    return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call, "at": at}
+
+
+def sounds_in(trace: Trace, index: int, call: int | None) -> float | None:
+    """Where by the clock a word sounds that `call` took: there; in the warm-up, where the recording says it."""
+    frames, starts = trace.run.prefix_frames, trace.prefix_starts
+    if call is None or call >= frames or index >= len(starts):
+        return call
+    return min(frames - 1, round(starts[index] * trace.model.frame_rate + LAG, 3))
 
 
 def entry_rows(entries: Sequence[Entry]) -> list[Header]:
@@ -171,7 +185,7 @@ def shown_codes(codes: np.ndarray, model: ModelFacts) -> np.ndarray:
 def _facts(trace: Trace) -> list[str]:
     run = trace.run
     cfg = "no guidance" if run.config.cfg_scale == 1.0 else f"cfg {run.config.cfg_scale:g}"
-    return [f"seed {run.seed}", cfg, f"{len(trace)} calls", text(run.model.device)]
+    return [f"seed {run.seed}", cfg, counted(len(trace), "call"), text(run.model.device)]
 
 
 def _sampling(trace: Trace) -> list[Header]:

@@ -6,20 +6,25 @@ codec: the sound of single codebooks.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
-from dia2.errors import Dia2Error
+from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.inspect.explorer.bundle import script, style
+from dia2.inspect.explorer.instead import display_with_line
 from dia2.inspect.explorer.payload import check_engine, difference_of, payload
-from dia2.inspect.explorer.sound import codebook_sound
+from dia2.inspect.explorer.sound import Sound, codebook_sound
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from dia2.engine import Dia2
     from dia2.inspect.dia.trace import DiaTrace
+
+_LONGEST = 1000  # characters of an error
 
 
 class _Page(anywidget.AnyWidget):
@@ -32,6 +37,36 @@ class _Page(anywidget.AnyWidget):
     _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _can_decode = traitlets.Bool(False).tag(sync=True)
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_msg(self._answer)
+
+    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
+        """Answer what the front end wants to hear, whatever becomes of it: a page that gets no answer waits."""
+        if not isinstance(content, dict) or content.get("kind") != "hear":
+            return
+        answer = {"kind": "sound", "key": _sendable(content.get("key"))}
+        try:
+            sound = self._hear(content.get("books"))
+        except Dia2Error as error:
+            self.send(answer | {"error": str(error)[:_LONGEST]})
+        except BaseException as error:  # a fault of ours, or the kernel was interrupted
+            self.send(answer | {"error": f"{type(error).__name__}: {one_line(error)}"})
+            raise
+        else:
+            self.send(answer, [sound.data])
+
+    def _hear(self, books: Any) -> Sound:
+        """The sound of some codebooks.
+
+        Raises:
+            Dia2Error: they cannot be heard here.
+        """
+        raise UsageError("Single codebooks can be heard once the run is over: by trace.explore(tts=…).")
+
+    def _ipython_display_(self) -> None:
+        display_with_line(self, "run the notebook's cell again, or write a page that needs no notebook by to_html().")
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -49,7 +84,7 @@ class LiveExplorer(_Page):
     def __repr__(self) -> str:
         if self.trace is None:
             return "<LiveExplorer of a run that goes on>"
-        return f"<LiveExplorer of {self.trace.path.name}: {len(self.trace)} calls, {self.trace.state}>"
+        return f"<LiveExplorer of {self.trace.path.name}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
     def add(self, piece: bytes) -> None:
         """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
@@ -76,7 +111,7 @@ class Explorer(_Page):
     ) -> None:
         """See `Trace.explore`; `script` is of a run of Dia."""
         check_engine(trace, tts)
-        trace.check_call(call)
+        call = trace.check_call(call)
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
         self._tts = tts
@@ -86,21 +121,22 @@ class Explorer(_Page):
             _can_decode=tts is not None and other is None,
             call=call,
         )
-        self.on_msg(self._answer)
 
     def __repr__(self) -> str:
         other = "" if self.other is None else f" and {self.other.path.name}"
-        return f"<Explorer of {self.trace.path.name}{other}: {len(self.trace)} calls, {self.trace.state}>"
+        return f"<Explorer of {self.trace.path.name}{other}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
-    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
-        """Decode what the front end wants to hear."""
-        if not isinstance(content, dict) or content.get("kind") != "hear" or self._tts is None:
-            return
-        answer = {"kind": "sound", "key": content.get("key")}
-        try:
-            assert isinstance(self.trace, Trace), "see check_engine"
-            sound = codebook_sound(self.trace, self._tts, content.get("books", []))
-        except (Dia2Error, TypeError) as error:
-            self.send(answer | {"error": str(error)})
-            return
-        self.send(answer, [sound.data])
+    def _hear(self, books: Any) -> Sound:
+        """See `_Page`."""
+        if self._tts is None or not isinstance(self.trace, Trace):
+            raise UsageError("Single codebooks need an engine to be heard: give it by trace.explore(tts=…).")
+        return codebook_sound(self.trace, self._tts, books)
+
+
+def _sendable(key: Any) -> Any:
+    """What an answer names its question by; none for what no message can hold, as NaN."""
+    try:
+        json.dumps(key, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return key

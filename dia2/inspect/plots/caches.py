@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dia2.inspect.family import check_trace
 from dia2.inspect.layout import MAX_CALLS
 from dia2.inspect.plots.page import GREY, INK, NEW, SHADE, SPEAKER, choose_calls, headline, legend, new_figure, style
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +27,7 @@ def kv_growth(trace: Trace) -> Figure:
         TraceError: the trace has no calls.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.kv_growth")
     choose_calls(trace, None, None, MAX_CALLS)
     calls, filled, position = np.arange(len(trace)), trace.kv_lengths, trace.column("position")
     ahead = trace.column("slot") - position
@@ -45,8 +48,10 @@ def kv_growth(trace: Trace) -> Figure:
     depformer.set_yticks(np.unique(filled[:, 1])[:6])
     rows[-1].set_xlabel("call", fontsize=8)
     figure.align_ylabels(list(rows))
-    facts = f"{filled[-1, 0]} slots after {len(trace)} calls · rotary position {position[-1]}"
-    headline(slots, "Key/value caches", f"{facts} · depformer {filled[-1, 1]} slots a frame")
+    facts = (
+        f"{counted(int(filled[-1, 0]), 'slot')} after {counted(len(trace), 'call')} · rotary position {position[-1]}"
+    )
+    headline(slots, "Key/value caches", f"{facts} · depformer {counted(int(filled[-1, 1]), 'slot')} a frame")
     legend(figure, _legend(trace))
     return figure
 
@@ -62,5 +67,5 @@ def _legend(trace: Trace) -> list[tuple[str, dict[str, object]]]:
         ("rotary position of the call (dashed)", {"facecolor": NEW, "edgecolor": "none"}),
     ]
     if trace.warmup_calls:
-        entries.append((f"warm-up, {trace.warmup_calls} calls", {"facecolor": SHADE, "edgecolor": GREY}))
+        entries.append((f"warm-up, {counted(trace.warmup_calls, 'call')}", {"facecolor": SHADE, "edgecolor": GREY}))
     return entries

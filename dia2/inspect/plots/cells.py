@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dia2.checks import counted_from_0, short
 from dia2.errors import UsageError
 from dia2.inspect.console.grid import cell_kinds, choose_columns
+from dia2.inspect.family import check_trace
 from dia2.inspect.plots.page import (
     ALIGNED,
     INK,
@@ -22,6 +24,7 @@ from dia2.inspect.plots.page import (
     style,
 )
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +51,7 @@ def grid(trace: Trace, first: int | None = None, last: int | None = None, *, fra
         TraceError: the grid is empty, or the voice was redacted.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.grid")
     start, end = choose_columns(trace, first, last, trace.raw_grid.shape[1])
     kinds = cell_kinds(trace)[:, start : end + 1]
     codebooks = trace.model.codebooks
@@ -85,8 +89,11 @@ def _frame(trace: Trace, start: int, end: int, frame: int | None) -> int | None:
     if frame is None:
         middle = (start + end - max(delays) - min(delays)) // 2
         return None if most < least else min(max(middle, least), most)
+    frame = counted_from_0(frame, "frame")
     if not least <= frame <= most:
-        raise UsageError(f"There is no frame {frame} in columns {start} … {end}: they hold frames {least} … {most}.")
+        raise UsageError(
+            f"There is no frame {short(frame)} in columns {start} … {end}: they hold frames {least} … {most}."
+        )
     return frame
 
 
@@ -118,9 +125,9 @@ def _axes(axes: Axes, trace: Trace) -> None:
 def _facts(trace: Trace, start: int, end: int) -> str:
     columns = trace.raw_grid.shape[1]
     frames = max(0, columns - max(trace.model.delays))
-    shown = f"columns {start} … {end} of {columns}" if end - start + 1 < columns else f"{columns} columns"
-    prefix = f" · prefix {trace.run.prefix_frames} frames" if trace.run.prefix_frames else ""
-    return f"{trace.model.codebooks} codebooks · {shown} · {frames} frames{prefix}"
+    shown = f"columns {start} … {end} of {columns}" if end - start + 1 < columns else counted(columns, "column")
+    prefix = f" · prefix {counted(trace.run.prefix_frames, 'frame')}" if trace.run.prefix_frames else ""
+    return f"{counted(trace.model.codebooks, 'codebook')} · {shown} · {counted(frames, 'frame')}{prefix}"
 
 
 def _legend(kinds: np.ndarray, outlined: int | None) -> list[tuple[str, dict[str, object]]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dia2.checks import short
-from dia2.console import printable
 from dia2.errors import TraceError, UsageError
 from dia2.inspect.console.call import frame_facts
 from dia2.inspect.console.page import Facts
 from dia2.inspect.draws import draw_names
+from dia2.inspect.family import check_trace
 from dia2.inspect.plots.page import GREY, INK, NEW, PALE, SMALL, SPEAKER, headline, legend, new_figure, style
 from dia2.inspect.trace import Trace
+from dia2.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,6 +38,7 @@ def candidates(trace: Trace, call: int, draw: str = "action") -> Figure:
         TraceError: there is no such call, or the trace kept no such draw of it.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.candidates")
     facts = frame_facts(trace, call, times=False)
     found = _find(trace, facts, draw)
     rows, choice = found["candidates"], found["choice"]

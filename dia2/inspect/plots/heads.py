@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dia2.checks import counted_from_0
 from dia2.engine import Dia2
 from dia2.errors import UsageError
+from dia2.inspect.family import check_engine, check_trace
 from dia2.inspect.machine import labels
 from dia2.inspect.plots.page import (
     GREY,
@@ -32,7 +34,7 @@ from dia2.inspect.plots.page import (
 )
 from dia2.inspect.replay import Replay
 from dia2.inspect.trace import Trace
-from dia2.runtime.voice_clone import SPEAKER_1_OFFSET
+from dia2.runtime.sounding import LAG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +44,6 @@ _MOST = 4000  # calls of a figure
 _WORD = 60.0  # points that a word over the picture may take
 _APART = 7.2  # points between two of them
 _ANGLE = 60  # degrees
-_LAG = SPEAKER_1_OFFSET - 1  # frames from a word's first sound to its new-word step, as the published runtime has it
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,13 @@ def attention(
         TraceError: the trace has no calls, or was redacted.
         Dia2Error: matplotlib is missing.
     """
-    if isinstance(tts, Replay):
+    check_trace(trace, "plots.attention")
+    if not isinstance(tts, Replay):
+        check_engine(tts, "plots.attention")
+    else:
         first, last = min(tts.calls) if first is None else first, max(tts.calls) if last is None else last
     first, last = choose_calls(trace, first, last, _MOST)
+    layer, head = counted_from_0(layer, "layer"), counted_from_0(head, "head")
     for name, number, count in (("layer", layer, trace.model.layers), ("head", head, trace.model.heads)):
         if not 0 <= number < count:
             raise UsageError(f"There is no {name} {number}: the transformer has {name}s 0 … {count - 1}.")
@@ -140,7 +145,7 @@ def spoken_slots(trace: Trace, words: list[PlacedWord]) -> list[list[int]]:
     over = ends[0] if ends else None
     slots: list[list[int]] = []
     for call, step in enumerate(trace.steps.tolist()):
-        frame = step + 1 - trace.model.delays[0] + _LAG
+        frame = step + 1 - trace.model.delays[0] + LAG
         at = bisect_right(starts, frame) - 1
         silent = call < trace.warmup_calls or at < 0 or (over is not None and frame >= over)
         slots.append([] if silent else [slot for slot in words[at].slots if slot <= call])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dia2.inspect.describe import count
+from dia2.inspect.family import check_trace
 from dia2.inspect.machine import Labels, Part, Verdict, labels, verdict
 from dia2.inspect.plots.page import (
     GREY,
@@ -28,6 +28,7 @@ from dia2.inspect.plots.page import (
     write,
 )
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,6 +79,7 @@ def streams(trace: Trace, first: int | None = None, last: int | None = None) -> 
         TraceError: the trace has no calls.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.streams")
     first, last = choose_calls(trace, first, last, _MOST)
     parts = list(labels(trace, last + 1))
     cells = [cell for call in range(first, last + 1) for cell in _cells(trace, call, parts[call])]
@@ -103,7 +105,7 @@ def streams(trace: Trace, first: int | None = None, last: int | None = None) -> 
 def _facts(trace: Trace, first: int, last: int, parts: list[Labels], cells: list[_Cell]) -> str:
     taken = sum(label.taken is not None and bool(label.taken.tokens) for label in parts[first : last + 1])
     overruled = sum(cell.kind in ("overruled", "imposed", "swallowed") for cell in cells)
-    told = f"{count(taken, 'word')} taken · {count(overruled, 'action')} overruled"
+    told = f"{counted(taken, 'word')} taken · {counted(overruled, 'action')} overruled"
     return f"calls {first} … {last} of 0 … {len(trace) - 1} · {told}"
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from dia2.console import printable
+from dia2.checks import counted_from_0, short
 from dia2.errors import Dia2Error, TraceError, UsageError
+from dia2.messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -228,12 +229,13 @@ def choose_calls(trace: Trace, first: int | None, last: int | None, most: int) -
     count = len(trace)
     if not count:
         raise TraceError(f"{trace.path} has no calls to draw ({trace.state}).")
-    first, last = 0 if first is None else first, count - 1 if last is None else last
+    first = 0 if first is None else counted_from_0(first, "call")
+    last = count - 1 if last is None else counted_from_0(last, "call")
     for call in (first, last):
         if not 0 <= call < count:
-            raise UsageError(f"There is no call {call}: {trace.path} has calls 0 … {count - 1}.")
+            raise UsageError(f"There is no call {short(call)}: {trace.path} has calls 0 … {count - 1}.")
     if last < first:
         raise UsageError(f"Calls {first} to {last} are none: the last must not come before the first.")
     if last - first >= most:
-        raise UsageError(f"{last - first + 1} calls are too many for one figure: draw {most} with first= and last=.")
+        raise UsageError(f"{last - first + 1:,} calls are too many for one figure: draw {most} with first= and last=.")
     return first, last

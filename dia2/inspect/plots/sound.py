@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dia2.checks import plain, short
 from dia2.errors import TraceError, UsageError
-from dia2.inspect.describe import count
+from dia2.inspect.family import check_trace
 from dia2.inspect.frame import TraceWord
 from dia2.inspect.plots.page import (
     GREY,
@@ -22,6 +23,7 @@ from dia2.inspect.plots.page import (
     write_in,
 )
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ Said = tuple[TraceWord, float, float]  # a word, and the seconds from which to w
 
 
 def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figure:
-    """The audio over seconds, and beneath it each word in its speaker's tier, from its time to the next word's.
+    """The audio over seconds, and beneath it each word in its speaker's tier, from its sound to the next one's.
 
     More than four and a half seconds are set in lines. A word too short for its letters is cut, or is a box only.
 
@@ -52,8 +54,13 @@ def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figu
         UsageError: the audio has no such seconds.
         Dia2Error: matplotlib is missing.
     """
+    check_trace(trace, "plots.waveform")
     samples, rate = _sound(trace)
     whole = len(samples) / rate
+    start, end = plain(start), plain(end)
+    for second in (start, end):
+        if second is not None and not isinstance(second, int | float):
+            raise UsageError(f"A second of the audio is a number, not {short(second)}.")
     until = whole if end is None else min(end, whole)
     if not 0 <= start < until:
         raise UsageError(f"There is no sound from {start:g} to {until:g} s: {trace.path} has {whole:.2f} s of audio.")
@@ -71,7 +78,7 @@ def waveform(trace: Trace, start: float = 0.0, end: float | None = None) -> Figu
         _frame(axes, speakers, span, peak)
     rows[-1].set_xlabel("seconds", fontsize=8)
     drawn = f"{start:.2f} … {until:.2f} s of {whole:.2f} s" if until - start < whole else f"{whole:.2f} s"
-    headline(rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {count(len(words), 'word')}")
+    headline(rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {counted(len(words), 'word')}")
     legend(figure, _legend(words))
     return figure
 

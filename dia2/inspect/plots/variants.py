@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dia2.checks import short
+from dia2.errors import UsageError
 from dia2.inspect.plots.page import (
     GREY,
     INK,
@@ -20,6 +22,7 @@ from dia2.inspect.plots.page import (
 )
 from dia2.inspect.sweep import Sweep
 from dia2.inspect.trace import Trace
+from dia2.wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +35,11 @@ def sweep(runs: Sweep) -> Figure:
     Where a run parts from the first one stands a mark. `runs.rows()` has the same as numbers.
 
     Raises:
+        UsageError: `runs` is no sweep.
         Dia2Error: matplotlib is missing.
     """
+    if not isinstance(runs, Sweep):
+        raise UsageError(f"plots.sweep needs what dia2.inspect.sweep gives, runs of Dia2, not {short(runs)}.")
     parted = [row["parts_at"] for row in runs.rows()]
     longest = max(len(variant.trace) for variant in runs.variants)
     figure = new_figure(1.0 + 0.3 * len(runs.variants))
@@ -49,7 +55,11 @@ def sweep(runs: Sweep) -> Figure:
         if at is not None:
             axes.plot([at - 0.5] * 2, [row - 0.45, row + 0.45], color=NEW, linewidth=1.6)[0].set_gid("parts")
     moved = sum(at is not None for at in parted)
-    headline(axes, f"{len(runs.variants)} runs of one script", f"{moved} part from the first one")
+    headline(
+        axes,
+        f"{counted(len(runs.variants), 'run')} of one script",
+        f"{moved} part{'s' * (moved == 1)} from the first one",
+    )
     legend(
         figure,
         [

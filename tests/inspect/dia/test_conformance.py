@@ -16,7 +16,7 @@ from dia2.inspect.layout import LEVELS, Level
 from dia2.inspect.replay import CHUNK
 
 from ...support.dia import DiaCase, dia5, dia_cases, toy
-from ...support.graphs import FakeGraphs
+from ...support.graphs import FakeGraphs, use_dia_graphs
 from ...support.reference import relative
 
 CASES = [pytest.param(case, id=case.name) for case in dia_cases()]
@@ -189,8 +189,7 @@ def test_a_replay_wants_the_checkpoint_of_the_run(tmp_path: Path) -> None:
 def test_a_trace_of_graphs_equals_a_trace_of_eager_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case, dia = DiaCase("batch_prompts"), dia5()
     eager, _ = recorded(case, tmp_path / "eager", temperature=1.0, seed=2)
-    monkeypatch.setattr(dia, "backend", lambda: FakeGraphs(dry_runs=3))
-    monkeypatch.setattr(dia, "_kept", {})
+    use_dia_graphs(monkeypatch, dia, lambda: FakeGraphs(dry_runs=3))
     for name in ("graphs", "again"):  # in the same tensors
         graphs, _ = recorded(case, tmp_path / name, temperature=1.0, seed=2, use_cuda_graph=True)
         assert eager.diff(graphs, ["use_cuda_graph"]).same

@@ -116,9 +116,20 @@ def test_an_exception_in_the_model_leaves_every_finished_step(
     assert rows[12].note == f"the trace ends before it ({trace.state})"
 
 
+def test_a_run_that_is_refused_leaves_nothing(tmp_path: Path) -> None:
+    for script, options in (("  ", {}), (SCRIPT, {"max_tokens": 1}), (SCRIPT, {"audio_prompt": "nowhere.wav"})):
+        with pytest.raises(UsageError):
+            toy().speak(script, trace=tmp_path / "run", **options)  # type: ignore[arg-type]  # some of them
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_exception_before_the_first_row_leaves_the_phases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="is empty"):
-        toy().speak("  ", trace=tmp_path / "run")
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("dia.text._encode", broken)
+    with pytest.raises(ZeroDivisionError):
+        toy().speak(SCRIPT, trace=tmp_path / "run")
     trace = load(tmp_path / "run")
     assert isinstance(trace, DiaTrace)
     assert len(trace) == 0

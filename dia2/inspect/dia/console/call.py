@@ -13,6 +13,7 @@ from dia2.inspect.dia.console.frames import special_names
 from dia2.inspect.dia.console.scripts import whose
 from dia2.inspect.dia.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
 from dia2.inspect.dia.trace import DiaTrace
+from dia2.wording import counted
 
 _WHY = {BOS: "given: BOS", PROMPT: "prompt", DRAWN: "drawn", PAD: "forced", AFTER: "after end"}
 _OTHERS = 4  # candidates named of each channel but the first
@@ -25,7 +26,7 @@ def frame_facts(trace: DiaTrace, call: int, *, script: int = 0, times: bool = Tr
         TraceError: there is no such call.
     """
     if not 0 <= call < len(trace):
-        raise TraceError(f"There is no call {call}: {trace.path} has {len(trace)} calls.")
+        raise TraceError(f"There is no call {call}: {trace.path} has {counted(len(trace), 'call')}.")
     loop, names = bool(trace.phase[call]), special_names(trace)
     channels = range(trace.model.channels)
     signs = origins(trace, script)[call + 1].tolist() if loop else [""] * len(channels)
@@ -130,7 +131,9 @@ def _countdown_line(facts: Facts, page: Page) -> None:
     if facts["countdown"]["before"] is None:
         drew = facts["channels"][0]["drawn"]
         why = "channel 0 drew EOS" if drew and drew["name"] == "eos" else "no more rows are allowed"
-        page.paragraph(join(("the end begins: ", MARK), f"{why}; the other channels have {rows} rows to finish"))
+        page.paragraph(
+            join(("the end begins: ", MARK), f"{why}; the other channels have {counted(rows, 'row')} to finish")
+        )
     elif after <= rows:
         page.paragraph(join(("the end: ", MARK), f"row {after} of {rows} of the countdown"))
     else:

@@ -14,6 +14,7 @@ from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Pag
 from dia2.inspect.dia.console.scripts import whose
 from dia2.inspect.dia.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
 from dia2.inspect.dia.trace import DiaTrace
+from dia2.wording import counted
 
 
 def choose_calls(
@@ -148,8 +149,12 @@ def _notes(facts: Facts, trace: DiaTrace, shown: int, page: Page) -> None:
     if any(call["phase"] == "prefill" for call in calls):
         page.paragraph(plain("prefill: rows that are given to all scripts, in one pass; nothing is drawn.", DIM))
     positions = calls[0]["kv"]["text"]
-    page.paragraph(plain(f"The cross-attention cache holds {positions} positions of text in every call.", DIM))
+    page.paragraph(
+        plain(f"The cross-attention cache holds {counted(positions, 'position')} of text in every call.", DIM)
+    )
     first, last = calls[0]["call"], calls[-1]["call"]
     more = f"; --from {last + 1} shows more" if last + 1 < len(trace) else ""
-    hidden = f"; {shown} of {model.channels} channels fit" if shown < model.channels else ""
+    hidden = (
+        f"; {shown} of {counted(model.channels, 'channel')} fit{'s' * (shown == 1)}" if shown < model.channels else ""
+    )
     page.paragraph(plain(f"calls {first} … {last} of 0 … {len(trace) - 1}{more}{hidden}", DIM))

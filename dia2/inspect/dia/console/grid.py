@@ -10,6 +10,7 @@ from dia2.inspect.console.page import DIM, HEAD, LABEL, MARK, Facts, Page, plain
 from dia2.inspect.dia.console.scripts import whose
 from dia2.inspect.dia.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
 from dia2.inspect.dia.trace import DiaTrace
+from dia2.wording import counted
 
 LAYOUT = Layout(
     across="row",
@@ -86,6 +87,9 @@ def print_grid(
     prompt, frames = facts["prompt_frames"], facts["frames"]
     text = "+d: frame t of a channel stands in row t + d + 1"
     text += f", where frames 0 … {prompt - 1} are the prompt's" if prompt else ""
-    text += "." if frames is None else f"; {facts['rows']} rows hold {frames} new frames."
+    if frames is not None:
+        hold = "holds" if facts["rows"] == 1 else "hold"
+        text += f"; {counted(facts['rows'], 'row')} {hold} {counted(frames, 'new frame')}"
+    text += "."
     page.paragraph(plain(text, DIM))
     tell_span(facts, "row", facts["rows"], page)

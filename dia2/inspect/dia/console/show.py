@@ -9,8 +9,8 @@ from rich.text import Text
 
 from dia2.inspect.console.page import DIM, HEAD, LABEL, Column, Facts, Page, plain
 from dia2.inspect.console.rows import print_rows, print_title, recorded_pair, row_facts, state_facts
-from dia2.inspect.describe import count
 from dia2.inspect.dia.trace import DiaTrace
+from dia2.wording import counted
 
 _REASONS = {"eos": "EOS drawn", "max_tokens": "end forced by max_tokens", "interrupted": "interrupted by Ctrl-C"}
 
@@ -80,7 +80,7 @@ def _header_pairs(facts: Facts) -> list[tuple[str, Text]]:
         pairs.append(("model", plain(f"Dia, {run['device']}, {run['dtype']}; channels delayed by {delays}")))
         pairs.append(("sampling", plain(_sampling_text(run))))
     split = f" = {calls['prefill']} of prefill + {calls['loop']} of the loop" if calls["all"] else ""
-    allowed = f"; {run['rows']} rows allowed" if run is not None else ""
+    allowed = f"; {counted(run['rows'], 'row')} allowed" if run is not None else ""
     pairs.append(("calls", plain(f"{calls['all']}{split}{allowed}")))
     return pairs
 
@@ -95,7 +95,7 @@ def _sampling_text(run: Facts) -> str:
 def _scripts(scripts: list[Facts], page: Page) -> None:
     if not scripts:
         return
-    page.title("script" if len(scripts) == 1 else f"{len(scripts)} scripts")
+    page.title("script" if len(scripts) == 1 else counted(len(scripts), "script"))
     digits = len(str(len(scripts)))
     columns = [Column(digits, "right"), Column(page.width - digits - 4)]
     for part in scripts:
@@ -104,11 +104,11 @@ def _scripts(scripts: list[Facts], page: Page) -> None:
 
 
 def _ended(part: Facts) -> str:
-    said = [count(part["bytes"], "byte")]
+    said = [counted(part["bytes"], "byte")]
     if part["prompt_frames"]:
-        said.append(f"a prompt of {count(part['prompt_frames'], 'frame')}")
+        said.append(f"a prompt of {counted(part['prompt_frames'], 'frame')}")
     if part["frames"] is not None:
-        said.append(count(part["frames"], "frame"))
+        said.append(counted(part["frames"], "frame"))
     if part["audio_seconds"] is not None:
         said.append(f"{part['audio_seconds']:.2f} s")
     if part["stop_reason"] is not None:

@@ -129,7 +129,7 @@ export function scrubber(views, store) {
       context.fillRect(line.x(from), 2, Math.max(1, line.x(to) - line.x(from) - 1), 6);
     };
     data.spoken.forEach((spoken, i) => {
-      stretch(spoken.call, data.endOf(i), speakerColour(palette, spoken.speaker), spoken.prefix ? 0.45 : 0.9);
+      stretch(spoken.at, data.endOf(i), speakerColour(palette, spoken.speaker), spoken.prefix ? 0.45 : 0.9);
     });
     for (const { from, to, colour } of data.stretches) stretch(from, to, palette[colour], 0.9);
     context.globalAlpha = 1;

@@ -1,5 +1,7 @@
 // A trace as `pack.py` wrote it: a header, and columns as typed arrays over one buffer.
 
+import { counted } from "./dom.js";
+
 const ARRAYS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array,
 };
@@ -90,7 +92,7 @@ export class Data {
 
   /** A text of the header with `{column}` filled in. */
   told(text, call) {
-    return text.replace(/\{(\w+)\}/g, (_, name) => this.value(name, call));
+    return text.replace(/\{(\w+)(?::(\w+))?\}/g, (_, name, noun) => counted(this.value(name, call), noun));
   }
 
   /** Grid column that a call writes, or that is under way. */
@@ -129,18 +131,18 @@ export class Data {
     return Math.max(0, Math.min(this.calls - 1, call));
   }
 
-  /** Where the i-th word taken ends to be drawn: where the next one begins. */
+  /** Where the i-th word ends to be drawn: where the next one sounds. */
   endOf(i) {
-    return i + 1 < this.spoken.length ? this.spoken[i + 1].call : Math.min(this.calls, this.spoken[i].call + 8);
+    return i + 1 < this.spoken.length ? this.spoken[i + 1].at : Math.min(this.calls, this.spoken[i].at + 8);
   }
 
-  /** The word being said at a call: the last one taken. */
+  /** The word being said at a call: the last one that sounds. */
   wordAt(call) {
     let low = 0;
     let high = this.spoken.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (this.spoken[middle].call <= call) low = middle + 1;
+      if (this.spoken[middle].at < call + 1) low = middle + 1;
       else high = middle;
     }
     return low ? this.spoken[low - 1] : null;

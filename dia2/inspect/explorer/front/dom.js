@@ -17,6 +17,11 @@ export function bdi(text, props = {}) {
   return h("bdi", props, text);
 }
 
+/** `1 slot`, `3 slots`; without a noun the number alone. */
+export function counted(number, noun) {
+  return noun ? `${number} ${noun}${Number(number) === 1 ? "" : "s"}` : `${number}`;
+}
+
 /** Set the text of an element only where it changes, so that nothing is laid out again for nothing. */
 export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;

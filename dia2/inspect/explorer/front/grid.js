@@ -1,7 +1,7 @@
 // The delayed grid of codes, the column that is being written, and one frame along its delays.
 
 import { packed, ramp } from "./colours.js";
-import { h, pane, say } from "./dom.js";
+import { counted, h, pane, say } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
 const INVITATION = "Click a cell: which draw made it, from which candidates.";
@@ -10,7 +10,7 @@ export function gridPane(data, store, other) {
   const books = data.codebooks;
   const { words, prefix, prefix_name: given, at, ahead, origins = [] } = data.header.grid;
   const cell = Math.max(5, Math.min(28, Math.floor(230 / books)));
-  const line = new Timeline(`Delayed grid of codes: ${books} ${words.book}s down, ${words.column}s across`, cell * books);
+  const line = new Timeline(`Delayed grid of codes: ${counted(books, words.book)} down, ${words.column}s across`, cell * books);
   const names = h("div", { class: "names books", "aria-hidden": true });
   for (let book = 0; book < books; book += 1) {
     names.append(h("span", {}, cell >= 12 || book % 4 === 0 ? `${words.short} ${book}` : ""));

@@ -14,8 +14,13 @@ const HELP = [
   ["?", "these keys"],
 ];
 
-/** Listen on `root`; returns the dialog that lists the keys. */
-export function listen(root, data, player, moves, search) {
+/** A key by which one leaves the explorer, or that the browser or the notebook as a whole knows. */
+function leaves(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || /^(Escape|Tab|F\d+)$/.test(event.key);
+}
+
+/** Listen on `root` until the signal; returns the dialog that lists the keys. */
+export function listen(root, data, player, moves, search, signal) {
   const help = HELP.filter(([key]) => data.header.words || !OF_WORDS.includes(key));
   const dialog = h(
     "dialog",
@@ -38,13 +43,25 @@ export function listen(root, data, player, moves, search) {
     "/": () => search?.focus(),
     "?": () => dialog.showModal(),
   };
-  root.addEventListener("keydown", (event) => {
-    const own = event.target.matches("input[type=search], select, dialog *");
-    const button = event.key === " " && event.target.matches("button");
-    if (own || button || event.ctrlKey || event.metaKey || event.altKey || !(event.key in actions)) return;
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
     event.preventDefault();
-    event.stopPropagation(); // a notebook has keys of its own
-    actions[event.key](event);
+    event.stopPropagation(); // it closes the list, and leaves nothing; a notebook may take the key from the browser
+    dialog.close();
   });
+  for (const kind of ["keydown", "keypress", "keyup"]) {
+    root.addEventListener(kind, (event) => leaves(event) || event.stopPropagation(), { signal }); // a notebook has keys of its own
+  }
+  root.addEventListener(
+    "keydown",
+    (event) => {
+      const own = event.target.matches("input[type=search], select, dialog, dialog *");
+      const button = event.key === " " && event.target.matches("button");
+      if (own || button || leaves(event) || !(event.key in actions)) return;
+      event.preventDefault();
+      actions[event.key](event);
+    },
+    { signal },
+  );
   return dialog;
 }

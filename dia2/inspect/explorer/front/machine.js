@@ -1,6 +1,6 @@
 // The state machine after a call: the queue of words, its two queues of tokens, its two budgets.
 
-import { bdi, h, pane, say } from "./dom.js";
+import { bdi, counted, h, pane, say } from "./dom.js";
 
 const SHOWN = 7; // entries of the queue
 
@@ -58,7 +58,7 @@ function judge(data, call) {
 
 function chip(data, entry) {
   if (!entry.tokens) return h("span", { class: "chip break" }, `break ${(entry.padding / data.pace).toFixed(1)} s`);
-  return h("span", { class: `chip s${entry.speaker}`, title: `${entry.text}, ${entry.tokens} tokens` }, bdi(entry.text));
+  return h("span", { class: `chip s${entry.speaker}`, title: `${entry.text}, ${counted(entry.tokens, "token")}` }, bdi(entry.text));
 }
 
 function tokens(parts, length) {

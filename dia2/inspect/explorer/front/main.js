@@ -7,6 +7,7 @@ import { bdi, h, say } from "./dom.js";
 import { findingsPane } from "./findings.js";
 import { gridPane } from "./grid.js";
 import { growthPane } from "./growth.js";
+import { Host } from "./host.js";
 import { listen } from "./keys.js";
 import { lanesPane } from "./lanes.js";
 import { machinePane } from "./machine.js";
@@ -48,7 +49,7 @@ export function mountViews(root, shown, options = {}) {
     cell: null,
     first: 0,
     span: data.header.live ? data.header.span : Math.min(data.header.span, views.places),
-    theme: themeOf(root),
+    theme: "light",
   };
   const store = new Store(initial, (call) => views.clamp(call));
   const player = new Player(views, store);
@@ -63,7 +64,8 @@ export function mountViews(root, shown, options = {}) {
   root.setAttribute("tabindex", "0");
   root.setAttribute("role", "application");
   root.setAttribute("aria-label", `Explorer of ${data.header.name}`);
-  dialog = listen(root, data, player, moves, top.search);
+  const keys = new AbortController(); // another explorer may take the same element
+  dialog = listen(root, data, player, moves, top.search, keys.signal);
   root.replaceChildren(top.element, ...panes.map((part) => part.element), bottom.element, dialog);
 
   const drawn = [top, bottom, ...panes.flatMap((part) => part.parts ?? [part])];
@@ -72,18 +74,12 @@ export function mountViews(root, shown, options = {}) {
     if (first !== state.first) state.first = first;
     for (const part of drawn) part.draw(state);
   });
-  const again = () => {
-    root.classList.toggle("narrow", root.clientWidth < NARROW);
-    store.state.theme = themeOf(root);
+  const host = new Host(root, () => {
+    if (root.clientWidth) root.classList.toggle("narrow", host.narrow(NARROW));
+    store.state.theme = root.dataset.theme;
     store.draw();
-  };
-  const watching = new ResizeObserver(again);
-  watching.observe(root);
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", again);
-  const notebook = new MutationObserver(again);
-  notebook.observe(document.body, { attributeFilter: ["data-jp-theme-light", "data-vscode-theme-kind"] });
-  again();
+  });
+  host.again();
   requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
     store,
@@ -91,20 +87,10 @@ export function mountViews(root, shown, options = {}) {
     player,
     destroy() {
       player.destroy();
-      watching.disconnect();
-      dark.removeEventListener("change", again);
-      notebook.disconnect();
+      keys.abort();
+      host.destroy();
     },
   };
-}
-
-/** Light or dark: what the notebook says, else what the system does. */
-function themeOf(root) {
-  const named = document.body.dataset.jpThemeLight ?? document.body.dataset.vscodeThemeKind;
-  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const light = named === undefined ? !dark : named === "true" || named.includes("light");
-  root.dataset.theme = light ? "light" : "dark";
-  return root.dataset.theme;
 }
 
 function column(name, parts) {

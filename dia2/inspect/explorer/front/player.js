@@ -3,6 +3,7 @@
 import { h } from "./dom.js";
 
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
+const PLAYS = "dia2-plays"; // an event of the window: one voice at a time
 
 export class Player {
   constructor(views, store) {
@@ -14,6 +15,8 @@ export class Player {
     this.url = null;
     this.last = 0;
     this.call = 0; // as a fraction, while the clock drives
+    this.hush = ({ detail }) => detail !== this && this.pause();
+    window.addEventListener(PLAYS, this.hush); // another explorer of this page, whose script may be another copy
   }
 
   /** Hear these bytes of a run from now on; none: silence. */
@@ -43,6 +46,7 @@ export class Player {
     store.set({ playing: true, call });
     this.call = call;
     this.last = performance.now();
+    window.dispatchEvent(new CustomEvent(PLAYS, { detail: this }));
     this.start();
     requestAnimationFrame((now) => this.tick(now));
   }
@@ -91,7 +95,8 @@ export class Player {
   }
 
   destroy() {
-    this.audio.pause();
+    window.removeEventListener(PLAYS, this.hush);
+    this.pause(); // the clock too, which would start the sound later
     if (this.url) URL.revokeObjectURL(this.url);
   }
 }

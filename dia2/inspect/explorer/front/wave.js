@@ -1,4 +1,4 @@
-// What is heard: the waveform, and the words where the machine took them.
+// What is heard: the waveform, and the words where they sound.
 
 import { speakerColour } from "./colours.js";
 import { pane } from "./dom.js";
@@ -57,11 +57,11 @@ function drawWords(line, data, call) {
   context.textBaseline = "middle";
   context.lineWidth = 1;
   data.spoken.forEach((word, i) => {
-    const left = line.x(word.call) + 1;
+    const left = line.x(word.at) + 1;
     const room = line.x(data.endOf(i)) - left - 1;
     if (left + room < 0 || left > line.width || room <= 1) return;
     const colour = speakerColour(palette, word.speaker);
-    context.globalAlpha = word.call > call ? 0.45 : 1; // the box alone: a pale text would be hard to read
+    context.globalAlpha = word.at >= call + 1 ? 0.45 : 1; // the box alone: a pale text would be hard to read
     context.beginPath();
     context.roundRect(left, WAVE + 6, room, WORDS - 4, Math.min(4, room / 2));
     context.strokeStyle = colour;

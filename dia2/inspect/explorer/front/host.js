@@ -1,0 +1,88 @@
+// The page around an explorer: whether it is light or dark, and whether it goes to paper.
+
+const SYSTEM_DARK = "(prefers-color-scheme: dark)";
+
+/** Light or dark: what the notebook says, else what is seen behind the explorer, else what the page or the system wants. */
+function surroundings(root) {
+  const named = document.body.dataset.jpThemeLight ?? document.body.dataset.vscodeThemeKind;
+  if (named !== undefined) return named === "true" || named.includes("light") ? "light" : "dark";
+  for (let at = above(root); at; at = above(at)) {
+    const seen = brightness(getComputedStyle(at).backgroundColor);
+    if (seen !== null) return seen > 0.5 ? "light" : "dark";
+  }
+  const scheme = getComputedStyle(document.documentElement).colorScheme;
+  const either = scheme.includes("light") && scheme.includes("dark");
+  // A page that says nothing is white, but a frame that says nothing shows what lies behind it.
+  if (either || (scheme === "normal" && window.parent !== window)) return matchMedia(SYSTEM_DARK).matches ? "dark" : "light";
+  return scheme.includes("dark") ? "dark" : "light";
+}
+
+/** The element around another one, out of a shadow tree too. */
+function above(element) {
+  return element.parentElement ?? element.getRootNode().host ?? null;
+}
+
+/** How bright a CSS colour is, 0 to 1; none where it is rather seen through. */
+function brightness(colour) {
+  const rgb = colour.match(/^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/);
+  const [red, green, blue, alpha] = rgb ? [rgb[1], rgb[2], rgb[3], 255 * (rgb[4] ?? 1)].map(Number) : painted(colour);
+  return alpha < 128 ? null : (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
+}
+
+/** Red, green, blue and alpha of a colour of any notation. */
+function painted(colour) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data;
+}
+
+/** Calls `changed` when the page around `root` has another look or `root` another size; paper is always light. */
+export class Host {
+  constructor(root, changed) {
+    this.root = root;
+    this.changed = changed;
+    this.printing = false;
+    this.end = new AbortController(); // of all listening
+    const { signal } = this.end;
+    const look = () => this.theme !== root.dataset.theme && this.again();
+    const paper = (there) => {
+      this.printing = there;
+      this.again();
+    };
+    const printed = matchMedia("print");
+    printed.addEventListener("change", () => paper(printed.matches), { signal });
+    window.addEventListener("beforeprint", () => paper(true), { signal }); // the canvases have to be drawn before it
+    window.addEventListener("afterprint", () => paper(false), { signal });
+    matchMedia(SYSTEM_DARK).addEventListener("change", look, { signal });
+    document.addEventListener("transitionend", (event) => event.propertyName.startsWith("background") && look(), { signal });
+    this.sizes = new ResizeObserver(() => this.again());
+    this.sizes.observe(root);
+    this.marks = new MutationObserver(look);
+    for (const element of [document.documentElement, document.body]) this.marks.observe(element, { attributes: true });
+  }
+
+  get theme() {
+    return this.printing ? "light" : surroundings(this.root);
+  }
+
+  /** Less wide than this, or on paper, the panes stand beneath each other. */
+  narrow(width) {
+    return this.printing || this.root.clientWidth < width;
+  }
+
+  again() {
+    this.root.dataset.theme = this.theme;
+    this.changed();
+    // JupyterLab hides its page while it changes the theme. Who is hidden for longer is told by the change of size.
+    if (!this.root.clientWidth) requestAnimationFrame(() => this.root.clientWidth && this.changed());
+  }
+
+  destroy() {
+    this.end.abort();
+    this.sizes.disconnect();
+    this.marks.disconnect();
+  }
+}

@@ -1,0 +1,55 @@
+"""Lending what one run at a time may use, so that the next one need not make it again."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Hashable
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
+
+
+class Sized(Protocol):
+    """What can be lent."""
+
+    @property
+    def size(self) -> Hashable:
+        """All that decides whom it serves."""
+
+
+Kept = TypeVar("Kept", bound=Sized)
+
+
+class Loan(Generic[Kept]):
+    """Something in the hands of one run; it goes back by `end`, or when nobody holds the loan any more."""
+
+    def __init__(self, lender: Lender[Kept], state: Kept) -> None:
+        self.state = state
+        self.end = weakref.finalize(self, lender.take_back, state)  # does it once
+        self.end.atexit = False
+
+
+class Lender(Generic[Kept]):
+    """Keeps a few of what runs leave; what is lent to one run is no other's until it is back."""
+
+    def __init__(self, most: int) -> None:
+        """Begin with nothing; keep at most so many, those given back last."""
+        self._most = most
+        self._free: list[Kept] = []  # the one given back last stands last
+
+    def take_back(self, state: Kept) -> None:
+        """A run is over. Called by the garbage collector, too, so at any time and by any thread: without a lock."""
+        self._free.append(state)
+        del self._free[: -self._most]
+
+    def take(self, size: Hashable) -> Kept | None:
+        """A free one of this size, which from now on is the caller's alone; none if there is none."""
+        for state in reversed(self._free.copy()):
+            if state.size == size:
+                with suppress(ValueError):  # gone in the meantime
+                    self._free.remove(state)
+                    return state
+        return None
+
+    def make_room(self) -> None:
+        """For one that is about to be made: memory may be short."""
+        del self._free[: -self._most + 1]

@@ -1,0 +1,128 @@
+"""Facts of a manifest that are each within bounds and do not go together: every view is drawn, or says in a sentence
+what is wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from dia2.errors import Dia2Error, TraceError
+from dia2.inspect import console as dia2_views
+from dia2.inspect import load
+from dia2.inspect.dia import console as dia_views
+from dia2.inspect.dia.trace import DiaTrace
+from dia2.inspect.layout import MANIFEST
+from dia2.inspect.trace import Trace
+
+from ..support.traces import HangError, bounded, check_message, copied, recorded, recorded_dia, replace
+from .test_hostile import SHARE, changed, deleting, places, setting
+
+LEFT_ALONE = {"format", "version", "family", "versions", "hashes", "device", "dtype", "started", "hooks", "never_fired"}
+Change = tuple[str, dict[str, Any]]
+
+
+def neighbours(value: Any) -> Iterator[Any]:
+    """Other values that a field could have."""
+    if isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int):
+        yield from {0, 1, 2, value - 1, value + 1, 2 * value, value + 100} - {value}
+    elif isinstance(value, float):
+        yield from (0.0, value / 2, value * 100)
+    elif isinstance(value, str):
+        yield from ("", "x")
+    elif isinstance(value, list) and value:
+        yield from ([], value[1:], value[:-1], [*value, value[-1]], value[::-1])
+    elif value is None:
+        yield from (0, 1, 100)
+    if value is not None:
+        yield None
+
+
+def changes(source: Callable[[], Path]) -> Iterator[Change]:
+    """Every field of a manifest with each of its neighbours, or without it."""
+    content = json.loads((source() / MANIFEST).read_text(encoding="utf-8"))
+    for at in places(content):
+        if LEFT_ALONE & set(at):
+            continue
+        value: Any = content
+        for key in at:
+            value = value[key]
+        for other in neighbours(value):
+            yield f"{at} = {str(other)[:60]}", changed(content, at, setting(other))
+        yield f"without {at}", changed(content, at, deleting)
+
+
+def views(trace: Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], object]]:
+    """Everything that the command line shows of a trace."""
+    page = Console(file=io.StringIO(), width=100)
+    last, middle = len(trace) - 1, len(trace) // 2
+    if isinstance(trace, DiaTrace):
+        yield lambda: dia_views.to_json(dia_views.show_facts(trace)) if hasattr(dia_views, "to_json") else None
+        yield lambda: dia_views.print_show(trace, page)
+        for script in (0, 1):
+            yield lambda script=script: dia_views.print_frame(trace, page, middle, script=script)  # type: ignore[misc]  # mypy does not know such a lambda
+            yield lambda script=script: dia_views.print_frames(trace, page, 0, last, script=script)  # type: ignore[misc]  # likewise
+            yield lambda script=script: dia_views.print_grid(trace, page, None, None, script=script)  # type: ignore[misc]  # likewise
+            yield lambda script=script: trace.to_html(folder / "a.html", script=script)  # type: ignore[misc]  # likewise
+    else:
+        yield lambda: dia2_views.to_json(dia2_views.show_facts(trace))
+        yield lambda: dia2_views.print_show(trace, page)
+        yield lambda: dia2_views.print_prefix(trace, page)
+        yield lambda: dia2_views.to_json(dia2_views.prefix_facts(trace))
+        yield lambda: dia2_views.to_json(dia2_views.frame_facts(trace, middle))
+        for call in (0, middle, last):
+            yield lambda call=call: dia2_views.print_frame(trace, page, call)  # type: ignore[misc]  # likewise
+        yield lambda: dia2_views.print_frames(trace, page, *dia2_views.choose_calls(trace, None, None, None))
+        yield lambda: dia2_views.print_frames(trace, page, *dia2_views.choose_calls(trace, None, None, "Hi"))
+        yield lambda: dia2_views.print_grid(trace, page, None, None, codes=True)
+        yield lambda: (trace.words, trace.heard, trace.rows(), trace.diagnose())
+        yield lambda: trace.to_html(folder / "a.html", call=middle)
+        yield lambda: trace.to_html(folder / "a.html", other=trace)
+        yield lambda: trace.redact(folder / "b.dia2trace", text=True)
+    yield lambda: dia2_views.print_hooks(page, trace)
+    yield lambda: dia2_views.print_diff(
+        trace, load(recorded_dia() if isinstance(trace, DiaTrace) else recorded()), page
+    )
+    yield lambda: trace.to_parquet(folder / "tables")
+
+
+def shown(path: Path, folder: Path) -> bool:
+    """Whether a trace loads; each of its views is drawn then, or raises one sentence."""
+    try:
+        with bounded():
+            try:
+                trace = load(path)
+            except TraceError as error:
+                check_message(error)
+                return False
+            for view in views(trace, folder):
+                try:
+                    view()
+                except Dia2Error as error:
+                    check_message(error)
+    except (HangError, Exception) as error:
+        raise AssertionError(f"{type(error).__name__}: {error}"[:300]) from error
+    return True
+
+
+@pytest.mark.parametrize("source", [recorded, recorded_dia], ids=["dia2", "dia"])
+def test_every_view_of_facts_that_do_not_go_together(tmp_path: Path, source: Callable[[], Path]) -> None:
+    wrong, count = [], {True: 0, False: 0}
+    for number, (name, content) in enumerate(changes(source)):
+        if number % (8 * SHARE - 1):
+            continue
+        path = copied(tmp_path / f"{number}.dia2trace", source)
+        replace(path / MANIFEST, json.dumps(content).encode())
+        try:
+            count[shown(path, tmp_path)] += 1
+        except AssertionError as error:
+            wrong.append(f"{name}: {error}")
+    assert not wrong, "\n".join(wrong)
+    assert min(count.values()) > 20 // SHARE
