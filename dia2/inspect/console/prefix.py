@@ -8,7 +8,8 @@ from dataclasses import asdict
 from rich.console import Console
 
 from dia2.inspect.console.page import DIM, LABEL, MARK, SPEAKER, Column, Facts, Page, number, plain
-from dia2.inspect.doctor import Diagnosis, PrefixWord, diagnose
+from dia2.inspect.doctor import Diagnosis, diagnose
+from dia2.inspect.finding import PrefixWord
 from dia2.inspect.trace import Trace
 from dia2.wording import counted
 
