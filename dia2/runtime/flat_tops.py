@@ -50,4 +50,5 @@ def _runs(values: np.ndarray, top: float, step: float) -> np.ndarray:
     inside = (half > 0) & (starts >= half) & (ends - 1 + half < len(values))
     starts, ends, half = starts[inside], ends[inside], half[inside]
     beside = np.maximum(values[starts - half], values[ends - 1 + half])
-    return starts[beside <= top - _DROP * step]
+    begun: np.ndarray = starts[beside <= top - _DROP * step]
+    return begun

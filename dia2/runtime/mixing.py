@@ -76,7 +76,8 @@ class _Power:
     def _powers(self) -> np.ndarray:
         sums, squares = self._sums / max(1, self._count)
         with np.errstate(invalid="ignore"):
-            return squares - sums**2  # [C + 1]
+            powers: np.ndarray = squares - sums**2  # [C + 1]
+        return powers
 
     def cancelled(self) -> bool:
         """The mean has far less power than the same channels would leave if they had nothing to do with each other."""

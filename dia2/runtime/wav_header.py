@@ -75,7 +75,7 @@ def _after(file: BinaryIO, end: int) -> int:
     return end if file.read(4) == b"data" else end + 1
 
 
-def mended(path: Path) -> BinaryIO | None:
+def mended(path: Path) -> io.RawIOBase | None:
     """The WAV file at `path` with a header that tells its true length; none if it needs no mending, or is no WAV.
 
     A length of 0, of 0xFFFFFFFF or past the end of the file means "to the end of the file".

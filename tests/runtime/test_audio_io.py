@@ -119,7 +119,8 @@ def two_words() -> Samples:
     buzz = np.sum([np.sin(2 * math.pi * 130 * k * time + k * k) / k for k in range(1, 12)], axis=0)
     edges = [np.minimum(time - start, end - time) / 0.02 for start, end in ((0.24, 0.56), (0.8, 1.2))]
     buzz *= np.clip(edges, 0, 1).sum(axis=0)
-    return (0.3 * buzz / np.abs(buzz).max()).astype(np.float32)
+    scaled: Samples = (0.3 * buzz / np.abs(buzz).max()).astype(np.float32)
+    return scaled
 
 
 @pytest.mark.parametrize(("length", "codes"), json.loads((ROOT / "partial_frame.json").read_text()).items())
