@@ -35,3 +35,8 @@ def pytest_collection_finish() -> None:
     """What was imported stays: a full collection need not look through all of torch and transformers each time."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Else libraries complain at the end of what was never let go of."""
+    gc.unfreeze()

@@ -69,7 +69,7 @@ def refused(
         (["--seed", str(2**64)], "seed must be at most"),
         (["--initial-padding", "-1"], "initial_padding must be at least 0"),
         (["--device", "warp"], "There is no device 'warp'"),
-        (["--device", "cuda:99"], "Device 'cuda:99' is not available here"),
+        (["--device", "cuda:99"], "Device 'cuda:99' is not available"),
         (["--dtype", "float8"], "dtype 'float8' is not supported"),
         (["--subtitles", "out.doc"], "must end in .srt or .vtt"),
         (["--config", "config.json"], "--config and --weights belong together"),

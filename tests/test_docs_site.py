@@ -270,7 +270,7 @@ def _messages() -> tuple[tuple[str, re.Pattern[str]], ...]:
             if isinstance(node, ast.JoinedStr):
                 parts = [str(p.value) if isinstance(p, ast.Constant) else "" for p in node.values]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
-                parts = re.sub(r"%[sd]", "\0\0", node.value).split("\0")
+                parts = re.sub(r"%(?:[sd]|\.\df)", "\0\0", node.value).split("\0")
             else:
                 continue
             if len("".join(parts)) > 12:  # words, not one filled-in name

@@ -137,7 +137,7 @@ def test_a_stream_without_words_is_an_error(pieces: list[str]) -> None:
 
 
 def test_pieces_must_be_text() -> None:
-    with pytest.raises(UsageError, match="pieces of text, not int"):
+    with pytest.raises(UsageError, match="A piece of the script must be a string, not 1"):
         next(engine("tiny8").stream(iter([1])))  # type: ignore[arg-type]  # that is the point
 
 

@@ -3,7 +3,7 @@
 import json
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -209,9 +209,13 @@ def test_a_run_without_prefix(tmp_path: Path) -> None:
             getattr(copy, name)
 
 
-def test_the_error_of_a_failed_run_is_text(tmp_path: Path) -> None:
-    with pytest.raises(UsageError), record(tmp_path / "t"):
-        engine("tiny8").generate("[S1] Hi.", CASE.config(), prefix_speaker_1="/home/quagmire/x.wav")
+def test_the_error_of_a_failed_run_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError("/home/quagmire/x.wav is at fault")
+
+    monkeypatch.setattr("dia2.runtime.voice_clone.check_prefix", broken)
+    with pytest.raises(RuntimeError), record(tmp_path / "t"):
+        engine("tiny8").generate("[S1] Hi.", CASE.config())
     trace = load(tmp_path / "t")
     copy = trace.redact(tmp_path / "copy", text=True)
     assert b"quagmire" in b"".join(_bytes(trace).values())

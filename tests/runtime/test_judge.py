@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 from dia2 import Dia2, UsageError
-from dia2.runtime.audio_io import load_audio
+from dia2.runtime.audio_io import read_sound
 
 from ..support.reference import ROOT, engine, local_files
 
@@ -102,9 +102,9 @@ def test_a_good_recording_is_read_once_and_words_may_come_by_a_pipe(
 
     def counted(path: Path, *options: Any) -> Any:
         read.append(str(path))
-        return load_audio(path, *options)
+        return read_sound(path, *options)
 
-    monkeypatch.setattr("dia2.runtime.recordings.load_audio", counted)
+    monkeypatch.setattr("dia2.runtime.recordings.read_sound", counted)
     pipe = tmp_path / "words"
     os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_text(json.dumps([WORD])))

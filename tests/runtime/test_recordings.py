@@ -18,7 +18,7 @@ from dia2.generation import WordList
 from dia2.inspect import Trace, load
 from dia2.inspect.pipeline import FilledRow, fill_rows
 from dia2.runtime import recordings, voice_clone
-from dia2.runtime.audio_io import encode_audio_tokens, load_audio
+from dia2.runtime.audio_io import Sound, encode_audio_tokens, read_sound
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.voice_clone import read_voice
 from dia2.runtime.voice_file import Voice
@@ -138,13 +138,13 @@ def test_a_file_that_is_gone_is_told(work: Work, sound: Path) -> None:
 def test_a_file_that_is_written_to_meanwhile_is_not_kept(
     work: Work, sound: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(path: str | Path, rate: int) -> Tensor:
-        samples = load_audio(path, rate)
+    def slow(path: str | Path, rate: int) -> Sound:
+        found = read_sound(path, rate)
         written(sound, 0.5)
-        return samples
+        return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(recordings, "load_audio", slow)
+        patch.setattr(recordings, "read_sound", slow)
         read_voice(runtime(), sound, WORDS, "turbo")
     assert len(runtime().recordings) == 0
     assert read_voice(runtime(), sound, WORDS, "turbo").kept == ()

@@ -9,7 +9,7 @@ from contextlib import chdir
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -218,10 +218,15 @@ def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkey
     assert shown(VIEWS["frames"], 80, path).endswith("calls 0 … 9 of 0 … 9\n")
 
 
-def test_a_run_that_never_began_has_rows_and_nothing_else(tmp_path: Path) -> None:
+def broken(*_: object) -> NoReturn:
+    raise RuntimeError("a fault of ours")
+
+
+def test_a_run_that_never_began_has_rows_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.dia2trace"
-    with pytest.raises(UsageError), record(path):
-        Dia.toy(device="cpu", load_dac=False).speak("")
+    monkeypatch.setattr("dia.text._encode", broken)
+    with pytest.raises(RuntimeError), record(path):
+        Dia.toy(device="cpu", load_dac=False).speak("[S1] Hi.")
     facts = show_facts(load(path))
     assert (facts["run"], facts["scripts"], facts["calls"]["all"]) == (None, [], 0)
     assert [row["status"] for row in facts["rows"]][:3] == ["done", "failed", "not run"]

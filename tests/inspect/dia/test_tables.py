@@ -82,9 +82,10 @@ def test_without_codec_or_draws(tmp_path: Path) -> None:
     assert not any(isinstance(value, float) and math.isnan(value) for row in calls for value in row.values())
 
 
-def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is empty"):
-        dia5().speak(" ", trace=tmp_path / "run")
+def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dia.model.read_scripts", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dia5().speak("[S1] Hi.", trace=tmp_path / "run")
     assert tables(load(tmp_path / "run"), tmp_path / "tables") == ([], [])
 
 
