@@ -299,6 +299,7 @@ def test_an_empty_repo_name_is_not_the_embedded_checkpoint(capfd: pytest.Capture
     refused(["--hf", "", *HELLO, "o.wav"], 2, "The repo's name is empty", capfd)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dia2", *flags("tiny8"), *HELLO, "--json", str(tmp_path / "o.wav")]
     reader, writer = os.pipe()
@@ -343,6 +344,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 2000  # the limit was the child's
 
 
+@pytest.mark.slow
 def test_hub_errors_are_one_line_each(tmp_path: Path) -> None:
     repo = published_repo(tmp_path / "repo")
     no_weights = Path(shutil.copytree(repo, tmp_path / "no_weights"))

@@ -66,6 +66,7 @@ def test_steps_can_be_left_out(tmp_path: Path) -> None:
     assert "--cuda-graph" in gpu.sanitizer()
 
 
+@pytest.mark.slow
 def test_what_runs_are_compared_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exact = module("gpu_exact")
     monkeypatch.setattr(exact, "SCRIPT", "[S1] Hi.")
@@ -137,6 +138,7 @@ def test_counters() -> None:
     assert cost.grown({"allocation.all.allocated": 4}, after) == {"allocations": 3, "bytes": 512, "segments": 0}
 
 
+@pytest.mark.slow
 def test_runs_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cost = module("gpu_cost")
     monkeypatch.setattr(cost, "BLOCK", 2)

@@ -136,6 +136,7 @@ def test_recordings_of_any_rate_and_channels_through_whisper(
     assert words == ["Hello", "there,", "friend.", "Hi."]
 
 
+@pytest.mark.slow
 def test_a_command_of_its_own_with_ctrl_c(tmp_path: Path) -> None:
     output = tmp_path / "out.wav"
     words = " ".join(["word"] * 2000)

@@ -96,7 +96,10 @@ def test_the_context_may_end_within_the_warmup_too(tmp_path: Path) -> None:
     assert len(result.waveform) > 0
 
 
-@pytest.mark.parametrize("delays", [[0] * 8, [0, *[2] * 7], [3, 0, 1, 2, 5, 5, 0, 1]])
+@pytest.mark.parametrize(
+    "delays",
+    [*(pytest.param(delays, marks=pytest.mark.slow) for delays in ([0] * 8, [0, *[2] * 7])), [3, 0, 1, 2, 5, 5, 0, 1]],
+)
 def test_delays_of_zero_work(tmp_path: Path, delays: list[int]) -> None:
     tts = with_config(tmp_path, "tiny8", lambda raw: raw["data"].update(delay_pattern=delays))
     recorder = Recorder()

@@ -46,6 +46,7 @@ def test_it_is_small() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) <= 6_000_000
 
 
+@pytest.mark.slow
 def test_its_codec_gives_unseen_speech_back(tts: Dia2, unseen: list[Recording]) -> None:
     assert (
         mean_stoi(tts.runtime.mimi._model, unseen[:4]) >= 0.87

@@ -262,6 +262,7 @@ assert all(bool((parameter == 0.5).all()) for parameter in model.parameters())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux can reset the peak of a process")
 @pytest.mark.parametrize("layout", ["multi-axis", pytest.param("flat", marks=pytest.mark.slow)])
 def test_loading_peaks_little_above_the_weights(layout: str, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def seeded(number: int, folder: Path) -> Counter[str]:
     return told
 
 
-@pytest.mark.parametrize("number", [0, 4])
+@pytest.mark.parametrize("number", [0, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_clean_recording_brings_nothing_and_faults_are_told(number: int, tmp_path: Path) -> None:
     assert false_alarms(number) == []
     told = seeded(number, tmp_path)

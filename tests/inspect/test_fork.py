@@ -73,6 +73,7 @@ def test_one_edit_is_named_first_and_nothing_before_it_differs(edit: ReplaceToke
         assert other.codes[60, edit.codebook] == edit.token
 
 
+@pytest.mark.slow
 def test_a_forced_action_is_taken_at_its_call(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
     free = [
@@ -94,6 +95,7 @@ def test_a_forced_action_is_taken_at_its_call(tmp_path: Path) -> None:
     assert other.draws(call)[0].choice == tts.runtime.constants.action_new_word
 
 
+@pytest.mark.slow
 def test_other_guidance_from_a_call_on(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
     other = forked(trace, tts, 20, tmp_path / "b.dia2trace", ChangeSampling(24, cfg_scale=6.0, temp_audio=1.5))
@@ -121,6 +123,7 @@ def test_guidance_can_be_turned_on_on_the_way(tmp_path: Path) -> None:
     assert trace.diff(again).same
 
 
+@pytest.mark.slow
 def test_another_seed_counts_from_the_fork_on(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
     other = forked(trace, tts, 30, tmp_path / "b.dia2trace", seed=99)
@@ -137,6 +140,7 @@ def test_edits_stay_in_force_in_a_fork_of_a_fork(tmp_path: Path) -> None:
     assert second.run.edits == [ReplaceToken(22, 5, codebook=1)]
 
 
+@pytest.mark.slow
 def test_a_shorter_run_ends_where_the_longer_one_goes_on(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
     tts.generate("[S1] Hello Dia2!", seed=3, trace=tmp_path / "b.dia2trace")

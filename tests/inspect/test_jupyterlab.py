@@ -113,7 +113,6 @@ def browser() -> Iterator[Any]:
         yield found
 
 
-@pytest.mark.smoke
 def test_the_quickstart_runs_and_its_explorer_plays(browser: Any, lab: str, folder: Path) -> None:
     shutil.copy(NOTEBOOKS / "00_quickstart.ipynb", folder)
     notebook = Notebook(browser, lab, "00_quickstart.ipynb")

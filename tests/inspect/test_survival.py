@@ -177,7 +177,7 @@ def test_ctrl_c_in_the_machine_leaves_the_frames_before(
     check_beginning(trace, reference)
 
 
-@pytest.mark.parametrize("part", [0, 1, *(pytest.param(part, marks=pytest.mark.slow) for part in range(2, 6))])
+@pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 6))])
 def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Trace, part: int) -> None:
     for line in range(1 + part * 11, 66 + part * 11, 13):
         path = tmp_path / str(line)
@@ -471,9 +471,9 @@ def test_a_fault_before_the_run_begins_leaves_the_phases(tmp_path: Path, monkeyp
 @pytest.mark.parametrize(
     "case",
     [
-        Case("tiny8", "prefix2"),
+        pytest.param(Case("tiny8", "prefix2"), marks=pytest.mark.slow),
         Case("tiny8", "prefix2_include"),
-        Case("tiny8", "plain_cfg1"),
+        pytest.param(Case("tiny8", "plain_cfg1"), marks=pytest.mark.slow),
         Case("tiny3", "prefix2"),
         Case("tiny3", "plain_cfg1"),
     ],

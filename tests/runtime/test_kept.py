@@ -124,6 +124,7 @@ def test_room_for_prefixes() -> None:
     assert [room_for(frames, 12.5) for frames in (0, 375, 376, 3000)] == [375, 375, 750, 3000]
 
 
+@pytest.mark.slow
 def test_a_traced_run_leaves_its_rings(graphed: Graphed, tmp_path: Path) -> None:
     plain = graphed.speak()
     graphed.speak(trace=tmp_path / "1.dia2trace")

@@ -188,6 +188,7 @@ def two_traces(folder: Path) -> tuple[Trace, Trace]:
     return load(folder / "first"), load(folder / "again")
 
 
+@pytest.mark.slow
 def test_the_trace_of_a_second_run_is_that_of_the_first(tmp_path: Path) -> None:
     first, again = two_traces(tmp_path)
     assert first.diff(again).same
@@ -212,6 +213,7 @@ def test_every_hook_of_a_second_run_carries_what_it_did_in_the_first() -> None:
             assert torch.equal(mine, theirs) if isinstance(mine, Tensor) else mine == theirs
 
 
+@pytest.mark.slow
 def test_the_row_says_that_no_pass_was_made(tmp_path: Path) -> None:
     first, again = ({row.row.number: row for row in fill_rows(trace)}[24] for trace in two_traces(tmp_path))
     assert first.mutations == (
@@ -273,6 +275,7 @@ def test_no_memory_for_it_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(runtime.warm) == 0
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_many_prefixes(tmp_path: Path) -> None:
     tts, sizes = engine("tiny8"), []
     samples, rate = soundfile.read(ROOT / "tiny8" / "spk1.wav", dtype="float32")

@@ -90,6 +90,7 @@ def test_pitch_moves_to_the_nearest_multiple() -> None:
     assert int(spectrum[4:80].argmax() + 4) == 40  # 4 frames of 10 pulses
 
 
+@pytest.mark.slow
 def test_the_same_plan_makes_the_same_bytes_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     plan = CorpusPlan(seed=3, split="validation", shards=2, pulses=PULSES, dialogues=1)
     one, other = tmp_path / "one", tmp_path / "other"

@@ -81,6 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_it_hears_what_it_learnt(folder: Path) -> None:
     loaded = Recogniser.load(folder)
     heard = loaded.hear(torch.from_numpy(pair().samples), exact_cuts(pair()))
