@@ -109,6 +109,7 @@ def test_the_first_parting_and_its_margin() -> None:
     assert exact.margin(logits, greedy, torch.tensor(0.3)) == pytest.approx(np.log(2))
 
 
+@pytest.mark.slow
 def test_the_margin_of_a_recorded_draw(tmp_path: Path) -> None:
     exact, tts = module("gpu_exact"), Dia2.nano(device="cpu")
     _, trace = exact.spoken(tts, tmp_path / "run", topk_audio=5)
@@ -175,6 +176,7 @@ def test_what_is_heard_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said == f"{rates['beside']:.1f} pieces/s decoded beside the run, {rates['between']:.1f} between frames"
 
 
+@pytest.mark.slow
 def test_rows_of_dia_are_compared() -> None:
     well, said, figures = module("gpu_dia").parity("cpu", use_torch_compile=False)
     assert well

@@ -254,6 +254,7 @@ def test_importing_dia2_brings_no_widget_plot_whisper_or_transformers() -> None:
     assert run.stdout.split() == ["[]", "[]", "[]"]
 
 
+@pytest.mark.slow
 def test_importing_dia2_brings_little_that_torch_does_not() -> None:
     code = """
         import sys, torch

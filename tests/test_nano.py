@@ -68,6 +68,7 @@ def test_the_sample_is_a_run_of_these_weights(tts: Dia2) -> None:
     assert str(nano_folder().parent) not in texts  # nobody needs to know whose machine it was
 
 
+@pytest.mark.slow
 def test_it_says_what_the_text_says(tts: Dia2, unseen: list[Recording]) -> None:
     """With its text the model expects the sound of unseen sentences; without, or with another's, it does not."""
     runtime = tts.runtime

@@ -82,6 +82,7 @@ def test_a_lesson_asks_lets_try_and_checks(path: Path) -> None:
     assert "Right" in checked
 
 
+@pytest.mark.slow
 def test_a_changed_output_is_found(tmp_path: Path) -> None:
     """nbval, as `make notebooks` calls it, fails when a notebook prints something else than it was saved with."""
     notebook = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]  # nbformat is untyped

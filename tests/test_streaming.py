@@ -84,6 +84,7 @@ def test_text_pushed_piece_by_piece_gives_the_tokens_of_the_whole(checkpoint: st
     assert torch.equal(stacked(whole.seen["step_tokens"]), stacked(pushed.seen["step_tokens"]))
 
 
+@pytest.mark.slow
 def test_text_pushed_word_by_word_after_a_prefix_gives_the_tokens_of_the_whole() -> None:
     case, tts = Case("tiny8", "prefix2"), engine("tiny8")
     whole, pushed = Recorder(), Recorder()
@@ -148,6 +149,7 @@ def test_a_closed_stream_is_over() -> None:
     assert list(stream) == []
 
 
+@pytest.mark.slow
 def test_greedy_streams_need_no_seed() -> None:
     tts = engine("tiny8")
     config = Case("tiny8", "plain_cfg1").config(text=GREEDY, audio=GREEDY)

@@ -301,6 +301,7 @@ def test_a_command_of_its_own_reads_standard_input(tmp_path: Path) -> None:
     assert len(soundfile.read(tmp_path / "o.wav")[0]) == 24 * 512
 
 
+@pytest.mark.slow
 def test_a_command_of_its_own_is_refused() -> None:
     command = [sys.executable, "-W", "error", "-m", "dia", "generate", TEXT, "-o", "o.wav", "--trace-level", "full"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

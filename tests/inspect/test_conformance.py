@@ -105,6 +105,7 @@ def test_recording_changes_nothing_and_replays_when_sampled(case: Case, tmp_path
     check_replay(case, trace)
 
 
+@pytest.mark.slow
 def test_in_bfloat16_replays_differ_by_its_rounding(tmp_path: Path) -> None:
     case, tts = Case("tiny8", "prefix2"), engine("tiny8", "bfloat16")
     with record(tmp_path / "run.dia2trace", level="full"):

@@ -141,6 +141,7 @@ def test_export_writes_tables_and_names_them(tmp_path: Path, capsys: pytest.Capt
     assert facts["files"] == out.splitlines()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_ascii_only_still_gets_the_text() -> None:
     command = [sys.executable, "-m", "dia2", "trace", "grid", str(recorded()), "--width", "80"]
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

@@ -226,6 +226,7 @@ def test_two_words_are_too_few_to_judge_a_shift() -> None:
     assert "drift" not in kinds(sound(30, *SPEECH[:2]), words((6, 13), (17, 24)))
 
 
+@pytest.mark.slow
 def test_a_giant_word_list_is_judged_within_seconds() -> None:
     """A damaged trace may hold anything that is a number."""
     times = np.tile([[0.0, 1e12]], (20_000, 1))

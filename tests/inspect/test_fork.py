@@ -132,6 +132,7 @@ def test_another_seed_counts_from_the_fork_on(tmp_path: Path) -> None:
     assert 30 <= found.shared < len(trace)
 
 
+@pytest.mark.slow
 def test_edits_stay_in_force_in_a_fork_of_a_fork(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
     first = forked(trace, tts, 20, tmp_path / "b.dia2trace", ReplaceToken(22, 5, codebook=1))

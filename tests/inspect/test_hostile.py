@@ -49,7 +49,7 @@ VALUES: list[Any] = [
 SHARDS = [shard_name(0), shard_name(1), shard_name(3)]  # warm-up, main loop, the last
 
 
-SHARE = int(os.environ.get("DIA2_HOSTILE_SHARE", "12"))  # one in so many of the mutations is made; 1 makes all
+SHARE = int(os.environ.get("DIA2_HOSTILE_SHARE", "24"))  # one in so many of the mutations is made; 1 makes all
 
 
 def survived(

@@ -143,6 +143,7 @@ def test_a_streamed_run_says_so(tmp_path: Path) -> None:
     assert [word.text for word in trace.words if word.call is not None] == ["Hello", "there."]
 
 
+@pytest.mark.slow
 def test_a_fork_says_what_it_took_over(tmp_path: Path) -> None:
     case = Case("tiny8", "prefix2")
     engine("tiny8").generate(case.expected["script"], case.config(seed=1), trace=tmp_path / "a.dia2trace")

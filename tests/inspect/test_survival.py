@@ -340,6 +340,7 @@ def test_a_stream_read_to_its_end_is_complete(tmp_path: Path, reference: Trace) 
     check_beginning(trace, reference)
 
 
+@pytest.mark.slow
 def test_streamed_text_that_came_after_the_beginning_is_in_a_trace_that_was_cut_short(tmp_path: Path) -> None:
     """What a kill leaves: the manifest of a running recording has the entries that its calls took."""
     pieces = [f"{word} " for word in (SCRIPT * 3).split()]

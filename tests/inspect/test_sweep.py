@@ -46,6 +46,7 @@ def test_runs_are_aligned_where_they_part(runs: Sweep) -> None:
     assert str(runs).splitlines()[0].endswith("as the first run")
 
 
+@pytest.mark.slow
 def test_words_are_those_that_begin_within_the_audio(runs: Sweep, tmp_path: Path) -> None:
     case, paths = Case("tiny8", "context_end"), [tmp_path / "whole", tmp_path / "silent" / "run.dia2trace"]
     result = engine("tiny8").generate(case.expected["script"], case.config(seed=3), trace=paths[0])

@@ -99,6 +99,7 @@ def test_an_edit_in_mid_run_captures_once_and_its_end_nothing(graphed: Graphed) 
         assert graphed.facts == (4, 2, 1)  # the eager run's state, too
 
 
+@pytest.mark.slow
 def test_with_and_without_guidance_are_two_sizes(graphed: Graphed) -> None:
     for _ in range(2):
         assert torch.equal(graphed.speak(cfg_scale=1.0).audio_tokens, eager(graphed, cfg_scale=1.0))
@@ -107,6 +108,7 @@ def test_with_and_without_guidance_are_two_sizes(graphed: Graphed) -> None:
     assert {state.size.branches for state in graphed.keeper._free} == {1, 2}
 
 
+@pytest.mark.slow
 def test_a_long_prefix_has_a_larger_state(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(kept, "USUAL_PREFIX", 1.0)
     graphed, case = Graphed(monkeypatch, "tiny3"), Case("tiny3", "prefix2")

@@ -226,6 +226,7 @@ def test_the_row_says_that_no_pass_was_made(tmp_path: Path) -> None:
     assert (first.trigger, first.before, first.outputs) == (again.trigger, again.before, again.outputs)
 
 
+@pytest.mark.slow
 def test_a_fork_of_a_warm_run_is_exact(tmp_path: Path) -> None:
     first, again = two_traces(tmp_path)
     again.fork(engine("tiny8"), 50, path=tmp_path / "fork")

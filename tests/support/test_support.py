@@ -145,6 +145,7 @@ leaves_a_file_open = pytest.mark.filterwarnings("ignore:unclosed file .*multilin
 runs_on_cpu = pytest.mark.filterwarnings("ignore:Performing inference on CPU when CUDA is available:UserWarning")
 
 
+@pytest.mark.slow
 @leaves_a_file_open
 @runs_on_cpu
 def test_whisper_hears_words_in_any_audio(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ def test_a_head_that_stays_at_a_word_has_more_than_its_distances_tell() -> None:
     assert by_distance_alone(weights, [[], [], *[[1]] * 4]) == pytest.approx(1 / 6)
 
 
+@pytest.mark.slow
 def test_nano_looks_at_the_word_that_it_speaks(tmp_path: Path) -> None:
     tts = Dia2.nano(device="cpu")
     tts.generate("[S1] Hello there. How are you today? [S2] I am in the garden.", seed=1, trace=tmp_path / "run")

@@ -81,6 +81,7 @@ loop.fit(Path(sys.argv[1]), model, loss, loop.Schedule(60, 0.1, warmup=5))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_last_state(tmp_path: Path) -> None:
     victim = subprocess.Popen(
         [sys.executable, "-c", VICTIM, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()

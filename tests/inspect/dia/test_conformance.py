@@ -186,6 +186,7 @@ def test_a_replay_wants_the_checkpoint_of_the_run(tmp_path: Path) -> None:
         trace.replay(toy())
 
 
+@pytest.mark.slow
 def test_a_trace_of_graphs_equals_a_trace_of_eager_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case, dia = DiaCase("batch_prompts"), dia5()
     eager, _ = recorded(case, tmp_path / "eager", temperature=1.0, seed=2)
