@@ -8,18 +8,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from dia2 import Dia2, GenerationConfig, UsageError
 from dia2.hooks import CallInfo, Frames, FrameTimes, MachineRow
-from dia2.inspect import fingerprint, load, record
+from dia2.inspect import fingerprint, load, record, recorder
 from dia2.inspect.columns import frame_columns, merged
 from dia2.inspect.draws import draw_names
 from dia2.inspect.recorder import SHARD_BYTES, SHARD_CALLS
+from dia2.inspect.recording import Dia2Recording
 from dia2.inspect.writer import TraceWriter
+from dia2.runtime import taps
 
-from ..support.reference import ROOT, engine, local_files
+from ..support.reference import GREEDY, ROOT, engine, local_files
 
 CODEBOOKS, VOCABULARY = 32, 2050  # as published
+GREEDY_CONFIG = GenerationConfig(text=GREEDY, audio=GREEDY, seed=1)
 
 
 def frames(count: int) -> Frames:
@@ -111,3 +115,31 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_written(
     with pytest.raises(UsageError), record(tmp_path / "run.dia2trace", **options):  # type: ignore[arg-type]  # on purpose
         raise AssertionError("not reached")
     assert not (tmp_path / "run.dia2trace").exists()
+
+
+@pytest.mark.parametrize(("limit", "calls"), [(499, 5), (500, 5), (501, 6)])
+def test_a_shard_is_written_when_its_bytes_are_reached(
+    limit: int, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(taps, "LATEST", 0.0)  # every call is handed over by itself
+    monkeypatch.setattr(recorder, "SHARD_BYTES", limit)
+    monkeypatch.setattr(recorder, "SHARD_SECONDS", float("inf"))
+    monkeypatch.setattr(Dia2Recording, "held_bytes", lambda *_: 100)  # a call
+    with record(tmp_path / "run"):
+        engine("tiny3").generate("[S1] Hi there.", GREEDY_CONFIG)
+    shards = sorted((tmp_path / "run").glob("frames-*.safetensors"))
+    sizes = [len(load_file(shard)["call"]) for shard in shards]
+    assert len(sizes) > 2
+    assert set(sizes[:-1]) == {calls}
+
+
+@pytest.mark.parametrize(("budget", "draws"), [(1000, True), (999, False)])
+def test_a_trace_that_has_just_reached_its_budget_goes_on(
+    budget: int, draws: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TraceWriter, "bytes", property(lambda _: 1000, lambda *_: None), raising=False)
+    with record(tmp_path / "run", budget=budget):
+        engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
+    trace = load(tmp_path / "run")
+    assert bool(trace.draws(len(trace) - 1)) == draws
+    assert (trace.manifest.tokens_only_from is None) == draws
