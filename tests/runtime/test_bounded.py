@@ -10,7 +10,7 @@ from dia2.runtime.bounded import Bounded
 def kept(most: int = 3, most_bytes: int = 100, **sizes: int) -> Bounded[str, str]:
     made = Bounded[str, str](most=most, most_bytes=most_bytes)
     for name, nbytes in sizes.items():
-        made.keep(name, nbytes, lambda name=name: name.upper())
+        made.keep(name, nbytes, name.upper)
     return made
 
 
