@@ -6,8 +6,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ from rich.text import Text
 from dia.generation import GenerationInterrupted, GenerationResult, merged
 from dia.model import Dia, prompts_of
 from dia.text import check_texts
-from dia2.command import check_pair, check_trace_flags, refuse_clashes
+from dia2.command import check_pair, check_trace_flags, keeping, refuse_clashes
 from dia2.console import tell
 from dia2.errors import UsageError
 from dia2.files import check_sound_writable
 from dia2.generation import load_script_text
-from dia2.interrupts import something_to_keep
 from dia2.messages import printable
 from dia2.runtime.audio_io import load_audio
 from dia2.wording import counted
@@ -57,14 +55,18 @@ def generate(args: argparse.Namespace) -> int:
 
             stack.enter_context(record(args.trace, level=args.trace_level or "topk", hooks=args.trace_hooks))
         dia = open_checkpoint(args)
-        progress = stack.enter_context(_progress(bar=sys.stderr.isatty() and not args.quiet))
+        draw = None
+        if sys.stderr.isatty() and not args.quiet:
+            from dia.progress import progress_bar
+
+            draw = stack.enter_context(progress_bar())
         code = 0
         try:
             result = dia.speak(
                 scripts,
                 audio_prompt=prompts,
                 strict=args.strict,
-                progress=progress,
+                progress=keeping(draw),
                 **settings,
             )
         except GenerationInterrupted as interrupt:
@@ -78,27 +80,6 @@ def generate(args: argparse.Namespace) -> int:
         return code or 1
     _report(args, outputs, result)
     return code
-
-
-@contextmanager
-def _progress(*, bar: bool) -> Iterator[Callable[[int], None]]:
-    """What is done after every row: from the first on there is something that Ctrl-C must not lose."""
-
-    def no_bar(_: int) -> None:
-        something_to_keep()
-
-    if not bar:
-        yield no_bar
-        return
-    from dia.progress import progress_bar
-
-    with progress_bar() as draw:
-
-        def drawn(steps: int) -> None:
-            something_to_keep()
-            draw(steps)
-
-        yield drawn
 
 
 def _judge(scripts: list[str], prompts: list[str | None] | None, settings: dict[str, Any]) -> None:

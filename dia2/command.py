@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from dia2 import interrupts, standard
 from dia2.checks import is_file, short
@@ -22,6 +22,8 @@ from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.meant import nearest
 from dia2.memory import shortage
 from dia2.messages import printable
+
+Now = TypeVar("Now")  # what a program is told of how far it is
 
 
 @dataclass(frozen=True)
@@ -165,3 +167,18 @@ def refuse_clashes(outputs: list[str], inputs: list[str | None]) -> None:
             raise UsageError(f"{path} is read by this very run: write somewhere else.")
         if os.path.realpath(path) in map(os.path.realpath, outputs[:i]):
             raise UsageError(f"{path} is named for two results: give each a file of its own.")
+
+
+def keeping(draw: Callable[[Now], None] | None) -> Callable[[Now], None]:
+    """What is done after every frame: from the first on there is something that Ctrl-C must not lose.
+
+    Args:
+        draw: draws a bar; none where none is shown.
+    """
+
+    def after_frame(now: Now) -> None:
+        interrupts.something_to_keep()
+        if draw is not None:
+            draw(now)
+
+    return after_frame

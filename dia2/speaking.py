@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 
 from dia2.assets import NANO_NOTE, NANO_VOICES_NOTE
 from dia2.cli import generation_overrides
-from dia2.command import check_pair, check_trace_flags, refuse_clashes
+from dia2.command import check_pair, check_trace_flags, keeping, refuse_clashes
 from dia2.console import print_summary, summary_json, tell, words_json
 from dia2.engine import Dia2
 from dia2.errors import UsageError
@@ -24,8 +23,7 @@ from dia2.generation import (
     load_script_text,
     validate_generation_params,
 )
-from dia2.interrupts import something_to_keep
-from dia2.progress import Progress, ProgressCallback, progress_bar
+from dia2.progress import progress_bar
 from dia2.spectrogram import print_spectrogram
 from dia2.subtitles import check_subtitle_path, write_subtitles
 from dia2.wording import counted
@@ -97,14 +95,14 @@ def run_generate(args: argparse.Namespace) -> int:
     config = generation_config(args)
     overrides = generation_overrides(args)
     code = 0
-    with _progress(bar=sys.stderr.isatty() and not args.quiet) as progress:
+    with progress_bar() if sys.stderr.isatty() and not args.quiet else nullcontext() as draw:
         try:
             result = tts.generate(
                 script,
                 config,
                 output_wav=args.output,
                 verbose=args.verbose,
-                progress=progress,
+                progress=keeping(draw),
                 **overrides,
             )
         except GenerationInterrupted as interrupt:
@@ -119,25 +117,6 @@ def run_generate(args: argparse.Namespace) -> int:
         write_atomically(args.words, words_json(result).encode())
     _report(args, result)
     return code
-
-
-@contextmanager
-def _progress(*, bar: bool) -> Iterator[ProgressCallback]:
-    """What is done after every frame: from the first on there is something that Ctrl-C must not lose."""
-
-    def no_bar(_: Progress) -> None:
-        something_to_keep()
-
-    if not bar:
-        yield no_bar
-        return
-    with progress_bar() as draw:
-
-        def drawn(now: Progress) -> None:
-            something_to_keep()
-            draw(now)
-
-        yield drawn
 
 
 def _report(args: argparse.Namespace, result: GenerationResult) -> None:
