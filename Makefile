@@ -2,7 +2,8 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# Python compiles what it imports; compiling all of it beforehand would take half a minute.
+# Python compiles what it imports, once, and keeps it; compiling all of it beforehand would take half a minute.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: demo test test-all notebooks lint docs bench mutants nano clean checked
