@@ -332,7 +332,7 @@ def pairs(count: int) -> list[str]:
 
 
 def test_two_engines_that_load_and_speak_in_two_threads_say_the_same() -> None:
-    assert pairs(3) == []
+    assert pairs(1) == []
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def case_flags(case: Case) -> list[str]:
     return given + (["--include-prefix"] if expected["include_prefix"] else [])
 
 
-@pytest.mark.parametrize("case", cases("tiny3"))
+@pytest.mark.parametrize("case", cases("tiny3", names=("context_end", "prefix2_include")))
 def test_the_command_line_speaks_as_the_reference_does(
     case: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,7 @@ def test_the_two_speakers_sound_different(tts: Dia2) -> None:
     assert first > 5 * second
 
 
+@pytest.mark.slow
 def test_the_voice_goes_with_the_prefix(tts: Dia2, unseen: list[Recording], tmp_path: Path) -> None:
     """Whoever speaks in a prefix is [S1] after it, in the second voice too."""
     heard = []

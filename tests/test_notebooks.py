@@ -85,13 +85,13 @@ def test_a_lesson_asks_lets_try_and_checks(path: Path) -> None:
 @pytest.mark.slow
 def test_a_changed_output_is_found(tmp_path: Path) -> None:
     """nbval, as `make notebooks` calls it, fails when a notebook prints something else than it was saved with."""
-    notebook = nbformat.v4.new_notebook()  # type: ignore[no-untyped-call]  # nbformat is untyped
+    notebook = nbformat.v4.new_notebook()
     for said in ("42\n", "43\n"):
-        cell = nbformat.v4.new_code_cell("print(6 * 7)", execution_count=1)  # type: ignore[no-untyped-call]
-        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=said)]  # type: ignore[no-untyped-call]
+        cell = nbformat.v4.new_code_cell("print(6 * 7)", execution_count=1)
+        cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=said)]
         notebook.cells.append(cell)
     path = tmp_path / "lesson.ipynb"
-    nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
+    nbformat.write(notebook, path)
     command = [sys.executable, "-m", "pytest", "--nbval", "-p", "no:cacheprovider", "-c", "/dev/null", str(path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -31,7 +31,9 @@ def assert_joined(chunks: list[StreamChunk], whole: GenerationResult) -> None:
 TELLING = ("plain_cfg1", "prefix2", "prefix2_include", "timing")  # the others differ in nothing that streaming sees
 
 
-@pytest.mark.parametrize("case", [case for case in cases("tiny3") if case.values[0].name in TELLING])
+@pytest.mark.parametrize(
+    "case", [case for case in cases("tiny3", names=("prefix2_include", "timing")) if case.values[0].name in TELLING]
+)
 def test_joined_pieces_equal_the_whole(case: Case) -> None:
     tts, script = engine(case.checkpoint), case.expected["script"]
     whole = tts.generate(script, case.config())
@@ -72,7 +74,7 @@ def test_without_lookahead_the_first_piece_waits_for_the_first_word() -> None:
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
-@pytest.mark.parametrize("size", [1, 7])
+@pytest.mark.parametrize("size", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_text_pushed_piece_by_piece_gives_the_tokens_of_the_whole(checkpoint: str, size: int) -> None:
     tts = engine(checkpoint)
     whole, pushed = Recorder(), Recorder()

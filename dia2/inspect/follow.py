@@ -39,7 +39,7 @@ def follow(
     recorder: Recorder | None = None
     try:
         with record(path, level=level, hooks=hooks, budget=budget) as recorder:
-            display(explorer)  # type: ignore[no-untyped-call]  # IPython leaves it untyped
+            display(explorer)
             with observing(Follower(recorder, explorer.add)):
                 yield explorer
     finally:

@@ -25,8 +25,8 @@ def test_clearing_fills_all_of_a_cache_with_zeros() -> None:
     assert not cache.values.any()
 
 
-@pytest.mark.parametrize("graphs", [False, True])
-@pytest.mark.parametrize("name", ["plain_cfg2", "prefix2"])
+@pytest.mark.parametrize("graphs", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("name", [pytest.param("plain_cfg2", marks=pytest.mark.slow), "prefix2"])
 def test_dia2_reads_nothing_that_it_has_not_written(name: str, graphs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     case, tts = Case("tiny3", name), engine("tiny3")
     if graphs:

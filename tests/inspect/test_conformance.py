@@ -87,7 +87,7 @@ def check_replay(case: Case, trace: Trace) -> None:
         assert torch.allclose(last(again.layers[-1]), again.hidden, atol=1e-4, rtol=1e-4)
 
 
-TELLING = [case for case in cases("tiny3") if case.values[0].name in ("filter5", "prefix2")]
+TELLING = [case for case in cases("tiny3", names=["filter5"]) if case.values[0].name in ("filter5", "prefix2")]
 
 
 @pytest.mark.parametrize("case", TELLING)

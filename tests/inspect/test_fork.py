@@ -29,7 +29,7 @@ def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **optio
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
-@pytest.mark.parametrize("name", ["plain_cfg1", "prefix2_include"])
+@pytest.mark.parametrize("name", ["plain_cfg1", pytest.param("prefix2_include", marks=pytest.mark.slow)])
 def test_a_fork_from_any_call_without_edits_is_the_same_run(checkpoint: str, name: str, tmp_path: Path) -> None:
     trace, tts = record_case(checkpoint, name, tmp_path / "a.dia2trace")
     for call in (0, trace.warmup_calls + 1, len(trace) - 1):

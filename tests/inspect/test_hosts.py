@@ -94,7 +94,6 @@ def host(browser: Any) -> Iterator[Host]:
 CONTROLS = [".play", ".hear", ".scrub input", "input[type=search]", ".pane.draw > select", ".list button"]
 
 
-@pytest.mark.smoke
 def test_no_key_that_means_nothing_elsewhere_leaves_it(host: Host) -> None:
     host.page.locator(".dia2-explorer canvas").first.click(position={"x": 60, "y": 20})
     keys = [
@@ -145,7 +144,6 @@ def test_the_list_of_keys_stands_in_the_middle_and_closes(browser: Any) -> None:
     host.close()
 
 
-@pytest.mark.smoke
 def test_it_follows_a_theme_that_changes_while_the_page_is_hidden(browser: Any) -> None:
     host = Host(browser, width=900)  # narrow: a wide one is drawn again as its panes move
     host.run("void (document.body.dataset.jpThemeLight = 'true')")

@@ -23,7 +23,7 @@ def run_graphed(monkeypatch: pytest.MonkeyPatch, case: Case, backend: FakeGraphs
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
-@pytest.mark.parametrize("name", ["plain_cfg1", "filter5", "prefix2"])
+@pytest.mark.parametrize("name", ["plain_cfg1", pytest.param("filter5", marks=pytest.mark.slow), "prefix2"])
 @pytest.mark.parametrize("dry_runs", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_graphs_give_the_reference_tokens(
     monkeypatch: pytest.MonkeyPatch, checkpoint: str, name: str, dry_runs: int

@@ -119,7 +119,7 @@ def test_a_torch_hook_sees_every_pass() -> None:
     assert runtime.warm.hits == hits + 1
 
 
-@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("sampled", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_second_run_says_the_same(sampled: bool, caplog: pytest.LogCaptureFixture) -> None:
     tts = engine("tiny8")
     config = CASE.config(seed=3)

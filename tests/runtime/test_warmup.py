@@ -29,7 +29,7 @@ def warm(checkpoint: str, chunk: int) -> tuple[torch.Tensor, torch.Tensor, Recor
 
 
 @pytest.mark.parametrize("checkpoint", CHECKPOINTS)
-@pytest.mark.parametrize("chunk", [7, 256])
+@pytest.mark.parametrize("chunk", [7, pytest.param(256, marks=pytest.mark.slow)])
 def test_one_pass_equals_call_by_call(checkpoint: str, chunk: int) -> None:
     keys, values, recorder, after = warm(checkpoint, chunk)
     keys_1, values_1, recorder_1, after_1 = warm(checkpoint, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,10 +82,10 @@ def checkpoints(*quick: str) -> list[Any]:
     return [pytest.param(name, marks=[] if name in quick else [pytest.mark.slow]) for name in CHECKPOINTS]
 
 
-def cases(*quick: str) -> list[Any]:
-    """Every case there is, as pytest parameters; of checkpoints that are not among `quick` in `make test-all` only.
+def cases(*quick: str, names: Collection[str] = ()) -> list[Any]:
+    """Every case there is, as pytest parameters; those of other checkpoints than `quick` in `make test-all` only.
 
-    Without `quick` all run: the conformance of plain runs is never left out. What builds on those is tried with one
+    So are those that `names`, if there are any, leaves out. Without `quick` all run: the conformance of plain runs is never left out. What builds on those is tried with one
     or two checkpoints in `make test`.
     """
     found = [
@@ -93,12 +94,9 @@ def cases(*quick: str) -> list[Any]:
         for path in sorted((ROOT / checkpoint).glob("*.safetensors"))
         if path.stem != "model"
     ]
+    now = [case for case in found if case.checkpoint in (quick or CHECKPOINTS) and case.name in (names or [case.name])]
     return [
-        pytest.param(
-            case,
-            id=f"{case.checkpoint}-{case.name}",
-            marks=[] if not quick or case.checkpoint in quick else [pytest.mark.slow],
-        )
+        pytest.param(case, id=f"{case.checkpoint}-{case.name}", marks=[] if case in now else [pytest.mark.slow])
         for case in found
     ]
 

@@ -87,6 +87,7 @@ def test_teacher_forced_logits_are_those_of_generation(tmp_path: Path) -> None:
         assert float(losses[name]) == pytest.approx(float(torch.stack(parts).mean()), abs=1e-3), name
 
 
+@pytest.mark.slow
 def test_it_learns_what_it_sees(language: Language) -> None:
     model = Dia2Model(language.config)
     initialise(model, 0)

@@ -91,6 +91,7 @@ def test_it_hears_what_it_learnt(folder: Path) -> None:
     assert set(accuracy(loaded, [pair()], language()).values()) == {1.0}
 
 
+@pytest.mark.slow
 def test_a_word_of_no_class_counts_as_not_recognised(folder: Path) -> None:
     other = record(Dialogue((Turn(1, ("Yes, breakfast.",)),), (0.0,)), None)
     assert accuracy(Recogniser.load(folder), [other], language())["words, exact cuts"] <= 0.5

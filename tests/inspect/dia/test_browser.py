@@ -37,7 +37,6 @@ def go(page: Page, call: int) -> None:
     page.drawn()
 
 
-@pytest.mark.smoke
 def test_keys_move_through_rows_and_draws(page: Page, trace: DiaTrace) -> None:
     assert page.readout("call") == "0"
     assert page.readout("writes row") == "1"
