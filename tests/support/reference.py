@@ -85,8 +85,8 @@ def checkpoints(*quick: str) -> list[Any]:
 def cases(*quick: str, names: Collection[str] = ()) -> list[Any]:
     """Every case there is, as pytest parameters; those of other checkpoints than `quick` in `make test-all` only.
 
-    So are those that `names`, if there are any, leaves out. Without `quick` all run: the conformance of plain runs is never left out. What builds on those is tried with one
-    or two checkpoints in `make test`.
+    So are those that `names`, if there are any, leaves out. Without `quick` all run: the conformance of plain runs is
+    never left out. What builds on those is tried with one or two checkpoints in `make test`.
     """
     found = [
         Case(checkpoint, path.stem)
