@@ -378,7 +378,7 @@ def _model(at: Reader) -> ModelFacts:
 def _config(at: Reader) -> GenerationConfig:
     def sampling(name: str) -> SamplingConfig:
         inner = at.inner(name)
-        return SamplingConfig(inner.number("temperature", 0, 1e5), inner.integer("top_k", -(2**31), 2**31))
+        return SamplingConfig(inner.number("temperature", 0, 1e4), inner.integer("top_k", -(2**31), 2**31))
 
     prefix = None
     if at.raw.get("prefix") is not None:
