@@ -94,7 +94,7 @@ def test_what_is_written_is_read() -> None:
 
 
 RUN, MODEL, CONFIG = "run", "run.model", "run.config"
-BOUNDS = {
+BOUNDS: dict[str, tuple[float, float | None]] = {
     "calls": (0, MAX_CALLS),
     "budget.tokens_only_from_call": (0, MAX_CALLS),
     f"{RUN}.seed": (0, 2**64 - 1),
@@ -145,7 +145,8 @@ def test_both_ends_are_read_and_what_lies_beyond_is_refused(at: str) -> None:
     step = 0.001 if isinstance(least, float) else 1
     for good in (end for end in (least, most) if end is not None):
         changed((at, good))
-    for bad in [least - step, *([] if most is None else [most + 1]), True, "1", float("nan"), [], {}]:
+    beyond: list[Any] = [least - step, *([] if most is None else [most + 1])]
+    for bad in [*beyond, True, "1", float("nan"), [], {}]:
         with pytest.raises(TraceError, match=r"run\.dia2trace.*is damaged"):
             changed((at, bad))
 
