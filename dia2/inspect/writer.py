@@ -114,8 +114,9 @@ class TraceWriter:
         """Write the run's audio, 16 bits, lossless."""
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform.numpy(), sample_rate, format="FLAC", subtype="PCM_16")
-        write_atomically(self.path / name, buffer.getvalue())
-        self.bytes += buffer.tell()
+        content = buffer.getvalue()
+        write_atomically(self.path / name, content)
+        self.bytes += len(content)
 
     def close(self) -> None:
         """No more phases; another run may be recorded there from now on. If it was never begun, nothing is left."""
