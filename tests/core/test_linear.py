@@ -4,10 +4,54 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dia2.core import linear, quantize
 from dia2.core.compiled import OPTIONS
-from dia2.core.linear import Linear, product
+from dia2.core.linear import Linear, product, sums
 from dia2.core.quantize import Int8Linear
+
+
+@given(
+    rows=st.integers(1, 2),
+    inputs=st.one_of(st.integers(1, 40), st.sampled_from([4096, 4097, 8192, 8195])),
+    outputs=st.integers(1, 13),
+    seed=st.integers(0, 99),
+)
+def test_sums_are_the_product(rows: int, inputs: int, outputs: int, seed: int) -> None:
+    chance = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 1, inputs, generator=chance)
+    weight = torch.randn(outputs, inputs, generator=chance)
+    found = sums(x, weight)
+    assert found.shape == (rows, 1, outputs)
+    assert found.dtype == torch.float32
+    assert (found - F.linear(x, weight)).abs().max() <= 1e-6 * (x.abs() @ weight.abs().T).max()
+    whole = torch.randint(-127, 128, weight.shape, generator=chance, dtype=torch.int8)
+    assert torch.allclose(sums(x, whole), F.linear(x, whole.float()), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize(("rows", "compiled", "used"), [(1, True, 1), (2, True, 1), (3, True, 0), (1, False, 0)])
+def test_sums_are_for_the_two_rows_of_a_compiled_frame(
+    rows: int, compiled: bool, used: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def watched(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ran.append(len(x))
+        return sums(x, weight)
+
+    monkeypatch.setattr(linear, "in_loops", lambda _: compiled)
+    for module in (linear, quantize):
+        monkeypatch.setattr(module, "sums", watched)
+    x, plain = torch.randn(rows, 1, 12).bfloat16(), Linear(12, 8).requires_grad_(False)
+    out = product(x, plain.weight.bfloat16())
+    assert out.dtype == torch.bfloat16
+    assert torch.allclose(out.float(), F.linear(x.float(), plain.weight), atol=0.05)
+    packed = Int8Linear(plain)(x.float())
+    assert torch.allclose(packed, F.linear(x.float(), plain.weight), atol=0.05)
+    assert len(ran) == 2 * used
 
 
 @pytest.mark.slow

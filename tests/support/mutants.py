@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -72,6 +73,7 @@ class Mutant:
         return [stage for stage in stages if stage]
 
 
+@cache
 def own_tests(path: str) -> tuple[str, ...]:
     """The test files that are named after a module."""
     parts = Path(path).with_suffix("").parts
