@@ -17,7 +17,7 @@ from dia2.core.chance import own_chance
 from ..support.ambient import BACKENDS, STATES, ambient, chance, precise, settings
 
 CPU = torch.device("cpu")
-SMALL, LARGE = 1 << 20, 1 << 30  # bytes of weights
+SMALL, LARGE = 64 << 20, (64 << 20) + 1  # bytes of weights
 ONLY_CUDA = "cuda conv", "cuda rnn"  # ten bits by default; without a GPU nobody asks for more
 
 
@@ -70,6 +70,11 @@ def test_what_a_run_wants() -> None:
     assert inside["precision"] == "highest"
     assert inside["oneDNN"] == (True, False)
     assert inside["cudnn"] == (True, False, False)
+    with isolated(1):
+        matmul = torch.backends.cuda.matmul
+        assert matmul.allow_bf16_reduced_precision_reduction is True
+        assert matmul.allow_fp16_reduced_precision_reduction is True
+        assert matmul.allow_fp16_accumulation is False
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -202,7 +207,11 @@ def test_the_number_of_threads_is_the_block_s_and_then_the_caller_s() -> None:
         with isolated(2):
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
+        assert threads_for(LARGE, CPU) == 2  # what the caller has set is still known
     assert torch.get_num_threads() == 2
+    with isolated(1):
+        pass
+    assert not _counts
     with isolated():
         assert torch.get_num_threads() == 2
     assert not _counts
