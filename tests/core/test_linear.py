@@ -78,3 +78,7 @@ def test_a_compiled_product_with_int8_weights_is_that_product() -> None:
     x = torch.randn(2, 1, 48)
     ours = torch.compile(Int8Linear.forward, options=OPTIONS)(packed, x)
     assert torch.allclose(ours, packed(x), rtol=1e-5, atol=1e-5)
+
+
+def test_outside_of_a_compiler_nothing_is_in_loops() -> None:
+    assert not linear.in_loops(torch.ones(2))
