@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
 
-from dia2 import SamplingConfig
+from dia2 import GenerationConfig, SamplingConfig
+from dia2.hooks import Frames
 from dia2.inspect.draws import (
     BEST,
     DrawTable,
     best_candidates,
     choice_probabilities,
+    draw_table,
     pack_kept,
     padded,
     unpack_kept,
@@ -77,3 +82,51 @@ def test_missing_candidates_have_no_id_and_are_not_kept(count: int) -> None:
     assert table.ids[0, 0].tolist() == [*range(count), *[-1] * (BEST - count)]
     assert table.kept[0, 0].tolist() == [True] * count + [False] * (BEST - count)
     assert len(table.draw(0, 0, "cb0").candidates) == count
+
+
+def frames(branches: int, scale: float, calls: int = 3, codebooks: int = 4) -> Frames:
+    """Calls whose logits and choices are all different."""
+    chance = torch.Generator().manual_seed(branches)
+    logits = {
+        "action": torch.randn(calls, branches, 3, generator=chance),
+        "cb0": torch.randn(calls, branches, VOCABULARY, generator=chance),
+        "dep": torch.randn(calls, codebooks - 1, branches, VOCABULARY - 2, generator=chance),
+    }
+    codes = torch.randint(0, VOCABULARY - 2, (calls, codebooks), generator=chance)
+    config = GenerationConfig(
+        text=SamplingConfig(0.6, 2), audio=SamplingConfig(0.9, 12), cfg_scale=scale, cfg_filter_k=20
+    )
+    machine = [SimpleNamespace(action=action) for action in (2, 0, 1)]
+    return Frames(config, [], cast(Any, machine), [], torch.zeros(0), codes, logits)
+
+
+@pytest.mark.parametrize("names", [["action", "cb0", "dep.1", "dep.2", "dep.3"], ["cb0"], ["dep.3", "dep.1"]])
+@pytest.mark.parametrize(("branches", "scale"), [(2, 3.0), (2, 1.0), (1, 1.0)])
+def test_a_table_holds_what_each_draw_was_made_from(branches: int, scale: float, names: list[str]) -> None:
+    made = frames(branches, scale)
+    assert made.codes is not None
+    specials = torch.arange(VOCABULARY) >= VOCABULARY - 2
+    table = draw_table(made, names, specials)
+    assert table.ids.shape == (3, len(names), BEST)
+    order = sorted(names, key=["action", "cb0", *names].index)
+    for column, name in enumerate(order):
+        book = 0 if name in ("action", "cb0") else int(name[4:])
+        for call in range(3):
+            whole = made.logits[name][call] if name in made.logits else made.logits["dep"][call, book - 1]
+            cond = whole[0]  # [V]
+            guided = whole[1] + scale * (cond - whole[1]) if scale != 1 else cond
+            kept = guided >= guided.sort(descending=True).values[min(20, len(cond)) - 1]
+            kept = kept | (scale == 1)  # nothing is filtered
+            if name == "cb0":
+                kept = kept & ~specials
+            choice = int(made.machine[call].action if name == "action" else made.codes[call, book])
+            draw = table.draw(call, column, name)
+            assert draw.choice == choice
+            best = cond.argsort(descending=True)[: min(BEST, len(cond))].tolist()
+            assert [c.token for c in draw.candidates] == (best if choice in best else [*best[:-1], choice])
+            for c in draw.candidates:
+                assert (c.cond, c.guided) == pytest.approx((float(cond[c.token]), float(guided[c.token])), abs=1e-5)
+                assert c.kept == bool(kept[c.token])
+            temperature, top_k = (0.6, 2) if name == "action" else (0.9, 12)
+            expected = probabilities(cond.masked_fill(~kept, -torch.inf)[None], temperature, top_k)[0, choice]
+            assert draw.probability == pytest.approx(float(expected), abs=1e-5)
