@@ -38,7 +38,7 @@ from dia.state import UNKNOWN
 from dia.text import encode_text
 from dia.weights import flat_views
 from dia2.runtime.graphs import GraphBackend
-from dia2.runtime.weights import NoInit
+from dia2.tensors import NoInit
 
 SCRIPT = "[S1] Hello there, how are you today? [S2] Not too bad, thank you. And you? (laughs)"
 TINY: dict[str, dict[str, int]] = {

@@ -21,8 +21,8 @@ from dia.parts import weight_files
 from dia2.checks import is_file
 from dia2.core.layers import RMSNorm
 from dia2.errors import CheckpointError, one_line
-from dia2.runtime.stored import StoredTensors
-from dia2.runtime.weights import Found, allocate, check_tensors, without_memory
+from dia2.stored import StoredTensors
+from dia2.tensors import Found, allocate, check_tensors, without_memory
 
 Views = dict[str, Tensor]
 PICKLED = (".pth", ".pt", ".bin")

@@ -23,7 +23,7 @@ from dia2.assets import from_repo, nano_folder
 from dia2.audio.codec import Codec
 from dia2.checks import MAX_HEADER, NotAFileError, TooLargeError, check_header, read_small
 from dia2.errors import CheckpointError, Dia2Error, UsageError
-from dia2.runtime.stored import StoredTensors
+from dia2.stored import StoredTensors
 from dia2.runtime.tokenizer import load_tokenizer
 from dia2.runtime.voice_file import load_voice
 from dia2.runtime.words import read_words

@@ -14,8 +14,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dia2.errors import CheckpointError
-from dia2.runtime import stored
-from dia2.runtime.stored import StoredTensors
+from dia2 import stored
+from dia2.stored import StoredTensors
 
 
 @pytest.fixture

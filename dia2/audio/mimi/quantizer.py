@@ -1,0 +1,92 @@
+"""Residual vector quantization: a vector as codes, each of which says what those before it have left over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dia2.audio.mimi.config import MimiConfig
+
+_LEAST_USAGE = 1e-5
+
+
+class Codebook(nn.Module):
+    """Vectors, stored as training keeps them: sums of what fell to each code, and how much that was."""
+
+    def __init__(self, config: MimiConfig) -> None:
+        super().__init__()
+        self.initialized = nn.Parameter(torch.ones(1), requires_grad=False)  # read by training alone
+        self.cluster_usage = nn.Parameter(torch.ones(config.codebook_size), requires_grad=False)
+        self.embed_sum = nn.Parameter(torch.zeros(config.codebook_size, config.codebook_dim), requires_grad=False)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes [T] of the vectors that are nearest to `x` [T, d]."""
+        vectors = self.embed_sum / self.cluster_usage.clamp(min=_LEAST_USAGE)[:, None]
+        return torch.cdist(x[None], vectors[None])[0].argmin(dim=-1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Vectors [T, d] of `codes` [T]."""
+        usage = self.cluster_usage[codes].clamp(min=_LEAST_USAGE)
+        return F.embedding(codes, self.embed_sum) / usage[:, None]
+
+
+class ResidualQuantizer(nn.Module):
+    """Codebooks one after the other, in a space of their own."""
+
+    def __init__(self, config: MimiConfig, count: int) -> None:
+        super().__init__()
+        self.codebooks = [Codebook(config) for _ in range(count)]
+        self.layers = nn.ModuleList(nn.ModuleDict({"codebook": book}) for book in self.codebooks)  # the published names
+        self.input_proj: nn.Module = nn.Identity()
+        self.output_proj: nn.Module = nn.Identity()
+        if config.codebook_dim != config.hidden_size:
+            self.input_proj = nn.Conv1d(config.hidden_size, config.codebook_dim, 1, bias=False)
+            self.output_proj = nn.Conv1d(config.codebook_dim, config.hidden_size, 1, bias=False)
+
+    def encode(self, latents: Tensor, count: int) -> Tensor:
+        """Codes [count, T] of `latents` [1, D, T] in the first codebooks."""
+        rest = self.input_proj(latents)[0].T.contiguous()  # [T, d]
+        found = []
+        for book in self.codebooks[:count]:
+            codes = book.encode(rest)
+            rest = rest - book.decode(codes)
+            found.append(codes)
+        return torch.stack(found)
+
+    def decode(self, codes: Tensor, heard: Sequence[bool]) -> Tensor:
+        """Latents [1, D, T] of `codes` [k, T] in the first k codebooks; those that are not heard add nothing."""
+        parts = [book.decode(row) for book, row, use in zip(self.codebooks, codes, heard, strict=False) if use]
+        if not parts:
+            parts = [torch.zeros_like(self.codebooks[0].decode(codes[0]))]
+        total = sum(parts[1:], parts[0])  # [T, d]
+        latents: Tensor = self.output_proj(total.T[None])
+        return latents
+
+
+class SplitQuantizer(nn.Module):
+    """The first codebooks say what was said, the others how it sounded; each group begins with the whole latents."""
+
+    def __init__(self, config: MimiConfig) -> None:
+        super().__init__()
+        self.split = config.num_semantic_quantizers
+        self.semantic_residual_vector_quantizer = ResidualQuantizer(config, self.split)
+        self.acoustic_residual_vector_quantizer = ResidualQuantizer(config, config.num_quantizers - self.split)
+
+    def encode(self, latents: Tensor, count: int) -> Tensor:
+        """Codes [count, T] of `latents` [1, D, T], of at least the first group's codebooks."""
+        codes = self.semantic_residual_vector_quantizer.encode(latents, self.split)
+        if count == self.split:
+            return codes
+        return torch.cat((codes, self.acoustic_residual_vector_quantizer.encode(latents, count - self.split)))
+
+    def decode(self, codes: Tensor, muted: Collection[int] = ()) -> Tensor:
+        """Latents [1, D, T] of `codes` [k, T] in the first k codebooks; the `muted` ones add nothing."""
+        heard = [book not in muted for book in range(len(codes))]
+        split = self.split
+        latents = self.semantic_residual_vector_quantizer.decode(codes[:split], heard[:split])
+        if len(codes) > split:
+            latents = latents + self.acoustic_residual_vector_quantizer.decode(codes[split:], heard[split:])
+        return latents
