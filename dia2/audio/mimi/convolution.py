@@ -11,7 +11,7 @@ from dia2.audio.mimi.past import Past
 
 
 class CausalConv(nn.Module):
-    """A convolution that looks at its input and at `reach` inputs before it: [1, C, n] → [1, C', n / stride]."""
+    """A convolution that looks at its inputs and at `reach` inputs before them: [1, C, n] → [1, C', n / stride]."""
 
     def __init__(
         self,
@@ -31,14 +31,23 @@ class CausalConv(nn.Module):
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """Convolve the next n inputs, a multiple of the stride."""
-        out: Tensor = self.conv(_after_past(self, x, past, self.pad_mode))
+        if self.reach > 0:
+            before = past.kept.get(self)
+            if before is None:
+                first = x[..., :1] if self.pad_mode == "replicate" else x.new_zeros(())
+                before = first.expand(*x.shape[:-1], self.reach)
+            n = x.shape[-1]
+            x = torch.cat((before, x), dim=-1)
+            past.kept[self] = x[..., n:].clone()  # a view would keep the whole piece alive
+        out: Tensor = self.conv(x)
         return out
 
 
 class CausalUpsampling(nn.Module):
-    """A transposed convolution whose kernel spans two inputs: [1, C, n] → [1, C', n · stride]."""
+    """A transposed convolution whose kernel spans two inputs: [1, C, n] → [1, C', n · stride].
 
-    reach = 1
+    The last `stride` outputs lack what the next input adds to them; they are kept, and go out with it.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int, *, groups: int = 1, bias: bool = True) -> None:
         super().__init__()
@@ -47,22 +56,13 @@ class CausalUpsampling(nn.Module):
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """Spread the next n inputs."""
         stride = self.conv.stride[0]
-        out: Tensor = self.conv(_after_past(self, x, past, "constant"))
-        # The first outputs are of the remembered input, and were given with it; the last lack the input to come.
-        return out[..., stride:-stride]
-
-
-def _after_past(layer: CausalConv | CausalUpsampling, x: Tensor, past: Past, pad_mode: str) -> Tensor:
-    """`x` [1, C, n] with the inputs before it, [1, C, reach + n]; its last are what the next piece finds before it."""
-    if layer.reach == 0:
-        return x
-    before = past.inputs.get(layer)
-    if before is None:
-        first = x[..., :1] if pad_mode == "replicate" else x.new_zeros(())
-        before = first.expand(*x.shape[:-1], layer.reach)
-    joined = torch.cat((before, x), dim=-1)
-    past.inputs[layer] = joined[..., x.shape[-1] :].clone()  # a view would keep the whole piece alive
-    return joined
+        out: Tensor = self.conv(x)  # [1, C', (n + 1) · stride]
+        begun = past.kept.get(self)
+        if begun is not None:
+            out[..., :stride] += begun
+        rest = out[..., -stride:]  # the bias will come with the next outputs
+        past.kept[self] = rest.clone() if self.conv.bias is None else rest - self.conv.bias[:, None]
+        return out[..., :-stride]
 
 
 class Elu(nn.Module):

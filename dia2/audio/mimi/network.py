@@ -59,7 +59,7 @@ def load_mimi(folder: Path, name: str, device: torch.device) -> Mimi:
     """
     config = read_config(folder, name)
     model = without_memory(lambda: Mimi(config))
-    layers = [module for module in model.modules() if isinstance(module, CausalConv | CausalUpsampling)]
+    layers = [module for module in model.modules() if isinstance(module, CausalConv)]
     if sum(layer.reach * layer.conv.in_channels for layer in layers) > _MOST_REMEMBERED:
         raise CheckpointError(
             f"The config.json of Mimi codec {name} asks for convolutions that reach too far back: check its kernel "

@@ -13,5 +13,5 @@ class Past:
 
     def __init__(self) -> None:
         self.positions = 0  # that the transformer has seen
-        self.inputs: dict[nn.Module, Tensor] = {}  # of a convolution, the last that its kernel reaches: [1, C, reach]
+        self.kept: dict[nn.Module, Tensor] = {}  # of convolutions, see there: [1, C, a few]
         self.heads: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # keys and values in the window: [1, H, < window, D]
