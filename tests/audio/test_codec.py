@@ -1,8 +1,12 @@
-"""Mimi whole and in pieces, on small random checkpoints whose attention window is far shorter than the streams."""
+"""The codec whole and in pieces, on small random checkpoints whose attention window is far shorter than the streams.
+
+What the network computes is compared with transformers' in test_mimi.py.
+"""
 
 import ast
 import json
 import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -19,6 +23,7 @@ from transformers import MimiConfig, MimiModel
 from transformers.utils import logging
 
 import dia2.audio.codec
+from dia2.assets import nano_folder
 from dia2.audio.codec import Codec, StreamingDecoder
 from dia2.errors import CheckpointError, UsageError
 
@@ -51,7 +56,14 @@ def build(seed: int = 0, **overrides: Any) -> Any:
 
 
 def codec(num_codebooks: int = 6, **overrides: Any) -> Codec:
-    return Codec(build(**overrides), num_codebooks=num_codebooks, name="test codec")
+    return loaded(build(**overrides), num_codebooks)
+
+
+def loaded(model: Any, num_codebooks: int = 6) -> Codec:
+    """Load what transformers saves of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        return Codec.load(folder, num_codebooks=num_codebooks, device=CPU)
 
 
 def random_codes(num_codebooks: int, frames: int, seed: int = 0) -> Tensor:
@@ -154,24 +166,20 @@ def test_encode_takes_one_channel_of_floats(samples: Tensor) -> None:
 # --- decoding whole
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_decode_is_mimis_own(name: str) -> None:
-    codec = VARIANTS[name]
-    codes = random_codes(codec.num_codebooks, 20)
-    expected = codec._model.decode(codes[None]).audio_values[0, 0]
-    assert 0.1 < expected.abs().max() < 1  # nothing here is hidden by the clamp
-    waveform = codec.decode(codes)
-    assert torch.equal(waveform, expected)
+def test_samples_are_float32_without_a_gradient() -> None:
+    codes = random_codes(6, 20)
+    waveform = SIX.decode(codes)
+    assert 0.1 < waveform.abs().max() < 1  # nothing in these tests is hidden by the clamp
     assert waveform.dtype == torch.float32
     assert not waveform.requires_grad
-    assert torch.equal(codec.decode(codes.to(torch.uint8)), waveform)
+    assert torch.equal(SIX.decode(codes.to(torch.uint8)), waveform)
 
 
 def test_samples_are_clamped() -> None:
     loud = codec()
     codes = random_codes(6, 10)
     with torch.no_grad():
-        for values in loud._model.decoder.decoder_seanet.layers[-1].parameters():
+        for values in loud._model.decoder.layers[-1].parameters():
             values.mul_(1000)
     for waveform in (loud.decode(codes), loud.stream().push(codes)):
         assert waveform.min() == -1
@@ -248,16 +256,24 @@ def test_a_stream_of_the_first_codebooks_is_a_codec_that_has_no_more(count: int)
 
 @pytest.mark.parametrize("book", range(6))
 def test_a_muted_codebook_adds_nothing(book: int) -> None:
-    silent = build()
-    group = silent.quantizer.semantic_residual_vector_quantizer if book == 0 else None
-    layers = (group or silent.quantizer.acoustic_residual_vector_quantizer).layers
-    muted = layers[max(0, book - 1)].codebook
-    muted.embed_sum.zero_()
-    muted._embed = None  # their quotient, which building the model left here
+    silent = codec()
+    quantizer = silent._model.quantizer
+    groups = quantizer.semantic_residual_vector_quantizer, quantizer.acoustic_residual_vector_quantizer
+    with torch.no_grad():
+        [part for group in groups for part in group.codebooks][book].embed_sum.zero_()
     codes = random_codes(6, 20)
     heard = SIX.stream(set(range(6)) - {book}).push(codes)
-    torch.testing.assert_close(heard, Codec(silent, num_codebooks=6, name="x").decode(codes), rtol=0, atol=1e-5)
+    torch.testing.assert_close(heard, silent.decode(codes), rtol=0, atol=1e-5)
     assert (heard - SIX.decode(codes)).abs().max() > 1e-3
+
+
+def test_a_stream_of_which_nothing_is_heard_is_one_of_no_vectors() -> None:
+    silent = codec()
+    for name, values in silent._model.quantizer.state_dict().items():
+        if name.endswith("embed_sum"):
+            values.zero_()
+    codes = random_codes(6, 20)
+    torch.testing.assert_close(SIX.stream([]).push(codes), silent.decode(codes), rtol=0, atol=1e-5)
 
 
 def test_only_codebooks_that_are_there_can_be_heard() -> None:
@@ -294,7 +310,8 @@ def held_bytes(value: object, seen: set[int]) -> int:
         fresh = storage.data_ptr() not in seen
         seen.add(storage.data_ptr())
         return storage.nbytes() if fresh else 0
-    parts = value if isinstance(value, (list, tuple)) else getattr(value, "__dict__", {}).values()
+    held = value if isinstance(value, dict) else getattr(value, "__dict__", {})
+    parts = value if isinstance(value, (list, tuple)) else held.values()
     return sum(held_bytes(part, seen) for part in parts)
 
 
@@ -307,40 +324,12 @@ def test_the_state_of_a_stream_is_bounded() -> None:
     assert 0 < sizes[0] < sizes[3]
     assert set(sizes[WINDOW:]) == {sizes[-1]}  # full after the window, and not a byte more from then on
 
-    contexts = [stream._upsample, *stream._layers]
-    before = held_bytes(contexts, set())
+    kept = stream._past.kept
+    before = held_bytes(kept, set())
     stream.push(random_codes(6, 400))
-    assert held_bytes(contexts, set()) == before  # the convolutions let go of a long piece at once,
+    assert 0 < held_bytes(kept, set()) == before  # the convolutions let go of a long piece at once,
     stream.push(random_codes(6, 1))
     assert held_bytes(stream, set()) == sizes[-1]  # attention with the next one
-
-
-@pytest.mark.parametrize(
-    ("overrides", "why"),
-    [
-        ({"pad_mode": "replicate"}, "not padded with zeros"),
-        ({"use_causal_conv": False}, "not causal"),
-        ({"trim_right_ratio": 0.5}, "not trimmed on its right alone"),
-        ({"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}}, "'dynamic'"),
-    ],
-)
-def test_a_codec_that_cannot_stream_says_so_before_the_first_frame(overrides: dict[str, Any], why: str) -> None:
-    odd = codec(**overrides)
-    assert len(odd.decode(random_codes(6, 7))) == 7 * SAMPLES_PER_FRAME
-    with pytest.raises(CheckpointError, match=f"Mimi codec test codec cannot decode piece by piece .*{why}"):
-        odd.stream()
-
-
-def test_a_codec_without_a_window_cannot_stream() -> None:
-    with pytest.raises(CheckpointError, match="no sliding window of at least 2 positions"):
-        codec(sliding_window=1).stream()
-
-
-def test_a_codec_with_an_unknown_layer_cannot_stream() -> None:
-    odd = codec()
-    odd._model.decoder.decoder_seanet.layers[1] = nn.GELU()
-    with pytest.raises(CheckpointError, match="unknown type GELU"):
-        odd.stream()
 
 
 # --- loading
@@ -362,7 +351,7 @@ def test_load_takes_a_folder_and_says_nothing(saved: Path, capfd: pytest.Capture
 
 def assert_one_sentence(error: CheckpointError) -> None:
     assert "\n" not in str(error)
-    assert str(error).endswith(".")
+    assert str(error).endswith((".", "?"))
     assert ". " not in str(error)
 
 
@@ -386,30 +375,35 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, bool]] = {  # the damage,
     "config a list": (lambda folder: (folder / "config.json").write_text("[]"), "config.json .* cannot be read", True),
     "no model type": (lambda folder: (folder / "config.json").write_text("{}"), "config.json .* cannot be read", True),
     "another model": (lambda folder: set_config(folder, model_type="llama"), "type 'llama', not a Mimi codec", False),
-    "ill-typed field": (lambda folder: set_config(folder, codebook_size="x"), "cannot be loaded .*codebook_size", True),
-    "impossible field": (lambda folder: set_config(folder, num_attention_heads=3), "cannot be loaded", True),
-    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no file named model.safetensors", True),
-    "only a pickle": (pickle_weights, "no file named model.safetensors", True),
-    "not safetensors": (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "cannot be loaded", True),
-    "cut off": (truncate, "cannot be loaded", True),
+    "ill-typed field": (lambda folder: set_config(folder, codebook_size="x"), "field codebook_size must be a whole number", False),
+    "impossible field": (lambda folder: set_config(folder, num_attention_heads=3), "field hidden_size is 16", False),
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors", False),
+    "only a pickle": (pickle_weights, "has no model.safetensors", False),
+    "not safetensors": (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "not a whole", True),
+    "cut off": (truncate, "is not a whole safetensors file", True),
     "tensor missing": (
         lambda folder: edit_weights(folder, lambda weights: weights.pop(CONV)),
-        r"Tensors .* are missing .*\(decoder\.\S*layers\.0\.conv\.weight\)",
+        rf"model.safetensors lacks tensor '{CONV}': is it the checkpoint of the config.json beside it\?",
         False,
     ),
     "many missing": (
         lambda folder: edit_weights(folder, lambda weights: [weights.pop(k) for k in [*weights] if CODEBOOK in k]),
-        "Tensors .* are missing .*embed_sum",
+        "lacks 2 tensors .*quantizer",
         False,
     ),
-    "more codebooks promised": (lambda folder: set_config(folder, num_quantizers=9), "and 6 more", False),
+    "more codebooks promised": (lambda folder: set_config(folder, num_quantizers=9), "lacks 9 tensors", False),
     "tensor misshapen": (
         lambda folder: edit_weights(folder, lambda weights: weights.update({CONV: torch.zeros(2)})),
-        r"do not have the shape .*\(decoder\.\S*layers\.0\.conv\.weight\)",
+        rf"Tensor {CONV} of .* has shape \[2\], the config asks for \[32, 16, 7\]",
+        False,
+    ),
+    "tensor of integers": (
+        lambda folder: edit_weights(folder, lambda weights: weights.update({CONV: weights[CONV].to(torch.int8)})),
+        rf"Tensor {CONV} of .* holds I8, not floats",
         False,
     ),
     "no encoder": (lambda folder: set_config(folder, encoder_config=None), "lacks its encoder", False),
-    "no decoder": (lambda folder: set_config(folder, decoder_config=None), "lacks its encoder, its decoder", False),
+    "no decoder": (lambda folder: set_config(folder, decoder_config=None), "lacks its encoder or its decoder", False),
 }
 
 
@@ -433,37 +427,9 @@ def test_a_codec_must_have_the_codebooks_that_are_needed(saved: Path, num_codebo
     assert_one_sentence(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"audio_channels": 2}, "2 audio channels instead of 1"),
-        ({"frame_rate": 300}, "contradicts itself"),
-        ({"frame_rate": 1000}, "or its upsampling"),
-    ],
-)
-def test_a_codec_must_be_mono_with_rates_that_agree(overrides: dict[str, Any], message: str) -> None:
-    with pytest.raises(CheckpointError, match=message):
-        codec(**overrides)
-
-
-def test_a_codec_whose_convolutions_look_ahead_is_refused(tmp_path: Path) -> None:
-    codec(use_causal_conv=False)._model.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="are not causal") as caught:
-        load(tmp_path)
-    assert_one_sentence(caught.value)
-
-
-def test_a_codec_that_pads_in_an_unknown_way_is_refused(damaged: Path) -> None:
-    config = json.loads((damaged / "config.json").read_text(encoding="utf-8"))
-    (damaged / "config.json").write_text(json.dumps(config | {"pad_mode": "zzz"}), encoding="utf-8")
-    with pytest.raises(CheckpointError, match="pads its convolutions by an unknown mode") as caught:
-        load(damaged)
-    assert_one_sentence(caught.value)
-
-
 def test_unknown_tensors_are_named(damaged: Path) -> None:
     edit_weights(damaged, lambda weights: weights.update(extra=torch.zeros(2)))
-    with pytest.warns(UserWarning, match="holds tensors that are not Mimi's: extra"):
+    with pytest.warns(UserWarning, match="has tensor 'extra' that the model does not know"):
         load(damaged)
 
 
@@ -485,12 +451,22 @@ def test_a_fingerprint_names_the_meaning_of_codes(saved: Path) -> None:
     assert len({fingerprint, *(other.fingerprint() for other in others)}) == 4
 
 
+def test_fingerprints_stay_as_they_are_written_in_voice_files_and_traces() -> None:
+    for folder, digest in {
+        nano_folder() / "mimi": "d6ec3680587c95126fa50d6b142fc6a7cc73dbeb01df16442f0008d157095624",
+        CONFORMANCE / "tiny3" / "mimi": "7bbd284450d2f5cfa099c6a2ba9e64fad8ed5f570e632c8fc75cf50ec1d8e651",
+        CONFORMANCE / "tiny4" / "mimi": "f3731c2d4d950bba134dc9f73f4ed4aec478c1f5f76310a085c25a28af26ea3a",
+        CONFORMANCE / "tiny8" / "mimi": "4ce41205409682ed75fc189a80f8acf065cae0b66604e6d7635be2cf11451ef6",
+    }.items():
+        assert load(folder, 3).fingerprint() == digest
+
+
 def test_a_fingerprint_sees_every_codebook_and_not_the_decoder() -> None:
     changed = codec()
     with torch.no_grad():
-        changed._model.decoder.upsample.conv.weight.add_(1)
+        changed._model.upsample.conv.weight.add_(1)
     assert changed.fingerprint() == SIX.fingerprint()
-    changed._model.quantizer.acoustic_residual_vector_quantizer.layers[-1].codebook.cluster_usage[-1] += 1e-6
+    changed._model.quantizer.acoustic_residual_vector_quantizer.codebooks[-1].cluster_usage[-1] += 1e-6
     assert changed.fingerprint() != SIX.fingerprint()
 
 

@@ -13,7 +13,6 @@ import soundfile
 import torch
 from torch import nn
 
-from dia2.audio.codec import Codec
 from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.pieces import AtOnce
 from dia2.errors import CheckpointError
@@ -21,7 +20,8 @@ from dia2.inspect import load
 
 from ..support.dia import toy
 from ..support.reference import engine
-from .test_codec import build, random_codes
+from .test_codec import codec as random_codec
+from .test_codec import random_codes
 
 NO_NUMBERS = "Codec .* computes numbers that are NaN or infinite"
 SCRIPT = "[S1] Hi."
@@ -53,15 +53,14 @@ def test_samples_that_are_no_numbers_stay_so_when_the_others_are_clamped() -> No
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 @pytest.mark.parametrize("part", ["decoder", "quantizer", "encoder"])
 def test_mimi_with_a_damaged_part(part: str, value: float) -> None:
-    model = build()
-    codec, codes = Codec(model, num_codebooks=6, name="it"), random_codes(6, 4)
+    codec, codes = random_codec(), random_codes(6, 4)
     sound = torch.linspace(-0.5, 0.5, 480)
     uses: list[Any] = [lambda: codec.encode(sound)]
     if part != "encoder":
         uses = [lambda: codec.decode(codes), lambda: AtOnce(codec).begin(codes)()]
         uses += [lambda: codec.encode(sound)] if part == "quantizer" else []
     expected = [use() for use in uses]
-    with damaged(getattr(model, part), value):
+    with damaged(getattr(codec._model, part), value):
         for use in uses:
             with pytest.raises(CheckpointError, match=NO_NUMBERS):
                 use()

@@ -28,7 +28,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
 }
 PAD_MODES = ("constant", "replicate")  # of what was before a stream: zeros, or its first input again
-_GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi"
+GIVE = "give a folder or a Hugging Face repo with a Mimi checkpoint, such as kyutai/mimi"
 _LARGEST = 1 << 24  # of a size; no real one comes near, and a hostile one must not exhaust memory
 _MOST = 256  # of each: what is built one by one must not be built a million times
 _LONGEST = 1 << 16  # samples a frame; Mimi has 1,920
@@ -101,14 +101,14 @@ def read_config(folder: Path, name: str) -> MimiConfig:
         model_type = raw["model_type"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise CheckpointError(
-            f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {_GIVE}."
+            f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {GIVE}."
         ) from error
     if model_type != "mimi":
         raise CheckpointError(
-            f"Checkpoint {name} holds a model of type {short(model_type)}, not a Mimi codec: {_GIVE}."
+            f"Checkpoint {name} holds a model of type {short(model_type)}, not a Mimi codec: {GIVE}."
         )
     if any(raw.get(half, True) is None for half in ("encoder_config", "decoder_config")):
-        raise CheckpointError(f"Mimi codec {name} lacks its encoder or its decoder: {_GIVE}.")
+        raise CheckpointError(f"Mimi codec {name} lacks its encoder or its decoder: {GIVE}.")
     where = f"The config.json of Mimi codec {name}"
     given = {**raw, "frame_rate": raw.get("_frame_rate", raw.get("frame_rate"))}  # the second is the older spelling
     given = {key: value for key, value in given.items() if key not in _MAY_BE_NULL or value not in (None, 0, [])}
@@ -145,8 +145,8 @@ def _check(config: MimiConfig, where: str) -> None:
             value = getattr(config, name)
             need(least <= value <= most, f"field {name} must be {least} to {most:,}, not {short(value)}")
 
-    need(config.use_causal_conv, f"its convolutions are not causal (use_causal_conv): {_GIVE}")
-    need(config.audio_channels == 1, f"it has {short(config.audio_channels)} audio channels instead of 1: {_GIVE}")
+    need(config.use_causal_conv, f"its convolutions are not causal (use_causal_conv): {GIVE}")
+    need(config.audio_channels == 1, f"it has {short(config.audio_channels)} audio channels instead of 1: {GIVE}")
     need(config.trim_right_ratio == 1.0, "field trim_right_ratio must be 1, so that nothing is heard ahead")
     for name, known in {"pad_mode": PAD_MODES, "hidden_act": tuple(ACTIVATIONS)}.items():
         value = getattr(config, name)
@@ -188,7 +188,7 @@ def _check(config: MimiConfig, where: str) -> None:
 def _check_rates(config: MimiConfig, name: str) -> None:
     """The rates must agree with the strides; at one frame for each position there is nothing to sample up or down."""
     if math.ceil(config.sampling_rate / math.prod(config.upsampling_ratios)) <= config.frame_rate:
-        raise CheckpointError(f"Mimi codec {name} lacks its downsampling and its upsampling: {_GIVE}.")
+        raise CheckpointError(f"Mimi codec {name} lacks its downsampling and its upsampling: {GIVE}.")
     samples = config.samples_per_frame
     if samples > _LONGEST or round(config.sampling_rate / config.frame_rate) != samples:
         raise CheckpointError(

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dia2.audio.mimi.config import MimiConfig, read_config
+from dia2.audio.mimi.config import GIVE, MimiConfig, read_config
 from dia2.audio.mimi.convolution import CausalConv, CausalUpsampling, decoder, encoder
 from dia2.audio.mimi.past import Past
 from dia2.audio.mimi.quantizer import SplitQuantizer
@@ -59,11 +59,14 @@ def load_mimi(folder: Path, name: str, device: torch.device) -> Mimi:
     """
     config = read_config(folder, name)
     model = without_memory(lambda: Mimi(config))
+    weights = folder / "model.safetensors"
+    if not weights.exists():
+        raise CheckpointError(f"Mimi codec {name} has no model.safetensors: {GIVE}.")
+    fill(model, weights, device=device, config="the config.json beside it")
     layers = [module for module in model.modules() if isinstance(module, CausalConv)]
     if sum(layer.reach * layer.conv.in_channels for layer in layers) > _MOST_REMEMBERED:
         raise CheckpointError(
             f"The config.json of Mimi codec {name} asks for convolutions that reach too far back: check its kernel "
             "sizes and its dilation_growth_rate."
         )
-    fill(model, folder / "model.safetensors", device=device, config="the config.json beside it")
     return model.eval()
