@@ -11,6 +11,8 @@ from torch import Tensor
 from dia2 import Dia2, GenerationConfig
 from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
+from dia2.audio.mimi.config import MimiConfig
+from dia2.audio.mimi.network import Mimi
 from dia2.config import DiaConfig, load_config, parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.context import RuntimeContext, token_ids
@@ -59,11 +61,9 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
 
 
 def mimi(codebooks: int, device: str = "cpu") -> Codec:
-    """The codec of the published checkpoints, with random weights: its shapes are the defaults of transformers."""
-    from transformers import MimiConfig, MimiModel
-
+    """The codec of the published checkpoints, with random weights: its shapes are the defaults of a config."""
     torch.manual_seed(0)
-    model = MimiModel(MimiConfig()).to(device).eval().requires_grad_(False)
+    model = Mimi(MimiConfig(frame_rate=12.5, head_dim=64)).to(device).eval().requires_grad_(False)
     return Codec(model, num_codebooks=codebooks, name="random Mimi")
 
 

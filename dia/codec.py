@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dia.pretrained import pretrained
 from dia2.assets import codec_folder
 from dia2.audio.finite import require_numbers
-from dia.pretrained import pretrained
 from dia2.checks import read_small, short
 from dia2.core.ambient import isolated
 from dia2.errors import CheckpointError, one_line

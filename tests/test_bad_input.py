@@ -314,8 +314,8 @@ def test_a_codec_that_asks_for_more_than_its_file_holds(tmp_path: Path, capfd: p
     folder = Path(shutil.copytree(TINY8 / "mimi", tmp_path / "mimi"))
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for change, message in (
-        ({"num_hidden_layers": 20_000}, "asks for more than 256 num_hidden_layers"),
-        ({"hidden_size": 1 << 17, "upsample_groups": 1 << 17}, "its weights have"),
+        ({"num_hidden_layers": 20_000}, "field num_hidden_layers must be 0 to 256, not 20000"),
+        ({"hidden_size": 1 << 17, "upsample_groups": 1 << 17}, ", the config asks for ["),
     ):
         (folder / "config.json").write_text(json.dumps(raw | change), encoding="utf-8")
         given = [*flags("tiny8"), "--mimi", str(folder), *HELLO, str(tmp_path / "o.wav")]

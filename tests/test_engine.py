@@ -254,6 +254,20 @@ def test_importing_dia2_brings_no_widget_plot_whisper_or_transformers() -> None:
     assert run.stdout.split() == ["[]", "[]", "[]"]
 
 
+def test_speaking_imports_no_modeling_code_of_others() -> None:
+    code = """
+        import sys
+        from dia2 import Dia2
+        result = Dia2.nano(device="cpu").generate("[S1] Hello.", seed=1)
+        assert len(result.waveform)
+        heavy = ("transformers.modeling_utils", "transformers.models.mimi", "torch._dynamo", "torch._inductor")
+        heavy += ("torch.distributed.tensor", "scipy", "sympy", "triton")
+        print([name for name in heavy if name in sys.modules])
+    """
+    run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["[]"]
+
+
 @pytest.mark.slow
 def test_importing_dia2_brings_little_that_torch_does_not() -> None:
     code = """

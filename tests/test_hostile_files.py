@@ -23,10 +23,10 @@ from dia2.assets import from_repo, nano_folder
 from dia2.audio.codec import Codec
 from dia2.checks import MAX_HEADER, NotAFileError, TooLargeError, check_header, read_small
 from dia2.errors import CheckpointError, Dia2Error, UsageError
-from dia2.stored import StoredTensors
 from dia2.runtime.tokenizer import load_tokenizer
 from dia2.runtime.voice_file import load_voice
 from dia2.runtime.words import read_words
+from dia2.stored import StoredTensors
 
 from .support.reference import engine
 
@@ -105,10 +105,6 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
         ("model/dia2_assets.json", repo),
         ("model/mimi/config.json", mimi),
         ("model/mimi/model.safetensors", mimi),
-        (
-            "model/mimi/generation_config.json",
-            mimi,
-        ),
         ("model/tokenizer/tokenizer.json", tokens),
         ("model/tokenizer/tokenizer_config.json", tokens),
         ("model/tokenizer/config.json", tokens),
@@ -118,6 +114,7 @@ def within(seconds: float, work: Callable[[], Any]) -> Any:
         (f"toy/{INDEX}", first),
         ("toy/dac/config.json", dac),
         ("toy/dac/model.safetensors", dac),
+        ("toy/dac/generation_config.json", dac),
         ("toy/part.safetensors", lambda at: StoredTensors(at / "toy" / "part.safetensors")),
         (f"toy/other/{INDEX}", lambda at: weight_files(at / "toy" / "other" / INDEX)),
     ],
@@ -185,9 +182,9 @@ def test_a_header_is_refused_by_its_first_eight_bytes(tmp_path: Path) -> None:
     [
         ("model/model.safetensors", lambda at: Dia2.from_repo(str(at / "model")).runtime),
         ("model/mimi/model.safetensors", mimi),
-        ("model/mimi/other.safetensors", mimi),
         ("toy/model.safetensors", first),
         ("toy/dac/model.safetensors", dac),
+        ("toy/dac/other.safetensors", dac),
         ("a.voice", lambda at: load_voice(at / "a.voice", engine("tiny8").runtime.mimi)),
     ],
 )

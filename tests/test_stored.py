@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dia2.errors import CheckpointError
 from dia2 import stored
+from dia2.errors import CheckpointError
 from dia2.stored import StoredTensors
 
 

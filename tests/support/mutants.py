@@ -39,6 +39,7 @@ STORE = ("manifest", "shards", "writer", "stored", "layout", "fingerprint", "rec
 # For each package its sources, and the tests that run when the module's own have not noticed.
 PACKAGES = {
     "core": (("dia2/core",), ("tests/core", "tests/runtime/test_sampler.py", "tests/test_conformance.py")),
+    "audio": (("dia2/audio", "dia2/audio/mimi"), ("tests/audio",)),
     "runtime": (("dia2/runtime",), ("tests/runtime", "tests/test_conformance.py", "tests/test_streaming.py")),
     "store": (
         tuple(f"{INSPECT}{name}.py" for name in STORE),

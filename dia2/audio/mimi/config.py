@@ -1,4 +1,4 @@
-"""The `config.json` of a Mimi checkpoint: transformers' fields with their defaults, every one checked when it is read."""
+"""The `config.json` of a Mimi checkpoint: the fields and defaults of transformers, every one checked as it is read."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def read_config(folder: Path, name: str) -> MimiConfig:
             f"The config.json of Mimi codec {name} cannot be read ({_reason(error)}): {GIVE}."
         ) from error
     if model_type != "mimi":
-        raise CheckpointError(
-            f"Checkpoint {name} holds a model of type {short(model_type)}, not a Mimi codec: {GIVE}."
-        )
+        raise CheckpointError(f"Checkpoint {name} holds a model of type {short(model_type)}, not a Mimi codec: {GIVE}.")
     if any(raw.get(half, True) is None for half in ("encoder_config", "decoder_config")):
         raise CheckpointError(f"Mimi codec {name} lacks its encoder or its decoder: {GIVE}.")
     where = f"The config.json of Mimi codec {name}"
