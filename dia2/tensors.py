@@ -1,4 +1,4 @@
-"""A model without memory, filled from a safetensors file: names and shapes checked, each tensor straight to its place."""
+"""A model without memory, filled from a safetensors file: names and shapes checked, each tensor straight in place."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Attention(nn.Module):
         return projected
 
     def _heads(self, x: Tensor) -> Tensor:  # [1, n, H · head_dim] -> [1, H, n, head_dim]
-        return x.unflatten(2, (-1, self.head_dim)).transpose(1, 2)
+        return x.view(1, x.shape[1], -1, self.head_dim).transpose(1, 2)
 
 
 class Mlp(nn.Module):
