@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dia2.audio.mimi.config import MimiConfig
@@ -29,8 +28,14 @@ class Codebook(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Vectors [T, d] of `codes` [T]."""
-        usage = self.cluster_usage[codes].clamp(min=_LEAST_USAGE)
-        return F.embedding(codes, self.embed_sum) / usage[:, None]
+        return vectors([self], [codes])[0]
+
+
+def vectors(books: Sequence[Codebook], codes: Sequence[Tensor]) -> Tensor:
+    """Vectors [k, T, d] of `codes`, k times [T], each in a book of its own."""
+    sums = torch.stack([book.embed_sum.index_select(0, row) for book, row in zip(books, codes, strict=True)])
+    usage = torch.stack([book.cluster_usage.index_select(0, row) for book, row in zip(books, codes, strict=True)])
+    return sums / usage.clamp(min=_LEAST_USAGE)[..., None]
 
 
 class ResidualQuantizer(nn.Module):
@@ -58,10 +63,11 @@ class ResidualQuantizer(nn.Module):
 
     def decode(self, codes: Tensor, heard: Sequence[bool]) -> Tensor:
         """Latents [1, D, T] of `codes` [k, T] in the first k codebooks; those that are not heard add nothing."""
-        parts = [book.decode(row) for book, row, use in zip(self.codebooks, codes, heard, strict=False) if use]
-        if not parts:
-            parts = [torch.zeros_like(self.codebooks[0].decode(codes[0]))]
-        total = sum(parts[1:], parts[0])  # [T, d]
+        books = [book for book, use in zip(self.codebooks, heard, strict=False) if use]
+        if books:
+            total = vectors(books, [row for row, use in zip(codes, heard, strict=True) if use]).sum(dim=0)  # [T, d]
+        else:
+            total = self.codebooks[0].embed_sum.new_zeros(codes.shape[1], self.codebooks[0].embed_sum.shape[1])
         latents: Tensor = self.output_proj(total.T[None])
         return latents
 
