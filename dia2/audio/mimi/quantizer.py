@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,8 @@ class ResidualQuantizer(nn.Module):
         """Latents [1, D, T] of `codes` [k, T] in the first k codebooks; those that are not heard add nothing."""
         books = [book for book, use in zip(self.codebooks, heard, strict=False) if use]
         if books:
-            total = vectors(books, [row for row, use in zip(codes, heard, strict=True) if use]).sum(dim=0)  # [T, d]
+            parts = vectors(books, [row for row, use in zip(codes, heard, strict=True) if use])
+            total = reduce(torch.add, parts.unbind())  # [T, d]; in this order, which `sum` does not promise
         else:
             total = self.codebooks[0].embed_sum.new_zeros(codes.shape[1], self.codebooks[0].embed_sum.shape[1])
         latents: Tensor = self.output_proj(total.T[None])
