@@ -38,6 +38,7 @@ ODD: dict[str, dict[str, Any]] = {
     "no projections": {"codebook_dim": 16, "vector_quantization_hidden_dimension": 16},
     "three semantic codebooks": {"num_semantic_quantizers": 3},
     "four positions a frame": {"frame_rate": 250.0},
+    "one position a frame": {"sampling_rate": 24_012, "frame_rate": 1000.5},
     "upsampled in groups": {"upsample_groups": 4, "num_hidden_layers": 0},
     "gelu by tanh": {"hidden_act": "gelu_pytorch_tanh", "norm_eps": 1e-3},
     "silu": {"hidden_act": "silu"},
