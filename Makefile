@@ -12,6 +12,9 @@ demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.w
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
 	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 
+# Half of what a notebook takes is its kernel's start, so `make test` runs those that go through most of the code.
+test: export NOTEBOOKS := $(addprefix notebooks/,00_quickstart.ipynb 06_voice_cloning.ipynb \
+  08_debug_a_bad_run.ipynb 10_dia_encoder_decoder.ipynb) docs/first-run.ipynb
 test: checked  ## everything that is quick enough to run before each commit
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow"
 
@@ -22,8 +25,9 @@ checked:  # one core would wait while the other installs, or lints
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.dev $(VENV)/.system
 	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint notebooks $(VENV)/.browser $(VENV)/.speech
 
+NOTEBOOKS ?= notebooks docs
 notebooks: $(VENV)/.dev  ## run the notebooks and compare what they print; save.py saves them anew
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --nbval -p no:cacheprovider notebooks docs
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --nbval -p no:cacheprovider $(NOTEBOOKS)
 
 lint: $(VENV)/.dev
 	$(PYTHON) -m ruff check .
