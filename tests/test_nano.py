@@ -15,7 +15,7 @@ from dia2.assets import nano_folder
 from dia2.generation import GenerationResult
 from dia2.inspect import load, sample
 from dia2.inspect.fingerprint import fingerprint
-from training.codec import _mean_stoi as mean_stoi_through
+from training.codec import mean_stoi_through
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
 from training.evaluate import action_figures

@@ -258,11 +258,16 @@ def set_codes(book: Any, codes: Tensor) -> None:
 
 def mean_stoi(model: Any, recordings: Sequence[Recording]) -> float:
     """Mean intelligibility (STOI) of recordings that went through the codec, pauses at the end left out."""
-    return _mean_stoi(lambda samples: model.decode(model.encode(samples[None]).audio_codes).audio_values[0], recordings)
+
+    def through(samples: Tensor) -> Tensor:
+        decoded: Tensor = model.decode(model.encode(samples[None]).audio_codes).audio_values[0]
+        return decoded
+
+    return mean_stoi_through(through, recordings)
 
 
 @torch.no_grad()
-def _mean_stoi(through: Callable[[Tensor], Tensor], recordings: Sequence[Recording]) -> float:
+def mean_stoi_through(through: Callable[[Tensor], Tensor], recordings: Sequence[Recording]) -> float:
     """Mean STOI of what `through` makes of samples [1, N]."""
     scores = []
     for recording in recordings:
@@ -307,7 +312,7 @@ def train_codec(
             lambda g: training.continuous(*sounds.crops(size.batch, size.crop, g), g),
             size.continuous,
             evaluate=lambda _: {
-                "stoi": _mean_stoi(lambda samples: training.decoded(*training.latents(samples)), validation)
+                "stoi": mean_stoi_through(lambda samples: training.decoded(*training.latents(samples)), validation)
             },
             evaluate_every=500,
             betas=(0.8, 0.99),
