@@ -16,7 +16,7 @@ demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.w
 test: export NOTEBOOKS := $(addprefix notebooks/,00_quickstart.ipynb 06_voice_cloning.ipynb \
   08_debug_a_bad_run.ipynb 10_dia_encoder_decoder.ipynb) docs/first-run.ipynb
 test: checked  ## everything that is quick enough to run before each commit
-	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow"
+	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow" -p no:nbval
 
 test-all: checked $(VENV)/.whisper-base  ## the same and what takes longer
 	DIA2_HOSTILE_SHARE=1 $(PYTHON) -m pytest -n 2

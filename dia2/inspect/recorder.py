@@ -263,7 +263,8 @@ class Recorder:
         if self._closed or first < self._calls:  # handed over once more, as Ctrl-C fell into the first time
             return
         if first > self._calls and book.broken is None:  # nothing may be written behind a gap
-            book.broken = f"calls {self._calls} to {first - 1} were lost, as Ctrl-C fell into them"
+            self._write_shard()
+            book.broken = book.broken or f"calls {self._calls} to {first - 1} were lost, as Ctrl-C fell into them"
             count = first + count - self._calls
         recording.take(frames)
         if book.broken is not None:

@@ -15,7 +15,7 @@ from dia2.hooks import CallInfo, Frames, FrameTimes, MachineRow
 from dia2.inspect import fingerprint, load, record, recorder
 from dia2.inspect.columns import frame_columns, merged
 from dia2.inspect.draws import draw_names
-from dia2.inspect.recorder import SHARD_BYTES, SHARD_CALLS
+from dia2.inspect.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
 from dia2.inspect.recording import Dia2Recording
 from dia2.inspect.writer import TraceWriter
 from dia2.runtime import taps
@@ -143,3 +143,31 @@ def test_a_trace_that_has_just_reached_its_budget_goes_on(
     trace = load(tmp_path / "run")
     assert bool(trace.draws(len(trace) - 1)) == draws
     assert (trace.manifest.tokens_only_from is None) == draws
+
+
+def test_a_filter_of_which_a_level_has_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="The level tokens records nothing of the hook filter"):
+        Recorder(tmp_path / "run", level="tokens", hooks="logits.*")
+    assert not (tmp_path / "run").exists()
+    with record(tmp_path / "run", level="full", hooks="logits.*"):
+        engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
+    assert load(tmp_path / "run").complete
+
+
+def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, batches = Recorder.frames, []
+
+    def dropping(self: Recorder, frames: Frames, /) -> None:
+        batches.append(len(frames.calls))
+        if len(batches) != 3:
+            real(self, frames)
+
+    monkeypatch.setattr(Recorder, "frames", dropping)
+    monkeypatch.setattr(taps, "LATEST", 0.0)  # every frame is handed over at once
+    with record(tmp_path / "run"):
+        engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
+    trace, whole = load(tmp_path / "run"), sum(batches[:2])
+    assert len(batches) > 3
+    assert len(trace) == whole
+    assert not trace.complete
+    assert f"calls {whole} to {whole + batches[2] - 1} were lost" in (trace.manifest.error or "")

@@ -50,7 +50,7 @@ PACKAGES = {
 }
 PATIENCE = 5.0  # a mutant may take so many times what the tests take without it
 # The libraries are imported before pytest could rewrite their assertions, of which it warns.
-QUIETLY = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+QUIETLY = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval", "-m", "not slow"]
 QUIETLY += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 LEAST = 60.0  # seconds, at the least
 
@@ -206,7 +206,7 @@ def preload() -> None:
     """Import once what every fork needs; the project itself is imported by each fork anew."""
     import torch
 
-    for name in ("numpy", "soundfile", "soxr", "safetensors.torch", "transformers.models.mimi.modeling_mimi"):
+    for name in ("numpy", "soundfile", "soxr", "safetensors.torch", "hypothesis", "nbformat", "whisper"):
         importlib.import_module(name)
     importlib.import_module("transformers").AutoTokenizer  # noqa: B018  # imported when it is asked for
     torch.set_num_threads(1)
