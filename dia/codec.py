@@ -116,7 +116,7 @@ def _load_model(folder: Path) -> Any:
     if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
         raise CheckpointError(f"The config.json of DAC codec {folder} asks for more than {_MOST} layers: {_GIVE}")
     try:
-        model, unfit, _ = pretrained(DacModel, DacConfig, folder)
+        model, unfit = pretrained(DacModel, DacConfig, folder)
     except Exception as error:  # transformers, safetensors and torch each have their own kinds for a bad file
         raise CheckpointError(
             f"DAC codec {folder} cannot be loaded ({type(error).__name__}: {one_line(error)}): fetch its config.json "

@@ -14,17 +14,16 @@ from dia2.core.chance import own_chance
 from dia2.rust import calling_rust
 
 
-def pretrained(model_class: Any, config_class: Any, folder: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
+def pretrained(model_class: Any, config_class: Any, folder: Path) -> tuple[Any, list[str]]:
     """A model in float32 on the CPU, from config.json and model.safetensors.
 
     Args:
         model_class: of transformers.
         config_class: its config's.
         folder: where the two files are.
-        **options: further ones of `from_pretrained`.
 
     Returns:
-        The model; names of tensors that are missing or of another shape; names of those that it does not know.
+        The model, and the names of tensors that are missing or of another shape.
 
     Raises:
         ValueError: the config asks for more memory than the weights can fill, or their header is larger than a codec's.
@@ -44,10 +43,9 @@ def pretrained(model_class: Any, config_class: Any, folder: Path, **options: Any
             local_files_only=True,
             ignore_mismatched_sizes=True,  # so that they are named: the caller refuses them
             output_loading_info=True,
-            **options,
         )
     unfit = sorted(info["missing_keys"]) + sorted(key for key, *_ in info["mismatched_keys"])
-    return model, unfit, sorted(info["unexpected_keys"])
+    return model, unfit
 
 
 def _refuse_oversized(model_class: Any, config_class: Any, folder: Path) -> None:

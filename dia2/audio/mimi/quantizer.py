@@ -22,14 +22,11 @@ class Codebook(nn.Module):
         self.cluster_usage = nn.Parameter(torch.ones(config.codebook_size), requires_grad=False)
         self.embed_sum = nn.Parameter(torch.zeros(config.codebook_size, config.codebook_dim), requires_grad=False)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Codes [T] of the vectors that are nearest to `x` [T, d]."""
-        vectors = self.embed_sum / self.cluster_usage.clamp(min=_LEAST_USAGE)[:, None]
-        return torch.cdist(x[None], vectors[None])[0].argmin(dim=-1)
-
-    def decode(self, codes: Tensor) -> Tensor:
-        """Vectors [T, d] of `codes` [T]."""
-        return vectors([self], [codes])[0]
+    def nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes [T] of the vectors that are nearest to `x` [T, d], and these vectors [T, d]."""
+        known = self.embed_sum / self.cluster_usage.clamp(min=_LEAST_USAGE)[:, None]
+        codes = torch.cdist(x[None], known[None])[0].argmin(dim=-1)
+        return codes, known[codes]
 
 
 def vectors(books: Sequence[Codebook], codes: Sequence[Tensor]) -> Tensor:
@@ -57,8 +54,8 @@ class ResidualQuantizer(nn.Module):
         rest = self.input_proj(latents)[0].T.contiguous()  # [T, d]
         found = []
         for book in self.codebooks[:count]:
-            codes = book.encode(rest)
-            rest = rest - book.decode(codes)
+            codes, vector = book.nearest(rest)
+            rest = rest - vector
             found.append(codes)
         return torch.stack(found)
 
