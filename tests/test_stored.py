@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ from torch import Tensor
 from dia2 import stored
 from dia2.errors import CheckpointError
 from dia2.stored import StoredTensors
+
+from .support.safetensors_file import joined
 
 
 @pytest.fixture
@@ -30,8 +30,7 @@ def window(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> i
 
 
 def by_hand(path: Path, header: object, body: bytes = b"") -> None:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
+    path.write_bytes(joined(header, body))
 
 
 # What is copied

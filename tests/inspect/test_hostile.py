@@ -21,6 +21,7 @@ from dia2.errors import TraceError
 from dia2.inspect import load
 from dia2.inspect.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, PREFIX_FILE, VERSION, shard_name
 
+from ..support.safetensors_file import joined, taken_apart
 from ..support.traces import copied, outcome, recorded, replace
 
 Mutation = tuple[str, Callable[[Path], None]]
@@ -218,16 +219,6 @@ def test_steering_characters_and_markup_are_data_wherever_they_stand(tmp_path: P
 # Shards
 
 
-def header_of(content: bytes) -> tuple[dict[str, Any], bytes]:
-    (length,) = struct.unpack("<Q", content[:8])
-    return json.loads(content[8 : 8 + length]), content[8 + length :]
-
-
-def shard_of(header: object, data: bytes) -> bytes:
-    text = header if isinstance(header, bytes) else json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data
-
-
 def test_shards_with_changed_headers_do_no_harm(tmp_path: Path) -> None:
     dtypes: list[Any] = ["F64", "I64", "BF16", "F8_E4M3", "BOOL", "I16", "U8", "", "\x1b", 7, None, []]
     shapes: list[Any] = [
@@ -249,30 +240,30 @@ def test_shards_with_changed_headers_do_no_harm(tmp_path: Path) -> None:
 
     def mutations() -> Iterator[Mutation]:
         for name in SHARDS[:2]:
-            header, data = header_of(original(name))
+            header, data = taken_apart(original(name))
             for column, facts in header.items():
                 yield (
                     f"{name} without {column}",
-                    written(name, shard_of({key: value for key, value in header.items() if key != column}, data)),
+                    written(name, joined({key: value for key, value in header.items() if key != column}, data)),
                 )
                 for key, values in (("dtype", dtypes), ("shape", shapes), ("data_offsets", offsets)):
                     for value in values:
                         yield (
                             f"{name} {column} {key} {value}",
-                            written(name, shard_of(header | {column: facts | {key: value}}, data)),
+                            written(name, joined(header | {column: facts | {key: value}}, data)),
                         )
             other = header["step"]
             for column in ("__metadata__", "evil", "logits.cb0", "../x", "\x1b[1m", "x" * 100_000):
                 for facts in (other, {}, [], None, {"a": [[]]}):
-                    yield f"{name} with {column[:20]} {facts}", written(name, shard_of(header | {column: facts}, data))
+                    yield f"{name} with {column[:20]} {facts}", written(name, joined(header | {column: facts}, data))
             twice = json.dumps(header).replace('{"', '{"step": {"dtype":"F64","shape":[1],"data_offsets":[0,8]}, "', 1)
-            yield f"{name} a column twice", written(name, shard_of(twice.encode(), data))
+            yield f"{name} a column twice", written(name, joined(twice.encode(), data))
             last = json.dumps(header)[:-1] + ', "step": {"dtype":"F64","shape":[1],"data_offsets":[0,8]}}'
-            yield f"{name} a column twice, the last", written(name, shard_of(last.encode(), data))
-            yield f"{name} shifted", written(name, shard_of(header, b"\0" + data))
-            yield f"{name} deep", written(name, shard_of(DEEP.encode(), data))
-            yield f"{name} UTF-16", written(name, shard_of(json.dumps(header).encode("utf-16"), data))
-            yield f"{name} padded", written(name, shard_of(json.dumps(header).encode() + b" " * (1 << 20), data))
+            yield f"{name} a column twice, the last", written(name, joined(last.encode(), data))
+            yield f"{name} shifted", written(name, joined(header, b"\0" + data))
+            yield f"{name} deep", written(name, joined(DEEP.encode(), data))
+            yield f"{name} UTF-16", written(name, joined(json.dumps(header).encode("utf-16"), data))
+            yield f"{name} padded", written(name, joined(json.dumps(header).encode() + b" " * (1 << 20), data))
             for length in (0, 1, 7, 2**31, 2**63, 2**64 - 1, len(data)):
                 yield f"{name} length {length}", written(name, struct.pack("<Q", length) + original(name)[8:])
 
@@ -510,7 +501,7 @@ def claiming(name: str, columns: dict[str, tuple[str, list[int]]]) -> Callable[[
             size = widths[dtype] * int(np.prod(shape, dtype=object))
             header[column] = {"dtype": dtype, "shape": shape, "data_offsets": [at, at + size]}
             at += size
-        replace(folder / name, shard_of(header, b""))
+        replace(folder / name, joined(header, b""))
         os.truncate(folder / name, (folder / name).stat().st_size + at)
 
     return put
@@ -518,7 +509,7 @@ def claiming(name: str, columns: dict[str, tuple[str, list[int]]]) -> Callable[[
 
 def test_sparse_giants_are_refused_or_read_in_part(tmp_path: Path) -> None:
     content = manifest()
-    header, _ = header_of(original(SHARDS[1]))
+    header, _ = taken_apart(original(SHARDS[1]))
     columns = {name: (facts["dtype"], list(facts["shape"])) for name, facts in header.items()}
     count = columns["call"][1][0]
 

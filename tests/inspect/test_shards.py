@@ -20,6 +20,8 @@ from dia2.inspect.layout import DRAW_COLUMNS, LAYOUT, MAX_CALLS, MAX_SHARD_CALLS
 from dia2.inspect.manifest import ModelFacts, read_manifest
 from dia2.inspect.shards import Shard, open_shards, read_tokens, sizes_of, tail
 
+from ..support.safetensors_file import joined
+
 SAMPLE = nano_folder() / "sample.dia2trace"
 Arrays = dict[str, np.ndarray]
 Change = Callable[[Arrays], object]
@@ -92,9 +94,9 @@ def test_both_ends_are_read_and_what_lies_beyond_is_refused(name: str, folder: P
 
 def test_what_is_written_is_read(folder: Path) -> None:
     both = [load_file(folder / shard_name(index)) for index in (0, 1)]
-    joined = read(folder)
-    assert set(joined) == set(LAYOUT.of_level("tokens"))
-    for name, column in joined.items():
+    found = read(folder)
+    assert set(found) == set(LAYOUT.of_level("tokens"))
+    for name, column in found.items():
         parts = [part[name].astype(np.float32 if name == "times" else np.int64) for part in both]
         if name.endswith("_end") and name.removesuffix("_end") in LAYOUT.ragged:
             parts[1] = parts[1] + len(both[0][name.removesuffix("_end")])  # ends count over the whole run
@@ -184,8 +186,7 @@ def test_steps_of_warm_up_and_main_loop_overlap_by_one(folder: Path) -> None:
 
 def stored(folder: Path, header: Mapping[str, Any], size: int) -> Path:
     file = folder / shard_name(0)
-    text = json.dumps(header).encode()
-    file.write_bytes(struct.pack("<Q", len(text)) + text + bytes(size))
+    file.write_bytes(joined(header, bytes(size)))
     return file
 
 

@@ -22,6 +22,7 @@ from dia2.errors import CheckpointError
 from dia2.runtime.weights import load_model, weight_bytes
 
 from ..support.models import random_model, tiny_config
+from ..support.safetensors_file import joined, taken_apart
 
 CPU = torch.device("cpu")
 TINY8 = Path(__file__).parents[1] / "conformance" / "tiny8"
@@ -190,13 +191,11 @@ class Parts(NamedTuple):
     body: bytes
 
     def join(self, header: dict[str, Any] | bytes | None = None) -> bytes:
-        text = header if isinstance(header, bytes) else json.dumps(header or self.header).encode()
-        return struct.pack("<Q", len(text)) + text + self.body
+        return joined(header or self.header, self.body)
 
 
 def take_apart(content: bytes) -> Parts:
-    (length,) = struct.unpack("<Q", content[:8])
-    return Parts(json.loads(content[8 : 8 + length]), content[8 + length :])
+    return Parts(*taken_apart(content))
 
 
 def with_entry(**changes: object) -> Callable[[bytes], bytes]:

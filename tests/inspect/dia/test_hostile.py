@@ -19,6 +19,7 @@ from dia2.errors import TraceError
 from dia2.inspect import load
 from dia2.inspect.layout import ENCODER_FILE, MANIFEST, PHASES_FILE, shard_name
 
+from ...support.safetensors_file import joined, taken_apart
 from ...support.traces import copied, outcome, recorded, recorded_dia, replace
 from ..test_hostile import (
     DEEP,
@@ -29,10 +30,8 @@ from ..test_hostile import (
     changed,
     claiming,
     deleting,
-    header_of,
     places,
     setting,
-    shard_of,
     survived,
     written,
 )
@@ -175,11 +174,11 @@ def test_broken_files_do_no_harm(tmp_path: Path) -> None:
             yield f"{name} with more", written(name, content + b"\0" * 9)
             yield f"{name} grown", grown(name)
         for name in SHARDS:
-            header, data = header_of(original(name))
+            header, data = taken_apart(original(name))
             for column in header:
                 for facts in ({}, None, {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}):
-                    yield f"{name} {column} {facts}", written(name, shard_of(header | {column: facts}, data))
-            yield f"{name} deep", written(name, shard_of(DEEP.encode(), data))
+                    yield f"{name} {column} {facts}", written(name, joined(header | {column: facts}, data))
+            yield f"{name} deep", written(name, joined(DEEP.encode(), data))
         text = json.dumps(manifest())
         yield "deep", written(MANIFEST, text.replace("null", DEEP, 1).encode())
         yield "Latin-1", written(MANIFEST, b'{"\xff": 1}')
@@ -212,7 +211,7 @@ def test_links_pipes_and_folders_in_place_of_files_do_no_harm(tmp_path: Path) ->
 
 
 def test_sparse_giants_are_refused_or_read_in_part(tmp_path: Path) -> None:
-    header, _ = header_of(original(SHARDS[1]))
+    header, _ = taken_apart(original(SHARDS[1]))
     columns = {name: (facts["dtype"], list(facts["shape"])) for name, facts in header.items()}
 
     def many(folder: Path) -> None:
