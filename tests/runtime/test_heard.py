@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
+import unicodedata
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dia2.runtime.heard import Heard, join_pieces, repair_times, thin
+from dia2.runtime.heard import Heard, _is_spaceless, join_pieces, repair_times, thin
 from dia2.runtime.words import WHISPER_RATE
 
 Row = dict[str, Any]
@@ -69,6 +72,18 @@ def test_a_word_lasts_from_its_first_piece_to_its_last() -> None:
 )
 def test_scripts_without_spaces_keep_whispers_pieces(pieces: list[str], words: list[str]) -> None:
     assert texts(segment(*pieces)) == words
+
+
+_SPACELESS = re.compile(
+    "(HALFWIDTH |VERTICAL )?(THAI|LAO|TIBETAN|MYANMAR|KHMER|BOPOMOFO|HIRAGANA|KATAKANA|HENTAIGANA|CJK|KANA|IDEOGRAPHIC|MASU)"
+)
+
+
+def test_the_letters_of_these_scripts_and_no_others_stand_without_spaces() -> None:
+    for char in map(chr, range(sys.maxunicode + 1)):
+        name = unicodedata.name(char, "")
+        if unicodedata.category(char)[0] == "L" and name and "MINNAN" not in name:  # Taiwanese tones, never written alone
+            assert _is_spaceless(char) == bool(_SPACELESS.match(name)), name
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,18 @@ def whole(tmp_path: Path) -> Path:
     return tmp_path / "whole.mp3"
 
 
+def test_it_is_known_by_its_first_bytes_or_its_name(tmp_path: Path) -> None:
+    beginnings = {
+        b"ID3\x04": True, b"\xff\xfb\x90": True, b"\xff\xe0\0": True, b"\xff\xdf\0": False, b"\xfe\xfb\x90": False,
+        b"FORM\0\0": False, b"fLaC": False, b"OggS": False, b"RIFF": False, b"\xff": False, b"I": False, b"": False,
+    }  # fmt: skip
+    for beginning, known in beginnings.items():
+        (tmp_path / "a.bin").write_bytes(beginning)
+        assert mpeg.is_mpeg(tmp_path / "a.bin") == known, beginning
+    (tmp_path / "a.MP3").write_bytes(b"fLaC")
+    assert mpeg.is_mpeg(tmp_path / "a.MP3")
+
+
 def silently(path: Path, capfd: pytest.CaptureFixture[str]) -> np.ndarray:
     samples = load_audio(path, RATE).numpy()
     assert capfd.readouterr() == ("", "")

@@ -233,6 +233,7 @@ def test_tokens_of_another_kind_or_number_are_refused(tokens: object, message: s
     with pytest.raises(CheckpointError, match=f"Tokenizer here .*{message}"):
         encoder(Fake(tokens=tokens), 100, "here")("Hello")
     assert encoder(Fake(tokens=[1] * MOST_TOKENS), 100, "here")("Hello")
+    assert encoder(Fake(tokens=[0, 99]), 100, "here")("Hello") == [0, 99]
 
 
 # Panics

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dia2.hooks import CallInfo, observing
-from dia2.runtime.generator import build_initial_state, warmup_with_prefix
+from dia2.runtime.generator import build_initial_state, run_generation_loop, warmup_with_prefix
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.voice_clone import build_prefix_plan
 
@@ -41,3 +41,19 @@ def test_one_pass_equals_call_by_call(checkpoint: str, chunk: int) -> None:
     assert recorder.seen["call"] == recorder_1.seen["call"]
     assert recorder.seen["call"][3] == CallInfo(call=3, phase="warmup", step=3, position=3, slot=3)
     assert after == after_1
+
+
+def test_progress_counts_frames_from_the_prefixs_end() -> None:
+    runtime = engine("tiny8").runtime
+    config = Case("tiny8", "prefix2").config()
+    plan = build_prefix_plan(runtime, config.prefix)
+    assert plan is not None
+    script = parse_script(["[S1] Hello there."], runtime.encode, runtime.constants, runtime.frame_rate)
+    seen: list[int] = []
+    with torch.no_grad():
+        state = runtime.machine.new_state(plan.entries + script)
+        gen = build_initial_state(runtime, config, 0, plan)
+        start = warmup_with_prefix(runtime, config, plan, state, gen)
+        run_generation_loop(runtime, config, state, gen, start_step=start, progress=seen.append)
+    assert start > 0
+    assert seen == list(range(1, gen.last_step - start + 2))
