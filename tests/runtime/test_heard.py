@@ -75,14 +75,15 @@ def test_scripts_without_spaces_keep_whispers_pieces(pieces: list[str], words: l
 
 
 _SPACELESS = re.compile(
-    "(HALFWIDTH |VERTICAL )?(THAI|LAO|TIBETAN|MYANMAR|KHMER|BOPOMOFO|HIRAGANA|KATAKANA|HENTAIGANA|CJK|KANA|IDEOGRAPHIC|MASU)"
+    "(HALFWIDTH |VERTICAL )?"
+    "(THAI|LAO|TIBETAN|MYANMAR|KHMER|BOPOMOFO|HIRAGANA|KATAKANA|HENTAIGANA|CJK|KANA|IDEOGRAPHIC|MASU)"
 )
 
 
 def test_the_letters_of_these_scripts_and_no_others_stand_without_spaces() -> None:
     for char in map(chr, range(sys.maxunicode + 1)):
         name = unicodedata.name(char, "")
-        if unicodedata.category(char)[0] == "L" and name and "MINNAN" not in name:  # Taiwanese tones, never written alone
+        if unicodedata.category(char)[0] == "L" and name and "MINNAN" not in name:  # Taiwanese tone letters
             assert _is_spaceless(char) == bool(_SPACELESS.match(name)), name
 
 
