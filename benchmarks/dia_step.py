@@ -37,8 +37,8 @@ from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
 from dia.text import encode_text
 from dia.weights import flat_views
+from dia2.core.state_dict import NoInit
 from dia2.runtime.graphs import GraphBackend
-from dia2.tensors import NoInit
 
 SCRIPT = "[S1] Hello there, how are you today? [S2] Not too bad, thank you. And you? (laughs)"
 TINY: dict[str, dict[str, int]] = {

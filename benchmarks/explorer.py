@@ -23,11 +23,11 @@ from rich.table import Table
 from shapes import open_run, runtime
 
 from dia2 import GenerationConfig
-from dia2.hooks import Frames, Span, observing
+from dia2.common.hooks import Frames, Span, observing
 from dia2.inspect import load, record
-from dia2.inspect.explorer import to_html
-from dia2.inspect.explorer.live import Follower
-from dia2.inspect.explorer.widget import LiveExplorer
+from dia2.inspect.views.explorer import to_html
+from dia2.adapter.live import Follower
+from dia2.inspect.views.explorer.widget import LiveExplorer
 
 
 class Timed(Follower):

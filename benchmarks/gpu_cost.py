@@ -17,15 +17,17 @@ import torch
 from safetensors.torch import save_file
 from shapes import SCRIPT, bytes_read, mimi, open_run
 
-from dia2 import Dia2, GenerationConfig, streaming
+from dia2 import Dia2, GenerationConfig
 from dia2.audio.codec import Codec
-from dia2.audio.pieces import AtOnce, Beside, Pieces
-from dia2.hooks import observing
-from dia2.inspect import Recorder, recorder
-from dia2.runtime import taps
+from dia2.audio.streaming_decoder import AtOnce, Beside, Pieces
+from dia2.common.hooks import observing
+from dia2.inspect import Recorder
+from dia2.inspect.record import recorder
+from dia2.runtime import capture as taps
+from dia2.runtime import streaming
 from dia2.runtime.graphs import CudaGraphs
+from dia2.runtime.streaming import Stream
 from dia2.runtime.weights import load_model
-from dia2.streaming import Stream
 
 BLOCK = 20  # frames between two looks at the clock
 

@@ -34,8 +34,8 @@ from rich.progress import track
 from rich.table import Table
 from shapes import shape_config
 
+from dia2.common.memory import forget_peak_host_bytes, in_words, peak_host_bytes, resident_bytes
 from dia2.core.model import Dia2Model
-from dia2.memory import forget_peak_host_bytes, in_words, peak_host_bytes, resident_bytes
 from dia2.runtime.weights import load_model, weight_bytes
 
 STORED = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}

@@ -21,8 +21,8 @@ from shapes import SCRIPT
 from torch import Tensor
 
 from dia2 import Dia2
+from dia2.adapter.replay import Replay, replay
 from dia2.inspect import load
-from dia2.inspect.replay import Replay, replay
 
 PRECISIONS: dict[str, dict[str, Any]] = {
     "bfloat16": {"dtype": "bfloat16"},

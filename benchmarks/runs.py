@@ -23,7 +23,7 @@ from rich.table import Table
 from shapes import open_run, runtime
 
 from dia2 import Dia2, GenerationConfig
-from dia2.memory import resident_bytes
+from dia2.common.memory import resident_bytes
 
 _LONG = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig
-from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
 from dia2.audio.mimi.config import MimiConfig
 from dia2.audio.mimi.network import Mimi
-from dia2.config import DiaConfig, load_config, parse_config
+from dia2.core.config import DiaConfig, load_config, parse_config
 from dia2.core.model import Dia2Model
+from dia2.runtime.assets import nano_folder
 from dia2.runtime.context import RuntimeContext, token_ids
 from dia2.runtime.generator import generate_frames
 from dia2.runtime.script_parser import parse_script

@@ -31,9 +31,11 @@ from rich.table import Table
 from shapes import open_run, runtime
 
 from dia2 import GenerationConfig
-from dia2.hooks import observing
-from dia2.inspect import Recorder, load, recorder
-from dia2.runtime import frame, generator, graphs, taps
+from dia2.common.hooks import observing
+from dia2.inspect import Recorder, load
+from dia2.inspect.record import recorder
+from dia2.runtime import capture as taps
+from dia2.runtime import frame, generator, graphs
 
 SEAMS = {"taps", "log", "choices", "seen", "progress"}
 LEVELS = ("tokens", "topk", "full")

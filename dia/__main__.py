@@ -1,6 +1,6 @@
 """`python -m dia`, and the command `dia`."""
 
-from dia2.interrupts import watch
+from dia2.common.terminal.interrupts import watch
 
 
 def main() -> int:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dia.codec import DEFAULT_DAC
-from dia.parts import INDEX, weight_files
-from dia2.assets import MissingFileError, download, refuse_other
-from dia2.checks import is_file, is_folder
-from dia2.errors import CheckpointError, UsageError
+from dia.weight_files import INDEX, weight_files
+from dia2.common.checks import is_file, is_folder
+from dia2.common.errors import CheckpointError, UsageError
+from dia2.runtime.assets import MissingFileError, download, refuse_other
 
 WEIGHTS = ("model.safetensors", INDEX, "dia-v0_1.pth")  # of a repo; the first that is there
 _DAC_FOLDER = "dac"  # beside config.json, where a checkpoint brings its own codec

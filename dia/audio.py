@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dia2.hooks import phase
+from dia2.common.hooks import phase
 
 
 def _shifted(table: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ looked into by `dia2 trace`.
 from __future__ import annotations
 
 if __name__ == "__main__":  # python -m dia.cli: before the imports that take their time
-    from dia2.interrupts import watch
+    from dia2.common.terminal.interrupts import watch
 
     watch("dia")
 
@@ -16,8 +16,8 @@ import sys
 from collections.abc import Sequence
 
 from dia2 import __version__
-from dia2.command import Job, Parser, run_command
-from dia2.meant import refuse_near_miss, refuse_script
+from dia2.common.terminal.command import Job, Parser, run_command
+from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_script
 
 _SAVE_MEMORY = "use --dtype bfloat16, fewer --max-tokens, fewer scripts at a time, or another --device"
 _MEANT = {"generate": "generate", "help": "--help", "version": "--version"}

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dia.pretrained import pretrained
-from dia2.assets import codec_folder
 from dia2.audio.finite import require_numbers
-from dia2.checks import read_small, short
+from dia2.common.checks import read_small, short
+from dia2.common.errors import CheckpointError, one_line
+from dia2.common.hooks import phase
 from dia2.core.ambient import isolated
-from dia2.errors import CheckpointError, one_line
-from dia2.hooks import phase
+from dia2.runtime.assets import codec_folder
 
 DEFAULT_DAC = "descript/dac_44khz"
 _GIVE = f"give a folder or a hub repo with a DAC checkpoint, such as {DEFAULT_DAC}."

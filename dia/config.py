@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from dia.limits import check
-from dia2.checks import short
-from dia2.errors import CheckpointError
-from dia2.fields import load_json, read_block
+from dia2.common.checks import short
+from dia2.common.errors import CheckpointError
+from dia2.common.fields import load_json, read_block
 
 _MULTIPLE = 128  # of which the first form's lengths are rounded up to one
 

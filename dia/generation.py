@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from dia.config import DiaConfig
-from dia2.brief import brief_repr
-from dia2.checks import is_number, make_plain, short
-from dia2.errors import UsageError
+from dia2.common.brief import brief_repr
+from dia2.common.checks import is_number, make_plain, short
+from dia2.common.errors import UsageError
 
+if TYPE_CHECKING:  # looking at a trace needs none
+    from torch import Tensor
+
+NOT_BEGUN = -1  # a countdown, or the row of an end
 StopReason = Literal["eos", "max_tokens", "interrupted"]
 
 
@@ -114,3 +116,16 @@ class GenerationInterrupted(KeyboardInterrupt):
     def __init__(self, result: GenerationResult) -> None:
         super().__init__("interrupted")
         self.result = result
+
+
+def frames_between(given: int, end: int, written: int, max_delay: int) -> int:
+    """Frames of a script.
+
+    Args:
+        given: rows that it was given.
+        end: row of its end, or `NOT_BEGUN`.
+        written: rows that are written, given ones included.
+        max_delay: rows by which the slowest channel lags.
+    """
+    whole = written - max_delay  # where the first frame of which a channel is missing begins
+    return max(0, (whole if end == NOT_BEGUN else min(end, whole)) - given)

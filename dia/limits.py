@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from dia2.checks import short
-from dia2.errors import CheckpointError
+from dia2.common.checks import short
+from dia2.common.errors import CheckpointError
 
 if TYPE_CHECKING:
     from dia.config import DecoderConfig, DiaConfig, EncoderConfig

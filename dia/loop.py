@@ -13,16 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dia.capture import Taps
 from dia.config import DataConfig, DiaConfig
-from dia.generation import GenerationConfig, StopReason
+from dia.generation import NOT_BEGUN, GenerationConfig, StopReason, frames_between
 from dia.layers import DiaModel
 from dia.sampling import EOS_CHANNEL, choose, kept_logits
 from dia.state import UNKNOWN, DecoderInferenceState, DecoderOutput, EncoderInferenceState
-from dia.taps import Taps
+from dia2.common.hooks import phase
 from dia2.core.uniforms import uniforms
-from dia2.hooks import phase
-
-NOT_BEGUN = -1  # a countdown, or the row of an end
 
 
 @dataclass
@@ -275,19 +273,6 @@ def finished_lengths(state: GenerationState, written: int, data: DataConfig) -> 
         frames_between(given, end, written, data.max_delay)
         for end, given in zip(ends, state.output.prefill_steps, strict=True)
     ]
-
-
-def frames_between(given: int, end: int, written: int, max_delay: int) -> int:
-    """Frames of a script.
-
-    Args:
-        given: rows that it was given.
-        end: row of its end, or `NOT_BEGUN`.
-        written: rows that are written, given ones included.
-        max_delay: rows by which the slowest channel lags.
-    """
-    whole = written - max_delay  # where the first frame of which a channel is missing begins
-    return max(0, (whole if end == NOT_BEGUN else min(end, whole)) - given)
 
 
 def stop_reasons(state: GenerationState, interrupted: bool) -> list[StopReason]:

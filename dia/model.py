@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dia import assets
 from dia.audio import apply_audio_delay, finished_codes
+from dia.capture import StepLog, Taps, wants_logits, wants_steps
 from dia.codec import DacCodec, decode_audio
 from dia.config import DiaConfig, load_config
 from dia.generation import (
@@ -26,7 +27,6 @@ from dia.generation import (
     merged,
     rows_of,
 )
-from dia.kept import STATES, KeptState
 from dia.layers import DiaModel
 from dia.loop import (
     GenerationState,
@@ -40,23 +40,23 @@ from dia.loop import (
     run_loop,
     stop_reasons,
 )
+from dia.pool import STATES, KeptState
 from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
-from dia.taps import StepLog, Taps, wants_logits, wants_steps
 from dia.text import encode_text, read_scripts
 from dia.weights import load_model
 from dia2.audio.wav import save_wav
-from dia2.checks import a_path, short
+from dia2.common.checks import a_path, short
+from dia2.common.errors import CheckpointError, UsageError
+from dia2.common.files import check_sound_writable
+from dia2.common.hooks import Observer, current_observer, observing, phase
+from dia2.common.memory import begin_device_peak, peak_device_bytes, peak_host_bytes
 from dia2.core.ambient import isolated, threads_for
 from dia2.core.precision import pick_device, pick_dtype
-from dia2.errors import CheckpointError, UsageError
-from dia2.files import check_sound_writable
 from dia2.generation import no_script
-from dia2.hooks import Observer, current_observer, observing, phase
-from dia2.memory import begin_device_peak, peak_device_bytes, peak_host_bytes
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.graphs import CudaGraphs, GraphBackend, check_compiler
-from dia2.runtime.lending import Lender, Loan
+from dia2.runtime.lease import Lender, Loan
 from dia2.runtime.weights import weight_bytes
 
 logger = logging.getLogger("dia2")
@@ -257,7 +257,7 @@ class Dia:
             verbose: show a progress bar on standard error.
             strict: refuse a text that is too long, instead of cutting it with a warning.
             progress: called after every step with how many there were, instead of the bar.
-            observer: looks on, see `dia2.hooks`.
+            observer: looks on, see `dia2.common.hooks`.
             trace: where to record the run, a folder.
             **overrides: single fields on top of `config`.
 
@@ -269,7 +269,9 @@ class Dia:
         with self.computing(), ExitStack() as stack:
             stack.enter_context(observing(observer))
             if trace is not None:
-                from dia2.inspect.recorder import record  # the one arrow up, taken only when a trace is asked for
+                from dia2.inspect.record.recorder import (
+                    record,  # the one arrow up, taken only when a trace is asked for
+                )
 
                 stack.enter_context(record(trace))
             if verbose and progress is None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from dia2.checks import check_header, is_file, require_ordinary
+from dia2.common.checks import check_header, is_file, require_ordinary
+from dia2.common.rust import calling_rust
 from dia2.core.chance import own_chance
-from dia2.rust import calling_rust
 
 
 def pretrained(model_class: Any, config_class: Any, folder: Path) -> tuple[Any, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from dia2.wording import counted
+from dia2.common.wording import counted
 
 
 @contextmanager

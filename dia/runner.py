@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import torch
 
+from dia.capture import Taps
 from dia.generation import GenerationConfig
 from dia.layers import DiaModel
 from dia.loop import GenerationState, decode_step
-from dia.taps import Taps
 from dia2.runtime.graphs import GraphBackend
 
 

@@ -16,14 +16,14 @@ from rich.text import Text
 from dia.generation import GenerationInterrupted, GenerationResult, merged
 from dia.model import Dia, prompts_of
 from dia.text import check_texts
-from dia2.command import check_pair, check_trace_flags, keeping, refuse_clashes
-from dia2.console import tell
-from dia2.errors import UsageError
-from dia2.files import check_sound_writable
+from dia2.common.errors import UsageError
+from dia2.common.files import check_sound_writable
+from dia2.common.messages import printable
+from dia2.common.terminal.command import check_pair, check_trace_flags, keeping, refuse_clashes
+from dia2.common.terminal.summary import tell
+from dia2.common.wording import counted
 from dia2.generation import load_script_text
-from dia2.messages import printable
 from dia2.runtime.audio_io import load_audio
-from dia2.wording import counted
 
 _RATE = 44_100  # Hz, of every DAC that Dia speaks by
 _TOY_NOTE = "the embedded toy has random weights and makes noise; for speech give --hf or --config"
@@ -51,7 +51,7 @@ def generate(args: argparse.Namespace) -> int:
     _judge(scripts, prompts, settings)
     with ExitStack() as stack:
         if args.trace is not None:
-            from dia2.inspect.recorder import record  # brings what untraced runs do not need
+            from dia2.inspect.record.recorder import record  # brings what untraced runs do not need
 
             stack.enter_context(record(args.trace, level=args.trace_level or "topk", hooks=args.trace_hooks))
         dia = open_checkpoint(args)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from dia.config import DiaConfig
-from dia2.errors import UsageError
-from dia2.hooks import phase
-from dia2.messages import warn
+from dia2.common.errors import UsageError
+from dia2.common.hooks import phase
+from dia2.common.messages import warn
 from dia2.runtime.invisible import visible
 from dia2.runtime.script_notes import ScriptNotes
 

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from dia.config import DiaConfig
 from dia.layers import Attention, CrossAttention, DiaModel, MlpBlock, SelfAttention
-from dia.parts import weight_files
-from dia2.checks import is_file
+from dia.weight_files import weight_files
+from dia2.common.checks import is_file
+from dia2.common.errors import CheckpointError, one_line
+from dia2.common.tensor_file import StoredTensors
 from dia2.core.layers import RMSNorm
-from dia2.errors import CheckpointError, one_line
-from dia2.stored import StoredTensors
-from dia2.tensors import Found, allocate, check_tensors, without_memory
+from dia2.core.state_dict import Found, allocate, check_tensors, without_memory
 
 Views = dict[str, Tensor]
 PICKLED = (".pth", ".pt", ".bin")
@@ -35,7 +35,7 @@ def load_model(
 
     Args:
         config: says which tensors there must be.
-        path: `.safetensors`, an index of several (see `dia.parts`), or `.pth` with tensors only.
+        path: `.safetensors`, an index of several (see `dia.weight_files`), or `.pth` with tensors only.
         device: where the weights go.
         dtype: of all weights but the float32 logits.
         strict: refuse tensors that the model does not know, instead of warning.

@@ -14,12 +14,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dia2.common import moved
+
 if TYPE_CHECKING:
+    from dia2.common.errors import CheckpointError, Dia2Error, UsageError
     from dia2.engine import Dia2
-    from dia2.errors import CheckpointError, Dia2Error, UsageError
     from dia2.generation import GenerationConfig, GenerationInterrupted, GenerationResult, PrefixConfig, SamplingConfig
 
 __version__ = "0.1.0"
+moved.install()
 
 __all__ = [
     "CheckpointError",
@@ -36,9 +39,9 @@ __all__ = [
 
 _HOMES = dict.fromkeys(__all__, "dia2.generation") | {
     "Dia2": "dia2.engine",
-    "CheckpointError": "dia2.errors",
-    "Dia2Error": "dia2.errors",
-    "UsageError": "dia2.errors",
+    "CheckpointError": "dia2.common.errors",
+    "Dia2Error": "dia2.common.errors",
+    "UsageError": "dia2.common.errors",
 }
 
 

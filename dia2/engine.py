@@ -13,14 +13,15 @@ from typing import Any
 
 import torch
 
-from dia2 import assets
 from dia2.audio.grid import undelay_frames, write_wav
-from dia2.checks import plain, short
+from dia2.common.checks import plain, short
+from dia2.common.errors import UsageError
+from dia2.common.files import check_sound_writable, check_writable
+from dia2.common.hooks import Observer, observing, phase
+from dia2.common.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
+from dia2.common.progress import Progress, ProgressCallback, doing, shown
 from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
-from dia2.edits import Edit
-from dia2.errors import UsageError
-from dia2.files import check_sound_writable, check_writable
 from dia2.generation import (
     GenerationConfig,
     GenerationInterrupted,
@@ -31,22 +32,21 @@ from dia2.generation import (
     normalize_script,
     streamed_script,
 )
-from dia2.hooks import Observer, observing, phase
-from dia2.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
-from dia2.progress import Progress, ProgressCallback, doing, shown
-from dia2.runtime.choices import Past
+from dia2.runtime import assets
 from dia2.runtime.context import RuntimeContext, build_runtime
+from dia2.runtime.edits import Edit
 from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.graphs import check_compiler
+from dia2.runtime.interventions import Past
 from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.script_parser import check_script, parse_script, require_words
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
+from dia2.runtime.streaming import Stream
 from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan, check_prefix, read_voice
 from dia2.runtime.voice_file import VOICE_SUFFIX, save_voice
 from dia2.runtime.words import load_whisper
-from dia2.streaming import Stream
 
 logger = logging.getLogger("dia2")
 
@@ -182,9 +182,9 @@ class Dia2:
             include_prefix: keep the prefix in the result.
             verbose: say on standard error what is done, and show a progress bar.
             progress: called after every frame, instead of the bar.
-            observer: looks on, see `dia2.hooks`.
+            observer: looks on, see `dia2.common.hooks`.
             trace: where to record the run, a folder; `dia2.inspect.record` offers levels and filters.
-            edits: what the run is made to do at certain calls, see `dia2.edits`.
+            edits: what the run is made to do at certain calls, see `dia2.runtime.edits`.
             **overrides: single fields on top of `config`: seed, cfg_scale, temp_audio, …
 
         Raises:
@@ -426,7 +426,7 @@ def _recording(trace: str | Path | None, observer: Observer | None) -> Iterator[
     with ExitStack() as stack:
         stack.enter_context(observing(observer))
         if trace is not None:
-            from dia2.inspect.recorder import record  # the one arrow up, taken only when a trace is asked for
+            from dia2.inspect.record.recorder import record  # the one arrow up, taken only when a trace is asked for
 
             stack.enter_context(record(trace))
         yield

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from dia2.brief import brief_repr
-from dia2.checks import a_path, is_folder, is_number, make_plain, short
-from dia2.errors import UsageError
-from dia2.hooks import phase
-from dia2.standard import read_input
+from dia2.common.brief import brief_repr
+from dia2.common.checks import a_path, is_folder, is_number, make_plain, short
+from dia2.common.errors import UsageError
+from dia2.common.hooks import phase
+from dia2.common.terminal.standard_streams import read_input
 
 WordList = Sequence[Mapping[str, Any]] | Mapping[str, Any]  # [{"text": …, "start": seconds, "end": seconds}, …], or
 # what `--words` writes: {"format": 2, "words": such a list}

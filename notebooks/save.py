@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from dia2.files import write_atomically
+from dia2.common.files import write_atomically
 
 FOLDER = Path(__file__).parent
 _VIEW = "application/vnd.jupyter.widget-view+json"

@@ -19,11 +19,11 @@ from torch import Tensor
 
 import dia
 from dia2 import Dia2
+from dia2.audio.spectrogram import spectrogram
 from dia2.core.ambient import isolated
 from dia2.inspect import load, sweep
-from dia2.inspect.explorer.sound import codebook_sound
-from dia2.inspect.lab import Lab
-from dia2.spectrogram import spectrogram
+from dia2.inspect.lab.controls import Lab
+from dia2.inspect.views.explorer.sound import codebook_sound
 
 from .support.ambient import STATES, TOGETHER, ambient, chance, settings
 from .support.reference import ROOT, engine, local_files

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from dia2 import CheckpointError, Dia2, UsageError
-from dia2.assets import Assets, from_local, from_repo
+from dia2.runtime.assets import Assets, from_local, from_repo
 
 from .support.hub import FakeHub
 from .support.models import put

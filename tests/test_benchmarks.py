@@ -15,8 +15,8 @@ from rich.console import Console
 
 from dia.generation import GenerationConfig
 from dia2 import Dia2, SamplingConfig
-from dia2.inspect import recorder
-from dia2.runtime import taps
+from dia2.inspect.record import recorder
+from dia2.runtime import capture as taps
 
 from .support.graphs import FakeGraphs, use_graphs
 from .support.pieces import Late

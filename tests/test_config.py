@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dia2.config import ACTIVATIONS, DiaConfig, load_config, parse_config
-from dia2.errors import CheckpointError
+from dia2.common.errors import CheckpointError
+from dia2.core.config import ACTIVATIONS, DiaConfig, load_config, parse_config
 
 from .support.models import tiny_config
 

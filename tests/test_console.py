@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dia2.console import print_summary, summary_json, tell, word_rows
+from dia2.common.messages import printable
+from dia2.common.terminal.summary import print_summary, summary_json, tell, word_rows
 from dia2.generation import GenerationResult
-from dia2.messages import printable
 from tests.support.results import made_result
 
 GLUE = "\u00a0"  # stands between a word and its time

@@ -13,7 +13,7 @@ import torch
 
 from dia import Dia
 from dia2 import Dia2
-from dia2.errors import Dia2Error
+from dia2.common.errors import Dia2Error
 from dia2.inspect import load, record
 
 from .support.dia import toy

@@ -15,9 +15,9 @@ import torch
 
 import dia2
 from dia2 import CheckpointError, Dia2, Dia2Error, GenerationConfig, PrefixConfig, SamplingConfig, UsageError
+from dia2.common.hooks import select
+from dia2.common.progress import Progress
 from dia2.generation import GenerationInterrupted
-from dia2.hooks import select
-from dia2.progress import Progress
 
 from .support.disk import files_up_to
 from .support.reference import GREEDY, ROOT, Case, Recorder, engine, local_files
@@ -248,7 +248,7 @@ def test_importing_dia2_brings_no_widget_plot_whisper_or_transformers() -> None:
         heavy = {"ipywidgets", "matplotlib", "whisper", "transformers", "rich", "soxr", "numba", "IPython", "pandas"}
         print(sorted(heavy & set(sys.modules)))
         import dia2.inspect  # which every recorded run needs
-        print(sorted({"dia2.inspect.explorer", "matplotlib", "IPython"} & set(sys.modules)))
+        print(sorted({"dia2.inspect.views.explorer", "matplotlib", "IPython"} & set(sys.modules)))
     """
     run = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["[]", "[]", "[]"]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dia2.audio.wav import save_wav
-from dia2.errors import Dia2Error, UsageError
-from dia2.files import check_sound_writable, check_writable, write_atomically
+from dia2.common.errors import Dia2Error, UsageError
+from dia2.common.files import check_sound_writable, check_writable, write_atomically
 
 
 def names(folder: Path) -> list[str]:

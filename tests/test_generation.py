@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 from dia2.generation import (
     MAX_SCRIPT_CHARS,
     GenerationConfig,

@@ -14,7 +14,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dia2 import UsageError
-from dia2.hooks import (
+from dia2.common.hooks import (
     POINTS,
     CallInfo,
     Frames,
@@ -27,9 +27,9 @@ from dia2.hooks import (
     select,
 )
 from dia2.inspect import Watch, load, record
-from dia2.inspect.draws import Draw
+from dia2.inspect.schema.draw import Draw
 from dia2.runtime import generator
-from dia2.runtime.taps import LATEST, ROWS
+from dia2.runtime.capture import LATEST, ROWS
 
 from .support.graphs import FakeGraphs, use_graphs
 from .support.reference import Case, Recorder, checkpoints, engine
@@ -201,7 +201,7 @@ def loop_facts(observer: Observer | None) -> tuple[Counter[str], Counter[str]]:
 
     def note(frame: FrameType, event: str, _: object) -> None:
         name = frame.f_code.co_filename.replace("\\", "/")
-        if event == "call" and ("dia2/hooks.py" in name or "taps.py" in name or "dia2/inspect" in name):
+        if event == "call" and ("dia2/common/hooks.py" in name or "taps.py" in name or "dia2/inspect" in name):
             seams[frame.f_code.co_name] += 1
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -260,7 +260,7 @@ def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
 
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dia2.inspect.recorder.SHARD_CALLS", 8)
+        patch.setattr("dia2.inspect.record.recorder.SHARD_CALLS", 8)
         with record(tmp_path / "run.dia2trace", level="full", budget=100_000):
             result = engine("tiny8").generate(SCRIPT, seed=1)
     trace = load(tmp_path / "run.dia2trace")

@@ -17,16 +17,16 @@ import torch
 import dia
 from dia.assets import toy_folder
 from dia.codec import DacCodec
-from dia.parts import INDEX, weight_files
+from dia.weight_files import INDEX, weight_files
 from dia2 import Dia2
-from dia2.assets import from_repo, nano_folder
 from dia2.audio.codec import Codec
-from dia2.checks import MAX_HEADER, NotAFileError, TooLargeError, check_header, read_small
-from dia2.errors import CheckpointError, Dia2Error, UsageError
+from dia2.common.checks import MAX_HEADER, NotAFileError, TooLargeError, check_header, read_small
+from dia2.common.errors import CheckpointError, Dia2Error, UsageError
+from dia2.common.tensor_file import StoredTensors
+from dia2.runtime.assets import from_repo, nano_folder
 from dia2.runtime.tokenizer import load_tokenizer
 from dia2.runtime.voice_file import load_voice
 from dia2.runtime.words import read_words
-from dia2.stored import StoredTensors
 
 from .support.reference import engine
 

@@ -97,7 +97,7 @@ def test_whoever_ignores_it_goes_on_doing_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "ModuleNotFoundError('x')", "SystemError('y')"])
 def test_what_a_library_makes_of_it_is_no_fault(tmp_path: Path, error: str) -> None:
     code = f"""
-        from dia2.command import Job, run_command
+        from dia2.common.terminal.command import Job, run_command
 
         def work():
             try:
@@ -112,7 +112,7 @@ def test_what_a_library_makes_of_it_is_no_fault(tmp_path: Path, error: str) -> N
 
 def test_one_that_a_library_loses_is_told_at_the_end(tmp_path: Path) -> None:
     code = f"""
-        from dia2.command import Job, run_command
+        from dia2.common.terminal.command import Job, run_command
 
         def work():
             try:

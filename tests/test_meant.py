@@ -7,9 +7,9 @@ import pytest
 
 import dia.cli
 from dia2 import cli
-from dia2.command import Parser
+from dia2.common.terminal.command import Parser
+from dia2.common.terminal.did_you_mean import is_text, nearest
 from dia2.inspect.cli import add_trace_commands
-from dia2.meant import is_text, nearest
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str], program: str = "dia2") -> str:

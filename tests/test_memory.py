@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from dia2 import CheckpointError, memory
+from dia2 import CheckpointError
 from dia2.cli import main
-from dia2.memory import in_words, peak_device_bytes, peak_host_bytes, shortage
+from dia2.common import memory
+from dia2.common.memory import in_words, peak_device_bytes, peak_host_bytes, shortage
 
 from .support.reference import engine
 
@@ -57,7 +58,7 @@ def test_a_result_tells_the_peak_of_this_process() -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident now")
 def test_the_peak_stays_when_memory_is_given_back_and_can_be_forgotten() -> None:
     code = """
-        from dia2.memory import forget_peak_host_bytes, peak_host_bytes, resident_bytes
+        from dia2.common.memory import forget_peak_host_bytes, peak_host_bytes, resident_bytes
         import torch
         before = resident_bytes()
         block = torch.ones(200_000_000, dtype=torch.uint8)

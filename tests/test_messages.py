@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dia2.errors import CheckpointError, Dia2Error, TraceError, UsageError
-from dia2.messages import LONGEST, printable, sentence, warn
+from dia2.common.errors import CheckpointError, Dia2Error, TraceError, UsageError
+from dia2.common.messages import LONGEST, printable, sentence, warn
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "\x1b[2J\u202e\u2028a\r\nb\x9b\u200b\udc80"

@@ -1,4 +1,4 @@
-"""The embedded checkpoint speaks. Its full figures are in dia2/nano/README.md; these are quick checks of the same."""
+"""The embedded checkpoint speaks. Its full figures are in dia2/runtime/nano/README.md; these are quick checks of the same."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import soundfile
 import torch
 
 from dia2 import Dia2
-from dia2.assets import nano_folder
+from dia2.adapter.checkpoint import fingerprint
 from dia2.generation import GenerationResult
 from dia2.inspect import load, sample
-from dia2.inspect.fingerprint import fingerprint
+from dia2.runtime.assets import nano_folder
 from training.codec import mean_stoi_through
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar

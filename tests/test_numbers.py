@@ -12,10 +12,10 @@ import torch
 
 import dia
 from dia2 import GenerationConfig, PrefixConfig, SamplingConfig
-from dia2.checks import plain, whole
-from dia2.edits import ChangeSampling, ForceAction, ReplaceToken, edit_to_json
-from dia2.errors import UsageError
+from dia2.common.checks import plain, whole
+from dia2.common.errors import UsageError
 from dia2.generation import merge_generation_config
+from dia2.runtime.edits import ChangeSampling, ForceAction, ReplaceToken, edit_to_json
 from dia2.runtime.words import read_words
 
 WHOLE = [np.int8, np.uint8, np.int32, np.int64, np.uint64, np.array, torch.tensor, lambda n: torch.arange(n, n + 1)[0]]

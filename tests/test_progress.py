@@ -17,8 +17,8 @@ import torch
 from rich.console import Console
 
 from dia2 import cli
-from dia2.console import print_summary
-from dia2.progress import Progress, doing, progress_bar
+from dia2.common.progress import Progress, doing, progress_bar
+from dia2.common.terminal.summary import print_summary
 from dia2.runtime.words import WHISPER_RATE, load_whisper, transcribe_words
 
 from .support.reference import ROOT, engine

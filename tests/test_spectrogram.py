@@ -9,8 +9,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from dia2.audio.spectrogram import print_spectrogram, spectrogram
 from dia2.generation import GenerationResult
-from dia2.spectrogram import print_spectrogram, spectrogram
 from tests.support.results import made_result
 
 RATE = 24_000

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from dia2 import Dia2Error
-from dia2.command import Job, run_command
-from dia2.console import tell
+from dia2.common.terminal.command import Job, run_command
+from dia2.common.terminal.summary import tell
 from dia2.generation import load_script_text
 
 FULL = "Standard output could not be written (No space left on device): free some space, or send it elsewhere"

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dia2 import stored
-from dia2.errors import CheckpointError
-from dia2.stored import StoredTensors
+from dia2.common import tensor_file as stored
+from dia2.common.errors import CheckpointError
+from dia2.common.tensor_file import StoredTensors
 
 from .support.safetensors_file import joined
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dia2 import Dia2, GenerationResult, UsageError, streaming
-from dia2.assets import nano_folder
+from dia2 import Dia2, GenerationResult, UsageError
 from dia2.audio.codec import Codec
-from dia2.streaming import Stream, StreamChunk
+from dia2.runtime import streaming
+from dia2.runtime.assets import nano_folder
+from dia2.runtime.streaming import Stream, StreamChunk
 
 from .support.pieces import Late
 from .support.reference import GREEDY, Case, Recorder, cases, checkpoints, engine, stacked

@@ -10,9 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dia2.errors import Dia2Error, UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.generation import GenerationResult
-from dia2.subtitles import Cue, check_subtitle_path, format_subtitles, make_cues, without_markup, write_subtitles
+from dia2.runtime.subtitles import (
+    Cue,
+    check_subtitle_path,
+    format_subtitles,
+    make_cues,
+    without_markup,
+    write_subtitles,
+)
 from tests.support.results import made_result
 
 

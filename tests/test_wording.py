@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dia2.wording import counted
+from dia2.common.wording import counted
 
 
 @pytest.mark.parametrize(

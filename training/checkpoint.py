@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from dia2.config import parse_config
+from dia2.common.files import replacing, write_atomically
+from dia2.core.config import parse_config
 from dia2.core.model import Dia2Model
-from dia2.files import replacing, write_atomically
 from training.streams import Language
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from dia2.files import replacing
+from dia2.common.files import replacing
 from training.alignment import fill_starts
 from training.dialogue import Dialogue, draw_dialogue, load_grammar
 from training.espeak import SAMPLE_RATE, Speech, Voice, speak

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from dia2.audio.codec import Codec
-from dia2.files import replacing
+from dia2.common.files import replacing
 from training.corpus import read_shard, shards
 from training.spoken import Spoken
 from training.streams import Utterance

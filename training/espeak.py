@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import soxr
 
-from dia2.errors import Dia2Error
+from dia2.common.errors import Dia2Error
 
 SAMPLE_RATE = 24_000  # Hz, of what `speak` gives
 RATE, PITCH, RANGE = 1, 3, 4  # espeak_PARAMETER

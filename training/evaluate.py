@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dia2.common.errors import Dia2Error
+from dia2.common.files import write_atomically
 from dia2.engine import Dia2
-from dia2.errors import Dia2Error
-from dia2.files import write_atomically
 from dia2.inspect import Trace, load
 from training.codec import mean_stoi
 from training.corpus import FRAME_RATE, SILENT, record

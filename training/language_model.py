@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dia2.config import DiaConfig
 from dia2.core.cache import causal_mask
+from dia2.core.config import DiaConfig
 from dia2.core.layers import RMSNorm, rotary_table
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import Block

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
-from dia2.errors import Dia2Error
-from dia2.files import write_atomically
+from dia2.common.errors import Dia2Error
+from dia2.common.files import write_atomically
 
 Losses = Mapping[str, Tensor]  # "loss" is what is minimised; the others are shown beside it
 Evaluate = Callable[[int], Mapping[str, float]]  # of the steps so far

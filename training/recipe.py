@@ -23,9 +23,9 @@ import torch
 from transformers import AutoTokenizer
 
 from dia2.audio.codec import Codec
-from dia2.config import parse_config
+from dia2.common.errors import Dia2Error
+from dia2.core.config import parse_config
 from dia2.core.model import Dia2Model
-from dia2.errors import Dia2Error
 from training.checkpoint import language_of, write_checkpoint
 from training.codec import CodecSize, train_codec
 from training.corpus import CorpusPlan, Recording, make_corpus, read_shard, shards

@@ -25,8 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dia2.errors import Dia2Error, UsageError, one_line
-from dia2.files import replacing, write_atomically
+from dia2.common.errors import Dia2Error, UsageError, one_line
+from dia2.common.files import replacing, write_atomically
 from dia2.runtime.sounding import LAG
 from training.checkpoint import language_of
 from training.codec import mel_filters

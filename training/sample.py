@@ -5,9 +5,9 @@ python -m training.sample
 
 from __future__ import annotations
 
-from dia2.assets import nano_folder
 from dia2.engine import Dia2
 from dia2.inspect import load
+from dia2.runtime.assets import nano_folder
 
 SCRIPT = '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 

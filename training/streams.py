@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.grid import delay_frames
-from dia2.config import DiaConfig
+from dia2.core.config import DiaConfig
 from dia2.runtime.script_parser import Encode, parse_script
 from dia2.runtime.sounding import LAG
 from dia2.runtime.state_machine import MAX_PADDING, Entry, State, StateMachine, TokenIds

@@ -11,10 +11,10 @@ from torch import Tensor
 from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.mimi.network import Mimi, load_mimi
 from dia2.audio.mimi.past import Past
-from dia2.checks import short
+from dia2.common.checks import short
+from dia2.common.errors import CheckpointError, UsageError
 from dia2.core.ambient import isolated
-from dia2.errors import CheckpointError, UsageError
-from dia2.marks import Mark, mark
+from dia2.core.versions import Mark, mark
 
 
 class Codec:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dia2.errors import CheckpointError
+from dia2.common.errors import CheckpointError
 
 
 def require_numbers(values: Tensor, codec: str) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.wav import save_wav
-from dia2.hooks import phase
+from dia2.common.hooks import phase
 
 
 def delay_frames(aligned: Tensor, delays: Sequence[int], pad: int) -> Tensor:

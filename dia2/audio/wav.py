@@ -8,7 +8,7 @@ from pathlib import Path
 import soundfile
 from torch import Tensor
 
-from dia2.files import check_sound_name, write_atomically
+from dia2.common.files import check_sound_name, write_atomically
 
 
 def save_wav(path: str | Path, waveform: Tensor, sample_rate: int) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dia2.config import DiaConfig
 from dia2.core.cache import KVCache
+from dia2.core.config import DiaConfig
 from dia2.core.depformer import Depformer
 from dia2.core.layers import Rotation, rotary_table
 from dia2.core.transformer import TransformerDecoder

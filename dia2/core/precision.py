@@ -6,7 +6,7 @@ import sys
 
 import torch
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 QUANTIZED = ("int8",)

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dia2.config import DiaConfig
 from dia2.core.cache import LayerSpan, Span
 from dia2.core.compiled import compiled_form
+from dia2.core.config import DiaConfig
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
 from dia2.core.linear import Linear
 

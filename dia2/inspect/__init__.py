@@ -6,13 +6,80 @@ with record("run.dia2trace", level="full"):
     tts.generate(script)
 trace = load("run.dia2trace")
 trace.explore()
+
+Rooms beneath: `schema` (what a model family declares), `store` (a trace on disk), `trace` (a run as data), `record`,
+`views` (terminal, plots, explorer) and `lab`. Names are imported when they are first used, so that looking at a trace
+brings no model.
 """
 
-from dia2.inspect.follow import follow
-from dia2.inspect.frame import Frame, TraceWord
-from dia2.inspect.recorder import Recorder, record
-from dia2.inspect.sweep import Sweep, sweep
-from dia2.inspect.trace import Trace, load, sample
-from dia2.inspect.watch import Watch
+from __future__ import annotations
 
-__all__ = ["Frame", "Recorder", "Sweep", "Trace", "TraceWord", "Watch", "follow", "load", "record", "sample", "sweep"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from dia2.inspect.record.recorder import Recorder, record  # now: the room of that name would stand in its place
+from dia2.inspect.trace.extensions import register
+from dia2.inspect.trace.load import load
+from dia2.inspect.trace.trace import Trace
+
+if TYPE_CHECKING:
+    from dia2.adapter.frame import Frame, TraceWord
+    from dia2.adapter.trace import Dia2Trace
+    from dia2.common.hooks import select
+    from dia2.inspect.lab.follow import follow
+    from dia2.inspect.lab.sweep import Sweep, sweep
+    from dia2.inspect.record.watch import Watch
+    from dia2.inspect.views import plots
+    from dia2.inspect.views.explorer import to_html
+
+register(
+    explore="dia2.inspect.views.explorer.open:explore",
+    to_html="dia2.inspect.views.explorer:to_html",
+    lab="dia2.inspect.lab.controls:lab",
+)
+
+_HOMES = {
+    "Dia2Trace": "dia2.adapter.trace",
+    "Frame": "dia2.adapter.frame",
+    "Sweep": "dia2.inspect.lab.sweep",
+    "TraceWord": "dia2.adapter.frame",
+    "Watch": "dia2.inspect.record.watch",
+    "follow": "dia2.inspect.lab.follow",
+    "select": "dia2.common.hooks",
+    "sweep": "dia2.inspect.lab.sweep",
+    "to_html": "dia2.inspect.views.explorer",
+}
+__all__ = [
+    "Dia2Trace",
+    "Frame",
+    "Recorder",
+    "Sweep",
+    "Trace",
+    "TraceWord",
+    "Watch",
+    "follow",
+    "load",
+    "plots",
+    "record",
+    "sample",
+    "select",
+    "sweep",
+    "to_html",
+]
+
+
+def sample() -> Dia2Trace:
+    """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
+    from dia2.runtime.assets import nano_folder
+
+    trace: Any = load(nano_folder() / "sample.dia2trace")
+    return trace  # type: ignore[no-any-return]  # of Dia2
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return value
+    if name == "plots":
+        return import_module("dia2.inspect.views.plots")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 
-from dia2.errors import UsageError
-from dia2.files import check_writable
-from dia2.inspect import console as views
-from dia2.inspect.console.page import plain, to_json
-from dia2.inspect.trace import load
+from dia2.common.errors import UsageError
+from dia2.common.files import check_writable
+from dia2.inspect.trace.family import offered
+from dia2.inspect.trace.load import load
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views import console as views
+from dia2.inspect.views.console.page import plain, to_json
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -99,28 +102,22 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--script", type=int, metavar="N", help="of a batch of Dia: which script, counted from 1")
 
 
-def _views(trace: Any) -> ModuleType:
+def _views(trace: Trace[Any]) -> ModuleType:
     """The module whose views show this trace."""
-    if trace.family == "dia2":
-        return views
-    from dia2.inspect.dia import console  # brings the package dia
-
-    return console
+    return import_module(trace.adapter.console)
 
 
-def _which(trace: Any, number: int | None) -> dict[str, Any]:
-    """What tells a view which script to show; nothing for Dia2, whose runs have one.
+def _which(trace: Trace[Any], number: int | None) -> int:
+    """The script to show, counted from 0; `number` counts from 1, `None` is the first.
 
     Raises:
         UsageError: there is no such script.
     """
-    if trace.family == "dia2":
-        if number not in (None, 1):
-            raise UsageError(f"There is no script {number}: a run of Dia2 has one.")
-        return {}
-    from dia2.inspect.dia.console.scripts import choose_script
-
-    return {"script": choose_script(trace, number)}
+    number = 1 if number is None else number
+    if not 1 <= number <= trace.scripts:
+        has = "one script" if trace.scripts == 1 else f"scripts 1 … {trace.scripts}"
+        raise UsageError(f"There is no script {number}: {trace.path} has {has}.")
+    return number - 1
 
 
 def _console(args: argparse.Namespace) -> Console:
@@ -146,27 +143,27 @@ def _frames(args: argparse.Namespace) -> None:
     if args.call is not None and (args.first, args.last, args.word) != (None, None, None):
         raise UsageError("--call shows one call: leave out --from, --to and --word.")
     trace, console = load(args.path), _console(args)
-    show, which = _views(trace), _which(trace, args.script)
+    show, script = _views(trace), _which(trace, args.script)
     if args.call is not None:
         if args.json:
-            _print_json(show.frame_facts(trace, args.call, times=args.times, **which))
+            _print_json(show.frame_facts(trace, args.call, times=args.times, script=script))
         else:
-            show.print_frame(trace, console, args.call, times=args.times, **which)
+            show.print_frame(trace, console, args.call, times=args.times, script=script)
         return
     first, last = show.choose_calls(trace, args.first, args.last, args.word)
     if args.json:
-        _print_json(show.frames_facts(trace, first, last, times=args.times, **which))
+        _print_json(show.frames_facts(trace, first, last, times=args.times, script=script))
     else:
-        show.print_frames(trace, console, first, last, times=args.times, **which)
+        show.print_frames(trace, console, first, last, times=args.times, script=script)
 
 
 def _grid(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    show, which = _views(trace), _which(trace, args.script)
+    show, script = _views(trace), _which(trace, args.script)
     if args.json:
-        _print_json(show.grid_facts(trace, args.first, args.last, **which))
+        _print_json(show.grid_facts(trace, args.first, args.last, script=script))
     else:
-        show.print_grid(trace, console, args.first, args.last, codes=args.codes, **which)
+        show.print_grid(trace, console, args.first, args.last, codes=args.codes, script=script)
 
 
 def _diff(args: argparse.Namespace) -> None:
@@ -179,8 +176,7 @@ def _diff(args: argparse.Namespace) -> None:
 
 def _prefix(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    if trace.family != "dia2":
-        raise UsageError(f"{trace.path} is a run of Dia: `dia2 trace prefix` looks at Dia2's voice cloning only.")
+    offered(trace, "doctor")
     if args.json:
         _print_json(views.prefix_facts(trace))
     else:
@@ -197,11 +193,11 @@ def _hooks(args: argparse.Namespace) -> None:
 
 def _html(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    from dia2.inspect.explorer import to_html
+    from dia2.inspect.views.explorer import to_html
 
     check_writable(args.output)
     other = None if args.other is None else load(args.other)
-    path = to_html(trace, args.output, other=other, call=args.call, **_which(trace, args.script))
+    path = to_html(trace, args.output, other=other, call=args.call, script=_which(trace, args.script))
     if args.json:
         _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})
         return

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.checks import is_file, short
-from dia2.errors import UsageError
-from dia2.hooks import phase
+from dia2.common.checks import is_file, short
+from dia2.common.errors import UsageError
+from dia2.common.hooks import phase
 from dia2.runtime.flat_tops import CELL
 from dia2.runtime.mixing import mixed
 from dia2.runtime.mpeg import decoding, is_mpeg

@@ -11,18 +11,18 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from dia2.assets import Assets, codec_folder
 from dia2.audio.codec import Codec
-from dia2.brief import brief_repr
-from dia2.config import DiaConfig
+from dia2.common.brief import brief_repr
+from dia2.common.errors import CheckpointError, UsageError
+from dia2.common.hooks import phase
 from dia2.core.ambient import isolated, threads_for
+from dia2.core.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
-from dia2.errors import CheckpointError, UsageError
-from dia2.hooks import phase
+from dia2.runtime.assets import Assets, codec_folder
 from dia2.runtime.graphs import CudaGraphs
-from dia2.runtime.kept import Keeper
+from dia2.runtime.pool import Keeper
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds

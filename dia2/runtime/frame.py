@@ -16,14 +16,14 @@ from torch import Tensor
 from dia2.core.cache import Span
 from dia2.core.model import DecodeState, Dia2Model
 from dia2.generation import GenerationConfig
+from dia2.runtime.capture import Taps
 from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import ACTION_CHANNEL, draw
 from dia2.runtime.state_machine import TokenIds
-from dia2.runtime.taps import Taps
 
 if TYPE_CHECKING:
-    from dia2.runtime.kept import KeptState
-    from dia2.runtime.lending import Loan
+    from dia2.runtime.lease import Loan
+    from dia2.runtime.pool import KeptState
 
 
 @dataclass

@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from dia2.audio.grid import delay_frames
+from dia2.common.errors import CheckpointError
+from dia2.common.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, current_observer, phase
 from dia2.core.ambient import isolated
 from dia2.core.cache import Span, causal_mask
 from dia2.core.uniforms import uniforms
-from dia2.errors import CheckpointError
 from dia2.generation import GenerationConfig, StopReason
-from dia2.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, current_observer, phase
-from dia2.runtime.choices import Choices
+from dia2.runtime.capture import FrameLog, Taps, ring_shapes
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import CAPTURING, make_runner
 from dia2.runtime.guidance import special_codes
+from dia2.runtime.interventions import Choices
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
-from dia2.runtime.taps import FrameLog, Taps, ring_shapes
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")

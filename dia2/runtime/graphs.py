@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
+from dia2.common.errors import UsageError
 from dia2.core.cache import Span
-from dia2.errors import UsageError
 from dia2.generation import GenerationConfig
+from dia2.runtime.capture import Taps
 from dia2.runtime.frame import FirstHalf, GenerationState, first_half, second_half
-from dia2.runtime.taps import Taps
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dia2.checks import is_file
+from dia2.common.checks import is_file
 from dia2.generation import PrefixConfig, WordList
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.voice_clone import check_prefix, require_source

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dia2.common.wording import counted
 from dia2.core.cache import KVCache
-from dia2.marks import Mark, mark
-from dia2.runtime.bounded import Bounded
-from dia2.wording import counted
+from dia2.core.versions import Mark, mark
+from dia2.runtime.lru_cache import Bounded
 
 logger = logging.getLogger("dia2")
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from dia2.progress import doing
+from dia2.common.progress import doing
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from dia2.checks import is_file
+from dia2.common.checks import is_file
 from dia2.runtime.audio_io import read_sound, require_audio
-from dia2.runtime.bounded import Bounded
+from dia2.runtime.lru_cache import Bounded
 from dia2.runtime.words import Word
 
 MOST_RECORDINGS = 4

@@ -10,9 +10,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
+from dia2.common.hooks import phase
 from dia2.generation import MAX_SCRIPT_CHARS
-from dia2.hooks import phase
 from dia2.runtime.invisible import Visible
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.state_machine import Entry, TokenIds

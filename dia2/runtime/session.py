@@ -8,18 +8,18 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
-from dia2.edits import Edit
+from dia2.common.hooks import phase
+from dia2.common.wording import counted
 from dia2.generation import GenerationConfig, PlacedWord
-from dia2.hooks import phase
-from dia2.runtime.choices import Choices, Past
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.edits import Edit
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
+from dia2.runtime.interventions import Choices, Past
 from dia2.runtime.sounding import sounds_at
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.voice_clone import PrefixPlan
-from dia2.wording import counted
 
 logger = logging.getLogger("dia2")
 

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dia2.hooks import phase
+from dia2.common.hooks import phase
 
 MAX_PADDING = 6  # frames after which a word must follow, unless a forced padding still runs
 

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dia2.assets import refuse_other, tokenizer_folder
-from dia2.checks import short
+from dia2.common.checks import short
+from dia2.common.errors import CheckpointError, one_line
+from dia2.common.rust import calling_rust
 from dia2.core.chance import own_chance
-from dia2.errors import CheckpointError, one_line
+from dia2.runtime.assets import refuse_other, tokenizer_folder
 from dia2.runtime.tokenizer_parts import DeclaredError, judge_folder, judge_loaded
-from dia2.rust import calling_rust
 
 MOST_TOKENS = 8192  # of a word: four bytes for each of 2,000 characters, and something before it
 SECONDS = 5.0  # for a word that may take long; usual ones take a fifth of a millisecond

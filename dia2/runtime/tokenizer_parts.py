@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dia2.checks import read_small, short
+from dia2.common.checks import read_small, short
 
 _LARGEST_FILE = 256 << 20  # bytes; published ones have up to 35 MB
 _LARGEST_CONFIG = 32 << 20

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dia2.checks import short
-from dia2.errors import UsageError
+from dia2.common.checks import short
+from dia2.common.errors import UsageError
+from dia2.common.hooks import phase
+from dia2.common.progress import doing
 from dia2.generation import PrefixConfig, WordList
-from dia2.hooks import phase
-from dia2.progress import doing
 from dia2.runtime.audio_io import encode_audio_tokens, require_audio, resample
 from dia2.runtime.recordings import whisper_key
 from dia2.runtime.script_parser import Encode

@@ -18,13 +18,13 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.checks import TooLargeError, check_header, is_file, short
-from dia2.errors import UsageError, one_line
-from dia2.files import write_atomically
+from dia2.common.checks import TooLargeError, check_header, is_file, short
+from dia2.common.errors import UsageError, one_line
+from dia2.common.files import write_atomically
+from dia2.common.rust import RustPanicError, calling_rust
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS
 from dia2.runtime.sounding import LAG
 from dia2.runtime.words import Word, read_words
-from dia2.rust import RustPanicError, calling_rust
 
 VOICE_SUFFIX = ".voice"
 _FORMAT, _VERSION = "dia2-voice", "2"

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from dia2.config import DiaConfig
+from dia2.core.config import DiaConfig
 from dia2.core.model import Dia2Model
-from dia2.tensors import fill, without_memory
+from dia2.core.state_dict import fill, without_memory
 
 
 def load_model(

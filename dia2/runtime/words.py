@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dia2.checks import TooLargeError, a_path, is_file, is_number, plain, read_small, short
+from dia2.common.checks import TooLargeError, a_path, is_file, is_number, plain, read_small, short
+from dia2.common.errors import Dia2Error, UsageError, one_line
+from dia2.common.hooks import phase
+from dia2.common.progress import doing
 from dia2.core.chance import own_chance
-from dia2.errors import Dia2Error, UsageError, one_line
 from dia2.generation import WORDS_FORMAT, WordList
-from dia2.hooks import phase
-from dia2.progress import doing
 from dia2.runtime.heard import join_pieces, repair_times, thin
 from dia2.runtime.invisible import visible
 from dia2.runtime.quiet import own_bar, quiet

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from dia2 import Dia2
 from dia2.inspect import load, sample
-from dia2.inspect.console import print_frame
+from dia2.inspect.views.console import print_frame
 
 HERE = Path(__file__).parent
 CALL = 11

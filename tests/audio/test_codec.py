@@ -23,9 +23,9 @@ from transformers import MimiConfig, MimiModel
 from transformers.utils import logging
 
 import dia2.audio.codec
-from dia2.assets import nano_folder
 from dia2.audio.codec import Codec, StreamingDecoder
-from dia2.errors import CheckpointError, UsageError
+from dia2.common.errors import CheckpointError, UsageError
+from dia2.runtime.assets import nano_folder
 
 CPU = torch.device("cpu")
 CONFORMANCE = Path(__file__).parents[1] / "conformance"

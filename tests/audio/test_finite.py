@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from dia2.audio.finite import require_numbers, within_one
-from dia2.audio.pieces import AtOnce
-from dia2.errors import CheckpointError
+from dia2.audio.streaming_decoder import AtOnce
+from dia2.common.errors import CheckpointError
 from dia2.inspect import load
 
 from ..support.dia import toy

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dia2.audio.grid import delay_frames, undelay_frames, write_wav
-from dia2.errors import Dia2Error
+from dia2.common.errors import Dia2Error
 
 PAD = 99
 

@@ -16,10 +16,10 @@ from torch import Tensor
 from transformers import MimiConfig as TheirConfig
 from transformers import MimiModel
 
-from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
 from dia2.audio.mimi.config import MimiConfig, read_config
-from dia2.errors import CheckpointError
+from dia2.common.errors import CheckpointError
+from dia2.runtime.assets import nano_folder
 
 from .test_codec import CONFORMANCE, assert_one_sentence, build, load, loaded, random_codes, set_config
 

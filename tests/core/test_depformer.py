@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dia2.config import parse_config
 from dia2.core.cache import Span
+from dia2.core.config import parse_config
 from dia2.core.depformer import weight_sets
 from dia2.core.model import DecodeState, Dia2Model
 

@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dia2.config import load_config
+from dia2.common.errors import UsageError
 from dia2.core.cache import Span, causal_mask
+from dia2.core.config import load_config
 from dia2.core.model import Dia2Model
 from dia2.core.precision import pick_device, pick_dtype
-from dia2.errors import UsageError
 from dia2.runtime.weights import load_model
 
 from ..support.reference import CHECKPOINTS, ROOT, cases

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from dia2.config import load_config, parse_config
+from dia2.core.config import load_config, parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.weights import weight_bytes
 

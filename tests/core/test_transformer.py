@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dia2.config import ACTIVATIONS, DiaConfig
 from dia2.core.cache import KVCache, Span, causal_mask
+from dia2.core.config import ACTIVATIONS, DiaConfig
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotary_table, rotate
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import TransformerOutput

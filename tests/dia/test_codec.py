@@ -15,8 +15,8 @@ from torch import Tensor
 from transformers import DacConfig, DacModel
 
 from dia.codec import DacCodec, decode_audio
-from dia2.errors import CheckpointError
-from dia2.hooks import observing
+from dia2.common.errors import CheckpointError
+from dia2.common.hooks import observing
 
 from ..support.dia import CPU, StepRecorder
 

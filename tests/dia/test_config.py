@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dia.config import DataConfig, DecoderConfig, DiaConfig, EncoderConfig, ModelConfig, load_config, parse_config
-from dia2.errors import CheckpointError
+from dia2.common.errors import CheckpointError
 
 from ..support.dia import DIA5, first_form, tiny_dia
 from ..support.models import put

@@ -19,7 +19,7 @@ from dia import Dia, GenerationConfig, GenerationInterrupted
 from dia.assets import toy_folder
 from dia.codec import DacCodec
 from dia.config import load_config
-from dia2.errors import CheckpointError, UsageError
+from dia2.common.errors import CheckpointError, UsageError
 from dia2.inspect import load as load_trace
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy

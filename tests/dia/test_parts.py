@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from dia.adapter.facts import fingerprint as dia_fingerprint
 from dia.assets import from_repo
 from dia.config import parse_config
-from dia.parts import INDEX, weight_files
+from dia.weight_files import INDEX, weight_files
 from dia.weights import flat_views, load_model
-from dia2.errors import CheckpointError
-from dia2.inspect.fingerprint import dia_fingerprint
+from dia2.common.errors import CheckpointError
 
 from ..support.dia import CPU, random_dia, tiny_dia
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dia.config import parse_config
 from dia.text import encode_text, read_scripts
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 
 from ..support.dia import first_form, tiny_dia
 

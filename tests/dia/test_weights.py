@@ -20,7 +20,7 @@ from torch import Tensor
 from dia.config import load_config, parse_config
 from dia.layers import DiaModel
 from dia.weights import flat_views, load_model, multi_axis_views
-from dia2.errors import CheckpointError
+from dia2.common.errors import CheckpointError
 from dia2.runtime.weights import weight_bytes
 
 from ..support.dia import CPU, DIA5, random_dia, tiny_dia

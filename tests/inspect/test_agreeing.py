@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dia2.errors import Dia2Error, TraceError
-from dia2.inspect import console as dia2_views
+from dia.adapter import console as dia_views
+from dia.adapter.trace import DiaTrace
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.errors import Dia2Error, TraceError
 from dia2.inspect import load
-from dia2.inspect.dia import console as dia_views
-from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.layout import MANIFEST
-from dia2.inspect.trace import Trace
+from dia2.inspect.store.layout import MANIFEST
+from dia2.inspect.views import console as dia2_views
 
 from ..support.traces import HangError, bounded, check_message, copied, recorded, recorded_dia, replace
 from .test_hostile import changed, deleting, places, setting
@@ -58,7 +58,7 @@ def changes(source: Callable[[], Path]) -> Iterator[Change]:
         yield f"without {at}", changed(content, at, deleting)
 
 
-def views(trace: Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], object]]:
+def views(trace: Dia2Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], object]]:
     """Everything that the command line shows of a trace."""
     page = Console(file=io.StringIO(), width=100)
     last, middle = len(trace) - 1, len(trace) // 2

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dia2.adapter.trace import Dia2Trace
 from dia2.inspect import load, sample
-from dia2.inspect.console.grid import cell_kinds
-from dia2.inspect.explorer import to_html
-from dia2.inspect.explorer.bundle import script
-from dia2.inspect.explorer.payload import payload
-from dia2.inspect.trace import Trace
+from dia2.inspect.views.console.grid import cell_kinds
+from dia2.inspect.views.explorer import to_html
+from dia2.inspect.views.explorer.bundle import script
+from dia2.inspect.views.explorer.payload import payload
 
 from ..support.browser import Page, keep_picture, needs_chromium
 from .test_console_trace import hostile, recorded
@@ -23,17 +23,17 @@ pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace:
-    return Trace(recorded())
+def trace() -> Dia2Trace:
+    return Dia2Trace(recorded())
 
 
 @pytest.fixture(scope="module")
-def file(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(trace: Dia2Trace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return to_html(trace, tmp_path_factory.mktemp("page") / "run.html")
 
 
 @pytest.mark.smoke
-def test_keys_move_through_calls_words_and_draws(page: Page, trace: Trace) -> None:
+def test_keys_move_through_calls_words_and_draws(page: Page, trace: Dia2Trace) -> None:
     assert page.readout("call") == "0"
     for _ in range(3):
         page.press("ArrowRight")
@@ -64,7 +64,7 @@ def test_play_moves_on_and_pauses(page: Page) -> None:
     assert page.state("call") == call
 
 
-def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Trace) -> None:
+def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Dia2Trace) -> None:
     page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60})")
     page.drawn()
     canvas = page.page.locator(".grid canvas")
@@ -99,13 +99,13 @@ def test_a_touch_that_goes_on_to_scroll_moves_nothing(page: Page, pane: str) -> 
     assert page.readout("call") == "20"
 
 
-def test_the_strip_below_the_slider_jumps(page: Page, trace: Trace) -> None:
+def test_the_strip_below_the_slider_jumps(page: Page, trace: Dia2Trace) -> None:
     box = page.page.locator(".scrub canvas").bounding_box()
     page.page.locator(".scrub canvas").click(position={"x": box["width"] * 0.5, "y": 5})
     assert page.readout("call") == str(len(trace) // 2)
 
 
-def test_cells_of_the_prefix_that_the_loop_wrote_over_are_not_given(page: Page, trace: Trace) -> None:
+def test_cells_of_the_prefix_that_the_loop_wrote_over_are_not_given(page: Page, trace: Dia2Trace) -> None:
     kinds = cell_kinds(trace)
     for kind, told in (("p", "given by the prefix"), ("x", "over a code of the prefix"), ("#", "drawn by call")):
         book, column = np.argwhere(kinds == kind)[-1].tolist()
@@ -118,7 +118,7 @@ def test_cells_of_the_prefix_that_the_loop_wrote_over_are_not_given(page: Page, 
         assert ("drawn by call" in said) is (kind != "p")
 
 
-def test_what_was_chosen_is_dropped_where_it_no_longer_belongs(page: Page, trace: Trace) -> None:
+def test_what_was_chosen_is_dropped_where_it_no_longer_belongs(page: Page, trace: Dia2Trace) -> None:
     page.page.locator(".row").nth(23).click()
     page.page.mouse.click(**spot(page, "lanes", 20))
     page.drawn()
@@ -136,7 +136,7 @@ def test_what_was_chosen_is_dropped_where_it_no_longer_belongs(page: Page, trace
     assert page.page.inner_text(".grid .told").startswith("Click a cell")
 
 
-def test_rows_jump_and_tell_what_they_did(page: Page, trace: Trace) -> None:
+def test_rows_jump_and_tell_what_they_did(page: Page, trace: Dia2Trace) -> None:
     rows = page.page.locator(".row")
     assert rows.count() == 30
     rows.nth(24).click()
@@ -146,7 +146,7 @@ def test_rows_jump_and_tell_what_they_did(page: Page, trace: Trace) -> None:
     assert filled.outputs in page.page.inner_text(".detail")
 
 
-def test_a_word_is_found(page: Page, trace: Trace) -> None:
+def test_a_word_is_found(page: Page, trace: Dia2Trace) -> None:
     word = next(word for word in trace.words if word.text == "Fine.")
     page.press("/")
     page.page.keyboard.type("fine")
@@ -162,7 +162,7 @@ def test_keys_are_heard_after_the_search(page: Page) -> None:
     assert page.readout("call") == "1"
 
 
-def test_the_slider_scrubs_and_says_where(page: Page, trace: Trace) -> None:
+def test_the_slider_scrubs_and_says_where(page: Page, trace: Dia2Trace) -> None:
     slider = page.page.locator(".scrub input")
     slider.fill("40")
     assert page.readout("call") == "40"
@@ -203,7 +203,7 @@ def test_the_slider_is_seen_beside_all_panes(browser: Any, tmp_path: Path) -> No
     opened.page.context.close()
 
 
-def test_texts_that_are_cut_can_be_read(page: Page, trace: Trace) -> None:
+def test_texts_that_are_cut_can_be_read(page: Page, trace: Dia2Trace) -> None:
     page.press("Shift+ArrowRight")
     assert page.page.locator(".readouts .word dd b").get_attribute("title") == page.readout("word")
     titles = page.page.evaluate("[...document.querySelectorAll('.row .title')].map(x => [x.title, x.textContent])")
@@ -244,8 +244,8 @@ def test_words_that_had_not_come_yet_are_not_in_the_queue(browser: Any, tmp_path
 
 
 @pytest.mark.smoke
-def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path: Path) -> None:
-    from dia2.edits import ReplaceToken
+def test_two_runs_are_shown_where_they_part(browser: Any, trace: Dia2Trace, tmp_path: Path) -> None:
+    from dia2.runtime.edits import ReplaceToken
 
     from ..support.reference import engine
 
@@ -260,8 +260,8 @@ def test_two_runs_are_shown_where_they_part(browser: Any, trace: Trace, tmp_path
     opened.page.context.close()
 
 
-def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Trace, tmp_path: Path) -> None:
-    from dia2.edits import ChangeSampling, ReplaceToken
+def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Dia2Trace, tmp_path: Path) -> None:
+    from dia2.runtime.edits import ChangeSampling, ReplaceToken
 
     from ..support.reference import engine
 
@@ -279,12 +279,12 @@ def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Trace, 
     opened.page.context.close()
 
 
-def test_all_of_the_longer_run_can_be_reached(browser: Any, trace: Trace, tmp_path: Path) -> None:
+def test_all_of_the_longer_run_can_be_reached(browser: Any, trace: Dia2Trace, tmp_path: Path) -> None:
     from ..support.reference import engine
 
     engine("tiny8").generate("[S1] Hi.", trace=tmp_path / "short.dia2trace")
     short = load(tmp_path / "short.dia2trace")
-    assert isinstance(short, Trace)
+    assert isinstance(short, Dia2Trace)
     assert len(short) < len(trace)
     opened = Page(browser, to_html(short, tmp_path / "two.html", other=trace))
     opened.press("End")
@@ -328,7 +328,7 @@ const model = {{
 """
 
 
-def test_the_last_choice_is_heard_however_slow_the_kernel_is(browser: Any, trace: Trace, tmp_path: Path) -> None:
+def test_the_last_choice_is_heard_however_slow_the_kernel_is(browser: Any, trace: Dia2Trace, tmp_path: Path) -> None:
     """The widget with a kernel that the test plays."""
     view = base64.b64encode(payload(trace)).decode()
     host = _HOST.format(view=view).replace('import widget from "./widget.js";\n', "")
@@ -361,7 +361,7 @@ def test_the_last_choice_is_heard_however_slow_the_kernel_is(browser: Any, trace
 
 
 @pytest.mark.slow
-def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace: Trace, tmp_path: Path) -> None:
+def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace: Dia2Trace, tmp_path: Path) -> None:
     """1,500 calls of 32 codebooks, two minutes of sound: a frame drawn takes less than a thirtieth of a second."""
     path = long_page(tmp_path / "long.html")
     assert path.stat().st_size <= 6_000_000
@@ -386,12 +386,12 @@ def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace
 
 def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
-    from dia2.inspect.draws import draw_names
-    from dia2.inspect.explorer import html
-    from dia2.inspect.explorer.pack import pack
-    from dia2.inspect.explorer.schema import peaks
-    from dia2.inspect.explorer.sound import encode
-    from dia2.inspect.explorer.view import draw_header, view_of
+    from dia2.adapter.layout import draw_names
+    from dia2.adapter.view import draw_header, view_of
+    from dia2.inspect.schema.view import peaks
+    from dia2.inspect.views.explorer import html
+    from dia2.inspect.views.explorer.pack import pack
+    from dia2.inspect.views.explorer.sound import encode
 
     base = view_of(load(recorded()))
     rng, calls, books = np.random.default_rng(0), 1500, 32

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from dia2 import GenerationConfig, GenerationResult
-from dia2.hooks import MachineRow
+from dia2.common.hooks import LEVELS, Level, MachineRow
 from dia2.inspect import Trace, load, record
-from dia2.inspect.layout import LEVELS, Level
 
 from ..support.reference import Case, cases, engine, relative
 

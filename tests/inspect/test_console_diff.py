@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from dia2.cli import main
-from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 from dia2.inspect import Trace, load
-from dia2.inspect.console import diff_facts, print_diff
+from dia2.inspect.views.console import diff_facts, print_diff
+from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
 from ..support.reference import engine
 from .test_console_trace import hostile, recorded, shown

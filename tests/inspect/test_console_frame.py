@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from dia2 import Dia2
-from dia2.errors import TraceError
+from dia2.common.errors import TraceError
 from dia2.inspect import load
-from dia2.inspect.console import frame_facts, print_frame
-from dia2.inspect.draws import BEST
+from dia2.inspect.schema.draw import BEST
+from dia2.inspect.views.console import frame_facts, print_frame
 
 from ..support.reference import local_files
 from .test_console_trace import changed, manifest, recorded, shown

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from dia2.errors import UsageError
+from dia2.adapter.machine import labels
+from dia2.common.errors import UsageError
 from dia2.inspect import load
-from dia2.inspect.console import choose_calls, frames_facts, print_frames
-from dia2.inspect.machine import labels
+from dia2.inspect.views.console import choose_calls, frames_facts, print_frames
 
 from .test_console_trace import changed, manifest, recorded, shown
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 from dia2.inspect import load
-from dia2.inspect.console import grid_facts, print_grid
+from dia2.inspect.views.console import grid_facts, print_grid
 
 from ..support.reference import Case, engine
 from .test_console_trace import recorded, shown

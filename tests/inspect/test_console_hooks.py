@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from dia2.hooks import POINTS
+from dia2.common.hooks import POINTS
 from dia2.inspect import load
-from dia2.inspect.console import hooks_facts, print_hooks
+from dia2.inspect.views.console import hooks_facts, print_hooks
 
 from .test_console_trace import changed, recorded, shown
 

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 from dia2 import PrefixConfig
 from dia2.cli import main
 from dia2.inspect import load
-from dia2.inspect.console import prefix_facts, print_prefix
+from dia2.inspect.views.console import prefix_facts, print_prefix
 
 from ..support.reference import ROOT, Case, engine
 from .test_console_trace import changed, recorded, shown

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dia2.adapter.rows import ROWS
 from dia2.inspect import load
-from dia2.inspect.console import print_show, show_facts
-from dia2.inspect.pipeline import ROWS
+from dia2.inspect.views.console import print_show, show_facts
 
 from .test_console_trace import View, changed, manifest, recorded, shown
 

@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 
 from dia2 import Dia2
-from dia2.errors import TraceError
+from dia2.common.errors import TraceError
 from dia2.inspect import load
-from dia2.inspect.console import (
+from dia2.inspect.views.console import (
     choose_calls,
     frame_facts,
     frames_facts,
@@ -33,7 +33,7 @@ from dia2.inspect.console import (
     show_facts,
     to_json,
 )
-from dia2.inspect.console.page import clip, duration, fold, plain
+from dia2.inspect.views.console.page import clip, duration, fold, plain
 
 from ..support.reference import ROOT, Case, local_files
 from ..support.traces import with_manifest

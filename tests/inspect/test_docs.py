@@ -15,12 +15,14 @@ from typing import Any, get_args
 
 import pytest
 
-from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
-from dia2.hooks import POINTS
-from dia2.inspect import layout, load, record
-from dia2.inspect.dia import layout as dia_layout
-from dia2.inspect.dia import pipeline as dia_pipeline
-from dia2.inspect.pipeline import ROWS, Row
+from dia.adapter import layout as dia_layout
+from dia.adapter import pipeline as dia_pipeline
+from dia2.adapter.rows import ROWS
+from dia2.common.hooks import POINTS
+from dia2.inspect import load, record
+from dia2.inspect.schema.row import Row
+from dia2.inspect.store import layout
+from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
 from ..support.reference import Case, engine
 from ..support.traces import recorded_dia

@@ -9,12 +9,12 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from dia2.inspect.doctor import diagnose
-from dia2.inspect.finding import ADVICE, Finding, PrefixWord
-from dia2.inspect.manifest import SpokenWord
-from dia2.inspect.prefix_sound import Levels, Shift, covered, find_shift, measure, wordless
-from dia2.inspect.sound_findings import sound_findings
-from dia2.inspect.trace import Trace
+from dia2.adapter.doctor import diagnose
+from dia2.adapter.finding import ADVICE, Finding, PrefixWord
+from dia2.adapter.manifest import SpokenWord
+from dia2.adapter.prefix_sound import Levels, Shift, covered, find_shift, measure, wordless
+from dia2.adapter.sound_findings import sound_findings
+from dia2.adapter.trace import Dia2Trace
 
 RATE = 10.0  # frames a second, so that a second is a whole number of them
 LOUD, QUIET = 0.1, 0.1 * 10 ** (-40 / 20)  # a pause lies 40 dB below the speech
@@ -239,7 +239,7 @@ def test_a_giant_word_list_is_judged_within_seconds() -> None:
 
 def trace(
     *, steps: Sequence[int], consumed: Sequence[int], starts: Sequence[float] = (), frames: int = 20, speaker: int = 1
-) -> Trace:
+) -> Dia2Trace:
     """A trace of words that should begin at `steps`, in which the machine took one in each of the calls `consumed`."""
     taken = np.zeros(40, int)
     taken[list(consumed)] = 1
@@ -260,7 +260,7 @@ def trace(
     )  # fmt: skip
 
 
-def findings(of: Trace) -> list[tuple[str, int | None, int | None]]:
+def findings(of: Dia2Trace) -> list[tuple[str, int | None, int | None]]:
     return [(found.kind, found.word, found.call) for found in diagnose(of).findings]
 
 

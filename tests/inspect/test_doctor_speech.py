@@ -19,9 +19,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from dia2.inspect.finding import Finding, PrefixWord
-from dia2.inspect.loudness import loudness
-from dia2.inspect.sound_findings import sound_findings
+from dia2.adapter.finding import Finding, PrefixWord
+from dia2.adapter.loudness import loudness
+from dia2.adapter.sound_findings import sound_findings
 from dia2.runtime.audio_io import Sound, read_sound, resample
 from dia2.runtime.words import WHISPER_RATE, Word, transcribe_words
 

@@ -16,29 +16,29 @@ import numpy as np
 import pytest
 import soundfile
 
-from dia2.edits import ChangeSampling, ReplaceToken
-from dia2.errors import TraceError, UsageError
+from dia2.adapter.trace import Dia2Trace
+from dia2.adapter.view import view_of
+from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load
-from dia2.inspect.explorer import to_html
-from dia2.inspect.explorer.bundle import script, style
-from dia2.inspect.explorer.pack import pack
-from dia2.inspect.explorer.payload import difference_of, payload
-from dia2.inspect.explorer.schema import View, peaks
-from dia2.inspect.explorer.sound import codebook_sound
-from dia2.inspect.explorer.view import view_of
-from dia2.inspect.trace import Trace
+from dia2.inspect.schema.view import View, peaks
+from dia2.inspect.views.explorer import to_html
+from dia2.inspect.views.explorer.bundle import script, style
+from dia2.inspect.views.explorer.pack import pack
+from dia2.inspect.views.explorer.payload import difference_of, payload
+from dia2.inspect.views.explorer.sound import codebook_sound
+from dia2.runtime.edits import ChangeSampling, ReplaceToken
 
 from ..support.reference import engine
 from .test_console_trace import HOSTILE, changed, hostile, recorded
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace:
-    return Trace(recorded())
+def trace() -> Dia2Trace:
+    return Dia2Trace(recorded())
 
 
 @pytest.fixture(scope="module")
-def view(trace: Trace) -> View:
+def view(trace: Dia2Trace) -> View:
     return view_of(trace)
 
 
@@ -66,11 +66,11 @@ def test_packed_columns_come_back(view: View) -> None:
         np.testing.assert_array_equal(column, view.columns[name])
 
 
-def test_the_same_trace_gives_the_same_bytes(trace: Trace) -> None:
+def test_the_same_trace_gives_the_same_bytes(trace: Dia2Trace) -> None:
     assert payload(trace) == payload(trace)
 
 
-def test_draws_are_those_of_the_trace(trace: Trace, view: View) -> None:
+def test_draws_are_those_of_the_trace(trace: Dia2Trace, view: View) -> None:
     columns, step = view.columns, view.header["logit_step"]
     for call in (trace.warmup_calls, 60, len(trace) - 1):
         for i, draw in enumerate(trace.draws(call)):
@@ -91,14 +91,14 @@ def test_draws_are_those_of_the_trace(trace: Trace, view: View) -> None:
     assert (columns["draw_choice"][: trace.warmup_calls] == -1).all()
 
 
-def test_the_grid_is_that_of_the_trace(trace: Trace, view: View) -> None:
+def test_the_grid_is_that_of_the_trace(trace: Dia2Trace, view: View) -> None:
     grid, ids = view.columns["grid"].T, trace.model.tokens
     np.testing.assert_array_equal(grid == -1, trace.raw_grid == ids.ungenerated)
     np.testing.assert_array_equal(grid == -2, trace.raw_grid == ids.audio_pad)
     np.testing.assert_array_equal(grid[grid >= 0], trace.grid[grid >= 0])
 
 
-def test_the_header_counts_as_the_trace_does(trace: Trace, view: View) -> None:
+def test_the_header_counts_as_the_trace_does(trace: Dia2Trace, view: View) -> None:
     """Step, time and grid column of a call by the header's numbers alone, as the front end has them."""
     clock, grid = view.header["clock"], view.header["grid"]
     main = trace.column("phase") == 1
@@ -113,7 +113,7 @@ def test_the_header_counts_as_the_trace_does(trace: Trace, view: View) -> None:
             assert max(0, step - clock["zero"]) / clock["rate"] == pytest.approx(word.seconds)
 
 
-def test_queues_and_parts_are_those_of_the_machine(trace: Trace, view: View) -> None:
+def test_queues_and_parts_are_those_of_the_machine(trace: Dia2Trace, view: View) -> None:
     columns, entries = view.columns, trace.run.entries
     ends = {name: np.cumsum(columns[f"{name}_counts"][:, 0]) for name in ("pending", "lookahead")}
     for call in range(len(trace)):
@@ -128,7 +128,7 @@ def test_queues_and_parts_are_those_of_the_machine(trace: Trace, view: View) -> 
             assert of == len(entries[entry].tokens)
 
 
-def test_overruled_actions_have_a_reason(trace: Trace, view: View) -> None:
+def test_overruled_actions_have_a_reason(trace: Dia2Trace, view: View) -> None:
     reasons = view.header["reasons"]
     assert reasons[0] is None
     told = {reasons[i] for i in view.columns["overruled"].tolist()}
@@ -143,7 +143,7 @@ def test_peaks_hold_every_sample() -> None:
     assert found.tolist() == [[0, 127], [-64, 0], [0, 0], [0, 0], [0, 32]]
 
 
-def test_sounds_are_mp3_of_the_same_length(trace: Trace) -> None:
+def test_sounds_are_mp3_of_the_same_length(trace: Dia2Trace) -> None:
     header, columns = opened(payload(trace))
     assert header["mime"] == "audio/mpeg"
     assert [sound["label"] for sound in header["sounds"]] == ["all codebooks"]
@@ -164,14 +164,14 @@ def test_sounds_are_mp3_of_the_same_length(trace: Trace) -> None:
         ([1, 5], "codebooks 1, 5"),
     ],
 )
-def test_codebooks_can_be_heard_apart(trace: Trace, books: list[int], label: str) -> None:
+def test_codebooks_can_be_heard_apart(trace: Dia2Trace, books: list[int], label: str) -> None:
     tts = engine("tiny8")
     sound = codebook_sound(trace, tts, books)
     assert sound.label == label
     assert soundfile.info(io.BytesIO(sound.data)).format == "MP3"
 
 
-def test_books_need_an_engine_and_must_be_there(trace: Trace) -> None:
+def test_books_need_an_engine_and_must_be_there(trace: Dia2Trace) -> None:
     with pytest.raises(UsageError, match="give the engine too"):
         payload(trace, books=[[0]])
     tts = engine("tiny8")
@@ -179,7 +179,7 @@ def test_books_need_an_engine_and_must_be_there(trace: Trace) -> None:
         payload(trace, tts, books=[[8]])
 
 
-def test_where_two_traces_part(trace: Trace, tmp_path: Path) -> None:
+def test_where_two_traces_part(trace: Dia2Trace, tmp_path: Path) -> None:
     assert difference_of(trace, trace) is None
     tts = engine("tiny8")
     code = 1 + int(trace.codes[50, 2]) % 8
@@ -202,7 +202,7 @@ def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:
     assert len(names) == len(set(names)), "one scope: a name has one file"
 
 
-def test_the_page_allows_its_own_script_and_style_alone(trace: Trace, tmp_path: Path) -> None:
+def test_the_page_allows_its_own_script_and_style_alone(trace: Dia2Trace, tmp_path: Path) -> None:
     page = to_html(trace, tmp_path / "run.html").read_text(encoding="utf-8")
     policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
@@ -234,7 +234,7 @@ def test_words_of_any_length_are_cut(tmp_path: Path) -> None:
     assert header["words"][0]["text"].endswith("…")
 
 
-def test_a_redacted_trace_shows_what_is_left(trace: Trace, tmp_path: Path) -> None:
+def test_a_redacted_trace_shows_what_is_left(trace: Dia2Trace, tmp_path: Path) -> None:
     mute = trace.redact(tmp_path / "mute.dia2trace", voice=True, text=True)
     header, columns = opened(payload(mute))
     assert not {"grid", "peaks", "sound_0"} & columns.keys()
@@ -245,7 +245,7 @@ def test_a_redacted_trace_shows_what_is_left(trace: Trace, tmp_path: Path) -> No
     assert not {word["text"] for word in header["words"]} & {word.text for word in trace.words}
 
 
-def test_a_row_that_did_not_end_is_lit_all_the_same(trace: Trace, tmp_path: Path) -> None:
+def test_a_row_that_did_not_end_is_lit_all_the_same(trace: Dia2Trace, tmp_path: Path) -> None:
     path = changed(tmp_path, status="running", result=None)
     events = path / "phases.jsonl"
     lines = events.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -257,7 +257,7 @@ def test_a_row_that_did_not_end_is_lit_all_the_same(trace: Trace, tmp_path: Path
     assert row["lit"] == [(trace.warmup_calls, None)]
 
 
-def test_an_edit_says_its_call_once(trace: Trace, tmp_path: Path) -> None:
+def test_an_edit_says_its_call_once(trace: Dia2Trace, tmp_path: Path) -> None:
     edits = [ReplaceToken(50, 3, codebook=2), ChangeSampling(60, cfg_scale=3)]
     trace.fork(engine("tiny8"), 50, edits=edits, path=tmp_path / "fork.dia2trace")
     assert view_of(load(tmp_path / "fork.dia2trace")).header["edits"] == [
@@ -285,7 +285,7 @@ def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "There is no call 600" in capsys.readouterr().err
 
 
-def test_the_widget_has_a_line_of_text_where_none_is_shown(trace: Trace) -> None:
+def test_the_widget_has_a_line_of_text_where_none_is_shown(trace: Dia2Trace) -> None:
     explorer = trace.explore(call=60)
     assert repr(explorer) == "<Explorer of run.dia2trace: 117 calls, complete>"
     bundle = explorer._repr_mimebundle_()

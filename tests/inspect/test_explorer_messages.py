@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from dia2.errors import TraceError, UsageError
+from dia2.adapter.view import view_of
+from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import Trace, follow, load
-from dia2.inspect.explorer import to_html
-from dia2.inspect.explorer.payload import payload
-from dia2.inspect.explorer.sound import RATES, codebook_sound, encode, playable
-from dia2.inspect.explorer.view import view_of
-from dia2.inspect.explorer.widget import Explorer, LiveExplorer
-from dia2.inspect.layout import AUDIO_FILE
+from dia2.inspect.store.layout import AUDIO_FILE
+from dia2.inspect.views.explorer import to_html
+from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.sound import RATES, codebook_sound, encode, playable
+from dia2.inspect.views.explorer.widget import Explorer, LiveExplorer
 
 from ..support.reference import engine
 from ..support.traces import copied, recorded, recorded_dia
@@ -122,7 +122,7 @@ def test_a_fault_and_an_interrupt_are_answered_too(trace: Trace, monkeypatch: py
         def fail(*_: object, error: BaseException = error) -> None:
             raise error
 
-        monkeypatch.setattr("dia2.inspect.explorer.widget.codebook_sound", fail)
+        monkeypatch.setattr("dia2.inspect.views.explorer.widget.codebook_sound", fail)
         with pytest.raises(type(error)):
             Explorer._answer(page, page, {"kind": "hear", "key": "k", "books": [0]}, [])
     assert [answer["error"] for answer in sent] == ["RuntimeError: a fault", "KeyboardInterrupt: KeyboardInterrupt"]

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from dia2.edits import ForceAction
-from dia2.errors import Dia2Error, TraceError, UsageError
+from dia.adapter.trace import DiaTrace
+from dia2.adapter.fork import fork
+from dia2.adapter.replay import replay
+from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import follow, load, plots, sweep
-from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.fork import fork
-from dia2.inspect.lab import Lab
-from dia2.inspect.replay import replay
+from dia2.inspect.lab.controls import Lab
+from dia2.runtime.edits import ForceAction
 
 from ..support.dia import toy
 from ..support.reference import engine

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from dia2 import Dia2, GenerationConfig, SamplingConfig, UsageError
-from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_from_json, edit_to_json
-from dia2.errors import TraceError
+from dia2.common.errors import TraceError
 from dia2.inspect import Trace, load
+from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_from_json, edit_to_json
 
 from ..support.reference import Case, checkpoints, engine
 

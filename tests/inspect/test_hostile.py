@@ -17,9 +17,10 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file, save
 
-from dia2.errors import TraceError
+from dia2.adapter.layout import PREFIX_FILE
+from dia2.common.errors import TraceError
 from dia2.inspect import load
-from dia2.inspect.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, PREFIX_FILE, VERSION, shard_name
+from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, VERSION, shard_name
 
 from ..support.safetensors_file import joined, taken_apart
 from ..support.traces import copied, outcome, recorded, replace

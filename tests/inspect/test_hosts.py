@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dia2.inspect import sample
-from dia2.inspect.explorer.bundle import script, style
-from dia2.inspect.explorer.payload import payload
+from dia2.inspect.views.explorer.bundle import script, style
+from dia2.inspect.views.explorer.payload import payload
 
 from ..support.browser import needs_chromium
 

@@ -11,7 +11,7 @@ from IPython.utils.capture import capture_output
 from nbconvert import HTMLExporter
 
 from dia2.inspect import sample
-from dia2.inspect.explorer.bundle import style
+from dia2.inspect.views.explorer.bundle import style
 
 _VIEW, _STATE = (f"application/vnd.jupyter.widget-{kind}+json" for kind in ("view", "state"))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dia2.edits import ChangeSampling, ForceAction, ReplaceToken
-from dia2.errors import TraceError, UsageError
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load
-from dia2.inspect.trace import Trace
+from dia2.runtime.edits import ChangeSampling, ForceAction, ReplaceToken
 
 from ..support.reference import engine
 from .test_instead import cell_of
@@ -18,13 +18,13 @@ SCRIPT = "[S1] Hello there. How are you?"
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     path = tmp_path_factory.mktemp("lab") / "run.dia2trace"
     engine("tiny4").generate(SCRIPT, seed=1, cfg_scale=2.0, trace=path)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
-def test_untouched_controls_give_the_same_run(trace: Trace) -> None:
+def test_untouched_controls_give_the_same_run(trace: Dia2Trace) -> None:
     lab = trace.lab(engine("tiny4"))
     lab.call.value = 9
     assert lab.edits() == []
@@ -35,7 +35,7 @@ def test_untouched_controls_give_the_same_run(trace: Trace) -> None:
     assert lab.forked.run.forked_at == 9
 
 
-def test_controls_become_edits(trace: Trace, tmp_path: Path) -> None:
+def test_controls_become_edits(trace: Dia2Trace, tmp_path: Path) -> None:
     lab = trace.lab(engine("tiny4"), tmp_path)
     lab.call.value, lab.cfg.value, lab.temperature.value, lab.action.value = 8, 3.5, 1.2, "pad"
     wanted = [ChangeSampling(8, cfg_scale=3.5, temp_audio=1.2), ForceAction(8, "pad")]
@@ -53,7 +53,7 @@ def test_controls_become_edits(trace: Trace, tmp_path: Path) -> None:
     assert (tmp_path / "fork-02.dia2trace").is_dir()
 
 
-def test_a_line_stands_below_it_for_pages_that_cannot_show_it(trace: Trace) -> None:
+def test_a_line_stands_below_it_for_pages_that_cannot_show_it(trace: Dia2Trace) -> None:
     cell = cell_of(trace.lab(engine("tiny4")))
     assert '<p class="dia2-instead">Lab of run.dia2trace: Choose a call' in cell.outputs[1].data["text/html"]
 
@@ -68,7 +68,7 @@ def test_settings_changed_before_are_where_the_controls_begin(tmp_path: Path) ->
     assert lab.edits() == [ChangeSampling(6, cfg_scale=2.0)]
 
 
-def test_what_fails_is_said(trace: Trace, tmp_path: Path) -> None:
+def test_what_fails_is_said(trace: Dia2Trace, tmp_path: Path) -> None:
     folder = tmp_path / "forks"
     folder.mkdir()
     lab = trace.lab(engine("tiny4"), folder)
@@ -79,7 +79,7 @@ def test_what_fails_is_said(trace: Trace, tmp_path: Path) -> None:
     assert not lab.button.disabled
 
 
-def test_a_lab_needs_a_folder_calls_and_the_right_checkpoint(trace: Trace, tmp_path: Path) -> None:
+def test_a_lab_needs_a_folder_calls_and_the_right_checkpoint(trace: Dia2Trace, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         trace.lab(engine("tiny4"), tmp_path / "none")
     with pytest.raises(UsageError, match="another checkpoint"):

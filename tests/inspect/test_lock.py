@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from dia2.errors import Dia2Error, UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import follow, load, record, sweep
-from dia2.inspect.layout import SUFFIX
-from dia2.inspect.lock import FolderLock
+from dia2.inspect.store.layout import SUFFIX
+from dia2.inspect.store.lock import FolderLock
 
 from ..support.dia import toy
 from ..support.reference import engine

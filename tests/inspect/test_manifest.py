@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
-from dia2.assets import nano_folder
-from dia2.errors import TraceError
+from dia2.adapter.layout import MAX_PREFIX_FRAMES
+from dia2.adapter.manifest import Manifest, parse_manifest
+from dia2.common.errors import TraceError
+from dia2.common.hooks import MAX_CODEBOOKS
 from dia2.generation import PrefixConfig
-from dia2.inspect.layout import MANIFEST, MAX_CALLS, MAX_CODEBOOKS, MAX_PREFIX_FRAMES, MAX_VOCABULARY
-from dia2.inspect.manifest import Manifest, parse_manifest, read_raw_manifest
+from dia2.inspect.store.layout import MANIFEST, MAX_CALLS, MAX_VOCABULARY
+from dia2.inspect.store.manifest import read_raw_manifest
+from dia2.runtime.assets import nano_folder
 
 HERE = Path("run.dia2trace")
 TEXTS, AUDIO = 1024, 258  # the sample's vocabularies

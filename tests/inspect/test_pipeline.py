@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 from dia2 import PrefixConfig
+from dia2.adapter.rows import ROWS, fill_rows
 from dia2.cli import main
-from dia2.hooks import PHASES
+from dia2.common.hooks import PHASES
 from dia2.inspect import Trace, load, record
-from dia2.inspect.pipeline import ROWS, fill_rows
 
 from ..support.reference import ROOT, Case, engine, local_files
 from ..support.seeds_line import run_seeds_line, write_inputs

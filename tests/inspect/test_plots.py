@@ -22,13 +22,13 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dia2 import Dia2, SamplingConfig
-from dia2.edits import ReplaceToken
-from dia2.errors import Dia2Error, TraceError, UsageError
+from dia2.adapter.replay import Replay
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import load, plots
-from dia2.inspect.plots.heads import placed_words, spoken_slots
-from dia2.inspect.plots.page import extent, fit
-from dia2.inspect.replay import Replay
-from dia2.inspect.trace import Trace
+from dia2.inspect.views.plots.heads import placed_words, spoken_slots
+from dia2.inspect.views.plots.page import extent, fit
+from dia2.runtime.edits import ReplaceToken
 from dia2.runtime.state_machine import Entry
 from training.figures import best_head
 
@@ -48,7 +48,7 @@ ATTACKS = (
     "_^",
 )
 
-Draw = Callable[[Trace], Figure]
+Draw = Callable[[Dia2Trace], Figure]
 FIGURES: dict[str, Draw] = {
     "waveform": plots.waveform,
     "part of the waveform": lambda trace: plots.waveform(trace, 1.0, 2.5),
@@ -65,7 +65,7 @@ FIGURES: dict[str, Draw] = {
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     """Two voices whose prefix is in the audio, draws that guidance narrows, and an edit against it."""
     path = tmp_path_factory.mktemp("plots") / "run.dia2trace"
     config = CASE.config(seed=1, cfg_filter_k=5, audio=SamplingConfig(temperature=2.0, top_k=50))
@@ -73,7 +73,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
     config = replace(config, prefix=replace(config.prefix, include_audio=True))
     edit = ReplaceToken(EDITED, 17, codebook=3)
     engine("tiny8").generate(CASE.expected["script"], config, trace=path, edits=[edit])
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 def named(figure: Figure, name: str) -> list[Any]:
@@ -107,7 +107,7 @@ def drawn(figure: Figure) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def figures(trace: Trace) -> dict[str, Figure]:
+def figures(trace: Dia2Trace) -> dict[str, Figure]:
     """All of one trace, drawn."""
     made = {name: draw(trace) for name, draw in FIGURES.items()}
     assert all(drawn(figure).startswith(b"\x89PNG") for figure in made.values())
@@ -146,7 +146,7 @@ def test_a_heading_does_not_run_into_its_numbers(name: str, figures: dict[str, F
     assert texts[title].get_window_extent().x1 + 5 < texts[numbers].get_window_extent().x0
 
 
-def test_figures_are_described_in_one_line(figures: dict[str, Figure], trace: Trace) -> None:
+def test_figures_are_described_in_one_line(figures: dict[str, Figure], trace: Dia2Trace) -> None:
     told = {name: plots.describe(figure) for name, figure in figures.items()}
     calls, columns = len(trace), trace.grid.shape[1]
     every = f"of 0 … {calls - 1}"
@@ -171,8 +171,8 @@ assert "matplotlib.pyplot" not in sys.modules
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=200)
 
 
-def test_without_matplotlib_it_says_what_to_install(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "dia2.inspect.plots.figure", raising=False)
+def test_without_matplotlib_it_says_what_to_install(trace: Dia2Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "dia2.inspect.views.plots.figure", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     for name in ("waveform", "streams", "grid", "growth", "action", "attention"):
         with pytest.raises(Dia2Error, match="pip install matplotlib"):
@@ -188,7 +188,7 @@ def test_a_trace_without_calls_is_told(tmp_path: Path) -> None:
             draw(load(path))
 
 
-def test_what_was_redacted_is_not_drawn(trace: Trace, tmp_path: Path) -> None:
+def test_what_was_redacted_is_not_drawn(trace: Dia2Trace, tmp_path: Path) -> None:
     silent, mute = trace.redact(tmp_path / "voice", voice=True), trace.redact(tmp_path / "text", text=True)
     for name in ("waveform", "grid", "columns", "cb0", "attention"):
         with pytest.raises(TraceError):
@@ -244,7 +244,7 @@ def test_text_is_cut_to_its_room() -> None:
 # Waveform
 
 
-def test_the_waveform_reaches_from_the_lowest_to_the_highest_sample(trace: Trace) -> None:
+def test_the_waveform_reaches_from_the_lowest_to_the_highest_sample(trace: Dia2Trace) -> None:
     assert trace.audio is not None
     samples, rate = trace.audio
     peak = np.abs(samples).max()
@@ -259,7 +259,7 @@ def test_the_waveform_reaches_from_the_lowest_to_the_highest_sample(trace: Trace
     assert f"peak {peak:.2f}" in plots.describe(figure)
 
 
-def test_a_word_lies_from_its_time_to_the_next_words(trace: Trace) -> None:
+def test_a_word_lies_from_its_time_to_the_next_words(trace: Dia2Trace) -> None:
     assert trace.audio is not None
     figure, heard = plots.waveform(trace), [word for word in trace.words if word.seconds is not None]
     ends = [*(word.seconds for word in heard[1:]), len(trace.audio[0]) / trace.audio[1]]
@@ -282,7 +282,7 @@ def test_a_word_lies_from_its_time_to_the_next_words(trace: Trace) -> None:
         assert shown[word.text] == pytest.approx(word.seconds, abs=0.05) or word.text == "Hello", "said twice"
 
 
-def test_only_what_was_asked_for_is_drawn(trace: Trace) -> None:
+def test_only_what_was_asked_for_is_drawn(trace: Dia2Trace) -> None:
     figure = plots.waveform(trace, 1.0, 2.5)
     assert [axes.get_xlim() for axes in figure.axes] == [(1.0, 2.5)]
     heard = [word.seconds for word in trace.words if word.seconds is not None and 1.0 <= word.seconds < 2.5]
@@ -292,7 +292,7 @@ def test_only_what_was_asked_for_is_drawn(trace: Trace) -> None:
     drawn(plots.waveform(trace, 1.0, 1.0 + 1e-6))
 
 
-def test_seconds_that_are_not_there_are_told(trace: Trace, tmp_path: Path) -> None:
+def test_seconds_that_are_not_there_are_told(trace: Dia2Trace, tmp_path: Path) -> None:
     for start, end in ((-1.0, None), (99.0, None), (2.0, 2.0), (float("nan"), None), (3.0, 1.0)):
         with pytest.raises(UsageError, match="no sound from"):
             plots.waveform(trace, start, end)
@@ -301,7 +301,7 @@ def test_seconds_that_are_not_there_are_told(trace: Trace, tmp_path: Path) -> No
 
 
 def test_a_run_without_words_is_drawn_too(tmp_path: Path) -> None:
-    trace = Trace(recorded())
+    trace = Dia2Trace(recorded())
     trace.__dict__["words"] = []
     trace.__dict__["audio"] = (np.zeros(24_000, dtype=np.float32), 24_000)
     figure = plots.waveform(trace)
@@ -312,7 +312,7 @@ def test_a_run_without_words_is_drawn_too(tmp_path: Path) -> None:
 # Streams
 
 
-def test_an_action_is_filled_outlined_or_pale(trace: Trace) -> None:
+def test_an_action_is_filled_outlined_or_pale(trace: Dia2Trace) -> None:
     trace = load(recorded())
     figure, ids = plots.streams(trace), trace.model.tokens
     calls = {name: [round((a + b) / 2) for a, b in spans(figure, f"action.{name}")] for name in ACTIONS}
@@ -340,7 +340,7 @@ ACTIONS_LOOK = (
 )
 
 
-def test_tokens_have_their_speakers_colour_and_their_words(trace: Trace) -> None:
+def test_tokens_have_their_speakers_colour_and_their_words(trace: Dia2Trace) -> None:
     figure, ids = plots.streams(trace), trace.model.tokens
     for lane, tokens in (("main", trace.main), ("second", trace.second)):
         pads = [round((a + b) / 2) for a, b in spans(figure, f"{lane}.pad")]
@@ -367,7 +367,7 @@ def is_beneath(word: Text, bottom: float) -> bool:
     return bottom - 0.6 < word.get_position()[1] < bottom
 
 
-def test_an_unknown_token_is_no_word(trace: Trace, tmp_path: Path) -> None:
+def test_an_unknown_token_is_no_word(trace: Dia2Trace, tmp_path: Path) -> None:
     path = tmp_path / "run.dia2trace"
     call = trace.warmup_calls + 20
     edit = ReplaceToken(call, 81, stream="main")
@@ -375,7 +375,7 @@ def test_an_unknown_token_is_no_word(trace: Trace, tmp_path: Path) -> None:
     assert (call - 0.38, call + 0.38) in spans(plots.streams(load(path)), "main.other")
 
 
-def test_warm_up_is_shaded_and_lines_follow_one_another(trace: Trace) -> None:
+def test_warm_up_is_shaded_and_lines_follow_one_another(trace: Dia2Trace) -> None:
     figure = plots.streams(trace)
     limits = [axes.get_xlim() for axes in figure.axes]
     assert [round(after[0] - before[1], 6) for before, after in pairwise(limits)] == [-0.4]
@@ -396,7 +396,7 @@ def test_calls_that_are_not_there_are_told(first: int, last: int | None) -> None
 
 
 @pytest.mark.parametrize(("first", "last"), [(None, None), (20, 60), (0, 3)])
-def test_the_image_is_the_grid(trace: Trace, first: int | None, last: int | None) -> None:
+def test_the_image_is_the_grid(trace: Dia2Trace, first: int | None, last: int | None) -> None:
     figure = plots.grid(trace, first, last)
     (image,) = figure.axes[0].get_images()
     start, end = first or 0, (last if last is not None else trace.grid.shape[1] - 1) + 1
@@ -421,7 +421,7 @@ def test_pads_after_the_prefix_of_a_run_that_ended_there_are_empty() -> None:
     assert np.array_equal(np.ma.getmaskarray(codes), (column < delay) | (column >= delay + 33))
 
 
-def test_one_frame_is_outlined_along_the_delays(trace: Trace) -> None:
+def test_one_frame_is_outlined_along_the_delays(trace: Dia2Trace) -> None:
     for frame, figure in ((40, plots.grid(trace, frame=40)), (30, plots.grid(trace, 30, 40, frame=30))):
         expected = [(frame + d - 0.5, k - 0.5, frame + d + 0.5, k + 0.5) for k, d in enumerate(trace.model.delays)]
         assert boxes(figure, "frame") == sorted(expected)
@@ -431,7 +431,7 @@ def test_one_frame_is_outlined_along_the_delays(trace: Trace) -> None:
     assert labels[:2] == ["cb0  +4", "cb1  +6"]
 
 
-def test_prefix_and_what_was_written_over_it_are_outlined(trace: Trace) -> None:
+def test_prefix_and_what_was_written_over_it_are_outlined(trace: Dia2Trace) -> None:
     figure = plots.grid(trace)
     assert boxes(figure, "prefix") == [(3.5, -0.5, 32.5, 7.5)]
     assert boxes(figure, "overwritten") == [(32.5, -0.5, 38.5, 7.5)]
@@ -440,7 +440,7 @@ def test_prefix_and_what_was_written_over_it_are_outlined(trace: Trace) -> None:
     assert {(36.5, -0.5), (36.5, 0.5), (38.5, 0.5), (38.5, 7.5)} <= corners, "codebook 0 lags by four columns only"
 
 
-def test_columns_and_frames_that_are_not_there_are_told(trace: Trace) -> None:
+def test_columns_and_frames_that_are_not_there_are_told(trace: Dia2Trace) -> None:
     with pytest.raises(UsageError, match="no column"):
         plots.grid(trace, 1000)
     with pytest.raises(UsageError, match="Columns 9 to 3"):
@@ -455,7 +455,7 @@ def test_columns_and_frames_that_are_not_there_are_told(trace: Trace) -> None:
 # KV growth
 
 
-def test_slots_and_positions_are_those_of_the_trace(trace: Trace) -> None:
+def test_slots_and_positions_are_those_of_the_trace(trace: Dia2Trace) -> None:
     figure, calls = plots.kv_growth(trace), np.arange(len(trace))
     expected = {
         "slots": trace.kv_lengths[:, 0],
@@ -489,7 +489,7 @@ def test_without_a_prefix_no_warm_up_is_shaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["action", "cb0", "dep.3"])
-def test_candidates_stand_at_their_logits(trace: Trace, name: str) -> None:
+def test_candidates_stand_at_their_logits(trace: Dia2Trace, name: str) -> None:
     draw = next(draw for draw in trace.draws(57) if draw.name == name)
     figure = plots.candidates(trace, 57, name)
     for axes, field in zip(figure.axes, ("cond", "guided"), strict=True):
@@ -516,7 +516,7 @@ def test_candidates_stand_at_their_logits(trace: Trace, name: str) -> None:
     )
 
 
-def test_a_choice_that_guidance_had_removed_is_hollow(trace: Trace) -> None:
+def test_a_choice_that_guidance_had_removed_is_hollow(trace: Dia2Trace) -> None:
     figure = plots.candidates(trace, EDITED, "dep.3")
     marked = [line for axes in figure.axes for line in axes.lines if line.get_marker() == "D"]
     assert len(marked) == 2
@@ -536,7 +536,7 @@ def test_logits_that_are_no_numbers_are_told(monkeypatch: pytest.MonkeyPatch) ->
     assert {text.get_text() for text in figure.axes[0].texts} == {"not finite"}
 
 
-def test_draws_that_are_not_there_are_told(trace: Trace, tmp_path: Path) -> None:
+def test_draws_that_are_not_there_are_told(trace: Dia2Trace, tmp_path: Path) -> None:
     for name in ("dep.8", "dep", "cb1", "", "x" * 500, "\x1b"):
         with pytest.raises(UsageError, match=r"There is no draw .* dep\.7\.$"):
             plots.candidates(trace, 57, name)
@@ -551,7 +551,7 @@ def test_draws_that_are_not_there_are_told(trace: Trace, tmp_path: Path) -> None
 # Attention
 
 
-def test_the_image_is_the_replayed_attention(trace: Trace) -> None:
+def test_the_image_is_the_replayed_attention(trace: Dia2Trace) -> None:
     replay = trace.replay(engine("tiny8"), range(40, 61), attention=True)
     for figure in (
         plots.attention(trace, engine("tiny8"), 1, 2, first=40, last=60),
@@ -568,7 +568,7 @@ def test_the_image_is_the_replayed_attention(trace: Trace) -> None:
     assert plots.attention(trace, replay, 1, 2, first=50).axes[0].get_images()[0].get_extent()[3] == 49.5
 
 
-def test_words_stand_where_their_tokens_went_in(trace: Trace) -> None:
+def test_words_stand_where_their_tokens_went_in(trace: Dia2Trace) -> None:
     figure = plots.attention(trace, engine("tiny8"), 0, 0)
     places = {int(word.get_position()[0]): word.get_text() for word in words(figure)}
     seen = trace.column("text")[:, 0]
@@ -604,7 +604,7 @@ def test_the_word_being_spoken_is_outlined(tmp_path: Path) -> None:
     drawn(figure)
 
 
-def test_heads_and_replays_that_do_not_fit_are_told(trace: Trace) -> None:
+def test_heads_and_replays_that_do_not_fit_are_told(trace: Dia2Trace) -> None:
     tts = engine("tiny8")
     for layer, head, told in ((9, 0, "no layer 9"), (-1, 0, "no layer -1"), (0, 99, "no head 99")):
         with pytest.raises(UsageError, match=told):
@@ -621,9 +621,9 @@ def test_heads_and_replays_that_do_not_fit_are_told(trace: Trace) -> None:
 
 
 @pytest.fixture(scope="module")
-def long() -> Trace:
+def long() -> Dia2Trace:
     """1,500 calls, 32 codebooks and two minutes of audio of a made-up run, in which a word comes every fourth call."""
-    trace: Trace = load(recorded())
+    trace: Dia2Trace = load(recorded())
     calls, codebooks, every = 1500, 32, 4
     run, random = trace.run, np.random.default_rng(0)
     model = replace(run.model, codebooks=codebooks, delays=[4] + [6] * (codebooks - 1))
@@ -658,7 +658,7 @@ def long() -> Trace:
     return trace
 
 
-def looking(trace: Trace) -> Figure:
+def looking(trace: Dia2Trace) -> Figure:
     """Attention as a replay of the whole run would give it: each call looks everywhere alike."""
     none, calls = torch.zeros(0), len(trace)
     weights = torch.ones(calls, calls).tril() / torch.arange(1, calls + 1)[:, None]
@@ -667,7 +667,7 @@ def looking(trace: Trace) -> Figure:
 
 
 @pytest.mark.parametrize("draw", [plots.waveform, plots.streams, plots.grid, plots.kv_growth, looking])
-def test_a_long_run_is_drawn_in_seconds(draw: Draw, long: Trace) -> None:
+def test_a_long_run_is_drawn_in_seconds(draw: Draw, long: Dia2Trace) -> None:
     start = time.process_time()
     figure = draw(long)
     drawn(figure)

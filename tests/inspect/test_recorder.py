@@ -11,14 +11,16 @@ import torch
 from safetensors.torch import load_file
 
 from dia2 import Dia2, GenerationConfig, UsageError
-from dia2.hooks import CallInfo, Frames, FrameTimes, MachineRow
-from dia2.inspect import fingerprint, load, record, recorder
-from dia2.inspect.columns import frame_columns, merged
-from dia2.inspect.draws import draw_names
-from dia2.inspect.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
-from dia2.inspect.recording import Dia2Recording
-from dia2.inspect.writer import TraceWriter
-from dia2.runtime import taps
+from dia2.adapter.columns import frame_columns, merged
+from dia2.adapter.layout import draw_names
+from dia2.adapter.recording import Dia2Recording
+from dia2.common.hooks import CallInfo, Frames, FrameTimes, MachineRow
+from dia2.inspect import load, record
+from dia2.inspect.record import recorder
+from dia2.inspect.record.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
+from dia2.inspect.store import fingerprint
+from dia2.inspect.store.writer import TraceWriter
+from dia2.runtime import capture as taps
 
 from ..support.reference import GREEDY, ROOT, engine, local_files
 

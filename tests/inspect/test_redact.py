@@ -10,13 +10,14 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file, save_file
 
-from dia2.edits import ChangeSampling, Edit, ReplaceToken
-from dia2.errors import TraceError, UsageError
-from dia2.inspect import load, record, recorder
-from dia2.inspect.pipeline import fill_rows
-from dia2.inspect.redact import redact
-from dia2.inspect.tables import calls_table, draws_table
-from dia2.inspect.trace import Trace
+from dia2.adapter.redact import redact
+from dia2.adapter.rows import fill_rows
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.errors import TraceError, UsageError
+from dia2.inspect import load, record
+from dia2.inspect.record import recorder
+from dia2.inspect.trace.tables import calls_table, draws_table
+from dia2.runtime.edits import ChangeSampling, Edit, ReplaceToken
 
 from ..support.reference import Case, engine
 
@@ -32,41 +33,41 @@ BOTH = [(True, False), (False, True), (True, True)]
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     """With a prefix, edits, all logits, and several shards of the main loop."""
     path = tmp_path_factory.mktemp("redact") / "run.dia2trace"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARD_CALLS", 20)
         with record(path, level="full"):
             engine("tiny8").generate(SCRIPT, CASE.config(seed=1), edits=EDITS)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 @pytest.fixture(scope="module")
-def copies(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[bool, bool], Trace]:
+def copies(trace: Dia2Trace, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[bool, bool], Dia2Trace]:
     """A copy without voice, without text, without both."""
     folder = tmp_path_factory.mktemp("copies")
     return {(voice, text): trace.redact(folder / f"{voice}-{text}", voice=voice, text=text) for voice, text in BOTH}
 
 
-def _bytes(trace: Trace) -> dict[str, bytes]:
+def _bytes(trace: Dia2Trace) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in trace.path.iterdir()}
 
 
-def _manifest(trace: Trace) -> dict[str, Any]:
+def _manifest(trace: Dia2Trace) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((trace.path / "manifest.json").read_text(encoding="utf-8"))
     return found
 
 
-def _shards(trace: Trace) -> list[dict[str, np.ndarray]]:
+def _shards(trace: Dia2Trace) -> list[dict[str, np.ndarray]]:
     return [load_file(file) for file in sorted(trace.path.glob("frames-*"))]
 
 
-def _column(trace: Trace, name: str) -> np.ndarray:
+def _column(trace: Dia2Trace, name: str) -> np.ndarray:
     return np.concatenate([shard[name] for shard in _shards(trace)])
 
 
-def _text_secrets(trace: Trace) -> set[str]:
+def _text_secrets(trace: Dia2Trace) -> set[str]:
     """What must not be found: words, parts of the script, folders and names of files."""
     paths = {str(CASE.folder), CASE.folder.name, "spk1.", "spk2.", ".wav", "words.json"}
     words = {"Xylophone", "quagmire", "don't", "Zeppelins", "time=", *PREFIX_WORDS}
@@ -74,7 +75,7 @@ def _text_secrets(trace: Trace) -> set[str]:
     return paths | words
 
 
-def test_the_secrets_are_in_the_trace_itself(trace: Trace) -> None:
+def test_the_secrets_are_in_the_trace_itself(trace: Dia2Trace) -> None:
     """Without this, a search that finds nothing would say nothing."""
     everything = b"".join(_bytes(trace).values())
     assert all(secret.encode() in everything for secret in _text_secrets(trace))
@@ -82,7 +83,7 @@ def test_the_secrets_are_in_the_trace_itself(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("voice", [False, True])
-def test_no_text_is_left(trace: Trace, copies: dict[tuple[bool, bool], Trace], voice: bool) -> None:
+def test_no_text_is_left(trace: Dia2Trace, copies: dict[tuple[bool, bool], Dia2Trace], voice: bool) -> None:
     copy = copies[voice, True]
     for (name, content), secret in product(_bytes(copy).items(), _text_secrets(trace)):
         assert secret.casefold().encode() not in content.lower(), f"{secret} in {name}"
@@ -108,7 +109,7 @@ def test_no_text_is_left(trace: Trace, copies: dict[tuple[bool, bool], Trace], v
 
 
 @pytest.mark.parametrize("text", [False, True])
-def test_no_voice_is_left(trace: Trace, copies: dict[tuple[bool, bool], Trace], text: bool) -> None:
+def test_no_voice_is_left(trace: Dia2Trace, copies: dict[tuple[bool, bool], Dia2Trace], text: bool) -> None:
     copy = copies[True, text]
     files = _bytes(copy)
     assert {name for name in files if not name.startswith("frames-")} == {"manifest.json", "phases.jsonl"}
@@ -138,7 +139,7 @@ def test_no_voice_is_left(trace: Trace, copies: dict[tuple[bool, bool], Trace], 
 
 @pytest.mark.parametrize(("voice", "text"), BOTH)
 def test_every_accessor_works_or_says_redacted(
-    trace: Trace, copies: dict[tuple[bool, bool], Trace], voice: bool, text: bool
+    trace: Dia2Trace, copies: dict[tuple[bool, bool], Dia2Trace], voice: bool, text: bool
 ) -> None:
     copy = copies[voice, text]
     assert copy.manifest.redacted == [name for name, gone in (("voice", voice), ("text", text)) if gone]
@@ -170,7 +171,7 @@ def test_every_accessor_works_or_says_redacted(
     ]
 
 
-def test_what_is_not_redacted_is_as_it_was(trace: Trace, copies: dict[tuple[bool, bool], Trace]) -> None:
+def test_what_is_not_redacted_is_as_it_was(trace: Dia2Trace, copies: dict[tuple[bool, bool], Dia2Trace]) -> None:
     voiceless, textless = copies[True, False], copies[False, True]
     assert voiceless.phases == trace.phases
     assert (voiceless.path / "phases.jsonl").read_bytes() == (trace.path / "phases.jsonl").read_bytes()
@@ -191,7 +192,7 @@ def test_what_is_not_redacted_is_as_it_was(trace: Trace, copies: dict[tuple[bool
     assert all(np.array_equal(prefixes[0][name], prefixes[1][name]) for name in prefixes[0])
 
 
-def test_a_copy_of_a_copy_lacks_both(copies: dict[tuple[bool, bool], Trace], tmp_path: Path) -> None:
+def test_a_copy_of_a_copy_lacks_both(copies: dict[tuple[bool, bool], Dia2Trace], tmp_path: Path) -> None:
     again = copies[True, False].redact(tmp_path / "again", text=True)
     assert again.manifest.redacted == ["voice", "text"]
     assert _bytes(again) == _bytes(copies[True, True])
@@ -224,7 +225,7 @@ def test_the_error_of_a_failed_run_is_text(tmp_path: Path, monkeypatch: pytest.M
     assert [phase.error is None for phase in copy.phases] == [phase.error is None for phase in trace.phases]
 
 
-def test_a_killed_run_can_be_redacted(trace: Trace, tmp_path: Path) -> None:
+def test_a_killed_run_can_be_redacted(trace: Dia2Trace, tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     killed.mkdir()
     for name, content in _bytes(trace).items():
@@ -236,7 +237,7 @@ def test_a_killed_run_can_be_redacted(trace: Trace, tmp_path: Path) -> None:
     assert _manifest(copy)["result"] is None
 
 
-def test_an_action_of_the_warmup_can_be_a_word(trace: Trace, tmp_path: Path) -> None:
+def test_an_action_of_the_warmup_can_be_a_word(trace: Dia2Trace, tmp_path: Path) -> None:
     """The format allows any text token there; today's machine is given new_word and pad only."""
     changed = tmp_path / "changed"
     changed.mkdir()
@@ -251,7 +252,7 @@ def test_an_action_of_the_warmup_can_be_a_word(trace: Trace, tmp_path: Path) -> 
     ]
 
 
-def test_what_can_go_wrong(trace: Trace, tmp_path: Path) -> None:
+def test_what_can_go_wrong(trace: Dia2Trace, tmp_path: Path) -> None:
     before = _bytes(trace)
     with pytest.raises(UsageError, match="voice=True, text=True or both"):
         redact(trace, tmp_path / "copy")
@@ -268,7 +269,7 @@ def test_what_can_go_wrong(trace: Trace, tmp_path: Path) -> None:
 
 
 def test_a_copy_that_breaks_off_is_partial_and_redacted(
-    trace: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trace: Dia2Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = load(trace.path)
     monkeypatch.setattr(broken._shards[-1], "path", tmp_path / "nowhere")

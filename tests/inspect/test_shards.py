@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from dia2.assets import nano_folder
-from dia2.errors import TraceError
-from dia2.inspect import shards
-from dia2.inspect.layout import DRAW_COLUMNS, LAYOUT, MAX_CALLS, MAX_SHARD_CALLS, shard_name
-from dia2.inspect.manifest import ModelFacts, read_manifest
-from dia2.inspect.shards import Shard, open_shards, read_tokens, sizes_of, tail
+from dia2.adapter.layout import LAYOUT
+from dia2.adapter.manifest import ModelFacts
+from dia2.common.errors import TraceError
+from dia2.inspect.schema.column import DRAW_COLUMNS
+from dia2.inspect.store import shards
+from dia2.inspect.store.layout import MAX_CALLS, MAX_SHARD_CALLS, shard_name
+from dia2.inspect.store.manifest import read_manifest
+from dia2.inspect.store.shards import Shard, open_shards, read_tokens, sizes_of, tail
+from dia2.runtime.assets import nano_folder
 
 from ..support.safetensors_file import joined
 

@@ -17,16 +17,17 @@ import numpy as np
 import pytest
 
 from dia2 import GenerationResult
-from dia2.edits import ReplaceToken
-from dia2.errors import TraceError, UsageError
+from dia2.adapter.view import view_of
+from dia2.common.errors import TraceError, UsageError
+from dia2.common.hooks import Frames
+from dia2.common.progress import Progress
 from dia2.generation import GenerationInterrupted
-from dia2.hooks import Frames
-from dia2.inspect import Trace, load, record, recorder
-from dia2.inspect.explorer.view import view_of
-from dia2.inspect.layout import MANIFEST, PHASES_FILE, shard_name
-from dia2.inspect.tables import calls_table
-from dia2.progress import Progress
-from dia2.runtime import taps
+from dia2.inspect import Trace, load, record
+from dia2.inspect.record import recorder
+from dia2.inspect.store.layout import MANIFEST, PHASES_FILE, shard_name
+from dia2.inspect.trace.tables import calls_table
+from dia2.runtime import capture as taps
+from dia2.runtime.edits import ReplaceToken
 
 from ..support.disk import files_up_to
 from ..support.reference import Case, engine
@@ -193,7 +194,7 @@ def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, refere
 class interrupted_in_line:  # noqa: N801  # reads as what it does
     """Ctrl-C in the n-th line that the recorder and its writer run from the 17th call on."""
 
-    FILES = ("inspect/recorder.py", "inspect/writer.py", "dia2/files.py")
+    FILES = ("inspect/recorder.py", "inspect/writer.py", "dia2/common/files.py")
 
     def __init__(self, line: int) -> None:
         self._left = line

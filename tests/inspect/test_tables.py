@@ -11,11 +11,12 @@ import pytest
 from pyarrow import parquet
 
 from dia2 import SamplingConfig
-from dia2.edits import ReplaceToken
-from dia2.errors import Dia2Error, UsageError
-from dia2.inspect import load, record, tables
-from dia2.inspect.tables import calls_table, draws_table, to_parquet
-from dia2.inspect.trace import Trace
+from dia2.adapter import tables
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.errors import Dia2Error, UsageError
+from dia2.inspect import load, record
+from dia2.inspect.trace.tables import calls_table, draws_table, to_parquet
+from dia2.runtime.edits import ReplaceToken
 
 from ..support.reference import Case, engine
 
@@ -24,16 +25,16 @@ EDITED = 60  # codebook 3 of this call is replaced by a code that was not drawn
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     path = tmp_path_factory.mktemp("tables") / "run.dia2trace"
     edits = [ReplaceToken(EDITED, 17, codebook=3)]
     config = CASE.config(seed=1, cfg_filter_k=5, audio=SamplingConfig(temperature=2.0, top_k=50))
     engine("tiny8").generate(CASE.expected["script"], config, trace=path, edits=edits)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 @pytest.fixture(scope="module")
-def read(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], list[Any]]:
+def read(trace: Dia2Trace, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], list[Any]]:
     """Rows of both files."""
     calls, draws = trace.to_parquet(tmp_path_factory.mktemp("out") / "new" / "run")
     assert (calls.name, draws.name, calls.parent) == ("calls.parquet", "draws.parquet", draws.parent)
@@ -41,7 +42,7 @@ def read(trace: Trace, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[A
     return parquet.read_table(calls).to_pylist(), parquet.read_table(draws).to_pylist()
 
 
-def test_a_row_of_calls_is_a_frame(trace: Trace, read: tuple[list[Any], list[Any]]) -> None:
+def test_a_row_of_calls_is_a_frame(trace: Dia2Trace, read: tuple[list[Any], list[Any]]) -> None:
     rows = [dict(row) for row in read[0]]
     assert len(rows) == len(trace) > 100
     words = {word.call: word for word in trace.words}
@@ -69,12 +70,12 @@ def test_a_row_of_calls_is_a_frame(trace: Trace, read: tuple[list[Any], list[Any
         assert not row, "every column is compared"
 
 
-def test_the_words_of_the_run_are_in_the_calls(trace: Trace, read: tuple[list[Any], list[Any]]) -> None:
+def test_the_words_of_the_run_are_in_the_calls(trace: Dia2Trace, read: tuple[list[Any], list[Any]]) -> None:
     assert [row["word"] for row in read[0] if row["word"]] == [word.text for word in trace.words]
     assert sum(row["consumed"] for row in read[0]) == len(trace.words) + 1  # and one break
 
 
-def test_a_row_of_draws_is_a_draw(trace: Trace, read: tuple[list[Any], list[Any]]) -> None:
+def test_a_row_of_draws_is_a_draw(trace: Dia2Trace, read: tuple[list[Any], list[Any]]) -> None:
     rows = iter(read[1])
     ranks = []
     for frame in trace.frames:
@@ -108,13 +109,13 @@ def test_nothing_is_nan(read: tuple[list[Any], list[Any]]) -> None:
     assert not any(map(math.isnan, values))
 
 
-def test_the_tables_need_no_file(trace: Trace, read: tuple[list[Any], list[Any]]) -> None:
+def test_the_tables_need_no_file(trace: Dia2Trace, read: tuple[list[Any], list[Any]]) -> None:
     assert calls_table(trace).to_pylist() == read[0]
     assert draws_table(trace).to_pylist() == read[1]
 
 
 def test_row_groups_and_batches_change_nothing(
-    trace: Trace, read: tuple[list[Any], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trace: Dia2Trace, read: tuple[list[Any], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "ROW_GROUP", 100)
     monkeypatch.setattr(tables, "CALLS_AT_ONCE", 7)
@@ -145,7 +146,7 @@ def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path) -> None:
         assert parquet.read_table(file).num_rows == 0
 
 
-def test_the_path_is_a_folder(trace: Trace, tmp_path: Path) -> None:
+def test_the_path_is_a_folder(trace: Dia2Trace, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file", tmp_path / "file" / "run", tmp_path / "a\0b"):
         with pytest.raises(UsageError, match="give a folder"):
@@ -153,11 +154,11 @@ def test_the_path_is_a_folder(trace: Trace, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_failure_leaves_the_old_file(trace: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_the_old_file(trace: Dia2Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "draws.parquet").write_text("old")
     batches = tables._draw_batches
 
-    def full(trace: Trace) -> Any:
+    def full(trace: Dia2Trace) -> Any:
         yield next(iter(batches(trace)))
         raise OSError(28, "No space left on device")
 
@@ -168,7 +169,9 @@ def test_a_failure_leaves_the_old_file(trace: Trace, tmp_path: Path, monkeypatch
     assert {path.name for path in tmp_path.iterdir()} == {"calls.parquet", "draws.parquet"}
 
 
-def test_without_pyarrow_it_says_what_to_install(trace: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_it_says_what_to_install(
+    trace: Dia2Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     for ask in (lambda: trace.to_parquet(tmp_path / "x"), lambda: calls_table(trace), lambda: draws_table(trace)):
         with pytest.raises(Dia2Error, match=r"pip install 'dia2-inspect\[parquet\]'"):
@@ -176,7 +179,7 @@ def test_without_pyarrow_it_says_what_to_install(trace: Trace, tmp_path: Path, m
     assert not (tmp_path / "x").exists()
 
 
-def test_a_damaged_shard_is_a_trace_error(trace: Trace, tmp_path: Path) -> None:
+def test_a_damaged_shard_is_a_trace_error(trace: Dia2Trace, tmp_path: Path) -> None:
     path = tmp_path / "t"
     path.mkdir()
     for file in trace.path.iterdir():
@@ -188,7 +191,7 @@ def test_a_damaged_shard_is_a_trace_error(trace: Trace, tmp_path: Path) -> None:
         copy.to_parquet(tmp_path / "out")
 
 
-def test_the_docstring_names_every_column(trace: Trace) -> None:
+def test_the_docstring_names_every_column(trace: Dia2Trace) -> None:
     text = str(tables.__doc__)
     names = [*calls_table(trace).column_names, *draws_table(trace).column_names]
     assert json.dumps(sorted({n for n in names if n not in text and not n.startswith("before_")})) == "[]"

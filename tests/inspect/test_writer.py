@@ -14,9 +14,11 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from dia2.errors import Dia2Error, UsageError
-from dia2.inspect.layout import AUDIO_FILE, ENCODER_FILE, MANIFEST, PHASES_FILE, PREFIX_FILE, audio_name, shard_name
-from dia2.inspect.writer import TraceWriter, check_for_trace, clear_for_trace
+from dia.adapter.layout import ENCODER_FILE
+from dia2.adapter.layout import PREFIX_FILE
+from dia2.common.errors import Dia2Error, UsageError
+from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, audio_name, shard_name
+from dia2.inspect.store.writer import TraceWriter, check_for_trace, clear_for_trace
 
 
 class Lost(io.FileIO):

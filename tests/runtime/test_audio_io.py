@@ -11,10 +11,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from dia2.assets import nano_folder
 from dia2.audio.codec import Codec
-from dia2.errors import UsageError
-from dia2.messages import sentence
+from dia2.common.errors import UsageError
+from dia2.common.messages import sentence
+from dia2.runtime.assets import nano_folder
 from dia2.runtime.audio_io import MAX_PREFIX_SECONDS, encode_audio_tokens, load_audio, read_sound, resample
 
 from ..support.reference import ROOT

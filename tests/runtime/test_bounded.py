@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dia2.runtime.bounded import Bounded
+from dia2.runtime.lru_cache import Bounded
 
 
 def kept(most: int = 3, most_bytes: int = 100, **sizes: int) -> Bounded[str, str]:

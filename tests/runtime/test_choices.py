@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from dia2 import GenerationConfig
-from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
-from dia2.errors import UsageError
-from dia2.runtime.choices import Choices, Past
+from dia2.common.errors import UsageError
+from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+from dia2.runtime.interventions import Choices, Past
 from dia2.runtime.state_machine import Emission
 
 from ..support.reference import engine

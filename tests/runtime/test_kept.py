@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationInterrupted, UsageError
-from dia2.edits import ChangeSampling, ReplaceToken
 from dia2.inspect import load
-from dia2.runtime import generator, kept, session
+from dia2.runtime import generator, session
+from dia2.runtime import pool as kept
+from dia2.runtime.edits import ChangeSampling, ReplaceToken
 from dia2.runtime.frame import GenerationState
-from dia2.runtime.kept import PAIRS, STATES, Keeper, Size, room_for
+from dia2.runtime.pool import PAIRS, STATES, Keeper, Size, room_for
 
 from ..support.graphs import FakeGraphs, use_graphs
 from ..support.reference import Case, Recorder, engine

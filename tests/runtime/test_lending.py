@@ -6,7 +6,7 @@ import gc
 import threading
 from dataclasses import dataclass
 
-from dia2.runtime.lending import Lender, Loan
+from dia2.runtime.lease import Lender, Loan
 
 
 @dataclass(eq=False)

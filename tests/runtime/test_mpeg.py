@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 from dia2.runtime import mpeg
 from dia2.runtime.audio_io import load_audio
 

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig
+from dia2.adapter.rows import fill_rows
+from dia2.adapter.trace import Dia2Trace
 from dia2.audio.grid import write_wav
-from dia2.hooks import POINTS, Frames, Span, select
+from dia2.common.hooks import POINTS, Frames, Span, select
 from dia2.inspect import load
-from dia2.inspect.pipeline import fill_rows
-from dia2.inspect.trace import Trace
 from dia2.runtime import prefix_cache
-from dia2.runtime.bounded import Bounded
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
+from dia2.runtime.lru_cache import Bounded
 from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan
 
 from ..support.reference import CHECKPOINTS, ROOT, Case, Recorder, engine, local_files
@@ -181,7 +181,7 @@ def test_an_observer_is_handed_the_same_warm_up() -> None:
         assert mine.codes is theirs.codes is None
 
 
-def two_traces(folder: Path) -> tuple[Trace, Trace]:
+def two_traces(folder: Path) -> tuple[Dia2Trace, Dia2Trace]:
     """A run and the same run again, by an engine that has it warm."""
     for name in ("first", "again"):
         engine("tiny8").generate(CASE.expected["script"], CASE.config(seed=3), trace=folder / name)

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from dia2 import UsageError
+from dia2.adapter.rows import fill_rows
 from dia2.generation import WordList
 from dia2.inspect import Trace, load
-from dia2.inspect.pipeline import FilledRow, fill_rows
+from dia2.inspect.schema.row import FilledRow
 from dia2.runtime import recordings, voice_clone
 from dia2.runtime.audio_io import Sound, encode_audio_tokens, read_sound
 from dia2.runtime.context import RuntimeContext

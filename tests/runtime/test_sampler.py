@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from dia2.common.errors import UsageError
 from dia2.core.uniforms import uniforms
-from dia2.errors import UsageError
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.runtime.sampler import draw, probabilities
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 from dia2.generation import MAX_SCRIPT_CHARS, normalize_script
 from dia2.runtime.script_parser import MAX_BREAK_SECONDS, ScriptParser, check_script, parse_script, refuse_controls
 from dia2.runtime.state_machine import Entry, TokenIds

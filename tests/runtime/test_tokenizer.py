@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import tokenizers
 
-from dia2.assets import nano_folder
-from dia2.errors import CheckpointError
+from dia2.common.errors import CheckpointError
+from dia2.common.rust import RustPanicError, calling_rust
 from dia2.runtime import tokenizer as tokenizer_module
+from dia2.runtime.assets import nano_folder
 from dia2.runtime.tokenizer import MOST_TOKENS, encoder, load_tokenizer
 from dia2.runtime.tokenizer_parts import DeclaredError, _before_model, _may_backtrack, judge_folder, judge_loaded
-from dia2.rust import RustPanicError, calling_rust
 
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
 GPT_4 = (

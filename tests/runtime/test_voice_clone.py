@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 from dia2.generation import PrefixConfig
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.state_machine import StateMachine, TokenIds

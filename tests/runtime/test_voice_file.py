@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.errors import Dia2Error, UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.runtime.voice_file import Voice, load_voice, save_voice
 from dia2.runtime.words import Word
 

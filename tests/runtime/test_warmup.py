@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dia2.hooks import CallInfo, observing
+from dia2.common.hooks import CallInfo, observing
 from dia2.runtime.generator import build_initial_state, run_generation_loop, warmup_with_prefix
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.voice_clone import build_prefix_plan

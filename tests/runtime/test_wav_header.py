@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from dia2.errors import UsageError
+from dia2.common.errors import UsageError
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.wav_header import find_data, mended
 

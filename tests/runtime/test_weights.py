@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from dia2.config import load_config, parse_config
+from dia2.common.errors import CheckpointError
+from dia2.core.config import load_config, parse_config
 from dia2.core.model import Dia2Model
-from dia2.errors import CheckpointError
 from dia2.runtime.weights import load_model, weight_bytes
 
 from ..support.models import random_model, tiny_config
@@ -269,7 +269,7 @@ from pathlib import Path
 
 import torch
 
-from dia2.config import parse_config
+from dia2.core.config import parse_config
 from dia2.runtime.weights import load_model, weight_bytes
 
 def status(key):

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from dia2.checks import short
-from dia2.errors import Dia2Error, UsageError
+from dia2.common.checks import short
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
 

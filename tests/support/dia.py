@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dia.capture import Steps
 from dia.config import parse_config
 from dia.layers import DiaModel
 from dia.model import Dia
-from dia.taps import Steps
-from dia2.hooks import Span, select
+from dia2.common.hooks import Span, select
 
 from .models import put, randomized
 

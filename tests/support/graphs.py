@@ -17,10 +17,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dia import Dia
-from dia.kept import STATES, KeptState
+from dia.pool import STATES, KeptState
 from dia2 import Dia2
-from dia2.runtime.kept import Keeper
-from dia2.runtime.lending import Lender
+from dia2.runtime.lease import Lender
+from dia2.runtime.pool import Keeper
 
 SYNCS = {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero", "aten::equal"}
 FROM_HOST = {"aten::lift_fresh", "aten::lift_fresh_copy"}  # what torch.tensor([…]) ends in

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from dia2.config import parse_config
+from dia2.core.config import parse_config
 from dia2.core.model import Dia2Model
 
 Model = TypeVar("Model", bound=nn.Module)

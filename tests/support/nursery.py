@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from dia2.inspect import recorder
-from dia2.runtime import taps
+from dia2.inspect.record import recorder
+from dia2.runtime import capture as taps
 
 from .reference import engine
 

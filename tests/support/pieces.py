@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from dia2.audio.codec import Codec
-from dia2.audio.pieces import Samples
+from dia2.audio.streaming_decoder import Samples
 
 
 class Late:
-    """Like `dia2.audio.pieces.Beside`, on a CPU."""
+    """Like `dia2.audio.streaming_decoder.Beside`, on a CPU."""
 
     late = 1
 

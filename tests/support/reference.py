@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig, PrefixConfig, SamplingConfig
-from dia2.hooks import Span
-from dia2.inspect.watch import Watch
+from dia2.common.hooks import Span
+from dia2.inspect.record.watch import Watch
 from dia2.runtime.state_machine import Entry
 
 ROOT = Path(__file__).parents[1] / "conformance"

@@ -18,18 +18,19 @@ from types import FrameType
 
 import torch
 
-from dia import taps as dia_taps
+from dia import capture as dia_taps
+from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
-from dia2.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
-from dia2.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import load, record, recorder
-from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.explorer.pack import pack
-from dia2.inspect.explorer.view import view_of
-from dia2.inspect.layout import MANIFEST
-from dia2.inspect.pipeline import fill_rows
-from dia2.inspect.trace import Trace
-from dia2.runtime import taps
+from dia2.adapter.rows import fill_rows
+from dia2.adapter.trace import Dia2Trace
+from dia2.adapter.view import view_of
+from dia2.common.errors import Dia2Error, TraceError, UsageError
+from dia2.inspect import load, record
+from dia2.inspect.record import recorder
+from dia2.inspect.store.layout import MANIFEST
+from dia2.inspect.views.explorer.pack import pack
+from dia2.runtime import capture as taps
+from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
 from .dia import toy
 from .reference import Case, engine, local_files
@@ -170,7 +171,7 @@ def check_message(error: Dia2Error) -> None:
     assert not any(unicodedata.category(char) in _STEERING for char in message), repr(message)
 
 
-def questions(trace: Trace | DiaTrace) -> Iterator[Callable[[], object]]:
+def questions(trace: Dia2Trace | DiaTrace) -> Iterator[Callable[[], object]]:
     """Everything that can be asked."""
     return dia_questions(trace) if isinstance(trace, DiaTrace) else dia2_questions(trace)
 
@@ -202,7 +203,7 @@ def replayed(trace: DiaTrace) -> None:
         check_message(error)
 
 
-def dia2_questions(trace: Trace) -> Iterator[Callable[[], object]]:
+def dia2_questions(trace: Dia2Trace) -> Iterator[Callable[[], object]]:
     """Of a run of Dia2."""
     yield lambda: (len(trace), repr(trace), trace.state, trace.complete)
     yield lambda: fill_rows(trace)

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dia2.files import replacing
+from dia2.common.files import replacing
 
 FOLDER = Path(sys.prefix) / "whisper"
 Weights = dict[str, Tensor]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dia2.errors import Dia2Error
+from dia2.common.errors import Dia2Error
 from training.corpus import (
     FRAME_RATE,
     VOICES,

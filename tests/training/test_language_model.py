@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dia2.config import parse_config
+from dia2.core.config import parse_config
 from dia2.core.model import Dia2Model
 from dia2.engine import Dia2
 from dia2.inspect import load

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dia2.errors import Dia2Error
+from dia2.common.errors import Dia2Error
 from training.loop import Losses, Schedule, fit
 
 STEPS = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from dia2.errors import Dia2Error, UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
 from training.loop import Schedule

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dia2.checks import read_small, short
-from dia2.errors import CheckpointError
-from dia2.fields import read_block
+from dia2.common.checks import read_small, short
+from dia2.common.errors import CheckpointError
+from dia2.common.fields import read_block
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,  # the exact one

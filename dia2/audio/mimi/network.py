@@ -12,8 +12,8 @@ from dia2.audio.mimi.convolution import CausalConv, CausalUpsampling, decoder, e
 from dia2.audio.mimi.past import Past
 from dia2.audio.mimi.quantizer import SplitQuantizer
 from dia2.audio.mimi.transformer import Transformer
-from dia2.errors import CheckpointError
-from dia2.tensors import fill, without_memory
+from dia2.common.errors import CheckpointError
+from dia2.core.state_dict import fill, without_memory
 
 _MOST_REMEMBERED = 1 << 24  # numbers; Mimi's convolutions have 30 thousand
 

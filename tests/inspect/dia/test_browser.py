@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from dia import Dia
+from dia.adapter.trace import DiaTrace
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.inspect import load
-from dia2.inspect.dia.trace import DiaTrace
 
 from ...support.browser import Page, keep_picture, needs_chromium
 from ...support.dia import toy

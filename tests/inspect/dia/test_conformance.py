@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from dia.adapter.trace import DiaTrace
 from dia.generation import GenerationResult
-from dia2.errors import TraceError, UsageError
+from dia2.adapter.replay import CHUNK
+from dia2.common.errors import TraceError, UsageError
+from dia2.common.hooks import LEVELS, Level
 from dia2.inspect import load, record
-from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.layout import LEVELS, Level
-from dia2.inspect.replay import CHUNK
 
 from ...support.dia import DiaCase, dia5, dia_cases, toy
 from ...support.graphs import FakeGraphs, use_dia_graphs
@@ -161,7 +161,7 @@ def test_a_replay_in_chunks_is_that_in_one_pass(tmp_path: Path, monkeypatch: pyt
     trace, _ = recorded(DiaCase("batch_prompts"), tmp_path / "run.dia2trace", "tokens")
     assert len(trace) < CHUNK
     whole = trace.replay(dia5(), [40, 2, 40, 61], scripts=[2, 0], attention=True)
-    monkeypatch.setattr("dia2.inspect.dia.replay.CHUNK", 7)
+    monkeypatch.setattr("dia.adapter.replay.CHUNK", 7)
     parts = trace.replay(dia5(), [40, 2, 40, 61], scripts=[2, 0], attention=True)
     assert whole.scripts == parts.scripts == [2, 0]
     assert relative(parts.logits, whole.logits) <= LOGITS
@@ -175,7 +175,7 @@ def test_a_replay_in_chunks_is_that_in_one_pass(tmp_path: Path, monkeypatch: pyt
         trace.replay(dia5(), [])
     with pytest.raises(TraceError, match="no script"):
         trace.replay(dia5(), scripts=[3])
-    monkeypatch.setattr("dia2.inspect.dia.replay.MOST", 10_000)
+    monkeypatch.setattr("dia.adapter.replay.MOST", 10_000)
     with pytest.raises(UsageError, match="ask for fewer calls"):
         trace.replay(dia5())
 

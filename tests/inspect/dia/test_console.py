@@ -16,14 +16,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from dia import Dia, taps
-from dia.audio import apply_audio_delay
-from dia2.cli import main
-from dia2.errors import TraceError, UsageError
-from dia2.hooks import POINTS
-from dia2.inspect import load, record, recorder
-from dia2.inspect.console import hooks_facts, print_diff, print_hooks
-from dia2.inspect.dia.console import (
+from dia import Dia
+from dia import capture as taps
+from dia.adapter.console import (
     choose_calls,
     frame_facts,
     frames_facts,
@@ -34,8 +29,15 @@ from dia2.inspect.dia.console import (
     print_show,
     show_facts,
 )
-from dia2.inspect.dia.origins import origins
-from dia2.inspect.dia.trace import DiaTrace
+from dia.adapter.origins import origins
+from dia.adapter.trace import DiaTrace
+from dia.audio import apply_audio_delay
+from dia2.cli import main
+from dia2.common.errors import TraceError, UsageError
+from dia2.common.hooks import POINTS
+from dia2.inspect import load, record
+from dia2.inspect.record import recorder
+from dia2.inspect.views.console import hooks_facts, print_diff, print_hooks
 
 from ...support.dia import toy
 from ...support.traces import recorded as recorded_of_dia2

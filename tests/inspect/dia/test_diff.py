@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from dia.adapter.trace import DiaTrace
 from dia2.inspect import load
-from dia2.inspect.dia.trace import DiaTrace
 
 from ...support.dia import DiaCase, dia5
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save
 
-from dia2.errors import TraceError
+from dia.adapter.layout import ENCODER_FILE
+from dia2.common.errors import TraceError
 from dia2.inspect import load
-from dia2.inspect.layout import ENCODER_FILE, MANIFEST, PHASES_FILE, shard_name
+from dia2.inspect.store.layout import MANIFEST, PHASES_FILE, shard_name
 
 from ...support.safetensors_file import joined, taken_apart
 from ...support.traces import copied, outcome, recorded, recorded_dia, replace

@@ -11,18 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from dia import taps
+from dia import capture as taps
+from dia.adapter.rows import ROWS
+from dia.adapter.trace import DiaTrace
 from dia.cli import main
 from dia.codec import DacCodec
 from dia.generation import GenerationInterrupted
 from dia.layers import Decoder
 from dia.model import Dia
-from dia2.errors import TraceError, UsageError
-from dia2.inspect import Trace, load, record, recorder
-from dia2.inspect.dia.pipeline import ROWS
-from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.layout import MANIFEST, PHASES_FILE
-from dia2.inspect.pipeline import FilledRow
+from dia2.common.errors import TraceError, UsageError
+from dia2.inspect import Trace, load, record
+from dia2.inspect.record import recorder
+from dia2.inspect.schema.row import FilledRow
+from dia2.inspect.store.layout import MANIFEST, PHASES_FILE
 
 from ...support.dia import DiaCase, dia5, toy
 from ...support.reference import engine

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from dia.adapter.trace import DiaTrace
 from dia2.inspect import load
-from dia2.inspect.dia.trace import DiaTrace
 
 from ...support.dia import dia5
 from ...support.traces import recorded_dia
@@ -91,7 +91,7 @@ def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path, monkeypatch: p
 
 def test_small_batches_join_to_the_same(trace: DiaTrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tables(trace, tmp_path / "whole")
-    monkeypatch.setattr("dia2.inspect.dia.tables.CALLS_AT_ONCE", 5)
-    monkeypatch.setattr("dia2.inspect.dia.tables.ROW_GROUP", 40)
+    monkeypatch.setattr("dia.adapter.tables.CALLS_AT_ONCE", 5)
+    monkeypatch.setattr("dia.adapter.tables.ROW_GROUP", 40)
     assert tables(trace, tmp_path / "parts") == whole
     assert np.isnan(trace.seconds[: trace.prefill_calls]).all()

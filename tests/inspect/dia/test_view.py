@@ -13,16 +13,16 @@ import pytest
 import torch
 
 from dia import Dia
+from dia.adapter.cells import ORIGINS
+from dia.adapter.trace import DiaTrace
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
-from dia2.errors import TraceError, UsageError
+from dia2.adapter.view import view_of
+from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load, record
-from dia2.inspect.dia.cells import ORIGINS
-from dia2.inspect.dia.trace import DiaTrace
-from dia2.inspect.explorer import to_html
-from dia2.inspect.explorer.candidates import LOGIT_STEP
-from dia2.inspect.explorer.payload import payload
-from dia2.inspect.explorer.schema import View
-from dia2.inspect.explorer.view import view_of
+from dia2.inspect.schema.view import View
+from dia2.inspect.schema.view_draws import LOGIT_STEP
+from dia2.inspect.views.explorer import to_html
+from dia2.inspect.views.explorer.payload import payload
 
 from ...support.dia import toy
 from ..test_console_trace import HOSTILE

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from dia2.hooks import CallInfo, Span, select
+from dia2.common.hooks import CallInfo, Span, select
 from dia2.inspect import Watch
 
 from ...support.dia import dia5, toy

@@ -1,0 +1,270 @@
+"""What the explorer shows of a run of Dia: one script of it, in the same form as a run of Dia2.
+
+A call stands for the row that it reads. Its second in the sound is (row + 1 − prefill_steps) / frame_rate: when the
+frame begins whose channel 0 it writes; the other channels of that frame come later, by their delays. Words have no
+time, for the encoder reads them all before the first row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dia.adapter.cells import GIVEN, ORIGINS, cell_origins
+from dia.adapter.script import script_header
+from dia2.common.wording import counted
+from dia2.inspect.schema.draw import unpack_kept
+from dia2.inspect.schema.view import (
+    PEAK_RATE,
+    Columns,
+    Header,
+    View,
+    guided,
+    row_header,
+    text,
+)
+from dia2.inspect.schema.view_draws import LOGIT_STEP, drawn_columns, pack_places, shown_places
+
+if TYPE_CHECKING:
+    from dia.adapter.trace import DiaTrace
+
+_SPAN = 120  # calls that are seen at first, about 1.4 s
+_PREFILL, _PROMPT, _STEP, _COUNTDOWN, _ENDED = range(5)  # what a call is to a script
+_PHASES = ("prefill", "prompt", "step", "countdown", "ended")
+_COLOURS = ("s2", "s2", "s1", "word", "line")
+_VERDICTS = (
+    "Row {call} is given, and read in one pass with the others that are; nothing is drawn.",
+    "Row {call} is read and row {writes} drawn, but this script's prompt goes on: its codes stand.",
+    "Row {call} is read, row {writes} is drawn.",
+    "The script ends: where a channel's delay is reached eos stands in row {writes}, after that PAD.",
+    "The script has ended. Other scripts of the run go on, so row {writes} is drawn, and not used.",
+)
+_LIT = {7: (_PREFILL,), 8: (_PROMPT, _STEP, _ENDED), 10: (_COUNTDOWN,)}  # rows of the pipeline
+
+
+def view_of(trace: DiaTrace, script: int, candidates: int) -> View:
+    """See `dia2.inspect.views.explorer.view.view_of`."""
+    grid, origins = trace.grid(script), cell_origins(trace, script)
+    phases = _phases(trace, script)
+    columns: Columns = {
+        "phase": phases,
+        "countdown": trace.countdown[:, script].astype(np.int32),
+        "kv_self": trace.kv_lengths[:, 0].astype(np.int32),
+        "kv_cross": trace.kv_lengths[:, 1].astype(np.int32),
+        "drawn": trace.drawn[:, script].astype(np.int32),
+        "grid": grid.astype(np.int16 if trace.model.vocabulary < 1 << 15 else np.int32),
+        "grid_origin": origins,
+    }
+    columns |= _drawn(trace, script, candidates)
+    return View(_header(trace, script, phases, origins), columns)
+
+
+def _phases(trace: DiaTrace, script: int) -> np.ndarray:
+    """[n] uint8: what each call is to the script."""
+    model, countdown = trace.model, trace.countdown[:, script]
+    calls = np.arange(len(trace))
+    found = np.full(len(trace), _STEP, np.uint8)
+    found[calls + 1 < trace.run.prefill_steps[script]] = _PROMPT
+    found[(countdown > 0) & (countdown <= model.max_delay)] = _COUNTDOWN
+    found[countdown > model.max_delay] = _ENDED
+    found[trace.phase == 0] = _PREFILL
+    return found
+
+
+def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarray) -> Header:
+    model, prefill = trace.model, trace.run.prefill_steps[script]
+    latest = max(1, model.max_delay)
+    return {
+        "name": text(trace.path.name),
+        "state": text(trace.state),
+        "complete": trace.complete,
+        "facts": _facts(trace, script),
+        "calls": len(trace),
+        "span": _SPAN,
+        "given": {"calls": trace.prefill_calls, "why": "A row of the prefill is given: nothing is drawn."},
+        "clock": None
+        if model.frame_rate is None
+        else {
+            "rate": model.frame_rate,
+            "zero": prefill - 1,
+            "twice": None,
+            "before": "prompt",
+            "told": "a row stands where channel 0 of its frame begins",
+        },
+        "peak_rate": PEAK_RATE,
+        "logit_step": LOGIT_STEP,
+        "sampling": [_sampling(trace)],
+        "draws": [_draw(trace, channel) for channel in _channels(trace)],
+        "titles": {
+            "rows": "The thirteen rows",
+            "script": "What the encoder read",
+            "lanes": "What each row is to the script",
+            "grid": "The delayed grid",
+            "state": "From row to row",
+            "findings": "",
+        },
+        "where": "row {call}, {phase}",
+        "names": {"phase": list(_PHASES), "countdown": {"-1": "–"}},
+        "readouts": [
+            {"name": "call", "shows": "{call}"},
+            {"name": "writes row", "shows": "{writes}"},
+            {"name": "phase", "kind": "phase", "shows": "{phase}"},
+            {"name": "countdown", "shows": "{countdown}"},
+            {"name": "time", "kind": "time"},
+        ],
+        "lanes": [
+            {
+                "name": "phase",
+                "kind": "states",
+                "colours": _COLOURS,
+                "keys": [[f"is-{_COLOURS[phase]}", _PHASES[phase]] for phase in np.unique(phases).tolist()],
+            },
+            {"name": "countdown", "label": "count", "kind": "count", "most": latest, "colour": "over"},
+        ],
+        "grid": {
+            "codebooks": model.channels,
+            "delays": model.delays,
+            "codes": model.eos,
+            "prefix": prefill,
+            "prefix_name": "what was given",
+            "edge": _edge(origins),
+            "first": prefill,
+            "frames": None if trace.result.lengths is None else trace.result.lengths[script],
+            "ahead": 1,
+            "at": 0,
+            "words": {"book": "channel", "short": "ch", "column": "row"},
+            "missing": "",
+            "specials": _specials(trace),
+            "origins": [
+                {"name": o.name, "by": o.by, "paint": o.paint, "key": o.key if (origins == i).any() else None}
+                for i, o in enumerate(ORIGINS.values())
+            ],
+        },
+        "caches": [
+            {"column": "kv_self", "told": "self-attention {kv_self:row}"},
+            {"column": "kv_cross", "told": "cross-attention {kv_cross:position} of text, filled once"},
+        ],
+        "state_pane": {
+            "kind": "row",
+            "told": "row {call} → {writes}",
+            "verdicts": _VERDICTS,
+            "pairs": [
+                {"name": "position, slot", "shows": "{call}"},
+                {
+                    "name": "countdown",
+                    "shows": f"{{countdown}} / {latest}",
+                    "gauge": {"column": "countdown", "most": latest},
+                },
+            ],
+        },
+        "script": script_header(trace, script),
+        "words": None,
+        "rows": _rows(trace, phases),
+        "findings": [],
+        "edits": [],
+    }
+
+
+def _edge(origins: np.ndarray) -> list[int]:
+    """[C] the first row of each channel that was not given."""
+    edge: list[int] = np.isin(origins, GIVEN).sum(axis=0).tolist()
+    return edge
+
+
+def _facts(trace: DiaTrace, script: int) -> list[str]:
+    run, scripts = trace.run, len(trace.run.scripts)
+    config = run.config
+    facts = [] if scripts == 1 else [f"script {script + 1} of {scripts}"]
+    facts += [
+        f"seed {run.seed + script}",
+        "no guidance" if config.cfg_scale == 0 else f"cfg {config.cfg_scale:g}",
+        counted(len(trace), "row"),
+        text(run.model.device),
+    ]
+    return facts
+
+
+def _specials(trace: DiaTrace) -> dict[str, str]:
+    model = trace.model
+    return {str(model.eos): "eos", str(model.pad): "PAD", str(model.bos): "BOS"}
+
+
+def _sampling(trace: DiaTrace) -> Header:
+    config = trace.run.config
+    told = guided(config.cfg_scale, config.cfg_filter_top_k)
+    if config.cfg_scale == 0:
+        told = f"No guidance: the {config.cfg_filter_top_k} best stay."
+    if config.temperature > 0:
+        told += f" Of these the best with {config.top_p:g} of the chance together stay; the others are cut."
+        told += " eos of channel 0 is drawn where it is the best, and never else."
+    else:
+        told += " The best one is taken."
+    return {"call": 0, "told": told, "audio": {"temperature": config.temperature, "top_k": 0}}
+
+
+def _rows(trace: DiaTrace, phases: np.ndarray) -> list[Header]:
+    return [row_header(filled, _stretches(np.isin(phases, _LIT.get(filled.row.number, ())))) for filled in trace.rows()]
+
+
+def _stretches(there: np.ndarray) -> list[tuple[int, int | None]]:
+    """Where [n] bool is true, as stretches from and up to."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], there.astype(np.int8), [0])))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+# Draws
+
+
+def _channels(trace: DiaTrace) -> list[int]:
+    """Channels whose draws were recorded."""
+    return [int(name.removeprefix("channel.")) for name in trace.manifest.draws]
+
+
+def _draw(trace: DiaTrace, channel: int) -> Header:
+    return {"title": f"channel {channel}", "book": channel, "sampling": "audio", "names": _specials(trace)}
+
+
+def _drawn(trace: DiaTrace, script: int, shown: int) -> Columns:
+    """Candidates of the script's draws, and which of them could have been drawn."""
+    channels = _channels(trace)
+    if not channels:
+        return {}
+    own = slice(script * len(channels), (script + 1) * len(channels))
+    parts = []
+    for shard in trace._shards:
+        stored = shard.read([name for name in shard.columns if name.startswith("draw.")])
+        columns = {name: column[:, own] for name, column in stored.items()}
+        chosen = trace.drawn[shard.first_call : shard.first_call + shard.calls, script][:, channels]
+        made = drawn_columns(columns, chosen, shown, trace.model.vocabulary)
+        made["draw_alive"] = np.zeros_like(made["draw_kept"])
+        if columns:
+            there = alive(columns, chosen, trace.run.config.temperature)
+            places = shown_places(columns["draw.ids"], chosen, shown)
+            made["draw_alive"] = pack_places(np.take_along_axis(there, places, axis=2))
+        parts.append(made)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def alive(columns: Columns, chosen: np.ndarray, temperature: float) -> np.ndarray:
+    """[n, D, 16] which candidates could have been drawn: kept by guidance, and within top-p too.
+
+    Which ones top-p left, the recorded chance of the choice tells: they are the best by conditional logit, down to some
+    place, and their chances sum to 1. So one that comes after all of that sum was cut.
+
+    Args:
+        columns: `draw.ids`, `draw.cond`, `draw.kept` and `draw.probability` of n calls, best candidate first.
+        chosen: [n, D] what was drawn.
+        temperature: of the draws.
+    """
+    choice: np.ndarray = columns["draw.ids"] == chosen[:, :, None]
+    if temperature <= 0:
+        return choice
+    kept, cond = unpack_kept(columns["draw.kept"]), columns["draw.cond"].astype(np.float64)
+    own = np.where(choice, cond, -np.inf).max(2, keepdims=True)
+    with np.errstate(invalid="ignore", over="ignore"):  # a choice may be −∞ where all are; files hold any number
+        chance = columns["draw.probability"][:, :, None] * np.exp((cond - own) / temperature)
+        chance = np.where(kept, np.nan_to_num(chance, posinf=1.0).clip(0, 1), 0.0)
+    before = chance.cumsum(2) - chance
+    there: np.ndarray = choice | (kept & (before + chance / 2 < 1))
+    return there

@@ -1,0 +1,44 @@
+"""Dia2 as a model family of `dia2.inspect`: its declaration, found by the entry point `dia2` of `dia2.models`."""
+
+from dia2.adapter.layout import LAYOUT, PREFIX_FILE
+from dia2.adapter.rows import ROWS
+from dia2.inspect.schema.adapter import Adapter
+from dia2.runtime import points as points  # declares the hook points
+
+ADAPTER = Adapter(
+    family="dia2",
+    title="Dia2",
+    rows=ROWS,
+    layout=LAYOUT,
+    files=(PREFIX_FILE,),
+    begins="state.build",
+    needed=frozenset(
+        {
+            "script.normalize",
+            "prefix.voice",
+            "prefix.words",
+            "entries.combine",
+            "state.build",
+            "loop",
+            "grid.crop",
+            "codec.decode",
+            "words.place",
+            "step_tokens",
+        }
+    ),
+    watched=frozenset({"state.build", "machine.new_state"}),
+    engine="dia2.engine:Dia2",
+    example="Dia2.nano()",
+    trace="dia2.adapter.trace:Dia2Trace",
+    recording="dia2.adapter.recording:Dia2Recording",
+    values="dia2.adapter.values:Dia2Values",
+    console="dia2.inspect.views.console",
+    view="dia2.adapter.view:view_of",
+    live="dia2.adapter.live:Live",
+    codebooks="dia2.adapter.sound:codebook_samples",
+    tables="dia2.adapter.tables:tables",
+    replay="dia2.adapter.replay:replay",
+    fork="dia2.adapter.fork:fork",
+    doctor="dia2.adapter.doctor:diagnose",
+    redact="dia2.adapter.redact:redact",
+)

@@ -1,0 +1,113 @@
+"""Fork: go on from any call of a trace, as it was or with edits.
+
+Everything before the call is made again with the recorded choices, one frame at a time, so that the caches hold the
+very same numbers; from the call on the run is free. Without edits the rest comes out exactly as recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from dia2.adapter.checkpoint import check_checkpoint
+from dia2.adapter.checks import check_trace
+from dia2.adapter.loudness import Loudness
+from dia2.adapter.recording import Dia2Recording
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.checks import counted_from_0, short
+from dia2.common.errors import TraceError, UsageError
+from dia2.common.hooks import Level, PointFilter
+from dia2.common.progress import ProgressCallback, shown
+from dia2.engine import Dia2, speak
+from dia2.generation import GenerationInterrupted, GenerationResult
+from dia2.inspect.record.recorder import Recorder, record
+from dia2.runtime.edits import Edit
+from dia2.runtime.interventions import Past
+from dia2.runtime.voice_clone import PrefixPlan
+
+
+def fork(
+    trace: Dia2Trace,
+    tts: Dia2,
+    call: int,
+    *,
+    edits: Sequence[Edit] = (),
+    seed: int | None = None,
+    path: str | Path | None = None,
+    level: Level = "topk",
+    hooks: PointFilter | None = None,
+    verbose: bool = False,
+    progress: ProgressCallback | None = None,
+) -> GenerationResult:
+    """Generate again from `call` on.
+
+    Args:
+        trace: where from; edits that it has stay in force.
+        tts: the checkpoint that made it.
+        call: the first call that is free; one of the warm-up frees the whole main loop.
+        edits: of this call or later ones.
+        seed: draw from `call` on as a run with this seed would.
+        path: where to record the new run; none: nowhere.
+        level: of that recording.
+        hooks: of that recording.
+        verbose: show progress.
+        progress: called after every frame.
+
+    Raises:
+        UsageError: another checkpoint, an edit before `call`, or `path` is the trace itself.
+        TraceError: there is no such call, or the trace was redacted.
+        GenerationInterrupted: Ctrl-C; holds the result so far.
+    """
+    check_trace(trace, "fork")
+    trace.adapter.check_engine(tts, "fork")
+    call = counted_from_0(call, "call")
+    if not 0 <= call <= len(trace):
+        raise TraceError(f"There is no call {short(call)} to fork from: {trace.path} has calls 0 … {len(trace) - 1}.")
+    early = [edit for edit in edits if edit.call < call]
+    if early:
+        raise UsageError(f"The edit “{early[0]}” comes before the fork: fork from call {early[0].call} or earlier.")
+    if path is not None:
+        trace.refuse_itself(path, "what goes on from it")
+    runtime, run = tts.runtime, trace.run
+    check_checkpoint(trace, runtime)
+    first = run.prefix_frames
+    part = slice(first, max(first, call))
+    config = replace(run.config, seed=run.seed if seed is None else seed)
+    with shown(verbose, progress) as report, runtime.computing():
+        past = Past(first, trace.actions[part].tolist(), torch.from_numpy(trace.codes[part].astype("int64")))
+        arguments = runtime, config, prefix_plan(trace), run.entries[run.prefix_words :], report
+        if path is None:
+            result = speak(*arguments, edits=[*run.edits, *edits], past=past)
+        else:
+            with record(path, level=level, hooks=hooks) as recorder:
+                _hand_on(trace, recorder)
+                result = speak(*arguments, edits=[*run.edits, *edits], past=past)
+    if result.stop_reason == "interrupted":
+        raise GenerationInterrupted(result)
+    return result
+
+
+def _hand_on(trace: Dia2Trace, recorder: Recorder) -> None:
+    """Tell the new trace what the old one knows of script and prefix."""
+    run, prefix, voices, first = trace.run, trace.prefix, [], 0
+    for frames in run.voice_frames:
+        if prefix is not None:
+            part = slice(first, first + frames)
+            voices.append(Loudness(*(torch.from_numpy(getattr(prefix, name)[part]) for name in Loudness._fields)))
+        first += frames
+    recording = recorder.recording("dia2")
+    assert isinstance(recording, Dia2Recording), "of that family"
+    recording.inherit(trace.manifest.script, [asdict(word) for word in run.spoken], voices)
+
+
+def prefix_plan(trace: Dia2Trace) -> PrefixPlan | None:
+    """The prefix of a trace as a run goes on from it; none without one."""
+    prefix = trace.prefix
+    if prefix is None:
+        return None
+    entries = trace.run.entries[: trace.run.prefix_words]
+    steps = [int(step) for step in prefix.new_word_steps]
+    return PrefixPlan(entries, steps, torch.from_numpy(prefix.codes.astype("int64")), trace.prefix_starts or None)

@@ -1,0 +1,227 @@
+"""Dia2's part in recording a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dia2.adapter.columns import copied, frame_columns, held_bytes, merged
+from dia2.adapter.describe import SAY, note
+from dia2.adapter.facts import prefix_columns, run_facts
+from dia2.adapter.layout import LAYOUT, PREFIX_FILE, draw_names
+from dia2.adapter.loudness import Loudness, loudness, unknown
+from dia2.common.hooks import Frames, MachineRow, Span
+from dia2.generation import GenerationConfig
+from dia2.inspect.record.draws import arrays
+from dia2.inspect.record.recording import LEFT, STOPPED
+from dia2.inspect.record.sink import TraceSink
+from dia2.inspect.store.layout import AUDIO_FILE
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.guidance import special_codes
+from dia2.runtime.interventions import Choices
+from dia2.runtime.state_machine import Entry
+from dia2.runtime.voice_clone import PrefixPlan
+from dia2.runtime.voice_file import Voice
+
+
+class Dia2Recording:
+    """See `Recording`."""
+
+    say = SAY
+
+    def __init__(self, sink: TraceSink) -> None:
+        sink.manifest["script"] = None
+        self.draws: list[str] = []
+        self.entries: list[Entry] = []  # prefix first; those of streamed text come while the run goes on
+        self._sink = sink
+        self._selected: frozenset[str] = frozenset()
+        self._specials = torch.zeros(0, dtype=torch.bool)
+        self._spoken: list[dict[str, Any]] = []  # prefix words with their times
+        self._loudness: list[Loudness] = []  # per prefix voice; NaN without a waveform
+        self._stop: str | None = None
+        self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
+
+    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[Loudness]) -> None:
+        """Know what a fork does not go through again, from the trace that it comes from.
+
+        Args:
+            script: its text.
+            spoken: the prefix's words with their times.
+            voices: how loud each prefix recording is.
+        """
+        self._sink.manifest["script"] = script
+        self._spoken, self._loudness = spoken, list(voices)
+
+    # Phases
+
+    def note(self, span: Span) -> None:
+        """See `Recording`."""
+        note(span)
+
+    def codebooks(self, span: Span) -> int:
+        """See `Recording`."""
+        runtime = span.inputs["runtime"]
+        assert isinstance(runtime, RuntimeContext), "the first parameter of state.build"
+        return runtime.config.data.num_codebooks
+
+    def begin_run(self, span: Span, selected: frozenset[str]) -> None:
+        """See `Recording`."""
+        runtime, config, plan = span.inputs["runtime"], span.inputs["config"], span.inputs["prefix"]
+        choices = span.inputs["choices"]
+        assert isinstance(runtime, RuntimeContext), "the first parameter of state.build"
+        assert isinstance(config, GenerationConfig), "its second"
+        assert plan is None or isinstance(plan, PrefixPlan), "its fourth"
+        assert choices is None or isinstance(choices, Choices), "its fifth"
+        data, sink = runtime.config.data, self._sink
+        self._selected = selected
+        self.draws = [name for name in draw_names(data.num_codebooks) if f"draw.{name}" in selected]
+        self._specials = special_codes(runtime.constants, data.audio_vocab_size)
+        sink.writer.small = frozenset() if data.audio_vocab_size > 2**15 else LAYOUT.small
+        sink.manifest["draws"] = self.draws
+        sink.manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, choices) | {
+            "voice_frames": [len(voice.rms) for voice in self._loudness],
+            "spoken": self._spoken,
+            "entries": self._entry_rows(),
+        }
+        sink.begin()
+        if plan is not None:
+            sink.attempt(sink.writer.tensors, PREFIX_FILE, prefix_columns(plan, self._loudness))
+
+    def learn(self, span: Span) -> None:
+        """See `Recording`."""
+        result: Any = span.result
+        sink = self._sink
+        if sink.manifest["run"] is not None and span.name.startswith(("script.", "prefix.", "entries.")):
+            return  # of a second run, which is refused when it gets to its state
+        if span.name == "script.normalize":
+            sink.manifest["script"] = result
+        elif span.name == "prefix.voice":
+            voiced: Any = span.inputs["runtime"]
+            self._loudness.append(_loudness(result, voiced.mimi.sample_rate, voiced.mimi.frame_rate))
+        elif span.name == "prefix.words":
+            words: Any = span.inputs["words"]
+            speaker = span.inputs["speaker"]
+            self._spoken += [
+                {"text": word.text, "start": word.start, "end": word.end, "speaker": speaker} for word in words
+            ]
+        elif span.name == "entries.combine":
+            self.entries = result
+        elif span.name == "loop":
+            self._stop = result.stop_reason
+            found = {"stop_reason": result.stop_reason, "first_word_frame": result.first_word_frame}
+            sink.result(**found, columns=result.grid.shape[2])
+        elif span.name == "grid.crop":
+            sink.result(crop=result)
+        elif span.name == "codec.decode":
+            runtime: Any = span.inputs["runtime"]
+            sink.result(samples=len(result))
+            if len(result) and sink.sound(result.numpy(), runtime.mimi.sample_rate):
+                sink.manifest["audio"] = AUDIO_FILE
+        elif span.name == "words.place":
+            sink.result(timestamps=[[word.text, word.timestamp, word.speaker] for word in result])
+
+    def _entry_rows(self) -> list[list[Any]]:
+        return [[entry.text, entry.tokens, entry.padding, entry.speaker] for entry in self.entries]
+
+    # Frames
+
+    def first(self, frames: Frames) -> int:
+        """See `Recording`."""
+        return frames.calls[0].call
+
+    def count(self, frames: Frames) -> int:
+        """See `Recording`."""
+        return len(frames.calls)
+
+    def kind(self, frames: Frames) -> object:
+        """See `Recording`: one phase, one config."""
+        return frames.codes is None, frames.config
+
+    def take(self, frames: Frames) -> None:
+        """See `Recording`."""
+        if frames.codes is not None:
+            self._last = frames.machine[-1], frames.calls[-1].call
+
+    def copied(self, frames: Frames) -> Frames:
+        """See `Recording`."""
+        return copied(frames)
+
+    def held_bytes(self, frames: Frames) -> int:
+        """See `Recording`."""
+        return held_bytes(frames)
+
+    def columns(self, parts: Sequence[Frames], *, draws: bool, logits: bool) -> dict[str, np.ndarray]:
+        """See `Recording`."""
+        frames = merged(parts)
+        names = self.draws if draws and frames.codes is not None else []
+        wanted = self._wanted_logits(frames) if logits else {}
+        self._sink.fired |= _FRAME_POINTS
+        if frames.codes is not None:
+            self._sink.fired |= _MAIN_POINTS | {f"draw.{name}" for name in names} | _logit_points(wanted)
+        return arrays(frame_columns(frames, names, self._specials, wanted))
+
+    def _wanted_logits(self, frames: Frames) -> dict[str, Tensor]:
+        return {
+            name: value
+            for name, value in frames.logits.items()
+            if any(point.startswith(f"logits.{name}") for point in self._selected)
+        }
+
+    # The end
+
+    def refresh(self) -> bool:
+        """See `Recording`: no call may take an entry of streamed text that is not there."""
+        run = self._sink.manifest["run"]
+        if run is None or len(run["entries"]) >= len(self.entries):
+            return False
+        run["entries"] = self._entry_rows()
+        return True
+
+    def cut_short(self) -> str | None:
+        """See `Recording`."""
+        if self._stop == "interrupted":
+            return STOPPED
+        return LEFT if self._stop is None and not self._streamed_to_its_end() else None
+
+    def _streamed_to_its_end(self) -> bool:
+        """The end that the main loop comes to by itself: after the last word, or with the last step of the context."""
+        if self._last is None:
+            return False
+        row, call = self._last
+        run = self._sink.manifest["run"]
+        model = run["model"]
+        if call + 1 == run["prefix_frames"] + model["max_context_steps"]:
+            return True
+        return row.end_step is not None and row.step >= row.end_step + max(model["delays"]) + model["max_padding"] - 1
+
+
+def _logit_points(logits: dict[str, Tensor]) -> set[str]:
+    names = {f"logits.{name}" for name in logits if name != "dep"}
+    if "dep" in logits:
+        names |= {f"logits.dep.{k + 1}" for k in range(logits["dep"].shape[1])}
+    return names
+
+
+def _loudness(voice: Voice, sample_rate: int, frame_rate: float) -> Loudness:
+    frames = voice.codes.shape[1]
+    if voice.samples is None:
+        return unknown(frames)
+    clipped = None if voice.clipped is None else voice.clipped * sample_rate
+    return loudness(voice.samples, sample_rate / frame_rate, frames, clipped)
+
+
+_FRAME_POINTS = frozenset(
+    {
+        "call",
+        "machine.before",
+        "machine.after",
+        "step_tokens",
+        "kv.transformer.length",
+        "kv.depformer.length",
+    }
+)
+_MAIN_POINTS = frozenset({"audio_buf.column", "time.first", "time.machine", "time.second", "time.frame"})

@@ -1,0 +1,271 @@
+"""Replay: the tokens in a trace determine every tensor of its run, so what was not recorded is computed again.
+
+One many-frames pass over all calls up to the last one asked for, in chunks. Products of many rows add up in another
+order than those of one, so the logits agree with recorded ones to 1e-4 of a call's largest in float32. In bfloat16,
+whose 8 bits round every intermediate value, the test checkpoints differ by up to 9 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dia2.adapter.checkpoint import check_checkpoint
+from dia2.adapter.checks import check_trace
+from dia2.adapter.draws import choice_probabilities, filtered
+from dia2.adapter.layout import draw_names
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.brief import brief_repr
+from dia2.common.errors import UsageError
+from dia2.core.cache import Span, causal_mask
+from dia2.core.depformer import DepformerBlock, ScheduledAttention
+from dia2.core.layers import attention_weights
+from dia2.core.model import Dia2Model
+from dia2.core.transformer import Attention, Block
+from dia2.engine import Dia2
+from dia2.inspect.trace.replaying import CHUNK, MOST, chosen_calls, order_of
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.guidance import special_codes
+
+_FRAMES = 64  # calls a pass of the depformer; bounds its logits
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Tensors of n calls, all float32 on the CPU. Rows of the depformer are NaN for calls of the warm-up."""
+
+    __repr__ = brief_repr
+
+    calls: list[int]
+    hidden: Tensor  # [n, B, n_embd] after the final norm: the depformer's input
+    action: Tensor  # [n, B, actions] logits
+    cb0: Tensor  # [n, B, audio vocabulary] logits
+    dep: Tensor  # [n, K-1, B, codes] logits
+    probability: Tensor  # [n, 1 + K] of each choice (action, cb0, dep.1 …), after guidance, temperature and top-k
+    rank: Tensor  # [n, 1 + K] of each choice among what guidance kept; 0 is the most likely; −1 in warm-up
+    attention: list[Tensor] = field(default_factory=list)  # per layer [n, B, heads, slots], if asked for
+    depformer_attention: list[Tensor] = field(default_factory=list)  # per layer [n, B, heads, K-1, K-1], likewise
+    layers: list[Tensor] = field(default_factory=list)  # per layer [n, B, n_embd] after the block, if asked for
+    depformer_layers: list[Tensor] = field(default_factory=list)  # per layer [n, B, K-1, n_embd], likewise
+
+
+def replay(
+    trace: Dia2Trace,
+    tts: Dia2,
+    calls: Sequence[int] | slice | None = None,
+    *,
+    scripts: Sequence[int] | None = None,
+    attention: bool = False,
+    layers: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Replay:
+    """Compute the tensors of some calls again.
+
+    Args:
+        trace: of any level.
+        tts: the checkpoint that made it.
+        calls: which; `None`: all.
+        scripts: which; a run of Dia2 has one, 0.
+        attention: also the attention of every layer and head.
+        layers: also the hidden state after every layer.
+        progress: called with (calls done, calls to do) while the transformer runs.
+
+    Raises:
+        UsageError: another checkpoint, or more would come back than memory should be asked for.
+        TraceError: there is no such call, or the trace was redacted.
+    """
+    check_trace(trace, "replay")
+    trace.adapter.check_engine(tts, "replay")
+    wanted = chosen_calls(trace, calls)
+    for script in scripts or ():
+        trace.check_script(script)
+    runtime = tts.runtime
+    check_checkpoint(trace, runtime)
+    _check_size(runtime.model, trace, wanted, attention, layers)
+    with runtime.computing():
+        seen = _transformer(runtime, trace, wanted, attention, layers, progress)
+        drawn = _depformer(runtime, trace, wanted, seen["hidden"], attention, layers)
+        probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
+    return Replay(wanted, **seen, **drawn, probability=probability, rank=rank)
+
+
+def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention: bool, layers: bool) -> None:
+    facts, block = trace.model, model.config.model
+    codes = facts.codebooks * facts.audio_vocabulary + facts.actions
+    per_call = codes + block.decoder.n_embd
+    if attention:
+        per_call += facts.layers * facts.heads * (max(calls) + 1)
+        per_call += facts.depformer_layers * block.depformer.gqa_query_heads * facts.codebooks**2
+    if layers:
+        per_call += facts.layers * block.decoder.n_embd
+        per_call += facts.depformer_layers * facts.codebooks * block.depformer.n_embd
+    size = 4 * per_call * facts.branches * len(calls)
+    if size > MOST:
+        raise UsageError(
+            f"This replay would fill {size / 2**30:.1f} GB: ask for fewer calls, such as replay(tts, range(300, 320))."
+        )
+
+
+def _transformer(
+    runtime: RuntimeContext,
+    trace: Dia2Trace,
+    wanted: list[int],
+    attention: bool,
+    layers: bool,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Any]:
+    model, device = runtime.model, runtime.device
+    count, branches = max(wanted) + 1, trace.model.branches
+    tokens = torch.from_numpy(trace.step_tokens[:count]).long().permute(1, 2, 0).to(device)  # [B, C, calls]
+    positions = torch.from_numpy(trace.column("position")[:count].astype("int64")).to(device)
+    most = int(positions.max()) + 1
+    state = model.new_decode_state(branches=branches, slots=count, positions=most, device=device)
+    cos, sin = state.rotation
+    kept: dict[str, list[Tensor]] = {"hidden": [], "action": [], "cb0": []}
+    maps: list[list[Tensor]] = [[] for _ in model.transformer.layers] if attention else []
+    states: list[list[Tensor]] = [[] for _ in model.transformer.layers] if layers else []
+    for first in range(0, count, CHUNK):
+        last = min(first + CHUNK, count)
+        rows = torch.tensor([call - first for call in sorted(set(wanted)) if first <= call < last], device=device)
+        where = positions[first:last]
+        slots = torch.arange(first, last, device=device)
+        span = Span(state.transformer, slots, last, causal_mask(first, last - first, device))
+
+        def see(layer: int, weights: Tensor, _count: int = count) -> None:
+            padded = nn.functional.pad(weights, (0, _count - weights.shape[-1]))  # later slots are not seen
+            maps[layer].append(padded.permute(2, 0, 1, 3).cpu())
+
+        with _looking(model.transformer.layers, rows, see if attention else None, states if layers else None):
+            out = model.transformer(tokens[:, :, first:last], (cos[where], sin[where]), span)
+        kept["hidden"].append(out.hidden[:, rows].transpose(0, 1).cpu())
+        kept["action"].append(out.action_logits[:, rows].transpose(0, 1).cpu())
+        kept["cb0"].append(out.cb0_logits[:, rows].transpose(0, 1).cpu())
+        if progress is not None:
+            progress(last, count)
+    order = torch.tensor(order_of(wanted))
+    seen: dict[str, Any] = {name: torch.cat(parts)[order].float() for name, parts in kept.items()}
+    seen["attention"] = [torch.cat(parts)[order] for parts in maps]
+    seen["layers"] = [torch.cat(parts)[order] for parts in states]
+    return seen
+
+
+@contextmanager
+def _looking(
+    blocks: nn.ModuleList,
+    rows: Tensor | None,
+    see: Callable[[int, Tensor], None] | None,
+    states: list[list[Tensor]] | None,
+) -> Iterator[None]:
+    """Look at the blocks of one pass: attention weights [B, H, rows, L] into `see`, outputs into `states`."""
+    handles = []
+
+    def weigh(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
+            assert see is not None, "only hooked where asked for"
+            *given, span, mask = inputs
+            assert isinstance(module, Attention | ScheduledAttention), "what both stacks look with"
+            query, key, _value = module.project(*given)
+            if span is not None:
+                key = span.keys[:, :, : span.length]
+            if rows is not None:
+                query, mask = query[:, :, rows], mask[rows]
+            see(layer, attention_weights(query, key, mask))
+
+        return hook
+
+    def keep(layer: int) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(_: nn.Module, __: Any, out: Tensor) -> None:
+            assert states is not None, "only hooked where asked for"
+            part = out if rows is None else out[:, rows].transpose(0, 1)
+            states[layer].append(part.float().cpu())
+
+        return hook
+
+    for layer, block in enumerate(blocks):
+        if see is not None:
+            assert isinstance(block, Block | DepformerBlock), "what both stacks are made of"
+            attend = block.attn if isinstance(block, Block) else block.self_attention
+            handles.append(attend.register_forward_hook(weigh(layer)))
+        if states is not None:
+            handles.append(block.register_forward_hook(keep(layer)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _depformer(
+    runtime: RuntimeContext, trace: Dia2Trace, wanted: list[int], hidden: Tensor, attention: bool, layers: bool
+) -> dict[str, Any]:
+    model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
+    stages, count = model.stages, len(wanted)
+    main = [i for i, call in enumerate(wanted) if call >= trace.warmup_calls]
+    logits = torch.full((count, stages, branches, model.num_codes), torch.nan, dtype=torch.float32)
+    maps: list[Tensor] = []
+    states: list[Tensor] = []
+    if stages and (attention or layers):
+        block = runtime.config.model.depformer
+        if attention:
+            shape = (count, branches, block.gqa_query_heads, stages, stages)
+            maps = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
+        if layers:
+            states = [
+                torch.full((count, branches, stages, block.n_embd), torch.nan, dtype=torch.float32)
+                for _ in model.layers
+            ]
+    rotation = runtime.model.stage_rotation(device)
+    for first in range(0, len(main) if stages else 0, _FRAMES):
+        rows = main[first : first + _FRAMES]
+        calls = [wanted[i] for i in rows]
+
+        def twice(column: Any) -> Tensor:
+            """The same for both branches: [n · B, …]."""
+            return torch.from_numpy(column.astype("int64")).repeat_interleave(branches, dim=0).to(device)
+
+        text = twice(trace.main[calls]), twice(trace.second[calls])
+        size = (len(rows), branches)
+
+        def see(layer: int, weights: Tensor, _rows: list[int] = rows, _size: tuple[int, int] = size) -> None:
+            maps[layer][_rows] = weights.cpu().view(*_size, *weights.shape[1:])
+
+        kept: list[list[Tensor]] | None = [[] for _ in model.layers] if layers else None
+        given = hidden[rows].flatten(0, 1).to(device=device, dtype=runtime.dtype)
+        with _looking(model.layers, None, see if attention else None, kept):
+            out = model.forward_frames(given, twice(trace.codes[calls]), text, rotation)  # [n · B, K-1, codes]
+        logits[rows] = out.cpu().view(*size, stages, -1).transpose(1, 2)
+        for layer, parts in enumerate(kept or []):
+            states[layer][rows] = parts[0].view(*size, *parts[0].shape[1:])
+    return {"dep": logits, "depformer_attention": maps, "depformer_layers": states}
+
+
+def _choices(trace: Dia2Trace, wanted: list[int], action: Tensor, cb0: Tensor, dep: Tensor) -> tuple[Tensor, Tensor]:
+    """Probability and rank [n, 1 + K] of what the run chose."""
+    names = draw_names(trace.model.codebooks)
+    specials = special_codes(trace.model.tokens, trace.model.audio_vocabulary)
+    probability = torch.full((len(wanted), len(names)), torch.nan, dtype=torch.float32)
+    rank = torch.full((len(wanted), len(names)), -1, dtype=torch.int64)
+    for i, call in enumerate(wanted):
+        if call < trace.warmup_calls:
+            continue
+        config = trace.config_at(call)
+        codes = torch.from_numpy(trace.codes[call].astype("int64"))
+        choices = torch.cat((torch.tensor([int(trace.actions[call])]), codes))
+        groups = (
+            ("action", action[i][:, None], config.text, slice(0, 1)),
+            ("cb0", cb0[i][:, None], config.audio, slice(1, 2)),
+            ("dep", dep[i].transpose(0, 1), config.audio, slice(2, None)),
+        )
+        for name, logits, sampling, part in groups:
+            if not logits.shape[1]:
+                continue
+            kept = filtered(name, logits, config, specials)  # [draws, V]
+            choice = choices[part]
+            probability[i, part] = choice_probabilities(kept, choice, sampling)
+            rank[i, part] = (kept > kept.gather(-1, choice[:, None])).sum(dim=-1)
+    return probability, rank

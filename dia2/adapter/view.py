@@ -1,0 +1,211 @@
+"""What the explorer shows of a run of Dia2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from dia2.adapter.layout import draw_codebook
+from dia2.adapter.manifest import ModelFacts
+from dia2.adapter.trace import Dia2Trace
+from dia2.adapter.view_calls import Calls
+from dia2.common.wording import counted
+from dia2.inspect.schema.view import (
+    PEAK_RATE,
+    Columns,
+    Header,
+    View,
+    guided,
+    row_header,
+    text,
+)
+from dia2.inspect.schema.view_draws import LOGIT_STEP
+from dia2.runtime.edits import ChangeSampling, Edit
+from dia2.runtime.sounding import LAG
+from dia2.runtime.state_machine import Entry
+
+_ACTIONS = {0: "pad", 1: "new_word"}
+
+
+def view_of(trace: Dia2Trace, _script: int, candidates: int) -> View:
+    """See `dia2.inspect.views.explorer.view.view_of`."""
+    draws = trace.manifest.draws  # a copy without the voice keeps those of the actions
+    calls = Calls(trace.model, trace.run.entries, trace.run.config.initial_padding, draws, candidates)
+    parts = [  # without logits, of which a level `full` has half a megabyte a call
+        calls.add(shard.read([name for name in shard.columns if not name.startswith("logits.")]))
+        for shard in trace._shards
+    ]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | grid_columns(trace)
+    header = header_of(trace) | {"reasons": calls.reasons, "draws": [draw_header(name) for name in draws]}
+    return View(header, columns)
+
+
+def header_of(trace: Dia2Trace) -> Header:
+    """What is said of a trace besides its calls; of one that has none yet too."""
+    run, model = trace.run, trace.model
+    prefix, findings = run.prefix_frames, _findings(trace)
+    return {
+        "name": text(trace.path.name),
+        "state": text(trace.state),
+        "complete": trace.complete,
+        "facts": _facts(trace),
+        "calls": len(trace),
+        "span": 80,
+        "given": {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."},
+        # A call stands where a word sounds that the machine takes in it. The first call of the main loop reads the step
+        # again that ended the warm-up.
+        "clock": {
+            "rate": model.frame_rate,
+            "zero": trace.crop + LAG,
+            "twice": prefix or None,
+            "before": "prefix" if prefix else "–",
+        },
+        "peak_rate": PEAK_RATE,
+        "logit_step": LOGIT_STEP,
+        "sampling": _sampling(trace),
+        "titles": {
+            "rows": "The thirty rows",
+            "lanes": "What the machine was told, and what it said",
+            "grid": "audio_buf: the delayed grid",
+            "state": "State machine",
+            "findings": "What the prefix doctor found" if findings else "What was edited",
+        },
+        "where": "call {call}, step {step}",
+        "readouts": [
+            {"name": "call", "shows": "{call}"},
+            {"name": "step", "shows": "{step}"},
+            {"name": "slot", "shows": "{slot}"},
+            {"name": "time", "kind": "time"},
+            {"name": "word", "kind": "word"},
+        ],
+        "lanes": [
+            {
+                "name": "action",
+                "kind": "action",
+                "keys": [
+                    ["word", "new word"],
+                    ["break", "break"],
+                    ["over", "drawn, but overruled"],
+                    ["given", "given by the prefix"],
+                ],
+            },
+            {"name": "main", "kind": "text", "keys": [["is-s1", "[S1]"], ["is-s2", "[S2]"]]},
+            {"name": "second", "kind": "text"},
+        ],
+        "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word},
+        "grid": {
+            "codebooks": model.codebooks,
+            "delays": model.delays,
+            "codes": model.codes,
+            "prefix": prefix,
+            "prefix_name": "prefix",
+            "edge": [prefix] * model.codebooks,  # from there on the main loop writes all of a column
+            "first": 0,
+            # After a prefix, calls and the columns that they write count alike; else columns are one ahead.
+            "ahead": 0 if prefix else 1,
+            "at": 0 if prefix else 1,
+            "words": {"book": "codebook", "short": "cb", "column": "column"},
+            "missing": "the voice was redacted",
+        },
+        "caches": [
+            {"column": "kv_transformer", "told": "transformer {kv_transformer:slot}, position {position}"},
+            {"column": None, "told": f"depformer {{kv_depformer}} of {model.codebooks - 1}, emptied every call"},
+        ],
+        "state_pane": {"kind": "machine", "told": "after step {step}"},
+        "script": None,
+        "words": [
+            word_row(word.text, word.speaker, word.prefix, word.call, sounds_in(trace, word.index, word.call))
+            for word in trace.words
+        ],
+        "entries": entry_rows(run.entries),
+        "rows": _rows(trace),
+        "findings": findings,
+        "edits": [{"call": edit.call, "text": text(_edited(edit))} for edit in run.edits],
+    }
+
+
+def draw_header(name: str) -> Header:
+    """A draw as the front end gets it: whose codebook it is (none: the action), and how it is sampled."""
+    if name == "action":
+        return {"title": name, "book": None, "sampling": "text", "names": _ACTIONS}
+    book = draw_codebook(name)
+    return {"title": f"codebook {book}", "book": book, "sampling": "audio", "names": {}}
+
+
+def word_row(said: str, speaker: int, prefix: bool, call: int | None, at: float | None) -> Header:
+    """A word as the front end gets it, with the call that took it, and the call (and part of it) in which it sounds."""
+    return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call, "at": at}
+
+
+def sounds_in(trace: Dia2Trace, index: int, call: int | None) -> float | None:
+    """Where by the clock a word sounds that `call` took: there; in the warm-up, where the recording says it."""
+    frames, starts = trace.run.prefix_frames, trace.prefix_starts
+    if call is None or call >= frames or index >= len(starts):
+        return call
+    return min(frames - 1, round(starts[index] * trace.model.frame_rate + LAG, 3))
+
+
+def entry_rows(entries: Sequence[Entry]) -> list[Header]:
+    """Words and breaks as the front end gets them."""
+    return [
+        {"text": text(entry.text), "speaker": entry.speaker, "padding": entry.padding, "tokens": len(entry.tokens)}
+        for entry in entries
+    ]
+
+
+def shown_codes(codes: np.ndarray, model: ModelFacts) -> np.ndarray:
+    """Codes of grid cells; −1 where nothing was written, −2 where a pad stands."""
+    ids = model.tokens
+    shown = np.where(codes == ids.ungenerated, -1, np.where(codes == ids.audio_pad, -2, codes))
+    return shown.astype(np.int16 if model.audio_vocabulary < 1 << 15 else np.int32)
+
+
+def _facts(trace: Dia2Trace) -> list[str]:
+    run = trace.run
+    cfg = "no guidance" if run.config.cfg_scale == 1.0 else f"cfg {run.config.cfg_scale:g}"
+    return [f"seed {run.seed}", cfg, counted(len(trace), "call"), text(run.model.device)]
+
+
+def _sampling(trace: Dia2Trace) -> list[Header]:
+    """Settings from call 0 on, and from each call where an edit changes them."""
+    calls = sorted({0, *(edit.call for edit in trace.run.edits if isinstance(edit, ChangeSampling))})
+    found = []
+    for call in calls:
+        config = trace.config_at(call)
+        told = "No guidance: cond decides alone."
+        if config.cfg_scale != 1.0:
+            told = guided(config.cfg_scale, config.cfg_filter_k)
+        found.append({"call": call, "told": told, "text": asdict(config.text), "audio": asdict(config.audio)})
+    return found
+
+
+def _edited(edit: Edit) -> str:
+    """What an edit says, without its call, which stands beside it."""
+    return f"{edit.what}, from there on" if isinstance(edit, ChangeSampling) else edit.what
+
+
+def _rows(trace: Dia2Trace) -> list[Header]:
+    prefix, calls = trace.run.prefix_frames, len(trace)
+    lit: dict[str, list[tuple[int, int | None]]] = {
+        "warmup": [(0, min(prefix, calls))],
+        "loop": [(prefix, None)] if prefix < calls else [],
+    }
+    return [row_header(filled, lit.get(filled.row.phase, [])) for filled in trace.rows()]
+
+
+def _findings(trace: Dia2Trace) -> list[Header]:
+    if "voice" in trace.manifest.redacted:
+        return []
+    return [
+        {"kind": found.kind, "message": text(found.message), "advice": text(found.advice), "call": found.call}
+        for found in trace.diagnose().findings
+    ]
+
+
+def grid_columns(trace: Dia2Trace) -> Columns:
+    """`grid` [columns, K] as the loop left it."""
+    if "voice" in trace.manifest.redacted:
+        return {}
+    return {"grid": shown_codes(trace.raw_grid, trace.model).T}

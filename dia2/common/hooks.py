@@ -1,0 +1,320 @@
+"""Hook points: the places at which a run can be observed, and the seam through which the runtime is observed.
+
+Three kinds. *Phases* begin and end once or a few times a run: every row of the trace table is one. *Values* belong to
+one call of the transformer. *Times* are wall times of one call. Each model family declares the points that its runs
+have.
+
+The runtime knows an `Observer` and nothing of recorders or widgets. With nobody observing, a phase is a plain
+call and the main loop makes no call and no allocation for this module's sake.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
+
+from dia2.common.brief import brief_repr
+from dia2.common.errors import UsageError
+
+if TYPE_CHECKING:  # which bring torch: the command line has hooks before it
+    from torch import Tensor
+
+    from dia2.generation import GenerationConfig
+
+Family = Literal["phase", "value", "time"]
+Level = Literal["tokens", "topk", "full"]  # how much a trace keeps
+LEVELS: tuple[Level, ...] = ("tokens", "topk", "full")  # the least first
+
+EVERY_CALL, MAIN_CALL, ONCE = "every call", "every call of the main loop", "once a run"
+
+
+@dataclass(frozen=True)
+class HookPoint:
+    """One place that can be observed."""
+
+    name: str  # with {k} for codebook 1 … K-1, or {c} for channel 0 … C-1
+    family: Family
+    when: str
+    value: str  # type, shape and meaning
+    level: Level = "tokens"  # the lowest that records it
+    models: tuple[str, ...] = ()  # the model families whose runs have it
+
+    @property
+    def of(self) -> str:
+        """Whose runs have it, in a word or two: `dia2`, `dia`, `both`."""
+        return "both" if self.models == ("dia2", "dia") else ", ".join(self.models)
+
+    def recorded_at(self, level: Level) -> bool:
+        """A trace of this level keeps it."""
+        return LEVELS.index(self.level) <= LEVELS.index(level)
+
+
+POINTS: dict[str, HookPoint] = {}  # of the model families that were imported, see `declare`
+PHASES: set[str] = set()  # names of those that are phases
+FUNCTIONS: dict[str, Callable[..., Any]] = {}  # by phase, as `phase` decorated it
+MAX_CODEBOOKS = 64  # or channels; more than any codec has; bounds what a filter is matched against
+GROUP = "dia2.models"  # the entry points by which model families are found
+
+
+def declare(model: str, points: Iterable[HookPoint]) -> None:
+    """Add the points of a model family; one that another family has too is of both.
+
+    Args:
+        model: name of the family.
+        points: in the order in which they are listed.
+    """
+    for point in points:
+        known = POINTS.get(point.name)
+        if known is None:
+            POINTS[point.name] = replace(point, models=(model,))
+        elif model not in known.models:
+            value = (
+                known.value if known.value == point.value else f"{known.value}; of {model.capitalize()} {point.value}"
+            )
+            POINTS[point.name] = replace(known, models=(*known.models, model), value=value)
+        if point.family == "phase":
+            PHASES.add(point.name)
+
+
+def phases(*rows: tuple[str, str]) -> list[HookPoint]:
+    """Phases by name and what goes in and comes out."""
+    return [HookPoint(name, "phase", "begin and end", value) for name, value in rows]
+
+
+def listed() -> list[HookPoint]:
+    """The points of all families that are installed, in the order in which they are told: by kind and moment."""
+    installed()  # whose points are declared when they are imported
+    kinds, moments = ("phase", "value", "time"), ("begin and end", ONCE, EVERY_CALL, MAIN_CALL)
+    return sorted(POINTS.values(), key=lambda point: (kinds.index(point.family), moments.index(point.when)))
+
+
+PointFilter = str | Iterable[str] | Callable[[HookPoint], bool]
+
+
+@cache
+def installed() -> dict[str, Any]:
+    """What the model families that are installed declare, by family, found by their entry points."""
+    from importlib.metadata import entry_points  # not before somebody asks
+
+    ours = ("dia2", "dia")  # are listed first
+    entries = sorted(
+        entry_points(group=GROUP), key=lambda entry: (ours.index(entry.name) if entry.name in ours else 2, entry.name)
+    )
+    return {entry.name: entry.load() for entry in entries}
+
+
+def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None = None) -> frozenset[str]:
+    """Names of the points that a filter matches.
+
+    Args:
+        spec: a name or glob (`logits.*`), several of them (a list, or one string with commas), or a predicate.
+        codebooks: K; `logits.dep.{k}` and `draw.dep.{k}` stand for k = 1 … K-1. Of Dia as many channels, from 0.
+        model: only points of this family's runs are found, possibly none; `None`: of all families.
+
+    Raises:
+        UsageError: something in `spec` matches no point of any model.
+    """
+    points = [replace(point, name=name) for point in listed() for name in numbered(point.name, codebooks)]
+    own = {point.name for point in points if model is None or model in point.models}
+    if callable(spec):
+        found = frozenset(point.name for point in points if spec(point))
+        if not found:
+            raise UsageError("The hook filter matches no point; `dia2 trace hooks` lists them.")
+        return found & own
+    patterns = spec.split(",") if isinstance(spec, str) else list(spec)
+    names: set[str] = set()
+    for pattern in (str(pattern).strip() for pattern in patterns):
+        matched = {point.name for point in points if fnmatchcase(point.name, pattern)}
+        if not matched:
+            raise UsageError(f"No hook point is called {pattern[:60]!r}; `dia2 trace hooks` lists them.")
+        names |= matched
+    if not names:
+        raise UsageError("The hook filter is empty; `dia2 trace hooks` lists the points.")
+    return frozenset(names & own)
+
+
+def numbered(name: str, codebooks: int) -> list[str]:
+    """The points that a name of the table stands for: with each k or c where it has one, else itself."""
+    if "{k}" in name:
+        return [name.replace("{k}", str(k)) for k in range(1, codebooks)]
+    if "{c}" in name:
+        return [name.replace("{c}", str(c)) for c in range(codebooks)]
+    return [name]
+
+
+@dataclass(frozen=True)
+class CallInfo:
+    """Which call of the transformer: everything that names a moment names the call."""
+
+    call: int  # from 0, over warm-up and main loop
+    phase: Literal["warmup", "main"]  # of Dia: the prefill, or the loop
+    step: int  # frame index; the last step of a prefix is called twice
+    position: int  # rotary position
+    slot: int  # of the key/value cache
+
+
+@dataclass(frozen=True)
+class MachineRow:
+    """The state machine after one step."""
+
+    __repr__ = brief_repr
+
+    step: int
+    action: int  # as drawn, before the machine's constraints; a text id in warm-up
+    forced: bool  # warm-up: the action was given
+    main: int  # text token emitted to the main stream
+    second: int  # text token emitted to the second stream
+    consumed: bool  # an entry was taken, breaks included
+    padding_budget: int
+    forced_padding: int
+    entries_left: int
+    pending: list[int]
+    lookahead: list[int]
+    end_step: int | None
+
+
+@dataclass(frozen=True)
+class FrameTimes:
+    """Wall times of one frame of the main loop, in seconds."""
+
+    began: float  # on the clock of time.perf_counter
+    first: float
+    machine: float
+    second: float
+    frame: float
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Some finished calls in a row, all of one phase of the run and with one config."""
+
+    __repr__ = brief_repr
+
+    config: GenerationConfig  # in force: edits can change guidance and sampling
+    calls: list[CallInfo]  # n of them
+    machine: list[MachineRow]  # after each call
+    times: list[FrameTimes]  # empty in warm-up, which is one pass
+    step_tokens: Tensor  # [n, B, 2 + K] int64
+    codes: Tensor | None  # [n, K] int64, drawn by each call; none in warm-up
+    logits: dict[str, Tensor]  # of those asked for: action [n, B, V], cb0 [n, B, V], dep [n, K-1, B, codes] float32
+
+
+@dataclass
+class Span:
+    """One run of a phase."""
+
+    __repr__ = brief_repr
+
+    name: str
+    inputs: dict[str, object]  # arguments by parameter name
+    began: float  # on the clock of time.perf_counter
+    ended: bool = False
+    seconds: float = 0.0  # known at the end
+    result: object = None
+    error: BaseException | None = None
+    notes: dict[str, object] = field(default_factory=dict)  # an observer's own, from begin to end
+
+
+class Observer(Protocol):
+    """Who looks at a run. An exception from any method ends the run."""
+
+    points: frozenset[str]  # the names it wants, see `select`; anything else is neither kept nor computed
+
+    def begin(self, span: Span, /) -> None:
+        """A phase begins."""
+
+    def end(self, span: Span, /) -> None:
+        """A phase has ended, well or not."""
+
+    def frames(self, frames: Any, /) -> None:
+        """Take finished calls, in order; tensors are valid until this returns.
+
+        While frames are made they come at most 0.2 s late, on a GPU 0.4 s.
+
+        They come as `Frames` from Dia2, and as `dia.capture.Steps` from Dia.
+        """
+
+
+_observer: ContextVar[Observer | None] = ContextVar("dia2_observer", default=None)
+
+
+def current_observer() -> Observer | None:
+    """Who observes runs started here and now."""
+    return _observer.get()
+
+
+@contextmanager
+def observing(observer: Observer | None) -> Iterator[None]:
+    """Show `observer` whatever runs in this block, beside whoever observes already."""
+    others = _observer.get()
+    if observer is None or observer is others:
+        yield
+        return
+    token = _observer.set(observer if others is None else _Both(others, observer))
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+class _Both:
+    def __init__(self, first: Observer, second: Observer) -> None:
+        self._members = (first, second)
+        self.points = first.points | second.points
+
+    def begin(self, span: Span, /) -> None:
+        for member in self._members:
+            if span.name in member.points:
+                member.begin(span)
+
+    def end(self, span: Span, /) -> None:
+        for member in self._members:
+            if span.name in member.points:
+                member.end(span)
+
+    def frames(self, frames: Any, /) -> None:
+        for member in self._members:
+            if not member.points <= PHASES:
+                member.frames(frames)
+
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+def phase(name: str) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
+    """Decorate a function as a phase: an observer, where there is one, sees it begin and end."""
+
+    def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:
+        @wraps(function)
+        def observed(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+            observer = _observer.get()
+            if observer is None or name not in observer.points:
+                return function(*args, **kwargs)
+            bound = inspect.signature(function).bind(*args, **kwargs)
+            bound.apply_defaults()
+            span = Span(name, bound.arguments, time.perf_counter())
+            observer.begin(span)
+            try:
+                result = function(*args, **kwargs)
+                span.result = result
+                return result
+            except BaseException as error:
+                span.error = error
+                raise
+            finally:
+                span.seconds, span.ended = time.perf_counter() - span.began, True
+                observer.end(span)
+
+        observed.phase = name  # type: ignore[attr-defined]  # by which the trace table finds its rows' phases
+        FUNCTIONS[name] = observed
+        return observed
+
+    return decorate

@@ -1,0 +1,1 @@
+"""What the commands `dia2` and `dia` share."""

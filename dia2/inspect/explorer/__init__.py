@@ -1,5 +1,0 @@
-"""The explorer: a trace replayed on a page, in a notebook or as a file."""
-
-from dia2.inspect.explorer.html import to_html
-
-__all__ = ["to_html"]

@@ -1,0 +1,1 @@
+"""Changing runs: sweeps, and controls for a notebook."""

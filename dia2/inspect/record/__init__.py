@@ -1,0 +1,1 @@
+"""From hook points to shards."""

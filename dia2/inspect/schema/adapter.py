@@ -1,0 +1,91 @@
+"""A model family, as `dia2.inspect` knows it: one declaration, found by the entry point group `dia2.models`.
+
+An adapter names what it takes time to import as `module:name`, so that looking at a trace brings no model with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Any
+
+from dia2.common.checks import short
+from dia2.common.errors import TraceError, UsageError
+from dia2.common.hooks import GROUP, installed
+from dia2.inspect.schema.column import Layout
+from dia2.inspect.schema.row import Row
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What a family declares. Its hook points are declared by `dia2.common.hooks.declare` when it is imported."""
+
+    family: str  # by which manifests and hook points name it
+    title: str  # by which sentences name it
+    rows: tuple[Row, ...]  # what a run goes through
+    layout: Layout  # the columns of its traces
+    files: tuple[str, ...]  # that its traces have beside the manifest, phases, shards and sound
+    begins: str  # the phase with which a run begins
+    needed: frozenset[str]  # points without which a trace would not know its own run; no filter can leave them out
+    watched: frozenset[str]  # points that `Watch` needs to know the values of others
+    engine: str  # the class that loads its checkpoints and speaks, called as the title says
+    example: str  # how to open one
+    trace: str  # its `dia2.inspect.trace.Trace`
+    recording: str  # its `dia2.inspect.record.recording.Recording`
+    values: str  # its `dia2.inspect.record.watch.Values`
+    console: str  # the module of its views in the terminal
+    view: str  # gives what the explorer shows of a trace
+    tables: str  # gives a trace's tables for Parquet
+    # What not every family has.
+    replay: str | None = None
+    fork: str | None = None
+    doctor: str | None = None
+    redact: str | None = None
+    live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
+    codebooks: str | None = None  # gives the sound of some codebooks alone
+
+    def check_engine(self, tts: object, what: str) -> None:
+        """Refuse an engine that is none of this family.
+
+        Args:
+            tts: as the caller gave it.
+            what: what needs one, as a subject: `A sweep`.
+
+        Raises:
+            UsageError: says what was given.
+        """
+        if not isinstance(tts, self.load("engine")):
+            kind = type(tts).__name__
+            given = f"a {kind}" if any(kind == adapter.title for adapter in adapters().values()) else short(tts)
+            raise UsageError(f"{what} needs a {self.title}, such as {self.example}, not {given}.")
+
+    def load(self, name: str) -> Any:
+        """What a field of the declaration names."""
+        return resolve_name(getattr(self, name))
+
+
+def adapters() -> Mapping[str, Adapter]:
+    """The families that are installed, by name."""
+    found: Mapping[str, Adapter] = installed()
+    return found
+
+
+def adapter_of(family: object, path: object) -> Adapter:
+    """The family of the trace at `path`.
+
+    Raises:
+        TraceError: it is not installed.
+    """
+    if isinstance(family, str) and family in adapters():
+        return adapters()[family]
+    known = ", ".join(adapter.title for adapter in adapters().values()) or f"none: reinstall dia2 (group {GROUP})"
+    raise TraceError(
+        f"{path} is a run of {short(family)}, a model that this dia2 does not know ({known}): update dia2, or install "
+        "what declares it."
+    )
+
+
+def own_files() -> Iterator[str]:
+    """Names of the files that traces of any family have."""
+    return (name for adapter in adapters().values() for name in adapter.files)

@@ -1,0 +1,82 @@
+"""SHA-256 of a checkpoint's parts, remembered by path, size and time: nobody reads 7 GB twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dia2.common.checks import read_small
+from dia2.common.errors import Dia2Error, UsageError
+from dia2.common.files import write_atomically
+
+logger = logging.getLogger("dia2")
+
+_SLOW = 1 << 30  # bytes from which reading a file is worth a word
+_REMEMBERED = 1000  # files
+
+
+def hash_path(path: Path) -> str | None:
+    """Of a file, or of the files of a folder with their names; `None` if nothing is there."""
+    if path.is_dir():
+        return hash_files([file for file in sorted(path.iterdir()) if file.is_file()], always_names=True)
+    return _hash_file(path) if path.is_file() else None
+
+
+def hash_files(files: Sequence[Path], *, always_names: bool = False) -> str | None:
+    """Of several files with their names; of one alone its own, unless its name is to count; `None` if one is gone."""
+    if not all(file.is_file() for file in files):
+        return None
+    if len(files) == 1 and not always_names:
+        return _hash_file(files[0])
+    parts = [f"{file.name}:{_hash_file(file)}" for file in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def check_hashes(path: Path, ours: Mapping[str, str | None], theirs: Mapping[str, str | None]) -> None:
+    """Refuse a checkpoint with hashes `ours` for the trace at `path`, whose run had `theirs`.
+
+    Raises:
+        UsageError: config or weights are others.
+    """
+    for part in ("config", "weights"):
+        if None not in (ours.get(part), theirs.get(part)) and ours[part] != theirs[part]:
+            raise UsageError(
+                f"Trace {path} was made with another checkpoint (its {part} differ): open the one that made it."
+            )
+
+
+def _hash_file(path: Path) -> str:
+    status = path.stat()
+    key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    known = _load()
+    found = known.get(key)
+    if isinstance(found, str) and len(found) == 64:
+        return found
+    if status.st_size >= _SLOW:
+        logger.info("hashing %s, once", path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    known = _load() | {key: digest}
+    with suppress(Dia2Error, OSError):  # a cache that cannot be written only costs time
+        _store().parent.mkdir(parents=True, exist_ok=True)
+        kept = dict(list(known.items())[-_REMEMBERED:])
+        write_atomically(_store(), json.dumps(kept, indent=0).encode())
+    return digest
+
+
+def _store() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dia2" / "hashes.json"
+
+
+def _load() -> dict[str, Any]:
+    try:
+        content = json.loads(read_small(_store()))
+    except (OSError, ValueError):  # not there yet, or damaged: hash anew
+        return {}
+    return content if isinstance(content, dict) else {}

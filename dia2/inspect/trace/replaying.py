@@ -1,0 +1,48 @@
+"""What replays of all families have in common: which calls are computed again, and how much that may be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from dia2.common.errors import TraceError, UsageError
+from dia2.inspect.trace.trace import Trace
+
+CHUNK = 256  # calls a pass; bounds the attention mask
+MOST = 2 << 30  # bytes that one replay may return
+
+
+def chosen_calls(trace: Trace[Any], calls: Sequence[int] | slice | None) -> list[int]:
+    """The calls that were asked for; `None`: all.
+
+    Raises:
+        TraceError: one is not there.
+    """
+    everything = range(len(trace))
+    if calls is None or isinstance(calls, slice):
+        chosen = list(everything if calls is None else everything[calls])
+    else:
+        listed: Any = [calls] if not isinstance(calls, Iterable) or getattr(calls, "ndim", None) == 0 else calls
+        chosen = [trace.check_call(call) for call in listed]
+    if not chosen:
+        raise TraceError(f"{trace.path} has no such calls to replay: it has {len(trace)}.")
+    return chosen
+
+
+def order_of(wanted: Sequence[int]) -> list[int]:
+    """Where each wanted call stands among the sorted, distinct ones."""
+    place = {call: i for i, call in enumerate(sorted(set(wanted)))}
+    return [place[call] for call in wanted]
+
+
+def refuse_options(trace: Trace[Any], **options: object) -> None:
+    """Refuse options that replays of the trace's family do not have.
+
+    Raises:
+        UsageError: one is given; says which.
+    """
+    for name, value in options.items():
+        if value:
+            raise UsageError(
+                f"{trace.path} is a run of {trace.adapter.title}, whose replays have no {name}: leave it out."
+            )

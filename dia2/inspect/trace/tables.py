@@ -1,0 +1,188 @@
+"""A trace as two tables, for DuckDB, polars, pandas and whatever else reads Parquet or Arrow.
+
+`calls` has one row per call of the transformer, of Dia one per call and script; `draws` one row per recorded draw:
+
+    trace.to_parquet("run")
+    # select word, probability from 'run/calls.parquet' join 'run/draws.parquet' using (call) where draw = 'action'
+    calls_table(trace).to_pandas()  # without files
+
+What has no value is null, never NaN. The columns are the family's: see `dia2.adapter.tables` and `dia.adapter.tables`.
+Those of `draws` that tell what a draw chose among are the same for all:
+
+    choice                int32    what the call took (an edit can have changed it)
+    probability           float    of the choice, after guidance, temperature, top-k and top-p
+    rank                  int16    of the choice by conditional logit among the kept candidates, from 0; null where it
+                                   is not kept. Of 16 candidates the last can stand for any later rank
+    candidates            list     int32, ids of at most 16 candidates
+    cond, guided          list     float, their conditional and guided logits
+    kept                  list     bool: guidance leaves the candidate in the draw
+
+A trace of the level `tokens`, and calls beyond its byte budget, give no rows of `draws`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dia2.common.errors import Dia2Error, UsageError, one_line
+from dia2.common.files import replacing
+from dia2.inspect.schema.draw import BEST, unpack_kept
+from dia2.inspect.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    Table = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+
+CALLS_FILE = "calls.parquet"
+DRAWS_FILE = "draws.parquet"
+ROW_GROUP = 1 << 16  # rows at most
+CALLS_AT_ONCE = 4096
+DRAWN = ("draw.ids", "draw.cond", "draw.guided", "draw.kept", "draw.probability")
+
+
+def to_parquet(trace: Trace[Any], path: str | Path) -> list[Path]:
+    """Write `calls.parquet` and `draws.parquet` into the folder `path`, which is created; both are replaced whole.
+
+    Memory is bounded by one row group of 65,536 draws, however long the trace is.
+
+    Returns:
+        The two files, calls first.
+
+    Raises:
+        UsageError: `path` is a file, or cannot be created.
+        TraceError: the trace is damaged.
+        Dia2Error: pyarrow is missing, or the disk is full.
+    """
+    arrow()
+    calls, draws = _tables(trace)
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        what = "is no folder" if os.path.lexists(path) else f"cannot be created ({one_line(error)})"
+        raise UsageError(f"{path} {what}: give a folder for {CALLS_FILE} and {DRAWS_FILE}.") from error
+    _write(path / CALLS_FILE, *calls)
+    _write(path / DRAWS_FILE, *draws)
+    return [path / CALLS_FILE, path / DRAWS_FILE]
+
+
+def calls_table(trace: Trace[Any]) -> pa.Table:
+    """One row per call, as a `pyarrow.Table`; see the family's columns.
+
+    Raises:
+        Dia2Error: pyarrow is missing.
+    """
+    schema, batches = _tables(trace)[0]
+    return arrow().Table.from_batches(batches, schema)
+
+
+def draws_table(trace: Trace[Any]) -> pa.Table:
+    """One row per draw, as a `pyarrow.Table`; see the family's columns.
+
+    Raises:
+        TraceError: the trace is damaged.
+        Dia2Error: pyarrow is missing.
+    """
+    schema, batches = _tables(trace)[1]
+    return arrow().Table.from_batches(batches, schema)
+
+
+def _tables(trace: Trace[Any]) -> tuple[Table, Table]:
+    """Schema and batches of calls, and of draws, as the family makes them."""
+    arrow()
+    found: tuple[Table, Table] = trace.adapter.load("tables")(trace)
+    return found
+
+
+def arrow() -> Any:
+    """The module pyarrow.
+
+    Raises:
+        Dia2Error: it is missing.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise Dia2Error("Tables need pyarrow: pip install 'dia2-inspect[parquet]'.") from error
+    return pyarrow
+
+
+def draw_types() -> dict[str, Any]:
+    """The columns that say what a draw chose among."""
+    pa = arrow()
+    return {
+        "choice": pa.int32(),
+        "probability": pa.float32(),
+        "rank": pa.int16(),
+        "candidates": pa.list_(pa.int32()),
+        "cond": pa.list_(pa.float32()),
+        "guided": pa.list_(pa.float32()),
+        "kept": pa.list_(pa.bool_()),
+    }
+
+
+def _typed(values: Any, kind: Any) -> Any:
+    array = arrow().array(values) if isinstance(values, np.ndarray) else values
+    return array.cast(kind)
+
+
+def lists_of(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
+    """[n, K] as n lists, null where `missing` [n] says so."""
+    pa = arrow()
+    lengths = np.full(len(values), values.shape[1])
+    if missing is not None:
+        values, lengths = values[~missing], np.where(missing, 0, lengths)
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
+    mask = None if missing is None else pa.array(missing)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)), mask=mask)
+
+
+def draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[str, Any]:
+    """The columns of `draw_types`, from a shard's columns `draw.*` [n, D, …] and what was chosen [n · D]."""
+    pa = arrow()
+    ids, cond, guided = (arrays[f"draw.{name}"].reshape(-1, BEST) for name in ("ids", "cond", "guided"))
+    there = ids >= 0
+    kept = unpack_kept(arrays["draw.kept"].reshape(-1)) & there
+    chosen = kept & (ids == choice[:, None])
+    own = np.where(chosen, cond, -np.inf).max(axis=1)
+    rank = (kept & (cond > own[:, None])).sum(axis=1)
+    offsets = pa.array(np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32))
+    lists = (("candidates", ids), ("cond", cond), ("guided", guided), ("kept", kept))
+    return {
+        "choice": pa.array(choice),
+        "probability": pa.array(arrays["draw.probability"].reshape(-1)),
+        "rank": pa.array(rank, mask=~chosen.any(axis=1)),
+        **{name: pa.ListArray.from_arrays(offsets, pa.array(values[there])) for name, values in lists},
+    }
+
+
+def typed_batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+    """A batch of arrays, NumPy's or pyarrow's, in the order and with the types of a schema."""
+    arrays = [_typed(columns[field.name], field.type) for field in schema]
+    return arrow().RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    """Write in row groups to a temporary file beside `path`, then rename it there."""
+    pa = arrow()
+    from pyarrow import parquet
+
+    try:
+        with replacing(path) as temporary, parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            waiting: list[Any] = []
+            for batch in batches:
+                if waiting and sum(map(len, waiting)) + len(batch) > ROW_GROUP:
+                    writer.write_table(pa.Table.from_batches(waiting, schema))
+                    waiting = []
+                waiting.append(batch)
+            if waiting:
+                writer.write_table(pa.Table.from_batches(waiting, schema))
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise Dia2Error(f"{path} could not be written ({why}): free some space or write elsewhere.") from error

@@ -1,0 +1,434 @@
+"""`Trace`: a recorded run as data, whichever model ran."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+
+from dia2.common.checks import counted_from_0, is_folder, short
+from dia2.common.errors import TraceError, UsageError
+from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
+from dia2.common.messages import printable
+from dia2.common.wording import counted
+from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.store.manifest import Head, read_raw_manifest
+from dia2.inspect.store.phases import read_phases
+from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
+from dia2.inspect.store.sound import read_audio
+from dia2.inspect.trace.extensions import extension
+from dia2.inspect.trace.family import missing, offered
+from dia2.inspect.trace.find import changes_or_hits
+
+if TYPE_CHECKING:
+    from dia2.common.hooks import Level, PointFilter
+    from dia2.inspect.trace.diff import Diff
+
+F = TypeVar("F", bound=Head, covariant=True)
+Run = TypeVar("Run")
+
+
+class Trace(ABC, Generic[F]):
+    """A folder that a run was recorded to; made by `load`.
+
+    `F` is the family's manifest. Columns have one value per call, in the order of calls; those that draw nothing, for a
+    prefix or a prompt gives what they read, come first.
+    """
+
+    adapter: ClassVar[Adapter]  # of the family that ran
+
+    def __init__(self, path: Path, raw: dict[str, Any] | None = None) -> None:
+        """See `load`; `raw` is the manifest, if it has been read.
+
+        Raises:
+            TraceError: nothing is there, or it is damaged.
+        """
+        self.path = path
+        if not is_folder(path):
+            raise TraceError(f"There is no trace {path}: give the folder that --trace wrote.")
+        self.manifest: F = self._parse(read_raw_manifest(path) if raw is None else raw)
+        self.phases = read_phases(path)
+        self._columns: Arrays = {}
+        self._shards: list[Shard] = []
+        sizes = self._sizes()
+        if sizes is not None:
+            self._shards = open_shards(path, self.adapter.layout, sizes)
+            self._columns = read_tokens(self._shards, self.adapter.layout, sizes, path)
+            self._check()
+
+    # What a family fills in
+
+    @abstractmethod
+    def _parse(self, raw: Mapping[str, Any]) -> F:
+        """Its manifest, checked.
+
+        Raises:
+            TraceError: it is damaged.
+        """
+
+    @abstractmethod
+    def _sizes(self) -> dict[str, int] | None:
+        """What the names in its columns' shapes and bounds stand for; `None`: no run began."""
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Refuse calls that no run of the family makes.
+
+        Raises:
+            TraceError: says which.
+        """
+
+    @abstractmethod
+    def _fill(self, row: Row) -> FilledRow:
+        """A row of the table."""
+
+    @abstractmethod
+    def _field(self, name: str | None, script: int) -> np.ndarray:
+        """[calls] what `find` may look through.
+
+        Raises:
+            TraceError: there is no such field; says which there are.
+        """
+
+    @abstractmethod
+    def settings(self, scripts: int) -> dict[str, object]:
+        """What decided the run, by the names under which `diff` tells of it; `scripts` is the most that either has."""
+
+    @abstractmethod
+    def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
+        """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+
+    def edits(self) -> list[tuple[int, str]]:
+        """Declared interventions of the run, by call and in words."""
+        return []
+
+    def _calls_of(self, word: str) -> list[int]:
+        """Calls at which `word` was taken."""
+        raise TraceError(f"{self.path} is a run of {self.adapter.title}, which takes no words one by one.")
+
+    def _calls_with(self, field: str | None, name: str) -> list[int]:
+        """Calls at which a field has the value of that name."""
+        raise TraceError(f"{field} has no value {name!r}: give a number.")
+
+    def _audio_name(self, script: int) -> str | None:
+        """Name of the file with a script's sound; `None`: there is none."""
+        return None
+
+    # What is here
+
+    @property
+    def family(self) -> str:
+        """Name of the model family that ran, such as `dia2`."""
+        return self.adapter.family
+
+    @property
+    def begun(self) -> bool:
+        """Its run began."""
+        return self._sizes() is not None
+
+    @property
+    @abstractmethod
+    def codebooks(self) -> int:
+        """K: codebooks, or channels, of the checkpoint; the most there may be where no run began."""
+
+    @property
+    def scripts(self) -> int:
+        """How many scripts the run speaks side by side."""
+        return 1
+
+    def recorded(self, point: HookPoint) -> bool:
+        """What a hook point tells is here; of a phase, that it was seen at least once."""
+        drawn = len(self) > self.given_calls
+        if point.family == "phase":
+            return any(run.name == point.name for run in self.phases)
+        if point.name.startswith("draw."):
+            wanted = {name.removeprefix("draw.") for name in numbered(point.name, self.codebooks)}
+            return drawn and not wanted.isdisjoint(self.manifest.draws)
+        if point.name.startswith("logits."):
+            columns = self._row(self.given_calls) if drawn else {}
+            return any(point.name.startswith(name) for name in self.adapter.layout.of_level("full") if name in columns)
+        if point.when == ONCE:
+            return self.begun
+        return drawn if point.when == MAIN_CALL else len(self) > 0
+
+    def __repr__(self) -> str:
+        return printable(f"<{type(self).__name__} {self.path}: {counted(len(self), 'call')}, {self.state}>")
+
+    if not TYPE_CHECKING:  # a checker would take it to mean that every name is there
+
+        def __getattr__(self, name: str) -> Any:
+            """Say it where traces of another family have what this one lacks."""
+            raise missing(self, name)
+
+    def __len__(self) -> int:
+        return len(self._columns["call"]) if self._columns else 0
+
+    @property
+    def state(self) -> str:
+        """Complete, or partial and why, in words."""
+        manifest = self.manifest
+        if manifest.status == "running":
+            return "partial: the run was killed, or still runs"
+        if manifest.status != "complete":
+            return f"partial: {manifest.error or manifest.status}"
+        if manifest.calls != len(self):
+            return f"partial: {len(self)} of {counted(manifest.calls, 'call')} {'is' if len(self) == 1 else 'are'} here"
+        return "complete"
+
+    @property
+    def complete(self) -> bool:
+        """The run ended by itself and all of it is here."""
+        return self.state == "complete"
+
+    def refuse_itself(self, path: str | Path, what: str) -> None:
+        """Refuse to write `what` over this trace, whatever links lead there.
+
+        Raises:
+            UsageError: `path` is the trace itself.
+        """
+        if os.path.realpath(path) == os.path.realpath(self.path):
+            raise UsageError(f"{path} is the trace itself: {what} needs a name of its own.")
+
+    def _begun(self, run: Run | None) -> Run:
+        """The run of the manifest.
+
+        Raises:
+            TraceError: it ended before it began.
+        """
+        if run is None:
+            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
+        return run
+
+    @property
+    def given_calls(self) -> int:
+        """Calls that draw nothing, which come first: the warm-up of a prefix, the prefill of a prompt."""
+        return int((self._columns["phase"] == 0).sum()) if self._columns else 0
+
+    def column(self, name: str) -> np.ndarray:
+        """A column of the `tokens` level by the name it has on disk (see docs/trace-format.md).
+
+        Raises:
+            TraceError: there is none of that name.
+        """
+        if name not in self._columns:
+            raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
+        return self._columns[name]
+
+    def check_call(self, call: int) -> int:
+        """A call of this trace, as a plain number.
+
+        Raises:
+            UsageError: it is no whole number.
+            TraceError: it is not there; says which there are.
+        """
+        number = counted_from_0(call, "call")
+        if not 0 <= number < len(self):
+            raise TraceError(f"There is no call {short(number)}: {self.path} has calls 0 … {len(self) - 1}.")
+        return number
+
+    def check_script(self, script: int) -> int:
+        """A script of this trace, as a plain number.
+
+        Raises:
+            UsageError: it is no whole number.
+            TraceError: it is not there; says which there are.
+        """
+        number = counted_from_0(script, "script")
+        if not 0 <= number < self.scripts:
+            there = "one script" if self.scripts == 1 else f"scripts 0 … {self.scripts - 1}"
+            raise TraceError(f"There is no script {short(number)}: {self.path} has {there}.")
+        return number
+
+    def _row(self, call: int) -> dict[str, Any]:
+        """The non-ragged columns of one call as its shard has them."""
+        call = self.check_call(call)
+        at = int(np.searchsorted([shard.first_call for shard in self._shards], call, side="right")) - 1
+        arrays = self._shard(at)
+        row = call - self._shards[at].first_call
+        return {name: array[row] for name, array in arrays.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the shards that are kept in memory, which are read again."""
+        return {name: value for name, value in self.__dict__.items() if name != "_shard"}
+
+    @cached_property
+    def _shard(self) -> Callable[[int], Arrays]:
+        """Columns of one shard; the last few are kept."""
+        shards, ragged = self._shards, self.adapter.layout.ragged
+
+        @lru_cache(maxsize=2)
+        def read(index: int) -> Arrays:
+            return shards[index].read([name for name in shards[index].columns if name not in ragged])
+
+        return read
+
+    def sound(self, script: int = 0) -> tuple[np.ndarray, int] | None:
+        """(waveform [N] float32, sample rate) of a script's result; `None` if there is none.
+
+        Raises:
+            TraceError: there is no such script, or the file is damaged.
+        """
+        name = self._audio_name(self.check_script(script))
+        return None if name is None else read_audio(self.path, name)
+
+    # What can be asked of it: one signature for every family
+
+    def find(
+        self,
+        field: str | None = None,
+        value: int | str | Callable[[int], bool] | None = None,
+        *,
+        word: str | None = None,
+        script: int = 0,
+        after: int | None = None,
+        before: int | None = None,
+    ) -> list[int]:
+        """Calls at which something happened, in order.
+
+            trace.find("forced_padding", before=311)[-1]  # where it last changed before call 311
+            trace.find("action", "new_word")              # where new word was drawn
+            trace.find("codes.3", lambda code: code == 17)
+            trace.find(word="Hello")                      # where the machine took that word
+            trace.find("drawn.0", trace.model.eos)        # of Dia: where channel 0 drew the end
+
+        Args:
+            field: a column of one number per call; of Dia2 also `main` and `second` for the streams and `codes.k` for
+                codebook k; of Dia `tokens.c`, `written.c` and `drawn.c` for channel c.
+            value: an equal value, or a predicate, or of Dia2's action its name, `new_word` or `pad`; `None`: where the
+                field differs from the call before.
+            word: instead of `field`: a word's text, with or without its punctuation, in any case; not of Dia.
+            script: whose, from 0.
+            after: only calls after this one.
+            before: only calls before this one.
+
+        Raises:
+            TraceError: there is no such field or script, or it has no values of that name.
+        """
+        script = self.check_script(script)
+        if word is not None:
+            calls = self._calls_of(word)
+        elif isinstance(value, str):
+            calls = self._calls_with(field, value)
+        else:
+            calls = changes_or_hits(self._field(field, script), value)
+        return [call for call in calls if (after is None or call > after) and (before is None or call < before)]
+
+    def diff(self, other: Trace[Any], ignore: Collection[str] = ()) -> Diff:
+        """Where this run and another part; see `dia2.inspect.trace.diff.diff`."""
+        from dia2.inspect.trace.diff import diff
+
+        return diff(self, other, ignore)
+
+    def rows(self) -> list[FilledRow]:
+        """What the run went through, function by function: thirty rows of Dia2, thirteen of Dia."""
+        return [self._fill(row) for row in self.adapter.rows]
+
+    def to_parquet(self, path: str | Path) -> list[Path]:
+        """Write `calls.parquet` and `draws.parquet` into the folder `path`; see docs/trace-format.md.
+
+        Raises:
+            Dia2Error: pyarrow is missing, or the disk is full.
+        """
+        from dia2.inspect.trace.tables import to_parquet
+
+        return to_parquet(self, path)
+
+    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace[F]:
+        """Write a copy without what was said, or without how it sounded; see `dia2.adapter.redact`. Not of Dia."""
+        copy: Trace[F] = offered(self, "redact")(self, path, voice=voice, text=text)
+        return copy
+
+    def replay(
+        self,
+        tts: Any,
+        calls: Sequence[int] | slice | None = None,
+        *,
+        scripts: Sequence[int] | None = None,
+        attention: bool = False,
+        layers: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Any:
+        """Compute tensors again that were not recorded.
+
+        Args:
+            tts: the engine that made the run, or another of the same checkpoint.
+            calls: which; `None`: all.
+            scripts: which, of a run of Dia; `None`: all.
+            attention: also the attention of every layer and head.
+            layers: also the hidden state after every layer; not of Dia.
+            progress: called with (calls done, calls to do) while the transformer runs; not of Dia.
+
+        Returns:
+            A `Replay` of Dia2, a `DiaReplay` of Dia.
+
+        Raises:
+            UsageError: another checkpoint, an option of another family, or more than memory should be asked for.
+            TraceError: there is no such call, or the trace was redacted.
+        """
+        options = {"scripts": scripts, "attention": attention, "layers": layers, "progress": progress}
+        return offered(self, "replay")(self, tts, calls, **options)
+
+    def fork(
+        self,
+        tts: Any,
+        call: int,
+        *,
+        edits: Sequence[Any] = (),
+        seed: int | None = None,
+        path: str | Path | None = None,
+        level: Level = "topk",
+        hooks: PointFilter | None = None,
+        verbose: bool = False,
+        progress: Callable[..., None] | None = None,
+    ) -> Any:
+        """Generate again from `call` on; see `dia2.adapter.fork.fork`. Not of Dia."""
+        recorded = {"path": path, "level": level, "hooks": hooks}
+        options = {"edits": edits, "seed": seed, "verbose": verbose, "progress": progress}
+        return offered(self, "fork")(self, tts, call, **options, **recorded)
+
+    def diagnose(self) -> Any:
+        """What became of the prefix; see `dia2.adapter.doctor.diagnose`. Not of Dia."""
+        return offered(self, "doctor")(self)
+
+    def explore(self, other: Trace[Any] | None = None, *, tts: Any = None, script: int = 0, call: int = 0) -> Any:
+        """Look at the run in a notebook: play it, scrub, click; see docs/explorer.md.
+
+        Args:
+            other: a second trace, shown beside this one with what differs marked.
+            tts: an engine with the run's codec: then single codebooks can be heard; not of Dia.
+            script: which, from 0.
+            call: where to begin.
+
+        Returns:
+            The widget, an `Explorer`.
+
+        Raises:
+            TraceError: there is no such script or call, or the trace is damaged.
+            UsageError: anywidget is not installed.
+        """
+        return extension("explore")(self, other, tts=tts, script=script, call=call)
+
+    def to_html(self, path: str | Path, **options: Any) -> Path:
+        """Write the explorer as one file for any browser; see `dia2.inspect.to_html`."""
+        page: Path = extension("to_html")(self, path, **options)
+        return page
+
+    def lab(self, tts: Any, folder: str | Path | None = None) -> Any:
+        """Change the run in a notebook: guidance, temperature, seed or one action from a call on, and see both runs.
+
+        Args:
+            tts: the checkpoint that made the run.
+            folder: where forks are recorded; `None`: in a temporary one, which goes with the lab.
+
+        Raises:
+            TraceError: the trace was redacted, holds no calls, or is of a family without forks.
+            UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
+        """
+        offered(self, "fork")
+        return extension("lab")(self, tts, folder)

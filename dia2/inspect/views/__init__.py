@@ -1,0 +1,1 @@
+"""A trace to look at: terminal, plots, explorer."""

@@ -1,0 +1,31 @@
+"""A trace in the terminal. Every view is two functions: one gives its facts, ready for JSON, one prints them."""
+
+from dia2.inspect.views.console.call import frame_facts
+from dia2.inspect.views.console.diff import diff_facts, print_diff
+from dia2.inspect.views.console.frame import print_frame
+from dia2.inspect.views.console.frames import choose_calls, frames_facts, print_frames
+from dia2.inspect.views.console.grid import grid_facts, print_grid
+from dia2.inspect.views.console.hooks import hooks_facts, print_hooks
+from dia2.inspect.views.console.page import Facts, to_json
+from dia2.inspect.views.console.prefix import prefix_facts, print_prefix
+from dia2.inspect.views.console.rows import print_show, show_facts
+
+__all__ = [
+    "Facts",
+    "choose_calls",
+    "diff_facts",
+    "frame_facts",
+    "frames_facts",
+    "grid_facts",
+    "hooks_facts",
+    "prefix_facts",
+    "print_diff",
+    "print_frame",
+    "print_frames",
+    "print_grid",
+    "print_hooks",
+    "print_prefix",
+    "print_show",
+    "show_facts",
+    "to_json",
+]

@@ -1,0 +1,107 @@
+"""The explorer as one HTML file that needs no kernel and no network.
+
+The file runs no script and uses no style but its own: its Content-Security-Policy names them by their hashes and
+forbids everything else. What comes from the trace is base64, or JSON without a `<`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dia2.common.files import write_atomically
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.bundle import script, style
+from dia2.inspect.views.explorer.payload import difference_of, payload
+
+_PAGE_STYLE = (
+    ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
+)
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main id="explorer">{noscript}</main>
+{views}
+<script type="application/json" id="options">{options}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+def to_html(
+    trace: Trace[Any],
+    path: str | Path,
+    *,
+    other: Trace[Any] | None = None,
+    tts: Any = None,
+    books: Sequence[Sequence[int]] = (),
+    call: int | None = None,
+    script: int = 0,
+) -> Path:
+    """Write the explorer of a trace as one HTML file.
+
+    Args:
+        trace: what to show.
+        path: of the file; replaced as a whole.
+        other: a second trace to compare with.
+        tts: an engine with the run's codec, if codebooks are to be heard apart.
+        books: which codebooks to put into the file beside the whole sound, such as `[[0], [0, 1]]`.
+        call: where to begin.
+        script: which, from 0.
+
+    Raises:
+        TraceError: a trace holds no calls, or is damaged; or the two are of different models.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
+    """
+    options: dict[str, Any] = {}
+    if other is not None:
+        options["difference"] = difference_of(trace, other)
+    packed = [payload(trace, tts, books, script=script)]
+    if other is not None:
+        packed.append(payload(other, script=script))
+    if call is not None:
+        options["call"] = trace.check_call(call)
+    title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"
+    write_page(Path(path), packed, options, title)
+    return Path(path)
+
+
+def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], title: str) -> None:
+    """Write a page that shows packed views; see `payload`."""
+    views = "\n".join(
+        f'<script type="application/dia2view">{base64.b64encode(data).decode()}</script>' for data in packed
+    )
+    sheet, code = style() + _PAGE_STYLE, script("page")
+    policy = (
+        f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(sheet)}; style-src-attr 'unsafe-inline'; "
+        "media-src blob:; base-uri 'none'; form-action 'none'"
+    )
+    page = _PAGE.format(
+        policy=policy,
+        title=html.escape(title),
+        style=sheet,
+        noscript=html.escape("This page draws a trace by its own script, which this viewer does not run."),
+        views=views,
+        options=json.dumps(options).replace("<", "\\u003c"),
+        script=code,
+    )
+    write_atomically(path, page.encode())
+
+
+def _hash(text: str) -> str:
+    """How a Content-Security-Policy names an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,0 +1,33 @@
+"""What the explorer shows of a trace: what its family declares, and the outline of its sound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dia2.common.errors import TraceError
+from dia2.inspect.schema.view import CANDIDATES, View, peaks
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.sound import samples_of
+
+
+def view_of(trace: Trace[Any], *, script: int = 0, candidates: int = CANDIDATES) -> View:
+    """All that the explorer shows of `trace`, except sound.
+
+    Args:
+        trace: a whole or partial one; redacted parts are empty.
+        script: which of its scripts, from 0.
+        candidates: of each draw, at most 16.
+
+    Raises:
+        TraceError: the run ended before its first call, there is no such script, or the trace is damaged.
+    """
+    script = trace.check_script(script)
+    if not len(trace):
+        raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
+    view: View = trace.adapter.load("view")(trace, script, candidates)
+    view.header["seconds"] = None
+    samples = samples_of(trace, script)
+    if samples is not None:
+        view.columns["peaks"] = peaks(*samples)
+        view.header["seconds"] = len(samples[0]) / samples[1]
+    return view

@@ -1,0 +1,138 @@
+"""The explorer in a notebook.
+
+Play, scrub and click run in the browser, on data that was sent once. The kernel is asked only for what needs the
+codec: the sound of single codebooks.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anywidget
+import traitlets
+
+from dia2.common.errors import Dia2Error, UsageError, one_line
+from dia2.common.wording import counted
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.bundle import script, style
+from dia2.inspect.views.explorer.instead import display_with_line
+from dia2.inspect.views.explorer.payload import check_engine, difference_of, payload
+from dia2.inspect.views.explorer.sound import Sound, codebook_sound
+
+_LONGEST = 1000  # characters of an error
+
+
+class _Page(anywidget.AnyWidget):
+    """The front end, and in its place a line of text where no widget can be shown."""
+
+    _esm = script("widget")
+    _css = style()
+    _views = traitlets.List(traitlets.Bytes()).tag(sync=True)
+    _pieces = traitlets.List(traitlets.Bytes()).tag(sync=True)  # of a run that goes on
+    _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
+    _can_decode = traitlets.Bool(False).tag(sync=True)
+    call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self.on_msg(self._answer)
+
+    def _answer(self, _: Any, content: Any, buffers: Any) -> None:
+        """Answer what the front end wants to hear, whatever becomes of it: a page that gets no answer waits."""
+        if not isinstance(content, dict) or content.get("kind") != "hear":
+            return
+        answer = {"kind": "sound", "key": _sendable(content.get("key"))}
+        try:
+            sound = self._hear(content.get("books"))
+        except Dia2Error as error:
+            self.send(answer | {"error": str(error)[:_LONGEST]})
+        except BaseException as error:  # a fault of ours, or the kernel was interrupted
+            self.send(answer | {"error": f"{type(error).__name__}: {one_line(error)}"})
+            raise
+        else:
+            self.send(answer, [sound.data])
+
+    def _hear(self, books: Any) -> Sound:
+        """The sound of some codebooks.
+
+        Raises:
+            Dia2Error: they cannot be heard here.
+        """
+        raise UsageError("Single codebooks can be heard once the run is over: by trace.explore(tts=…).")
+
+    def _ipython_display_(self) -> None:
+        display_with_line(self, "run the notebook's cell again, or write a page that needs no notebook by to_html().")
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle is not None:
+            data = bundle[0] if isinstance(bundle, tuple) else bundle
+            data["text/plain"] = repr(self)
+        return bundle
+
+
+class LiveExplorer(_Page):
+    """A run while it is generated; made by `dia2.inspect.lab.follow`."""
+
+    trace: Trace[Any] | None = None  # once the run is over
+
+    def __repr__(self) -> str:
+        if self.trace is None:
+            return "<LiveExplorer of a run that goes on>"
+        return f"<LiveExplorer of {self.trace.path.name}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
+
+    def add(self, piece: bytes) -> None:
+        """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
+        self._pieces = [*self._pieces, piece]
+
+    def finish(self, trace: Trace[Any]) -> None:
+        """Show the whole of it, with candidates and sound."""
+        self.trace = trace
+        with self.hold_sync():
+            self._views, self._pieces = [payload(trace)], []
+
+
+class Explorer(_Page):
+    """A trace, or two beside each other; made by `Trace.explore`."""
+
+    def __init__(
+        self,
+        trace: Trace[Any],
+        *,
+        other: Trace[Any] | None = None,
+        tts: Any = None,
+        call: int = 0,
+        script: int = 0,
+    ) -> None:
+        """See `Trace.explore`."""
+        check_engine(trace, tts)
+        call = trace.check_call(call)
+        difference = None if other is None else difference_of(trace, other)
+        self.trace, self.other = trace, other
+        self._tts = tts
+        super().__init__(
+            _views=[payload(each, script=script) for each in (trace, other) if each is not None],
+            _difference=difference,
+            _can_decode=tts is not None and other is None,
+            call=call,
+        )
+
+    def __repr__(self) -> str:
+        other = "" if self.other is None else f" and {self.other.path.name}"
+        return f"<Explorer of {self.trace.path.name}{other}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
+
+    def _hear(self, books: Any) -> Sound:
+        """See `_Page`."""
+        if self._tts is None:
+            raise UsageError("Single codebooks need an engine to be heard: give it by trace.explore(tts=…).")
+        return codebook_sound(self.trace, self._tts, books)
+
+
+def _sendable(key: Any) -> Any:
+    """What an answer names its question by; none for what no message can hold, as NaN."""
+    try:
+        json.dumps(key, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return key

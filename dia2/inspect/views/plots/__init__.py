@@ -1,0 +1,23 @@
+"""A trace in pictures, for notebooks and for print.
+
+from dia2.inspect import load, plots
+
+figure = plots.grid(load("run.dia2trace"))
+figure.savefig("grid.pdf")
+print(plots.describe(figure))
+
+Every function gives a `matplotlib.figure.Figure`, seven inches wide and made without pyplot: a notebook shows it once,
+where it is the value of a cell, and no state is left behind. `describe` tells its numbers where there are no pictures.
+matplotlib (`pip install matplotlib`) is imported when the first figure is made.
+"""
+
+from dia2.inspect.views.plots.caches import kv_growth
+from dia2.inspect.views.plots.cells import grid
+from dia2.inspect.views.plots.draws import candidates
+from dia2.inspect.views.plots.heads import attention
+from dia2.inspect.views.plots.lanes import streams
+from dia2.inspect.views.plots.page import describe
+from dia2.inspect.views.plots.sound import waveform
+from dia2.inspect.views.plots.variants import sweep
+
+__all__ = ["attention", "candidates", "describe", "grid", "kv_growth", "streams", "sweep", "waveform"]

@@ -1,0 +1,113 @@
+"""What a run does not choose itself: declared edits, and the recorded past of a fork."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dia2.common.errors import UsageError
+from dia2.core.config import DiaConfig
+from dia2.generation import GenerationConfig
+from dia2.runtime.edits import Edit, ForceAction, ReplaceToken, config_at, guided
+from dia2.runtime.state_machine import Emission, TokenIds
+
+
+@dataclass(frozen=True)
+class Past:
+    """What calls of the main loop chose in an earlier run."""
+
+    first_call: int  # the first of them: as many calls as the prefix has frames
+    actions: list[int]  # as the action head numbers them
+    codes: Tensor  # [calls, K] int64
+
+
+class Choices:
+    """Answers the main loop, call by call."""
+
+    def __init__(
+        self,
+        config: DiaConfig,
+        ids: TokenIds,
+        base: GenerationConfig,
+        *,
+        edits: Sequence[Edit] = (),
+        past: Past | None = None,
+        first_call: int,
+    ) -> None:
+        """Check the edits against the checkpoint and the run.
+
+        Args:
+            config: of the checkpoint.
+            ids: its tokens.
+            base: the run's config before any edit.
+            edits: declared interventions.
+            past: an earlier run's choices, to be made again up to where it ends.
+            first_call: of the main loop.
+
+        Raises:
+            UsageError: an edit names a call of the warm-up, or a token, codebook or stream that is not there.
+        """
+        data = config.data
+        for edit in edits:
+            if edit.call < first_call:
+                raise UsageError(
+                    f"Call {edit.call} is in the warm-up, which the prefix decides; the main loop begins at call "
+                    f"{first_call}: edit a call from there on."
+                )
+            if isinstance(edit, ReplaceToken):
+                codes = min(data.audio_pad_token_id, data.audio_bos_token_id)
+                known = codes if edit.stream is None else data.text_vocab_size
+                if edit.token >= known or (edit.codebook or 0) >= data.num_codebooks:
+                    raise UsageError(
+                        f"The edit “{edit}” does not fit: the checkpoint has {data.num_codebooks} codebooks of {codes} "
+                        f"codes and {data.text_vocab_size} text tokens."
+                    )
+        self.edits = list(edits)
+        self.forked_at = None if past is None else first_call + len(past.actions)  # the first call that is free again
+        self.guided = guided(base, edits)
+        self._base, self._past = base, past
+        self._actions = {edit.call: edit.action for edit in edits if isinstance(edit, ForceAction)}
+        self._tokens = [edit for edit in edits if isinstance(edit, ReplaceToken)]
+        self._action_ids = {"new_word": ids.action_new_word, "pad": ids.action_pad}
+        self._codebooks = data.num_codebooks
+
+    def config(self, call: int) -> GenerationConfig:
+        """What is in force at `call`."""
+        return config_at(self._base, self.edits, call)
+
+    def codes(self, call: int) -> Tensor:
+        """[K] int64: the code that each codebook must take, −1 where it draws."""
+        past = self._in_past(call)
+        codes = torch.full((self._codebooks,), -1) if past is None else self._codes(past).clone()
+        for edit in self._tokens:
+            if edit.call == call and edit.codebook is not None:
+                codes[edit.codebook] = edit.token
+        return codes
+
+    def action(self, call: int, drawn: int) -> int:
+        """The action to take where `drawn` came out of the draw."""
+        if call in self._actions:
+            return self._action_ids[self._actions[call]]
+        past = self._in_past(call)
+        return drawn if past is None or self._past is None else self._past.actions[past]
+
+    def text(self, call: int, emitted: Emission) -> Emission:
+        """What goes into the streams where the machine gave `emitted`."""
+        for edit in self._tokens:
+            if edit.call == call and edit.stream is not None:
+                main = edit.token if edit.stream == "main" else emitted.main
+                second = edit.token if edit.stream == "second" else emitted.second
+                emitted = Emission(main, second, emitted.consumed)
+        return emitted
+
+    def _in_past(self, call: int) -> int | None:
+        if self._past is None or not 0 <= call - self._past.first_call < len(self._past.actions):
+            return None
+        return call - self._past.first_call
+
+    def _codes(self, index: int) -> Tensor:
+        assert self._past is not None, "only asked for calls of the past"
+        return self._past.codes[index]

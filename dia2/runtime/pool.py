@@ -1,0 +1,120 @@
+"""What runs under CUDA graphs leave for the next one: static tensors, and the graphs that hold their addresses.
+
+The engine owns a `Keeper`. A run borrows a `KeptState` and gives it back when it ends, however it ends, so that the
+next run captures and allocates nothing; two runs at a time have one each.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from dia2.generation import GenerationConfig
+from dia2.runtime.capture import Shapes, Taps
+from dia2.runtime.frame import GenerationState
+from dia2.runtime.graphs import GraphBackend, GraphRunner
+from dia2.runtime.lease import Lender, Loan
+
+if TYPE_CHECKING:
+    from dia2.runtime.context import RuntimeContext
+
+logger = logging.getLogger("dia2")
+
+# Two voices of ten seconds fit well. Every frame reads the whole capacity, so room for the longest prefix there may
+# be (four minutes) would slow all runs down: three times the cache of a run without one.
+USUAL_PREFIX = 30.0  # seconds
+STATES = 2  # that wait for a run; with guidance a state of Dia2-2B takes some 0.4 GB
+PAIRS = 4  # of graphs a state has, one for each setting that graphs hold
+
+
+class Size(NamedTuple):
+    """What decides the shapes of a run's tensors, besides the checkpoint."""
+
+    branches: int  # 2 with guidance, else 1
+    room: int  # frames that a prefix may have
+
+
+class KeptState:
+    """The tensors of one run at a time, with the graphs and rings that know where they are."""
+
+    def __init__(self, size: Size, gen: GenerationState, backend: GraphBackend) -> None:
+        """Keep `gen`, which has a place for forced codes whether or not a run needs it."""
+        self.size, self.gen = size, gen
+        self._backend = backend
+        self._taps = Taps({}, gen.call.device)
+        self._taps.keep_row_on_device()
+        self._runners: dict[object, GraphRunner] = {}  # the one used last stands last
+
+    def runner(
+        self, runtime: RuntimeContext, config: GenerationConfig, taps: Taps | None, *, forced: bool
+    ) -> GraphRunner:
+        """The pair of graphs for these settings: captured before, or at its first frame."""
+        rings = None if taps is None else frozenset(taps.rings)
+        sampling = (config.text, config.audio, config.cfg_scale, config.cfg_filter_k)
+        key = (sampling, config.use_torch_compile, forced, rings)
+        runner = self._runners.pop(key, None)
+        if runner is None:
+            while len(self._runners) >= PAIRS:
+                del self._runners[next(iter(self._runners))]
+            gen = self.gen if forced else replace(self.gen, forced=None)
+            runner = GraphRunner(runtime, gen, config, self._backend, taps)
+        self._runners[key] = runner
+        return runner
+
+    def taps(self, shapes: Shapes) -> Taps:
+        """The rings of these names, which stay for the next run that is observed."""
+        self._taps.add(shapes)
+        return self._taps.part(shapes)
+
+
+class Keeper(Lender[KeptState]):
+    """Lends kept states; each engine has one."""
+
+    def __init__(self, backend: Callable[[], GraphBackend] | None) -> None:
+        """Begin with nothing.
+
+        Args:
+            backend: makes what captures the graphs of one state; none: this device has no graphs.
+        """
+        super().__init__(STATES)
+        self._backend = backend
+
+    @property
+    def has_graphs(self) -> bool:
+        """Whether there is anything to keep."""
+        return self._backend is not None
+
+    def lend(
+        self, branches: int, frames: int, frame_rate: float, allocate: Callable[[Size], GenerationState]
+    ) -> GenerationState:
+        """The state of a new run: a free one's tensors, if there is one of the size.
+
+        Args:
+            branches: of guidance.
+            frames: of the prefix.
+            frame_rate: frames a second.
+            allocate: makes tensors of a size.
+
+        Returns:
+            The state, as `allocate` made it or as the run before left it.
+        """
+        assert self._backend is not None, "asked for where there are no graphs"
+        size = Size(branches, room_for(frames, frame_rate))
+        state = self.take(size)
+        if state is None:
+            self.make_room()
+            logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
+            state = KeptState(size, allocate(size), self._backend())
+        # A copy for its host's side; the tensors are the same.
+        return replace(state.gen, loan=Loan(self, state))
+
+
+def room_for(frames: int, frame_rate: float) -> int:
+    """Frames of prefix that a run with so many has room for: the usual number, doubled until it is enough."""
+    room = math.ceil(USUAL_PREFIX * frame_rate)
+    while room < frames:
+        room *= 2
+    return room

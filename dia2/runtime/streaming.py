@@ -1,0 +1,249 @@
+"""Speaking while the text is still being written: audio comes out frame by frame, text goes in word by word."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import NamedTuple, NoReturn
+
+import torch
+from torch import Tensor
+
+from dia2.audio.streaming_decoder import Samples, pieces
+from dia2.common.brief import brief_repr
+from dia2.common.errors import UsageError
+from dia2.common.hooks import Observer, current_observer, observing
+from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
+from dia2.runtime.context import RuntimeContext
+from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
+from dia2.runtime.script_notes import ScriptNotes
+from dia2.runtime.script_parser import ScriptParser, require_words
+from dia2.runtime.session import Session, open_session, place_words
+from dia2.runtime.state_machine import Entry
+from dia2.runtime.voice_clone import build_prefix_plan
+
+
+@dataclass(frozen=True)
+class StreamChunk:
+    """A piece of audio, ready to be played after the one before.
+
+    The machine takes a word two frames after its sound begins (`dia2.runtime.sounding`), and a frame is complete when
+    its most delayed codebook is drawn. Where the largest delay is three frames or more, as in all published
+    checkpoints, a word is known in time and comes with its sound; where it is d < 3, up to 3 − d pieces later.
+    """
+
+    __repr__ = brief_repr
+
+    waveform: Tensor  # [n] float32 in −1 … 1, on the CPU
+    sample_rate: int  # Hz
+    start: float  # seconds from the start of the stream
+    words: list[PlacedWord]  # that begin to sound in this piece, but for models of small delays
+
+
+class Stream(Iterator[StreamChunk]):
+    """An iterator of `StreamChunk`s; made by `Dia2.stream`.
+
+    A frame is complete when its most delayed codebook is drawn, so the first piece comes after max(delay) frames (with
+    an included prefix it holds the whole of that), and each later frame brings another, of 80 ms. On a GPU a piece is
+    decoded beside the next frame and comes after it. Joined, they are what `generate` returns for that seed. The state
+    machine steps only while the words it may look at are known, so text that comes slowly slows the speech down and
+    changes nothing in it.
+    """
+
+    def __init__(
+        self,
+        runtime: RuntimeContext,
+        pieces: Iterable[str],
+        config: GenerationConfig,
+        observer: Observer | None = None,
+    ) -> None:
+        """Note what to speak.
+
+        Args:
+            runtime: the checkpoint.
+            pieces: text, read only as far as needed.
+            config: sampling, guidance and prefix.
+            observer: who looks on; none: who observes where the stream is made.
+        """
+        self._runtime = runtime
+        self._config = config
+        self._observer = observer or current_observer()
+        prefixed = config.prefix is not None and config.prefix.speaker_1 is not None
+        self._source = _TextSource(runtime, pieces, after_prefix=prefixed)
+        self._begin: list[Entry] = []  # what the script begins with, read before the session is opened
+        self._session: Session | None = None
+        self._speaker: _Speaker | None = None
+        self._ended: StopReason | None = None
+        self._frames = self._run()
+
+    def __next__(self) -> StreamChunk:
+        while True:
+            missing = self._missing()
+            # Nobody knows how long the next text takes: what can be heard comes first.
+            if missing and self._speaker is not None:
+                with self._runtime.computing():
+                    chunk = self._speaker.take()
+                if chunk is not None:
+                    return chunk
+            # The user's text comes from outside the switches below, and those are off again between pieces.
+            self._top_up(missing)
+            try:
+                with self._runtime.computing(), observing(self._observer):
+                    chunk = next(self._frames)
+            except StopIteration:
+                raise
+            except BaseException:  # Ctrl-C or a fault: there is no going on
+                self._ended = self._ended or "interrupted"
+                raise
+            if chunk is not None:
+                return chunk
+
+    def __reduce__(self) -> NoReturn:
+        """A stream is one run, and a run cannot be had twice."""
+        raise UsageError(
+            "A stream cannot be copied or pickled, as it is in the middle of a run: copy its Dia2, and begin another "
+            "stream with the same seed."
+        )
+
+    def close(self) -> None:
+        """Stop early."""
+        self._ended = self._ended or "interrupted"
+        self._speaker = None
+        with self._runtime.computing():  # an observer still takes what is finished
+            self._frames.close()
+
+    @property
+    def seed(self) -> int | None:
+        """Gives this run again; none before the first chunk was asked for."""
+        return self._session.seed if self._session else None
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """Why the stream ended, `interrupted` also after an error; none before that."""
+        return self._ended
+
+    def _missing(self) -> int:
+        """Words to be read before the machine can take one and look as far ahead as it wants to."""
+        if self._source.closed or self._ended is not None:
+            return 0
+        queued = 0 if self._session is None else self._runtime.machine.words_queued(self._session.state)
+        return max(0, self._runtime.machine.second_stream_ahead + 1 - queued)
+
+    def _top_up(self, missing: int) -> None:
+        """Read that many words, or all that are left."""
+        if missing:
+            entries = self._source.take(missing)
+            if self._session is None:
+                self._begin = entries
+            else:
+                self._session.state.entries.extend(entries)
+                self._session.entries.extend(entries)
+
+    def _run(self) -> Generator[StreamChunk | None, None, None]:
+        """One item a frame: a chunk, or none while there is nothing to hear yet."""
+        runtime, config = self._runtime, self._config
+        require_words(self._begin)
+        plan = build_prefix_plan(runtime, config.prefix)
+        self._session = session = open_session(runtime, config, plan, self._begin)
+        try:
+            yield from self._speak(session)
+        finally:
+            session.close()
+
+    def _speak(self, session: Session) -> Iterator[StreamChunk | None]:
+        runtime = self._runtime
+        first_word = FirstWord(runtime, session.config, session.start_step)
+        self._speaker = speaker = _Speaker(runtime, session)
+        loop = generate_frames(runtime, session.config, session.state, session.gen, start_step=session.start_step)
+        with closing(loop):  # before the session is: an observer still reads its tensors
+            for step, emitted in loop:
+                first_word.see(step, emitted)
+                if session.includes_prefix or first_word.known:
+                    speaker.begin(0 if session.includes_prefix else first_word.frame)
+                yield speaker.take(speaker.late)
+        crop = session.crop(first_word.frame, speaker.complete_frames())
+        if not speaker.spoke:  # the crop was never found, or would leave nothing
+            speaker.begin(crop)
+        self._ended = stop_reason(runtime, session.state, session.gen)
+        while (chunk := speaker.take()) is not None:
+            yield chunk
+
+
+class _TextSource:
+    """Entries from pieces of text, read no further than asked."""
+
+    def __init__(self, runtime: RuntimeContext, pieces: Iterable[str], *, after_prefix: bool) -> None:
+        self._pieces = iter(pieces)
+        ids, notes = runtime.constants, ScriptNotes()
+        self._parser = ScriptParser(runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix, notes=notes)
+        self.closed = False  # no more text will come
+
+    def take(self, words: int) -> list[Entry]:
+        """At least `words` words with the breaks around them, or all that is left."""
+        entries: list[Entry] = []
+        while not self.closed and sum(1 for entry in entries if entry.tokens) < words:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self.closed = True
+                entries += self._parser.close()
+            elif isinstance(piece, str):
+                entries += self._parser.feed(piece)
+            else:
+                raise no_script(piece, "A piece of the script")
+        return entries
+
+
+class _Begun(NamedTuple):
+    """A piece that is being decoded."""
+
+    samples: Samples
+    start: float  # seconds from the start of the stream
+    words: list[PlacedWord]  # words that begin in it
+
+
+class _Speaker:
+    """Turns the grid's complete frames into chunks."""
+
+    def __init__(self, runtime: RuntimeContext, session: Session) -> None:
+        self._runtime, self._session = runtime, session
+        self._pieces = pieces(runtime.mimi)
+        self._begun: deque[_Begun] = deque()
+        self._crop = 0
+        self._spoken = 0  # frames, counted from the grid's first
+        self._words = 0
+        self.late = self._pieces.late
+        self.spoke = False  # something is to be heard
+
+    def complete_frames(self) -> int:
+        """Aligned frames of which every codebook is drawn."""
+        return max(0, self._session.gen.last_step + 2 - max(self._runtime.audio_delays))
+
+    def begin(self, crop: int) -> None:
+        """Begin to decode the frames completed since the last time, if any, without the first `crop`."""
+        if not self.spoke:
+            self._crop = self._spoken = crop
+        first, last = self._spoken, self.complete_frames()
+        if last <= first:
+            return
+        self.spoke = True
+        ids, gen, rate = self._runtime.constants, self._session.gen, self._runtime.frame_rate
+        codes = torch.stack(
+            [gen.audio_buf[0, k, first + delay : last + delay] for k, delay in enumerate(self._runtime.audio_delays)]
+        )  # [K, frames]
+        codes = codes.masked_fill(codes == ids.ungenerated, ids.audio_pad)
+        samples = self._pieces.begin(codes)
+        self._spoken = last
+        words = place_words(self._session, self._crop, rate)[self._words :]
+        ready = list(takewhile(lambda word: word.seconds < (last - self._crop) / rate, words))
+        self._words += len(ready)
+        self._begun.append(_Begun(samples, (first - self._crop) / rate, ready))
+
+    def take(self, late: int = 0) -> StreamChunk | None:
+        """The oldest piece that was begun, if there are more than `late`."""
+        if len(self._begun) <= late:
+            return None
+        samples, start, words = self._begun.popleft()
+        return StreamChunk(samples(), self._runtime.mimi.sample_rate, start, words)
