@@ -26,7 +26,7 @@ from dia2 import GenerationConfig
 from dia2.common.hooks import Frames, Span, observing
 from dia2.inspect import load, record
 from dia2.inspect.views.explorer import to_html
-from dia2.adapter.live import Follower
+from dia2.inspect.views.explorer.live import Follower
 from dia2.inspect.views.explorer.widget import LiveExplorer
 
 

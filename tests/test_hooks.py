@@ -27,6 +27,7 @@ from dia2.common.hooks import (
     select,
 )
 from dia2.inspect import Watch, load, record
+from dia2.inspect.record import recorder
 from dia2.inspect.schema.draw import Draw
 from dia2.runtime import generator
 from dia2.runtime.capture import LATEST, ROWS
@@ -201,7 +202,7 @@ def loop_facts(observer: Observer | None) -> tuple[Counter[str], Counter[str]]:
 
     def note(frame: FrameType, event: str, _: object) -> None:
         name = frame.f_code.co_filename.replace("\\", "/")
-        if event == "call" and ("dia2/common/hooks.py" in name or "taps.py" in name or "dia2/inspect" in name):
+        if event == "call" and ("dia2/common/hooks.py" in name or "capture.py" in name or "dia2/inspect" in name):
             seams[frame.f_code.co_name] += 1
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -260,7 +261,7 @@ def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
 
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dia2.inspect.record.recorder.SHARD_CALLS", 8)
+        patch.setattr(recorder, "SHARD_CALLS", 8)
         with record(tmp_path / "run.dia2trace", level="full", budget=100_000):
             result = engine("tiny8").generate(SCRIPT, seed=1)
     trace = load(tmp_path / "run.dia2trace")

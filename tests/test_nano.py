@@ -1,4 +1,4 @@
-"""The embedded checkpoint speaks. Its full figures are in dia2/runtime/nano/README.md; these are quick checks of the same."""
+"""The embedded checkpoint speaks. Its full figures are in its own README.md; these are quick checks."""
 
 from __future__ import annotations
 

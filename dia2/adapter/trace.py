@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -47,26 +48,11 @@ class Dia2Trace(Trace[Manifest]):
         return parse_manifest(raw, self.path)
 
     def _sizes(self) -> dict[str, int] | None:
-        if self.manifest.run is None:
-            return None
-        model = self.model
-        return {
-            "K": model.codebooks,
-            "K-1": model.codebooks - 1,
-            "D": len(self.manifest.draws),
-            "B": model.branches,
-            "actions": model.actions,
-            "vocabulary": model.audio_vocabulary,
-            "codes": model.codes,
-            "text vocabulary": model.text_vocabulary,
-            "actions or text": max(model.actions, model.text_vocabulary),
-        }
+        run = self.manifest.run
+        return None if run is None else column_sizes(run.model, len(self.manifest.draws))
 
     def _check(self) -> None:
-        steps, first = self.steps.astype(np.int64), self.warmup_calls
-        expected = np.arange(len(self)) - (np.arange(len(self)) >= first) * min(1, first)
-        if (steps != expected).any():
-            raise out_of_order(self.path)
+        check_steps(self.steps, self.warmup_calls, self.path)
         if int(self._columns["consumed"].sum()) > len(self.run.entries):
             raise TraceError(f"{self.path} is damaged: more entries are taken than there are.")
         warmup, prefix = self.warmup_calls, self.run.prefix_frames
@@ -418,6 +404,32 @@ class Dia2Trace(Trace[Manifest]):
         for what, value in found.items():
             named = what == "action"
             yield what, value, drawn_action(self.model.tokens, value, row.forced) if named else str(value)
+
+
+def column_sizes(model: ModelFacts, draws: int) -> dict[str, int]:
+    """What the names in shapes and bounds of `LAYOUT` stand for."""
+    return {
+        "K": model.codebooks,
+        "K-1": model.codebooks - 1,
+        "D": draws,
+        "B": model.branches,
+        "actions": model.actions,
+        "vocabulary": model.audio_vocabulary,
+        "codes": model.codes,
+        "text vocabulary": model.text_vocabulary,
+        "actions or text": max(model.actions, model.text_vocabulary),
+    }
+
+
+def check_steps(steps: np.ndarray, warmup: int, path: Path) -> None:
+    """Refuse steps [calls] that do not count up, the last one of a warm-up of so many calls twice.
+
+    Raises:
+        TraceError: they do not.
+    """
+    calls = np.arange(len(steps))
+    if (steps != calls - ((calls >= warmup) & (warmup > 0))).any():
+        raise out_of_order(path)
 
 
 _MACHINE = (

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 register(
     explore="dia2.inspect.views.explorer.open:explore",
     to_html="dia2.inspect.views.explorer:to_html",
-    lab="dia2.inspect.lab.controls:lab",
+    lab="dia2.inspect.lab.open:lab",
 )
 
 _HOMES = {

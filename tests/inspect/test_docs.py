@@ -16,10 +16,12 @@ from typing import Any, get_args
 import pytest
 
 from dia.adapter import layout as dia_layout
-from dia.adapter import pipeline as dia_pipeline
+from dia.adapter import rows as dia_rows
+from dia2.adapter import layout as dia2_layout
 from dia2.adapter.rows import ROWS
-from dia2.common.hooks import POINTS
+from dia2.common import hooks
 from dia2.inspect import load, record
+from dia2.inspect.schema.column import Layout
 from dia2.inspect.schema.row import Row
 from dia2.inspect.store import layout
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
@@ -37,6 +39,8 @@ DIA_BOUNDS = {
     "MAX_ENCODER": "bytes of `encoder.safetensors`",
     "MAX_SECONDS": "seconds of one step",
 }
+HOOK_BOUNDS = {"MAX_CODEBOOKS": "codebooks"}
+DIA2_BOUNDS = {"MAX_PREFIX_FRAMES": "frames of a prefix"}
 BOUNDS = {
     "MAX_MANIFEST": "bytes of `manifest.json`",
     "MAX_PHASES": "bytes of `phases.jsonl`",
@@ -45,11 +49,9 @@ BOUNDS = {
     "MAX_SHARDS": "shards",
     "MAX_CALLS": "calls",
     "MAX_SHARD_CALLS": "calls of a shard",
-    "MAX_CODEBOOKS": "codebooks",
     "MAX_VOCABULARY": "tokens of a vocabulary",
     "MAX_AUDIO": "bytes of `audio.flac`",
     "MAX_AUDIO_SAMPLES": "samples of it",
-    "MAX_PREFIX_FRAMES": "frames of a prefix",
 }
 
 
@@ -58,7 +60,7 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def _columns(of: layout.Layout) -> str:
+def _columns(of: Layout) -> str:
     """The table of a layout's columns."""
     rows = [
         (
@@ -84,14 +86,18 @@ def _rows(rows: Sequence[Row]) -> str:
 
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
-    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in POINTS.values()]
+    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in hooks.listed()]
     return {
-        "columns": _columns(layout.LAYOUT),
+        "columns": _columns(dia2_layout.LAYOUT),
         "dia-columns": _columns(dia_layout.LAYOUT),
-        "bounds": _bounds(layout, BOUNDS) + "".join(_bounds(dia_layout, DIA_BOUNDS).splitlines(keepends=True)[2:]),
+        "bounds": _bounds(layout, BOUNDS)
+        + "".join(
+            "".join(_bounds(room, names).splitlines(keepends=True)[2:])
+            for room, names in ((hooks, HOOK_BOUNDS), (dia2_layout, DIA2_BOUNDS), (dia_layout, DIA_BOUNDS))
+        ),
         "points": _table(("point", "family", "of", "when", "value"), points),
         "rows": _rows(ROWS),
-        "dia-rows": _rows(dia_pipeline.ROWS),
+        "dia-rows": _rows(dia_rows.ROWS),
     }
 
 
@@ -118,6 +124,8 @@ def test_the_tables_are_those_of_the_code(page: Path, names: tuple[str, ...]) ->
 
 def test_every_bound_is_listed() -> None:
     assert list(BOUNDS) == [name for name in vars(layout) if name.startswith("MAX_")]
+    for room, names in ((hooks, HOOK_BOUNDS), (dia2_layout, DIA2_BOUNDS)):
+        assert list(names) == [name for name in vars(room) if name.startswith("MAX_") and name != "MAX_CALLS"]
     assert list(DIA_BOUNDS) == [name for name in vars(dia_layout) if name.startswith("MAX_")]
 
 

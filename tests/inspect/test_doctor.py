@@ -252,7 +252,7 @@ def trace(
     prefix = SimpleNamespace(new_word_steps=np.array(steps), rms=nan, peak=nan, clipped=nan)
     calls = np.concatenate((np.arange(frames), np.arange(frames - 1, 39)))
     return cast(
-        "Trace",
+        "Dia2Trace",
         SimpleNamespace(
             run=run, prefix=prefix, model=SimpleNamespace(frame_rate=RATE), warmup_calls=frames, steps=calls,
             column=lambda name: {"consumed": taken}[name], machine_at=lambda call: SimpleNamespace(pending=[1] * call),

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from dia2 import PrefixConfig
-from dia2.adapter.rows import ROWS, fill_rows
+from dia2.adapter.rows import ROWS
 from dia2.cli import main
 from dia2.common.hooks import PHASES
 from dia2.inspect import Trace, load, record
@@ -58,7 +58,7 @@ def test_there_are_thirty_rows_and_each_names_a_function_that_is_there() -> None
 def check_thirty_rows(trace: Trace) -> None:
     assert trace.complete
     assert trace.manifest.never_fired == []
-    for filled in fill_rows(trace):
+    for filled in trace.rows():
         cells = (filled.trigger, filled.before, filled.mutations, filled.outputs)
         assert filled.status == "done", f"row {filled.row.number}: {filled.note}"
         assert all(cells), f"row {filled.row.number} has an empty cell: {cells}"
@@ -85,7 +85,7 @@ def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "output_conditioned.wav").samplerate == 24000
     trace = load(tmp_path / "run.dia2trace")
     check_thirty_rows(trace)
-    rows = {filled.row.number: filled for filled in fill_rows(trace)}
+    rows = {filled.row.number: filled for filled in trace.rows()}
     assert "--cuda-graph --verbose output_conditioned.wav" in rows[1].trigger
     assert "--trace run.dia2trace" in rows[1].trigger
     assert rows[2].trigger == "nari-labs/Dia2-2B"
@@ -95,7 +95,7 @@ def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
 
 
 def notes(trace: Trace) -> dict[int, str]:
-    return {filled.row.number: filled.note for filled in fill_rows(trace) if filled.status == "not run"}
+    return {filled.row.number: filled.note for filled in trace.rows() if filled.status == "not run"}
 
 
 def test_a_run_from_python_says_what_it_had_no_need_of(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_fork_says_what_it_took_over(tmp_path: Path) -> None:
 def test_a_filter_that_leaves_phases_out_says_so(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks="draw.*,loop"):
         engine("tiny8").generate("[S1] Hello.", seed=1)
-    filled = {row.row.number: row for row in fill_rows(load(tmp_path / "run.dia2trace"))}
+    filled = {row.row.number: row for row in load(tmp_path / "run.dia2trace").rows()}
     assert filled[25].status == "done"
     assert filled[26].note == "not recorded: the hook filter leaves it out"
 
@@ -170,7 +170,7 @@ def test_a_run_that_fails_shows_where(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(RuntimeError, match="broke"):
         engine("tiny8").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace")
     trace = load(tmp_path / "run.dia2trace")
-    filled = {row.row.number: row for row in fill_rows(trace)}
+    filled = {row.row.number: row for row in trace.rows()}
     assert filled[27].status == "done"
     assert (filled[28].status, filled[28].note) == ("failed", "RuntimeError: the decoder broke")
     assert filled[29].note == "the trace ends before it (partial: RuntimeError: the decoder broke)"

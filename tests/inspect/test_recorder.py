@@ -11,14 +11,15 @@ import torch
 from safetensors.torch import load_file
 
 from dia2 import Dia2, GenerationConfig, UsageError
+from dia2.adapter.checkpoint import fingerprint
 from dia2.adapter.columns import frame_columns, merged
-from dia2.adapter.layout import draw_names
+from dia2.adapter.layout import LAYOUT, draw_names
 from dia2.adapter.recording import Dia2Recording
 from dia2.common.hooks import CallInfo, Frames, FrameTimes, MachineRow
 from dia2.inspect import load, record
 from dia2.inspect.record import recorder
+from dia2.inspect.record.draws import arrays
 from dia2.inspect.record.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
-from dia2.inspect.store import fingerprint
 from dia2.inspect.store.writer import TraceWriter
 from dia2.runtime import capture as taps
 
@@ -53,7 +54,8 @@ def bytes_a_call(path: Path, draws: list[str]) -> float:
     specials = torch.zeros(VOCABULARY, dtype=torch.bool)
     writer = TraceWriter(path)
     writer.begin()
-    writer.shard(frame_columns(frames(count), draws, specials, {}))
+    writer.small = LAYOUT.small
+    writer.shard(arrays(frame_columns(frames(count), draws, specials, {})))
     writer.close()
     return (path / "frames-00000.safetensors").stat().st_size / count
 
@@ -95,19 +97,19 @@ def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pyt
         return digest(file, name)  # type: ignore[arg-type]  # likewise
 
     monkeypatch.setattr(hashlib, "file_digest", counted)
-    first = fingerprint.fingerprint(assets)
+    first = fingerprint(assets)
     assert "model.safetensors" in read
     read.clear()
-    assert fingerprint.fingerprint(assets) == first
+    assert fingerprint(assets) == first
     assert read == []
     config = folder / "config.json"
     config.write_bytes(config.read_bytes() + b"\n")
-    changed = fingerprint.fingerprint(assets)
+    changed = fingerprint(assets)
     assert read == ["config.json"]
     assert changed["config"] != first["config"]
     assert changed["weights"] == first["weights"]
     (tmp_path / "cache" / "dia2" / "hashes.json").write_text("[not json")  # a damaged cache only costs time
-    assert fingerprint.fingerprint(assets) == changed
+    assert fingerprint(assets) == changed
 
 
 @pytest.mark.parametrize("options", [{"level": "all"}, {"budget": -1}, {"budget": True}, {"hooks": "nothing"}])

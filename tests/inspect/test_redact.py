@@ -11,7 +11,6 @@ import soundfile
 from safetensors.numpy import load_file, save_file
 
 from dia2.adapter.redact import redact
-from dia2.adapter.rows import fill_rows
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load, record
@@ -165,7 +164,7 @@ def test_every_accessor_works_or_says_redacted(
             copy.find(word="friend")
     else:
         assert copy.find(word="friend") == trace.find(word="friend") != []
-    assert [row.status for row in fill_rows(copy)] == [row.status for row in fill_rows(trace)]
+    assert [row.status for row in copy.rows()] == [row.status for row in trace.rows()]
     assert [(p.id, p.name, p.parent, p.at, p.seconds) for p in copy.phases] == [
         (p.id, p.name, p.parent, p.at, p.seconds) for p in trace.phases
     ]

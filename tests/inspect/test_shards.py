@@ -15,25 +15,29 @@ from safetensors.numpy import load_file, save_file
 
 from dia2.adapter.layout import LAYOUT
 from dia2.adapter.manifest import ModelFacts
+from dia2.adapter.trace import check_steps, column_sizes
 from dia2.common.errors import TraceError
+from dia2.inspect import sample
 from dia2.inspect.schema.column import DRAW_COLUMNS
 from dia2.inspect.store import shards
 from dia2.inspect.store.layout import MAX_CALLS, MAX_SHARD_CALLS, shard_name
-from dia2.inspect.store.manifest import read_manifest
-from dia2.inspect.store.shards import Shard, open_shards, read_tokens, sizes_of, tail
+from dia2.inspect.store.shards import Shard, open_shards, read_tokens, tail
 from dia2.runtime.assets import nano_folder
 
 from ..support.safetensors_file import joined
 
 SAMPLE = nano_folder() / "sample.dia2trace"
+MODEL = sample().model  # read before a test lowers what a reader accepts
 Arrays = dict[str, np.ndarray]
 Change = Callable[[Arrays], object]
 
 
 def model() -> ModelFacts:
-    run = read_manifest(SAMPLE).run
-    assert run is not None
-    return run.model
+    return MODEL
+
+
+def sizes() -> dict[str, int]:
+    return column_sizes(model(), 9)
 
 
 @pytest.fixture
@@ -49,7 +53,9 @@ def changed(folder: Path, change: Change, index: int = 1) -> None:
 
 
 def read(folder: Path) -> Arrays:
-    return read_tokens(open_shards(folder, LAYOUT, sizes_of(model(), 9)), model(), folder)
+    columns = read_tokens(open_shards(folder, LAYOUT, sizes()), LAYOUT, sizes(), folder)
+    check_steps(columns["step"], int((columns["phase"] == 0).sum()), folder)
+    return columns
 
 
 def last(name: str, value: int) -> Change:
@@ -111,7 +117,7 @@ def test_a_trace_without_calls_has_empty_columns(folder: Path) -> None:
         (folder / shard_name(index)).unlink()
     empty = read(folder)
     assert {len(column) for column in empty.values()} == {0}
-    assert empty["audio"].shape == (0, *tail(LAYOUT.columns["audio"].shape, sizes_of(model(), 9)))
+    assert empty["audio"].shape == (0, *tail(LAYOUT.columns["audio"].shape, sizes()))
     assert empty["pending_end"].dtype == np.int64
     assert empty["forced"].dtype == np.uint8
     assert empty["text"].dtype == np.int32
@@ -201,7 +207,7 @@ def columns_of(calls: int, **ragged: int) -> dict[str, Any]:
             found[name] = {"dtype": "I32", "shape": [ragged.get(name, 0)]}
         else:
             column = LAYOUT.columns[name]
-            found[name] = {"dtype": column.dtype, "shape": [calls, *tail(column.shape, sizes_of(model(), 9))]}
+            found[name] = {"dtype": column.dtype, "shape": [calls, *tail(column.shape, sizes())]}
     return found
 
 
@@ -210,7 +216,7 @@ def size_of(header: Mapping[str, Any]) -> int:
 
 
 def opened(file: Path) -> Shard:
-    return Shard(file, 0, LAYOUT, sizes_of(model(), 9))
+    return Shard(file, 0, LAYOUT, sizes())
 
 
 def test_a_shard_holds_one_call_to_4096(tmp_path: Path) -> None:
@@ -244,10 +250,10 @@ def test_pending_tokens_have_a_most_in_a_shard_and_in_a_trace(folder: Path, monk
     both = [load_file(folder / shard_name(index)) for index in (0, 1)]
     counts = [len(part["pending"]) + len(part["lookahead"]) for part in both]
     monkeypatch.setattr(shards, "_MAX_RAGGED", sum(counts))
-    assert [shard.ragged for shard in open_shards(folder, LAYOUT, sizes_of(model(), 9))] == counts
+    assert [shard.ragged for shard in open_shards(folder, LAYOUT, sizes())] == counts
     monkeypatch.setattr(shards, "_MAX_RAGGED", sum(counts) - 1)
     with pytest.raises(TraceError, match=r"more than .* pending tokens"):
-        open_shards(folder, LAYOUT, sizes_of(model(), 9))
+        open_shards(folder, LAYOUT, sizes())
     largest = max(len(both[0][name]) for name in LAYOUT.ragged)
     monkeypatch.setattr(shards, "_MAX_RAGGED", largest - 1)
     with pytest.raises(TraceError, match=r"column '?(pending|lookahead)"):
@@ -255,13 +261,13 @@ def test_pending_tokens_have_a_most_in_a_shard_and_in_a_trace(folder: Path, monk
 
 
 def test_calls_have_a_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = sum(shard.calls for shard in open_shards(folder, LAYOUT, sizes_of(model(), 9)))
-    assert calls == read_manifest(SAMPLE).calls
+    calls = sum(shard.calls for shard in open_shards(folder, LAYOUT, sizes()))
+    assert calls == 77
     monkeypatch.setattr(shards, "MAX_CALLS", calls - 1)
     with pytest.raises(TraceError, match=r"more than .* calls"):
-        open_shards(folder, LAYOUT, sizes_of(model(), 9))
+        open_shards(folder, LAYOUT, sizes())
     monkeypatch.setattr(shards, "MAX_CALLS", calls)
-    assert [shard.first_call for shard in open_shards(folder, LAYOUT, sizes_of(model(), 9))] == [
+    assert [shard.first_call for shard in open_shards(folder, LAYOUT, sizes())] == [
         0,
         calls - len(load_file(folder / shard_name(1))["call"]),
     ]
@@ -269,7 +275,7 @@ def test_calls_have_a_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_shards_have_a_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "MAX_SHARDS", 1)
-    assert len(open_shards(folder, LAYOUT, sizes_of(model(), 9))) == 1
+    assert len(open_shards(folder, LAYOUT, sizes())) == 1
 
 
 def test_a_header_has_a_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +329,7 @@ def test_no_column_of_the_tokens_is_missing(name: str, tmp_path: Path) -> None:
 
 
 def test_the_columns_of_draws_come_together(tmp_path: Path) -> None:
-    more = {c.name: {"dtype": c.dtype, "shape": [3, *tail(c.shape, sizes_of(model(), 9))]} for c in DRAW_COLUMNS}
+    more = {c.name: {"dtype": c.dtype, "shape": [3, *tail(c.shape, sizes())]} for c in DRAW_COLUMNS}
     whole = columns_of(3) | more
     opened(stored(tmp_path, whole, size_of(whole)))
     for name in more:
@@ -343,7 +349,7 @@ def test_a_link_is_no_shard(folder: Path, tmp_path: Path) -> None:
     (folder / shard_name(1)).rename(tmp_path / "elsewhere")
     (folder / shard_name(1)).symlink_to(tmp_path / "elsewhere")
     with pytest.raises(TraceError, match="is a link"):
-        open_shards(folder, LAYOUT, sizes_of(model(), 9))
+        open_shards(folder, LAYOUT, sizes())
 
 
 def test_a_shard_that_goes_away_is_told(folder: Path) -> None:

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationConfig
-from dia2.adapter.rows import fill_rows
 from dia2.adapter.trace import Dia2Trace
 from dia2.audio.grid import write_wav
 from dia2.common.hooks import POINTS, Frames, Span, select
@@ -215,7 +214,7 @@ def test_every_hook_of_a_second_run_carries_what_it_did_in_the_first() -> None:
 
 @pytest.mark.slow
 def test_the_row_says_that_no_pass_was_made(tmp_path: Path) -> None:
-    first, again = ({row.row.number: row for row in fill_rows(trace)}[24] for trace in two_traces(tmp_path))
+    first, again = ({row.row.number: row for row in trace.rows()}[24] for trace in two_traces(tmp_path))
     assert first.mutations == (
         "1 pass over 33 frames instead of as many steps; transformer KV 0 → 33 slots; 4 words taken"
     )

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from dia2 import UsageError
-from dia2.adapter.rows import fill_rows
 from dia2.generation import WordList
 from dia2.inspect import Trace, load
 from dia2.inspect.schema.row import FilledRow
@@ -192,7 +191,7 @@ def test_a_voice_file_has_no_waveform(work: Work, sound: Path, tmp_path: Path) -
 
 
 def rows(trace: Trace) -> dict[int, FilledRow]:
-    return {filled.row.number: filled for filled in fill_rows(trace)}
+    return {filled.row.number: filled for filled in trace.rows()}
 
 
 def test_rows_that_are_not_run_say_why(work: Work, sound: Path, tmp_path: Path) -> None:

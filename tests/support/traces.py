@@ -21,7 +21,6 @@ import torch
 from dia import capture as dia_taps
 from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
-from dia2.adapter.rows import fill_rows
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view import view_of
 from dia2.common.errors import Dia2Error, TraceError, UsageError
@@ -206,7 +205,7 @@ def replayed(trace: DiaTrace) -> None:
 def dia2_questions(trace: Dia2Trace) -> Iterator[Callable[[], object]]:
     """Of a run of Dia2."""
     yield lambda: (len(trace), repr(trace), trace.state, trace.complete)
-    yield lambda: fill_rows(trace)
+    yield lambda: trace.rows()
     for name in (
         "run",
         "model",

@@ -186,8 +186,11 @@ def _check_bounds(column: Column, values: np.ndarray, sizes: Mapping[str, int], 
 
 def _check_order(columns: Arrays, path: Path) -> None:
     """Refuse calls that are not counted from 0, and calls that draw nothing behind one that draws."""
-    main = columns["phase"] == 1
-    if (columns["call"] != np.arange(len(main))).any() or not main[np.argmax(main) :].all() and main.any():
+    drawn = np.flatnonzero(columns["phase"])
+    first = int(drawn[0]) if len(drawn) else 0
+    if (columns["call"] != np.arange(len(columns["call"]))).any() or (
+        len(drawn) and not columns["phase"][first:].all()
+    ):
         raise out_of_order(path)
 
 
