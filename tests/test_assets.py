@@ -175,7 +175,8 @@ import json, os, sys, time
 
 time.sleep = lambda seconds: None
 
-from dia2 import CheckpointError, Dia2, Dia2Error, GenerationConfig, SamplingConfig, UsageError, assets
+from dia2 import CheckpointError, Dia2, Dia2Error, GenerationConfig, SamplingConfig, UsageError
+from dia2.runtime import assets
 
 GREEDY = SamplingConfig(0.0, 50)
 

@@ -40,7 +40,7 @@ PRESS = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
 def pressed(tmp_path: Path, code: str) -> tuple[int, str, str]:
     """Run code that knows a module whose import presses Ctrl-C, and swallows what comes of it."""
     (tmp_path / "library.py").write_text(f"try:\n    {PRESS}\nexcept KeyboardInterrupt:\n    pass\n")
-    run = start(["-c", "from dia2 import interrupts\n" + textwrap.dedent(code)], tmp_path)
+    run = start(["-c", "from dia2.common.terminal import interrupts\n" + textwrap.dedent(code)], tmp_path)
     out, err = run.communicate(timeout=60)
     return run.returncode, out, err
 

@@ -432,3 +432,6 @@ class Trace(ABC, Generic[F]):
         """
         offered(self, "fork")
         return extension("lab")(self, tts, folder)
+
+
+Stored = Trace  # its former name
