@@ -12,7 +12,6 @@ import numpy as np
 
 from dia2.adapter import ADAPTER
 from dia2.adapter.frame import Frame, FrameSeconds, TraceWord
-from dia2.adapter.layout import draw_codebook
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix
@@ -21,7 +20,6 @@ from dia2.common.checks import counted_from_0
 from dia2.common.errors import TraceError
 from dia2.common.hooks import MAX_CODEBOOKS, MachineRow
 from dia2.common.wording import counted
-from dia2.inspect.schema.draw import Draw, stored_draws
 from dia2.inspect.schema.grid import delayed, undelayed
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import AUDIO_FILE
@@ -254,14 +252,6 @@ class Dia2Trace(Trace[Manifest]):
             seconds=FrameSeconds(*map(float, columns["times"][call])) if main else None,
             draws=self.draws(call),
         )
-
-    def draws(self, call: int) -> list[Draw]:
-        """What the draws of a call chose among; empty where the trace kept none."""
-        columns = self._row(call)
-        names = self.manifest.draws
-        codes = columns["codes"]
-        choice = [int(columns["action"]) if n == "action" else int(codes[draw_codebook(n)]) for n in names]
-        return stored_draws(columns, names, choice)
 
     def logits(self, call: int) -> dict[str, np.ndarray]:
         """Recorded logits of one call, level `full`: action [B, V], cb0 [B, V], dep [K-1, B, codes]; else empty."""
