@@ -111,28 +111,6 @@ def installed() -> dict[str, Any]:
     return {entry.name: entry.load() for entry in entries}
 
 
-def listed() -> list[HookPoint]:
-    """The points of all families that are installed, in the order in which they are told: by kind and moment."""
-    installed()  # whose points are declared when they are imported
-    kinds, moments = ("phase", "value", "time"), ("begin and end", ONCE, EVERY_CALL, MAIN_CALL)
-    return sorted(POINTS.values(), key=lambda point: (kinds.index(point.family), moments.index(point.when)))
-
-
-PointFilter = str | Iterable[str] | Callable[[HookPoint], bool]
-
-
-@cache
-def installed() -> dict[str, Any]:
-    """What the model families that are installed declare, by family, found by their entry points."""
-    from importlib.metadata import entry_points  # not before somebody asks
-
-    ours = ("dia2", "dia")  # are listed first
-    entries = sorted(
-        entry_points(group=GROUP), key=lambda entry: (ours.index(entry.name) if entry.name in ours else 2, entry.name)
-    )
-    return {entry.name: entry.load() for entry in entries}
-
-
 def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None = None) -> frozenset[str]:
     """Names of the points that a filter matches.
 
