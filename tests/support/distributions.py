@@ -1,4 +1,4 @@
-"""What is handed out: the files of sdist and wheel, and an environment that holds a wheel and what it asks for alone."""
+"""What a release consists of: the files of sdist and wheel, and an environment of a wheel and what it requires."""
 
 from __future__ import annotations
 
