@@ -6,7 +6,7 @@ PYTHON := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: demo test test-all notebooks lint docs bench mutants nano clean checked
+.PHONY: demo test test-all notebooks lint docs dist bench mutants nano clean checked
 
 demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words, subtitles, spectrogram
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
@@ -40,6 +40,10 @@ docs: $(VENV)/.docs  ## the site, into build/site; LINKS=1 also asks the network
 	$(PYTHON) docs/check_site.py build/site
 	$(if $(LINKS),$(PYTHON) -m sphinx --keep-going --quiet -b linkcheck -c docs . build/links)
 
+dist: $(VENV)/.dev  ## sdist and wheel, into dist; their metadata is checked
+	$(PYTHON) -m build --no-isolation
+	$(PYTHON) -m twine check --strict dist/*
+
 bench: $(VENV)/.dev  ## what a frame costs and what looking costs; each benchmark tells its options by --help
 	$(PYTHON) benchmarks/frame.py --shape nano --frames 50 --variants float32 float32+one float32+late
 	$(PYTHON) benchmarks/trace_overhead.py --shape nano --frames 500
@@ -52,7 +56,7 @@ nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hou
 	$(PYTHON) -m training.recipe .train/nano
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info demo.*
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info dist demo.*
 
 $(VENV)/bin/python:
 	python3 -c 'import sys; sys.exit("dia2 needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
