@@ -26,6 +26,7 @@ from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
 from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.trace import Trace
+from dia2.runtime.assets import nano_folder
 from dia2.runtime.edits import ChangeSampling, config_at
 from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.runtime.state_machine import Entry
@@ -432,6 +433,11 @@ _MACHINE = (
     "entries_left",
     "end_step",
 )
+
+
+def sample() -> Dia2Trace:
+    """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
+    return Dia2Trace(nano_folder() / "sample.dia2trace")
 
 
 class Frames(Sequence[Frame]):
