@@ -36,6 +36,7 @@ ADAPTER = Adapter(
     console="dia2.inspect.views.console",
     view="dia2.adapter.view:view_of",
     live="dia2.adapter.live:Live",
+    knobs="dia2.adapter.knobs:Dia2Knobs",
     codebooks="dia2.adapter.sound:codebook_samples",
     calls="dia2.adapter.tables:calls",
     replay="dia2.adapter.replay:replay",

@@ -46,6 +46,7 @@ class Adapter:
     doctor: str | None = None
     redact: str | None = None
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
+    knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab
     codebooks: str | None = None  # gives the sound of some codebooks alone
 
     def check_engine(self, tts: object, what: str) -> None:

@@ -444,7 +444,6 @@ class Trace(ABC, Generic[F]):
             TraceError: the trace was redacted, holds no calls, or is of a family without forks.
             UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
         """
-        offered(self, "fork")
         return extension("lab")(self, tts, folder)
 
 
