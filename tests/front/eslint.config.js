@@ -1,4 +1,4 @@
-// The front end's rules. Paths are seen from the repository's root, where eslint is started.
+// The front end's rules, and those of its tests. Paths are seen from the repository's root, where eslint is started.
 
 import js from "@eslint/js";
 import globals from "globals";
@@ -30,13 +30,10 @@ function types(comment) {
 }
 
 export default [
+  { ignores: [".*/**", "build/**", "dist/**"] },
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
+  js.configs.recommended,
   {
-    files: [FRONT, TESTS],
-    ...js.configs.recommended,
-  },
-  {
-    files: [FRONT, TESTS],
     plugins: { own: { rules: { honest } } },
     rules: {
       "array-callback-return": "error",

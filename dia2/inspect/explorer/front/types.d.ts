@@ -107,7 +107,7 @@ export interface Header {
   readouts: Readout[];
   lanes: Lane[];
   /** Names of values, by their column. */
-  names?: Record<string, Record<string, string>>;
+  names?: Record<string, Record<number, string>>;
   /** Ids in the text streams. */
   tokens?: { pad: number; new_word: number };
   grid: GridFacts;
