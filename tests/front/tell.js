@@ -1,5 +1,5 @@
-// `node tell.js FILE …`: what the front end makes of a packed view, and of pieces that go on with it, call by call as JSON.
-// tests/inspect/test_front.py compares it with what the trace says.
+// `node tell.js FILE …`: what the front end makes of a packed view, and of pieces that go on with it, call by call,
+// as JSON. tests/inspect/test_front.py compares it with what the trace says.
 
 import { readFileSync } from "node:fs";
 
