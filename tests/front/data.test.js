@@ -41,6 +41,7 @@ test("a view opens as data", async () => {
   const sound = { dtype: "uint8", shape: [3], bytes: Uint8Array.of(7, 8, 9).buffer };
   const data = await open(packed(header, { grid, sound_0: sound }));
   assert.deepEqual([data.calls, data.codebooks, data.columnsOfGrid, data.places], [2, 2, 3, 2]);
+  assert.deepEqual([run().columnsOfGrid, run({ given: { calls: 3, why: "" } }).given], [0, 3]);
   assert.deepEqual([data.code(0, 0), data.code(1, 2)], [1, 6]);
   assert.deepEqual([...data.sound("sound_0")], [7, 8, 9]);
   assert.throws(() => data.at("step", 0), /no step/);
@@ -114,21 +115,22 @@ const ENTRIES = [
 
 test("queues are found from any call on, in any order", () => {
   const columns = {
-    pending: column(Int32Array, [3, 3], [0, 1, 2, 0, 2, 2, 2, 1, 1]),
-    pending_counts: column(Int32Array, [4, 2], [2, 2, 0, 0, 1, 9, 0, 0]),
-    main_part: column(Int32Array, [2, 3], [-1, -1, -1, 2, 1, 1]),
+    pending: column(Int32Array, [4, 3], [0, 1, 2, 0, 2, 2, 0, 2, 2, 2, 1, 1]),
+    pending_counts: column(Int32Array, [5, 2], [2, 2, 1, 1, 0, 0, 1, 9, 0, 0]),
+    main_part: column(Int32Array, [3, 3], [-1, -1, -1, 2, 1, 1, 0, 1, 2]),
     taken: each(0, 1, 3, 3),
     entries_left: each(3, 2, 0, 0),
   };
   const data = run({ entries: ENTRIES }, columns);
   const last = { parts: [{ text: "you", speaker: 2, entry: 2, number: 1, of: 1 }], length: 9 };
-  assert.deepEqual(data.queue("pending", 2), last);
-  assert.deepEqual(data.queue("pending", 1), { parts: [], length: 0 });
+  assert.deepEqual(data.queue("pending", 3), last);
+  assert.deepEqual(data.queue("pending", 2), { parts: [], length: 0 });
+  assert.deepEqual(data.queue("pending", 1).parts.map(({ number }) => number), [2]);
   const first = data.queue("pending", 0).parts;
   assert.deepEqual(first.map(({ text, number }) => [text, number]), [["Hello", 1], ["Hello", 2]]);
-  assert.deepEqual(data.queue("pending", 2), last);
+  assert.deepEqual(data.queue("pending", 3), last);
   assert.equal(data.part("main", 0), null);
-  assert.equal(data.part("main", 1).text, "you");
+  assert.deepEqual([data.part("main", 1).text, data.part("main", 2).text], ["you", "Hello"]);
   assert.equal(data.part("second", 1), null);
   assert.deepEqual(data.entriesAfter(1).map(({ text }) => text), ["", "you"]);
   assert.deepEqual(data.entriesAfter(2), []);
@@ -140,54 +142,67 @@ test("settings are those in force", () => {
   assert.deepEqual([0, 4, 5, 9].map((call) => data.samplingAt(call).audio.temperature), [1, 1, 2, 2]);
 });
 
-/** One call with the draws of HEADER, three candidates each, of which the action has none. */
+/** Two calls with three draws, three candidates each; of those of the first call one was kept. */
 function drawn(more = {}) {
   return run({}, {
-    draw_ids: column(Int16Array, [1, 3, 3], [-1, -1, -1, 4, 5, 6, 7, 8, -1]),
-    draw_choice: each(-1, 5, 7),
-    draw_cond: column(Uint16Array, [1, 3, 3], [0, 0, 0, 0, 2, 4, 0, 1, 0]),
-    draw_guided: column(Uint16Array, [1, 3, 3], [0, 0, 0, 0, 6, 8, 0, 1, 0]),
-    draw_kept: column(Uint16Array, [1, 3], [0, 0b011, 0b001]),
-    best_cond: column(Float32Array, [1, 3], [0, 10, 3]),
-    best_guided: column(Float32Array, [1, 3], [0, 20, 3]),
-    draw_probability: column(Float32Array, [1, 3], [0, 0.25, 1]),
+    draw_ids: column(Int16Array, [2, 3, 3], [-1, -1, -1, -1, -1, -1, 0, -1, -1, 0, 1, -1, 4, 5, 6, 7, 8, -1]),
+    draw_choice: each(-1, -1, 0, 1, 5, 7),
+    draw_cond: column(Uint16Array, [2, 3, 3], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 2, 4, 0, 1, 0]),
+    draw_guided: column(Uint16Array, [2, 3, 3], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 6, 8, 0, 1, 0]),
+    draw_kept: column(Uint16Array, [2, 3], [0, 0, 0b001, 0b011, 0b011, 0b001]),
+    best_cond: column(Float32Array, [2, 3], [0, 0, 1, 2, 10, 3]),
+    best_guided: column(Float32Array, [2, 3], [0, 0, 1, 2, 20, 3]),
+    draw_probability: column(Float32Array, [2, 3], [0, 0, 1, 0.5, 0.25, 1]),
     ...more,
   });
 }
 
 test("a draw has its candidates, best first, and none where none was kept", () => {
   const data = drawn();
-  assert.equal(data.draw(0, 0), null);
-  const { candidates, choice, probability, sampling } = data.draw(0, 1);
+  assert.equal(data.draw(0, 1), null);
+  assert.deepEqual([data.draw(0, 2).choice, data.draw(0, 2).candidates.length], [0, 1]);
+  assert.deepEqual([data.draw(1, 0).choice, data.draw(1, 0).sampling.temperature], [1, 0.5]);
+  const { candidates, choice, probability, sampling } = data.draw(1, 1);
   assert.deepEqual([choice, probability, sampling], [5, 0.25, { temperature: 1, top_k: 0 }]);
   assert.deepEqual(candidates, [
     { token: 4, cond: 10, guided: 20, kept: true, chosen: false, alive: null },
     { token: 5, cond: 9, guided: 17, kept: true, chosen: true, alive: null },
     { token: 6, cond: 8, guided: 16, kept: false, chosen: false, alive: null },
   ]);
-  assert.deepEqual(data.draw(0, 2).candidates.map(({ token }) => token), [7, 8]);
-  assert.equal(run().draw(0, 1), null);
-  const alive = drawn({ draw_alive: column(Uint16Array, [1, 3], [0, 0b010, 0]) });
-  assert.deepEqual(alive.draw(0, 1).candidates.map((candidate) => candidate.alive), [false, true, false]);
+  assert.deepEqual(data.draw(1, 2).candidates.map(({ token }) => token), [7, 8]);
+  assert.equal(run().draw(1, 1), null);
+  const alive = drawn({ draw_alive: column(Uint16Array, [2, 3], [0, 0, 0, 0, 0b010, 0]) });
+  assert.deepEqual(alive.draw(1, 1).candidates.map((candidate) => candidate.alive), [false, true, false]);
 });
 
 test("chances follow from that of the choice", () => {
-  const draw = drawn().draw(0, 1);
+  const draw = drawn().draw(1, 1);
   const [first, second, third] = chances(draw);
   assert.ok(Math.abs(first - 0.25 * Math.E) < 1e-9); // one logit above the choice
   assert.deepEqual([second, third], [0.25, 0]); // guidance struck the third out
   const warm = chances({ ...draw, sampling: { temperature: 2, top_k: 0 } });
   assert.ok(Math.abs(warm[0] - 0.25 * Math.exp(0.5)) < 1e-9);
+  assert.equal(chances({ ...draw, probability: 0.9 })[0], 1); // steps of logits are rounded, a chance stays one
+});
+
+test("top-k leaves so many of those that guidance kept", () => {
+  const draw = drawn().draw(1, 1);
+  const left = (topK, ...kept) => {
+    const candidates = draw.candidates.map((candidate, i) => ({ ...candidate, kept: kept[i] }));
+    return chances({ ...draw, candidates, sampling: { temperature: 1, top_k: topK } }).map((chance) => chance > 0);
+  };
+  assert.deepEqual(left(0, true, true, true), [true, true, true]); // 0: all
+  assert.deepEqual(left(3, true, true, true), [true, true, true]);
+  assert.deepEqual(left(2, true, true, true), [true, true, false]);
+  assert.deepEqual(left(1, true, true, true), [true, true, false]); // the choice is told as it was drawn
+  assert.deepEqual(left(2, true, false, true), [true, true, true]); // it was put there, and takes nobody's place
 });
 
 test("no chance is made up", () => {
-  const draw = drawn().draw(0, 1);
+  const draw = drawn().draw(1, 1);
   assert.deepEqual(chances({ ...draw, probability: 0 }), [null, null, 0]); // an edit chose
   assert.deepEqual(chances({ ...draw, sampling: { temperature: 0, top_k: 0 } }), [0, 0.25, 0]); // the best alone
   const kept = draw.candidates.map((candidate) => ({ ...candidate, kept: true }));
-  const cut = chances({ ...draw, candidates: kept, sampling: { temperature: 1, top_k: 2 } });
-  assert.deepEqual([cut[2], cut[1]], [0, 0.25]);
-  assert.ok(cut[0] > 0);
   const alive = kept.map((candidate, i) => ({ ...candidate, alive: i > 0 }));
   const told = chances({ ...draw, candidates: alive, sampling: { temperature: 1, top_k: 1 } });
   assert.equal(told[0], 0); // what the view says goes before top-k
@@ -195,7 +210,8 @@ test("no chance is made up", () => {
 });
 
 test("stretches of a state are put together, and grow with the run", () => {
-  const lanes = [{ name: "phase", kind: "states", colours: ["s1", "s1", "word"] }];
+  const states = { kind: "states", colours: ["s1", "s1", "word"] };
+  const lanes = [{ name: "left", kind: "count" }, { ...states, name: "phase" }, { ...states, name: "other" }];
   const data = run({ lanes, calls: 5 }, { phase: each(0, 1, 2, 0, 0) });
   assert.deepEqual(data.stretches, [
     { from: 0, to: 2, colour: "s1" },

@@ -61,10 +61,12 @@ export class FakeElement extends EventTarget {
 export class FakeAudio extends FakeElement {
   constructor() {
     super("audio");
-    Object.assign(this, { paused: true, ended: false, currentTime: 0, playbackRate: 1, src: "", refused: false });
+    Object.assign(this, { paused: true, ended: false, currentTime: 0, playbackRate: 1, src: "" });
+    Object.assign(this, { refused: false, asked: 0 });
   }
 
   async play() {
+    this.asked += 1;
     if (this.refused) throw new Error("a click first");
     this.paused = false;
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Player } from "./front.js";
+import { Player, SPEEDS } from "./front.js";
 import { page } from "./page.js";
 import { looked, run } from "./run.js";
 
@@ -23,6 +23,12 @@ function callsOf(store, screen, frames, milliseconds = 100) {
 }
 
 const SOUND = Uint8Array.of(1, 2, 3);
+
+test("a run is heard at its own speed at first, and at its own pitch at any", (t) => {
+  const { player } = playing(t);
+  assert.deepEqual(SPEEDS, [0.25, 0.5, 1, 1.5, 2]);
+  assert.equal(player.audio.preservesPitch, true);
+});
 
 test("where nothing is heard the clock drives", (t) => {
   const { player, store, calls } = playing(t);
@@ -61,9 +67,9 @@ test("a run without a clock is played at a pace of its own", (t) => {
 });
 
 test("at its end it pauses, and plays again from the first call", (t) => {
-  const { player, store, screen, calls } = playing(t, {}, { call: 7 });
+  const { player, store, screen, calls } = playing(t, {}, { call: 8 });
   player.play();
-  assert.deepEqual(calls(2), [8, 9]);
+  assert.deepEqual(calls(1), [9]);
   assert.equal(store.state.playing, false);
   screen.frame(); // the last call is drawn
   assert.equal(screen.waiting, 0);
@@ -97,6 +103,15 @@ test("who scrubs while it plays hears it from there", (t) => {
   assert.deepEqual([player.audio.currentTime, player.audio.paused, store.state.call], [0.6, false, 6]);
 });
 
+test("before its sound a run is played by the clock, which asks for none", (t) => {
+  const clock = { rate: 10, zero: 4, twice: null, before: "prefix" };
+  const { player, data, calls } = playing(t, { clock });
+  player.load(SOUND, data);
+  player.play();
+  assert.deepEqual([calls(3), player.audio.asked], [[1, 2, 3], 0]);
+  assert.deepEqual([calls(1), player.audio.asked], [[4], 1]);
+});
+
 test("the sound begins where the calls reach it, and that call is drawn", (t) => {
   const clock = { rate: 10, zero: 2, twice: null, before: "prefix" };
   const { player, store, data, screen } = playing(t, { clock });
@@ -119,6 +134,10 @@ test("after its sound the rest of a run is played by the clock", (t) => {
   player.play();
   assert.equal(player.audio.paused, true); // there is no sound that late
   assert.deepEqual(calls(2), [4, 5]);
+  player.pause();
+  player.load(SOUND, run({ seconds: null }));
+  player.start(0);
+  assert.equal(player.audio.asked, 0); // nor is there any of which no length is known
 });
 
 test("a sound that has ended drives nothing", (t) => {
@@ -135,7 +154,8 @@ test("a browser that wants a click first is driven by the clock", async (t) => {
   player.audio.refused = true;
   player.play();
   await Promise.resolve();
-  assert.deepEqual(calls(2), [1, 2]);
+  assert.deepEqual(calls(3), [1, 2, 3]);
+  assert.equal(player.audio.asked, 1); // not again with every frame
 });
 
 test("another sound goes on where the last one was, and takes its place", (t) => {
