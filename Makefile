@@ -42,7 +42,7 @@ lint-python: $(VENV)/.dev
 	$(PYTHON) -m mypy
 
 lint-front: $(NODE_MODULES)
-	$(NPM) run --silent lint
+	@$(NPM) run --silent lint
 
 docs: $(VENV)/.docs  ## the site, into build/site; LINKS=1 also asks the network about links to elsewhere
 	$(PYTHON) -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet -c docs . build/site
@@ -79,9 +79,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.runtime
 
 $(NODE_MODULES): tests/front/package.json tests/front/package-lock.json | $(VENV)/.dev
-	$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error || { \
-	  echo "The front end cannot be checked: npm could not install what tests/front/package-lock.json names." >&2; exit 1; }
-	touch $@
+	@$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=silent || { echo "The front end cannot be checked: npm could not \
+	install what tests/front/package-lock.json names. Is its registry within reach? npm --prefix tests/front ci says more." >&2; exit 1; }
+	@touch $@
 
 $(VENV)/.system: tests/support/chromium.sh tests/support/flite.sh | $(VENV)/bin/python
 	sh tests/support/chromium.sh

@@ -61,8 +61,13 @@ export class FakeElement extends EventTarget {
 export class FakeAudio extends FakeElement {
   constructor() {
     super("audio");
-    Object.assign(this, { paused: true, ended: false, currentTime: 0, playbackRate: 1, src: "" });
-    Object.assign(this, { refused: false, asked: 0 });
+    Object.assign(this, { paused: true, ended: false, currentTime: 0, playbackRate: 1, refused: false, asked: 0 });
+  }
+
+  /** Another source begins at its beginning. */
+  set src(url) {
+    this.source = url;
+    this.currentTime = 0;
   }
 
   async play() {

@@ -40,6 +40,17 @@ test("where nothing is heard the clock drives", (t) => {
   player.toggle();
   assert.equal(store.state.playing, false);
   assert.deepEqual(calls(2), [7, 7]);
+  store.set({ call: 3, speed: 1 });
+  player.toggle();
+  assert.deepEqual(calls(1), [4]); // the pause does not count
+});
+
+test("who scrubs while the clock drives goes on from there", (t) => {
+  const { player, store, calls } = playing(t);
+  player.play();
+  calls(5);
+  store.set({ call: 2 });
+  assert.deepEqual(calls(2), [3, 4]);
 });
 
 test("half a call is kept for the next frame", (t) => {
@@ -101,6 +112,19 @@ test("who scrubs while it plays hears it from there", (t) => {
   store.set({ call: 6 });
   screen.frame();
   assert.deepEqual([player.audio.currentTime, player.audio.paused, store.state.call], [0.6, false, 6]);
+  store.set({ call: 3 });
+  screen.frame();
+  assert.deepEqual([player.audio.currentTime, store.state.call], [0.3, 3]);
+});
+
+test("who scrubs to where there is no sound hears none", (t) => {
+  const { player, store, data, screen } = playing(t, { seconds: 0.5 });
+  player.load(SOUND, data);
+  player.play();
+  assert.equal(player.audio.paused, false);
+  store.set({ call: 7 });
+  screen.frame();
+  assert.deepEqual([player.audio.paused, store.state.call], [true, 8]);
 });
 
 test("before its sound a run is played by the clock, which asks for none", (t) => {
@@ -170,9 +194,13 @@ test("another sound goes on where the last one was, and takes its place", (t) =>
   player.load(Uint8Array.of(4), other);
   assert.deepEqual(revoked.mock.calls.map((call) => call.arguments), [[first]]);
   assert.notEqual(player.url, first);
-  assert.equal(player.audio.src, player.url);
+  assert.equal(player.audio.source, player.url);
   assert.equal(player.audio.currentTime, 0.8); // call 4 by the other's clock
   assert.equal(player.data, other);
+  player.pause();
+  player.audio.currentTime = 1.2;
+  player.load(SOUND, data);
+  assert.equal(player.audio.currentTime, 1.2); // no call was asked for
 });
 
 test("what is loaded is of the kind that the run says", async (t) => {
