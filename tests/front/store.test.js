@@ -25,6 +25,7 @@ test("what changes nothing is not drawn", (t) => {
   const before = store.state;
   store.set({ call: 0, playing: false, first: Number.NaN });
   assert.deepEqual([screen.waiting, store.state === before], [0, true]);
+  assert.deepEqual([store.clamp(99), store.clamp(-1)], [9, 0]);
   store.set({ calls: 12 }); // a run that goes on has more of them
   assert.equal(screen.waiting, 1);
 });
