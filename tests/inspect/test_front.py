@@ -12,7 +12,6 @@ import pytest
 
 from dia2.hooks import observing
 from dia2.inspect import load, record, sample
-from dia2.inspect.explorer import bundle
 from dia2.inspect.explorer.live import Follower
 from dia2.inspect.explorer.payload import payload
 from dia2.inspect.explorer.view import shown_codes
@@ -22,10 +21,10 @@ from ..support.dia import toy
 from ..support.node import FRONT_TESTS, node
 from ..support.reference import Case, engine
 from .test_console_trace import recorded
-from .test_explorer import opened
+from .test_explorer import FRONT, opened
 
 TSC = FRONT_TESTS / "node_modules" / "typescript" / "bin" / "tsc"
-TYPES = Path(bundle.__file__).parent / "front" / "types.d.ts"
+TYPES = FRONT / "types.d.ts"
 
 
 def test_its_own_tests_pass() -> None:
