@@ -16,7 +16,7 @@ from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
-from dia2.inspect.trace.family import offered
+from dia2.inspect.schema.adapter import adapters
 from dia2.inspect.trace.load import load
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views import console as views
@@ -176,7 +176,11 @@ def _diff(args: argparse.Namespace) -> None:
 
 def _prefix(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    offered(trace, "doctor")
+    if trace.adapter.doctor is None:
+        theirs = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
+        raise UsageError(
+            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {theirs}'s voice cloning only."
+        )
     if args.json:
         _print_json(views.prefix_facts(trace))
     else:

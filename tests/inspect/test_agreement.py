@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from dia2.adapter.view import view_of
 from dia2.cli import main
 from dia2.inspect import load, sweep
+from dia2.inspect.views.explorer.view import view_of
 
 from ..support.dia import toy
 from ..support.reference import Case, engine

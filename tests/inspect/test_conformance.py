@@ -11,15 +11,15 @@ import torch
 
 from dia2 import GenerationConfig, GenerationResult
 from dia2.common.hooks import LEVELS, Level, MachineRow
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, load, record
 
 from ..support.reference import Case, cases, engine, relative
 
 
-def recorded(case: Case, path: Path, level: Level = "full", **changes: Any) -> tuple[Trace, GenerationResult]:
+def recorded(case: Case, path: Path, level: Level = "full", **changes: Any) -> tuple[Dia2Trace, GenerationResult]:
     with record(path, level=level):
         result = engine(case.checkpoint).generate(case.expected["script"], case.config(**changes))
-    return Trace(path), result
+    return Dia2Trace(path), result
 
 
 @pytest.mark.parametrize("case", cases("tiny3"))
@@ -59,7 +59,7 @@ def test_a_trace_equals_the_reference(case: Case, tmp_path: Path) -> None:
     check_replay(case, trace)
 
 
-def check_replay(case: Case, trace: Trace) -> None:
+def check_replay(case: Case, trace: Dia2Trace) -> None:
     """Replayed logits and probabilities agree with recorded ones; attention looks at the past and sums to 1."""
     again = trace.replay(engine(case.checkpoint), attention=True, layers=True)
     assert again.calls == list(range(len(trace)))

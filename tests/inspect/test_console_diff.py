@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from dia2.cli import main
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace, load
 from dia2.inspect.views.console import diff_facts, print_diff
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
@@ -28,7 +28,7 @@ def forked(*edits: Edit, seed: int | None = None) -> Path:
 def compared(other: Path, width: int, *, colour: bool = False) -> str:
     """What is printed of the recorded run and another."""
 
-    def view(trace: Trace, console: Console) -> None:
+    def view(trace: Dia2Trace, console: Console) -> None:
         print_diff(trace, load(other), console)
 
     return shown(view, width, colour=colour).replace(str(other.parent) + "/", "")

@@ -9,7 +9,7 @@ import pytest
 
 from dia2 import Dia2, GenerationConfig, SamplingConfig, UsageError
 from dia2.common.errors import TraceError
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace, load
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_from_json, edit_to_json
 
 from ..support.reference import Case, checkpoints, engine
@@ -17,15 +17,15 @@ from ..support.reference import Case, checkpoints, engine
 SAMPLED = {"text": SamplingConfig(0.8, 50), "audio": SamplingConfig(0.9, 40), "cfg_filter_k": 20, "seed": 3}
 
 
-def record_case(checkpoint: str, name: str, path: Path, **changes: object) -> tuple[Trace, Dia2]:
+def record_case(checkpoint: str, name: str, path: Path, **changes: object) -> tuple[Dia2Trace, Dia2]:
     case, tts = Case(checkpoint, name), engine(checkpoint)
     tts.generate(case.expected["script"], case.config(**(SAMPLED | changes)), trace=path)
-    return Trace(path), tts
+    return Dia2Trace(path), tts
 
 
-def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **options: object) -> Trace:
+def forked(trace: Dia2Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **options: object) -> Dia2Trace:
     trace.fork(tts, call, edits=edits, path=path, **options)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))

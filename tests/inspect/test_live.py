@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dia2.adapter.view import view_of
 from dia2.common.errors import UsageError
 from dia2.common.hooks import observing
 from dia2.common.progress import Progress
@@ -18,6 +17,7 @@ from dia2.inspect import follow, load, record
 from dia2.inspect.views.console import frame_facts
 from dia2.inspect.views.explorer.live import Follower
 from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.view import view_of
 from dia2.inspect.views.explorer.widget import LiveExplorer
 from dia2.runtime.state_machine import Emission, State, StateMachine
 

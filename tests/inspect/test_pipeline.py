@@ -13,7 +13,7 @@ from dia2 import PrefixConfig
 from dia2.adapter.rows import ROWS
 from dia2.cli import main
 from dia2.common.hooks import PHASES
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, load, record
 
 from ..support.reference import ROOT, Case, engine, local_files
 from ..support.seeds_line import run_seeds_line, write_inputs
@@ -55,7 +55,7 @@ def test_there_are_thirty_rows_and_each_names_a_function_that_is_there() -> None
     assert {number: where[number] for number in CITED} == CITED
 
 
-def check_thirty_rows(trace: Trace) -> None:
+def check_thirty_rows(trace: Dia2Trace) -> None:
     assert trace.complete
     assert trace.manifest.never_fired == []
     for filled in trace.rows():
@@ -94,7 +94,7 @@ def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
     assert rows[29].outputs == "output_conditioned.wav"
 
 
-def notes(trace: Trace) -> dict[int, str]:
+def notes(trace: Dia2Trace) -> dict[int, str]:
     return {filled.row.number: filled.note for filled in trace.rows() if filled.status == "not run"}
 
 

@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 
 from dia2 import GenerationResult
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import Frames
 from dia2.common.progress import Progress
 from dia2.generation import GenerationInterrupted
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST, PHASES_FILE, shard_name
 from dia2.inspect.trace.tables import calls_table
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ReplaceToken
 
@@ -45,18 +45,18 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     """The run that nothing happens to."""
     path = tmp_path_factory.mktemp("reference") / "run.dia2trace"
     speak(path)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 def speak(path: Path, **options: Any) -> GenerationResult:
     return engine("tiny8").generate(SCRIPT, seed=SEED, trace=path, **options)
 
 
-def check_beginning(trace: Trace, whole: Trace) -> None:
+def check_beginning(trace: Dia2Trace, whole: Dia2Trace) -> None:
     """All calls of a trace are the first of the whole run, and no shard was left out."""
     count = len(trace)
     if trace.manifest.run is not None:
@@ -122,7 +122,7 @@ def test_a_killed_run_leaves_a_trace_that_loads(tmp_path: Path, kills: int) -> N
 
 @pytest.mark.parametrize("frame", [0, 1, 11])
 def test_an_exception_in_the_model_leaves_every_finished_call(
-    tmp_path: Path, reference: Trace, monkeypatch: pytest.MonkeyPatch, frame: int
+    tmp_path: Path, reference: Dia2Trace, monkeypatch: pytest.MonkeyPatch, frame: int
 ) -> None:
     depformer = engine("tiny8").runtime.model.depformer
     real, calls = depformer.forward_stage, []
@@ -142,7 +142,7 @@ def test_an_exception_in_the_model_leaves_every_finished_call(
     check_beginning(trace, reference)
 
 
-def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path, reference: Trace) -> None:
+def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path, reference: Dia2Trace) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.frames == 15:
             raise KeyboardInterrupt
@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path,
 
 
 def test_ctrl_c_in_the_machine_leaves_the_frames_before(
-    tmp_path: Path, reference: Trace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, reference: Dia2Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = engine("tiny8").runtime.machine
     real = type(machine).step
@@ -179,7 +179,7 @@ def test_ctrl_c_in_the_machine_leaves_the_frames_before(
 
 
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 6))])
-def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Trace, part: int) -> None:
+def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Dia2Trace, part: int) -> None:
     for line in range(1 + part * 11, 66 + part * 11, 13):
         path = tmp_path / str(line)
         with pytest.raises(KeyboardInterrupt), interrupted_in_line(line):
@@ -242,7 +242,7 @@ def full_after(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [20_000, 40_000, 60_000])
 def test_a_full_disk_ends_the_trace_and_not_the_run(
     tmp_path: Path,
-    reference: Trace,
+    reference: Dia2Trace,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     size: int,
@@ -289,7 +289,7 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
 
 
 def test_files_that_may_not_grow_end_the_trace_and_not_the_run(
-    tmp_path: Path, reference: Trace, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, reference: Dia2Trace, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Here the system itself refuses."""
     with caplog.at_level(logging.WARNING, logger="dia2"), files_up_to(4000):
@@ -306,7 +306,7 @@ def test_files_that_may_not_grow_end_the_trace_and_not_the_run(
 # Streams
 
 
-def test_a_stream_left_half_way_is_partial(tmp_path: Path, reference: Trace) -> None:
+def test_a_stream_left_half_way_is_partial(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         stream = engine("tiny8").stream(SCRIPT, seed=SEED)
         for _ in range(5):
@@ -318,7 +318,7 @@ def test_a_stream_left_half_way_is_partial(tmp_path: Path, reference: Trace) -> 
     check_beginning(trace, reference)
 
 
-def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: Trace) -> None:
+def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         stream = engine("tiny8").stream(SCRIPT, seed=SEED)
         next(stream)
@@ -331,7 +331,7 @@ def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: 
     check_beginning(trace, reference)
 
 
-def test_a_stream_read_to_its_end_is_complete(tmp_path: Path, reference: Trace) -> None:
+def test_a_stream_read_to_its_end_is_complete(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         samples = sum(len(chunk.waveform) for chunk in engine("tiny8").stream(SCRIPT, seed=SEED))
     trace = load(tmp_path / "run")
@@ -358,7 +358,7 @@ def test_streamed_text_that_came_after_the_beginning_is_in_a_trace_that_was_cut_
 # What is there already
 
 
-def test_a_trace_is_replaced_by_the_next(tmp_path: Path, reference: Trace) -> None:
+def test_a_trace_is_replaced_by_the_next(tmp_path: Path, reference: Dia2Trace) -> None:
     engine("tiny8").generate(
         "[S1] Something else that is longer, so that there are more shards.", seed=1, trace=tmp_path / "run"
     )
@@ -385,7 +385,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: tuple[s
     assert all(file.is_dir() or file.read_text() == "mine" for file in folder.iterdir())
 
 
-def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference: Trace) -> None:
+def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference: Dia2Trace) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(reference.path)
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
@@ -403,7 +403,7 @@ def test_a_trace_that_cannot_be_created_is_refused_before_the_run(tmp_path: Path
         speak(tmp_path / name)
 
 
-def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_path: Path, reference: Trace) -> None:
+def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         engine("tiny8").generate(SCRIPT, seed=SEED)
         with pytest.raises(UsageError, match="a trace of its own"):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dia2 import UsageError
 from dia2.generation import WordList
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace, load
 from dia2.inspect.schema.row import FilledRow
 from dia2.runtime import recordings, voice_clone
 from dia2.runtime.audio_io import Sound, encode_audio_tokens, read_sound
@@ -190,7 +190,7 @@ def test_a_voice_file_has_no_waveform(work: Work, sound: Path, tmp_path: Path) -
     assert (work.encoded, work.heard) == (1, ["turbo"])
 
 
-def rows(trace: Trace) -> dict[int, FilledRow]:
+def rows(trace: Dia2Trace) -> dict[int, FilledRow]:
     return {filled.row.number: filled for filled in trace.rows()}
 
 

@@ -9,10 +9,10 @@ import soundfile
 import torch
 
 from dia2.adapter.fork import prefix_plan
-from dia2.adapter.view import view_of
 from dia2.generation import PrefixConfig
 from dia2.inspect import load
 from dia2.inspect.trace.tables import calls_table
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime.sounding import LAG, asked_at, sounds_at
 from dia2.runtime.voice_clone import build_prefix_plan
 

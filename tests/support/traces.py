@@ -22,12 +22,12 @@ from dia import capture as dia_taps
 from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
 from dia2.adapter.trace import Dia2Trace
-from dia2.adapter.view import view_of
 from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST
 from dia2.inspect.views.explorer.pack import pack
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 

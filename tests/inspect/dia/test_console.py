@@ -34,7 +34,7 @@ from dia.adapter.trace import DiaTrace
 from dia.audio import apply_audio_delay
 from dia2.cli import main
 from dia2.common.errors import TraceError, UsageError
-from dia2.common.hooks import POINTS
+from dia2.common.hooks import listed
 from dia2.inspect import load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.views.console import hooks_facts, print_diff, print_hooks
@@ -295,7 +295,7 @@ def test_the_facts_are_the_trace_s_own(trace: DiaTrace) -> None:
 
 def test_hooks_are_those_of_dia(trace: DiaTrace) -> None:
     points = {point["name"]: point["trace"] for point in hooks_facts(trace)["points"]}
-    assert list(points) == [name for name, point in POINTS.items() if point.of in ("dia", "both")]
+    assert list(points) == [point.name for point in listed() if "dia" in point.models]
     assert points["eos.countdown"] == points["draw.channel.{c}"] == points["encoder.tokens"] == "recorded"
     assert points["logits.channel.{c}"] == points["encoder.output"] == "not kept at level topk"
     assert points["dia.decode"] == "recorded 2×"

@@ -20,7 +20,7 @@ from dia.generation import GenerationInterrupted
 from dia.layers import Decoder
 from dia.model import Dia
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.schema.row import FilledRow
 from dia2.inspect.store.layout import MANIFEST, PHASES_FILE
@@ -265,9 +265,9 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
     for number, (first, second, why, kind) in enumerate(
         (
             (dia, dia, "holds a run already", DiaTrace),
-            (dia2, dia2, "holds a run already", Trace),
+            (dia2, dia2, "holds a run already", Dia2Trace),
             (dia, dia2, "records Dia: record a run of Dia2 to a trace of its own", DiaTrace),
-            (dia2, dia, "records Dia2: record a run of Dia to a trace of its own", Trace),
+            (dia2, dia, "records Dia2: record a run of Dia to a trace of its own", Dia2Trace),
         )
     ):
         path = tmp_path / str(number)
@@ -297,7 +297,7 @@ def test_a_trace_takes_the_place_of_another_models(tmp_path: Path) -> None:
     with record(tmp_path / "run", level="full"):
         toy().speak(["[S1] A", "[S1] B"], **OPTIONS)
     engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run")
-    assert isinstance(load(tmp_path / "run"), Trace)
+    assert isinstance(load(tmp_path / "run"), Dia2Trace)
     assert not {path.name for path in (tmp_path / "run").iterdir()} & {"audio-1.flac", "encoder.safetensors"}
 
 

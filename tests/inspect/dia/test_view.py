@@ -16,13 +16,13 @@ from dia import Dia
 from dia.adapter.cells import ORIGINS
 from dia.adapter.trace import DiaTrace
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load, record
 from dia2.inspect.schema.view import View
 from dia2.inspect.schema.view_draws import LOGIT_STEP
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.view import view_of
 
 from ...support.dia import toy
 from ..test_console_trace import HOSTILE
