@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dia.adapter import ADAPTER
-from dia.adapter.layout import ENCODER_FILE, MAX_CELLS, MAX_ENCODER
+from dia.adapter.layout import ENCODER_FILE, MAX_ENCODER
 from dia.adapter.manifest import DiaManifest, DiaModelFacts, DiaResultFacts, DiaRunFacts, parse_dia_manifest
 from dia.adapter.rows import fill_row
 from dia.generation import NOT_BEGUN, frames_between
@@ -46,8 +46,6 @@ class DiaTrace(Trace[DiaManifest]):
 
     def _check(self) -> None:
         run, count, loop = self.run, len(self), bool(self.phase.any())
-        if count * run.batch * self.model.channels > MAX_CELLS:
-            raise TraceError(f"{self.path} has more than {MAX_CELLS:,} codes, which no run writes: it is damaged.")
         first, given = self.prefill_calls, min(run.prefill_steps) - 1
         if (first != given if loop else first > given) or count >= run.rows:
             raise out_of_order(self.path)

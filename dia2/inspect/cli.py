@@ -115,6 +115,8 @@ def _which(trace: Trace[Any], number: int | None) -> int:
     """
     number = 1 if number is None else number
     if not 1 <= number <= trace.scripts:
+        if not trace.adapter.batched:
+            raise UsageError(f"There is no script {number}: a run of {trace.adapter.title} has one.")
         has = "one script" if trace.scripts == 1 else f"scripts 1 … {trace.scripts}"
         raise UsageError(f"There is no script {number}: {trace.path} has {has}.")
     return number - 1
@@ -179,7 +181,8 @@ def _prefix(args: argparse.Namespace) -> None:
     if trace.adapter.doctor is None:
         theirs = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
         raise UsageError(
-            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {theirs}'s voice cloning only."
+            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {theirs}'s voice cloning "
+            "only."
         )
     if args.json:
         _print_json(views.prefix_facts(trace))

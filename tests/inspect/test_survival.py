@@ -194,7 +194,7 @@ def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, refere
 class interrupted_in_line:  # noqa: N801  # reads as what it does
     """Ctrl-C in the n-th line that the recorder and its writer run from the 17th call on."""
 
-    FILES = ("inspect/recorder.py", "inspect/writer.py", "dia2/common/files.py")
+    FILES = ("record/recorder.py", "store/writer.py", "dia2/common/files.py")
 
     def __init__(self, line: int) -> None:
         self._left = line
@@ -266,8 +266,8 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with record(tmp_path / "run") as recording:
-        recording._book.begin()
-        phases: Any = recording._book.writer._phases
+        recording._sink.begin()
+        phases: Any = recording._sink.writer._phases
         lines = []
 
         class HalfFull:
@@ -279,7 +279,7 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
             def close(self) -> None:
                 phases.close()
 
-        monkeypatch.setattr(recording._book.writer, "_phases", HalfFull())
+        monkeypatch.setattr(recording._sink.writer, "_phases", HalfFull())
         result = engine("tiny8").generate(SCRIPT, seed=SEED)
     assert len(result.waveform)
     assert "the disk is full" in caplog.text

@@ -217,6 +217,8 @@ class Trace(ABC, Generic[F]):
         Raises:
             TraceError: there is none of that name.
         """
+        if not self.begun:
+            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
         if name not in self._columns:
             raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
         return self._columns[name]

@@ -172,7 +172,7 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
     monkeypatch.setattr(buffers, "LATEST", 0.0)
     with record(tmp_path / "run") as recording:
-        writer = recording._book.writer
+        writer = recording._sink.writer
         write, name = writer.shard, tmp_path / "run" / "frames-00002.safetensors"
 
         def full(columns: Any) -> None:
