@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 from dia2 import Dia2, GenerationConfig, UsageError
+from dia2.generation import normalize_script
 from dia2.hooks import CallInfo, Frames, FrameTimes, MachineRow
 from dia2.inspect import fingerprint, load, record, recorder
 from dia2.inspect.columns import frame_columns, merged
@@ -115,6 +117,40 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_written(
     with pytest.raises(UsageError), record(tmp_path / "run.dia2trace", **options):  # type: ignore[arg-type]  # on purpose
         raise AssertionError("not reached")
     assert not (tmp_path / "run.dia2trace").exists()
+
+
+@pytest.mark.parametrize("error", [UsageError, KeyboardInterrupt])
+def test_what_is_refused_before_its_run_begins_costs_no_older_trace(error: type[BaseException], tmp_path: Path) -> None:
+    for older in (False, True):
+        if older:
+            with record(tmp_path / "run"):
+                normalize_script("Hi.")
+        before = {file.name: file.read_bytes() for file in tmp_path.glob("run/*")}
+        with pytest.raises(error), record(tmp_path / "run") as recorder:
+            normalize_script("Hi.")
+            assert not recorder.begun
+            raise error
+        assert (tmp_path / "run").exists() == older
+        assert {file.name: file.read_bytes() for file in tmp_path.glob("run/*")} == before
+
+
+def test_a_block_that_generates_nothing_leaves_a_failed_trace(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        normalize_script("Hi.")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["status"], manifest["error"]) == ("failed", "nothing was generated")
+    assert manifest["budget"] == {"bytes": 2**30, "tokens_only_from_call": None}, "if none is given"
+
+
+def test_phases_take_whole_microseconds(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        for _ in range(20):
+            normalize_script("Hi.")
+    events = [json.loads(line) for line in (tmp_path / "run" / "phases.jsonl").read_text().splitlines()]
+    for key in ("at", "seconds"):
+        times = [event[key] for event in events if key in event]
+        assert len(times) == 20
+        assert times == [round(time, 6) for time in times] != [round(time, 5) for time in times]
 
 
 @pytest.mark.parametrize(("limit", "calls"), [(499, 5), (500, 5), (501, 6)])
