@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -151,6 +154,27 @@ def test_phases_take_whole_microseconds(tmp_path: Path) -> None:
         times = [event[key] for event in events if key in event]
         assert len(times) == 20
         assert times == [round(time, 6) for time in times] != [round(time, 5) for time in times]
+
+
+@pytest.mark.parametrize(
+    ("call", "step", "ended", "whole"),
+    [
+        (1498, 200, None, False), (1499, 200, None, True),  # the last call of the context, after 500 of a prefix
+        (700, 64, 40, False), (700, 65, 40, True),  # the last word, the largest delay, and the padding behind it
+        (700, 900, None, False), (None, None, None, False),
+    ],
+)  # fmt: skip
+def test_a_stream_is_whole_once_its_last_word_has_faded_or_the_context_is_full(
+    call: int | None, step: int | None, ended: int | None, whole: bool
+) -> None:
+    model = {"max_context_steps": 1000, "delays": [0, 20, 2], "max_padding": 6}
+    book: Any = SimpleNamespace(manifest={"run": {"prefix_frames": 500, "model": model}})
+    recording = Dia2Recording(book)
+    if call is not None and step is not None:
+        last = frames(1)
+        row = replace(last.machine[0], step=step, end_step=ended)
+        recording.take(replace(last, calls=[CallInfo(call, "main", step, call, call)], machine=[row]))
+    assert recording.cut_short() == (None if whole else "the run was left before its end")
 
 
 @pytest.mark.parametrize(("limit", "calls"), [(499, 5), (500, 5), (501, 6)])
