@@ -143,6 +143,7 @@ def passes(tree: Path, tests: Sequence[str], limit: float) -> bool:
     if child == 0:
         os.setsid()
         os.chdir(tree)
+        os.environ["PYTHONPATH"] = str(tree)  # for processes that tests start
         sys.path[:] = [str(tree), *(entry for entry in sys.path if entry not in ("", str(ROOT)))]
         for name in [name for name in sys.modules if name.split(".")[0] in ("dia", "dia2", "tests", "training")]:
             del sys.modules[name]
