@@ -1,10 +1,14 @@
-"""Sizes on disk, and the hashes that tell which checkpoint made a trace."""
+"""Sizes on disk, the hashes that tell which checkpoint made a trace, and what a recorder leaves behind."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +20,7 @@ from dia2.adapter.columns import frame_columns, merged
 from dia2.adapter.layout import LAYOUT, draw_names
 from dia2.adapter.recording import Dia2Recording
 from dia2.common.hooks import CallInfo, Frames, FrameTimes, MachineRow
+from dia2.generation import normalize_script
 from dia2.inspect import load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.record.draws import arrays
@@ -119,6 +124,67 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_written(
     with pytest.raises(UsageError), record(tmp_path / "run.dia2trace", **options):  # type: ignore[arg-type]  # on purpose
         raise AssertionError("not reached")
     assert not (tmp_path / "run.dia2trace").exists()
+
+
+@pytest.mark.parametrize("error", [UsageError, KeyboardInterrupt])
+@pytest.mark.parametrize("older", [False, True])
+def test_what_is_refused_before_its_run_begins_costs_no_older_trace(
+    older: bool, error: type[BaseException], tmp_path: Path
+) -> None:
+    def refused() -> None:
+        with record(tmp_path / "run") as recorder:
+            normalize_script("Hi.")
+            assert not recorder.begun
+            raise error
+
+    if older:
+        with record(tmp_path / "run"):
+            normalize_script("Hi.")
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("run/*")}
+    with pytest.raises(error):
+        refused()
+    assert (tmp_path / "run").exists() == older
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("run/*")} == before
+
+
+def test_a_block_that_generates_nothing_leaves_a_failed_trace(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        normalize_script("Hi.")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["status"], manifest["error"]) == ("failed", "nothing was generated")
+    assert manifest["budget"] == {"bytes": 2**30, "tokens_only_from_call": None}, "if none is given"
+
+
+def test_phases_take_whole_microseconds(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        for _ in range(20):
+            normalize_script("Hi.")
+    events = [json.loads(line) for line in (tmp_path / "run" / "phases.jsonl").read_text().splitlines()]
+    for key in ("at", "seconds"):
+        times = [event[key] for event in events if key in event]
+        assert len(times) == 20
+        assert times == [round(time, 6) for time in times] != [round(time, 5) for time in times]
+
+
+@pytest.mark.parametrize(
+    ("call", "step", "ended", "whole"),
+    [
+        (1498, 200, None, False), (1499, 200, None, True),  # the last call of the context, after 500 of a prefix
+        (700, 64, 40, False), (700, 65, 40, True),  # the last word, the largest delay, and the padding behind it
+        (700, 900, None, False), (None, None, None, False),
+    ],
+)  # fmt: skip
+def test_a_stream_is_whole_once_its_last_word_has_faded_or_the_context_is_full(
+    call: int | None, step: int | None, ended: int | None, whole: bool
+) -> None:
+    model = {"max_context_steps": 1000, "delays": [0, 20, 2], "max_padding": 6}
+    book: Any = SimpleNamespace(manifest={"run": {"prefix_frames": 500, "model": model}})
+    recording = Dia2Recording(book)
+    if call is not None and step is not None:
+        last = frames(1)
+        row = replace(last.machine[0], step=step, end_step=ended)
+        recording.take(replace(last, calls=[CallInfo(call, "main", step, call, call)], machine=[row]))
+    assert recording.cut_short() == (None if whole else "the run was left before its end")
 
 
 @pytest.mark.parametrize(("limit", "calls"), [(499, 5), (500, 5), (501, 6)])
