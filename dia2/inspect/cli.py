@@ -177,7 +177,8 @@ def _diff(args: argparse.Namespace) -> None:
 
 
 def _prefix(args: argparse.Namespace) -> None:
-    trace, console = load(args.path), _console(args)
+    trace: Any = load(args.path)
+    console = _console(args)
     if trace.adapter.doctor is None:
         theirs = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
         raise UsageError(

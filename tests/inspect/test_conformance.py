@@ -11,7 +11,7 @@ import torch
 
 from dia2 import GenerationConfig, GenerationResult
 from dia2.common.hooks import LEVELS, Level, MachineRow
-from dia2.inspect import Dia2Trace, load, record
+from dia2.inspect import Dia2Trace, record
 
 from ..support.reference import Case, cases, engine, relative
 
@@ -109,7 +109,7 @@ def test_in_bfloat16_replays_differ_by_its_rounding(tmp_path: Path) -> None:
     case, tts = Case("tiny8", "prefix2"), engine("tiny8", "bfloat16")
     with record(tmp_path / "run.dia2trace", level="full"):
         tts.generate(case.expected["script"], case.config(seed=1))
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     again = trace.replay(tts)
     for name in ("action", "cb0", "dep"):
         main = range(trace.warmup_calls, len(trace))

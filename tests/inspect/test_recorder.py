@@ -21,7 +21,7 @@ from dia2.adapter.layout import LAYOUT, draw_names
 from dia2.adapter.recording import Dia2Recording
 from dia2.common.hooks import CallInfo, Frames, FrameTimes, MachineRow
 from dia2.generation import normalize_script
-from dia2.inspect import load, record
+from dia2.inspect import Dia2Trace, record
 from dia2.inspect.record import recorder
 from dia2.inspect.record.draws import arrays
 from dia2.inspect.record.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
@@ -80,7 +80,7 @@ def test_merged_batches_are_one(tmp_path: Path) -> None:
 
 def test_a_trace_knows_its_checkpoint(tmp_path: Path) -> None:
     engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run.dia2trace")
-    hashes = load(tmp_path / "run.dia2trace").run.hashes
+    hashes = Dia2Trace.load(tmp_path / "run.dia2trace").run.hashes
     weights = (ROOT / "tiny8" / "model.safetensors").read_bytes()
     assert hashes["weights"] == hashlib.sha256(weights).hexdigest()
     assert hashes["config"] == hashlib.sha256((ROOT / "tiny8" / "config.json").read_bytes()).hexdigest()
@@ -210,7 +210,7 @@ def test_a_trace_that_has_just_reached_its_budget_goes_on(
     monkeypatch.setattr(TraceWriter, "bytes", property(lambda _: 1000, lambda *_: None), raising=False)
     with record(tmp_path / "run", budget=budget):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert bool(trace.draws(len(trace) - 1)) == draws
     assert (trace.manifest.tokens_only_from is None) == draws
 
@@ -221,7 +221,7 @@ def test_a_filter_of_which_a_level_has_nothing_is_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
     with record(tmp_path / "run", level="full", hooks="logits.*"):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
-    assert load(tmp_path / "run").complete
+    assert Dia2Trace.load(tmp_path / "run").complete
 
 
 def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(buffers, "LATEST", 0.0)  # every frame is handed over at once
     with record(tmp_path / "run"):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
-    trace, whole = load(tmp_path / "run"), sum(batches[:2])
+    trace, whole = Dia2Trace.load(tmp_path / "run"), sum(batches[:2])
     assert len(batches) > 3
     assert len(trace) == whole
     assert not trace.complete

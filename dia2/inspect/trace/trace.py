@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -62,6 +62,20 @@ class Trace(ABC, Generic[F]):
             self._shards = open_shards(path, self.adapter.layout, sizes)
             self._columns = read_tokens(self._shards, self.adapter.layout, sizes, path)
             self._check()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Open a trace of this family, as `dia2.inspect.load` opens one of any.
+
+        Raises:
+            TraceError: it is of another family, or as `dia2.inspect.load`.
+        """
+        from dia2.inspect.trace.load import load
+
+        trace = load(path)
+        if not isinstance(trace, cls):
+            raise TraceError(f"{path} is a run of {trace.adapter.title}: open it by dia2.inspect.load().")
+        return trace
 
     # What a family fills in
 
@@ -355,9 +369,9 @@ class Trace(ABC, Generic[F]):
 
         return to_parquet(self, path)
 
-    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace[F]:
+    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Self:
         """Write a copy without what was said, or without how it sounded; see `dia2.adapter.redact`. Not of Dia."""
-        copy: Trace[F] = offered(self, "redact")(self, path, voice=voice, text=text)
+        copy: Self = offered(self, "redact")(self, path, voice=voice, text=text)
         return copy
 
     def replay(
