@@ -89,7 +89,7 @@ def rounding(device: str, folder: Path) -> tuple[bool, str, dict[str, Any]]:
 
 
 def first_parting(a: Dia2Trace, b: Dia2Trace) -> tuple[int, int | None] | None:
-    """The first call that drew something else, and its codebook (none: the action); none: no call did."""
+    """The first call that drew something else, and its codebook (`None`: the action); `None`: no call did."""
     for call in range(a.warmup_calls, min(len(a), len(b))):
         if a.machine_at(call).action != b.machine_at(call).action:
             return call, None

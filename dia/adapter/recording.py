@@ -39,7 +39,7 @@ class DiaRecording:
         self._dia: Dia | None = None
         self._texts: list[str] = []
         self._bytes: list[bytes] = []
-        self._ended: bool | None = None  # whether Ctrl-C ended the loop; none: nothing has
+        self._ended: bool | None = None  # whether Ctrl-C ended the loop; `None`: nothing has
 
     # Phases
 

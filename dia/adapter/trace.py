@@ -139,7 +139,7 @@ class DiaTrace(Trace[DiaManifest]):
         return np.stack((self.rows_read + 1, np.full(len(self), self.run.text_length)), axis=1)
 
     def ended_at(self, script: int = 0) -> int | None:
-        """Row of a script's end, drawn or forced; none: it has not come."""
+        """Row of a script's end, drawn or forced; `None`: it has not come."""
         script = self.check_script(script)
         begun = np.flatnonzero(self.countdown[:, script] >= 0)
         return int(begun[0]) + 1 if len(begun) else None

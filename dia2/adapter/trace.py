@@ -143,7 +143,7 @@ class Dia2Trace(Trace[Manifest]):
 
     @cached_property
     def prefix(self) -> Prefix | None:
-        """What the run went on from; none without a prefix.
+        """What the run went on from; `None` without a prefix.
 
         Raises:
             TraceError: it was taken out, or is damaged.
@@ -326,7 +326,7 @@ class Dia2Trace(Trace[Manifest]):
 
     @cached_property
     def audio(self) -> tuple[np.ndarray, int] | None:
-        """(waveform [N] float32, sample rate) of the run's result; none if there is none.
+        """(waveform [N] float32, sample rate) of the run's result; `None` if there is none.
 
         Raises:
             TraceError: the file is damaged.

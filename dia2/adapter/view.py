@@ -127,7 +127,7 @@ def header_of(trace: Dia2Trace) -> Header:
 
 
 def draw_header(name: str) -> Header:
-    """A draw as the front end gets it: whose codebook it is (none: the action), and how it is sampled."""
+    """A draw as the front end gets it: whose codebook it is (`None`: the action), and how it is sampled."""
     if name == "action":
         return {"title": name, "book": None, "sampling": "text", "names": _ACTIONS}
     book = draw_codebook(name)
