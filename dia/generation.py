@@ -10,7 +10,7 @@ from dia2.common.brief import brief_repr
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 
-if TYPE_CHECKING:  # looking at a trace needs `None`
+if TYPE_CHECKING:  # looking at a trace needs none
     from torch import Tensor
 
 NOT_BEGUN = -1  # a countdown, or the row of an end

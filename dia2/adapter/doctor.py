@@ -26,7 +26,7 @@ class Diagnosis:
 
     words: list[PrefixWord]
     findings: list[Finding]
-    frames: int  # of the prefix; 0: there is `None`
+    frames: int  # of the prefix; 0: there is none
     measured: bool  # the recordings' loudness is known
 
 

@@ -38,7 +38,7 @@ class Frame:
     kv_transformer: int  # filled slots after the call
     kv_depformer: int  # likewise; 0 in warm-up
     seconds: FrameSeconds | None  # `None` in warm-up, which is one pass
-    draws: list[Draw]  # empty where the trace kept `None`
+    draws: list[Draw]  # empty where the trace kept none
 
 
 @dataclass(frozen=True)

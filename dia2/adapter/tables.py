@@ -10,7 +10,7 @@ Columns of `calls`, one row per call. −1 stands for a token that was redacted.
     text_main, text_second  int32  text tokens as the transformer saw them
     audio_seen            list     [K] int32, codes as the transformer saw them
     codes                 list     [K] int32, codes drawn; null in warm-up
-    word, word_index, word_speaker   string, int32, int16: the word that the machine took; null if it took `None`
+    word, word_index, word_speaker   string, int32, int16: the word that the machine took; null if it took none
     action, forced, main, second, consumed   the machine's step: action as drawn (a text id in warm-up), whether it
                                    was given, text tokens emitted, whether an entry was taken (breaks included)
     padding_budget, forced_padding, entries_left, end_step, pending, lookahead   the machine after the step;

@@ -17,7 +17,7 @@ class Source:
 
     rate: int  # Hz
     channels: int
-    read: Callable[[int], np.ndarray]  # so many frames [N, C] float32, fewer at the end, then `None`
+    read: Callable[[int], np.ndarray]  # so many frames [N, C] float32, fewer at the end, then none
     step: float = STEP  # between neighbouring values near full scale
     promised: int | None = None  # frames that there should be; `None`: unknown
 
