@@ -20,6 +20,7 @@ from dia2.common.checks import counted_from_0
 from dia2.common.errors import TraceError
 from dia2.common.hooks import MAX_CODEBOOKS, MachineRow
 from dia2.common.wording import counted
+from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.grid import delayed, undelayed
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import AUDIO_FILE
@@ -374,6 +375,23 @@ class Dia2Trace(Trace[Manifest]):
         found |= {"prefix_frames": run.prefix_frames, "prefix_words": run.prefix_words}
         found |= {f"checkpoint's {name}": value for name, value in sorted(run.hashes.items())}
         return found | {"device": run.model.device, "dtype": run.model.dtype}
+
+    def caches(self) -> Caches:
+        """See `Trace`. After a prefix a call's slot is its position + 1: the prefix's last step is decoded twice."""
+        filled, position = self.kv_lengths, self.column("position")
+        transformer = (
+            Curve("slots", filled[:, 0], "filled", "filled slots after the call"),
+            Curve("position", position, "beside", "rotary position of the call (dashed)"),
+        )
+        ahead = Curve("slot - position", self.column("slot") - position, "between")
+        panels = (
+            Panel("transformer", transformer),
+            Panel("slot −\nposition", (ahead,)),
+            Panel("depformer", (Curve("depformer", filled[:, 1], "small"),)),
+        )
+        slots, depformer = (counted(int(count), "slot") for count in filled[-1])
+        told = f"{slots} after {counted(len(self), 'call')} · rotary position {position[-1]}"
+        return Caches(panels, f"{told} · depformer {depformer} a frame", "warm-up")
 
     def edits(self) -> list[tuple[int, str]]:
         """See `Trace`."""

@@ -17,6 +17,7 @@ from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.caches import Caches
 from dia2.inspect.schema.draw import Draw, chosen, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.manifest import Head, read_raw_manifest
@@ -118,6 +119,14 @@ class Trace(ABC, Generic[F]):
     @abstractmethod
     def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
         """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+
+    def caches(self) -> Caches:
+        """How the key/value caches fill.
+
+        Raises:
+            TraceError: the family does not tell.
+        """
+        raise TraceError(f"{self.path} is a run of {self.adapter.title}, which tells nothing of its caches.")
 
     def edits(self) -> list[tuple[int, str]]:
         """Declared interventions of the run, by call and in words."""
