@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from dia2.adapter import ADAPTER
-from dia2.adapter.frame import Frame, FrameSeconds, TraceWord
+from dia2.adapter.frame import Frame, FrameSeconds
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix
@@ -23,6 +23,7 @@ from dia2.common.wording import counted
 from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.grid import delayed, undelayed
 from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
 from dia2.inspect.trace.find import bare
@@ -375,6 +376,16 @@ class Dia2Trace(Trace[Manifest]):
         found |= {"prefix_frames": run.prefix_frames, "prefix_words": run.prefix_words}
         found |= {f"checkpoint's {name}": value for name, value in sorted(run.hashes.items())}
         return found | {"device": run.model.device, "dtype": run.model.dtype}
+
+    def timed_words(self, script: int = 0) -> list[TraceWord]:
+        """See `Trace`."""
+        self.check_script(script)
+        return [word for word in self.words if word.seconds is not None]
+
+    @property
+    def redacted(self) -> list[str]:
+        """See `Trace`."""
+        return self.manifest.redacted
 
     def caches(self) -> Caches:
         """See `Trace`. After a prefix a call's slot is its position + 1: the prefix's last step is decoded twice."""

@@ -20,6 +20,7 @@ from dia2.inspect.schema.adapter import Adapter
 from dia2.inspect.schema.caches import Caches
 from dia2.inspect.schema.draw import Draw, chosen, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
 from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
@@ -119,6 +120,16 @@ class Trace(ABC, Generic[F]):
     @abstractmethod
     def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
         """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+
+    def timed_words(self, script: int = 0) -> list[TraceWord]:
+        """The words that sound, in order, each with its seconds; none of a family that takes no words one by one."""
+        self.check_script(script)
+        return []
+
+    @property
+    def redacted(self) -> list[str]:
+        """What was taken out: `voice`, `text`."""
+        return []
 
     def caches(self) -> Caches:
         """How the key/value caches fill.
