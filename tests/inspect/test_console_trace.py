@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dia2 import Dia2
 from dia2.common.errors import TraceError
-from dia2.inspect import Dia2Trace
+from dia2.inspect import Dia2Trace, load
 from dia2.inspect.views.console import (
     choose_calls,
     frame_facts,
@@ -69,7 +69,7 @@ def shown(view: View, width: int, path: Path | None = None, *, colour: bool = Fa
     path, file = path or recorded(), io.StringIO()
     colours = {"force_terminal": True, "color_system": "standard"} if colour else {}
     with chdir(path.parent):
-        view(Dia2Trace.load(path.name), Console(file=file, width=width, **colours))  # type: ignore[arg-type]  # both are strings or bools
+        view(load(path.name), Console(file=file, width=width, **colours))  # type: ignore[arg-type]  # both are strings or bools
     return file.getvalue()
 
 

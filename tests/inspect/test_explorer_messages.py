@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Dia2Trace, follow
+from dia2.inspect import Dia2Trace, follow, load
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
@@ -103,7 +103,7 @@ def test_a_key_that_no_message_can_hold_is_none(trace: Dia2Trace) -> None:
 
 
 def test_pages_that_cannot_decode_say_so(trace: Dia2Trace, tmp_path: Path) -> None:
-    pages: list[Any] = [trace.explore(), Dia2Trace.load(recorded_dia()).explore(), LiveExplorer()]
+    pages: list[Any] = [trace.explore(), load(recorded_dia()).explore(), LiveExplorer()]
     for page in pages:
         assert "by trace.explore(tts=…)" in refused(page, {"kind": "hear", "key": "k", "books": [0]})
     with follow(tmp_path / "run") as live:

@@ -23,7 +23,7 @@ def trace() -> DiaTrace:
     return found
 
 
-def tables(trace: DiaTrace, folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def tables(trace: Trace[Any], folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     calls, draws = trace.to_parquet(folder)
     assert (calls.name, draws.name) == ("calls.parquet", "draws.parquet")
     return parquet.read_table(calls).to_pylist(), parquet.read_table(draws).to_pylist()
@@ -85,7 +85,7 @@ def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("dia.model.read_scripts", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         dia5().speak("[S1] Hi.", trace=tmp_path / "run")
-    assert tables(DiaTrace.load(tmp_path / "run"), tmp_path / "tables") == ([], [])
+    assert tables(load(tmp_path / "run"), tmp_path / "tables") == ([], [])
 
 
 def test_small_batches_join_to_the_same(trace: DiaTrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
