@@ -153,6 +153,7 @@ def outcome(path: Path) -> str:
             except TraceError as error:
                 check_message(error)
                 return "refused"
+            assert isinstance(trace, Dia2Trace | DiaTrace), "of whichever family"
             for question in questions(trace):
                 try:
                     question()

@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from dia.adapter.trace import DiaTrace
+from dia2.inspect import Trace, load, record
 
 from ...support.dia import dia5
 from ...support.traces import recorded_dia
@@ -70,7 +71,6 @@ def test_calls_and_draws_are_those_of_the_trace(trace: DiaTrace, tmp_path: Path)
 
 
 def test_without_codec_or_draws(tmp_path: Path) -> None:
-    from dia2.inspect import record
 
     with record(tmp_path / "run", level="tokens"):
         dia5().speak("[S1] Hi.", max_tokens=20, seed=1)
