@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
+from dia2.inspect.schema.draw import DrawKind
 from dia2.inspect.store.layout import MAX_CALLS
 
 ENCODER_FILE = "encoder.safetensors"
@@ -43,6 +44,7 @@ COLUMNS = {
     )
 }
 LAYOUT = Layout(COLUMNS, frozenset({"tokens", "written", "drawn", "draw.ids"}))
+DRAWS = (DrawKind("channel.{c}", "drawn", "written"),)
 CHANNEL = "channel."  # what the names of draws begin with
 
 

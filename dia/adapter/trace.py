@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dia.adapter import ADAPTER
-from dia.adapter.layout import ENCODER_FILE, MAX_CELLS, MAX_ENCODER, draw_channel
+from dia.adapter.layout import ENCODER_FILE, MAX_CELLS, MAX_ENCODER
 from dia.adapter.manifest import DiaManifest, DiaModelFacts, DiaResultFacts, DiaRunFacts, parse_dia_manifest
 from dia.adapter.rows import fill_row
 from dia.generation import NOT_BEGUN, frames_between
@@ -19,7 +19,6 @@ from dia2.common.checks import check_header, is_file
 from dia2.common.errors import TraceError, one_line
 from dia2.common.hooks import MAX_CODEBOOKS, HookPoint
 from dia2.common.rust import RustPanicError, calling_rust
-from dia2.inspect.schema.draw import Draw, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import MAX_HEADER
 from dia2.inspect.store.shards import out_of_order
@@ -167,17 +166,6 @@ class DiaTrace(Trace[DiaManifest]):
         return codes.astype(np.int32)
 
     # Single calls
-
-    def draws(self, call: int, script: int = 0) -> list[Draw]:
-        """What the draws of a call chose among, by channel; empty in prefill, and where the trace kept none.
-
-        A cell that the prompt gives, or the countdown forces, has its draw all the same.
-        """
-        script = self.check_script(script)
-        columns, names = self._row(call), self.manifest.draws
-        own = slice(script * len(names), (script + 1) * len(names))
-        mine = {name: array[own] for name, array in columns.items() if name.startswith("draw.")}
-        return stored_draws(mine, names, [int(columns["drawn"][script, draw_channel(name)]) for name in names])
 
     def logits(self, call: int) -> np.ndarray | None:
         """[2B, C, V] recorded logits, level `full`, for each script unconditional first; else none."""

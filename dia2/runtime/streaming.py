@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 import torch
 from torch import Tensor
 
-from dia2.audio.streaming_decoder import Samples, pieces
+from dia2.audio.streaming_decoder import Samples, streaming_decoder
 from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
 from dia2.common.hooks import Observer, current_observer, observing
@@ -209,7 +209,7 @@ class _Speaker:
 
     def __init__(self, runtime: RuntimeContext, session: Session) -> None:
         self._runtime, self._session = runtime, session
-        self._pieces = pieces(runtime.mimi)
+        self._pieces = streaming_decoder(runtime.mimi)
         self._begun: deque[_Begun] = deque()
         self._crop = 0
         self._spoken = 0  # frames, counted from the grid's first

@@ -507,7 +507,7 @@ def test_two_runs_at_a_time_have_tensors_and_graphs_of_their_own(
         assert torch.equal(first, expected[0])
         assert torch.equal(within.pop(), expected[1])
         assert backend.captures == 2  # one of each state, and none the second time
-        assert len(dia._keeper._free) == 2
+        assert len(dia._pool._free) == 2
 
 
 def test_what_a_run_holds_goes_back_when_it_fails(graphed: Callable[..., tuple[Dia, FakeGraphs]]) -> None:
@@ -520,7 +520,7 @@ def test_what_a_run_holds_goes_back_when_it_fails(graphed: Callable[..., tuple[D
 
     with pytest.raises(RuntimeError, match="mine"):
         dia.speak(TEXT, progress=fail, **settings)
-    assert len(dia._keeper._free) == 1
+    assert len(dia._pool._free) == 1
     assert torch.equal(dia.speak(TEXT, **settings).scripts[0].codes, expected)
     assert backend.captures == 1
 

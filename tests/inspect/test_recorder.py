@@ -21,7 +21,7 @@ from dia2.inspect.record import recorder
 from dia2.inspect.record.draws import arrays
 from dia2.inspect.record.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
 from dia2.inspect.store.writer import TraceWriter
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 
 from ..support.reference import GREEDY, ROOT, engine, local_files
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_written(
 def test_a_shard_is_written_when_its_bytes_are_reached(
     limit: int, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taps, "LATEST", 0.0)  # every call is handed over by itself
+    monkeypatch.setattr(buffers, "LATEST", 0.0)  # every call is handed over by itself
     monkeypatch.setattr(recorder, "SHARD_BYTES", limit)
     monkeypatch.setattr(recorder, "SHARD_SECONDS", float("inf"))
     monkeypatch.setattr(Dia2Recording, "held_bytes", lambda *_: 100)  # a call
@@ -167,7 +167,7 @@ def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.Mon
             real(self, frames)
 
     monkeypatch.setattr(Recorder, "frames", dropping)
-    monkeypatch.setattr(taps, "LATEST", 0.0)  # every frame is handed over at once
+    monkeypatch.setattr(buffers, "LATEST", 0.0)  # every frame is handed over at once
     with record(tmp_path / "run"):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
     trace, whole = load(tmp_path / "run"), sum(batches[:2])

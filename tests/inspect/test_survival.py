@@ -26,7 +26,7 @@ from dia2.inspect import Trace, load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST, PHASES_FILE, shard_name
 from dia2.inspect.trace.tables import calls_table
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ReplaceToken
 
 from ..support.disk import files_up_to
@@ -41,7 +41,7 @@ SEED = 3
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every frame is handed over at once, and every fourth ends a shard."""
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dia2.adapter.sweep import Variant
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import Sweep, Trace, plots, sweep
-from dia2.inspect.lab.sweep import Variant
 
 from ..support.reference import Case, engine
 from ..support.traces import with_manifest

@@ -17,6 +17,7 @@ from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.draw import Draw, chosen, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
@@ -253,6 +254,19 @@ class Trace(ABC, Generic[F]):
         row = call - self._shards[at].first_call
         return {name: array[row] for name, array in arrays.items()}
 
+    def draws(self, call: int, script: int = 0) -> list[Draw]:
+        """What the draws of a call chose among; empty where it drew nothing, and where the trace kept none.
+
+        What a prompt gives or a countdown forces has its draw all the same.
+        """
+        script, columns, names = self.check_script(script), self._row(call), self.manifest.draws
+        own = slice(script * len(names), (script + 1) * len(names))
+        mine = {name: array[own] for name, array in columns.items() if name.startswith("draw.")}
+        if not names:
+            return []
+        taken = chosen(columns, names, self.adapter.draw_columns(self.codebooks))  # [D], or [scripts, D]
+        return stored_draws(mine, names, (taken if taken.ndim == 1 else taken[script]).tolist())
+
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without the shards that are kept in memory, which are read again."""
         return {name: value for name, value in self.__dict__.items() if name != "_shard"}
@@ -430,7 +444,6 @@ class Trace(ABC, Generic[F]):
             TraceError: the trace was redacted, holds no calls, or is of a family without forks.
             UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
         """
-        offered(self, "fork")
         return extension("lab")(self, tts, folder)
 
 

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 
 from dia import Dia
-from dia import capture as taps
+from dia import capture as buffers
 from dia.adapter.console import (
     choose_calls,
     frame_facts,
@@ -203,7 +203,7 @@ def changed(folder: Path, **changes: Any) -> Path:
 
 def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "SHARD_CALLS", 5)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
     path = tmp_path / "run.dia2trace"
     with record(path):
         toy().speak(SCRIPTS[0], temperature=0, seed=1, max_tokens=64)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dia import capture as taps
+from dia import capture as buffers
 from dia.adapter.rows import ROWS
 from dia.adapter.trace import DiaTrace
 from dia.cli import main
@@ -37,7 +37,7 @@ OPTIONS: dict[str, Any] = {"max_tokens": 40, "seed": 3}
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step is handed over at once, and every fourth ends a shard."""
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_a_killed_run_keeps_its_shards(tmp_path: Path, whole: DiaTrace) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARD_CALLS", 4)
-        patch.setattr(taps, "LATEST", 0.0)
+        patch.setattr(buffers, "LATEST", 0.0)
         toy().speak(SCRIPT, trace=tmp_path / "run", progress=kill, **OPTIONS)
     (trace,) = seen
     assert trace.state == "partial: the run was killed, or still runs"
@@ -170,7 +170,7 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
     tmp_path: Path, whole: DiaTrace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
     with record(tmp_path / "run") as recording:
         writer = recording._book.writer
         write, name = writer.shard, tmp_path / "run" / "frames-00002.safetensors"
@@ -195,7 +195,7 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
 
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "SHARD_CALLS", 8)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
     with record(tmp_path / "run", level="full", budget=60_000):
         toy().speak(SCRIPT, **OPTIONS)
     trace = load(tmp_path / "run")

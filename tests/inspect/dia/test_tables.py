@@ -91,7 +91,7 @@ def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path, monkeypatch: p
 
 def test_small_batches_join_to_the_same(trace: DiaTrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tables(trace, tmp_path / "whole")
-    monkeypatch.setattr("dia.adapter.tables.CALLS_AT_ONCE", 5)
-    monkeypatch.setattr("dia.adapter.tables.ROW_GROUP", 40)
+    monkeypatch.setattr("dia2.inspect.trace.tables.CALLS_AT_ONCE", 5)
+    monkeypatch.setattr("dia2.inspect.trace.tables.ROW_GROUP", 40)
     assert tables(trace, tmp_path / "parts") == whole
     assert np.isnan(trace.seconds[: trace.prefill_calls]).all()
