@@ -83,7 +83,7 @@ def is_folder(path: str | Path) -> bool:
 
 
 def short(value: object) -> str:
-    """A value as an error shows it; an int of thousands of digits has no decimal form in Python, nor have deep lists."""
+    """A value as an error shows it; Python has no text for an int of thousands of digits, nor for deep lists."""
     if isinstance(value, int) and abs(value) >= 1 << 128:
         return "a huge number"
     try:

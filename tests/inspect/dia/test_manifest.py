@@ -111,7 +111,8 @@ def test_both_ends_are_read_and_what_lies_beyond_is_refused(at: str) -> None:
     given: list[tuple[str, Any]] = [("result.steps", 0), ("result.lengths", [0, 0])] if at == "run.rows" else []
     for good in (least, most):
         changed(*given, (at, good))
-    for bad in (least - (0.001 if isinstance(least, float) else 1), most + 1, True, "1", float("nan"), [], {}):
+    beyond: list[Any] = [least - (0.001 if isinstance(least, float) else 1), most + 1]
+    for bad in (*beyond, True, "1", float("nan"), [], {}):
         with pytest.raises(TraceError, match=r"run\.dia2trace.*is damaged"):
             changed(*given, (at, bad))
 
@@ -148,7 +149,7 @@ def test_there_are_as_many_delays_as_channels(count: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, MAX_SCRIPTS, MAX_SCRIPTS + 1])
 def test_scripts_have_a_most(count: int) -> None:
-    lists = [("scripts", ["a"]), ("text_bytes", ["61"]), ("prefill_steps", [1])]
+    lists: list[tuple[str, list[Any]]] = [("scripts", ["a"]), ("text_bytes", ["61"]), ("prefill_steps", [1])]
     changes: Any = [("result", None), ("audio", None), *((f"run.{name}", one * count) for name, one in lists)]
     if count in (0, MAX_SCRIPTS + 1):
         with pytest.raises(TraceError, match="scripts"):
