@@ -228,6 +228,35 @@ def test_rows_have_a_most() -> None:
         changed(("result.timestamps", [word] * (MAX_CALLS + 1)))
 
 
+def test_all_entries_can_be_of_the_prefix() -> None:
+    entries: tuple[str, Any] = (f"{RUN}.entries", sample()["run"]["entries"][:2])
+    changed(entries)
+    with pytest.raises(TraceError, match=r"run\.prefix_words is 3"):
+        changed(entries, (f"{RUN}.prefix_words", 3))
+
+
+def test_tokens_of_text_can_lie_in_the_larger_vocabulary() -> None:
+    larger = (f"{MODEL}.audio_vocabulary", 2 * TEXTS)
+    changed(larger, (f"{MODEL}.tokens.pad", 2 * TEXTS - 1))
+    with pytest.raises(TraceError, match=r"tokens\.pad is 2048"):
+        changed(larger, (f"{MODEL}.tokens.pad", 2 * TEXTS))
+
+
+OPTIONAL = [
+    *("error", "hooks", "script", "result", "audio", "redacted", "budget.tokens_only_from_call", "run.forked_at"),
+    *(f"{CONFIG}.prefix{name}" for name in ("", ".speaker_1", ".speaker_2", ".words_1", ".words_2", ".include_audio")),
+    *(f"result.{name}" for name in ("stop_reason", "first_word_frame", "columns", "crop", "samples", "timestamps")),
+]
+
+
+@pytest.mark.parametrize("at", OPTIONAL)
+def test_an_old_trace_may_lack_it(at: str) -> None:
+    raw = sample()
+    inner, last = parent(raw, at)
+    del inner[last]
+    parse_manifest(raw, HERE)
+
+
 def test_what_may_be_missing() -> None:
     early = changed(
         ("run", None), ("result", None), ("audio", None), ("script", None), ("hooks", "cb0"), ("error", None)
@@ -255,6 +284,9 @@ SENTENCES: dict[str, tuple[str, Any]] = {
     "run.spoken[1].text is None": (f"{RUN}.spoken.1.text", None),
     "run.hashes is {'config': 7}": (f"{RUN}.hashes", {"config": 7}),
     "run.config.text.top_k is missing": (f"{CONFIG}.text", {"temperature": 1}),
+    "run.config.audio.temperature is 10001": (f"{CONFIG}.audio.temperature", 10_001),
+    "run.config.text.temperature is -1": (f"{CONFIG}.text.temperature", -1),
+    "run.config.cfg_scale is -1": (f"{CONFIG}.cfg_scale", -1),
     "text.temperature must be 0, or 0.0001 to 10000": (f"{CONFIG}.text.temperature", 1e-5),
     "{'kind': []} is no edit": (f"{RUN}.edits", [{"kind": []}]),
     "budget.tokens_only_from_call is -1": ("budget.tokens_only_from_call", -1),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from dia2.common.brief import brief_repr
-from dia2.common.checks import TooLargeError, is_file, read_small
+from dia2.common.checks import TooLargeError, is_file, is_number, read_small
 from dia2.common.errors import TraceError, one_line
 from dia2.common.hooks import PHASES
-from dia2.inspect.store.bounds import Finite
 from dia2.inspect.store.layout import MAX_PHASE_LINES, MAX_PHASES, PHASES_FILE
 from dia2.inspect.store.manifest import read_json
+
+MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class PhaseRun:
 
     __repr__ = brief_repr
 
-    id: Annotated[int, Meta(ge=0, le=2**31 - 1)]  # in the order of their beginnings, from 1
+    id: int  # in the order of their beginnings, from 1
     name: str  # a phase of `dia2.common.hooks`
     parent: int | None  # id of the phase it ran in
-    at: Finite  # seconds from the start of the recording
+    at: float  # seconds from the start of the recording
     trigger: str
     before: str  # the state before
     mutations: str = ""
     outputs: str = ""
-    seconds: Finite | None = None  # none: it never ended
+    seconds: float | None = None  # none: it never ended
     error: str | None = None
 
     @property
@@ -73,20 +73,19 @@ def _take(event: Any, found: dict[int, PhaseRun]) -> None:
         ValueError: it is none, or does not go with those before.
     """
     match event:
-        case {"event": "begin", "phase": name}:
+        case {"event": "begin", "id": int(number), "phase": name, "at": at} if is_number(at) and number not in found:
             begin = {"name": name, "parent": None} | _some(event, "id", "parent", "at", "trigger", "before")
             begun = msgspec.convert(begin, PhaseRun)
-            if begun.id in found or begun.name not in PHASES or begun.parent not in {None, *found}:
+            if not 0 <= begun.id <= MAX_ID or begun.name not in PHASES or begun.parent not in {None, *found}:
                 raise ValueError("no such phase can begin")
-            found[begun.id] = begun
-        case {"event": "end", "id": int(number), "seconds": int() | float()} if number in found:
-            begun = found[number]
-            if begun.seconds is not None:
+            found[number] = begun
+        case {"event": "end", "id": int(number), "seconds": seconds} if is_number(seconds) and number in found:
+            if found[number].seconds is not None:
                 raise ValueError("the phase has ended")
             end = _some(event, "id", "seconds", "mutations", "outputs", "error")
-            found[number] = msgspec.convert(vars(begun) | end, PhaseRun)
+            found[number] = msgspec.convert(vars(found[number]) | end, PhaseRun)
         case _:
-            raise ValueError("no event")
+            raise ValueError("no event, or of a phase that has begun, or not begun")
 
 
 def _some(event: dict[str, Any], *names: str) -> dict[str, Any]:

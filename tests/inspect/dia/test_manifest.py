@@ -117,6 +117,12 @@ def test_both_ends_are_read_and_what_lies_beyond_is_refused(at: str) -> None:
             changed(*given, (at, bad))
 
 
+@pytest.mark.parametrize("value", [-1, 2])
+def test_what_a_config_would_refuse_is_told_with_its_place(value: int) -> None:
+    with pytest.raises(TraceError, match=rf"is damaged: run\.config\.top_p is {value}\.$"):
+        changed((f"{CONFIG}.top_p", value))
+
+
 def test_the_least_a_model_can_have() -> None:
     """Bounds that the sample, which has more, does not come near."""
     early: list[tuple[str, Any]] = [("result", None), ("audio", None)]
