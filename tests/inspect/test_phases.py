@@ -33,6 +33,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert (outer.ended_well, inner.ended_well) == (False, True)
     (bare,) = read(tmp_path, {k: v for k, v in BEGIN.items() if k != "parent"}, {"event": "end", "id": 1, "seconds": 0})
     assert (bare.parent, bare.mutations, bare.outputs, bare.error, bare.seconds) == (None, "", "", None, 0)
+    assert read(tmp_path, BEGIN | {"id": 0})[0].id == 0
     assert read(tmp_path, BEGIN | {"id": 2**31 - 1}, '{"event": "begin", "i', end="")[0].id == 2**31 - 1
 
 

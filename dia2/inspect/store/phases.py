@@ -76,7 +76,8 @@ def _take(event: Any, found: dict[int, PhaseRun]) -> None:
         case {"event": "begin", "id": int(number), "phase": name, "at": at} if is_number(at) and number not in found:
             begin = {"name": name, "parent": None} | _some(event, "id", "parent", "at", "trigger", "before")
             begun = msgspec.convert(begin, PhaseRun)
-            if not 0 <= begun.id <= MAX_ID or begun.name not in PHASES or begun.parent not in {None, *found}:
+            inside = begun.parent is None or begun.parent in found
+            if not (0 <= number <= MAX_ID and begun.name in PHASES and inside):
                 raise ValueError("no such phase can begin")
             found[number] = begun
         case {"event": "end", "id": int(number), "seconds": seconds} if is_number(seconds) and number in found:

@@ -220,9 +220,12 @@ def test_what_may_be_missing() -> None:
     assert mute.run is not None
     assert (mute.run.model.sample_rate, mute.run.model.frame_rate, mute.audio) == (None, None, [None, None])
     raw = sample()
+    del raw["audio"], raw["run"]["model"]["sample_rate"], raw["run"]["model"]["frame_rate"]
     for name in ("max_tokens", "use_torch_compile", "use_cuda_graph"):
         del raw["run"]["config"][name]
     config = parse_dia_manifest(raw | {"result": {"samples": [5]}}, HERE)
     assert config.run is not None
     assert (config.run.config.max_tokens, config.run.config.use_cuda_graph) == (None, False)
     assert config.result.samples == [5]
+    del raw["run"], raw["result"]
+    assert parse_dia_manifest(raw | {"draws": []}, HERE).run is None
