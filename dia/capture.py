@@ -27,7 +27,7 @@ class Steps:
     drawn: Tensor | None  # [n, B, C] int64: before the countdown forced any; none in prefill
     countdown: Tensor | None  # [n, B] int64 after the step: steps since the end began, −1 before; none in prefill
     seconds: list[float]  # wall time of each step; empty in prefill, which is one pass
-    logits: Tensor | None  # [n, 2B, C, V] float32, for each script unconditional first; none if nobody asked
+    logits: Tensor | None  # [n, 2B, C, V] float32, for each script unconditional first; `None` if nobody asked
 
 
 class CaptureBuffers:

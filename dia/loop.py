@@ -154,7 +154,7 @@ def decode_step(
         state: of the run.
         config: sampling and guidance.
         length: slots of the self-attention cache that are looked at.
-        mask: [1, 1, length] bool, true at those that are written; none: all are.
+        mask: [1, 1, length] bool, true at those that are written; `None`: all are.
         buffers: for an observer.
     """
     tokens = state.output.generated_tokens

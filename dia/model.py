@@ -108,7 +108,7 @@ class Dia:
         Args:
             name: of the repo or folder.
             compute_dtype: `float32`, `bfloat16` or `auto`, which is bfloat16 on a GPU.
-            device: cuda, cuda:N, mps or cpu; none: the best there is.
+            device: cuda, cuda:N, mps or cpu; `None`: the best there is.
             load_dac: without it, results are codes.
             dac: folder or repo of the codec, instead of the published one.
             strict: refuse tensors that the model does not know.

@@ -10,7 +10,6 @@ ENCODER_FILE = "encoder.safetensors"
 
 # What a reader accepts, beside the bounds that traces of both models have.
 MAX_SCRIPTS = 128
-MAX_CELLS = 1 << 24  # calls × scripts × channels
 MAX_TEXT = 1 << 20  # bytes of one script
 MAX_ENCODER = 256 << 20  # bytes of the encoder's output
 MAX_SECONDS = 1_000_000  # of one step

@@ -45,8 +45,8 @@ class DiaModelFacts:
     heads: Layers  # of the decoder's self-attention
     kv_heads: Layers  # likewise
     cross_heads: Layers  # of its cross-attention
-    sample_rate: bounds.SampleRate | None = None  # Hz; none without a codec
-    frame_rate: bounds.FrameRate | None = None  # frames a second; none without a codec
+    sample_rate: bounds.SampleRate | None = None  # Hz; `None` without a codec
+    frame_rate: bounds.FrameRate | None = None  # frames a second; `None` without a codec
     device: str
     dtype: str
 
@@ -69,7 +69,7 @@ class DiaRunFacts:
 
     __repr__ = brief_repr
 
-    hashes: dict[str, str | None]  # SHA-256 of config, weights, codec; none where not local
+    hashes: dict[str, str | None]  # SHA-256 of config, weights, codec; `None` where not local
     model: DiaModelFacts
     config: GenerationConfig
     seed: bounds.Seed  # of the first script; the next ones have the next
@@ -91,7 +91,7 @@ class DiaRunFacts:
 
 @dataclass(frozen=True)
 class DiaResultFacts:
-    """What came out; fields are none where the run did not get so far. Lists have one item per script."""
+    """What came out; fields are `None` where the run did not get so far. Lists have one item per script."""
 
     __repr__ = brief_repr
 
@@ -121,9 +121,9 @@ class DiaManifest(Head):
 
     __repr__ = brief_repr
 
-    run: DiaRunFacts | None = None  # none if the run never began
+    run: DiaRunFacts | None = None  # `None` if the run never began
     result: DiaResultFacts = DiaResultFacts()
-    audio: Scripts[str | None] = field(default_factory=list)  # name of each script's file; none where is no sound
+    audio: Scripts[str | None] = field(default_factory=list)  # name of each script's file; `None`: no sound
 
     def __post_init__(self) -> None:
         """Check draws, sound and result by the run; see `Head`."""

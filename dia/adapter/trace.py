@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dia.adapter import ADAPTER
-from dia.adapter.layout import ENCODER_FILE, MAX_CELLS, MAX_ENCODER
+from dia.adapter.layout import ENCODER_FILE, MAX_ENCODER
 from dia.adapter.manifest import DiaManifest, DiaModelFacts, DiaResultFacts, DiaRunFacts, parse_dia_manifest
 from dia.adapter.rows import fill_row
 from dia.generation import NOT_BEGUN, frames_between
@@ -19,6 +19,8 @@ from dia2.common.checks import check_header, is_file
 from dia2.common.errors import TraceError, one_line
 from dia2.common.hooks import MAX_CODEBOOKS, HookPoint
 from dia2.common.rust import RustPanicError, calling_rust
+from dia2.common.wording import counted
+from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import MAX_HEADER
 from dia2.inspect.store.shards import out_of_order
@@ -46,8 +48,6 @@ class DiaTrace(Trace[DiaManifest]):
 
     def _check(self) -> None:
         run, count, loop = self.run, len(self), bool(self.phase.any())
-        if count * run.batch * self.model.channels > MAX_CELLS:
-            raise TraceError(f"{self.path} has more than {MAX_CELLS:,} codes, which no run writes: it is damaged.")
         first, given = self.prefill_calls, min(run.prefill_steps) - 1
         if (first != given if loop else first > given) or count >= run.rows:
             raise out_of_order(self.path)
@@ -141,7 +141,7 @@ class DiaTrace(Trace[DiaManifest]):
         return np.stack((self.rows_read + 1, np.full(len(self), self.run.text_length)), axis=1)
 
     def ended_at(self, script: int = 0) -> int | None:
-        """Row of a script's end, drawn or forced; none: it has not come."""
+        """Row of a script's end, drawn or forced; `None`: it has not come."""
         script = self.check_script(script)
         begun = np.flatnonzero(self.countdown[:, script] >= 0)
         return int(begun[0]) + 1 if len(begun) else None
@@ -217,6 +217,16 @@ class DiaTrace(Trace[DiaManifest]):
             f"A trace of Dia has no field {name!r}; it has tokens.c, written.c and drawn.c of channel c, countdown, "
             "phase and call."
         )
+
+    def caches(self) -> Caches:
+        """See `Trace`."""
+        own, text = self.kv_lengths.T
+        panels = (
+            Panel("self-attention", (Curve("self-attention", own, "filled", "filled slots after the call"),)),
+            Panel("text", (Curve("cross-attention", text, "small", "positions of the text, filled once"),)),
+        )
+        told = f"{counted(int(own[-1]), 'slot')} after {counted(len(self), 'call')}"
+        return Caches(panels, f"{told} · {counted(int(text[-1]), 'position')} of text", "prefill")
 
     # What differs between two runs
 

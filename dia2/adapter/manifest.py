@@ -79,7 +79,7 @@ class RunFacts:
 
     __repr__ = brief_repr
 
-    hashes: dict[str, str | None]  # SHA-256 of config, weights, tokenizer, codec; none where not local
+    hashes: dict[str, str | None]  # SHA-256 of config, weights, tokenizer, codec; `None` where not local
     model: ModelFacts
     config: GenerationConfig  # before any edit; its prefix names files that need not be here
     seed: bounds.Seed
@@ -94,7 +94,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class ResultFacts:
-    """What came out; fields are none where the run did not get so far."""
+    """What came out; fields are `None` where the run did not get so far."""
 
     __repr__ = brief_repr
 
@@ -112,8 +112,8 @@ class Manifest(Head):
 
     __repr__ = brief_repr
 
-    script: str | None = None  # none for streamed text
-    run: RunFacts | None = None  # none if the run never began
+    script: str | None = None  # `None` for streamed text
+    run: RunFacts | None = None  # `None` if the run never began
     result: ResultFacts = ResultFacts()
     audio: bool  # there is an audio file
     redacted: bounds.Names = field(default_factory=list)  # what was taken out: voice, text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from dia2.adapter import ADAPTER
-from dia2.adapter.frame import Frame, FrameSeconds, TraceWord
+from dia2.adapter.frame import Frame, FrameSeconds
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix
@@ -20,8 +20,10 @@ from dia2.common.checks import counted_from_0
 from dia2.common.errors import TraceError
 from dia2.common.hooks import MAX_CODEBOOKS, MachineRow
 from dia2.common.wording import counted
+from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.grid import delayed, undelayed
 from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
 from dia2.inspect.trace.find import bare
@@ -143,7 +145,7 @@ class Dia2Trace(Trace[Manifest]):
 
     @cached_property
     def prefix(self) -> Prefix | None:
-        """What the run went on from; none without a prefix.
+        """What the run went on from; `None` without a prefix.
 
         Raises:
             TraceError: it was taken out, or is damaged.
@@ -326,7 +328,7 @@ class Dia2Trace(Trace[Manifest]):
 
     @cached_property
     def audio(self) -> tuple[np.ndarray, int] | None:
-        """(waveform [N] float32, sample rate) of the run's result; none if there is none.
+        """(waveform [N] float32, sample rate) of the run's result; `None` if there is none.
 
         Raises:
             TraceError: the file is damaged.
@@ -374,6 +376,33 @@ class Dia2Trace(Trace[Manifest]):
         found |= {"prefix_frames": run.prefix_frames, "prefix_words": run.prefix_words}
         found |= {f"checkpoint's {name}": value for name, value in sorted(run.hashes.items())}
         return found | {"device": run.model.device, "dtype": run.model.dtype}
+
+    def timed_words(self, script: int = 0) -> list[TraceWord]:
+        """See `Trace`."""
+        self.check_script(script)
+        return [word for word in self.words if word.seconds is not None]
+
+    @property
+    def redacted(self) -> list[str]:
+        """See `Trace`."""
+        return self.manifest.redacted
+
+    def caches(self) -> Caches:
+        """See `Trace`. After a prefix a call's slot is its position + 1: the prefix's last step is decoded twice."""
+        filled, position = self.kv_lengths, self.column("position")
+        transformer = (
+            Curve("slots", filled[:, 0], "filled", "filled slots after the call"),
+            Curve("position", position, "beside", "rotary position of the call (dashed)"),
+        )
+        ahead = Curve("slot - position", self.column("slot") - position, "between")
+        panels = (
+            Panel("transformer", transformer),
+            Panel("slot −\nposition", (ahead,)),
+            Panel("depformer", (Curve("depformer", filled[:, 1], "small"),)),
+        )
+        slots, depformer = (counted(int(count), "slot") for count in filled[-1])
+        told = f"{slots} after {counted(len(self), 'call')} · rotary position {position[-1]}"
+        return Caches(panels, f"{told} · depformer {depformer} a frame", "warm-up")
 
     def edits(self) -> list[tuple[int, str]]:
         """See `Trace`."""

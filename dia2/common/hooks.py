@@ -203,7 +203,7 @@ class Frames:
     machine: list[MachineRow]  # after each call
     times: list[FrameTimes]  # empty in warm-up, which is one pass
     step_tokens: Tensor  # [n, B, 2 + K] int64
-    codes: Tensor | None  # [n, K] int64, drawn by each call; none in warm-up
+    codes: Tensor | None  # [n, K] int64, drawn by each call; `None` in warm-up
     logits: dict[str, Tensor]  # of those asked for: action [n, B, V], cb0 [n, B, V], dep [n, K-1, B, codes] float32
 
 

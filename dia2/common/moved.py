@@ -103,7 +103,7 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        return None if new_address(name) is None else spec_from_loader(name, _Alias())
+        return None if new_address(name) is None else spec_from_loader(name, _Alias())  # type: ignore[arg-type]  # typeshed wants its own base class
 
 
 class _Alias:
@@ -137,4 +137,4 @@ def names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
 def install() -> None:
     """Let imports find what has moved."""
     if not any(finder is _Finder for finder in sys.meta_path):
-        sys.meta_path.append(_Finder)  # type: ignore[arg-type]  # typeshed wants an instance of its own base class
+        sys.meta_path.append(_Finder)

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
-from dia2.inspect.trace.family import offered
+from dia2.inspect.schema.adapter import adapters
 from dia2.inspect.trace.load import load
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views import console as views
@@ -115,6 +115,8 @@ def _which(trace: Trace[Any], number: int | None) -> int:
     """
     number = 1 if number is None else number
     if not 1 <= number <= trace.scripts:
+        if not trace.adapter.batched:
+            raise UsageError(f"There is no script {number}: a run of {trace.adapter.title} has one.")
         has = "one script" if trace.scripts == 1 else f"scripts 1 … {trace.scripts}"
         raise UsageError(f"There is no script {number}: {trace.path} has {has}.")
     return number - 1
@@ -175,8 +177,14 @@ def _diff(args: argparse.Namespace) -> None:
 
 
 def _prefix(args: argparse.Namespace) -> None:
-    trace, console = load(args.path), _console(args)
-    offered(trace, "doctor")
+    trace: Any = load(args.path)
+    console = _console(args)
+    if trace.adapter.doctor is None:
+        theirs = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
+        raise UsageError(
+            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {theirs}'s voice cloning "
+            "only."
+        )
     if args.json:
         _print_json(views.prefix_facts(trace))
     else:

@@ -50,8 +50,8 @@ class RuntimeContext:
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
-    threads: int | None  # of the CPU, as many as it had when it was loaded; none: it computes elsewhere
-    quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+    threads: int | None  # of the CPU, as many as it had when it was loaded; `None`: it computes elsewhere
+    quantized: str | None = None  # how the matrices are packed; `None`: as `dtype`
     missing_tags: tuple[str, ...] = ()  # speaker tags that are no tokens of the tokenizer
     pool: StatePool = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.

@@ -42,7 +42,7 @@ class GenerationState:
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1 where it draws; none: it always draws
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
-    lease: Lease[PooledState] | None = None  # whose tensors these are, under CUDA graphs; none: the run's own
+    lease: Lease[PooledState] | None = None  # whose tensors these are, under CUDA graphs; `None`: the run's own
 
 
 class FirstHalf(NamedTuple):

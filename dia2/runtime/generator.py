@@ -125,7 +125,7 @@ def warmup_with_prefix(
     """Run transformer and machine over the prefix; returns the step at which generation starts.
 
     Nothing that the model says counts here, so every frame's input is known beforehand: the machine runs first,
-    forced, and the transformer then takes `chunk` frames a pass, or none if this prefix is still in the warm cache. A
+    forced, and the transformer then takes `chunk` frames a pass, or `None` if this prefix is still in the warm cache. A
     forced new word that finds tokens of the word before still pending is lost: its entry stays queued, and the words
     after it slip.
 
@@ -340,7 +340,7 @@ def decode_audio(runtime: RuntimeContext, aligned: Tensor) -> Tensor:
 
 
 def _open_log(runtime: RuntimeContext, gen: GenerationState) -> FrameLog | None:
-    """Rings for whoever observes frames; none if nobody does."""
+    """Rings for whoever observes frames; `None` if nobody does."""
     observer = current_observer()
     if observer is None:
         return None

@@ -42,7 +42,7 @@ class Pool(Generic[Kept]):
         del self._free[: -self._most]
 
     def take(self, size: Hashable) -> Kept | None:
-        """A free one of this size, which from now on is the caller's alone; none if there is none."""
+        """A free one of this size, which from now on is the caller's alone; `None` if there is none."""
         for state in reversed(self._free.copy()):
             if state.size == size:
                 with suppress(ValueError):  # gone in the meantime

@@ -77,7 +77,7 @@ class StatePool(Pool[PooledState]):
         """Begin with nothing.
 
         Args:
-            backend: makes what captures the graphs of one state; none: this device has no graphs.
+            backend: makes what captures the graphs of one state; `None`: this device has no graphs.
         """
         super().__init__(STATES)
         self._backend = backend

@@ -78,7 +78,7 @@ class WarmPrefixes:
 
 
 def prefix_key(transformer: nn.Module, tokens: Tensor, chunk: int) -> PrefixKey | None:
-    """By what a prefix is held; none if its pass must be made each time, since somebody's torch hook is in it.
+    """By what a prefix is held; `None` if its pass must be made each time, since somebody's torch hook is in it.
 
     Args:
         transformer: whose keys and values.

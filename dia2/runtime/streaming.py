@@ -66,7 +66,7 @@ class Stream(Iterator[StreamChunk]):
             runtime: the checkpoint.
             pieces: text, read only as far as needed.
             config: sampling, guidance and prefix.
-            observer: who looks on; none: who observes where the stream is made.
+            observer: who looks on; `None`: who observes where the stream is made.
         """
         self._runtime = runtime
         self._config = config
@@ -143,7 +143,7 @@ class Stream(Iterator[StreamChunk]):
                 self._session.entries.extend(entries)
 
     def _run(self) -> Generator[StreamChunk | None, None, None]:
-        """One item a frame: a chunk, or none while there is nothing to hear yet."""
+        """One item a frame: a chunk, or `None` while there is nothing to hear yet."""
         runtime, config = self._runtime, self._config
         require_words(self._begin)
         plan = build_prefix_plan(runtime, config.prefix)

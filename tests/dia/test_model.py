@@ -16,11 +16,11 @@ from torch import Tensor
 
 import dia as package
 from dia import Dia, GenerationConfig, GenerationInterrupted
+from dia.adapter.trace import DiaTrace
 from dia.assets import toy_folder
 from dia.codec import DacCodec
 from dia.config import load_config
 from dia2.common.errors import CheckpointError, UsageError
-from dia2.inspect import load as load_trace
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy
 from ..support.graphs import FakeGraphs, use_dia_graphs
@@ -363,7 +363,7 @@ def test_characters_that_nobody_sees_change_nothing(tmp_path: Path) -> None:
         "\ufeff[S\u200b1] Hello.\u200e [S2\u2060] Hi\u00ad!", trace=tmp_path / "run.dia2trace", **SHORT
     )
     assert torch.equal(marked.scripts[0].codes, plain.scripts[0].codes)
-    assert load_trace(tmp_path / "run.dia2trace").run.scripts == [TEXT]  # the bytes that were read are its own
+    assert DiaTrace.load(tmp_path / "run.dia2trace").run.scripts == [TEXT]  # the bytes that were read are its own
 
 
 def test_scripts_may_come_from_a_generator() -> None:

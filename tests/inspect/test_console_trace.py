@@ -17,7 +17,7 @@ from rich.console import Console
 
 from dia2 import Dia2
 from dia2.common.errors import TraceError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import (
     choose_calls,
     frame_facts,
@@ -69,7 +69,7 @@ def shown(view: View, width: int, path: Path | None = None, *, colour: bool = Fa
     path, file = path or recorded(), io.StringIO()
     colours = {"force_terminal": True, "color_system": "standard"} if colour else {}
     with chdir(path.parent):
-        view(load(path.name), Console(file=file, width=width, **colours))  # type: ignore[arg-type]  # both are strings or bools
+        view(Dia2Trace.load(path.name), Console(file=file, width=width, **colours))  # type: ignore[arg-type]  # both are strings or bools
     return file.getvalue()
 
 
@@ -140,7 +140,7 @@ def test_a_terminal_gets_styles_and_a_file_the_same_text_without(view: str) -> N
 
 
 def test_the_facts_of_a_hostile_trace_are_ascii_without_controls(tmp_path: Path) -> None:
-    trace = load(hostile(tmp_path))
+    trace = Dia2Trace.load(hostile(tmp_path))
     views = (
         show_facts(trace),
         frames_facts(trace, 0, 116),
@@ -175,7 +175,7 @@ def test_a_trace_that_ended_before_its_run_is_told_so_or_shown(view: str, tmp_pa
             shown(VIEWS[view], 80, path)
     if view == "frames":
         with pytest.raises(TraceError, match="no calls"):
-            choose_calls(load(path))
+            choose_calls(Dia2Trace.load(path))
 
 
 @pytest.mark.parametrize(

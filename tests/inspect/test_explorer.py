@@ -17,7 +17,6 @@ import pytest
 import soundfile
 
 from dia2.adapter.trace import Dia2Trace
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load
 from dia2.inspect.schema.view import View, peaks
@@ -26,6 +25,7 @@ from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.payload import difference_of, payload
 from dia2.inspect.views.explorer.sound import codebook_sound
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime.edits import ChangeSampling, ReplaceToken
 
 from ..support.reference import engine

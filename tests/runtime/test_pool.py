@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationInterrupted, UsageError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.runtime import generator, session
 from dia2.runtime import pool as kept
 from dia2.runtime.edits import ChangeSampling, ReplaceToken
@@ -142,7 +142,7 @@ def test_a_traced_run_leaves_its_rings(graphed: Graphed, tmp_path: Path) -> None
     graphed.speak(observer=Recorder("draw.cb0"))
     assert graphed.facts == (6, 1, 1)
     assert {name: ring.data_ptr() for name, ring in state._buffers.rings.items()} == rings
-    traces = [load(tmp_path / f"{number}.dia2trace") for number in (1, 2, 3)]
+    traces = [Dia2Trace.load(tmp_path / f"{number}.dia2trace") for number in (1, 2, 3)]
     assert traces[0].diff(traces[2]).same
     assert traces[0].diff(traces[1]).same
     assert torch.equal(torch.from_numpy(traces[0].aligned), plain.audio_tokens[0])

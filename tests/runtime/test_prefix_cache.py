@@ -17,7 +17,6 @@ from dia2 import Dia2, GenerationConfig
 from dia2.adapter.trace import Dia2Trace
 from dia2.audio.grid import write_wav
 from dia2.common.hooks import POINTS, Frames, Span, select
-from dia2.inspect import load
 from dia2.runtime import prefix_cache
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
@@ -184,7 +183,7 @@ def two_traces(folder: Path) -> tuple[Dia2Trace, Dia2Trace]:
     """A run and the same run again, by an engine that has it warm."""
     for name in ("first", "again"):
         engine("tiny8").generate(CASE.expected["script"], CASE.config(seed=3), trace=folder / name)
-    return load(folder / "first"), load(folder / "again")
+    return Dia2Trace.load(folder / "first"), Dia2Trace.load(folder / "again")
 
 
 @pytest.mark.slow
@@ -229,7 +228,7 @@ def test_the_row_says_that_no_pass_was_made(tmp_path: Path) -> None:
 def test_a_fork_of_a_warm_run_is_exact(tmp_path: Path) -> None:
     first, again = two_traces(tmp_path)
     again.fork(engine("tiny8"), 50, path=tmp_path / "fork")
-    assert first.diff(load(tmp_path / "fork")).same
+    assert first.diff(Dia2Trace.load(tmp_path / "fork")).same
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:

@@ -22,12 +22,12 @@ from dia import capture as dia_taps
 from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
 from dia2.adapter.trace import Dia2Trace
-from dia2.adapter.view import view_of
 from dia2.common.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import load, record
+from dia2.inspect import record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST
 from dia2.inspect.views.explorer.pack import pack
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
@@ -149,7 +149,7 @@ def outcome(path: Path) -> str:
     try:
         with bounded():
             try:
-                trace = load(path)
+                trace = Dia2Trace.load(path)
             except TraceError as error:
                 check_message(error)
                 return "refused"
@@ -190,7 +190,7 @@ def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
     for call in (0, len(trace) - 1, len(trace)):
         yield lambda call=call: (trace.draws(call), trace.draws(call, 1), trace.logits(call))  # type: ignore[misc]  # likewise
     yield lambda: [pack(view_of(trace, script=script)) for script in (0, 1)]
-    yield lambda: trace.diff(load(recorded_dia()))
+    yield lambda: trace.diff(Dia2Trace.load(recorded_dia()))
     yield lambda: replayed(trace)
 
 

@@ -74,7 +74,7 @@ def unpack_kept(bits: np.ndarray) -> np.ndarray:
 
 
 def stored_draws(columns: Mapping[str, np.ndarray], names: Sequence[str], choice: Sequence[int]) -> list[Draw]:
-    """One call's draws from the columns `draw.*` of that call, [D, …] each; none if they are not there.
+    """One call's draws from the columns `draw.*` of that call, [D, …] each; `None` if they are not there.
 
     Args:
         columns: by name, as a shard has them.

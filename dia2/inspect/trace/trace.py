@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -17,8 +17,10 @@ from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.caches import Caches
 from dia2.inspect.schema.draw import Draw, chosen, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
 from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
@@ -63,6 +65,20 @@ class Trace(ABC, Generic[F]):
             self._columns = read_tokens(self._shards, self.adapter.layout, sizes, path)
             self._check()
 
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Open a trace of this family, as `dia2.inspect.load` opens one of any.
+
+        Raises:
+            TraceError: it is of another family, or as `dia2.inspect.load`.
+        """
+        from dia2.inspect.trace.load import load
+
+        trace = load(path)
+        if not isinstance(trace, cls):
+            raise TraceError(f"{path} is a run of {trace.adapter.title}: open it by dia2.inspect.load().")
+        return trace
+
     # What a family fills in
 
     @abstractmethod
@@ -104,6 +120,24 @@ class Trace(ABC, Generic[F]):
     @abstractmethod
     def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
         """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+
+    def timed_words(self, script: int = 0) -> list[TraceWord]:
+        """The words that sound, in order, each with its seconds; none of a family that takes no words one by one."""
+        self.check_script(script)
+        return []
+
+    @property
+    def redacted(self) -> list[str]:
+        """What was taken out: `voice`, `text`."""
+        return []
+
+    def caches(self) -> Caches:
+        """How the key/value caches fill.
+
+        Raises:
+            TraceError: the family does not tell.
+        """
+        raise TraceError(f"{self.path} is a run of {self.adapter.title}, which tells nothing of its caches.")
 
     def edits(self) -> list[tuple[int, str]]:
         """Declared interventions of the run, by call and in words."""
@@ -217,6 +251,8 @@ class Trace(ABC, Generic[F]):
         Raises:
             TraceError: there is none of that name.
         """
+        if not self.begun:
+            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
         if name not in self._columns:
             raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
         return self._columns[name]
@@ -353,9 +389,9 @@ class Trace(ABC, Generic[F]):
 
         return to_parquet(self, path)
 
-    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace[F]:
+    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Self:
         """Write a copy without what was said, or without how it sounded; see `dia2.adapter.redact`. Not of Dia."""
-        copy: Trace[F] = offered(self, "redact")(self, path, voice=voice, text=text)
+        copy: Self = offered(self, "redact")(self, path, voice=voice, text=text)
         return copy
 
     def replay(

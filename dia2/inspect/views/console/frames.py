@@ -27,8 +27,8 @@ def choose_calls(
 
     Args:
         trace: with at least one call.
-        first: none: the start, or a little before `word`.
-        last: included; none: 24 calls in all.
+        first: `None`: the start, or a little before `word`.
+        last: included; `None`: 24 calls in all.
         word: the first call that took this word, instead of `first`.
 
     Raises:

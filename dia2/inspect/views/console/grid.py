@@ -72,7 +72,7 @@ def choose_span(first: int | None, last: int | None, *, fits: int, count: int, w
     """The columns or rows to show, first and last one: as many as fit where no end is given.
 
     Args:
-        first: none: the first there is.
+        first: `None`: the first there is.
         last: included.
         fits: so many without `last`.
         count: so many there are, at least one.

@@ -52,7 +52,7 @@ def encode(samples: np.ndarray, rate: int) -> bytes:
 
 
 def samples_of(trace: Trace[Any], script: int = 0) -> tuple[np.ndarray, int] | None:
-    """Waveform [N] and rate of the trace's run, of Dia: of one script; none if it gave nothing, or it was redacted.
+    """Waveform [N] and rate of the trace's run, of Dia: of one script; `None` if it gave nothing, or it was redacted.
 
     Raises:
         TraceError: the file is damaged, or its sound longer than any run's.
@@ -62,7 +62,7 @@ def samples_of(trace: Trace[Any], script: int = 0) -> tuple[np.ndarray, int] | N
 
 
 def trace_sound(trace: Trace[Any], script: int = 0) -> Sound | None:
-    """What the trace's run gave, of Dia: for one script; none if nothing."""
+    """What the trace's run gave, of Dia: for one script; `None` if nothing."""
     found = samples_of(trace, script)
     return None if found is None else Sound("all codebooks", encode(*found))
 
