@@ -163,7 +163,7 @@ def test_a_sound_of_any_rate_is_shown_as_long_as_it_is(tmp_path: Path, source: A
     (path / name).unlink()
     count = max(4, rate // 4)
     soundfile.write(path / name, np.zeros(count, np.int16), rate, format="FLAC", subtype="PCM_16")
-    trace = Dia2Trace.load(path)
+    trace = load(path)
     view = view_of(trace)
     assert view.header["seconds"] == pytest.approx(count / rate, abs=1e-3)
     assert len(view.columns["peaks"]) == pytest.approx(100 * count / rate, abs=2)
@@ -176,7 +176,7 @@ def test_a_sound_far_longer_than_any_run_is_refused(tmp_path: Path) -> None:
     (path / AUDIO_FILE).unlink()
     soundfile.write(path / AUDIO_FILE, np.zeros(4000, np.int16), 1, format="FLAC", subtype="PCM_16")
     with pytest.raises(TraceError, match="A sound of 4,000 samples at a rate of 1 Hz is too long"):
-        Dia2Trace.load(path).to_html(tmp_path / "a.html")
+        load(path).to_html(tmp_path / "a.html")
 
 
 def test_rates_that_the_format_has_are_left_alone() -> None:
