@@ -34,7 +34,6 @@ class Adapter:
     trace: str  # its `dia2.inspect.trace.Trace`
     recording: str  # its `dia2.inspect.record.recording.Recording`
     values: str  # its `dia2.inspect.record.watch.Values`
-    console: str  # the module of its views in the terminal
     view: str  # gives what the explorer shows of a trace
     tables: str  # gives a trace's tables for Parquet
     # What not every family has.
@@ -42,6 +41,7 @@ class Adapter:
     fork: str | None = None
     doctor: str | None = None
     redact: str | None = None
+    reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`; `None`: its columns speak for themselves
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
     codebooks: str | None = None  # gives the sound of some codebooks alone
 
