@@ -85,9 +85,7 @@ def views(trace: Dia2Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], ob
         yield lambda: trace.to_html(folder / "a.html", other=trace)
         yield lambda: trace.redact(folder / "b.dia2trace", text=True)
     yield lambda: console.print_hooks(page, trace)
-    yield lambda: console.print_diff(
-        trace, load(recorded_dia() if isinstance(trace, DiaTrace) else recorded()), page
-    )
+    yield lambda: console.print_diff(trace, load(recorded_dia() if isinstance(trace, DiaTrace) else recorded()), page)
     yield lambda: trace.to_parquet(folder / "tables")
 
 

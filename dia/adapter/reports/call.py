@@ -8,8 +8,20 @@ from dia.adapter.reports.diff import where
 from dia.adapter.trace import DiaTrace
 from dia2.common.errors import TraceError
 from dia2.common.wording import counted, duration, finite
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Flex, Line, Pairs, Paragraph, Report
-from dia2.inspect.schema.report import Table, Title
+from dia2.inspect.schema.report import (
+    RIGHT,
+    Block,
+    Cell,
+    Column,
+    Facts,
+    Flex,
+    Line,
+    Pairs,
+    Paragraph,
+    Report,
+    Table,
+    Title,
+)
 from dia2.inspect.schema.report_draws import RANK, candidates, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, whose
 
@@ -28,7 +40,9 @@ def call(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
     facts = _facts(trace, call, script, times)
     does = where(trace, call).removeprefix(f"call {call}")
     head = Paragraph([(f"call {call}", "head"), f"{does} · rotary position and KV slot {call}"])
-    return Report(facts, [head, *whose(trace, script), *_end(facts), *_channels(facts), *_draws(facts), *_caches(facts)])
+    return Report(
+        facts, [head, *whose(trace, script), *_end(facts), *_channels(facts), *_draws(facts), *_caches(facts)]
+    )
 
 
 def _facts(trace: DiaTrace, call: int, script: int, times: bool) -> Facts:

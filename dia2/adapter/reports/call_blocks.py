@@ -98,7 +98,7 @@ def _streams(facts: Facts) -> list[Block]:
         margin=4,
     )
     main, second = (token_text(token, 24) for token in facts["seen_text"])
-    saw = Line([("  the transformer saw main ", "dim"), *main, (" and second ", "dim"), *second])
+    saw = Line([("  the transformer saw main ", "dim"), main, (" and second ", "dim"), second])
     return [Title("text streams: what each call emitted"), table, saw]
 
 

@@ -11,4 +11,4 @@ def where(trace: Dia2Trace, call: int) -> list[Part]:
     kind = "warm-up" if call < trace.warmup_calls else "main loop"
     told = f"call {call} · {kind} · step {int(trace.steps[call])}, "
     spoken = [word for word in trace.words if word.call is not None and word.call <= call]
-    return [f"{told}in “", Cut(spoken[-1].text, room=24), "”"] if spoken else [f"{told}before the first word"]
+    return [told, Cut(spoken[-1].text, before="in “", after="”", room=29) if spoken else "before the first word"]

@@ -31,18 +31,17 @@ def token_cell(facts: Facts) -> Cell:
     """A text token, with its speaker and id where there is room."""
     if "word" not in facts:
         return token_text(facts)
-    return Roomy(token_text(facts), [Cut(facts["word"]), f" {facts['part']}/{facts['of']}"], _ROOMY)
+    return Roomy(token_text(facts), Cut(facts["word"], after=f" {facts['part']}/{facts['of']}"), _ROOMY)
 
 
-def token_text(facts: Facts, width: int | None = None) -> list[Part]:
+def token_text(facts: Facts, width: int | None = None) -> Part:
     """All there is to say of a text token, a word in at most `width` cells."""
     if "word" not in facts:
         name = facts["name"]
-        return [(name or f"token {facts['id']}", "dim" if name == "pad" else "head" if name == "new_word" else "")]
+        return name or f"token {facts['id']}", "dim" if name == "pad" else "head" if name == "new_word" else ""
     style: Style = "speaker1" if facts["speaker"] == 1 else "speaker2" if facts["speaker"] == 2 else ""
-    head, tail = f"S{facts['speaker']} ", f" {facts['part']}/{facts['of']} #{facts['id']}"
-    room = None if width is None else width - len(head) - len(tail)
-    return [(head, style), Cut(facts["word"], style, room), (tail, style)]
+    after = f" {facts['part']}/{facts['of']} #{facts['id']}"
+    return Cut(facts["word"], style, f"S{facts['speaker']} ", after, width)
 
 
 def queue_text(queue: list[Facts]) -> str:

@@ -24,13 +24,16 @@ class Cut:
 
     text: str
     style: Style = ""
-    room: int | None = None  # cells; `None`: what its column leaves to it
+    before: str = ""  # whole, as what comes after it
+    after: str = ""
+    room: int | None = None  # cells for all three; `None`: what its column leaves to them
 
 
 @dataclass(frozen=True)
 class Fitting:
-    """How many of a table's optional columns were shown, where not all were: `; 3 of 8 codebooks fit`."""
+    """A text, and how many of a table's optional columns were shown, where not all were: `; 3 of 8 codebooks fit`."""
 
+    text: str
     what: str
     style: Style = ""
 

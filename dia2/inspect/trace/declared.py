@@ -7,9 +7,22 @@ from typing import Any
 import numpy as np
 
 from dia2.common.errors import TraceError
-from dia2.common.wording import counted, duration, finite, number
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Flex, Grid, Line, Pairs, Paragraph, Report
-from dia2.inspect.schema.report import Sign, Table, Title
+from dia2.common.wording import duration, finite
+from dia2.inspect.schema.report import (
+    RIGHT,
+    Block,
+    Column,
+    Facts,
+    Flex,
+    Grid,
+    Line,
+    Pairs,
+    Paragraph,
+    Report,
+    Sign,
+    Table,
+    Title,
+)
 from dia2.inspect.schema.report_draws import RANK, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, row_facts, show_blocks, span, state_facts, whose
 from dia2.inspect.trace.trace import Trace

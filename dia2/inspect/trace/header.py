@@ -85,4 +85,4 @@ def span(what: str, first: int, last: int, count: int, book: str = "") -> Paragr
     """Which calls, columns or rows are shown, how to see more, and how many `book`s a table had room for."""
     more = f"; --from {last + 1} shows more" if last + 1 < count else ""
     told = f"{what}s {first} … {last} of 0 … {count - 1}{more}"
-    return Paragraph([(told, "dim"), Fitting(book, "dim")] if book else (told, "dim"))
+    return Paragraph(Fitting(told, book, "dim") if book else (told, "dim"))

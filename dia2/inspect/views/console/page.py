@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from itertools import groupby
-from operator import itemgetter
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -63,20 +61,20 @@ class Page:
         parts = cell if isinstance(cell, list) else [cell]
         others = [self._part(part) for part in parts if not isinstance(part, Cut)]
         room = None if width is None else width - sum(cell_len(text) for text, _ in others)
-        said = [self._part(part, room) for part in parts]
         whole = Rich(end="", no_wrap=True)
-        for style, group in groupby((part for part in said if part[0]), itemgetter(1)):
-            whole.append_text(plain("".join(text for text, _ in group), STYLES[style]))
+        for text, style in (self._part(part, room) for part in parts):
+            whole.append_text(plain(text, STYLES[style]))
         return whole
 
     def _part(self, part: Part, room: int | None = None) -> tuple[str, Style]:
         if isinstance(part, Cut):
             room = part.room if part.room is not None else room
-            return part.text if room is None else clip(part.text, room), part.style
+            left = None if room is None else room - cell_len(part.before) - cell_len(part.after)
+            return f"{part.before}{part.text if left is None else clip(part.text, left)}{part.after}", part.style
         if isinstance(part, Fitting):
             shown, count = self.fitting
-            told = f"; {shown} of {counted(count, part.what)} fit{'s' * (shown == 1)}"
-            return told if shown < count else "", part.style
+            hidden = f"; {shown} of {counted(count, part.what)} fit{'s' * (shown == 1)}" if shown < count else ""
+            return part.text + hidden, part.style
         return (str(part[0]), part[1]) if isinstance(part, tuple) else (str(part), "")
 
     def line(self, text: Text | Rich = "") -> None:
