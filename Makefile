@@ -6,7 +6,11 @@ PYTHON := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 PIP := $(PYTHON) -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: demo test test-all notebooks lint docs bench mutants nano clean checked
+# Node.js is one of the test tools; what npm installs is started by the first `node` of the PATH.
+NPM := PATH="$(abspath $(VENV))/bin:$$PATH" npm --prefix tests/front
+NODE_MODULES := tests/front/node_modules/.package-lock.json
+
+.PHONY: demo test test-all notebooks lint lint-python lint-front docs dist bench mutants nano clean checked
 
 demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.wav, its words, subtitles, spectrogram
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
@@ -29,16 +33,26 @@ NOTEBOOKS ?= notebooks docs
 notebooks: $(VENV)/.dev  ## run the notebooks and compare what they print; save.py saves them anew
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --nbval -p no:cacheprovider $(NOTEBOOKS)
 
-lint: $(VENV)/.dev
+lint:  ## the style and the types of all code, of the explorer's front end too
+	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs 2 --output-sync=target) lint-python lint-front
+
+lint-python: $(VENV)/.dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+lint-front: $(NODE_MODULES)
+	@$(NPM) run --silent lint
 
 docs: $(VENV)/.docs  ## the site, into build/site; LINKS=1 also asks the network about links to elsewhere
 	$(PYTHON) -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env --quiet -c docs . build/site
 	$(PYTHON) docs/images/make.py explorer build/site/docs/run.html
 	$(PYTHON) docs/check_site.py build/site
 	$(if $(LINKS),$(PYTHON) -m sphinx --keep-going --quiet -b linkcheck -c docs . build/links)
+
+dist: $(VENV)/.dev  ## sdist and wheel, into dist; their metadata is checked
+	$(PYTHON) -m build --no-isolation
+	$(PYTHON) -m twine check --strict dist/*
 
 bench: $(VENV)/.dev  ## what a frame costs and what looking costs; each benchmark tells its options by --help
 	$(PYTHON) benchmarks/frame.py --shape nano --frames 50 --variants float32 float32+one float32+late
@@ -52,7 +66,7 @@ nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hou
 	$(PYTHON) -m training.recipe .train/nano
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info demo.*
+	rm -rf $(VENV) tests/front/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info dist demo.*
 
 $(VENV)/bin/python:
 	python3 -c 'import sys; sys.exit("dia2 needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -67,6 +81,11 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
 	$(PIP) --editable '.[whisper,parquet,notebooks,training,dev]'
 	touch $@ $(VENV)/.runtime
+
+$(NODE_MODULES): tests/front/package.json tests/front/package-lock.json | $(VENV)/.dev
+	@$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=silent || { echo "The front end cannot be checked: npm could not \
+	install what tests/front/package-lock.json names. Is its registry within reach? npm --prefix tests/front ci says more." >&2; exit 1; }
+	@touch $@
 
 $(VENV)/.system: tests/support/chromium.sh tests/support/flite.sh | $(VENV)/bin/python
 	sh tests/support/chromium.sh

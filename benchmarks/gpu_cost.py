@@ -19,11 +19,11 @@ from shapes import SCRIPT, bytes_read, mimi, open_run
 
 from dia2 import Dia2, GenerationConfig
 from dia2.audio.codec import Codec
-from dia2.audio.streaming_decoder import AtOnce, Beside, Pieces
+from dia2.audio.streaming_decoder import AtOnce, Beside, StreamingDecoder
 from dia2.common.hooks import observing
 from dia2.inspect import Recorder
 from dia2.inspect.record import recorder
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 from dia2.runtime import streaming
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.streaming import Stream
@@ -80,7 +80,7 @@ class Run:
 class Heard:
     """A stream that is listened to, as `Run` is a loop."""
 
-    def __init__(self, target: Any, kind: Callable[[Codec], Pieces]) -> None:
+    def __init__(self, target: Any, kind: Callable[[Codec], StreamingDecoder]) -> None:
         self._target, self._kind = target, kind
         self._config = GenerationConfig(seed=1, use_cuda_graph=True)
         self._stream: Stream | None = None
@@ -106,7 +106,7 @@ class Heard:
 
     def _begin(self) -> None:
         self._stream = Stream(self._target, [SCRIPT], self._config)
-        with patch.object(streaming, "pieces", self._kind):  # asked for before the first piece
+        with patch.object(streaming, "streaming_decoder", self._kind):  # asked for before the first piece
             next(self._stream)
 
 
@@ -177,14 +177,14 @@ def read_bandwidth(device: str, size: int = 2 << 30, repeats: int = 10) -> float
 
 def tracing(target: Any, frames: int, folder: Path) -> tuple[bool, str, dict[str, Any]]:
     """What level `topk` costs a run with graphs."""
-    before = taps.LATEST, recorder.SHARD_SECONDS
-    taps.LATEST, recorder.SHARD_SECONDS = 2 * before[0], 2 * before[1]  # these clocks run in the other's turn, too
+    before = buffers.LATEST, recorder.SHARD_SECONDS
+    buffers.LATEST, recorder.SHARD_SECONDS = 2 * before[0], 2 * before[1]  # these clocks run in the other's turn, too
     try:
         with target.computing():
             runs = {"off": Run(target, graphs=True), "topk": Run(target, graphs=True, path=folder / "run.dia2trace")}
             seconds = interleaved(runs, frames)
     finally:
-        taps.LATEST, recorder.SHARD_SECONDS = before
+        buffers.LATEST, recorder.SHARD_SECONDS = before
     off, topk = 1000 * seconds["off"], 1000 * seconds["topk"]
     facts = {"off, ms": float(off.mean()), "topk, ms": float(topk.mean()), "ratio": float(topk.mean() / off.mean())}
     facts["median ratio"] = float(np.median(topk / off))

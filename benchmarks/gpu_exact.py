@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dia2 import Dia2, SamplingConfig
 from dia2.core.uniforms import uniforms
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, load, record
 from dia2.runtime.guidance import filter_guided, forbid_specials, special_codes
 from dia2.runtime.sampler import ACTION_CHANNEL, draw, probabilities
 
@@ -19,7 +19,7 @@ SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you."
 CLOSE = 1e-3  # of the largest logit of a call: float32 sums in another order
 
 
-def spoken(tts: Dia2, path: Path, **options: Any) -> tuple[Tensor, Trace]:
+def spoken(tts: Dia2, path: Path, **options: Any) -> tuple[Tensor, Dia2Trace]:
     """Codes and trace, with all logits, of one run."""
     with record(path, level="full"):
         result = tts.generate(SCRIPT, seed=1, **options)
@@ -52,7 +52,7 @@ def heard(device: str) -> tuple[bool, str, dict[str, Any]]:
     return largest <= CLOSE, said, {"pieces": len(chunks), "largest difference": largest}
 
 
-def logit_differences(a: Trace, b: Trace, calls: int) -> list[list[float]]:
+def logit_differences(a: Dia2Trace, b: Dia2Trace, calls: int) -> list[list[float]]:
     """Of each call of the main loop, by point: the largest difference, relative to the largest logit."""
     return [
         [relative(value, b.logits(call)[point]) for point, value in a.logits(call).items()]
@@ -88,8 +88,8 @@ def rounding(device: str, folder: Path) -> tuple[bool, str, dict[str, Any]]:
     return margin < 0.05, said, facts
 
 
-def first_parting(a: Trace, b: Trace) -> tuple[int, int | None] | None:
-    """The first call that drew something else, and its codebook (none: the action); none: no call did."""
+def first_parting(a: Dia2Trace, b: Dia2Trace) -> tuple[int, int | None] | None:
+    """The first call that drew something else, and its codebook (`None`: the action); `None`: no call did."""
     for call in range(a.warmup_calls, min(len(a), len(b))):
         if a.machine_at(call).action != b.machine_at(call).action:
             return call, None
@@ -99,7 +99,7 @@ def first_parting(a: Trace, b: Trace) -> tuple[int, int | None] | None:
     return None
 
 
-def margin_at(tts: Dia2, trace: Trace, call: int, codebook: int | None) -> float:
+def margin_at(tts: Dia2, trace: Dia2Trace, call: int, codebook: int | None) -> float:
     """How far the draw of a call was from giving another token: of the action, or of a codebook."""
     config, logits = trace.run.config, trace.logits(call)
     scale, filter_k = config.cfg_scale, config.cfg_filter_k

@@ -34,10 +34,10 @@ from dia2 import GenerationConfig
 from dia2.common.hooks import observing
 from dia2.inspect import Recorder, load
 from dia2.inspect.record import recorder
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 from dia2.runtime import frame, generator, graphs
 
-SEAMS = {"taps", "log", "choices", "seen", "progress"}
+SEAMS = {"capture", "log", "choices", "seen", "progress"}
 LEVELS = ("tokens", "topk", "full")
 
 
@@ -200,7 +200,7 @@ def measure(target: Any, levels: list[str], frames: int, folder: Path, console: 
     order = random.Random(0)  # noqa: S311  # shuffles turns
     names = ["without seams", "off", *levels]
     # The clocks of these two run while the others have their turn, too.
-    taps.LATEST *= len(names)
+    buffers.LATEST *= len(names)
     recorder.SHARD_SECONDS *= len(names)
     with target.computing():
         variants = {

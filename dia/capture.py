@@ -27,10 +27,10 @@ class Steps:
     drawn: Tensor | None  # [n, B, C] int64: before the countdown forced any; none in prefill
     countdown: Tensor | None  # [n, B] int64 after the step: steps since the end began, −1 before; none in prefill
     seconds: list[float]  # wall time of each step; empty in prefill, which is one pass
-    logits: Tensor | None  # [n, 2B, C, V] float32, for each script unconditional first; none if nobody asked
+    logits: Tensor | None  # [n, 2B, C, V] float32, for each script unconditional first; `None` if nobody asked
 
 
-class Taps:
+class CaptureBuffers:
     """The device side: rings that the step writes to, at a row that the host sets."""
 
     def __init__(self, *, scripts: int, channels: int, vocab: int, logits: bool, device: torch.device) -> None:
@@ -66,9 +66,11 @@ def wants_steps(observer: Observer) -> bool:
 class StepLog:
     """The host side: counts steps and hands them over."""
 
-    def __init__(self, observer: Observer, taps: Taps, config: GenerationConfig, tokens: Tensor, first: int) -> None:
+    def __init__(
+        self, observer: Observer, buffers: CaptureBuffers, config: GenerationConfig, tokens: Tensor, first: int
+    ) -> None:
         """Begin before the step that reads row `first` of `tokens` [B, rows, C], the run's own table."""
-        self.taps = taps
+        self.buffers = buffers
         self._observer, self._config, self._tokens = observer, config, tokens
         self._first, self._seconds = first, list[float]()
         self._began = self._read_out = time.perf_counter()
@@ -82,7 +84,7 @@ class StepLog:
 
     def begin(self) -> None:
         """A step begins: say where it writes."""
-        self.taps.move(len(self._seconds))
+        self.buffers.move(len(self._seconds))
         self._began = time.perf_counter()
 
     def end(self) -> None:
@@ -97,14 +99,14 @@ class StepLog:
         count, first = len(self._seconds), self._first
         if count:
             rows = self._tokens[:, first : first + count + 1].transpose(0, 1).cpu()
-            logits = self.taps.logits
+            logits = self.buffers.logits
             steps = Steps(
                 config=self._config,
                 first=first,
                 tokens=rows[:-1],
                 written=rows[1:],
-                drawn=self.taps.drawn[:count].cpu(),
-                countdown=self.taps.countdown[:count].cpu(),
+                drawn=self.buffers.drawn[:count].cpu(),
+                countdown=self.buffers.countdown[:count].cpu(),
                 seconds=self._seconds,
                 logits=None if logits is None else logits[:count].cpu(),
             )

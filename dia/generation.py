@@ -23,12 +23,12 @@ class GenerationConfig:
 
     __repr__ = brief_repr
 
-    max_tokens: int | None = None  # rows of the delayed grid; none: as many as the decoder has positions
+    max_tokens: int | None = None  # rows of the delayed grid; `None`: as many as the decoder has positions
     cfg_scale: float = 3.0  # guided = cond + scale · (cond − uncond): 0 turns guidance off
     temperature: float = 1.2  # 0 is argmax
     top_p: float = 0.95  # the best that have so much of the probability together
     cfg_filter_top_k: int = 45  # candidates that guidance keeps, and that are drawn from
-    seed: int | None = None  # script i of a batch is drawn with seed + i; none: a new one, told in the result
+    seed: int | None = None  # script i of a batch is drawn with seed + i; `None`: a new one, told in the result
     use_torch_compile: bool = False
     use_cuda_graph: bool = False  # one graph a step
 
@@ -91,7 +91,7 @@ class Spoken:
     __repr__ = brief_repr
 
     codes: Tensor  # [T, C] int64 on the CPU
-    waveform: Tensor | None  # [N] float32 on the CPU; none without a codec
+    waveform: Tensor | None  # [N] float32 on the CPU; `None` without a codec
     stop_reason: StopReason
 
 
@@ -102,7 +102,7 @@ class GenerationResult:
     __repr__ = brief_repr
 
     scripts: list[Spoken]  # in the order in which they were given
-    sample_rate: int | None  # Hz; none without a codec
+    sample_rate: int | None  # Hz; `None` without a codec
     seed: int  # gives this run again
     steps: int  # of the decoder, prefill not counted
     seconds: float  # wall time, decoding included

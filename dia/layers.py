@@ -29,7 +29,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
         query: [rows, Hq, T, D]; head h reads kv head h // (Hq / Hkv).
         key: [rows, Hkv, L, D].
         value: [rows, Hkv, L, D].
-        mask: [rows or 1, T or 1, L] bool, true where a query may look; none: everywhere.
+        mask: [rows or 1, T or 1, L] bool, true where a query may look; `None`: everywhere.
 
     Returns:
         [rows, T, Hq · D].
@@ -190,9 +190,9 @@ class DecoderLayer(nn.Module):
             cache: keys and values of the rows so far; those of the T rows are written.
             slots: [T] int64, where.
             length: slots 0 … length − 1 are seen.
-            mask: [1, T, length] bool, true where a row may look; none: at all of them.
+            mask: [1, T, length] bool, true where a row may look; `None`: at all of them.
             text: keys and values of the text.
-            text_mask: [2B, 1, S] bool, true at text; none: everywhere.
+            text_mask: [2B, 1, S] bool, true at text; `None`: everywhere.
 
         Returns:
             [2B, T, width].

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dia.capture import Taps
+from dia.capture import CaptureBuffers
 from dia.config import DataConfig, DiaConfig
 from dia.generation import NOT_BEGUN, GenerationConfig, StopReason, frames_between
 from dia.layers import DiaModel
@@ -145,7 +145,7 @@ def decode_step(
     config: GenerationConfig,
     length: int,
     mask: Tensor | None = None,
-    taps: Taps | None = None,
+    buffers: CaptureBuffers | None = None,
 ) -> None:
     """Read the row `state.row`, write the next one.
 
@@ -154,8 +154,8 @@ def decode_step(
         state: of the run.
         config: sampling and guidance.
         length: slots of the self-attention cache that are looked at.
-        mask: [1, 1, length] bool, true at those that are written; none: all are.
-        taps: for an observer.
+        mask: [1, 1, length] bool, true at those that are written; `None`: all are.
+        buffers: for an observer.
     """
     tokens = state.output.generated_tokens
     data = model.config.data
@@ -184,8 +184,8 @@ def decode_step(
     following = state.row + 1
     known = tokens.index_select(1, following)[:, 0]  # [B, C]: a prompt's delayed tail stays
     tokens.index_copy_(1, following, torch.where(known == UNKNOWN, forced, known)[:, None])
-    if taps is not None:
-        taps.put(logits, drawn, state.countdown)
+    if buffers is not None:
+        buffers.put(logits, drawn, state.countdown)
     state.row.add_(1)
 
 

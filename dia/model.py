@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dia import assets
 from dia.audio import apply_audio_delay, finished_codes
-from dia.capture import StepLog, Taps, wants_logits, wants_steps
+from dia.capture import CaptureBuffers, StepLog, wants_logits, wants_steps
 from dia.codec import DacCodec, decode_audio
 from dia.config import DiaConfig, load_config
 from dia.generation import (
@@ -40,7 +40,7 @@ from dia.loop import (
     run_loop,
     stop_reasons,
 )
-from dia.pool import STATES, KeptState
+from dia.pool import STATES, PooledState
 from dia.runner import EagerStep, GraphStep
 from dia.state import UNKNOWN
 from dia.text import encode_text, read_scripts
@@ -56,7 +56,7 @@ from dia2.core.precision import pick_device, pick_dtype
 from dia2.generation import no_script
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.graphs import CudaGraphs, GraphBackend, check_compiler
-from dia2.runtime.lease import Lender, Loan
+from dia2.runtime.lease import Lease, Pool
 from dia2.runtime.weights import weight_bytes
 
 logger = logging.getLogger("dia2")
@@ -90,7 +90,7 @@ class Dia:
         device = model.device
         self.threads = threads_for(self.weight_bytes, device)
         self.backend: Callable[[], GraphBackend] | None = partial(CudaGraphs, device) if device.type == "cuda" else None
-        self._keeper = Lender[KeptState](STATES)
+        self._pool = Pool[PooledState](STATES)
 
     @classmethod
     def from_pretrained(
@@ -108,7 +108,7 @@ class Dia:
         Args:
             name: of the repo or folder.
             compute_dtype: `float32`, `bfloat16` or `auto`, which is bfloat16 on a GPU.
-            device: cuda, cuda:N, mps or cpu; none: the best there is.
+            device: cuda, cuda:N, mps or cpu; `None`: the best there is.
             load_dac: without it, results are codes.
             dac: folder or repo of the codec, instead of the published one.
             strict: refuse tensors that the model does not know.
@@ -299,24 +299,24 @@ class Dia:
         rows = rows_of(config, self.config, prefill_steps)
         delayed = self.delayed_prompts(codes)
         observer = current_observer()
-        taps = self._taps(len(scripts), observer)
+        buffers = self._buffers(len(scripts), observer)
         graphs = self._graphs(config)
-        loan = None
+        lease = None
         if graphs is None:
             state = self._new_state(len(scripts), rows, tokens.shape[1])
-            step: EagerStep | GraphStep = EagerStep(self.model, state, config, taps)
+            step: EagerStep | GraphStep = EagerStep(self.model, state, config, buffers)
         else:
-            loan = self._lend(config, len(scripts), rows, taps, graphs)
-            state, step, taps = loan.state.state, loan.state.step, loan.state.taps
-            loan.state.clear()
+            lease = self._acquire(config, len(scripts), rows, buffers, graphs)
+            state, step, buffers = lease.state.state, lease.state.step, lease.state.buffers
+            lease.state.clear()
         try:
             self._begin(state, delayed, prefill_steps, config, rows=rows, seed=seed)
             encoded, text_mask = encode(self.model, tokens, mask)
             fill_cross_cache(self.model, state, encoded, text_mask)
             given = prefill(self.model, state)
             log = None
-            if observer is not None and taps is not None:
-                log = StepLog(observer, taps, config, state.output.generated_tokens, given)
+            if observer is not None and buffers is not None:
+                log = StepLog(observer, buffers, config, state.output.generated_tokens, given)
                 log.given(given)
             try:
                 steps, interrupted = run_loop(
@@ -331,8 +331,8 @@ class Dia:
                     log.flush()
             result = self._finish(state, steps, interrupted, seed, started)
         finally:
-            if loan is not None:
-                loan.end()
+            if lease is not None:
+                lease.end()
         if interrupted:
             raise GenerationInterrupted(result)
         return result
@@ -440,11 +440,11 @@ class Dia:
     def _new_state(self, scripts: int, rows: int, text: int) -> GenerationState:
         return new_state(self.config, scripts=scripts, rows=rows, text=text, dtype=self.model.dtype, device=self.device)
 
-    def _taps(self, scripts: int, observer: Observer | None) -> Taps | None:
+    def _buffers(self, scripts: int, observer: Observer | None) -> CaptureBuffers | None:
         if observer is None or not wants_steps(observer):
             return None
         decoder = self.config.model.decoder
-        return Taps(
+        return CaptureBuffers(
             scripts=scripts,
             channels=decoder.num_channels,
             vocab=decoder.vocab_size,
@@ -459,24 +459,24 @@ class Dia:
             logger.warning("CUDA graphs are off: the device is %s", self.device.type)
         return self.backend
 
-    def _lend(
+    def _acquire(
         self,
         config: GenerationConfig,
         scripts: int,
         rows: int,
-        taps: Taps | None,
+        buffers: CaptureBuffers | None,
         backend: Callable[[], GraphBackend],
-    ) -> Loan[KeptState]:
+    ) -> Lease[PooledState]:
         """Tensors and graph of an earlier run of the same shape and settings, so that nothing is captured again."""
         settings = (config.cfg_scale, config.temperature, config.top_p, config.cfg_filter_top_k)
-        observed = None if taps is None else taps.logits is not None
+        observed = None if buffers is None else buffers.logits is not None
         size = (scripts, rows, settings, config.use_torch_compile, observed)
-        kept = self._keeper.take(size)
+        kept = self._pool.take(size)
         if kept is None:
-            self._keeper.make_room()
+            self._pool.make_room()
             state = self._new_state(scripts, rows, self.config.model.encoder.max_position_embeddings)
-            kept = KeptState(size, state, GraphStep(self.model, state, config, taps, backend()), taps)
-        return Loan(self._keeper, kept)
+            kept = PooledState(size, state, GraphStep(self.model, state, config, buffers, backend()), buffers)
+        return Lease(self._pool, kept)
 
 
 @phase("dia.write")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from dia.capture import Taps
+from dia.capture import CaptureBuffers
 from dia.loop import GenerationState
 from dia.runner import GraphStep
 from dia2.runtime.graphs import CAPTURING
@@ -16,13 +16,13 @@ STATES = 2  # that wait for a run
 
 
 @dataclass(frozen=True, eq=False)  # one is not another for having the same numbers
-class KeptState:
+class PooledState:
     """The tensors of one run at a time, with the graph and the rings that know where they are."""
 
     size: Hashable  # shape and settings, which the graph holds
     state: GenerationState
     step: GraphStep
-    taps: Taps | None
+    buffers: CaptureBuffers | None
 
     def clear(self) -> None:
         """Make it fit for a run: the graph reads every slot of the caches."""

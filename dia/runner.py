@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from dia.capture import Taps
+from dia.capture import CaptureBuffers
 from dia.generation import GenerationConfig
 from dia.layers import DiaModel
 from dia.loop import GenerationState, decode_step
@@ -16,12 +16,14 @@ from dia2.runtime.graphs import GraphBackend
 class EagerStep:
     """The step as a plain call, which looks at the filled part of the cache."""
 
-    def __init__(self, model: DiaModel, state: GenerationState, config: GenerationConfig, taps: Taps | None) -> None:
-        self._model, self._state, self._config, self._taps = model, state, config, taps
+    def __init__(
+        self, model: DiaModel, state: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
+    ) -> None:
+        self._model, self._state, self._config, self._buffers = model, state, config, buffers
 
     def __call__(self, row: int) -> None:
         """Run the step that reads `row`."""
-        decode_step(self._model, self._state, self._config, row + 1, taps=self._taps)
+        decode_step(self._model, self._state, self._config, row + 1, buffers=self._buffers)
 
 
 class GraphStep:
@@ -32,10 +34,10 @@ class GraphStep:
         model: DiaModel,
         state: GenerationState,
         config: GenerationConfig,
-        taps: Taps | None,
+        buffers: CaptureBuffers | None,
         backend: GraphBackend,
     ) -> None:
-        self._model, self._state, self._config, self._taps = model, state, config, taps
+        self._model, self._state, self._config, self._buffers = model, state, config, buffers
         self._backend = backend
         self._slots = torch.arange(state.decoder.slots, device=model.device)
         self._replay: Callable[[], None] | None = None
@@ -67,4 +69,4 @@ class GraphStep:
     def _step(self) -> None:
         self._state.decoder.whole_text = False  # the next run of this graph may have a shorter text
         mask = (self._slots <= self._state.row)[None, None]  # [1, 1, slots]
-        decode_step(self._model, self._state, self._config, len(self._slots), mask, self._taps)
+        decode_step(self._model, self._state, self._config, len(self._slots), mask, self._buffers)

@@ -17,32 +17,61 @@ from typing import TYPE_CHECKING, Any
 from dia2.common import moved
 
 if TYPE_CHECKING:
-    from dia2.common.errors import CheckpointError, Dia2Error, UsageError
+    from dia2.common.errors import CheckpointError, Dia2Error, TraceError, UsageError
     from dia2.engine import Dia2
-    from dia2.generation import GenerationConfig, GenerationInterrupted, GenerationResult, PrefixConfig, SamplingConfig
+    from dia2.generation import (
+        GenerationConfig,
+        GenerationInterrupted,
+        GenerationResult,
+        PlacedWord,
+        PrefixConfig,
+        SamplingConfig,
+    )
+    from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+    from dia2.runtime.streaming import Stream, StreamChunk
 
 __version__ = "0.1.0"
 moved.install()
 
+_HOMES = {
+    "ChangeSampling": "dia2.runtime.edits",
+    "CheckpointError": "dia2.common.errors",
+    "Dia2": "dia2.engine",
+    "Dia2Error": "dia2.common.errors",
+    "Edit": "dia2.runtime.edits",
+    "ForceAction": "dia2.runtime.edits",
+    "GenerationConfig": "dia2.generation",
+    "GenerationInterrupted": "dia2.generation",
+    "GenerationResult": "dia2.generation",
+    "PlacedWord": "dia2.generation",
+    "PrefixConfig": "dia2.generation",
+    "ReplaceToken": "dia2.runtime.edits",
+    "SamplingConfig": "dia2.generation",
+    "Stream": "dia2.runtime.streaming",
+    "StreamChunk": "dia2.runtime.streaming",
+    "TraceError": "dia2.common.errors",
+    "UsageError": "dia2.common.errors",
+}
 __all__ = [
+    "ChangeSampling",
     "CheckpointError",
     "Dia2",
     "Dia2Error",
+    "Edit",
+    "ForceAction",
     "GenerationConfig",
     "GenerationInterrupted",
     "GenerationResult",
+    "PlacedWord",
     "PrefixConfig",
+    "ReplaceToken",
     "SamplingConfig",
+    "Stream",
+    "StreamChunk",
+    "TraceError",
     "UsageError",
     "__version__",
 ]
-
-_HOMES = dict.fromkeys(__all__, "dia2.generation") | {
-    "Dia2": "dia2.engine",
-    "CheckpointError": "dia2.common.errors",
-    "Dia2Error": "dia2.common.errors",
-    "UsageError": "dia2.common.errors",
-}
 
 
 def __getattr__(name: str) -> Any:

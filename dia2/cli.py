@@ -257,9 +257,9 @@ def generate(args: argparse.Namespace) -> int:
 def run_generate(args: argparse.Namespace) -> int:
     """Check, generate, write, report."""
     from dia2.common.progress import progress_bar
-    from dia2.common.terminal.summary import tell, words_json
+    from dia2.common.terminal.summary import tell
     from dia2.generation import GenerationInterrupted, load_script_text
-    from dia2.runtime.subtitles import check_subtitle_path, write_subtitles
+    from dia2.runtime.subtitles import check_subtitle_path, words_json, write_subtitles
 
     outputs = [path for path in (args.output, args.subtitles, args.words) if path]
     prefix = [args.prefix_speaker_1, args.prefix_speaker_2, args.prefix_words_1, args.prefix_words_2]

@@ -377,7 +377,13 @@ def speak(
 
     try:
         loop = run_generation_loop(
-            runtime, config, state, gen, start_step=session.start_step, choices=session.choices, progress=tell
+            runtime,
+            config,
+            state,
+            gen,
+            start_step=session.start_step,
+            interventions=session.interventions,
+            progress=tell,
         )
     finally:
         session.close()  # the loop's grid is a copy

@@ -45,7 +45,7 @@ class PrefixConfig:
     speaker_1: str | Path | None = None  # a sound file, or a `.voice` file
     speaker_2: str | Path | None = None  # needs speaker_1
     include_audio: bool = False  # keep the prefix in the result
-    words_1: str | Path | WordList | None = None  # word times of speaker_1 (a JSON file or a list); none: Whisper
+    words_1: str | Path | WordList | None = None  # word times of speaker_1 (a JSON file or a list); `None`: Whisper
     words_2: str | Path | WordList | None = None
     whisper: str = "turbo"  # name or path of the Whisper checkpoint
 
@@ -78,7 +78,7 @@ class GenerationConfig:
     prefix: PrefixConfig | None = None
     use_cuda_graph: bool = False
     use_torch_compile: bool = False
-    seed: int | None = None  # same seed, same audio; none: a new one, told in the result
+    seed: int | None = None  # same seed, same audio; `None`: a new one, told in the result
 
     @property
     def includes_prefix(self) -> bool:

@@ -26,7 +26,8 @@ project = "dia2"
 version = release = dia2.__version__
 html_title = "dia2"
 root_doc = "docs/index"
-include_patterns = ["docs/*.md", "docs/*.ipynb", "notebooks/*.ipynb", "dia2/runtime/nano/README.md", "CONTRIBUTING.md"]
+include_patterns = ["docs/*.md", "docs/*.ipynb", "notebooks/*.ipynb", "dia2/runtime/nano/README.md"]
+include_patterns += ["CHANGELOG.md", "CONTRIBUTING.md"]
 exclude_patterns = [".*", "build", "dist", "tests", "training", "**/.ipynb_checkpoints"]  # walked through otherwise
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 

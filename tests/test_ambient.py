@@ -21,7 +21,7 @@ import dia
 from dia2 import Dia2
 from dia2.audio.spectrogram import spectrogram
 from dia2.core.ambient import isolated
-from dia2.inspect import load, sweep
+from dia2.inspect import Dia2Trace, sweep
 from dia2.inspect.lab.controls import Lab
 from dia2.inspect.views.explorer.sound import codebook_sound
 
@@ -76,7 +76,7 @@ def saved_voice() -> list[object]:
 
 
 def replayed() -> list[object]:
-    found = load(FOLDER / "run.dia2trace").replay(engine(NAME), range(20, 24), attention=True, layers=True)
+    found = Dia2Trace.load(FOLDER / "run.dia2trace").replay(engine(NAME), range(20, 24), attention=True, layers=True)
     return [part for value in vars(found).values() for part in (value if isinstance(value, list) else [value])]
 
 
@@ -86,15 +86,15 @@ def swept(tmp: Path) -> list[object]:
 
 
 def laboured() -> list[object]:
-    lab = Lab(load(FOLDER / "run.dia2trace"), engine(NAME))
+    lab = Lab(Dia2Trace.load(FOLDER / "run.dia2trace"), engine(NAME))
     lab.fork()
-    assert lab.forked is not None, lab.told.value
+    assert isinstance(lab.forked, Dia2Trace), lab.told.value
     return [lab.forked.aligned, lab.told.value]
 
 
 def viewed() -> list[object]:
     """A trace, and a result, without an engine."""
-    trace = load(FOLDER / "run.dia2trace")
+    trace = Dia2Trace.load(FOLDER / "run.dia2trace")
     samples = trace.audio
     assert samples is not None
     sound = spectrogram(torch.from_numpy(samples[0].astype(np.float32)), samples[1], 12, 8)
@@ -107,7 +107,7 @@ def dia_said(model: dia.Dia, **options: Any) -> list[object]:
 
 
 def dia_replayed() -> list[object]:
-    found = load(FOLDER / "dia.dia2trace").replay(toy(), range(8), attention=True)
+    found = Dia2Trace.load(FOLDER / "dia.dia2trace").replay(toy(), range(8), attention=True)
     return [part for value in vars(found).values() for part in (value if isinstance(value, list) else [value])]
 
 
@@ -119,10 +119,10 @@ ENTRIES: dict[str, Callable[[], Sequence[Any]]] = {
     "stream after a prefix": lambda: streamed(fresh(), **PREFIX),
     "save_voice": saved_voice,
     "replay": replayed,
-    "fork": lambda: spoken(load(FOLDER / "run.dia2trace").fork(engine(NAME), 25)),
+    "fork": lambda: spoken(Dia2Trace.load(FOLDER / "run.dia2trace").fork(engine(NAME), 25)),
     "sweep": lambda: swept(FOLDER / f"sweep{threading.get_ident()}"),
     "lab": laboured,
-    "hear": lambda: [codebook_sound(load(FOLDER / "run.dia2trace"), engine(NAME), [0]).data],
+    "hear": lambda: [codebook_sound(Dia2Trace.load(FOLDER / "run.dia2trace"), engine(NAME), [0]).data],
     "views": viewed,
     "dia": lambda: dia_said(toy()),
     "dia, loaded": lambda: dia_said(dia.Dia.toy(device="cpu")),
@@ -235,7 +235,7 @@ def test_a_stream_that_is_closed_under_other_settings_leaves_a_whole_trace(tmp_p
                 next(stream)
         with ambient(*TOGETHER):
             stream.close()
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     assert len(trace) > 3
     assert trace.draws(len(trace) - 1)
 

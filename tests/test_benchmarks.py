@@ -16,7 +16,7 @@ from rich.console import Console
 from dia.generation import GenerationConfig
 from dia2 import Dia2, SamplingConfig
 from dia2.inspect.record import recorder
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 
 from .support.graphs import FakeGraphs, use_graphs
 from .support.pieces import Late
@@ -149,9 +149,9 @@ def test_runs_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     _, said, figures = cost.speed(target, 4, 1e9)
     assert figures["dtype"] == "float32"
     assert f"{figures['graphs']:.1f} frames/s with graphs" in said
-    clocks = taps.LATEST, recorder.SHARD_SECONDS
+    clocks = buffers.LATEST, recorder.SHARD_SECONDS
     _, _, figures = cost.tracing(target, 4, tmp_path)
-    assert clocks == (taps.LATEST, recorder.SHARD_SECONDS)
+    assert clocks == (buffers.LATEST, recorder.SHARD_SECONDS)
     assert figures["ratio"] > 0
     assert (tmp_path / "run.dia2trace" / "manifest.json").exists()
     well, said, figures = cost.allocations(target, 4, lambda: {})

@@ -26,6 +26,7 @@ TROUBLE, DIA = ROOT / "docs" / "troubleshooting.md", ROOT / "docs" / "dia.md"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
     ROOT / "dia2" / "nano" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs").glob("*.ipynb")),
@@ -57,6 +58,45 @@ are taken as they stand. All words of a file are taken, whoever says them.
 
 Subtitles in SubRip, which has no escape, are written without what a player would obey (`<i>`, `{\\an8}`); in WebVTT
 it is escaped.
+
+## Examples
+
+```bash
+dia2 generate hello.wav --hf nari-labs/Dia2-2B --cfg 2 --seed 7 --subtitles hello.srt --words hello.json \\
+  --input '[S1] Hello there. [S2] Hi! <break time="0.4s"/> How are you?'
+
+# Continue from two recordings, which Whisper transcribes. The published runtime is called like this, too.
+python -m dia2.cli --hf nari-labs/Dia2-2B --input input.txt \\
+  --prefix-speaker-1 a.wav --prefix-speaker-2 b.wav --cuda-graph --verbose output_conditioned.wav
+
+# Keep a recording as a voice, encoded and transcribed once.
+dia2 voice a.wav --hf nari-labs/Dia2-2B --speaker 1 -o anna.voice
+dia2 generate again.wav --hf nari-labs/Dia2-2B --input input.txt --prefix-speaker-1 anna.voice
+
+# Record a run, then look into it.
+dia2 generate hello.wav --input "[S1] Hello there. [S2] Hi!" --cfg 2 --seed 7 --trace run.dia2trace
+dia2 trace show run.dia2trace                  # what the run was, step by step
+dia2 trace frames run.dia2trace --call 11      # one call in full: every stream and draw
+dia2 trace grid run.dia2trace                  # the delayed codebooks
+dia2 trace prefix run.dia2trace                # what became of each word of a voice clone
+dia2 trace diff run.dia2trace other.dia2trace  # the first call at which two runs part, and why
+dia2 trace html run.dia2trace -o run.html      # the explorer: one file for any browser
+```
+
+| to … | say |
+| --- | --- |
+| use local files | `--config config.json --weights model.safetensors`, `--tokenizer FOLDER`, `--mimi FOLDER` |
+| get the same audio again | `--seed N`; a run without one reports the seed it used |
+| choose how tokens are drawn | `--temperature 0.8 --topk 50`, `--greedy`, `--cfg 2 --cfg-filter-k 50` |
+| give your own word times instead of Whisper's | `--prefix-words-1 a.json`, with the times at which the words sound |
+| choose the Whisper checkpoint | `--whisper NAME_OR_PATH` |
+| choose device and precision | `--device cuda --dtype bfloat16 --quantize int8` |
+| see the sound, with its words | `--spectrogram` |
+| hand the result to a program | `--json` |
+
+![dia2 trace frames in a terminal: one call of a two-speaker run](images/trace-frame.svg)
+
+## Commands
 
 | command | does |
 | --- | --- |
@@ -227,6 +267,15 @@ def _broken(page: Path) -> Iterator[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     assert list(_broken(page)) == []
+
+
+def test_the_readme_is_short_and_says_what_ci_runs() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) <= 900
+    command = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+    assert command.startswith("make ")
+    assert re.search(rf"^{command} +#", text, flags=re.MULTILINE)
+    assert [line for line in text.splitlines() if line.startswith("![")], "a picture"
 
 
 @pytest.mark.parametrize("name", plots.__all__)

@@ -26,7 +26,7 @@ from dia2.common.hooks import (
     phase,
     select,
 )
-from dia2.inspect import Watch, load, record
+from dia2.inspect import Dia2Trace, Watch, record
 from dia2.inspect.record import recorder
 from dia2.inspect.schema.draw import Draw
 from dia2.runtime import generator
@@ -123,14 +123,14 @@ def test_observers_see_a_run_side_by_side(tmp_path: Path) -> None:
     calls: list[object] = []
     watch = Watch(lambda _, value: calls.append(value), "call")
     engine("tiny8").generate(SCRIPT, seed=1, observer=watch, trace=tmp_path / "run.dia2trace")
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     assert len(calls) == len(trace) > 30
     assert trace.manifest.never_fired == load_alone(tmp_path).manifest.never_fired
 
 
 def load_alone(folder: Path) -> Any:
     engine("tiny8").generate(SCRIPT, seed=1, trace=folder / "alone.dia2trace")
-    return load(folder / "alone.dia2trace")
+    return Dia2Trace.load(folder / "alone.dia2trace")
 
 
 def test_frames_come_in_batches_that_are_neither_long_nor_late() -> None:
@@ -248,7 +248,7 @@ def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
     for folder in ("graphs", "again"):  # in the same rings
         with record(tmp_path / folder, level="full"):
             tts.generate(case.expected["script"], case.config(seed=3, use_cuda_graph=True))
-    eager, graphs, again = (load(tmp_path / name) for name in ("eager", "graphs", "again"))
+    eager, graphs, again = (Dia2Trace.load(tmp_path / name) for name in ("eager", "graphs", "again"))
     assert backend.captures == 2
     assert eager.diff(graphs).same
     assert eager.diff(again).same
@@ -264,7 +264,7 @@ def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest
         patch.setattr(recorder, "SHARD_CALLS", 8)
         with record(tmp_path / "run.dia2trace", level="full", budget=100_000):
             result = engine("tiny8").generate(SCRIPT, seed=1)
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     start = trace.manifest.tokens_only_from
     assert start is not None
     assert f"from call {start} on it keeps tokens only" in caplog.text
@@ -279,7 +279,7 @@ def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest
 def test_what_was_asked_for_and_never_came_is_noted(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks="warmup,loop,draw.cb0"):
         engine("tiny8").generate(SCRIPT, seed=1)
-    assert load(tmp_path / "run.dia2trace").manifest.never_fired == ["warmup"]
+    assert Dia2Trace.load(tmp_path / "run.dia2trace").manifest.never_fired == ["warmup"]
 
 
 def test_calls_are_numbered_over_warmup_and_main_loop() -> None:

@@ -13,7 +13,7 @@ import torch
 from dia2 import Dia2
 from dia2.adapter.checkpoint import fingerprint
 from dia2.generation import GenerationResult
-from dia2.inspect import load, sample
+from dia2.inspect import Dia2Trace, sample
 from dia2.runtime.assets import nano_folder
 from training.codec import mean_stoi_through
 from training.corpus import Recording, record
@@ -92,7 +92,7 @@ def test_it_stops_by_itself_and_its_actions_are_its_own(tts: Dia2, tmp_path: Pat
     assert 3.5 < result.duration < 8.5
     words = [word for word, _ in result.timestamps]
     assert words == SCRIPT.replace("[S1] ", "").replace("[S2] ", "").split()
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     accepted, _, _ = action_figures(trace)
     assert np.mean(accepted) > 0.9
 

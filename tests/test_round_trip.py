@@ -8,7 +8,7 @@ import torch
 
 from dia2 import Dia2
 from dia2.cli import main
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.runtime.words import Word, read_words
 
 SHIFTS = (-0.24, -0.16, -0.08, 0.0, 0.08, 0.16, 0.24)  # seconds
@@ -27,7 +27,7 @@ def surprise(tts: Dia2, recording: Path, words: list[Word], trace: Path) -> floa
     """
     rows = [{"text": word.text, "start": word.start, "end": word.end} for word in words]
     tts.generate("[S1] Yes.", seed=1, cfg_scale=1.0, prefix_speaker_1=recording, prefix_words_1=rows, trace=trace)
-    recorded = load(trace)
+    recorded = Dia2Trace.load(trace)
     calls = recorded.warmup_calls
     logits = recorded.replay(tts, range(calls)).cb0[:, 0]  # [calls, codes] of the conditional branch
     codes = torch.from_numpy(recorded.grid[0, 1 : calls + 1]).long()  # a call draws the next column

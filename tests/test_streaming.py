@@ -242,7 +242,7 @@ def late(monkeypatch: pytest.MonkeyPatch) -> list[Late]:
         made.append(Late(codec))
         return made[-1]
 
-    monkeypatch.setattr(streaming, "pieces", make)
+    monkeypatch.setattr(streaming, "streaming_decoder", make)
     return made
 
 

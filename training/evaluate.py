@@ -27,7 +27,7 @@ from torch import Tensor
 from dia2.common.errors import Dia2Error
 from dia2.common.files import write_atomically
 from dia2.engine import Dia2
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace
 from training.codec import mean_stoi
 from training.corpus import FRAME_RATE, SILENT, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
@@ -107,7 +107,7 @@ class Examiner:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "run.dia2trace"
             result = self.tts.generate(dialogue.script(), seed=SEED + number, trace=path, **options)
-            trace = load(path)
+            trace = Dia2Trace.load(path)
             ends = trace.column("end_step")
             ended = bool((ends >= 0).any())
             last = float(ends.max()) / FRAME_RATE if ended else result.duration
@@ -139,7 +139,7 @@ class Examiner:
         return words
 
 
-def action_figures(trace: Trace) -> tuple[list[bool], list[float], list[float]]:
+def action_figures(trace: Dia2Trace) -> tuple[list[bool], list[float], list[float]]:
     """Of the actions drawn while there were words: was each accepted; entropies at borders and inside."""
     accepted: list[bool] = []
     border: list[float] = []

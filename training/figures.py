@@ -17,7 +17,7 @@ import numpy as np
 
 from dia2.adapter.replay import Replay
 from dia2.engine import Dia2
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.plots import attention
 from dia2.inspect.views.plots.heads import placed_words, spoken_slots
 
@@ -78,7 +78,7 @@ class Looking:
     even: float  # the share if it looked everywhere alike
 
 
-def best_head(trace: Trace, replay: Replay) -> Looking:
+def best_head(trace: Dia2Trace, replay: Replay) -> Looking:
     """The head that gains most by knowing where the spoken word is, of the transformer's conditional branch.
 
     Args:
@@ -127,7 +127,7 @@ def _draw(folder: Path, tts: Dia2, images: Path) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "run.dia2trace"
         tts.generate(SCRIPT, seed=1, trace=path)
-        trace = load(path)
+        trace = Dia2Trace.load(path)
         replay = trace.replay(tts, attention=True)
         looking = best_head(trace, replay)
         attention(trace, replay, looking.layer, looking.head).savefig(images / "nano-attention.png", dpi=110)

@@ -244,7 +244,7 @@ def shuffled(utterance: Utterance, rng: random.Random, rate: float) -> Utterance
 
 
 def prefix_parts(spoken: Sequence[Spoken], rng: random.Random) -> list[int] | None:
-    """How many entries one or two speakers say in a prefix; none where nothing would be left to say.
+    """How many entries one or two speakers say in a prefix; `None` where nothing would be left to say.
 
     A prefix ends with a sentence, which may be inside a turn: the same voice then goes on as often as the other begins.
     """

@@ -1,7 +1,7 @@
 """Dia as a model family of `dia2.inspect`: its declaration, found by the entry point `dia` of `dia2.models`."""
 
 from dia import points as points  # declares the hook points
-from dia.adapter.layout import ENCODER_FILE, LAYOUT
+from dia.adapter.layout import DRAWS, ENCODER_FILE, LAYOUT
 from dia.adapter.rows import ROWS
 from dia2.inspect.schema.adapter import Adapter
 
@@ -10,6 +10,7 @@ ADAPTER = Adapter(
     title="Dia",
     rows=ROWS,
     layout=LAYOUT,
+    draws=DRAWS,
     files=(ENCODER_FILE,),
     begins="dia.state",
     needed=frozenset({"dia.text", "dia.state", "dia.encoder", "dia.loop", "dia.decode", "step_tokens"}),
@@ -21,6 +22,7 @@ ADAPTER = Adapter(
     values="dia.adapter.values:DiaValues",
     reports="dia.adapter.reports:REPORTS",
     view="dia.adapter.view:view_of",
-    tables="dia.adapter.tables:tables",
+    codebook="channel",
+    calls="dia.adapter.tables:calls",
     replay="dia.adapter.replay:replay",
 )

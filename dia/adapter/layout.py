@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
+from dia2.inspect.schema.draw import DrawKind
 from dia2.inspect.store.layout import MAX_CALLS
 
 ENCODER_FILE = "encoder.safetensors"
 
 # What a reader accepts, beside the bounds that traces of both models have.
 MAX_SCRIPTS = 128
-MAX_CELLS = 1 << 24  # calls × scripts × channels
 MAX_TEXT = 1 << 20  # bytes of one script
 MAX_ENCODER = 256 << 20  # bytes of the encoder's output
 MAX_SECONDS = 1_000_000  # of one step
@@ -43,6 +43,7 @@ COLUMNS = {
     )
 }
 LAYOUT = Layout(COLUMNS, frozenset({"tokens", "written", "drawn", "draw.ids"}))
+DRAWS = (DrawKind("channel.{c}", "drawn", "written"),)
 CHANNEL = "channel."  # what the names of draws begin with
 
 

@@ -38,8 +38,8 @@ class DiaModelFacts:
     heads: int  # of the decoder's self-attention
     kv_heads: int  # likewise
     cross_heads: int  # of its cross-attention
-    sample_rate: int | None  # Hz; none without a codec
-    frame_rate: float | None  # frames a second; none without a codec
+    sample_rate: int | None  # Hz; `None` without a codec
+    frame_rate: float | None  # frames a second; `None` without a codec
     device: str
     dtype: str
 
@@ -55,7 +55,7 @@ class DiaRunFacts:
 
     __repr__ = brief_repr
 
-    hashes: dict[str, str | None]  # SHA-256 of config, weights, codec; none where not local
+    hashes: dict[str, str | None]  # SHA-256 of config, weights, codec; `None` where not local
     model: DiaModelFacts
     config: GenerationConfig
     seed: int  # of the first script; the next ones have the next
@@ -77,7 +77,7 @@ class DiaRunFacts:
 
 @dataclass(frozen=True)
 class DiaResultFacts:
-    """What came out; fields are none where the run did not get so far. Lists have one item per script."""
+    """What came out; fields are `None` where the run did not get so far. Lists have one item per script."""
 
     __repr__ = brief_repr
 
@@ -94,9 +94,9 @@ class DiaManifest(Head):
 
     __repr__ = brief_repr
 
-    run: DiaRunFacts | None  # none if the run never began
+    run: DiaRunFacts | None  # `None` if the run never began
     result: DiaResultFacts
-    audio: list[str | None]  # name of each script's file; none where there is no sound
+    audio: list[str | None]  # name of each script's file; `None` where there is no sound
 
 
 def parse_dia_manifest(raw: Mapping[str, Any], path: Path) -> DiaManifest:

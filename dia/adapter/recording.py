@@ -14,7 +14,7 @@ from dia.adapter.describe import SAY
 from dia.adapter.draws import draw_table
 from dia.adapter.facts import fingerprint as dia_fingerprint
 from dia.adapter.facts import model_facts
-from dia.adapter.layout import CHANNEL, ENCODER_FILE, LAYOUT, MAX_CELLS, MAX_ENCODER, MAX_SCRIPTS, draw_channel
+from dia.adapter.layout import CHANNEL, ENCODER_FILE, LAYOUT, MAX_ENCODER, MAX_SCRIPTS, draw_channel
 from dia.capture import Steps
 from dia.generation import NOT_BEGUN, GenerationConfig
 from dia.loop import GenerationState, finished_lengths, stop_reasons
@@ -24,7 +24,7 @@ from dia2.common.hooks import Span
 from dia2.inspect.record.draws import arrays, draw_columns
 from dia2.inspect.record.recording import LEFT, STOPPED
 from dia2.inspect.record.sink import TraceSink
-from dia2.inspect.store.layout import audio_name
+from dia2.inspect.store.layout import MAX_CELLS, audio_name
 
 
 class DiaRecording:
@@ -39,7 +39,7 @@ class DiaRecording:
         self._dia: Dia | None = None
         self._texts: list[str] = []
         self._bytes: list[bytes] = []
-        self._ended: bool | None = None  # whether Ctrl-C ended the loop; none: nothing has
+        self._ended: bool | None = None  # whether Ctrl-C ended the loop; `None`: nothing has
 
     # Phases
 

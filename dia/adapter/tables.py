@@ -1,4 +1,4 @@
-"""A trace of Dia as two tables, see `dia2.inspect.trace.tables`; they join on `call` and `script`.
+"""A trace of Dia as a table of calls, see `dia2.inspect.trace.tables`.
 
 Columns of `calls`, one row per call and script. What has no value is null, never NaN.
 
@@ -14,49 +14,29 @@ Columns of `calls`, one row per call and script. What has no value is null, neve
     audio_seconds         double   where that frame begins; null without a codec too
     kv_self, kv_cross     int32    filled slots of self-attention after the call, positions of the text
     time_step             float    seconds; null in prefill
-
-Columns of `draws`, one row per call, script and channel. A trace of the level `tokens`, and calls beyond its byte
-budget, give no rows.
-
-    call, script          as above
-    draw                  string   channel.0 …
-    channel               int16
-    choice … kept         as in `dia2.inspect.trace.tables`; `choice` is what was drawn
-    written               int32    what stands there instead, where a prompt or the countdown overruled it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia.adapter.layout import draw_channel
 from dia.adapter.trace import DiaTrace
-from dia2.inspect.trace.tables import (
-    CALLS_AT_ONCE,
-    DRAWN,
-    ROW_GROUP,
-    arrow,
-    draw_types,
-    draw_values,
-    lists_of,
-    typed_batch,
-)
+from dia2.inspect.trace.tables import arrow, lists_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from dia2.inspect.trace.tables import Table
+    from dia2.inspect.trace.tables import Calls
 
 
-def tables(trace: DiaTrace) -> tuple[Table, Table]:
-    """Schema and batches of calls, and of draws."""
-    return (_calls_schema(), _call_batches(trace)), (_draws_schema(), _draw_batches(trace))
+def calls(trace: DiaTrace) -> Calls:
+    """Schema of the table, and the columns of some calls."""
+    return _schema(), lambda here: _columns(trace, here)
 
 
-def _calls_schema() -> pa.Schema:
+def _schema() -> pa.Schema:
     pa = arrow()
     int32, tokens = pa.int32(), pa.list_(pa.int32())
     return pa.schema(
@@ -77,19 +57,7 @@ def _calls_schema() -> pa.Schema:
     )
 
 
-def _draws_schema() -> pa.Schema:
-    pa = arrow()
-    first = {"call": pa.int32(), "script": pa.int16(), "draw": pa.string(), "channel": pa.int16()}
-    return pa.schema(first | draw_types() | {"written": pa.int32()})
-
-
-def _call_batches(trace: DiaTrace) -> Iterator[pa.RecordBatch]:
-    at_once = max(1, CALLS_AT_ONCE // trace.run.batch) if len(trace) else 1
-    for start in range(0, len(trace), at_once):
-        yield _calls(trace, slice(start, min(len(trace), start + at_once)))
-
-
-def _calls(trace: DiaTrace, here: slice) -> pa.RecordBatch:
+def _columns(trace: DiaTrace, here: slice) -> dict[str, Any]:
     pa, run = arrow(), trace.run
     calls, scripts = trace.rows_read[here], range(run.batch)
 
@@ -122,32 +90,4 @@ def _calls(trace: DiaTrace, here: slice) -> pa.RecordBatch:
         "kv_cross": each(trace.kv_lengths[here, 1]),
         "time_step": pa.array(seconds, mask=np.isnan(seconds)),
     }
-    return typed_batch(columns, _calls_schema())
-
-
-def _draw_batches(trace: DiaTrace) -> Iterator[pa.RecordBatch]:
-    """Batches of draws, in order, shard by shard."""
-    names = trace.manifest.draws
-    for shard in trace._shards:
-        if "draw.ids" not in shard.columns or not names:
-            continue
-        arrays = shard.read(("call", "drawn", "written", *DRAWN))
-        at_once = max(1, ROW_GROUP // (trace.run.batch * len(names)))  # calls
-        for start in range(0, shard.calls, at_once):
-            yield _draws(names, {name: array[start : start + at_once] for name, array in arrays.items()})
-
-
-def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
-    pa = arrow()
-    count, scripts = arrays["drawn"].shape[:2]
-    channels = [draw_channel(name) for name in names]
-    choice, written = (arrays[name][:, :, channels].reshape(-1) for name in ("drawn", "written"))  # [n · B · names]
-    columns = {
-        "call": np.repeat(arrays["call"], scripts * len(names)),
-        "script": np.tile(np.repeat(np.arange(scripts), len(names)), count),
-        "draw": pa.array(names * (count * scripts), pa.string()),
-        "channel": np.tile(np.array(channels), count * scripts),
-        **draw_values(arrays, choice),
-        "written": pa.array(written, mask=written == choice),
-    }
-    return typed_batch(columns, _draws_schema())
+    return columns

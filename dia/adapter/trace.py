@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from dia.adapter import ADAPTER
-from dia.adapter.layout import ENCODER_FILE, MAX_CELLS, MAX_ENCODER, draw_channel
+from dia.adapter.layout import ENCODER_FILE, MAX_ENCODER
 from dia.adapter.manifest import DiaManifest, DiaModelFacts, DiaResultFacts, DiaRunFacts, parse_dia_manifest
 from dia.adapter.rows import fill_row
 from dia.generation import NOT_BEGUN, frames_between
@@ -19,7 +19,6 @@ from dia2.common.checks import check_header, is_file
 from dia2.common.errors import TraceError, one_line
 from dia2.common.hooks import MAX_CODEBOOKS, HookPoint
 from dia2.common.rust import RustPanicError, calling_rust
-from dia2.inspect.schema.draw import Draw, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import MAX_HEADER
 from dia2.inspect.store.shards import out_of_order
@@ -47,8 +46,6 @@ class DiaTrace(Trace[DiaManifest]):
 
     def _check(self) -> None:
         run, count, loop = self.run, len(self), bool(self.phase.any())
-        if count * run.batch * self.model.channels > MAX_CELLS:
-            raise TraceError(f"{self.path} has more than {MAX_CELLS:,} codes, which no run writes: it is damaged.")
         first, given = self.prefill_calls, min(run.prefill_steps) - 1
         if (first != given if loop else first > given) or count >= run.rows:
             raise out_of_order(self.path)
@@ -142,7 +139,7 @@ class DiaTrace(Trace[DiaManifest]):
         return np.stack((self.rows_read + 1, np.full(len(self), self.run.text_length)), axis=1)
 
     def ended_at(self, script: int = 0) -> int | None:
-        """Row of a script's end, drawn or forced; none: it has not come."""
+        """Row of a script's end, drawn or forced; `None`: it has not come."""
         script = self.check_script(script)
         begun = np.flatnonzero(self.countdown[:, script] >= 0)
         return int(begun[0]) + 1 if len(begun) else None
@@ -167,17 +164,6 @@ class DiaTrace(Trace[DiaManifest]):
         return codes.astype(np.int32)
 
     # Single calls
-
-    def draws(self, call: int, script: int = 0) -> list[Draw]:
-        """What the draws of a call chose among, by channel; empty in prefill, and where the trace kept none.
-
-        A cell that the prompt gives, or the countdown forces, has its draw all the same.
-        """
-        script = self.check_script(script)
-        columns, names = self._row(call), self.manifest.draws
-        own = slice(script * len(names), (script + 1) * len(names))
-        mine = {name: array[own] for name, array in columns.items() if name.startswith("draw.")}
-        return stored_draws(mine, names, [int(columns["drawn"][script, draw_channel(name)]) for name in names])
 
     def logits(self, call: int) -> np.ndarray | None:
         """[2B, C, V] recorded logits, level `full`, for each script unconditional first; else none."""

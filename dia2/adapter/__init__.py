@@ -1,6 +1,6 @@
 """Dia2 as a model family of `dia2.inspect`: its declaration, found by the entry point `dia2` of `dia2.models`."""
 
-from dia2.adapter.layout import LAYOUT, PREFIX_FILE
+from dia2.adapter.layout import DRAWS, LAYOUT, PREFIX_FILE
 from dia2.adapter.rows import ROWS
 from dia2.inspect.schema.adapter import Adapter
 from dia2.runtime import points as points  # declares the hook points
@@ -10,6 +10,7 @@ ADAPTER = Adapter(
     title="Dia2",
     rows=ROWS,
     layout=LAYOUT,
+    draws=DRAWS,
     files=(PREFIX_FILE,),
     begins="state.build",
     needed=frozenset(
@@ -35,8 +36,9 @@ ADAPTER = Adapter(
     reports="dia2.adapter.reports:REPORTS",
     view="dia2.adapter.view:view_of",
     live="dia2.adapter.live:Live",
+    knobs="dia2.adapter.knobs:Dia2Knobs",
     codebooks="dia2.adapter.sound:codebook_samples",
-    tables="dia2.adapter.tables:tables",
+    calls="dia2.adapter.tables:calls",
     replay="dia2.adapter.replay:replay",
     fork="dia2.adapter.fork:fork",
     doctor="dia2.adapter.doctor:diagnose",

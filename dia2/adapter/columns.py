@@ -52,7 +52,7 @@ def frame_columns(
 
     Args:
         frames: n calls of one phase.
-        draws: names of the draws to describe; none in warm-up.
+        draws: names of the draws to describe; `None` in warm-up.
         specials: [audio vocabulary] bool, see `draws.filtered`.
         logits: those to keep as they are.
     """

@@ -254,7 +254,7 @@ SAY: Sayings = {
         ),
         nothing,
         lambda s: (
-            f"{'allocates' if out(s).loan is None else 'begins in kept tensors:'} step_tokens "
+            f"{'allocates' if out(s).lease is None else 'begins in kept tensors:'} step_tokens "
             f"{shape(out(s).step_tokens)}, audio_buf {shape(out(s).audio_buf)}"
             + ("" if arg(s, "prefix") is None else " with the delayed prefix")
         ),

@@ -14,22 +14,26 @@ from dia2.adapter.loudness import Loudness, unknown
 from dia2.generation import GenerationConfig
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import edit_to_json
-from dia2.runtime.interventions import Choices
+from dia2.runtime.interventions import Interventions
 from dia2.runtime.voice_clone import PrefixPlan
 
 
 def run_facts(
-    runtime: RuntimeContext, config: GenerationConfig, seed: object, plan: PrefixPlan | None, choices: Choices | None
+    runtime: RuntimeContext,
+    config: GenerationConfig,
+    seed: object,
+    plan: PrefixPlan | None,
+    interventions: Interventions | None,
 ) -> dict[str, Any]:
     """What decides a run, but for its entries; see docs/trace-format.md."""
-    guided = config.cfg_scale != 1.0 if choices is None else choices.guided
+    guided = config.cfg_scale != 1.0 if interventions is None else interventions.guided
     return {
         "hashes": fingerprint(runtime.assets),
         "model": _model_facts(runtime, branches=2 if guided else 1),
         "config": _config_json(config),
         "seed": seed,
-        "edits": [edit_to_json(edit) for edit in choices.edits] if choices else [],
-        "forked_at": choices.forked_at if choices else None,
+        "edits": [edit_to_json(edit) for edit in interventions.edits] if interventions else [],
+        "forked_at": interventions.forked_at if interventions else None,
         "prefix_words": len(plan.entries) if plan else 0,
         "prefix_frames": plan.aligned_frames if plan else 0,
     }

@@ -47,10 +47,10 @@ class PrefixWord:
     index: int
     text: str
     speaker: int
-    start: float | None  # seconds in its speaker's recording; none where the times are not known
+    start: float | None  # seconds in its speaker's recording; `None` where the times are not known
     end: float | None
     step: int  # its new-word step: where the warm-up asks the machine to begin it
-    taken_step: int | None  # where the machine really took it; none: never
+    taken_step: int | None  # where the machine really took it; `None`: never
     taken_call: int | None
     in_warmup: bool  # it was taken in the warm-up, where it belongs
 

@@ -50,7 +50,7 @@ def fork(
         call: the first call that is free; one of the warm-up frees the whole main loop.
         edits: of this call or later ones.
         seed: draw from `call` on as a run with this seed would.
-        path: where to record the new run; none: nowhere.
+        path: where to record the new run; `None`: nowhere.
         level: of that recording.
         hooks: of that recording.
         verbose: show progress.
@@ -104,7 +104,7 @@ def _hand_on(trace: Dia2Trace, recorder: Recorder) -> None:
 
 
 def prefix_plan(trace: Dia2Trace) -> PrefixPlan | None:
-    """The prefix of a trace as a run goes on from it; none without one."""
+    """The prefix of a trace as a run goes on from it; `None` without one."""
     prefix = trace.prefix
     if prefix is None:
         return None

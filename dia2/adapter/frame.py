@@ -32,12 +32,12 @@ class Frame:
     slot: int  # of the key/value cache
     text: tuple[int, int]  # main and second text token as the transformer saw them
     audio: list[int]  # [K] codes as the transformer saw them
-    codes: list[int] | None  # [K] drawn by this call; none in warm-up
+    codes: list[int] | None  # [K] drawn by this call; `None` in warm-up
     before: MachineRow
     machine: MachineRow  # after
     kv_transformer: int  # filled slots after the call
     kv_depformer: int  # likewise; 0 in warm-up
-    seconds: FrameSeconds | None  # none in warm-up, which is one pass
+    seconds: FrameSeconds | None  # `None` in warm-up, which is one pass
     draws: list[Draw]  # empty where the trace kept none
 
 
@@ -52,6 +52,6 @@ class TraceWord:
     speaker: int
     prefix: bool  # it belongs to the prefix
     tokens: list[int]
-    call: int | None  # at which the machine took it; none: never
+    call: int | None  # at which the machine took it; `None`: never
     step: int | None
     seconds: float | None  # when it sounds, from the start of the audio, which can end before; none: it lacks the word

@@ -23,7 +23,7 @@ def loudness(samples: Tensor, samples_per_frame: float, frames: int, clipped: Te
         samples: [N] float32 in −1 … 1.
         samples_per_frame: of the codec.
         frames: how many there are; the last ones may reach past the samples, into silence.
-        clipped: [n] samples at which it is clipped, one for each hundredth of a second; none: not known.
+        clipped: [n] samples at which it is clipped, one for each hundredth of a second; `None`: not known.
     """
     step = round(samples_per_frame)
     padded = torch.nn.functional.pad(samples.cpu().float(), (0, max(0, frames * step - len(samples))))

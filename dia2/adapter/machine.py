@@ -57,7 +57,7 @@ class Labels:
     __repr__ = brief_repr
 
     taken: Entry | None  # word or break
-    main: Part | None  # none: no part of a word
+    main: Part | None  # `None`: no part of a word
     second: Part | None
     pending: list[Part]  # empty unless they were asked for
     lookahead: list[Part]

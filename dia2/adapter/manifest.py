@@ -62,7 +62,7 @@ class RunFacts:
 
     __repr__ = brief_repr
 
-    hashes: dict[str, str | None]  # SHA-256 of config, weights, tokenizer, codec; none where not local
+    hashes: dict[str, str | None]  # SHA-256 of config, weights, tokenizer, codec; `None` where not local
     model: ModelFacts
     config: GenerationConfig  # before any edit; its prefix names files that need not be here
     seed: int
@@ -77,7 +77,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class ResultFacts:
-    """What came out; fields are none where the run did not get so far."""
+    """What came out; fields are `None` where the run did not get so far."""
 
     __repr__ = brief_repr
 
@@ -96,7 +96,7 @@ class Manifest(Head):
     __repr__ = brief_repr
 
     script: str | None  # none for streamed text
-    run: RunFacts | None  # none if the run never began
+    run: RunFacts | None  # `None` if the run never began
     result: ResultFacts
     audio: bool  # there is an audio file
     redacted: list[str]  # what was taken out: voice, text

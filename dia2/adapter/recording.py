@@ -22,7 +22,7 @@ from dia2.inspect.record.sink import TraceSink
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
-from dia2.runtime.interventions import Choices
+from dia2.runtime.interventions import Interventions
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan
 from dia2.runtime.voice_file import Voice
@@ -71,18 +71,18 @@ class Dia2Recording:
     def begin_run(self, span: Span, selected: frozenset[str]) -> None:
         """See `Recording`."""
         runtime, config, plan = span.inputs["runtime"], span.inputs["config"], span.inputs["prefix"]
-        choices = span.inputs["choices"]
+        interventions = span.inputs["interventions"]
         assert isinstance(runtime, RuntimeContext), "the first parameter of state.build"
         assert isinstance(config, GenerationConfig), "its second"
         assert plan is None or isinstance(plan, PrefixPlan), "its fourth"
-        assert choices is None or isinstance(choices, Choices), "its fifth"
+        assert interventions is None or isinstance(interventions, Interventions), "its fifth"
         data, sink = runtime.config.data, self._sink
         self._selected = selected
         self.draws = [name for name in draw_names(data.num_codebooks) if f"draw.{name}" in selected]
         self._specials = special_codes(runtime.constants, data.audio_vocab_size)
         sink.writer.small = frozenset() if data.audio_vocab_size > 2**15 else LAYOUT.small
         sink.manifest["draws"] = self.draws
-        sink.manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, choices) | {
+        sink.manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, interventions) | {
             "voice_frames": [len(voice.rms) for voice in self._loudness],
             "spoken": self._spoken,
             "entries": self._entry_rows(),

@@ -1,4 +1,4 @@
-"""A trace of Dia2 as two tables, see `dia2.inspect.trace.tables`; they join on `call`.
+"""A trace of Dia2 as a table of calls, see `dia2.inspect.trace.tables`.
 
 Columns of `calls`, one row per call. −1 stands for a token that was redacted.
 
@@ -19,40 +19,22 @@ Columns of `calls`, one row per call. −1 stands for a token that was redacted.
                                    before_action are null
     kv_transformer, kv_depformer   int32, filled slots after the call
     time_first, time_machine, time_second, time_frame   float, seconds; null in warm-up
-
-Columns of `draws`:
-
-    call                  int32
-    draw                  string   action, cb0, dep.1 …
-    codebook              int16    null for the action
-    choice … kept         as in `dia2.inspect.trace.tables`
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia2.adapter.layout import draw_codebook
-from dia2.inspect.trace.tables import (
-    CALLS_AT_ONCE,
-    DRAWN,
-    ROW_GROUP,
-    arrow,
-    draw_types,
-    draw_values,
-    lists_of,
-    typed_batch,
-)
+from dia2.inspect.trace.tables import arrow, lists_of
 from dia2.runtime.sounding import sounds_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dia2.adapter.trace import Dia2Trace
-    from dia2.inspect.trace.tables import Table
+    from dia2.inspect.trace.tables import Calls
 
 _MACHINE = ("step", "action", "forced", "main", "second", "consumed", "padding_budget", "forced_padding")
 _MACHINE_AFTER = (*_MACHINE, "entries_left", "end_step", "pending", "lookahead")
@@ -60,12 +42,13 @@ _FLAGS = ("forced", "consumed")
 _TIMES = ("first", "machine", "second", "frame")
 
 
-def tables(trace: Dia2Trace) -> tuple[Table, Table]:
-    """Schema and batches of calls, and of draws."""
-    return (_calls_schema(), _call_batches(trace)), (_draws_schema(), _draw_batches(trace))
+def calls(trace: Dia2Trace) -> Calls:
+    """Schema of the table, and the columns of some calls."""
+    words = {word.call: word for word in trace.words if word.call is not None} if len(trace) else {}
+    return _schema(), lambda here: _columns(trace, words, here.start, here.stop)
 
 
-def _calls_schema() -> pa.Schema:
+def _schema() -> pa.Schema:
     pa = arrow()
     int32, tokens = pa.int32(), pa.list_(pa.int32())
     machine = {
@@ -95,19 +78,7 @@ def _calls_schema() -> pa.Schema:
     )
 
 
-def _draws_schema() -> pa.Schema:
-    pa = arrow()
-    return pa.schema({"call": pa.int32(), "draw": pa.string(), "codebook": pa.int16()} | draw_types())
-
-
-def _call_batches(trace: Dia2Trace) -> Iterator[pa.RecordBatch]:
-    """Batches of calls, in order; the trace holds their columns already."""
-    words = {word.call: word for word in trace.words if word.call is not None} if len(trace) else {}
-    for start in range(0, len(trace), CALLS_AT_ONCE):
-        yield _calls(trace, words, start, min(len(trace), start + CALLS_AT_ONCE))
-
-
-def _calls(trace: Dia2Trace, words: dict[int, Any], start: int, stop: int) -> pa.RecordBatch:
+def _columns(trace: Dia2Trace, words: dict[int, Any], start: int, stop: int) -> dict[str, Any]:
     pa = arrow()
     here = slice(start, stop)
     warmup = trace.column("phase")[here] == 0
@@ -149,7 +120,7 @@ def _calls(trace: Dia2Trace, words: dict[int, Any], start: int, stop: int) -> pa
             if start == 0 and key in ("before_step", "before_action"):
                 unknown[0] = True
             columns[key] = pa.array(column.astype(bool) if name in _FLAGS else column, mask=unknown)
-    return typed_batch(columns, _calls_schema())
+    return columns
 
 
 def _tokens(trace: Dia2Trace, name: str, start: int, stop: int, shift: int) -> Any:
@@ -159,32 +130,3 @@ def _tokens(trace: Dia2Trace, name: str, start: int, stop: int, shift: int) -> A
     offsets = ends[start + shift + 1 : stop + shift + 2]
     values = trace.column(name)[int(offsets[0]) : int(offsets[-1])]
     return pa.ListArray.from_arrays(pa.array((offsets - offsets[0]).astype(np.int32)), pa.array(values))
-
-
-def _draw_batches(trace: Dia2Trace) -> Iterator[pa.RecordBatch]:
-    """Batches of draws, in order, shard by shard."""
-    names = trace.manifest.draws
-    at_once = max(1, ROW_GROUP // max(1, len(names)))  # calls
-    for shard in trace._shards:
-        if "draw.ids" not in shard.columns or not names:
-            continue
-        arrays = shard.read(("call", "action", "codes", *DRAWN))
-        for start in range(0, shard.calls, at_once):
-            yield _draws(names, {name: array[start : start + at_once] for name, array in arrays.items()})
-
-
-def _draws(names: list[str], arrays: dict[str, np.ndarray]) -> pa.RecordBatch:
-    pa = arrow()
-    count, codebooks = len(arrays["call"]), [None if name == "action" else draw_codebook(name) for name in names]
-    choice = np.stack([arrays["action"] if k is None else arrays["codes"][:, k] for k in codebooks], axis=1).reshape(-1)
-    columns = {
-        "call": pa.array(np.repeat(arrays["call"], len(names))),
-        "draw": pa.DictionaryArray.from_arrays(
-            pa.array(np.tile(np.arange(len(names), dtype=np.int32), count)), pa.array(names)
-        ),
-        "codebook": pa.DictionaryArray.from_arrays(
-            pa.array(np.tile(np.arange(len(names), dtype=np.int32), count)), pa.array(codebooks, pa.int16())
-        ),
-        **draw_values(arrays, choice),
-    }
-    return typed_batch(columns, _draws_schema())

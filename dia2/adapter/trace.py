@@ -12,7 +12,6 @@ import numpy as np
 
 from dia2.adapter import ADAPTER
 from dia2.adapter.frame import Frame, FrameSeconds, TraceWord
-from dia2.adapter.layout import draw_codebook
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix
@@ -21,13 +20,13 @@ from dia2.common.checks import counted_from_0
 from dia2.common.errors import TraceError
 from dia2.common.hooks import MAX_CODEBOOKS, MachineRow
 from dia2.common.wording import counted
-from dia2.inspect.schema.draw import Draw, stored_draws
 from dia2.inspect.schema.grid import delayed, undelayed
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
 from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.trace import Trace
+from dia2.runtime.assets import nano_folder
 from dia2.runtime.edits import ChangeSampling, config_at
 from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.runtime.state_machine import Entry
@@ -144,7 +143,7 @@ class Dia2Trace(Trace[Manifest]):
 
     @cached_property
     def prefix(self) -> Prefix | None:
-        """What the run went on from; none without a prefix.
+        """What the run went on from; `None` without a prefix.
 
         Raises:
             TraceError: it was taken out, or is damaged.
@@ -255,14 +254,6 @@ class Dia2Trace(Trace[Manifest]):
             draws=self.draws(call),
         )
 
-    def draws(self, call: int) -> list[Draw]:
-        """What the draws of a call chose among; empty where the trace kept none."""
-        columns = self._row(call)
-        names = self.manifest.draws
-        codes = columns["codes"]
-        choice = [int(columns["action"]) if n == "action" else int(codes[draw_codebook(n)]) for n in names]
-        return stored_draws(columns, names, choice)
-
     def logits(self, call: int) -> dict[str, np.ndarray]:
         """Recorded logits of one call, level `full`: action [B, V], cb0 [B, V], dep [K-1, B, codes]; else empty."""
         columns = self._row(call)
@@ -335,7 +326,7 @@ class Dia2Trace(Trace[Manifest]):
 
     @cached_property
     def audio(self) -> tuple[np.ndarray, int] | None:
-        """(waveform [N] float32, sample rate) of the run's result; none if there is none.
+        """(waveform [N] float32, sample rate) of the run's result; `None` if there is none.
 
         Raises:
             TraceError: the file is damaged.
@@ -442,6 +433,11 @@ _MACHINE = (
     "entries_left",
     "end_step",
 )
+
+
+def sample() -> Dia2Trace:
+    """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
+    return Dia2Trace(nano_folder() / "sample.dia2trace")
 
 
 class Frames(Sequence[Frame]):

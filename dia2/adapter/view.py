@@ -29,7 +29,7 @@ from dia2.runtime.state_machine import Entry
 _ACTIONS = {0: "pad", 1: "new_word"}
 
 
-def view_of(trace: Dia2Trace, _script: int, candidates: int) -> View:
+def view_of(trace: Dia2Trace, script: int, candidates: int) -> View:
     """See `dia2.inspect.views.explorer.view.view_of`."""
     draws = trace.manifest.draws  # a copy without the voice keeps those of the actions
     calls = Calls(trace.model, trace.run.entries, trace.run.config.initial_padding, draws, candidates)
@@ -127,7 +127,7 @@ def header_of(trace: Dia2Trace) -> Header:
 
 
 def draw_header(name: str) -> Header:
-    """A draw as the front end gets it: whose codebook it is (none: the action), and how it is sampled."""
+    """A draw as the front end gets it: whose codebook it is (`None`: the action), and how it is sampled."""
     if name == "action":
         return {"title": name, "book": None, "sampling": "text", "names": _ACTIONS}
     book = draw_codebook(name)

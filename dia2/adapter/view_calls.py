@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dia2.adapter.layout import draw_codebook
+from dia2.adapter import ADAPTER
 from dia2.adapter.machine import Before, Part, Queues, judge
 from dia2.adapter.manifest import ModelFacts
+from dia2.inspect.schema.draw import chosen
 from dia2.inspect.schema.view import Columns
 from dia2.inspect.schema.view_draws import drawn_columns
 from dia2.runtime.state_machine import Entry
@@ -112,14 +113,8 @@ class Calls:
         if not self._draws:
             return {}
         vocabulary = max(self._model.audio_vocabulary, self._model.actions)
-        return drawn_columns(columns, self._choices(columns), self._candidates, vocabulary)
-
-    def _choices(self, columns: Columns) -> np.ndarray:
-        """[n, D] what each draw took."""
-        taken = [
-            columns["action"] if name == "action" else columns["codes"][:, draw_codebook(name)] for name in self._draws
-        ]
-        return np.stack(taken, axis=1).astype(np.int32)
+        taken = chosen(columns, self._draws, ADAPTER.draw_columns(self._model.codebooks))
+        return drawn_columns(columns, taken, self._candidates, vocabulary)
 
 
 def _numbers(part: Part) -> tuple[int, int, int]:

@@ -14,7 +14,7 @@ from dia2.audio.mimi.past import Past
 from dia2.common.checks import short
 from dia2.common.errors import CheckpointError, UsageError
 from dia2.core.ambient import isolated
-from dia2.core.versions import Mark, mark
+from dia2.core.versions import Version, version_of
 
 
 class Codec:
@@ -45,7 +45,7 @@ class Codec:
         self.frame_rate = config.frame_rate
         self.samples_per_frame = config.samples_per_frame
         self._model = model
-        self._fingerprint: tuple[Mark, str] | None = None  # of the weights as they were
+        self._fingerprint: tuple[Version, str] | None = None  # of the weights as they were
 
     @classmethod
     @isolated()
@@ -126,7 +126,7 @@ class Codec:
         of megabytes, so they are read once, and again only if they were changed.
         """
         weights = sorted(self._model.quantizer.state_dict().items())
-        now = mark(tensor for _, tensor in weights)
+        now = version_of(tensor for _, tensor in weights)
         if self._fingerprint is not None and self._fingerprint[0] == now:
             return self._fingerprint[1]
         digest = hashlib.sha256(f"mimi {self.sample_rate} {self.frame_rate}\n".encode())

@@ -15,7 +15,7 @@ from dia2.core.streams import side_stream
 Samples = Callable[[], Tensor]  # waits for [n] float32 within ±1, on the CPU; CheckpointError if they are no numbers
 
 
-class Pieces(Protocol):
+class StreamingDecoder(Protocol):
     """Decodes the frames of one stream, in order."""
 
     late: int  # pieces that are best left to be decoded while the run makes its next frame
@@ -24,7 +24,7 @@ class Pieces(Protocol):
         """Begin to decode the next n frames, codes [K, n]."""
 
 
-def pieces(codec: Codec) -> Pieces:
+def streaming_decoder(codec: Codec) -> StreamingDecoder:
     """What is best on the codec's device."""
     return Beside(codec) if codec.device.type == "cuda" else AtOnce(codec)
 
@@ -38,7 +38,7 @@ class AtOnce:
         self._decoder, self._name = codec.stream(), codec.name
 
     def begin(self, codes: Tensor) -> Samples:
-        """See `Pieces`."""
+        """See `StreamingDecoder`."""
         samples = self._decoder.push(codes).cpu()
         return lambda: require_numbers(samples, self._name)
 
@@ -59,7 +59,7 @@ class Beside:
             self._decoder = codec.stream()
 
     def begin(self, codes: Tensor) -> Samples:
-        """See `Pieces`."""
+        """See `StreamingDecoder`."""
         self._stream.wait_stream(torch.cuda.current_stream(self._device))  # which makes the codes
         with torch.cuda.stream(self._stream):
             samples = self._decoder.push(codes)

@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
 
 
 def whole(value: object) -> int | None:
-    """A whole number, of Python, NumPy or torch, as a plain int; none if it is none, as a bool or 3.0."""
+    """A whole number, of Python, NumPy or torch, as a plain int; `None` if it is none, as a bool or 3.0."""
     number = plain(value)
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 

@@ -56,6 +56,7 @@ class HookPoint:
         return LEVELS.index(self.level) <= LEVELS.index(level)
 
 
+_DECLARED: dict[str, tuple[HookPoint, ...]] = {}  # by family
 POINTS: dict[str, HookPoint] = {}  # of the model families that were imported, see `declare`
 PHASES: set[str] = set()  # names of those that are phases
 FUNCTIONS: dict[str, Callable[..., Any]] = {}  # by phase, as `phase` decorated it
@@ -70,17 +71,20 @@ def declare(model: str, points: Iterable[HookPoint]) -> None:
         model: name of the family.
         points: in the order in which they are listed.
     """
-    for point in points:
-        known = POINTS.get(point.name)
-        if known is None:
-            POINTS[point.name] = replace(point, models=(model,))
-        elif model not in known.models:
-            value = (
-                known.value if known.value == point.value else f"{known.value}; of {model.capitalize()} {point.value}"
-            )
-            POINTS[point.name] = replace(known, models=(*known.models, model), value=value)
-        if point.family == "phase":
-            PHASES.add(point.name)
+    _DECLARED[model] = tuple(points)
+    POINTS.clear()
+    for name in sorted(_DECLARED, key=_in_order):  # whichever was imported first
+        for point in _DECLARED[name]:
+            known = POINTS.get(point.name, replace(point, models=()))
+            told = known.value if point.value in known.value else f"{known.value}; of {name.capitalize()} {point.value}"
+            POINTS[point.name] = replace(known, models=(*known.models, name), value=told)
+    PHASES.update(point.name for point in POINTS.values() if point.family == "phase")
+
+
+def _in_order(model: str) -> tuple[int, str]:
+    """The families of this distribution first."""
+    ours = ("dia2", "dia")
+    return ours.index(model) if model in ours else len(ours), model
 
 
 def phases(*rows: tuple[str, str]) -> list[HookPoint]:
@@ -103,10 +107,7 @@ def installed() -> dict[str, Any]:
     """What the model families that are installed declare, by family, found by their entry points."""
     from importlib.metadata import entry_points  # not before somebody asks
 
-    ours = ("dia2", "dia")  # are listed first
-    entries = sorted(
-        entry_points(group=GROUP), key=lambda entry: (ours.index(entry.name) if entry.name in ours else 2, entry.name)
-    )
+    entries = sorted(entry_points(group=GROUP), key=lambda entry: _in_order(entry.name))
     return {entry.name: entry.load() for entry in entries}
 
 
@@ -202,7 +203,7 @@ class Frames:
     machine: list[MachineRow]  # after each call
     times: list[FrameTimes]  # empty in warm-up, which is one pass
     step_tokens: Tensor  # [n, B, 2 + K] int64
-    codes: Tensor | None  # [n, K] int64, drawn by each call; none in warm-up
+    codes: Tensor | None  # [n, K] int64, drawn by each call; `None` in warm-up
     logits: dict[str, Tensor]  # of those asked for: action [n, B, V], cb0 [n, B, V], dep [n, K-1, B, codes] float32
 
 

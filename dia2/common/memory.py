@@ -18,7 +18,7 @@ _ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+) (bytes|[KMGT]i?B)")
 
 
 def peak_host_bytes() -> int | None:
-    """The most memory that this process was resident in since it began; none where the system does not tell.
+    """The most memory that this process was resident in since it began; `None` where the system does not tell.
 
     That is the resident set: all that it held in RAM at one time, libraries and mapped files included, whoever in the
     process asked for it. Linux (VmHWM) and macOS (getrusage) keep count; Windows does it in a way Python has not.
@@ -76,7 +76,7 @@ def in_words(count: int) -> str:
 
 
 def shortage(error: BaseException) -> str | None:
-    """What has too little memory, as the beginning of a sentence; none if `error` and its causes say nothing of that.
+    """What has too little memory, as the beginning of a sentence; `None` if `error` and its causes say nothing of that.
 
     torch has a class for CUDA's only: on the CPU and on `mps` it is a RuntimeError, known by its text.
     """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_loader
+from pkgutil import resolve_name
 from types import ModuleType
+from typing import Any
 
 _MOVED = {
     "dia2.assets": "dia2.runtime.assets",
@@ -61,7 +63,7 @@ _MOVED = {
     "dia2.inspect.sound": "dia2.adapter.prefix",
     "dia2.inspect.sound_findings": "dia2.adapter.sound_findings",
     "dia2.inspect.stored": "dia2.inspect.trace.trace",
-    "dia2.inspect.sweep": "dia2.inspect.lab.sweep",
+    "dia2.inspect.sweep": "dia2.adapter.sweep",
     "dia2.inspect.tables": "dia2.inspect.trace.tables",
     "dia2.inspect.watch": "dia2.inspect.record.watch",
     "dia2.inspect.writer": "dia2.inspect.store.writer",
@@ -101,7 +103,7 @@ class _Finder:
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        return None if new_address(name) is None else spec_from_loader(name, _Alias())
+        return None if new_address(name) is None else spec_from_loader(name, _Alias())  # type: ignore[arg-type]  # typeshed wants its own base class
 
 
 class _Alias:
@@ -119,7 +121,20 @@ class _Alias:
         sys.modules[module.__name__] = import_module(home)
 
 
+def names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A `__getattr__` for a package that stands where a module was: its names lie elsewhere now, as `module:name`."""
+
+    def moved(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        home = homes[name].replace(":", ".")
+        warnings.warn(f"{module}.{name} is {home} now: import it from there.", DeprecationWarning, stacklevel=2)
+        return resolve_name(homes[name])
+
+    return moved
+
+
 def install() -> None:
     """Let imports find what has moved."""
     if not any(finder is _Finder for finder in sys.meta_path):
-        sys.meta_path.append(_Finder)  # type: ignore[arg-type]  # typeshed wants an instance of its own base class
+        sys.meta_path.append(_Finder)

@@ -32,7 +32,7 @@ def isolated(threads: int | None = None) -> Iterator[None]:
     and all else that chooses a kernel as torch has it when it is new. Blocks may be nested, in several threads.
 
     Args:
-        threads: of the CPU; none: as many as there are.
+        threads: of the CPU; `None`: as many as there are.
     """
     with held(), ExitStack() as stack:
         _take_off_modes(stack)
@@ -51,7 +51,7 @@ def isolated(threads: int | None = None) -> Iterator[None]:
 
 
 def threads_for(model_bytes: int, device: torch.device) -> int | None:
-    """How many CPU threads a model computes with from now on; none: it does not compute there.
+    """How many CPU threads a model computes with from now on; `None`: it does not compute there.
 
     One for a small model: handing its tiny products to more costs far more than it saves. A larger one has as many as
     torch is set to when the model is loaded; to change them later would change how its sums are rounded.

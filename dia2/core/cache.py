@@ -68,7 +68,7 @@ class Span:
     cache: KVCache
     slots: Tensor  # [T] int64, the slots to write, one per frame
     length: int  # slots 0 … length-1 are read
-    mask: Tensor | None = None  # [T, length] bool, true where a frame may look; none: all of them
+    mask: Tensor | None = None  # [T, length] bool, true where a frame may look; `None`: all of them
 
     def layer(self, number: int) -> LayerSpan:
         """What the layer of this number writes and sees."""

@@ -57,7 +57,7 @@ class BlockConfig:
     gqa_query_heads: int
     kv_heads: int
     gqa_head_dim: int
-    low_rank_dim: int | None = None  # width of the text embedding table; none: n_embd
+    low_rank_dim: int | None = None  # width of the text embedding table; `None`: n_embd
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class ModelConfig:
 class RuntimeConfig:
     """What generation needs beside the model."""
 
-    weights_schedule: list[int] | None = None  # weight set of each depformer stage; none: 0 … K-2
+    weights_schedule: list[int] | None = None  # weight set of each depformer stage; `None`: 0 … K-2
     max_context_steps: int = 1500  # calls of the main loop, 12.5 a second
 
 

@@ -137,7 +137,7 @@ class Depformer(nn.Module):
             hidden: [B, n_embd of the transformer].
             code: [B] the token of codebook `stage`.
             text: main and second text token [B] that the machine has just emitted; used at stage 0 only.
-            rotation: of position `stage`; none where the config has no rotary.
+            rotation: of position `stage`; `None` where the config has no rotary.
             span: writes slot `stage`, sees slots 0 … stage.
             compiled: run the blocks through torch.compile.
 
@@ -166,7 +166,7 @@ class Depformer(nn.Module):
             hidden: [N, n_embd of the transformer].
             codes: [N, K] tokens of each frame; the last codebook's are only a target and not looked at.
             text: main and second text token [N] of each frame.
-            rotation: of positions 0 … K-2; none where the config has no rotary.
+            rotation: of positions 0 … K-2; `None` where the config has no rotary.
 
         Returns:
             Logits [N, K-1, codes] float32 of codebooks 1 … K-1.

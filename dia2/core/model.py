@@ -56,7 +56,7 @@ class Dia2Model(nn.Module):
         return cos.to(self.dtype), sin.to(self.dtype)
 
     def stage_rotation(self, device: torch.device) -> Rotation | None:
-        """Rotary table of the depformer's stages; none where the config has no rotary there."""
+        """Rotary table of the depformer's stages; `None` where the config has no rotary there."""
         block = self.config.model.depformer
         return self.rotation(block.gqa_head_dim, self.depformer.stages, device) if block.apply_rope else None
 

@@ -155,7 +155,7 @@ def _exact_convolutions() -> Undo | None:
 
 
 def _older_tf32() -> bool | None:
-    """What `cudnn.allow_tf32` says; none where it fails."""
+    """What `cudnn.allow_tf32` says; `None` where it fails."""
     try:
         return bool(_BACKENDS.cudnn.allow_tf32)
     except RuntimeError:

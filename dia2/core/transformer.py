@@ -131,8 +131,8 @@ class TransformerDecoder(nn.Module):
         Args:
             tokens: [B, C, T] int64.
             rotation: of the T rotary positions, which need not be the cache slots.
-            span: where keys and values go and what is seen; none: the T frames see only one another.
-            mask: [T, T] bool for the case without `span` (with one, its own mask counts); none: no masking.
+            span: where keys and values go and what is seen; `None`: the T frames see only one another.
+            mask: [T, T] bool for the case without `span` (with one, its own mask counts); `None`: no masking.
             compiled: run the blocks through torch.compile.
         """
         if span is not None:

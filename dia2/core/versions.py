@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from torch import Tensor
 
-Mark = tuple[tuple[int, int], ...]
+Version = tuple[tuple[int, int], ...]
 
 
-def mark(tensors: Iterable[Tensor]) -> Mark:
+def version_of(tensors: Iterable[Tensor]) -> Version:
     """Differs once one of `tensors` lies elsewhere or was written to in place (but for writes through `.data`).
 
     Reading no values, it costs microseconds. Tensors made under `torch.inference_mode` count no writes.

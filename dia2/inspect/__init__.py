@@ -24,10 +24,10 @@ from dia2.inspect.trace.trace import Trace
 
 if TYPE_CHECKING:
     from dia2.adapter.frame import Frame, TraceWord
-    from dia2.adapter.trace import Dia2Trace
+    from dia2.adapter.sweep import Sweep, sweep
+    from dia2.adapter.trace import Dia2Trace, sample
     from dia2.common.hooks import select
     from dia2.inspect.lab.follow import follow
-    from dia2.inspect.lab.sweep import Sweep, sweep
     from dia2.inspect.record.watch import Watch
     from dia2.inspect.views import plots
     from dia2.inspect.views.explorer import to_html
@@ -41,12 +41,13 @@ register(
 _HOMES = {
     "Dia2Trace": "dia2.adapter.trace",
     "Frame": "dia2.adapter.frame",
-    "Sweep": "dia2.inspect.lab.sweep",
+    "Sweep": "dia2.adapter.sweep",
     "TraceWord": "dia2.adapter.frame",
     "Watch": "dia2.inspect.record.watch",
     "follow": "dia2.inspect.lab.follow",
     "select": "dia2.common.hooks",
-    "sweep": "dia2.inspect.lab.sweep",
+    "sample": "dia2.adapter.trace",
+    "sweep": "dia2.adapter.sweep",
     "to_html": "dia2.inspect.views.explorer",
 }
 __all__ = [
@@ -66,14 +67,6 @@ __all__ = [
     "sweep",
     "to_html",
 ]
-
-
-def sample() -> Dia2Trace:
-    """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
-    from dia2.runtime.assets import nano_folder
-
-    trace: Any = load(nano_folder() / "sample.dia2trace")
-    return trace  # type: ignore[no-any-return]  # of Dia2
 
 
 def __getattr__(name: str) -> Any:

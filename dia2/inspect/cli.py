@@ -107,6 +107,8 @@ def _which(trace: Trace[Any], number: int | None) -> int:
     """
     number = 1 if number is None else number
     if not 1 <= number <= trace.scripts:
+        if not trace.adapter.batched:
+            raise UsageError(f"There is no script {number}: a run of {trace.adapter.title} has one.")
         has = "one script" if trace.scripts == 1 else f"scripts 1 … {trace.scripts}"
         raise UsageError(f"There is no script {number}: {trace.path} has {has}.")
     return number - 1

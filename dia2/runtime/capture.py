@@ -25,7 +25,7 @@ LATEST = 0.2  # seconds within which a ring is read out, full or not
 
 
 def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shapes:
-    """The rings that an observer of `points` needs; none if it wants nothing of a frame."""
+    """The rings that an observer of `points` needs; `None` if it wants nothing of a frame."""
     if points <= PHASES:
         return {}
     data = model.config.data
@@ -40,7 +40,7 @@ def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shap
     return shapes
 
 
-class Taps:
+class CaptureBuffers:
     """The device side: rings that the halves write to, all at the same row."""
 
     def __init__(self, shapes: Shapes, device: torch.device) -> None:
@@ -55,9 +55,9 @@ class Taps:
             if name not in self.rings:
                 self.rings[name] = torch.zeros((2 * ROWS, *shape), dtype=dtype, device=self._device)
 
-    def part(self, names: Iterable[str]) -> Taps:
+    def part(self, names: Iterable[str]) -> CaptureBuffers:
         """Some of the rings, and the same row."""
-        part = Taps({}, self._device)
+        part = CaptureBuffers({}, self._device)
         part._row = self._row
         part.rings = {name: self.rings[name] for name in names}
         return part
@@ -88,17 +88,17 @@ class Taps:
 class FrameLog:
     """The host side: counts finished frames and hands them over."""
 
-    def __init__(self, observer: Observer, taps: Taps, grid: Tensor) -> None:
+    def __init__(self, observer: Observer, buffers: CaptureBuffers, grid: Tensor) -> None:
         """Note who looks.
 
         Args:
             observer: takes finished frames.
-            taps: rings for what it wants, see `ring_shapes`.
+            buffers: rings for what it wants, see `ring_shapes`.
             grid: [B, K, columns] the run's delayed grid, in which each frame leaves its codes.
         """
         device = grid.device
         self._grid = grid[0]  # both branches have the same codes
-        self.taps = taps
+        self.buffers = buffers
         self._observer = observer
         self._hand_over = _Beside(device, observer.frames) if device.type == "cuda" else None
         self._half = 0  # the ring that is being filled
@@ -107,7 +107,7 @@ class FrameLog:
 
     def begin(self) -> None:
         """A frame begins: say which row it writes."""
-        self.taps.move(self._half * ROWS + len(self._finished))
+        self.buffers.move(self._half * ROWS + len(self._finished))
 
     def end(self, config: GenerationConfig, call: CallInfo, machine: MachineRow, times: FrameTimes) -> None:
         """The frame is finished."""
@@ -121,7 +121,7 @@ class FrameLog:
         if self._finished:
             first = self._half * ROWS
             part = slice(first, first + len(self._finished))
-            values = {name: ring[part] for name, ring in self.taps.rings.items()}
+            values = {name: ring[part] for name, ring in self.buffers.rings.items()}
             begin, end = self._finished[0][0].step, self._finished[-1][0].step
             values["codes"] = self._grid[:, begin + 1 : end + 2].T
             if self._hand_over is None:
@@ -153,7 +153,7 @@ class _Beside:
 
     def __init__(self, device: torch.device, frames: Callable[[Frames], None]) -> None:
         self._device, self._frames = device, frames
-        self._stream = side_stream(device, "taps")
+        self._stream = side_stream(device, "capture")
         self._pinned: list[dict[str, Tensor]] = [{}, {}]
         self._waiting: tuple[torch.cuda.Event, GenerationConfig, list[_Finished], dict[str, Tensor]] | None = None
 

@@ -22,7 +22,7 @@ from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
 from dia2.runtime.assets import Assets, codec_folder
 from dia2.runtime.graphs import CudaGraphs
-from dia2.runtime.pool import Keeper
+from dia2.runtime.pool import StatePool
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
@@ -50,16 +50,16 @@ class RuntimeContext:
     audio_delay_tensor: Tensor  # the same, [K] int64 on the device
     frame_rate: float  # frames a second
     weight_bytes: int  # of the model, codec not counted
-    threads: int | None  # of the CPU, as many as it had when it was loaded; none: it computes elsewhere
-    quantized: str | None = None  # how the matrices are packed; none: as `dtype`
+    threads: int | None  # of the CPU, as many as it had when it was loaded; `None`: it computes elsewhere
+    quantized: str | None = None  # how the matrices are packed; `None`: as `dtype`
     missing_tags: tuple[str, ...] = ()  # speaker tags that are no tokens of the tokenizer
-    keeper: Keeper = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
+    pool: StatePool = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
     warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
     recordings: Recordings = field(default_factory=Recordings, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.keeper = Keeper(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
+        self.pool = StatePool(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
 
     def __reduce__(self) -> NoReturn:
         """Weights, graphs and locks stay where they are."""

@@ -85,7 +85,7 @@ _SOUNDS = _FINITE | _RUNNING | _NOUNS
 
 
 def cue(text: str) -> Cue | None:
-    """What kind of stage direction `text` is, lowercase and without its brackets; none if it is not one."""
+    """What kind of stage direction `text` is, lowercase and without its brackets; `None` if it is not one."""
     text = text.strip(" \n.,!?…*_~`|/:-♪")
     if _TIMED.fullmatch(text):
         return "pause"

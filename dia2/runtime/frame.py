@@ -16,14 +16,14 @@ from torch import Tensor
 from dia2.core.cache import Span
 from dia2.core.model import DecodeState, Dia2Model
 from dia2.generation import GenerationConfig
-from dia2.runtime.capture import Taps
+from dia2.runtime.capture import CaptureBuffers
 from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import ACTION_CHANNEL, draw
 from dia2.runtime.state_machine import TokenIds
 
 if TYPE_CHECKING:
-    from dia2.runtime.lease import Loan
-    from dia2.runtime.pool import KeptState
+    from dia2.runtime.lease import Lease
+    from dia2.runtime.pool import PooledState
 
 
 @dataclass
@@ -42,7 +42,7 @@ class GenerationState:
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1 where it draws; none: it always draws
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
-    loan: Loan[KeptState] | None = None  # whose tensors these are, under CUDA graphs; none: the run's own
+    lease: Lease[PooledState] | None = None  # whose tensors these are, under CUDA graphs; `None`: the run's own
 
 
 class FirstHalf(NamedTuple):
@@ -61,7 +61,12 @@ def audio_inputs(gen: GenerationState, ids: TokenIds, columns: Tensor) -> Tensor
 
 
 def first_half(
-    model: Dia2Model, gen: GenerationState, ids: TokenIds, config: GenerationConfig, span: Span, taps: Taps | None
+    model: Dia2Model,
+    gen: GenerationState,
+    ids: TokenIds,
+    config: GenerationConfig,
+    span: Span,
+    buffers: CaptureBuffers | None,
 ) -> FirstHalf:
     """Fill the frame, run the transformer, draw the action and codebook 0."""
     gen.step_tokens[0, :2, 0] = gen.text  # the unconditional branch keeps its zero and pad
@@ -70,10 +75,10 @@ def first_half(
     rotation = cos.index_select(0, gen.step), sin.index_select(0, gen.step)
     out = model.transformer(gen.step_tokens, rotation, span, compiled=config.use_torch_compile)
     action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [B, V]
-    if taps is not None:
-        taps.put("step_tokens", gen.step_tokens[:, :, 0])
-        taps.put("action", action_logits)
-        taps.put("cb0", cb0_logits)
+    if buffers is not None:
+        buffers.put("step_tokens", gen.step_tokens[:, :, 0])
+        buffers.put("action", action_logits)
+        buffers.put("cb0", cb0_logits)
     uniform = gen.uniforms.index_select(0, gen.call)[0]  # [2 + K]
     scale, filter_k = config.cfg_scale, config.cfg_filter_k
 
@@ -85,14 +90,14 @@ def first_half(
 
 
 def second_half(
-    model: Dia2Model, gen: GenerationState, config: GenerationConfig, first: FirstHalf, taps: Taps | None
+    model: Dia2Model, gen: GenerationState, config: GenerationConfig, first: FirstHalf, buffers: CaptureBuffers | None
 ) -> None:
     """Draw codebooks 1 … K-1, write the frame's codes to the next grid column, move on by one step."""
     branches = gen.step_tokens.shape[0]
     uniform = gen.uniforms.index_select(0, gen.call)[0]
     main, second = gen.text.expand(branches, 2).unbind(1)  # both branches get the same text here
     codes = [first.cb0]
-    seen: list[Tensor] | None = [] if taps is not None and "dep" in taps.rings else None
+    seen: list[Tensor] | None = [] if buffers is not None and "dep" in buffers.rings else None
     for stage in range(model.depformer.stages):
         rotation = gen.decode.stage_rotation
         at = slice(stage, stage + 1)
@@ -111,8 +116,8 @@ def second_half(
         if seen is not None:
             seen.append(logits)
     drawn = torch.cat(codes)  # [K]
-    if taps is not None and seen is not None:
-        taps.put("dep", torch.stack(seen))
+    if buffers is not None and seen is not None:
+        buffers.put("dep", torch.stack(seen))
     gen.audio_buf.index_copy_(2, gen.step + 1, drawn[None, :, None].expand(branches, -1, -1))
     gen.step += 1
     gen.call += 1

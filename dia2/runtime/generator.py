@@ -17,12 +17,12 @@ from dia2.core.ambient import isolated
 from dia2.core.cache import Span, causal_mask
 from dia2.core.uniforms import uniforms
 from dia2.generation import GenerationConfig, StopReason
-from dia2.runtime.capture import FrameLog, Taps, ring_shapes
+from dia2.runtime.capture import CaptureBuffers, FrameLog, ring_shapes
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import CAPTURING, make_runner
 from dia2.runtime.guidance import special_codes
-from dia2.runtime.interventions import Choices
+from dia2.runtime.interventions import Interventions
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.voice_clone import PrefixPlan
@@ -38,19 +38,19 @@ def build_initial_state(
     config: GenerationConfig,
     seed: int,
     prefix: PrefixPlan | None = None,
-    choices: Choices | None = None,
+    interventions: Interventions | None = None,
 ) -> GenerationState:
     """All tensors of a run, with the prefix's delayed codes at the start of the grid.
 
     With guidance off the unconditional branch cannot influence anything and is left out: B is 1 then, else 2. For CUDA
     graphs they are lent by the engine, with room for the usual prefix, and go back when the session is closed.
     """
-    guided = config.cfg_scale != 1.0 if choices is None else choices.guided
+    guided = config.cfg_scale != 1.0 if interventions is None else interventions.guided
     branches = 2 if guided else 1
     frames = prefix.aligned_frames if prefix else 0
-    forced = choices is not None
-    if config.use_cuda_graph and runtime.keeper.has_graphs:
-        gen = runtime.keeper.lend(
+    forced = interventions is not None
+    if config.use_cuda_graph and runtime.pool.has_graphs:
+        gen = runtime.pool.acquire(
             branches, frames, runtime.frame_rate, lambda size: _allocate(runtime, size.branches, size.room, forced=True)
         )
         _clear_caches(gen)
@@ -125,7 +125,7 @@ def warmup_with_prefix(
     """Run transformer and machine over the prefix; returns the step at which generation starts.
 
     Nothing that the model says counts here, so every frame's input is known beforehand: the machine runs first,
-    forced, and the transformer then takes `chunk` frames a pass, or none if this prefix is still in the warm cache. A
+    forced, and the transformer then takes `chunk` frames a pass, or `None` if this prefix is still in the warm cache. A
     forced new word that finds tokens of the word before still pending is lost: its entry stays queued, and the words
     after it slip.
 
@@ -182,7 +182,7 @@ def generate_frames(
     gen: GenerationState,
     *,
     start_step: int,
-    choices: Choices | None = None,
+    interventions: Interventions | None = None,
 ) -> Generator[tuple[int, Emission], None, None]:
     """The main loop, one frame per item: the step that was just finished, and the text it emitted.
 
@@ -192,11 +192,11 @@ def generate_frames(
         state: the machine's, changed in place; the caller may append entries between items (streamed text).
         gen: the tensors, changed in place; column step + 1 of the grid is written when an item comes out.
         start_step: 0, or what `warmup_with_prefix` returned.
-        choices: edits, and the past of a fork.
+        interventions: edits, and the past of a fork.
     """
     log = _open_log(runtime, gen)
-    taps = None if log is None else log.taps
-    runner = make_runner(runtime, gen, config, taps)
+    buffers = None if log is None else log.buffers
+    runner = make_runner(runtime, gen, config, buffers)
     machine = runtime.machine
     times = [0.0] * 4  # when the frame began, knew its action, had its text, was finished
     try:
@@ -204,14 +204,14 @@ def generate_frames(
             last = _last_step(runtime, state)
             if last is not None and step > last:
                 return
-            if choices is not None:
-                now = choices.config(gen.calls)
+            if interventions is not None:
+                now = interventions.config(gen.calls)
                 if now != config:
                     if log is not None:
                         log.flush(config)
-                    config, runner = now, make_runner(runtime, gen, now, taps)
-                assert gen.forced is not None, "a run with choices has a place for them"
-                gen.forced.copy_(choices.codes(gen.calls))
+                    config, runner = now, make_runner(runtime, gen, now, buffers)
+                assert gen.forced is not None, "a run with interventions has a place for them"
+                gen.forced.copy_(interventions.codes(gen.calls))
             if log is not None:
                 log.begin()
                 times[0] = time.perf_counter()
@@ -223,11 +223,11 @@ def generate_frames(
             action = runner.action()  # the frame's one host sync
             if log is not None:
                 times[1] = time.perf_counter()
-            if choices is not None:
-                action = choices.action(gen.calls, action)
+            if interventions is not None:
+                action = interventions.action(gen.calls, action)
             emitted = machine.step(step, state, action)
-            if choices is not None:
-                emitted = choices.text(gen.calls, emitted)
+            if interventions is not None:
+                emitted = interventions.text(gen.calls, emitted)
             gen.text[0].fill_(emitted.main)  # scalars travel with the launch: no host memory that must stay alive
             gen.text[1].fill_(emitted.second)
             if log is not None:
@@ -284,7 +284,7 @@ def run_generation_loop(
     gen: GenerationState,
     *,
     start_step: int,
-    choices: Choices | None = None,
+    interventions: Interventions | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> LoopResult:
     """Run the main loop to its end, or to Ctrl-C, which keeps the frames that are finished.
@@ -295,12 +295,14 @@ def run_generation_loop(
         state: the machine's, changed in place.
         gen: the tensors, changed in place.
         start_step: 0, or what `warmup_with_prefix` returned.
-        choices: edits, and the past of a fork.
+        interventions: edits, and the past of a fork.
         progress: called after each frame with the number of frames made.
     """
     first_word = FirstWord(runtime, config, start_step)
     try:
-        for step, emitted in generate_frames(runtime, config, state, gen, start_step=start_step, choices=choices):
+        for step, emitted in generate_frames(
+            runtime, config, state, gen, start_step=start_step, interventions=interventions
+        ):
             first_word.see(step, emitted)
             if progress is not None:
                 progress(step - start_step + 1)
@@ -338,15 +340,15 @@ def decode_audio(runtime: RuntimeContext, aligned: Tensor) -> Tensor:
 
 
 def _open_log(runtime: RuntimeContext, gen: GenerationState) -> FrameLog | None:
-    """Rings for whoever observes frames; none if nobody does."""
+    """Rings for whoever observes frames; `None` if nobody does."""
     observer = current_observer()
     if observer is None:
         return None
     shapes = ring_shapes(observer.points, runtime.model, gen.step_tokens.shape[0])
     if not shapes:
         return None
-    taps = Taps(shapes, runtime.device) if gen.loan is None else gen.loan.state.taps(shapes)
-    return FrameLog(observer, taps, gen.audio_buf)
+    buffers = CaptureBuffers(shapes, runtime.device) if gen.lease is None else gen.lease.state.buffers(shapes)
+    return FrameLog(observer, buffers, gen.audio_buf)
 
 
 def _frame_times(times: list[float]) -> FrameTimes:

@@ -15,7 +15,7 @@ from torch import Tensor
 from dia2.common.errors import UsageError
 from dia2.core.cache import Span
 from dia2.generation import GenerationConfig
-from dia2.runtime.capture import Taps
+from dia2.runtime.capture import CaptureBuffers
 from dia2.runtime.frame import FirstHalf, GenerationState, first_half, second_half
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class EagerRunner:
     """The halves as plain calls."""
 
     def __init__(
-        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
+        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
     ) -> None:
-        self._runtime, self._gen, self._config, self._taps = runtime, gen, config, taps
+        self._runtime, self._gen, self._config, self._buffers = runtime, gen, config, buffers
         # A CPU computes at once, so there is nothing to wait for, and each half has its own time.
         self.ahead = runtime.model.depformer.text_embed is None and runtime.device.type != "cpu"
         self._out: FirstHalf | None = None
@@ -59,13 +59,13 @@ class EagerRunner:
         """See `FrameRunner`."""
         gen = self._gen
         span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
-        self._out = first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._taps)
+        self._out = first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._buffers)
         return self._out
 
     def second(self) -> None:
         """See `FrameRunner`."""
         assert self._out is not None, "second() before first()"
-        second_half(self._runtime.model, self._gen, self._config, self._out, self._taps)
+        second_half(self._runtime.model, self._gen, self._config, self._out, self._buffers)
 
     def action(self) -> int:
         """See `FrameRunner`."""
@@ -96,14 +96,14 @@ class GraphRunner:
         gen: GenerationState,
         config: GenerationConfig,
         backend: GraphBackend,
-        taps: Taps | None = None,
+        buffers: CaptureBuffers | None = None,
     ) -> None:
         # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
         self._model, self._ids = runtime.model, runtime.constants
-        self._gen, self._config, self._backend, self._taps = gen, config, backend, taps
+        self._gen, self._config, self._backend, self._buffers = gen, config, backend, buffers
         self.ahead = self._model.depformer.text_embed is None
-        if taps is not None:
-            taps.keep_row_on_device()
+        if buffers is not None:
+            buffers.keep_row_on_device()
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
         self._out = _static_outputs(runtime, gen)
         self._host = _HostCopy(runtime.device) if runtime.device.type == "cuda" else None
@@ -145,12 +145,12 @@ class GraphRunner:
         gen = self._gen
         mask = self._slots[None, :] <= gen.call  # [1, slots]
         span = Span(gen.decode.transformer, gen.call, gen.decode.transformer.slots, mask)
-        out = first_half(self._model, gen, self._ids, self._config, span, self._taps)
+        out = first_half(self._model, gen, self._ids, self._config, span, self._buffers)
         for static, value in zip(self._out, out, strict=True):
             static.copy_(value)  # no graph's memory is read by another, so that any of them may follow any other
 
     def _run_second(self) -> None:
-        second_half(self._model, self._gen, self._config, self._out, self._taps)
+        second_half(self._model, self._gen, self._config, self._out, self._buffers)
 
 
 class _HostCopy:
@@ -231,11 +231,11 @@ def check_compiler(wanted: bool, device: torch.device) -> None:
 
 
 def make_runner(
-    runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, taps: Taps | None
+    runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
 ) -> FrameRunner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
-    if gen.loan is not None:
-        return gen.loan.state.runner(runtime, config, taps, forced=gen.forced is not None)
+    if gen.lease is not None:
+        return gen.lease.state.runner(runtime, config, buffers, forced=gen.forced is not None)
     if config.use_cuda_graph:
         logger.warning("CUDA graphs are off: the device is %s", runtime.device.type)
-    return EagerRunner(runtime, gen, config, taps)
+    return EagerRunner(runtime, gen, config, buffers)

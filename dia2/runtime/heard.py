@@ -18,7 +18,7 @@ from dia2.runtime.onset import falls_silent, levels_of, sound_begins
 Heard = tuple[str, float, float]  # text, start and end in seconds
 
 _TICK = 0.02  # seconds, Whisper's clock
-_SHORT = 0.08  # seconds that a word gets which Whisper gave none: what “a” and “I” take
+_SHORT = 0.08  # seconds that a word gets which Whisper gave `None`: what “a” and “I” take
 _CLEARLY = 0.1  # seconds; the first word is left alone where it begins less than this before its sound
 _PAUSE = 0.3  # seconds, likewise of later words, which may begin with the closure of a t or k
 _TAIL = 0.25  # seconds of the word before that may be given to a word

@@ -24,7 +24,7 @@ class Past:
     codes: Tensor  # [calls, K] int64
 
 
-class Choices:
+class Interventions:
     """Answers the main loop, call by call."""
 
     def __init__(

@@ -19,16 +19,16 @@ class Sized(Protocol):
 Kept = TypeVar("Kept", bound=Sized)
 
 
-class Loan(Generic[Kept]):
-    """Something in the hands of one run; it goes back by `end`, or when nobody holds the loan any more."""
+class Lease(Generic[Kept]):
+    """Something in the hands of one run; it goes back by `end`, or when nobody holds the lease any more."""
 
-    def __init__(self, lender: Lender[Kept], state: Kept) -> None:
+    def __init__(self, pool: Pool[Kept], state: Kept) -> None:
         self.state = state
-        self.end = weakref.finalize(self, lender.take_back, state)  # does it once
+        self.end = weakref.finalize(self, pool.release, state)  # does it once
         self.end.atexit = False
 
 
-class Lender(Generic[Kept]):
+class Pool(Generic[Kept]):
     """Keeps a few of what runs leave; what is lent to one run is no other's until it is back."""
 
     def __init__(self, most: int) -> None:
@@ -36,13 +36,13 @@ class Lender(Generic[Kept]):
         self._most = most
         self._free: list[Kept] = []  # the one given back last stands last
 
-    def take_back(self, state: Kept) -> None:
+    def release(self, state: Kept) -> None:
         """A run is over. Called by the garbage collector, too, so at any time and by any thread: without a lock."""
         self._free.append(state)
         del self._free[: -self._most]
 
     def take(self, size: Hashable) -> Kept | None:
-        """A free one of this size, which from now on is the caller's alone; none if there is none."""
+        """A free one of this size, which from now on is the caller's alone; `None` if there is none."""
         for state in reversed(self._free.copy()):
             if state.size == size:
                 with suppress(ValueError):  # gone in the meantime

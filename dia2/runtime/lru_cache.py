@@ -11,7 +11,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Bounded(Generic[Key, Value]):
+class LRUCache(Generic[Key, Value]):
     """Values by key. Keys are compared whole, so one is never taken for another. Several runs may ask at a time."""
 
     def __init__(self, *, most: int, most_bytes: int) -> None:

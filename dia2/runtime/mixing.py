@@ -21,7 +21,7 @@ class Mix:
     """One channel."""
 
     samples: np.ndarray  # [N] float32
-    channel: int | None  # which one it is, from 0; none: the mean of all
+    channel: int | None  # which one it is, from 0; `None`: the mean of all
     clipped: np.ndarray  # [n] cells of `FlatTops` in which it is clipped, in any of its channels
 
 

@@ -17,7 +17,7 @@ _CLOSURE = 0.15  # seconds of silence within a word, as before a k
 
 
 def sound_begins(levels: Tensor, start: float, end: float, since: float) -> float | None:
-    """The second at which the sound of a word begins, between `start` and `end`; none where that cannot be told.
+    """The second at which the sound of a word begins, between `start` and `end`; `None` where that cannot be told.
 
     The noise is as loud as the median of what comes before. From the first moment that is surely voice we go back, as
     long as there is more than noise.

@@ -1,6 +1,6 @@
 """What runs under CUDA graphs leave for the next one: static tensors, and the graphs that hold their addresses.
 
-The engine owns a `Keeper`. A run borrows a `KeptState` and gives it back when it ends, however it ends, so that the
+The engine owns a `StatePool`. A run leases a `PooledState`, and releases it when it ends, however it ends, so that the
 next run captures and allocates nothing; two runs at a time have one each.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from dia2.generation import GenerationConfig
-from dia2.runtime.capture import Shapes, Taps
+from dia2.runtime.capture import CaptureBuffers, Shapes
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.graphs import GraphBackend, GraphRunner
-from dia2.runtime.lease import Lender, Loan
+from dia2.runtime.lease import Lease, Pool
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -37,22 +37,22 @@ class Size(NamedTuple):
     room: int  # frames that a prefix may have
 
 
-class KeptState:
+class PooledState:
     """The tensors of one run at a time, with the graphs and rings that know where they are."""
 
     def __init__(self, size: Size, gen: GenerationState, backend: GraphBackend) -> None:
         """Keep `gen`, which has a place for forced codes whether or not a run needs it."""
         self.size, self.gen = size, gen
         self._backend = backend
-        self._taps = Taps({}, gen.call.device)
-        self._taps.keep_row_on_device()
+        self._buffers = CaptureBuffers({}, gen.call.device)
+        self._buffers.keep_row_on_device()
         self._runners: dict[object, GraphRunner] = {}  # the one used last stands last
 
     def runner(
-        self, runtime: RuntimeContext, config: GenerationConfig, taps: Taps | None, *, forced: bool
+        self, runtime: RuntimeContext, config: GenerationConfig, buffers: CaptureBuffers | None, *, forced: bool
     ) -> GraphRunner:
         """The pair of graphs for these settings: captured before, or at its first frame."""
-        rings = None if taps is None else frozenset(taps.rings)
+        rings = None if buffers is None else frozenset(buffers.rings)
         sampling = (config.text, config.audio, config.cfg_scale, config.cfg_filter_k)
         key = (sampling, config.use_torch_compile, forced, rings)
         runner = self._runners.pop(key, None)
@@ -60,24 +60,24 @@ class KeptState:
             while len(self._runners) >= PAIRS:
                 del self._runners[next(iter(self._runners))]
             gen = self.gen if forced else replace(self.gen, forced=None)
-            runner = GraphRunner(runtime, gen, config, self._backend, taps)
+            runner = GraphRunner(runtime, gen, config, self._backend, buffers)
         self._runners[key] = runner
         return runner
 
-    def taps(self, shapes: Shapes) -> Taps:
+    def buffers(self, shapes: Shapes) -> CaptureBuffers:
         """The rings of these names, which stay for the next run that is observed."""
-        self._taps.add(shapes)
-        return self._taps.part(shapes)
+        self._buffers.add(shapes)
+        return self._buffers.part(shapes)
 
 
-class Keeper(Lender[KeptState]):
+class StatePool(Pool[PooledState]):
     """Lends kept states; each engine has one."""
 
     def __init__(self, backend: Callable[[], GraphBackend] | None) -> None:
         """Begin with nothing.
 
         Args:
-            backend: makes what captures the graphs of one state; none: this device has no graphs.
+            backend: makes what captures the graphs of one state; `None`: this device has no graphs.
         """
         super().__init__(STATES)
         self._backend = backend
@@ -87,7 +87,7 @@ class Keeper(Lender[KeptState]):
         """Whether there is anything to keep."""
         return self._backend is not None
 
-    def lend(
+    def acquire(
         self, branches: int, frames: int, frame_rate: float, allocate: Callable[[Size], GenerationState]
     ) -> GenerationState:
         """The state of a new run: a free one's tensors, if there is one of the size.
@@ -107,9 +107,9 @@ class Keeper(Lender[KeptState]):
         if state is None:
             self.make_room()
             logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
-            state = KeptState(size, allocate(size), self._backend())
+            state = PooledState(size, allocate(size), self._backend())
         # A copy for its host's side; the tensors are the same.
-        return replace(state.gen, loan=Loan(self, state))
+        return replace(state.gen, lease=Lease(self, state))
 
 
 def room_for(frames: int, frame_rate: float) -> int:

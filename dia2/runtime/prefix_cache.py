@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from dia2.common.wording import counted
 from dia2.core.cache import KVCache
-from dia2.core.versions import Mark, mark
-from dia2.runtime.lru_cache import Bounded
+from dia2.core.versions import Version, version_of
+from dia2.runtime.lru_cache import LRUCache
 
 logger = logging.getLogger("dia2")
 
@@ -25,7 +25,7 @@ class PrefixKey(NamedTuple):
     shape: tuple[int, ...]  # [B, 2 + K, frames]; guidance decides B
     tokens: bytes  # what the transformer reads
     chunk: int  # frames a pass: products of other sizes are rounded otherwise
-    weights: Mark
+    weights: Version
 
 
 class WarmPrefixes:
@@ -36,7 +36,7 @@ class WarmPrefixes:
     """
 
     def __init__(self) -> None:
-        self._kept = Bounded[PrefixKey, tuple[Tensor, Tensor]](most=MOST_PREFIXES, most_bytes=MOST_BYTES)
+        self._kept = LRUCache[PrefixKey, tuple[Tensor, Tensor]](most=MOST_PREFIXES, most_bytes=MOST_BYTES)
         self.hits = 0  # prefixes taken from here
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class WarmPrefixes:
 
 
 def prefix_key(transformer: nn.Module, tokens: Tensor, chunk: int) -> PrefixKey | None:
-    """By what a prefix is held; none if its pass must be made each time, since somebody's torch hook is in it.
+    """By what a prefix is held; `None` if its pass must be made each time, since somebody's torch hook is in it.
 
     Args:
         transformer: whose keys and values.
@@ -88,4 +88,4 @@ def prefix_key(transformer: nn.Module, tokens: Tensor, chunk: int) -> PrefixKey 
     if any(module._forward_hooks or module._forward_pre_hooks for module in transformer.modules()):
         return None
     content = tokens.cpu().contiguous().numpy().tobytes()
-    return PrefixKey(tuple(tokens.shape), content, chunk, mark(transformer.parameters()))
+    return PrefixKey(tuple(tokens.shape), content, chunk, version_of(transformer.parameters()))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dia2.common.checks import is_file
 from dia2.runtime.audio_io import read_sound, require_audio
-from dia2.runtime.lru_cache import Bounded
+from dia2.runtime.lru_cache import LRUCache
 from dia2.runtime.words import Word
 
 MOST_RECORDINGS = 4
@@ -33,7 +33,7 @@ class Recordings:
     """The last four recordings, as long as their files are not changed. They go with the loaded checkpoint."""
 
     def __init__(self) -> None:
-        self._kept = Bounded[Stamp, Recording](most=MOST_RECORDINGS, most_bytes=MOST_BYTES)
+        self._kept = LRUCache[Stamp, Recording](most=MOST_RECORDINGS, most_bytes=MOST_BYTES)
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -16,7 +16,7 @@ from dia2.runtime.edits import Edit
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
-from dia2.runtime.interventions import Choices, Past
+from dia2.runtime.interventions import Interventions, Past
 from dia2.runtime.sounding import sounds_at
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.voice_clone import PrefixPlan
@@ -36,13 +36,13 @@ class Session:
     gen: GenerationState
     start_step: int
 
-    choices: Choices | None = None  # edits, and the past of a fork
+    interventions: Interventions | None = None  # edits, and the past of a fork
     recorded: Sequence[float] = ()  # seconds at which the prefix says the words that the warm-up took
 
     def close(self) -> None:
         """The run is over: give back the tensors that the engine lent. What `gen` holds must not be read any more."""
-        if self.gen.loan is not None:
-            self.gen.loan.end()
+        if self.gen.lease is not None:
+            self.gen.lease.end()
 
     @property
     def includes_prefix(self) -> bool:
@@ -87,19 +87,21 @@ def open_session(
             " and ".join(runtime.missing_tags),
         )
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
-    choices = None
+    interventions = None
     if edits or past is not None:
         first_call = plan.aligned_frames if plan else 0
-        choices = Choices(runtime.config, runtime.constants, config, edits=edits, past=past, first_call=first_call)
+        interventions = Interventions(
+            runtime.config, runtime.constants, config, edits=edits, past=past, first_call=first_call
+        )
     entries = combine_entries(plan, script)
     machine = copy(runtime.machine)  # another run may begin meanwhile, with another padding
     set_initial_padding(machine, config.initial_padding)
     state = machine.new_state(entries)
-    gen = build_initial_state(runtime, config, seed, plan, choices)
+    gen = build_initial_state(runtime, config, seed, plan, interventions)
     spoken = sum(bool(entry.tokens) for entry in script)
     breaks = f" and {counted(len(script) - spoken, 'break')}" if spoken < len(script) else ""
     logger.info("script: %s%s, seed %d", counted(spoken, "word"), breaks, seed)
-    session = Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, 0, choices)
+    session = Session(config, seed, entries, len(plan.entries) if plan else 0, state, gen, 0, interventions)
     if plan is not None:
         words, frames = counted(len(plan.entries), "word"), counted(plan.aligned_frames, "frame")
         logger.info("prefix: %s, %s", words, frames)

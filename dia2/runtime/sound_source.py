@@ -19,7 +19,7 @@ class Source:
     channels: int
     read: Callable[[int], np.ndarray]  # so many frames [N, C] float32, fewer at the end, then none
     step: float = STEP  # between neighbouring values near full scale
-    promised: int | None = None  # frames that there should be; none: unknown
+    promised: int | None = None  # frames that there should be; `None`: unknown
 
 
 def step_of(subtype: str) -> float:

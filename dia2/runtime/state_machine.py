@@ -151,7 +151,7 @@ class StateMachine:
         return ids.new_word, True
 
     def _ahead(self, state: State) -> list[int]:
-        """Tokens of the `second_stream_ahead`-th coming word, breaks not counted; none if there are fewer."""
+        """Tokens of the `second_stream_ahead`-th coming word, breaks not counted; `None` if there are fewer."""
         left = self.second_stream_ahead
         for entry in state.entries:
             if entry.tokens:

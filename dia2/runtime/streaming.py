@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 import torch
 from torch import Tensor
 
-from dia2.audio.streaming_decoder import Samples, pieces
+from dia2.audio.streaming_decoder import Samples, streaming_decoder
 from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
 from dia2.common.hooks import Observer, current_observer, observing
@@ -66,7 +66,7 @@ class Stream(Iterator[StreamChunk]):
             runtime: the checkpoint.
             pieces: text, read only as far as needed.
             config: sampling, guidance and prefix.
-            observer: who looks on; none: who observes where the stream is made.
+            observer: who looks on; `None`: who observes where the stream is made.
         """
         self._runtime = runtime
         self._config = config
@@ -143,7 +143,7 @@ class Stream(Iterator[StreamChunk]):
                 self._session.entries.extend(entries)
 
     def _run(self) -> Generator[StreamChunk | None, None, None]:
-        """One item a frame: a chunk, or none while there is nothing to hear yet."""
+        """One item a frame: a chunk, or `None` while there is nothing to hear yet."""
         runtime, config = self._runtime, self._config
         require_words(self._begin)
         plan = build_prefix_plan(runtime, config.prefix)
@@ -209,7 +209,7 @@ class _Speaker:
 
     def __init__(self, runtime: RuntimeContext, session: Session) -> None:
         self._runtime, self._session = runtime, session
-        self._pieces = pieces(runtime.mimi)
+        self._pieces = streaming_decoder(runtime.mimi)
         self._begun: deque[_Begun] = deque()
         self._crop = 0
         self._spoken = 0  # frames, counted from the grid's first

@@ -1,7 +1,8 @@
-"""Subtitles from word times: SubRip (.srt) and WebVTT (.vtt)."""
+"""Files of word times: subtitles, SubRip (.srt) and WebVTT (.vtt), and words for programs and prefixes (.json)."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pathlib import Path
 
 from dia2.common.errors import UsageError
 from dia2.common.files import write_atomically
-from dia2.generation import GenerationResult
+from dia2.common.terminal.summary import word_rows
+from dia2.generation import WORDS_FORMAT, GenerationResult
 
 FORMATS = (".srt", ".vtt")
 _LONGEST = 84  # characters of a cue: two lines of 42, the usual width
@@ -132,3 +134,8 @@ def _times(cue: Cue, point: str) -> str:
 def _clock(seconds: float, point: str) -> str:
     total = round(seconds * 1000)
     return f"{total // 3_600_000:02d}:{total // 60_000 % 60:02d}:{total // 1000 % 60:02d}{point}{total % 1000:03d}"
+
+
+def words_json(result: GenerationResult) -> str:
+    """A words file, which people, programs and `--prefix-words-1/2` read."""
+    return json.dumps({"format": WORDS_FORMAT, "words": word_rows(result)}, ensure_ascii=False, indent=1) + "\n"

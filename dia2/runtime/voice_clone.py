@@ -39,7 +39,7 @@ class PrefixPlan:
     entries: list[Entry]  # the prefix's words, both speakers
     new_word_steps: list[int]  # step at which each of them is forced; a boundary can be swallowed, see warm-up
     aligned_tokens: Tensor  # [K, aligned_frames] int64 codes, both speakers joined in time
-    starts: Sequence[float] | None = None  # seconds in that at which each word is said; none: only the steps tell
+    starts: Sequence[float] | None = None  # seconds in that at which each word is said; `None`: only the steps tell
 
     @property
     def aligned_frames(self) -> int:
@@ -80,7 +80,7 @@ def require_source(source: str | Path) -> None:
 
 @phase("prefix.plan")
 def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> PrefixPlan | None:
-    """Read, transcribe and encode the prefix; none if no speaker is given.
+    """Read, transcribe and encode the prefix; `None` if no speaker is given.
 
     Raises:
         UsageError: speaker 2 without speaker 1, or a recording, voice or word list that cannot be used.

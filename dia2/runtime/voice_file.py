@@ -39,7 +39,7 @@ class Voice:
     codes: Tensor  # [K, T] int64
     words: list[Word]
     samples: Tensor | None = None  # [N] float32 that the codes were made of; none from a `.voice` file
-    clipped: Tensor | None = None  # [n] seconds at which that recording is clipped; none without samples
+    clipped: Tensor | None = None  # [n] seconds at which that recording is clipped; `None` without samples
     kept: tuple[str, ...] = ()  # which of "codes" and "words" an earlier run had worked out
 
     def seconds(self, frame_rate: float) -> float:

@@ -37,7 +37,7 @@ class WavData:
 
 
 def find_data(file: BinaryIO) -> WavData | None:
-    """Look for the samples of a WAV file; none if this is not one, or too damaged to tell.
+    """Look for the samples of a WAV file; `None` if this is not one, or too damaged to tell.
 
     Args:
         file: open for reading. No size in it is trusted: chunks are hopped over, never read.
@@ -76,7 +76,7 @@ def _after(file: BinaryIO, end: int) -> int:
 
 
 def mended(path: Path) -> io.RawIOBase | None:
-    """The WAV file at `path` with a header that tells its true length; none if it needs no mending, or is no WAV.
+    """The WAV file at `path` with a header that tells its true length; `None` if it needs no mending, or is no WAV.
 
     A length of 0, of 0xFFFFFFFF or past the end of the file means "to the end of the file".
 

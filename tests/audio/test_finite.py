@@ -13,10 +13,11 @@ import soundfile
 import torch
 from torch import nn
 
+from dia.adapter.trace import DiaTrace
 from dia2.audio.finite import require_numbers, within_one
 from dia2.audio.streaming_decoder import AtOnce
 from dia2.common.errors import CheckpointError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 
 from ..support.dia import toy
 from ..support.reference import engine
@@ -96,9 +97,9 @@ def test_nothing_is_written_of_a_codec_that_computes_no_numbers(tmp_path: Path) 
         with pytest.raises(CheckpointError, match=NO_NUMBERS):
             tts.save_voice(recording, tmp_path / "a.voice", words=words)
         with pytest.raises(CheckpointError, match=NO_NUMBERS):
-            load(tmp_path / "whole").to_html(tmp_path / "o.html", tts=tts, books=[[0]])
+            Dia2Trace.load(tmp_path / "whole").to_html(tmp_path / "o.html", tts=tts, books=[[0]])
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.wav", "run", "whole"]
-    trace = load(tmp_path / "run")  # which tells what the run came to
+    trace = Dia2Trace.load(tmp_path / "run")  # which tells what the run came to
     assert (trace.audio, trace.manifest.status) == (None, "failed")
     assert "NaN" in trace.state
 
@@ -108,4 +109,4 @@ def test_nothing_is_written_of_a_dia_codec_that_computes_no_numbers(tmp_path: Pa
     assert dia.codec is not None
     with damaged(dia.codec._model), pytest.raises(CheckpointError, match=NO_NUMBERS):
         dia.speak(SCRIPT, max_tokens=40, seed=1, trace=tmp_path / "run")
-    assert load(tmp_path / "run").audio() is None
+    assert DiaTrace.load(tmp_path / "run").audio() is None

@@ -61,6 +61,15 @@ def test_speaking_with_the_toy(run: Run) -> None:
     assert torch.allclose(torch.from_numpy(samples), expected, atol=1e-4)
 
 
+def test_on_a_terminal_the_file_s_name_is_bold_and_nothing_else(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    code, out, _ = run("generate", TEXT, "-o", "out.wav", *QUICK)
+    assert code == 0
+    name = "\x1b[1mout.wav\x1b[0m: "
+    assert out.startswith(name)
+    assert "\x1b" not in out.removeprefix(name)
+
+
 def test_several_scripts_have_numbered_files(run: Run, tmp_path: Path) -> None:
     (tmp_path / "two.txt").write_text("[S2] Two.\n", encoding="utf-8")
     code, out, err = run("generate", TEXT, "two.txt", "-o", "out.wav", *QUICK)

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -255,3 +256,12 @@ def test_frames_that_come_out_longer_than_they_went_in() -> None:
     model.config.upsampling_ratios = [4, 4]
     with pytest.raises(CheckpointError, match="has 8000 samples a second, and takes 8 for a frame of 16"):
         DacCodec(model, CHANNELS, "test")
+
+
+def test_a_frame_may_be_one_sample_and_no_less() -> None:
+    config = SimpleNamespace(n_codebooks=5, codebook_size=CODES, sampling_rate=1, downsampling_ratios=[1, 1])
+    config.upsampling_ratios = [1]
+    assert DacCodec(SimpleNamespace(config=config), CHANNELS, "tiny").samples_per_frame == 1
+    config.downsampling_ratios = config.upsampling_ratios = [1, 0]
+    with pytest.raises(CheckpointError, match="takes 0 for a frame of 0"):
+        DacCodec(SimpleNamespace(config=config), CHANNELS, "tiny")

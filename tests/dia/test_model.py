@@ -16,11 +16,11 @@ from torch import Tensor
 
 import dia as package
 from dia import Dia, GenerationConfig, GenerationInterrupted
+from dia.adapter.trace import DiaTrace
 from dia.assets import toy_folder
 from dia.codec import DacCodec
 from dia.config import load_config
 from dia2.common.errors import CheckpointError, UsageError
-from dia2.inspect import load as load_trace
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy
 from ..support.graphs import FakeGraphs, use_dia_graphs
@@ -363,7 +363,7 @@ def test_characters_that_nobody_sees_change_nothing(tmp_path: Path) -> None:
         "\ufeff[S\u200b1] Hello.\u200e [S2\u2060] Hi\u00ad!", trace=tmp_path / "run.dia2trace", **SHORT
     )
     assert torch.equal(marked.scripts[0].codes, plain.scripts[0].codes)
-    assert load_trace(tmp_path / "run.dia2trace").run.scripts == [TEXT]  # the bytes that were read are its own
+    assert DiaTrace.load(tmp_path / "run.dia2trace").run.scripts == [TEXT]  # the bytes that were read are its own
 
 
 def test_scripts_may_come_from_a_generator() -> None:
@@ -507,7 +507,7 @@ def test_two_runs_at_a_time_have_tensors_and_graphs_of_their_own(
         assert torch.equal(first, expected[0])
         assert torch.equal(within.pop(), expected[1])
         assert backend.captures == 2  # one of each state, and none the second time
-        assert len(dia._keeper._free) == 2
+        assert len(dia._pool._free) == 2
 
 
 def test_what_a_run_holds_goes_back_when_it_fails(graphed: Callable[..., tuple[Dia, FakeGraphs]]) -> None:
@@ -520,7 +520,7 @@ def test_what_a_run_holds_goes_back_when_it_fails(graphed: Callable[..., tuple[D
 
     with pytest.raises(RuntimeError, match="mine"):
         dia.speak(TEXT, progress=fail, **settings)
-    assert len(dia._keeper._free) == 1
+    assert len(dia._pool._free) == 1
     assert torch.equal(dia.speak(TEXT, **settings).scripts[0].codes, expected)
     assert backend.captures == 1
 

@@ -98,6 +98,7 @@ def shown(path: Path, folder: Path) -> bool:
             except TraceError as error:
                 check_message(error)
                 return False
+            assert isinstance(trace, Dia2Trace | DiaTrace), "of whichever family"
             for view in views(trace, folder):
                 try:
                     view()

@@ -11,7 +11,7 @@ import pytest
 
 from dia2.adapter.grid import cell_kinds
 from dia2.adapter.trace import Dia2Trace
-from dia2.inspect import load, sample
+from dia2.inspect import sample
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.bundle import script
 from dia2.inspect.views.explorer.payload import payload
@@ -214,7 +214,7 @@ def test_texts_that_are_cut_can_be_read(page: Page, trace: Dia2Trace) -> None:
 
 @pytest.mark.smoke
 def test_hostile_words_are_text(browser: Any, tmp_path: Path) -> None:
-    opened = Page(browser, to_html(load(hostile(tmp_path)), tmp_path / "run.html"))
+    opened = Page(browser, to_html(Dia2Trace.load(hostile(tmp_path)), tmp_path / "run.html"))
     opened.press("End")
     opened.drawn()
     assert opened.page.evaluate("document.querySelectorAll('#explorer script, #explorer b[onclick]').length") == 0
@@ -231,7 +231,7 @@ def test_words_that_had_not_come_yet_are_not_in_the_queue(browser: Any, tmp_path
     with record(tmp_path / "run.dia2trace"):
         for _ in engine("tiny4").stream(iter(["[S1] One ", "two ", "three ", "four ", "five ", "six."]), seed=1):
             pass
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     opened = Page(browser, to_html(trace, tmp_path / "run.html"))
     for call in (0, len(trace) // 3, len(trace) // 2, len(trace) - 1):
         opened.page.evaluate(f"document.getElementById('explorer').dia2.store.set({{call: {call}}})")
@@ -252,7 +252,7 @@ def test_two_runs_are_shown_where_they_part(browser: Any, trace: Dia2Trace, tmp_
     tts = engine("tiny8")
     code = 1 + int(trace.codes[50, 2]) % 8
     trace.fork(tts, 50, edits=[ReplaceToken(50, code, codebook=2)], path=tmp_path / "fork.dia2trace")
-    opened = Page(browser, to_html(trace, tmp_path / "two.html", other=load(tmp_path / "fork.dia2trace")))
+    opened = Page(browser, to_html(trace, tmp_path / "two.html", other=Dia2Trace.load(tmp_path / "fork.dia2trace")))
     assert opened.readout("call") == "50"
     assert f"codebook 2 {trace.codes[50, 2]} | {code}" in opened.page.inner_text(".parted")
     assert opened.page.locator(".grid canvas").count() == 2
@@ -268,7 +268,7 @@ def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Dia2Tra
     unlikely = next(draw for draw in trace.draws(50) if draw.name == "dep.2").candidates[-1].token
     edits = [ChangeSampling(50, topk_audio=1), ReplaceToken(50, unlikely, codebook=2)]
     trace.fork(engine("tiny8"), 50, edits=edits, path=tmp_path / "fork.dia2trace")
-    opened = Page(browser, to_html(load(tmp_path / "fork.dia2trace"), tmp_path / "run.html", call=50))
+    opened = Page(browser, to_html(Dia2Trace.load(tmp_path / "fork.dia2trace"), tmp_path / "run.html", call=50))
     opened.page.locator(".draw select").select_option("codebook 2")
     opened.drawn()
     assert opened.page.inner_text(".draw .note") == f"drew {unlikely}, p –"
@@ -283,7 +283,7 @@ def test_all_of_the_longer_run_can_be_reached(browser: Any, trace: Dia2Trace, tm
     from ..support.reference import engine
 
     engine("tiny8").generate("[S1] Hi.", trace=tmp_path / "short.dia2trace")
-    short = load(tmp_path / "short.dia2trace")
+    short = Dia2Trace.load(tmp_path / "short.dia2trace")
     assert isinstance(short, Dia2Trace)
     assert len(short) < len(trace)
     opened = Page(browser, to_html(short, tmp_path / "two.html", other=trace))
@@ -387,13 +387,14 @@ def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace
 def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
     from dia2.adapter.layout import draw_names
-    from dia2.adapter.view import draw_header, view_of
+    from dia2.adapter.view import draw_header
     from dia2.inspect.schema.view import peaks
     from dia2.inspect.views.explorer import html
     from dia2.inspect.views.explorer.pack import pack
     from dia2.inspect.views.explorer.sound import encode
+    from dia2.inspect.views.explorer.view import view_of
 
-    base = view_of(load(recorded()))
+    base = view_of(Dia2Trace.load(recorded()))
     rng, calls, books = np.random.default_rng(0), 1500, 32
     tile = {
         name: np.resize(column, (calls, *column.shape[1:]))

@@ -11,15 +11,15 @@ import torch
 
 from dia2 import GenerationConfig, GenerationResult
 from dia2.common.hooks import LEVELS, Level, MachineRow
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, record
 
 from ..support.reference import Case, cases, engine, relative
 
 
-def recorded(case: Case, path: Path, level: Level = "full", **changes: Any) -> tuple[Trace, GenerationResult]:
+def recorded(case: Case, path: Path, level: Level = "full", **changes: Any) -> tuple[Dia2Trace, GenerationResult]:
     with record(path, level=level):
         result = engine(case.checkpoint).generate(case.expected["script"], case.config(**changes))
-    return Trace(path), result
+    return Dia2Trace(path), result
 
 
 @pytest.mark.parametrize("case", cases("tiny3"))
@@ -59,7 +59,7 @@ def test_a_trace_equals_the_reference(case: Case, tmp_path: Path) -> None:
     check_replay(case, trace)
 
 
-def check_replay(case: Case, trace: Trace) -> None:
+def check_replay(case: Case, trace: Dia2Trace) -> None:
     """Replayed logits and probabilities agree with recorded ones; attention looks at the past and sums to 1."""
     again = trace.replay(engine(case.checkpoint), attention=True, layers=True)
     assert again.calls == list(range(len(trace)))
@@ -109,7 +109,7 @@ def test_in_bfloat16_replays_differ_by_its_rounding(tmp_path: Path) -> None:
     case, tts = Case("tiny8", "prefix2"), engine("tiny8", "bfloat16")
     with record(tmp_path / "run.dia2trace", level="full"):
         tts.generate(case.expected["script"], case.config(seed=1))
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     again = trace.replay(tts)
     for name in ("action", "cb0", "dep"):
         main = range(trace.warmup_calls, len(trace))

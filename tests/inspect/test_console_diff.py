@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from dia2.cli import main
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import diff_facts, print_diff
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
@@ -21,15 +21,15 @@ from .test_console_trace import hostile, recorded, shown
 def forked(*edits: Edit, seed: int | None = None) -> Path:
     """A fork of the recorded run from call 50 on; made once a process."""
     path = Path(mkdtemp(prefix="dia2-test-")) / "fork.dia2trace"
-    load(recorded()).fork(engine("tiny8"), 50, edits=edits, seed=seed, path=path)
+    Dia2Trace.load(recorded()).fork(engine("tiny8"), 50, edits=edits, seed=seed, path=path)
     return path
 
 
 def compared(other: Path, width: int, *, colour: bool = False) -> str:
     """What is printed of the recorded run and another."""
 
-    def view(trace: Trace, console: Console) -> None:
-        print_diff(trace, load(other), console)
+    def view(trace: Dia2Trace, console: Console) -> None:
+        print_diff(trace, Dia2Trace.load(other), console)
 
     return shown(view, width, colour=colour).replace(str(other.parent) + "/", "")
 
@@ -55,7 +55,7 @@ def test_the_same_run() -> None:
 
 
 def test_what_may_differ(capsys: pytest.CaptureFixture[str]) -> None:
-    a, b = load(recorded()), load(forked(*EDITED))
+    a, b = Dia2Trace.load(recorded()), Dia2Trace.load(forked(*EDITED))
     first = a.diff(b)
     assert first.shared == 60
     assert all(part.what.startswith("codebook ") for part in first.parts)
@@ -70,9 +70,9 @@ def test_what_may_differ(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_actions_have_names() -> None:
-    call = next(call for call in range(55, 100) if load(recorded()).actions[call] == 0)
-    fork = load(forked(ForceAction(call, "new_word")))
-    assert ("action", "pad", "new_word") in {(d.what, d.a, d.b) for d in load(recorded()).diff(fork).parts}
+    call = next(call for call in range(55, 100) if Dia2Trace.load(recorded()).actions[call] == 0)
+    fork = Dia2Trace.load(forked(ForceAction(call, "new_word")))
+    assert ("action", "pad", "new_word") in {(d.what, d.a, d.b) for d in Dia2Trace.load(recorded()).diff(fork).parts}
 
 
 def test_colour_marks_the_cause() -> None:
@@ -93,7 +93,7 @@ def test_texts_of_a_trace_steer_nothing(tmp_path: Path) -> None:
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trace", "diff", str(recorded()), str(forked(*EDITED)), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
-    assert facts == diff_facts(load(recorded()), load(forked(*EDITED)))
+    assert facts == diff_facts(Dia2Trace.load(recorded()), Dia2Trace.load(forked(*EDITED)))
     assert facts["first"] == {"call": 60, "what": "edit", "a": "none", "b": "codebook 3 becomes 17"}
     assert (facts["same"], facts["shared_calls"]) == (False, 60)
     assert main(["trace", "diff", str(recorded()), str(recorded().parent / "nothing")]) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from dia2 import Dia2
 from dia2.common.errors import TraceError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.schema.draw import BEST
 from dia2.inspect.views.console import frame_facts, print_frame
 
@@ -34,7 +34,7 @@ def test_a_call_of_warm_up_at_80_columns() -> None:
 
 
 def test_decimals_and_wall_times_are_the_trace_s() -> None:
-    kept = load(recorded()).frame(57)
+    kept = Dia2Trace.load(recorded()).frame(57)
     text = shown(lambda trace, console: print_frame(trace, console, 57), 160)
     for draw in kept.draws:
         chosen = next(part for part in draw.candidates if part.token == draw.choice)
@@ -45,7 +45,7 @@ def test_decimals_and_wall_times_are_the_trace_s() -> None:
 
 
 def test_the_facts_have_every_candidate_and_the_rank_of_the_choice() -> None:
-    facts, kept = frame_facts(load(recorded()), 57), load(recorded()).frame(57)
+    facts, kept = frame_facts(Dia2Trace.load(recorded()), 57), Dia2Trace.load(recorded()).frame(57)
     assert [draw["name"] for draw in facts["draws"]] == [draw.name for draw in kept.draws]
     for told, draw in zip(facts["draws"], kept.draws, strict=True):
         assert [part["id"] for part in told["candidates"]] == [part.token for part in draw.candidates]
@@ -60,7 +60,7 @@ def test_the_facts_have_every_candidate_and_the_rank_of_the_choice() -> None:
 
 
 def test_the_first_and_the_last_call_have_a_window_cut_short() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     assert [row["call"] for row in frame_facts(trace, 0)["streams"]] == list(range(7))
     assert [row["call"] for row in frame_facts(trace, 116)["streams"]] == list(range(110, 117))
     assert frame_facts(trace, 0)["seen_text"][0] == {"id": trace.model.tokens.bos, "name": "bos"}

@@ -6,7 +6,7 @@ import pytest
 
 from dia2.adapter.machine import labels
 from dia2.common.errors import UsageError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import choose_calls, frames_facts, print_frames
 
 from .test_console_trace import changed, manifest, recorded, shown
@@ -22,13 +22,13 @@ def test_at_160_columns_with_a_break_and_the_end() -> None:
 
 def test_wall_times_end_the_lines_of_the_main_loop() -> None:
     lines = shown(lambda trace, console: print_frames(trace, console, 30, 36), 80).splitlines()
-    seconds = load(recorded()).times[33:37, 3]
+    seconds = Dia2Trace.load(recorded()).times[33:37, 3]
     assert lines[0].endswith("cb0    ms")
     assert [line.split()[-1] for line in lines[4:8]] == [f"{second * 1e3:.1f}" for second in seconds]
 
 
 def test_the_calls_to_show() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     assert choose_calls(trace) == (0, 23)
     assert choose_calls(trace, 100) == (100, 116)
     assert choose_calls(trace, 5, 7) == (5, 7)
@@ -49,11 +49,11 @@ def test_the_calls_to_show() -> None:
 )
 def test_calls_that_are_not_there_are_told(given: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        choose_calls(load(recorded()), **given)  # type: ignore[arg-type]  # the word is a string
+        choose_calls(Dia2Trace.load(recorded()), **given)  # type: ignore[arg-type]  # the word is a string
 
 
 def test_the_facts_are_the_trace_s_own() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     calls = frames_facts(trace, 0, 116)["calls"]
     assert [call["call"] for call in calls] == list(range(117))
     assert [call["step"] for call in calls] == trace.steps.tolist()
@@ -67,7 +67,7 @@ def test_the_facts_are_the_trace_s_own() -> None:
 
 
 def test_every_text_token_but_pad_and_new_word_belongs_to_a_word() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     ids = trace.model.tokens
     spoken: list[int] = []
     ahead: list[int] = []
@@ -88,7 +88,7 @@ def test_a_token_put_there_by_an_edit_is_no_part_of_a_word_and_the_edit_is_told(
     path = changed(tmp_path, run=manifest()["run"] | {"edits": [edit]})
     text = shown(lambda trace, console: print_frames(trace, console, 50, 60), 80, path)
     assert "\nedit  call 58: main stream becomes 7\n" in text
-    trace = load(path)
+    trace = Dia2Trace.load(path)
     trace.column("emitted")[58, 0] = 7
     call = frames_facts(trace, 58, 58)["calls"][0]
     assert call["main"] == {"id": 7, "name": None}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dia2.common.errors import UsageError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import grid_facts, print_grid
 
 from ..support.reference import Case, engine
@@ -30,7 +30,7 @@ def test_more_columns_than_fit_come_in_bands() -> None:
 
 
 def test_prefix_and_overwritten_cells_are_told_by_their_codes() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     facts = grid_facts(trace)
     prefix = trace.prefix
     assert prefix is not None
@@ -45,7 +45,7 @@ def test_prefix_and_overwritten_cells_are_told_by_their_codes() -> None:
 
 
 def test_what_the_model_saw_agrees_with_the_signs() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     cells = grid_facts(trace)["cells"]
     seen = trace.column("audio")
     for call, step in enumerate(trace.steps.tolist()):
@@ -56,7 +56,7 @@ def test_what_the_model_saw_agrees_with_the_signs() -> None:
 def test_without_a_prefix_the_first_column_is_never_generated(tmp_path: Path) -> None:
     path = tmp_path / "run.dia2trace"
     engine("tiny8").generate("[S1] Hi.", Case("tiny8", "plain_cfg1").config(seed=1), trace=path)
-    facts = grid_facts(load(path))
+    facts = grid_facts(Dia2Trace.load(path))
     for row, delay in zip(facts["cells"], facts["delays"], strict=True):
         assert row == "·" * delay + "#" * (facts["columns"] - delay)
     text = shown(print_grid, 80, path)
@@ -64,7 +64,7 @@ def test_without_a_prefix_the_first_column_is_never_generated(tmp_path: Path) ->
 
 
 def test_columns_that_are_not_there_are_told() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     with pytest.raises(UsageError, match="no column 117"):
         grid_facts(trace, 117)
     with pytest.raises(UsageError, match="Columns 9 to 3"):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dia2.common.hooks import POINTS
+from dia2.common.hooks import POINTS, listed
 from dia2.inspect import load
 from dia2.inspect.views.console import hooks_facts, print_hooks
 
@@ -27,7 +27,7 @@ def test_of_a_trace_at_160_columns() -> None:
 
 def test_the_facts_are_the_registry() -> None:
     points = hooks_facts()["points"]
-    assert [point["name"] for point in points] == list(POINTS)
+    assert [point["name"] for point in points] == [point.name for point in listed()]
     assert all(point["value"] == POINTS[point["name"]].value for point in points)
     assert all("trace" not in point for point in points)
 

@@ -9,7 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from dia2 import PrefixConfig
 from dia2.cli import main
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import prefix_facts, print_prefix
 
 from ..support.reference import ROOT, Case, engine
@@ -31,7 +31,7 @@ def test_colour_says_nothing_alone() -> None:
 
 
 def test_the_facts() -> None:
-    facts = prefix_facts(load(recorded()))
+    facts = prefix_facts(Dia2Trace.load(recorded()))
     assert (facts["frames"], facts["voice_frames"], facts["measured"]) == (33, [20, 13], True)
     assert [word["slip"] for word in facts["words"]] == [0, 0, 0, 7, 6]
     assert [(finding["kind"], finding["call"]) for finding in facts["findings"]] == [
@@ -55,7 +55,7 @@ def test_a_run_without_prefix(tmp_path: Path) -> None:
 
 
 def kinds(path: Path) -> list[str]:
-    return [finding["kind"] for finding in prefix_facts(load(path))["findings"]]
+    return [finding["kind"] for finding in prefix_facts(Dia2Trace.load(path))["findings"]]
 
 
 def with_sound(folder: Path, rms: np.ndarray, clipped: np.ndarray | None = None) -> Path:
@@ -94,7 +94,7 @@ def test_words_that_are_pushed_back_by_those_before_them(tmp_path: Path) -> None
     words = [{"text": text, "start": start} for text, start in said]
     config = Case("tiny8", "prefix1").config(prefix=PrefixConfig(ROOT / "tiny8" / "spk1.wav", words_1=words))
     engine("tiny8").generate("[S1] Hi.", config, trace=tmp_path / "run.dia2trace")
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     finding, *others = trace.diagnose().findings
     assert "pushed" not in [other.kind for other in others]  # once for all that are pushed by one word
     pushed = trace.diagnose().words[2]

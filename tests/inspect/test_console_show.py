@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dia2.adapter.rows import ROWS
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import print_show, show_facts
 
 from .test_console_trace import View, changed, manifest, recorded, shown
@@ -24,7 +24,7 @@ def test_at_160_columns() -> None:
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_wall_times_and_the_date_stand_at_their_places(width: int) -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     text = shown(print_show, width)
     assert f"recorded  level topk, began {trace.manifest.started}\n" in text
     timed = [line for line in text.splitlines() if line.startswith("✓")]
@@ -33,7 +33,7 @@ def test_wall_times_and_the_date_stand_at_their_places(width: int) -> None:
 
 
 def test_the_facts_have_thirty_rows_and_the_header() -> None:
-    facts = show_facts(load(recorded()))
+    facts = show_facts(Dia2Trace.load(recorded()))
     assert [row["number"] for row in facts["rows"]] == [row.number for row in ROWS] == list(range(1, 31))
     assert facts["calls"] == {"warmup": 33, "main": 84, "all": 117}
     assert facts["complete"] is True
@@ -80,19 +80,19 @@ def test_a_row_that_never_ended_stands_out(width: int, head: str, tmp_path: Path
 
 
 def test_words_behind_the_end_of_the_audio_are_not_heard(tmp_path: Path) -> None:
-    facts = show_facts(load(recorded()))
+    facts = show_facts(Dia2Trace.load(recorded()))
     result = manifest()["result"] | {"samples": 24_000 * 2}
-    early = [word for word in load(recorded()).words if word.seconds is not None and word.seconds < 2]
+    early = [word for word in Dia2Trace.load(recorded()).words if word.seconds is not None and word.seconds < 2]
     path = changed(tmp_path, result=result)
     assert 0 < len(early) < facts["run"]["words_heard"]
-    assert load(path).heard == early
-    assert show_facts(load(path))["run"]["words_heard"] == len(early)
+    assert Dia2Trace.load(path).heard == early
+    assert show_facts(Dia2Trace.load(path))["run"]["words_heard"] == len(early)
     assert f"14 taken by the machine, {len(early)} heard in the audio\n" in shown(show, 80, path)
 
 
 def test_without_audio_nothing_is_said_of_words_heard(tmp_path: Path) -> None:
     path = unfinished(tmp_path, None)
-    assert show_facts(load(path))["run"]["words_heard"] is None
+    assert show_facts(Dia2Trace.load(path))["run"]["words_heard"] is None
     assert "  words     14: 14 taken by the machine\n  audio     none\n" in shown(show, 80, path)
 
 

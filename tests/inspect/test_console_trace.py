@@ -18,7 +18,7 @@ from rich.console import Console
 from dia2 import Dia2
 from dia2.common.errors import TraceError
 from dia2.common.wording import duration
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace, load
 from dia2.inspect.views.console import (
     choose_calls,
     frame_facts,
@@ -141,7 +141,7 @@ def test_a_terminal_gets_styles_and_a_file_the_same_text_without(view: str) -> N
 
 
 def test_the_facts_of_a_hostile_trace_are_ascii_without_controls(tmp_path: Path) -> None:
-    trace = load(hostile(tmp_path))
+    trace = Dia2Trace.load(hostile(tmp_path))
     views = (
         show_facts(trace),
         frames_facts(trace, 0, 116),
@@ -176,7 +176,7 @@ def test_a_trace_that_ended_before_its_run_is_told_so_or_shown(view: str, tmp_pa
             shown(VIEWS[view], 80, path)
     if view == "frames":
         with pytest.raises(TraceError, match="no calls"):
-            choose_calls(load(path))
+            choose_calls(Dia2Trace.load(path))
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_missing_candidates_have_no_id_and_are_not_kept(count: int) -> None:
     assert len(table.draw(0, 0, "cb0").candidates) == count
 
 
-def frames(branches: int, scale: float, calls: int = 3, codebooks: int = 4) -> Frames:
+def frames(branches: int, scale: float, calls: int, codebooks: int = 4) -> Frames:
     """Calls whose logits and choices are all different."""
     chance = torch.Generator().manual_seed(branches)
     logits = {
@@ -89,22 +89,22 @@ def frames(branches: int, scale: float, calls: int = 3, codebooks: int = 4) -> F
     config = GenerationConfig(
         text=SamplingConfig(0.6, 2), audio=SamplingConfig(0.9, 12), cfg_scale=scale, cfg_filter_k=20
     )
-    machine = [SimpleNamespace(action=action) for action in (2, 0, 1)]
+    machine = [SimpleNamespace(action=action) for action in (2, 0, 1)[:calls]]
     return Frames(config, [], cast(Any, machine), [], torch.zeros(0), codes, logits)
 
 
 @pytest.mark.parametrize("names", [["action", "cb0", "dep.1", "dep.2", "dep.3"], ["cb0"], ["dep.3", "dep.1"]])
-@pytest.mark.parametrize(("branches", "scale"), [(2, 3.0), (2, 1.0), (1, 1.0)])
-def test_a_table_holds_what_each_draw_was_made_from(branches: int, scale: float, names: list[str]) -> None:
-    made = frames(branches, scale)
+@pytest.mark.parametrize(("branches", "scale", "calls"), [(2, 3.0, 3), (2, 0.5, 1), (2, 1.0, 3), (1, 1.0, 3)])
+def test_a_table_holds_what_each_draw_was_made_from(branches: int, scale: float, calls: int, names: list[str]) -> None:
+    made = frames(branches, scale, calls)
     assert made.codes is not None
     specials = torch.arange(VOCABULARY) >= VOCABULARY - 2
     table = draw_table(made, names, specials)
-    assert table.ids.shape == (3, len(names), BEST)
+    assert table.ids.shape == (calls, len(names), BEST)
     order = sorted(names, key=["action", "cb0", *names].index)
     for column, name in enumerate(order):
         book = 0 if name in ("action", "cb0") else int(name[4:])
-        for call in range(3):
+        for call in range(calls):
             whole = made.logits[name][call] if name in made.logits else made.logits["dep"][call, book - 1]
             cond = whole[0]  # [V]
             guided = whole[1] + scale * (cond - whole[1]) if scale != 1 else cond

@@ -17,19 +17,21 @@ import pytest
 import soundfile
 
 from dia2.adapter.trace import Dia2Trace
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load
 from dia2.inspect.schema.view import View, peaks
-from dia2.inspect.views.explorer import to_html
+from dia2.inspect.views.explorer import bundle, to_html
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.payload import difference_of, payload
 from dia2.inspect.views.explorer.sound import codebook_sound
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime.edits import ChangeSampling, ReplaceToken
 
 from ..support.reference import engine
 from .test_console_trace import HOSTILE, changed, hostile, recorded
+
+FRONT = Path(bundle.__file__).parent / "front"
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +202,16 @@ def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", code)
     names = re.findall(r"^(?:async )?(?:function|class|const|let) ([A-Za-z]\w*)", script("page"), re.MULTILINE)
     assert len(names) == len(set(names)), "one scope: a name has one file"
+
+
+def test_the_script_has_every_module_and_none_of_their_documents() -> None:
+    hosts = {"page", "widget"}
+    opening = {path.stem: path.read_text(encoding="utf-8").partition("\n")[0] for path in FRONT.glob("*.js")}
+    assert hosts < opening.keys()
+    for host in hosts:
+        code = script(host)
+        assert {name for name, line in opening.items() if line in code} == opening.keys() - hosts | {host}
+        assert not re.search(r"@(import|param|returns|template|typedef)\b", code)  # they are for tsc and for readers
 
 
 def test_the_page_allows_its_own_script_and_style_alone(trace: Dia2Trace, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Trace, follow, load
+from dia2.inspect import Dia2Trace, follow
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
 from dia2.inspect.views.explorer.sound import RATES, codebook_sound, encode, playable
+from dia2.inspect.views.explorer.view import view_of
 from dia2.inspect.views.explorer.widget import Explorer, LiveExplorer
 
 from ..support.reference import engine
@@ -49,10 +49,10 @@ BAD: list[Any] = [
 
 
 @pytest.fixture(scope="module")
-def trace(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     path = tmp_path_factory.mktemp("messages") / "run.dia2trace"
     engine("tiny8").generate(SCRIPT, seed=1, trace=path)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 def asked(page: Any, content: Any) -> Iterator[tuple[Any, list[bytes]]]:
@@ -74,7 +74,7 @@ def refused(page: Any, content: Any) -> str:
     return error
 
 
-def test_every_choice_of_codebooks_is_answered(trace: Trace) -> None:
+def test_every_choice_of_codebooks_is_answered(trace: Dia2Trace) -> None:
     page = trace.explore(tts=engine("tiny8"))
     [(answer, buffers)] = asked(page, {"kind": "hear", "key": "0 1", "books": [0, 1]})
     assert (answer, len(buffers)) == ({"kind": "sound", "key": "0 1"}, 1)
@@ -88,22 +88,22 @@ def test_every_choice_of_codebooks_is_answered(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "k", "x" * 10_000, 7, 10**30, ["a"], {"a": 1}, True])
-def test_an_answer_has_its_key(trace: Trace, key: Any) -> None:
+def test_an_answer_has_its_key(trace: Dia2Trace, key: Any) -> None:
     page = trace.explore(tts=engine("tiny8"))
     for books in ([0], []):
         [(answer, _)] = asked(page, {"kind": "hear", "key": key, "books": books})
         assert answer["key"] == key
 
 
-def test_a_key_that_no_message_can_hold_is_none(trace: Trace) -> None:
+def test_a_key_that_no_message_can_hold_is_none(trace: Dia2Trace) -> None:
     page = trace.explore(tts=engine("tiny8"))
     for key in (float("nan"), [float("inf")], {1, 2}, object()):
         [(answer, _)] = asked(page, {"kind": "hear", "key": key, "books": []})
         assert answer["key"] is None
 
 
-def test_pages_that_cannot_decode_say_so(trace: Trace, tmp_path: Path) -> None:
-    pages: list[Any] = [trace.explore(), load(recorded_dia()).explore(), LiveExplorer()]
+def test_pages_that_cannot_decode_say_so(trace: Dia2Trace, tmp_path: Path) -> None:
+    pages: list[Any] = [trace.explore(), Dia2Trace.load(recorded_dia()).explore(), LiveExplorer()]
     for page in pages:
         assert "by trace.explore(tts=…)" in refused(page, {"kind": "hear", "key": "k", "books": [0]})
     with follow(tmp_path / "run") as live:
@@ -113,7 +113,7 @@ def test_pages_that_cannot_decode_say_so(trace: Trace, tmp_path: Path) -> None:
     assert "must be some of" in refused(lab._shown.children[0], {"kind": "hear", "key": "k", "books": [[]]})
 
 
-def test_a_fault_and_an_interrupt_are_answered_too(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_and_an_interrupt_are_answered_too(trace: Dia2Trace, monkeypatch: pytest.MonkeyPatch) -> None:
     page = trace.explore(tts=engine("tiny8"))
     sent: list[Any] = []
     page.send = lambda answer, buffers=(): sent.append(answer)
@@ -128,7 +128,7 @@ def test_a_fault_and_an_interrupt_are_answered_too(trace: Trace, monkeypatch: py
     assert [answer["error"] for answer in sent] == ["RuntimeError: a fault", "KeyboardInterrupt: KeyboardInterrupt"]
 
 
-def test_a_lab_says_what_its_controls_cannot_do(trace: Trace) -> None:
+def test_a_lab_says_what_its_controls_cannot_do(trace: Dia2Trace) -> None:
     lab = trace.lab(engine("tiny8"))
     lab.cfg.set_state({"value": float("nan")})
     lab.fork()
@@ -138,14 +138,14 @@ def test_a_lab_says_what_its_controls_cannot_do(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("books", [*([value] for value in BAD if value is not None), "01", 5, {0: [1]}, [[0]] * 129])
-def test_books_of_a_file_are_refused_in_a_line(trace: Trace, tmp_path: Path, books: Any) -> None:
+def test_books_of_a_file_are_refused_in_a_line(trace: Dia2Trace, tmp_path: Path, books: Any) -> None:
     with pytest.raises(UsageError) as caught:
         to_html(trace, tmp_path / "a.html", tts=engine("tiny8"), books=books)
     assert len(str(caught.value)) <= 1000
     assert not (tmp_path / "a.html").exists()
 
 
-def test_numbers_of_numpy_name_codebooks(trace: Trace) -> None:
+def test_numbers_of_numpy_name_codebooks(trace: Dia2Trace) -> None:
     tts, numbers = engine("tiny8"), cast(list[int], list(np.arange(8)) * 2)
     whole = codebook_sound(trace, tts, range(8))
     assert codebook_sound(trace, tts, np.arange(8)[::-1].tolist()).data == whole.data
@@ -163,7 +163,7 @@ def test_a_sound_of_any_rate_is_shown_as_long_as_it_is(tmp_path: Path, source: A
     (path / name).unlink()
     count = max(4, rate // 4)
     soundfile.write(path / name, np.zeros(count, np.int16), rate, format="FLAC", subtype="PCM_16")
-    trace = load(path)
+    trace = Dia2Trace.load(path)
     view = view_of(trace)
     assert view.header["seconds"] == pytest.approx(count / rate, abs=1e-3)
     assert len(view.columns["peaks"]) == pytest.approx(100 * count / rate, abs=2)
@@ -176,7 +176,7 @@ def test_a_sound_far_longer_than_any_run_is_refused(tmp_path: Path) -> None:
     (path / AUDIO_FILE).unlink()
     soundfile.write(path / AUDIO_FILE, np.zeros(4000, np.int16), 1, format="FLAC", subtype="PCM_16")
     with pytest.raises(TraceError, match="A sound of 4,000 samples at a rate of 1 Hz is too long"):
-        load(path).to_html(tmp_path / "a.html")
+        Dia2Trace.load(path).to_html(tmp_path / "a.html")
 
 
 def test_rates_that_the_format_has_are_left_alone() -> None:
@@ -195,7 +195,7 @@ def test_a_codec_of_another_rate_is_recorded_and_heard(
         monkeypatch.setattr(tts.runtime.mimi, "sample_rate", rate)
         path = tmp_path / str(rate)
         tts.generate(SCRIPT, seed=1, trace=path)
-        trace = load(path)
+        trace = Dia2Trace.load(path)
         assert trace.complete
         assert (trace.audio is not None) == kept
         assert kept or f"the trace keeps no sound: FLAC has no rate of {rate} Hz" in caplog.text

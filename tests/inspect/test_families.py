@@ -14,7 +14,7 @@ from dia.adapter.trace import DiaTrace
 from dia2.adapter.fork import fork
 from dia2.adapter.replay import replay
 from dia2.common.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import follow, load, plots, sweep
+from dia2.inspect import Dia2Trace, follow, load, plots, sweep
 from dia2.inspect.lab.controls import Lab
 from dia2.runtime.edits import ForceAction
 
@@ -129,7 +129,7 @@ def test_a_call_is_any_whole_scalar(call: Any, tmp_path: Path) -> None:
     edit = ForceAction(call, "pad")
     path = tmp_path / "fork.dia2trace"
     trace.fork(engine("tiny3"), call, edits=[edit], seed=call, path=path)
-    forked = load(path)
+    forked = Dia2Trace.load(path)
     assert (forked.run.forked_at, forked.run.seed, forked.run.edits[-1]) == (37, 37, ForceAction(37, "pad"))
 
 

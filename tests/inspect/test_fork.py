@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from dia2 import Dia2, GenerationConfig, SamplingConfig, UsageError
 from dia2.common.errors import TraceError
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_from_json, edit_to_json
 
 from ..support.reference import Case, checkpoints, engine
@@ -17,15 +18,15 @@ from ..support.reference import Case, checkpoints, engine
 SAMPLED = {"text": SamplingConfig(0.8, 50), "audio": SamplingConfig(0.9, 40), "cfg_filter_k": 20, "seed": 3}
 
 
-def record_case(checkpoint: str, name: str, path: Path, **changes: object) -> tuple[Trace, Dia2]:
+def record_case(checkpoint: str, name: str, path: Path, **changes: object) -> tuple[Dia2Trace, Dia2]:
     case, tts = Case(checkpoint, name), engine(checkpoint)
     tts.generate(case.expected["script"], case.config(**(SAMPLED | changes)), trace=path)
-    return Trace(path), tts
+    return Dia2Trace(path), tts
 
 
-def forked(trace: Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **options: object) -> Trace:
+def forked(trace: Dia2Trace, tts: Dia2, call: int, path: Path, *edits: Edit, **options: Any) -> Dia2Trace:
     trace.fork(tts, call, edits=edits, path=path, **options)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
@@ -115,7 +116,7 @@ def test_guidance_can_be_turned_on_on_the_way(tmp_path: Path) -> None:
     script = "[S1] Hello Dia2! It's a test."
     config = GenerationConfig(cfg_scale=1.0, seed=2)
     engine("tiny8").generate(script, config, edits=[ChangeSampling(10, cfg_scale=3.0)], trace=tmp_path / "a.dia2trace")
-    trace = load(tmp_path / "a.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "a.dia2trace")
     assert trace.model.branches == 2
     assert all(c.cond == c.guided for draw in trace.draws(9) for c in draw.candidates)
     assert any(c.cond != c.guided for draw in trace.draws(10) for c in draw.candidates)
@@ -145,7 +146,7 @@ def test_edits_stay_in_force_in_a_fork_of_a_fork(tmp_path: Path) -> None:
 def test_a_shorter_run_ends_where_the_longer_one_goes_on(tmp_path: Path) -> None:
     trace, tts = record_case("tiny8", "plain_cfg2", tmp_path / "a.dia2trace")
     tts.generate("[S1] Hello Dia2!", seed=3, trace=tmp_path / "b.dia2trace")
-    other = load(tmp_path / "b.dia2trace")
+    other = Dia2Trace.load(tmp_path / "b.dia2trace")
     found = trace.diff(other)
     assert "script" in {part.what for part in found.settings}
     assert not found.same
@@ -165,7 +166,7 @@ def test_a_fork_does_not_replace_where_it_comes_from(tmp_path: Path) -> None:
     for path in (trace.path, str(trace.path), tmp_path / "link"):
         with pytest.raises(UsageError, match="is the trace itself: what goes on from it needs a name of its own"):
             trace.fork(tts, 5, path=path)
-    assert len(load(trace.path)) == len(trace)
+    assert len(Dia2Trace.load(trace.path)) == len(trace)
 
 
 def test_what_cannot_be_forked_says_why(tmp_path: Path) -> None:

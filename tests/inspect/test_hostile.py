@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save
 
 from dia2.adapter.layout import PREFIX_FILE
 from dia2.common.errors import TraceError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, VERSION, shard_name
 
 from ..support.safetensors_file import joined, taken_apart
@@ -186,7 +186,7 @@ def test_a_newer_trace_says_to_update(tmp_path: Path, version: int) -> None:
     folder = copied(tmp_path / "run")
     as_manifest(manifest() | {"version": version})(folder)
     with pytest.raises(TraceError, match="update dia2"):
-        load(folder)
+        Dia2Trace.load(folder)
 
 
 @pytest.mark.parametrize("name", ["../secret.flac", "/etc/passwd", "audio.flac/../../x", "manifest.json", "\0"])
@@ -195,7 +195,7 @@ def test_the_manifest_cannot_name_another_audio_file(tmp_path: Path, name: str) 
     replace(tmp_path / "secret.flac", original(AUDIO_FILE))
     as_manifest(manifest() | {"audio": name})(folder)
     with pytest.raises(TraceError, match="audio is"):
-        load(folder)
+        Dia2Trace.load(folder)
 
 
 def test_steering_characters_and_markup_are_data_wherever_they_stand(tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_a_sound_that_is_none_of_a_run_is_refused(tmp_path: Path) -> None:
         (folder / AUDIO_FILE).unlink()
         soundfile.write(folder / AUDIO_FILE, samples, 24_000, format=format_)
         assert outcome(folder) == "loaded"
-        trace = load(folder)
+        trace = Dia2Trace.load(folder)
         with pytest.raises(TraceError, match="no audio of a run"):
             _ = trace.audio
 
@@ -474,7 +474,7 @@ def test_no_file_outside_of_the_trace_is_read(tmp_path: Path) -> None:
         (folder / name).unlink()
         (folder / name).symlink_to(recorded() / name)
         try:
-            trace = load(folder)
+            trace = Dia2Trace.load(folder)
         except TraceError:
             continue
         if name == PHASES_FILE:

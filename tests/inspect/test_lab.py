@@ -8,7 +8,6 @@ import pytest
 
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import load
 from dia2.runtime.edits import ChangeSampling, ForceAction, ReplaceToken
 
 from ..support.reference import engine
@@ -42,7 +41,7 @@ def test_controls_become_edits(trace: Dia2Trace, tmp_path: Path) -> None:
     assert lab.edits() == wanted
     lab.seed.value = 7
     lab.button.click()
-    forked = load(tmp_path / "fork-01.dia2trace")
+    forked = Dia2Trace.load(tmp_path / "fork-01.dia2trace")
     assert forked.run.edits == wanted
     assert forked.run.seed == 7
     assert lab.told.value.startswith("They part at call 8, by edit: none | cfg_scale = 3.5, temp_audio = 1.2")
@@ -61,7 +60,7 @@ def test_a_line_stands_below_it_for_pages_that_cannot_show_it(trace: Dia2Trace) 
 def test_settings_changed_before_are_where_the_controls_begin(tmp_path: Path) -> None:
     edits = [ChangeSampling(5, cfg_scale=3.0)]
     engine("tiny4").generate(SCRIPT, seed=1, cfg_scale=2.0, trace=tmp_path / "run.dia2trace", edits=edits)
-    lab = load(tmp_path / "run.dia2trace").lab(engine("tiny4"))
+    lab = Dia2Trace.load(tmp_path / "run.dia2trace").lab(engine("tiny4"))
     lab.call.value, lab.cfg.value = 4, 2.0
     assert lab.edits() == []
     lab.call.value = 6
@@ -88,4 +87,4 @@ def test_a_lab_needs_a_folder_calls_and_the_right_checkpoint(trace: Dia2Trace, t
     with pytest.raises(UsageError):
         engine("tiny4").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace", edits=[edit])
     with pytest.raises(TraceError):
-        load(tmp_path / "run.dia2trace").lab(engine("tiny4"))
+        Dia2Trace.load(tmp_path / "run.dia2trace").lab(engine("tiny4"))

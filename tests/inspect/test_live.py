@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dia2.adapter.view import view_of
 from dia2.common.errors import UsageError
 from dia2.common.hooks import observing
 from dia2.common.progress import Progress
 from dia2.generation import GenerationConfig, GenerationInterrupted
-from dia2.inspect import follow, load, record
+from dia2.inspect import Dia2Trace, follow, record
 from dia2.inspect.views.console import frame_facts
 from dia2.inspect.views.explorer.live import Follower
 from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.view import view_of
 from dia2.inspect.views.explorer.widget import LiveExplorer
 from dia2.runtime.state_machine import Emission, State, StateMachine
 
@@ -53,7 +53,7 @@ def test_the_pieces_are_the_view(case: Case, tmp_path: Path) -> None:
     config = case.config(seed=3)
     with record(tmp_path / "run.dia2trace") as recorder, observing(Follower(recorder, pieces.append)):
         engine(case.checkpoint).generate(case.expected["script"], config)
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     view = view_of(trace)
     header, columns = grown(pieces)
     assert len(pieces) > 2
@@ -85,7 +85,7 @@ def test_streamed_text_comes_with_the_calls(tmp_path: Path, monkeypatch: pytest.
     with record(path) as recorder, observing(Follower(recorder, pieces.append)):
         for _ in engine("tiny8" if prefixed else "tiny4").stream((word + " " for word in said.split(" ")), config):
             pass
-    trace = load(path)
+    trace = Dia2Trace.load(path)
     script = ["Hello", "there.", "How", "are", "you?", "Well,", "thank", "you."]
     assert len(left[0]) < len(trace.run.entries) - 1, "the text comes while the run goes on"
     live, whole = grown(pieces), opened(payload(trace))
@@ -112,8 +112,8 @@ def test_the_queue_of_a_fork_of_streamed_text_is_its_own(tmp_path: Path) -> None
     with record(path):
         for _ in tts.stream(iter(["[S1] Hello ", "there. ", "How ", "are ", "you?"]), seed=1):
             pass
-    load(path).fork(tts, 5, path=tmp_path / "fork.dia2trace")
-    fork = load(tmp_path / "fork.dia2trace")
+    Dia2Trace.load(path).fork(tts, 5, path=tmp_path / "fork.dia2trace")
+    fork = Dia2Trace.load(tmp_path / "fork.dia2trace")
     assert [entry.text for entry in fork.queue_at(-1)] == ["Hello", "there.", "How", "are", "you?"]
     header, columns = opened(payload(fork))
     for call in range(len(fork)):
@@ -175,7 +175,7 @@ def test_what_cannot_be_recorded_is_refused_and_an_older_trace_left_alone(tmp_pa
     engine("tiny4").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace")
     with pytest.raises(UsageError, match="no trace level"), follow(tmp_path / "run.dia2trace", level="all"):  # type: ignore[arg-type]  # that is the test
         pass
-    assert load(tmp_path / "run.dia2trace").complete
+    assert Dia2Trace.load(tmp_path / "run.dia2trace").complete
 
 
 def test_a_block_without_a_run_ends_quietly(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dia2.common.errors import Dia2Error, UsageError
-from dia2.inspect import follow, load, record, sweep
+from dia2.inspect import Dia2Trace, follow, record, sweep
 from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.store.lock import FolderLock
 
@@ -60,9 +60,9 @@ def test_a_trace_that_another_process_writes_is_left_alone_until_that_is_killed(
         with pytest.raises(UsageError, match=BUSY):
             engine("tiny8").generate(SCRIPT, seed=1, trace=path)
         assert (path / "manifest.json").read_bytes() == before
-        assert not load(path).complete  # it can be read meanwhile
+        assert not Dia2Trace.load(path).complete  # it can be read meanwhile
     engine("tiny8").generate(SCRIPT, seed=1, trace=path)
-    assert load(path).complete
+    assert Dia2Trace.load(path).complete
 
 
 def test_every_way_to_record_is_refused_inside_a_recording_which_ends_whole(tmp_path: Path) -> None:
@@ -78,19 +78,19 @@ def test_every_way_to_record_is_refused_inside_a_recording_which_ends_whole(tmp_
             lambda: record(path).__enter__(),
             lambda: follow(path).__enter__(),
             lambda: sweep(tts, SCRIPT, folder, seeds=(1,), cfg_scales=(1,), temperatures=(0.8,)),
-            lambda: load(tmp_path / "other").fork(tts, 3, path=path),
-            lambda: load(tmp_path / "other").redact(path, text=True),
+            lambda: Dia2Trace.load(tmp_path / "other").fork(tts, 3, path=path),
+            lambda: Dia2Trace.load(tmp_path / "other").redact(path, text=True),
         ):
             with pytest.raises(UsageError, match=BUSY):
                 again()
-    lab = load(tmp_path / "other").lab(tts, folder)
+    lab = Dia2Trace.load(tmp_path / "other").lab(tts, folder)
     with record(folder / f"fork-01{SUFFIX}"):
         lab.fork()
         assert BUSY in lab.told.value
         tts.generate(SCRIPT, seed=3)
-    assert load(path).complete
-    assert load(path).run.seed == 2
-    assert load(folder / f"fork-01{SUFFIX}").run.seed == 3
+    assert Dia2Trace.load(path).complete
+    assert Dia2Trace.load(path).run.seed == 2
+    assert Dia2Trace.load(folder / f"fork-01{SUFFIX}").run.seed == 3
 
 
 def test_of_two_threads_one_records_and_one_is_refused(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_of_two_threads_one_records_and_one_is_refused(tmp_path: Path) -> None:
         engine("tiny8").generate(SCRIPT, seed=1)
     thread.join()
     assert len(refused) == 1
-    assert load(path).complete
+    assert Dia2Trace.load(path).complete
 
 
 def test_a_recording_that_ended_leaves_no_lock_and_no_file_of_one(tmp_path: Path) -> None:
@@ -174,4 +174,4 @@ def test_a_file_system_without_locks_is_recorded_to_all_the_same(
 
     monkeypatch.setattr("fcntl.flock", unknown)
     engine("tiny8").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace")
-    assert load(tmp_path / "run.dia2trace").complete
+    assert Dia2Trace.load(tmp_path / "run.dia2trace").complete

@@ -13,7 +13,7 @@ from dia2 import PrefixConfig
 from dia2.adapter.rows import ROWS
 from dia2.cli import main
 from dia2.common.hooks import PHASES
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, record
 
 from ..support.reference import ROOT, Case, engine, local_files
 from ..support.seeds_line import run_seeds_line, write_inputs
@@ -55,7 +55,7 @@ def test_there_are_thirty_rows_and_each_names_a_function_that_is_there() -> None
     assert {number: where[number] for number in CITED} == CITED
 
 
-def check_thirty_rows(trace: Trace) -> None:
+def check_thirty_rows(trace: Dia2Trace) -> None:
     assert trace.complete
     assert trace.manifest.never_fired == []
     for filled in trace.rows():
@@ -73,7 +73,7 @@ def test_a_local_checkpoint_fills_all_thirty_rows(tmp_path: Path, monkeypatch: p
     line = f"--config {files['config_path']} --weights {files['weights_path']} --tokenizer {files['tokenizer_id']}"
     line += f" --mimi {files['mimi_id']} --prefix-speaker-1 a.wav --prefix-speaker-2 b.wav --whisper {whisper}"
     assert main([*line.split(), "--cuda-graph", "--verbose", "--trace", "run.dia2trace", "out.wav"]) == 0
-    check_thirty_rows(load(tmp_path / "run.dia2trace"))
+    check_thirty_rows(Dia2Trace.load(tmp_path / "run.dia2trace"))
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
     assert "dia2: prefix: 6 words, " in run.stderr
     assert "Hello" in run.stdout
     assert soundfile.info(tmp_path / "output_conditioned.wav").samplerate == 24000
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     check_thirty_rows(trace)
     rows = {filled.row.number: filled for filled in trace.rows()}
     assert "--cuda-graph --verbose output_conditioned.wav" in rows[1].trigger
@@ -94,7 +94,7 @@ def test_the_seeds_line_fills_all_thirty_rows(tmp_path: Path) -> None:
     assert rows[29].outputs == "output_conditioned.wav"
 
 
-def notes(trace: Trace) -> dict[int, str]:
+def notes(trace: Dia2Trace) -> dict[int, str]:
     return {filled.row.number: filled.note for filled in trace.rows() if filled.status == "not run"}
 
 
@@ -102,7 +102,7 @@ def test_a_run_from_python_says_what_it_had_no_need_of(tmp_path: Path) -> None:
     case = Case("tiny8", "prefix1")
     assert engine("tiny8").runtime is not None  # loaded before
     engine("tiny8").generate(case.expected["script"], case.config(), trace=tmp_path / "run.dia2trace")
-    found = notes(load(tmp_path / "run.dia2trace"))
+    found = notes(Dia2Trace.load(tmp_path / "run.dia2trace"))
     assert {number for number in found if found[number] == "called from Python, not from the command line"} == {
         *(1, 3, 4, 5, 6)
     }
@@ -116,7 +116,7 @@ def test_a_run_from_python_says_what_it_had_no_need_of(tmp_path: Path) -> None:
 
 def test_a_run_without_prefix_says_so(tmp_path: Path) -> None:
     engine("tiny8").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace", output_wav=tmp_path / "out.wav")
-    found = notes(load(tmp_path / "run.dia2trace"))
+    found = notes(Dia2Trace.load(tmp_path / "run.dia2trace"))
     assert {found[number] for number in (14, 15, 16, 17, 18, 24)} == {"no prefix was given"}
     assert 13 not in found  # it was asked, and found nothing to do
     assert 29 not in found
@@ -127,7 +127,7 @@ def test_a_voice_file_needs_no_encoder(tmp_path: Path) -> None:
     tts.save_voice(tiny8 / "spk1.wav", tmp_path / "a.voice", words=tiny8 / "spk1.words.json")
     prefix = PrefixConfig(speaker_1=tmp_path / "a.voice")
     tts.generate("[S1] Hello.", seed=1, prefix=prefix, trace=tmp_path / "run.dia2trace")
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     assert notes(trace)[16] == "a .voice file holds the codes"
     assert not trace.diagnose().measured
 
@@ -136,7 +136,7 @@ def test_a_streamed_run_says_so(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace"):
         for _ in engine("tiny8").stream("[S1] Hello there.", seed=1):
             pass
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     found = notes(trace)
     assert {found[number] for number in (25, 26, 28)} == {"streamed: done piece by piece"}
     assert len(trace) > 10
@@ -147,8 +147,8 @@ def test_a_streamed_run_says_so(tmp_path: Path) -> None:
 def test_a_fork_says_what_it_took_over(tmp_path: Path) -> None:
     case = Case("tiny8", "prefix2")
     engine("tiny8").generate(case.expected["script"], case.config(seed=1), trace=tmp_path / "a.dia2trace")
-    load(tmp_path / "a.dia2trace").fork(engine("tiny8"), 50, path=tmp_path / "b.dia2trace")
-    found = notes(load(tmp_path / "b.dia2trace"))
+    Dia2Trace.load(tmp_path / "a.dia2trace").fork(engine("tiny8"), 50, path=tmp_path / "b.dia2trace")
+    found = notes(Dia2Trace.load(tmp_path / "b.dia2trace"))
     assert {found[number] for number in (11, 12, 13, 14, 15, 16, 17, 18, 19)} == {
         "the run was forked: this is taken from the trace it comes from"
     }
@@ -157,7 +157,7 @@ def test_a_fork_says_what_it_took_over(tmp_path: Path) -> None:
 def test_a_filter_that_leaves_phases_out_says_so(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks="draw.*,loop"):
         engine("tiny8").generate("[S1] Hello.", seed=1)
-    filled = {row.row.number: row for row in load(tmp_path / "run.dia2trace").rows()}
+    filled = {row.row.number: row for row in Dia2Trace.load(tmp_path / "run.dia2trace").rows()}
     assert filled[25].status == "done"
     assert filled[26].note == "not recorded: the hook filter leaves it out"
 
@@ -169,7 +169,7 @@ def test_a_run_that_fails_shows_where(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(engine("tiny8").runtime.mimi, "decode", broken)
     with pytest.raises(RuntimeError, match="broke"):
         engine("tiny8").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace")
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     filled = {row.row.number: row for row in trace.rows()}
     assert filled[27].status == "done"
     assert (filled[28].status, filled[28].note) == ("failed", "RuntimeError: the decoder broke")
@@ -183,7 +183,7 @@ def test_the_command_line_records(tmp_path: Path, capsys: pytest.CaptureFixture[
     path = tmp_path / "run.dia2trace"
     more = ["--trace", str(path), "--trace-level", "full", "--trace-hooks", "logits.cb0,draw.action"]
     assert main([*flags, "--input", "Hello there.", *more, str(tmp_path / "out.wav")]) == 0
-    trace = load(path)
+    trace = Dia2Trace.load(path)
     assert trace.manifest.level == "full"
     assert trace.manifest.hooks == ["logits.cb0", "draw.action"]
     assert set(trace.logits(5)) == {"cb0"}
@@ -195,4 +195,4 @@ def test_the_command_line_records(tmp_path: Path, capsys: pytest.CaptureFixture[
     wrong = ["--trace", str(path), "--trace-hooks", "logits.cbo"]
     assert main([*flags, "--input", "Hi.", *wrong, str(tmp_path / "out.wav")]) == 2
     assert "No hook point is called 'logits.cbo'; `dia2 trace hooks` lists them." in capsys.readouterr().err
-    assert load(path).manifest.level == "full"  # a mistake costs no older trace
+    assert Dia2Trace.load(path).manifest.level == "full"  # a mistake costs no older trace

@@ -25,7 +25,7 @@ from dia2 import Dia2, SamplingConfig
 from dia2.adapter.replay import Replay
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import load, plots
+from dia2.inspect import plots
 from dia2.inspect.views.plots.heads import placed_words, spoken_slots
 from dia2.inspect.views.plots.page import extent, fit
 from dia2.runtime.edits import ReplaceToken
@@ -163,7 +163,7 @@ def test_matplotlib_is_imported_by_the_first_figure_and_pyplot_never() -> None:
 import sys
 from dia2.inspect import load, plots
 assert "matplotlib" not in sys.modules
-trace = load({str(recorded())!r})
+trace = Dia2Trace.load({str(recorded())!r})
 for draw in (plots.waveform, plots.grid):
     assert draw(trace)._repr_png_().startswith(b"\\x89PNG")
 assert "matplotlib.pyplot" not in sys.modules
@@ -185,7 +185,7 @@ def test_a_trace_without_calls_is_told(tmp_path: Path) -> None:
         file.unlink()
     for draw in FIGURES.values():
         with pytest.raises(TraceError):
-            draw(load(path))
+            draw(Dia2Trace.load(path))
 
 
 def test_what_was_redacted_is_not_drawn(trace: Dia2Trace, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_no_word_is_markup_and_none_steers(name: str, tmp_path: Path) -> None:
     run = raw_manifest()["run"]
     for i, entry in enumerate(run["entries"]):
         entry[0] = ATTACKS[i % len(ATTACKS)] if entry[1] else ""
-    figure = FIGURES[name](load(changed(tmp_path, run=run)))
+    figure = FIGURES[name](Dia2Trace.load(changed(tmp_path, run=run)))
     drawn(figure)
     for text in figure.findobj(Text):
         assert len(text.get_text()) <= 150
@@ -225,7 +225,7 @@ def test_no_word_is_markup_and_none_steers(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["waveform", "streams", "grid", "growth", "cb0"])
 def test_a_trace_in_which_every_text_is_an_attack_is_drawn(name: str, tmp_path: Path) -> None:
-    figure = FIGURES[name](load(hostile(tmp_path)))
+    figure = FIGURES[name](Dia2Trace.load(hostile(tmp_path)))
     drawn(figure)
     texts = "".join(text.get_text() for text in figure.findobj(Text))
     assert not any(char in texts for char in "\x1b\x07\x9b\u202e\u200f\r")
@@ -297,7 +297,7 @@ def test_seconds_that_are_not_there_are_told(trace: Dia2Trace, tmp_path: Path) -
         with pytest.raises(UsageError, match="no sound from"):
             plots.waveform(trace, start, end)
     with pytest.raises(TraceError, match="no audio"):
-        plots.waveform(load(changed(tmp_path, audio=None)))
+        plots.waveform(Dia2Trace.load(changed(tmp_path, audio=None)))
 
 
 def test_a_run_without_words_is_drawn_too(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_run_without_words_is_drawn_too(tmp_path: Path) -> None:
 
 
 def test_an_action_is_filled_outlined_or_pale(trace: Dia2Trace) -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     figure, ids = plots.streams(trace), trace.model.tokens
     calls = {name: [round((a + b) / 2) for a, b in spans(figure, f"action.{name}")] for name in ACTIONS}
     asked = np.isin(trace.actions, [ids.action_new_word]) & (trace.column("phase") == 1)
@@ -372,7 +372,7 @@ def test_an_unknown_token_is_no_word(trace: Dia2Trace, tmp_path: Path) -> None:
     call = trace.warmup_calls + 20
     edit = ReplaceToken(call, 81, stream="main")
     engine("tiny8").generate(CASE.expected["script"], CASE.config(seed=1), trace=path, edits=[edit])
-    assert (call - 0.38, call + 0.38) in spans(plots.streams(load(path)), "main.other")
+    assert (call - 0.38, call + 0.38) in spans(plots.streams(Dia2Trace.load(path)), "main.other")
 
 
 def test_warm_up_is_shaded_and_lines_follow_one_another(trace: Dia2Trace) -> None:
@@ -385,7 +385,7 @@ def test_warm_up_is_shaded_and_lines_follow_one_another(trace: Dia2Trace) -> Non
 
 @pytest.mark.parametrize(("first", "last"), [(-1, None), (117, None), (0, 500), (9, 3)])
 def test_calls_that_are_not_there_are_told(first: int, last: int | None) -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     with pytest.raises(UsageError, match=r"There is no call|are none"):
         plots.streams(trace, first, last)
     with pytest.raises(UsageError, match=r"There is no call|are none"):
@@ -412,7 +412,7 @@ def test_the_image_is_the_grid(trace: Dia2Trace, first: int | None, last: int | 
 
 
 def test_pads_after_the_prefix_of_a_run_that_ended_there_are_empty() -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     trace._columns = {name: column[:33] for name, column in trace._columns.items()}
     (image,) = plots.grid(trace).axes[0].get_images()
     codes = image.get_array()
@@ -474,7 +474,7 @@ def test_slots_and_positions_are_those_of_the_trace(trace: Dia2Trace) -> None:
 def test_without_a_prefix_no_warm_up_is_shaded(tmp_path: Path) -> None:
     path = tmp_path / "run.dia2trace"
     engine("tiny8").generate("[S1] Hi.", Case("tiny8", "plain_cfg1").config(seed=1), trace=path)
-    trace = load(path)
+    trace = Dia2Trace.load(path)
     figure = plots.kv_growth(trace)
     assert not named(figure, "warm-up")
     (line,) = named(figure, "slot - position")
@@ -525,7 +525,7 @@ def test_a_choice_that_guidance_had_removed_is_hollow(trace: Dia2Trace) -> None:
 
 
 def test_logits_that_are_no_numbers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    trace = load(recorded())
+    trace = Dia2Trace.load(recorded())
     frame = trace.frame(57)
     (action, cb0, *rest) = frame.draws
     odd = [replace(c, cond=float("inf"), guided=float("nan")) for c in cb0.candidates]
@@ -583,7 +583,7 @@ def test_words_stand_where_their_tokens_went_in(trace: Dia2Trace) -> None:
 def test_the_word_being_spoken_is_outlined(tmp_path: Path) -> None:
     tts = Dia2.nano(device="cpu")
     tts.generate("[S1] Hello there. [S2] How are you today?", seed=1, trace=tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     slots = spoken_slots(trace, placed_words(trace, len(trace)))
     seen, tokens = trace.column("text")[:, 0], [word.tokens for word in trace.words]
     held = [seen[found].tolist() for found in slots if found]
@@ -623,7 +623,7 @@ def test_heads_and_replays_that_do_not_fit_are_told(trace: Dia2Trace) -> None:
 @pytest.fixture(scope="module")
 def long() -> Dia2Trace:
     """1,500 calls, 32 codebooks and two minutes of audio of a made-up run, in which a word comes every fourth call."""
-    trace: Dia2Trace = load(recorded())
+    trace: Dia2Trace = Dia2Trace.load(recorded())
     calls, codebooks, every = 1500, 32, 4
     run, random = trace.run, np.random.default_rng(0)
     model = replace(run.model, codebooks=codebooks, delays=[4] + [6] * (codebooks - 1))

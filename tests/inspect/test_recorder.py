@@ -1,10 +1,14 @@
-"""Sizes on disk, and the hashes that tell which checkpoint made a trace."""
+"""Sizes on disk, the hashes that tell which checkpoint made a trace, and what a recorder leaves behind."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -16,12 +20,13 @@ from dia2.adapter.columns import frame_columns, merged
 from dia2.adapter.layout import LAYOUT, draw_names
 from dia2.adapter.recording import Dia2Recording
 from dia2.common.hooks import CallInfo, Frames, FrameTimes, MachineRow
-from dia2.inspect import load, record
+from dia2.generation import normalize_script
+from dia2.inspect import Dia2Trace, record
 from dia2.inspect.record import recorder
 from dia2.inspect.record.draws import arrays
 from dia2.inspect.record.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
 from dia2.inspect.store.writer import TraceWriter
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 
 from ..support.reference import GREEDY, ROOT, engine, local_files
 
@@ -75,7 +80,7 @@ def test_merged_batches_are_one(tmp_path: Path) -> None:
 
 def test_a_trace_knows_its_checkpoint(tmp_path: Path) -> None:
     engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run.dia2trace")
-    hashes = load(tmp_path / "run.dia2trace").run.hashes
+    hashes = Dia2Trace.load(tmp_path / "run.dia2trace").run.hashes
     weights = (ROOT / "tiny8" / "model.safetensors").read_bytes()
     assert hashes["weights"] == hashlib.sha256(weights).hexdigest()
     assert hashes["config"] == hashlib.sha256((ROOT / "tiny8" / "config.json").read_bytes()).hexdigest()
@@ -121,11 +126,72 @@ def test_what_cannot_be_recorded_is_refused_before_anything_is_written(
     assert not (tmp_path / "run.dia2trace").exists()
 
 
+@pytest.mark.parametrize("error", [UsageError, KeyboardInterrupt])
+@pytest.mark.parametrize("older", [False, True])
+def test_what_is_refused_before_its_run_begins_costs_no_older_trace(
+    older: bool, error: type[BaseException], tmp_path: Path
+) -> None:
+    def refused() -> None:
+        with record(tmp_path / "run") as recorder:
+            normalize_script("Hi.")
+            assert not recorder.begun
+            raise error
+
+    if older:
+        with record(tmp_path / "run"):
+            normalize_script("Hi.")
+    before = {file.name: file.read_bytes() for file in tmp_path.glob("run/*")}
+    with pytest.raises(error):
+        refused()
+    assert (tmp_path / "run").exists() == older
+    assert {file.name: file.read_bytes() for file in tmp_path.glob("run/*")} == before
+
+
+def test_a_block_that_generates_nothing_leaves_a_failed_trace(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        normalize_script("Hi.")
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert (manifest["status"], manifest["error"]) == ("failed", "nothing was generated")
+    assert manifest["budget"] == {"bytes": 2**30, "tokens_only_from_call": None}, "if none is given"
+
+
+def test_phases_take_whole_microseconds(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        for _ in range(20):
+            normalize_script("Hi.")
+    events = [json.loads(line) for line in (tmp_path / "run" / "phases.jsonl").read_text().splitlines()]
+    for key in ("at", "seconds"):
+        times = [event[key] for event in events if key in event]
+        assert len(times) == 20
+        assert times == [round(time, 6) for time in times] != [round(time, 5) for time in times]
+
+
+@pytest.mark.parametrize(
+    ("call", "step", "ended", "whole"),
+    [
+        (1498, 200, None, False), (1499, 200, None, True),  # the last call of the context, after 500 of a prefix
+        (700, 64, 40, False), (700, 65, 40, True),  # the last word, the largest delay, and the padding behind it
+        (700, 900, None, False), (None, None, None, False),
+    ],
+)  # fmt: skip
+def test_a_stream_is_whole_once_its_last_word_has_faded_or_the_context_is_full(
+    call: int | None, step: int | None, ended: int | None, whole: bool
+) -> None:
+    model = {"max_context_steps": 1000, "delays": [0, 20, 2], "max_padding": 6}
+    book: Any = SimpleNamespace(manifest={"run": {"prefix_frames": 500, "model": model}})
+    recording = Dia2Recording(book)
+    if call is not None and step is not None:
+        last = frames(1)
+        row = replace(last.machine[0], step=step, end_step=ended)
+        recording.take(replace(last, calls=[CallInfo(call, "main", step, call, call)], machine=[row]))
+    assert recording.cut_short() == (None if whole else "the run was left before its end")
+
+
 @pytest.mark.parametrize(("limit", "calls"), [(499, 5), (500, 5), (501, 6)])
 def test_a_shard_is_written_when_its_bytes_are_reached(
     limit: int, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(taps, "LATEST", 0.0)  # every call is handed over by itself
+    monkeypatch.setattr(buffers, "LATEST", 0.0)  # every call is handed over by itself
     monkeypatch.setattr(recorder, "SHARD_BYTES", limit)
     monkeypatch.setattr(recorder, "SHARD_SECONDS", float("inf"))
     monkeypatch.setattr(Dia2Recording, "held_bytes", lambda *_: 100)  # a call
@@ -144,7 +210,7 @@ def test_a_trace_that_has_just_reached_its_budget_goes_on(
     monkeypatch.setattr(TraceWriter, "bytes", property(lambda _: 1000, lambda *_: None), raising=False)
     with record(tmp_path / "run", budget=budget):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert bool(trace.draws(len(trace) - 1)) == draws
     assert (trace.manifest.tokens_only_from is None) == draws
 
@@ -155,7 +221,7 @@ def test_a_filter_of_which_a_level_has_nothing_is_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
     with record(tmp_path / "run", level="full", hooks="logits.*"):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
-    assert load(tmp_path / "run").complete
+    assert Dia2Trace.load(tmp_path / "run").complete
 
 
 def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +233,10 @@ def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.Mon
             real(self, frames)
 
     monkeypatch.setattr(Recorder, "frames", dropping)
-    monkeypatch.setattr(taps, "LATEST", 0.0)  # every frame is handed over at once
+    monkeypatch.setattr(buffers, "LATEST", 0.0)  # every frame is handed over at once
     with record(tmp_path / "run"):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
-    trace, whole = load(tmp_path / "run"), sum(batches[:2])
+    trace, whole = Dia2Trace.load(tmp_path / "run"), sum(batches[:2])
     assert len(batches) > 3
     assert len(trace) == whole
     assert not trace.complete

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from dia2.adapter.redact import redact
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import load, record
+from dia2.inspect import record
 from dia2.inspect.record import recorder
 from dia2.inspect.trace.tables import calls_table, draws_table
 from dia2.runtime.edits import ChangeSampling, Edit, ReplaceToken
@@ -200,7 +200,7 @@ def test_a_copy_of_a_copy_lacks_both(copies: dict[tuple[bool, bool], Dia2Trace],
 def test_a_run_without_prefix(tmp_path: Path) -> None:
     with record(tmp_path / "t", hooks="draw.cb0"):
         engine("tiny8").generate("[S1] Quagmire.", CASE.config(seed=1, prefix=None))
-    copy = load(tmp_path / "t").redact(tmp_path / "copy", voice=True)
+    copy = Dia2Trace.load(tmp_path / "t").redact(tmp_path / "copy", voice=True)
     assert copy.manifest.draws == []
     assert not any(name.startswith("draw.") for name in _shards(copy)[0])
     assert copy.prefix is None, "there was none to redact"
@@ -216,7 +216,7 @@ def test_the_error_of_a_failed_run_is_text(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("dia2.runtime.voice_clone.check_prefix", broken)
     with pytest.raises(RuntimeError), record(tmp_path / "t"):
         engine("tiny8").generate("[S1] Hi.", CASE.config())
-    trace = load(tmp_path / "t")
+    trace = Dia2Trace.load(tmp_path / "t")
     copy = trace.redact(tmp_path / "copy", text=True)
     assert b"quagmire" in b"".join(_bytes(trace).values())
     assert b"quagmire" not in b"".join(_bytes(copy).values())
@@ -230,8 +230,8 @@ def test_a_killed_run_can_be_redacted(trace: Dia2Trace, tmp_path: Path) -> None:
     for name, content in _bytes(trace).items():
         (killed / name).write_bytes(content[:-40] if name == "phases.jsonl" else content)
     (killed / "manifest.json").write_text(json.dumps(_manifest(trace) | {"status": "running", "result": None}))
-    copy = load(killed).redact(tmp_path / "copy", voice=True, text=True)
-    assert copy.state == load(killed).state
+    copy = Dia2Trace.load(killed).redact(tmp_path / "copy", voice=True, text=True)
+    assert copy.state == Dia2Trace.load(killed).state
     assert copy.phases[-1].seconds is None
     assert _manifest(copy)["result"] is None
 
@@ -245,8 +245,8 @@ def test_an_action_of_the_warmup_can_be_a_word(trace: Dia2Trace, tmp_path: Path)
     first = _shards(trace)[0]
     first["action"][3] = 81
     save_file(first, changed / "frames-00000.safetensors")
-    assert load(changed).actions[3] == 81
-    assert load(changed).redact(tmp_path / "copy", text=True).actions[:5].tolist() == [
+    assert Dia2Trace.load(changed).actions[3] == 81
+    assert Dia2Trace.load(changed).redact(tmp_path / "copy", text=True).actions[:5].tolist() == [
         -1 if call == 3 else action for call, action in enumerate(trace.actions[:5].tolist())
     ]
 
@@ -270,11 +270,11 @@ def test_what_can_go_wrong(trace: Dia2Trace, tmp_path: Path) -> None:
 def test_a_copy_that_breaks_off_is_partial_and_redacted(
     trace: Dia2Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = load(trace.path)
+    broken = Dia2Trace.load(trace.path)
     monkeypatch.setattr(broken._shards[-1], "path", tmp_path / "nowhere")
     with pytest.raises(TraceError, match="damaged"):
         broken.redact(tmp_path / "copy", text=True)
-    left = load(tmp_path / "copy")
+    left = Dia2Trace.load(tmp_path / "copy")
     assert left.state.startswith("partial")
     assert left.manifest.redacted == ["text"]
     assert 0 < len(left) < len(trace)

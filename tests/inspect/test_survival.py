@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 
 from dia2 import GenerationResult
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import Frames
 from dia2.common.progress import Progress
 from dia2.generation import GenerationInterrupted
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST, PHASES_FILE, shard_name
 from dia2.inspect.trace.tables import calls_table
-from dia2.runtime import capture as taps
+from dia2.inspect.views.explorer.view import view_of
+from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ReplaceToken
 
 from ..support.disk import files_up_to
@@ -41,22 +41,22 @@ SEED = 3
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every frame is handed over at once, and every fourth ends a shard."""
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     """The run that nothing happens to."""
     path = tmp_path_factory.mktemp("reference") / "run.dia2trace"
     speak(path)
-    return Trace(path)
+    return Dia2Trace(path)
 
 
 def speak(path: Path, **options: Any) -> GenerationResult:
     return engine("tiny8").generate(SCRIPT, seed=SEED, trace=path, **options)
 
 
-def check_beginning(trace: Trace, whole: Trace) -> None:
+def check_beginning(trace: Dia2Trace, whole: Dia2Trace) -> None:
     """All calls of a trace are the first of the whole run, and no shard was left out."""
     count = len(trace)
     if trace.manifest.run is not None:
@@ -93,17 +93,17 @@ def killed(folder: Path, kills: int) -> Iterator[Path]:
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_a_killed_run_leaves_a_trace_that_loads(tmp_path: Path, kills: int) -> None:
     *paths, last = killed(tmp_path, kills)
-    whole = load(last)
+    whole = Dia2Trace.load(last)
     assert whole.complete
     moments: Counter[str] = Counter()
     shards = []
     for path in paths:
         if not (path / MANIFEST).exists():
             with pytest.raises(TraceError, match=r"There is no trace|is no trace"):
-                load(path)
+                Dia2Trace.load(path)
             moments["before the manifest"] += 1
             continue
-        trace = load(path)
+        trace = Dia2Trace.load(path)
         ended = trace.manifest.status != "running"
         assert trace.complete == ended
         assert trace.state.startswith("partial: the run was killed") != ended
@@ -122,7 +122,7 @@ def test_a_killed_run_leaves_a_trace_that_loads(tmp_path: Path, kills: int) -> N
 
 @pytest.mark.parametrize("frame", [0, 1, 11])
 def test_an_exception_in_the_model_leaves_every_finished_call(
-    tmp_path: Path, reference: Trace, monkeypatch: pytest.MonkeyPatch, frame: int
+    tmp_path: Path, reference: Dia2Trace, monkeypatch: pytest.MonkeyPatch, frame: int
 ) -> None:
     depformer = engine("tiny8").runtime.model.depformer
     real, calls = depformer.forward_stage, []
@@ -136,20 +136,20 @@ def test_an_exception_in_the_model_leaves_every_finished_call(
     monkeypatch.setattr(depformer, "forward_stage", fail)
     with pytest.raises(RuntimeError, match="has failed"):
         speak(tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.state == "partial: RuntimeError: the model"
     assert len(trace) == trace.manifest.calls == frame
     check_beginning(trace, reference)
 
 
-def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path, reference: Trace) -> None:
+def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path, reference: Dia2Trace) -> None:
     def interrupt(progress: Progress) -> None:
         if progress.frames == 15:
             raise KeyboardInterrupt
 
     with pytest.raises(GenerationInterrupted) as caught:
         speak(tmp_path / "run", progress=interrupt)
-    trace, result = load(tmp_path / "run"), caught.value.result
+    trace, result = Dia2Trace.load(tmp_path / "run"), caught.value.result
     assert (trace.manifest.status, trace.state) == ("interrupted", "partial: interrupted by the user")
     assert len(trace) == trace.manifest.calls == result.frames == 15
     assert trace.audio is not None
@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_every_finished_frame_and_the_audio_so_far(tmp_path: Path,
 
 
 def test_ctrl_c_in_the_machine_leaves_the_frames_before(
-    tmp_path: Path, reference: Trace, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, reference: Dia2Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine = engine("tiny8").runtime.machine
     real = type(machine).step
@@ -172,19 +172,19 @@ def test_ctrl_c_in_the_machine_leaves_the_frames_before(
     monkeypatch.setattr(type(machine), "step", step)
     with pytest.raises(GenerationInterrupted) as caught:
         speak(tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.manifest.status == "interrupted"
     assert len(trace) == trace.manifest.calls == caught.value.result.frames == 9
     check_beginning(trace, reference)
 
 
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 6))])
-def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Trace, part: int) -> None:
+def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, reference: Dia2Trace, part: int) -> None:
     for line in range(1 + part * 11, 66 + part * 11, 13):
         path = tmp_path / str(line)
         with pytest.raises(KeyboardInterrupt), interrupted_in_line(line):
             speak(path)
-        trace = load(path)
+        trace = Dia2Trace.load(path)
         assert not trace.complete
         assert len(trace) == trace.manifest.calls
         assert len(trace) > 15, "the interrupt came after sixteen calls"
@@ -194,7 +194,7 @@ def test_ctrl_c_in_any_line_of_the_recorder_loses_no_call(tmp_path: Path, refere
 class interrupted_in_line:  # noqa: N801  # reads as what it does
     """Ctrl-C in the n-th line that the recorder and its writer run from the 17th call on."""
 
-    FILES = ("inspect/recorder.py", "inspect/writer.py", "dia2/common/files.py")
+    FILES = ("record/recorder.py", "store/writer.py", "dia2/common/files.py")
 
     def __init__(self, line: int) -> None:
         self._left = line
@@ -242,7 +242,7 @@ def full_after(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [20_000, 40_000, 60_000])
 def test_a_full_disk_ends_the_trace_and_not_the_run(
     tmp_path: Path,
-    reference: Trace,
+    reference: Dia2Trace,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     size: int,
@@ -254,7 +254,7 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
     assert reference.audio is not None
     assert len(result.waveform) == len(reference.audio[0])
     warnings = [message for message in caplog.messages if "The run goes on." in message]
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert len(warnings) == 1
     assert f"the trace ends at call {len(trace)}:" in warnings[0]
     assert not trace.complete
@@ -266,8 +266,8 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with record(tmp_path / "run") as recording:
-        recording._book.begin()
-        phases: Any = recording._book.writer._phases
+        recording._sink.begin()
+        phases: Any = recording._sink.writer._phases
         lines = []
 
         class HalfFull:
@@ -279,17 +279,17 @@ def test_a_disk_with_room_again_leaves_no_half_line_in_the_middle(
             def close(self) -> None:
                 phases.close()
 
-        monkeypatch.setattr(recording._book.writer, "_phases", HalfFull())
+        monkeypatch.setattr(recording._sink.writer, "_phases", HalfFull())
         result = engine("tiny8").generate(SCRIPT, seed=SEED)
     assert len(result.waveform)
     assert "the disk is full" in caplog.text
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert len(trace.phases) >= 2
     assert "could not be written" in trace.state
 
 
 def test_files_that_may_not_grow_end_the_trace_and_not_the_run(
-    tmp_path: Path, reference: Trace, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, reference: Dia2Trace, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Here the system itself refuses."""
     with caplog.at_level(logging.WARNING, logger="dia2"), files_up_to(4000):
@@ -297,7 +297,7 @@ def test_files_that_may_not_grow_end_the_trace_and_not_the_run(
     assert reference.audio is not None
     assert len(result.waveform) == len(reference.audio[0])
     assert caplog.text.count("The run goes on.") == 1
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert not trace.complete
     check_beginning(trace, reference)
     assert max(file.stat().st_size for file in (tmp_path / "run").iterdir()) <= 4000
@@ -306,19 +306,19 @@ def test_files_that_may_not_grow_end_the_trace_and_not_the_run(
 # Streams
 
 
-def test_a_stream_left_half_way_is_partial(tmp_path: Path, reference: Trace) -> None:
+def test_a_stream_left_half_way_is_partial(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         stream = engine("tiny8").stream(SCRIPT, seed=SEED)
         for _ in range(5):
             next(stream)
         stream.close()
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.state == "partial: the run was left before its end"
     assert len(trace) == trace.manifest.calls >= 5
     check_beginning(trace, reference)
 
 
-def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: Trace) -> None:
+def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         stream = engine("tiny8").stream(SCRIPT, seed=SEED)
         next(stream)
@@ -326,15 +326,15 @@ def test_a_stream_that_outlives_its_recorder_goes_on(tmp_path: Path, reference: 
     rest = sum(len(chunk.waveform) for chunk in stream)
     assert rest > 0
     assert {file.name: file.stat().st_mtime_ns for file in (tmp_path / "run").iterdir()} == before
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert not trace.complete
     check_beginning(trace, reference)
 
 
-def test_a_stream_read_to_its_end_is_complete(tmp_path: Path, reference: Trace) -> None:
+def test_a_stream_read_to_its_end_is_complete(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         samples = sum(len(chunk.waveform) for chunk in engine("tiny8").stream(SCRIPT, seed=SEED))
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.complete
     assert samples > 0
     assert len(trace) == len(reference)
@@ -348,7 +348,7 @@ def test_streamed_text_that_came_after_the_beginning_is_in_a_trace_that_was_cut_
     seen = []
     with record(tmp_path / "run"):
         for _ in engine("tiny8").stream(iter(pieces), seed=SEED):
-            trace = load(tmp_path / "run")
+            trace = Dia2Trace.load(tmp_path / "run")
             seen.append((len(trace), len(trace.run.entries), int(trace.column("consumed").sum())))
     assert seen[-1][1] > seen[0][1], "the text came while the run went on"
     assert all(taken <= entries for _, entries, taken in seen)
@@ -358,13 +358,13 @@ def test_streamed_text_that_came_after_the_beginning_is_in_a_trace_that_was_cut_
 # What is there already
 
 
-def test_a_trace_is_replaced_by_the_next(tmp_path: Path, reference: Trace) -> None:
+def test_a_trace_is_replaced_by_the_next(tmp_path: Path, reference: Dia2Trace) -> None:
     engine("tiny8").generate(
         "[S1] Something else that is longer, so that there are more shards.", seed=1, trace=tmp_path / "run"
     )
-    assert len(load(tmp_path / "run")) > len(reference)
+    assert len(Dia2Trace.load(tmp_path / "run")) > len(reference)
     speak(tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.complete
     assert len(trace) == len(reference)
     check_beginning(trace, reference)
@@ -385,7 +385,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: tuple[s
     assert all(file.is_dir() or file.read_text() == "mine" for file in folder.iterdir())
 
 
-def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference: Trace) -> None:
+def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference: Dia2Trace) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(reference.path)
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
@@ -393,7 +393,7 @@ def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference
         with pytest.raises(UsageError, match="is no trace"):
             speak(tmp_path / name)
     assert (tmp_path / "file").read_text() == "mine"
-    assert load(reference.path).complete
+    assert Dia2Trace.load(reference.path).complete
 
 
 @pytest.mark.parametrize("name", ["missing/run", "file/run", "x" * 300, "a\0b"])
@@ -403,12 +403,12 @@ def test_a_trace_that_cannot_be_created_is_refused_before_the_run(tmp_path: Path
         speak(tmp_path / name)
 
 
-def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_path: Path, reference: Trace) -> None:
+def test_a_second_run_in_one_recording_is_refused_and_the_first_one_kept(tmp_path: Path, reference: Dia2Trace) -> None:
     with record(tmp_path / "run"):
         engine("tiny8").generate(SCRIPT, seed=SEED)
         with pytest.raises(UsageError, match="a trace of its own"):
             engine("tiny8").generate("[S1] No.", seed=1)
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.complete
     assert trace.manifest.script == SCRIPT
     assert [word.text for word in trace.words] == [word.text for word in reference.words]
@@ -462,7 +462,7 @@ def test_a_fault_before_the_run_begins_leaves_the_phases(tmp_path: Path, monkeyp
     monkeypatch.setattr("dia2.engine.build_prefix_plan", broken)
     with pytest.raises(ZeroDivisionError):
         speak(tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert trace.state == "partial: ZeroDivisionError: surprise"
     assert [run.name for run in trace.phases][:2] == ["config.merge", "script.normalize"]
 
@@ -484,7 +484,7 @@ def test_a_fault_before_the_run_begins_leaves_the_phases(tmp_path: Path, monkeyp
 def test_words_of_a_killed_run_stand_where_they_would_have_stood(tmp_path: Path, case: Case) -> None:
     """What was recorded tells how much the run would have cut off its front."""
     engine(case.checkpoint).generate(case.expected["script"], case.config(seed=SEED), trace=tmp_path / "whole")
-    whole = load(tmp_path / "whole")
+    whole = Dia2Trace.load(tmp_path / "whole")
     assert whole.manifest.result.crop is not None
     assert whole.heard == [word for word in whole.words if word.seconds is not None]
     shards = len(list(whole.path.glob("frames-*")))
@@ -493,7 +493,7 @@ def test_words_of_a_killed_run_stand_where_they_would_have_stood(tmp_path: Path,
         path = with_manifest(whole.path, tmp_path / str(kept), status="running", calls=0, result=None, audio=None)
         for index in range(kept, shards):
             (path / shard_name(index)).unlink()
-        killed = load(path)
+        killed = Dia2Trace.load(path)
         assert (killed.complete, killed.heard) == (False, None)
         assert len(killed) or not kept
         for word, there in zip(killed.words, whole.words, strict=True):

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dia2.adapter.sweep import Variant
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Sweep, Trace, plots, sweep
-from dia2.inspect.lab.sweep import Variant
+from dia2.inspect import Dia2Trace, Sweep, plots, sweep
 
 from ..support.reference import Case, engine
 from ..support.traces import with_manifest
@@ -54,7 +54,7 @@ def test_words_are_those_that_begin_within_the_audio(runs: Sweep, tmp_path: Path
     with_manifest(paths[0], paths[1].parent, result=None, audio=None)
     (tmp_path / "short").mkdir()
     paths[0] = with_manifest(paths[0], tmp_path / "short", result={"samples": 5 * 24_000, "stop_reason": "context"})
-    ended = Sweep([Variant(3, 2.0, 0.0, Trace(path)) for path in paths])
+    ended = Sweep([Variant(3, 2.0, 0.0, Dia2Trace(path)) for path in paths])
     heard = [word for word in result.words if word.seconds < 5]
     assert 0 < len(heard) < len(result.words), "the context can end in words that are not decoded any more"
     assert [row["words"] for row in ended.rows()] == [len(heard), None]

@@ -11,10 +11,11 @@ import pytest
 from pyarrow import parquet
 
 from dia2 import SamplingConfig
-from dia2.adapter import tables
+from dia2.adapter import tables as dia2_tables
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import load, record
+from dia2.inspect.trace import tables
 from dia2.inspect.trace.tables import calls_table, draws_table, to_parquet
 from dia2.runtime.edits import ReplaceToken
 
@@ -192,6 +193,6 @@ def test_a_damaged_shard_is_a_trace_error(trace: Dia2Trace, tmp_path: Path) -> N
 
 
 def test_the_docstring_names_every_column(trace: Dia2Trace) -> None:
-    text = str(tables.__doc__)
+    text = f"{tables.__doc__} {dia2_tables.__doc__}"
     names = [*calls_table(trace).column_names, *draws_table(trace).column_names]
     assert json.dumps(sorted({n for n in names if n not in text and not n.startswith("before_")})) == "[]"

@@ -17,11 +17,10 @@ from dia2 import Dia2, GenerationConfig
 from dia2.adapter.trace import Dia2Trace
 from dia2.audio.grid import write_wav
 from dia2.common.hooks import POINTS, Frames, Span, select
-from dia2.inspect import load
 from dia2.runtime import prefix_cache
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
-from dia2.runtime.lru_cache import Bounded
+from dia2.runtime.lru_cache import LRUCache
 from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan
 
 from ..support.reference import CHECKPOINTS, ROOT, Case, Recorder, engine, local_files
@@ -150,7 +149,7 @@ def test_a_stream_takes_it_too() -> None:
     assert torch.allclose(joined, whole.waveform, atol=1e-3)
 
 
-class Keeper:
+class StatePool:
     """An observer that keeps what it is handed: calls, machine rows and tensors."""
 
     def __init__(self) -> None:
@@ -170,9 +169,9 @@ class Keeper:
 
 
 def test_an_observer_is_handed_the_same_warm_up() -> None:
-    first, again = Keeper(), Keeper()
-    for keeper in (first, again):
-        engine("tiny8").generate(SCRIPT, CASE.config(seed=1), observer=keeper)
+    first, again = StatePool(), StatePool()
+    for pool in (first, again):
+        engine("tiny8").generate(SCRIPT, CASE.config(seed=1), observer=pool)
     assert sum(len(batch.calls) for batch in first.batches) == 33
     for mine, theirs in zip(first.batches, again.batches, strict=True):
         assert (mine.calls, mine.machine, mine.times) == (theirs.calls, theirs.machine, theirs.times)
@@ -184,7 +183,7 @@ def two_traces(folder: Path) -> tuple[Dia2Trace, Dia2Trace]:
     """A run and the same run again, by an engine that has it warm."""
     for name in ("first", "again"):
         engine("tiny8").generate(CASE.expected["script"], CASE.config(seed=3), trace=folder / name)
-    return load(folder / "first"), load(folder / "again")
+    return Dia2Trace.load(folder / "first"), Dia2Trace.load(folder / "again")
 
 
 @pytest.mark.slow
@@ -229,7 +228,7 @@ def test_the_row_says_that_no_pass_was_made(tmp_path: Path) -> None:
 def test_a_fork_of_a_warm_run_is_exact(tmp_path: Path) -> None:
     first, again = two_traces(tmp_path)
     again.fork(engine("tiny8"), 50, path=tmp_path / "fork")
-    assert first.diff(load(tmp_path / "fork")).same
+    assert first.diff(Dia2Trace.load(tmp_path / "fork")).same
 
 
 def test_what_was_used_longest_ago_goes_first() -> None:
@@ -248,7 +247,7 @@ def test_what_was_used_longest_ago_goes_first() -> None:
 
 
 def test_bytes_are_bounded_at_every_moment() -> None:
-    kept, made = Bounded[str, int](most=4, most_bytes=10), []
+    kept, made = LRUCache[str, int](most=4, most_bytes=10), []
 
     def make() -> int:
         made.append(kept.nbytes)  # of the others
@@ -270,7 +269,7 @@ def test_no_memory_for_it_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(Bounded, "keep", full)
+    monkeypatch.setattr(LRUCache, "keep", full)
     warm(runtime, plan)
     assert len(runtime.warm) == 0
 

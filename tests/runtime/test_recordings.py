@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dia2 import UsageError
 from dia2.generation import WordList
-from dia2.inspect import Trace, load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.schema.row import FilledRow
 from dia2.runtime import recordings, voice_clone
 from dia2.runtime.audio_io import Sound, encode_audio_tokens, read_sound
@@ -190,7 +190,7 @@ def test_a_voice_file_has_no_waveform(work: Work, sound: Path, tmp_path: Path) -
     assert (work.encoded, work.heard) == (1, ["turbo"])
 
 
-def rows(trace: Trace) -> dict[int, FilledRow]:
+def rows(trace: Dia2Trace) -> dict[int, FilledRow]:
     return {filled.row.number: filled for filled in trace.rows()}
 
 
@@ -200,7 +200,7 @@ def test_rows_that_are_not_run_say_why(work: Work, sound: Path, tmp_path: Path) 
         engine("tiny8").generate(
             "[S1] Hi.", seed=1, prefix_speaker_1=sound, prefix_speaker_2=second, trace=tmp_path / name
         )
-    first, again = rows(load(tmp_path / "first")), rows(load(tmp_path / "again"))
+    first, again = rows(Dia2Trace.load(tmp_path / "first")), rows(Dia2Trace.load(tmp_path / "again"))
     assert first[16].note != KEPT  # patched above, so no phase either
     assert (again[14].status, again[14].note) == ("not run", KEPT)
     assert (again[16].status, again[16].note) == ("not run", KEPT)
@@ -215,7 +215,7 @@ def test_rows_tell_words_that_were_given_from_words_that_were_kept(tmp_path: Pat
     case, tts = Case("tiny8", "prefix1"), engine("tiny8")
     for name in ("first", "again"):
         tts.generate("[S1] Hi.", case.config(seed=1), trace=tmp_path / name)
-    first, again = load(tmp_path / "first"), load(tmp_path / "again")
+    first, again = Dia2Trace.load(tmp_path / "first"), Dia2Trace.load(tmp_path / "again")
     assert rows(first)[16].status == "done"
     assert rows(again)[14].note == "words were given, so Whisper was not asked"
     assert rows(again)[16].note == KEPT

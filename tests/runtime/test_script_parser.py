@@ -119,6 +119,16 @@ def test_a_very_long_break_is_the_same_in_pieces_and_whole(script: str) -> None:
     assert outcome([script, " on"]) == outcome([script + " on"]) == outcome([*script, " on"])
 
 
+@pytest.mark.parametrize("cut_up", [False, True])
+def test_a_break_tag_has_200_characters_at_most(cut_up: bool) -> None:
+    longest = f'<break{" " * 183}time="1s"/>'
+    assert len(longest) == 200
+    assert [spell(entry) for entry in fed([*longest] if cut_up else [longest])] == ["<12>"]
+    longer = longest.replace("time", " time")
+    with pytest.raises(UsageError, match="is malformed"):
+        fed([*longer] if cut_up else [longer])
+
+
 words = st.text("abz.,!?'é語[]<>S1-", min_size=1, max_size=8).filter(lambda word: not re.search(r"\[S\d*\]", word))
 breaks = st.integers(0, 40).map(lambda hundredths: f'<break time="{hundredths / 100:.2f}s"/>')
 items = st.lists(st.one_of(words, st.sampled_from(["[S1]", "[S2]"]), breaks), max_size=15)

@@ -9,10 +9,10 @@ import soundfile
 import torch
 
 from dia2.adapter.fork import prefix_plan
-from dia2.adapter.view import view_of
 from dia2.generation import PrefixConfig
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.inspect.trace.tables import calls_table
+from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime.sounding import LAG, asked_at, sounds_at
 from dia2.runtime.voice_clone import build_prefix_plan
 
@@ -63,7 +63,7 @@ def test_a_prefixs_words_sound_where_the_recordings_say_them_even_where_boundari
         assert word.seconds == pytest.approx(word.timestamp - 0.16)
     assert result.timestamps == [(word.text, word.timestamp) for word in result.words]
 
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     assert [word.seconds for word in trace.words] == [word.seconds for word in result.words]
     rows = [row for row in calls_table(trace).to_pylist() if row["word"] is not None]
     assert [row["audio_seconds"] for row in rows] == [word.seconds for word in result.words]
@@ -79,7 +79,7 @@ def test_a_prefixs_words_sound_where_the_recordings_say_them_even_where_boundari
     assert plan is not None
     assert plan.sounds(RATE) == said
     assert again.words == result.words == trace.fork(tts, len(trace)).words
-    assert [word.seconds for word in load(tmp_path / "fork").words] == [word.seconds for word in result.words]
+    assert [word.seconds for word in Dia2Trace.load(tmp_path / "fork").words] == [word.seconds for word in result.words]
 
 
 def test_a_trace_that_lacks_the_times_of_its_prefix_goes_by_its_steps(tmp_path: Path) -> None:
@@ -87,12 +87,12 @@ def test_a_trace_that_lacks_the_times_of_its_prefix_goes_by_its_steps(tmp_path: 
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     manifest["run"]["spoken"] = []
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
-    seconds = [word.seconds for word in load(tmp_path / "run").words]
+    seconds = [word.seconds for word in Dia2Trace.load(tmp_path / "run").words]
     unpushed = (0, 3, 4, 5)  # words of many tokens push those after them back
     assert [seconds[i] for i in unpushed] == pytest.approx([result.words[i].seconds for i in unpushed])
     (tmp_path / "run" / "prefix.safetensors").unlink()
     expected = [max(0.0, word.timestamp - 0.16) for word in result.words]
-    assert [word.seconds for word in load(tmp_path / "run").words] == pytest.approx(expected)
+    assert [word.seconds for word in Dia2Trace.load(tmp_path / "run").words] == pytest.approx(expected)
 
 
 def test_a_runs_words_are_taken_in_the_warm_up_where_the_run_took_them(tmp_path: Path) -> None:

@@ -141,3 +141,14 @@ def test_the_view_is_a_file_like_any_other(tmp_path: Path) -> None:
         assert (view.seek(40), view.seek(2, 1), view.read(4)) == (40, 42, (tmp_path / "whole.wav").read_bytes()[42:46])
         assert view.seek(20_000) == 20_000
         assert view.read(4) == b""
+
+
+def test_the_view_ends_where_a_header_can_tell_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dia2.runtime.wav_header._MOST_DATA", 1000)
+    soundfile.write(tmp_path / "whole.wav", SAMPLES, RATE)
+    view = mended(with_length(tmp_path / "whole.wav", 0))
+    assert view is not None
+    with view:
+        assert len(view.read()) == 44 + 1000
+        view.seek(2000)
+        assert view.read(4) == b""

@@ -17,10 +17,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dia import Dia
-from dia.pool import STATES, KeptState
+from dia.pool import STATES, PooledState
 from dia2 import Dia2
-from dia2.runtime.lease import Lender
-from dia2.runtime.pool import Keeper
+from dia2.runtime.lease import Pool
+from dia2.runtime.pool import StatePool
 
 SYNCS = {"aten::_local_scalar_dense", "aten::item", "aten::nonzero", "aten::is_nonzero", "aten::equal"}
 FROM_HOST = {"aten::lift_fresh", "aten::lift_fresh_copy"}  # what torch.tensor([…]) ends in
@@ -100,16 +100,16 @@ class FakeGraphs:
         return replay
 
 
-def use_graphs(monkeypatch: pytest.MonkeyPatch, tts: Dia2, backend: FakeGraphs) -> Keeper:
+def use_graphs(monkeypatch: pytest.MonkeyPatch, tts: Dia2, backend: FakeGraphs) -> StatePool:
     """Let an engine on a CPU keep states and "graphs" for runs with `use_cuda_graph`."""
-    keeper = Keeper(lambda: backend)
-    monkeypatch.setattr(tts.runtime, "keeper", keeper)
-    return keeper
+    pool = StatePool(lambda: backend)
+    monkeypatch.setattr(tts.runtime, "pool", pool)
+    return pool
 
 
-def use_dia_graphs(monkeypatch: pytest.MonkeyPatch, dia: Dia, make: Callable[[], FakeGraphs]) -> Lender[KeptState]:
+def use_dia_graphs(monkeypatch: pytest.MonkeyPatch, dia: Dia, make: Callable[[], FakeGraphs]) -> Pool[PooledState]:
     """The same for Dia; `make` gives the backend of each state."""
-    lender = Lender[KeptState](STATES)
+    pool = Pool[PooledState](STATES)
     monkeypatch.setattr(dia, "backend", make)
-    monkeypatch.setattr(dia, "_keeper", lender)
-    return lender
+    monkeypatch.setattr(dia, "_pool", pool)
+    return pool

@@ -35,18 +35,20 @@ from rich.table import Table
 ROOT = Path(__file__).parents[2]
 COPIED = ("dia", "dia2", "tests", "training", "benchmarks", "pyproject.toml")
 INSPECT = "dia2/inspect/"
-STORE = ("manifest", "shards", "writer", "stored", "layout", "fingerprint", "recording", "recorder", "columns")
 # For each package its sources, and the tests that run when the module's own have not noticed.
 PACKAGES = {
     "core": (("dia2/core",), ("tests/core", "tests/runtime/test_sampler.py", "tests/test_conformance.py")),
     "audio": (("dia2/audio", "dia2/audio/mimi"), ("tests/audio",)),
     "runtime": (("dia2/runtime",), ("tests/runtime", "tests/test_conformance.py", "tests/test_streaming.py")),
     "store": (
-        tuple(f"{INSPECT}{name}.py" for name in STORE),
+        (*(f"{INSPECT}{room}" for room in ("schema", "store", "trace", "record")), "dia2/adapter/recording.py"),
         ("tests/inspect/test_recorder.py", "tests/inspect/test_hostile.py", "tests/inspect/test_conformance.py"),
     ),
-    "draws": ((f"{INSPECT}draws.py",), ("tests/inspect/test_conformance.py", "tests/inspect/test_explorer.py")),
-    "dia": (("dia",), ("tests/dia", "tests/inspect/dia/test_conformance.py")),
+    "draws": (
+        (f"{INSPECT}record/draws.py", f"{INSPECT}schema/draw.py", "dia2/adapter/draws.py"),
+        ("tests/inspect/test_draws.py", "tests/inspect/test_conformance.py", "tests/inspect/test_explorer.py"),
+    ),
+    "dia": (("dia", "dia/adapter"), ("tests/dia", "tests/inspect/dia/test_conformance.py")),
 }
 PATIENCE = 5.0  # a mutant may take so many times what the tests take without it
 # The libraries are imported before pytest could rewrite their assertions, of which it warns.
@@ -78,7 +80,14 @@ class Mutant:
 def own_tests(path: str) -> tuple[str, ...]:
     """The test files that are named after a module."""
     parts = Path(path).with_suffix("").parts
-    folder = ROOT / "tests" / Path(*parts[1:-1]) if parts[0] == "dia2" else ROOT / "tests" / "dia"
+    folders = {  # where tests do not mirror the packages room by room
+        "dia2/inspect": "tests/inspect",
+        "dia2/adapter": "tests/inspect",
+        "dia/adapter": "tests/inspect/dia",
+        "dia": "tests/dia",
+    }
+    home = next((name for name in folders if path.startswith(f"{name}/")), None)
+    folder = ROOT / (folders[home] if home else Path("tests", *parts[1:-1]))
     found = sorted(folder.glob(f"test_{parts[-1]}*.py"))
     return tuple(str(file.relative_to(ROOT)) for file in found)
 
@@ -143,6 +152,7 @@ def passes(tree: Path, tests: Sequence[str], limit: float) -> bool:
     if child == 0:
         os.setsid()
         os.chdir(tree)
+        os.environ["PYTHONPATH"] = str(tree)  # for processes that tests start
         sys.path[:] = [str(tree), *(entry for entry in sys.path if entry not in ("", str(ROOT)))]
         for name in [name for name in sys.modules if name.split(".")[0] in ("dia", "dia2", "tests", "training")]:
             del sys.modules[name]

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from dia2.inspect.record import recorder
-from dia2.runtime import capture as taps
+from dia2.runtime import capture as buffers
 
 from .reference import engine
 
@@ -25,7 +25,7 @@ from .reference import engine
 def main(folder: Path, kills: int, script: str, seed: int) -> None:
     """Leave FOLDER/0.dia2trace … of killed runs and FOLDER/whole.dia2trace of one that was not."""
     torch.set_num_threads(1)
-    recorder.SHARD_CALLS, taps.LATEST = 2, 0.0
+    recorder.SHARD_CALLS, buffers.LATEST = 2, 0.0
     engine("tiny8").generate(script, seed=seed, trace=folder / "whole.dia2trace")  # loads, and warms up
     began = time.perf_counter()
     engine("tiny8").generate(script, seed=seed, trace=folder / "whole.dia2trace")

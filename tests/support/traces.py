@@ -22,13 +22,13 @@ from dia import capture as dia_taps
 from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
 from dia2.adapter.trace import Dia2Trace
-from dia2.adapter.view import view_of
 from dia2.common.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import load, record
+from dia2.inspect import record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST
 from dia2.inspect.views.explorer.pack import pack
-from dia2.runtime import capture as taps
+from dia2.inspect.views.explorer.view import view_of
+from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
 from .dia import toy
@@ -51,7 +51,7 @@ def with_manifest(trace: Path, folder: Path, **changes: object) -> Path:
 @cache
 def recorded() -> Path:
     """A run of two voices at level `full`, in several shards; recorded once a process, never to be changed."""
-    case, kept = Case("tiny8", "prefix2"), (recorder.SHARD_CALLS, taps.LATEST)
+    case, kept = Case("tiny8", "prefix2"), (recorder.SHARD_CALLS, buffers.LATEST)
     config = json.loads((case.folder / "config.json").read_text(encoding="utf-8"))
     config["runtime"]["max_context_steps"] = 14  # as short as a run of several shards can be
     folder = Path(mkdtemp(prefix="dia2-test-"))
@@ -63,12 +63,12 @@ def recorded() -> Path:
         ReplaceToken(37, 5, codebook=2),
         ChangeSampling(39, cfg_scale=3.0),
     ]
-    recorder.SHARD_CALLS, taps.LATEST = 5, 0.0  # every frame is handed over at once: the same shards on any machine
+    recorder.SHARD_CALLS, buffers.LATEST = 5, 0.0  # every frame is handed over at once: the same shards on any machine
     try:
         with record(path, level="full"):
             tts.generate("[S1] Hi you. [S2] No.", case.config(seed=1), edits=edits)
     finally:
-        recorder.SHARD_CALLS, taps.LATEST = kept
+        recorder.SHARD_CALLS, buffers.LATEST = kept
     return path
 
 
@@ -149,7 +149,7 @@ def outcome(path: Path) -> str:
     try:
         with bounded():
             try:
-                trace = load(path)
+                trace = Dia2Trace.load(path)
             except TraceError as error:
                 check_message(error)
                 return "refused"
@@ -190,7 +190,7 @@ def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
     for call in (0, len(trace) - 1, len(trace)):
         yield lambda call=call: (trace.draws(call), trace.draws(call, 1), trace.logits(call))  # type: ignore[misc]  # likewise
     yield lambda: [pack(view_of(trace, script=script)) for script in (0, 1)]
-    yield lambda: trace.diff(load(recorded_dia()))
+    yield lambda: trace.diff(Dia2Trace.load(recorded_dia()))
     yield lambda: replayed(trace)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dia2 import Dia2
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from training.figures import best_head, by_distance_alone
 
 
@@ -28,6 +28,6 @@ def test_a_head_that_stays_at_a_word_has_more_than_its_distances_tell() -> None:
 def test_nano_looks_at_the_word_that_it_speaks(tmp_path: Path) -> None:
     tts = Dia2.nano(device="cpu")
     tts.generate("[S1] Hello there. How are you today? [S2] I am in the garden.", seed=1, trace=tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = Dia2Trace.load(tmp_path / "run")
     looking = best_head(trace, trace.replay(tts, attention=True))
     assert looking.even < looking.blind < looking.share / 2

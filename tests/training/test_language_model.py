@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from dia2.core.config import parse_config
 from dia2.core.model import Dia2Model
 from dia2.engine import Dia2
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.runtime.sounding import LAG
 from training.checkpoint import language_of
 from training.language_model import (
@@ -56,7 +56,7 @@ def test_teacher_forced_logits_are_those_of_generation(tmp_path: Path) -> None:
 
     with record(tmp_path / "run.dia2trace", level="full"):
         tts.generate("[S1] hello there [S2] fine", seed=4, cfg_scale=1.0)
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     runtime = tts.runtime
     language = Language(runtime.config, runtime.encode, runtime.constants)
     rate = language.frame_rate

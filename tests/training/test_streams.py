@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dia2.engine import Dia2
 from dia2.generation import PrefixConfig
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.sounding import LAG
 from dia2.runtime.voice_clone import build_prefix_plan
@@ -84,7 +84,7 @@ def test_training_sees_what_generation_sees(tts: Dia2, language: Language, tmp_p
     """Times taken from a run give that run's own inputs and choices again."""
     words = ["hello", "there", "how", "are", "you", "I'm", "fine"]
     tts.generate("[S1] hello there how [S2] are you [S1] I'm fine", seed=3, trace=tmp_path / "run.dia2trace")
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     data = language.config.data
     steps = [word.step or 0 for word in trace.words]
     rate = language.frame_rate
@@ -130,7 +130,7 @@ def test_a_prefix_is_warmed_up_as_the_runtime_does_it(tts: Dia2, language: Langu
         soundfile.write(tmp_path / f"{i}.wav", sound, rate, subtype="FLOAT")
     prefix = PrefixConfig(tmp_path / "1.wav", tmp_path / "2.wav", words_1=lists[0], words_2=lists[1])
     tts.generate("[S1] how are you", prefix=prefix, seed=1, trace=tmp_path / "run.dia2trace")
-    trace = load(tmp_path / "run.dia2trace")
+    trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     plan = build_prefix_plan(tts.runtime, prefix)
     assert plan is not None
     codes = torch.cat([plan.aligned_tokens, torch.zeros(len(plan.aligned_tokens), 40, dtype=torch.int64)], dim=1)

@@ -112,7 +112,7 @@ class Transformer(nn.Module):
         return x.transpose(1, 2)
 
     def _mask(self, positions: Tensor, begin: int) -> Tensor | None:
-        """Where each of `positions` [n] may look, [n, L] bool; none: at all that is there up to itself."""
+        """Where each of `positions` [n] may look, [n, L] bool; `None`: at all that is there up to itself."""
         n, kept = len(positions), min(begin, self.window - 1)
         if n == 1 or (begin == 0 and n <= self.window):
             return None

@@ -56,7 +56,7 @@ def run_command(program: str, argv: Sequence[str] | None, parse: Callable[[list[
 
     Args:
         program: what its messages begin with.
-        argv: its arguments; none: those of this process, which is the command's alone then.
+        argv: its arguments; `None`: those of this process, which is the command's alone then.
         parse: understands them; may print, and end by SystemExit, as argparse does for --help.
     """
     if argv is None:
@@ -174,7 +174,7 @@ def keeping(draw: Callable[[Now], None] | None) -> Callable[[Now], None]:
     """What is done after every frame: from the first on there is something that Ctrl-C must not lose.
 
     Args:
-        draw: draws a bar; none where none is shown.
+        draw: draws a bar; `None` where none is shown.
     """
 
     def after_frame(now: Now) -> None:

@@ -86,10 +86,3 @@ def summary_json(result: GenerationResult, output: str | Path) -> str:
 def word_rows(result: GenerationResult) -> list[dict[str, object]]:
     """Every word with the second at which it sounds, and its speaker."""
     return [{"text": word.text, "start": word.seconds, "speaker": word.speaker} for word in result.words]
-
-
-def words_json(result: GenerationResult) -> str:
-    """A words file, which people, programs and `--prefix-words-1/2` read."""
-    from dia2.generation import WORDS_FORMAT  # which brings torch
-
-    return json.dumps({"format": WORDS_FORMAT, "words": word_rows(result)}, ensure_ascii=False, indent=1) + "\n"

@@ -9,24 +9,20 @@ import shutil
 import weakref
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets as widgets
 
-from dia2.adapter.checkpoint import check_checkpoint
-from dia2.adapter.checks import check_trace
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import is_folder
-from dia2.common.errors import Dia2Error, TraceError, UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.common.progress import Progress
-from dia2.generation import GenerationInterrupted
+from dia2.inspect.schema.knob import Knob, Knobs
 from dia2.inspect.store.layout import SUFFIX
+from dia2.inspect.trace.family import offered
+from dia2.inspect.trace.load import load
+from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.instead import display_with_line
 from dia2.inspect.views.explorer.widget import Explorer
-from dia2.runtime.edits import ChangeSampling, Edit, ForceAction
-
-if TYPE_CHECKING:
-    from dia2.engine import Dia2
 
 _STYLE = {"description_width": "90px"}
 
@@ -34,48 +30,41 @@ _STYLE = {"description_width": "90px"}
 class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """Controls, and the explorer of the run beside its last fork.
 
-    From code: `lab.cfg.value = 3; lab.fork(); lab.forked`.
+    From code, of Dia2: `lab.cfg.value = 3; lab.fork(); lab.forked`.
     """
 
-    def __init__(self, trace: Dia2Trace, tts: Dia2, folder: str | Path | None = None) -> None:
+    def __init__(self, trace: Trace[Any], tts: Any, folder: str | Path | None = None) -> None:
         """See `Trace.lab`."""
-        check_trace(trace, "A lab")
-        trace.adapter.check_engine(tts, "A lab")
-        if not len(trace):
-            raise TraceError(f"{trace.path} holds no calls to fork from ({trace.state}).")
-        check_checkpoint(trace, tts.runtime)
+        self._knobs: Knobs = offered(trace, "knobs")(trace, tts)
         if folder is not None and not is_folder(Path(folder)):
             raise UsageError(f"Folder {folder} does not exist: create it, or leave it out for a temporary one.")
         self.trace, self.tts = trace, tts
-        self.forked: Dia2Trace | None = None  # the last fork
+        self.forked: Trace[Any] | None = None  # the last fork
         self._folder = Path(mkdtemp(prefix="dia2-lab-")) if folder is None else Path(folder)
         if folder is None:
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._made = 0
-        seed, config = trace.run.seed, trace.config_at(0)
-        cfg, heat = config.cfg_scale, config.audio.temperature
-        first, last = min(trace.run.prefix_frames, len(trace) - 1), len(trace) - 1
+        first, last, seed = self._knobs.first, len(trace) - 1, self._knobs.seed
         self.call = widgets.BoundedIntText(first, min=first, max=last, description="from call", style=_STYLE)
-        self.action = widgets.Dropdown(
-            options=[("as it is drawn", None), ("new_word", "new_word"), ("pad", "pad")],
-            description="action there",
-            style=_STYLE,
-        )
         self.seed = widgets.BoundedIntText(seed, min=0, max=max(seed, 2**31), description="seed", style=_STYLE)
-        self.cfg = widgets.FloatSlider(
-            cfg, min=min(1.0, cfg), max=max(8.0, cfg), step=0.1, description="cfg", style=_STYLE
-        )
-        self.temperature = widgets.FloatSlider(
-            heat, min=0, max=max(2.0, heat), step=0.05, description="temperature", style=_STYLE
-        )
+        self._controls = {knob.name: _control(knob) for knob in self._knobs.knobs()}
+        choices = [each for each in self._controls.values() if isinstance(each, widgets.Dropdown)]
+        sliders = [each for each in self._controls.values() if each not in choices]
         self.button = widgets.Button(description="Fork", button_style="primary", icon="code-fork")
         self.button.on_click(lambda _: self.fork())
         self.bar = widgets.IntProgress(0, min=0, max=1, layout={"visibility": "hidden"})
         self.told = widgets.Label("Choose a call, and what should be different from there on.")
         self._shown = widgets.Box([Explorer(trace, tts=tts)], layout={"width": "100%", "display": "block"})
-        left = widgets.VBox([self.call, self.action, self.seed])
-        right = widgets.VBox([self.cfg, self.temperature, widgets.HBox([self.button, self.bar])])
+        left = widgets.VBox([self.call, *choices, self.seed])
+        right = widgets.VBox([*sliders, widgets.HBox([self.button, self.bar])])
         super().__init__([widgets.HBox([left, right]), self.told, self._shown])
+
+    def __getattr__(self, name: str) -> Any:
+        """A control by the name of its knob."""
+        controls = self.__dict__.get("_controls", {})
+        if name not in controls:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return controls[name]
 
     def __repr__(self) -> str:
         return f"<Lab of {self.trace.path.name}: {self.told.value}>"
@@ -83,18 +72,9 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _ipython_display_(self) -> None:
         display_with_line(self, "its controls need a kernel, so run the notebook's cell again.")
 
-    def edits(self) -> list[Edit]:
+    def edits(self) -> list[Any]:
         """What the controls ask for, besides the seed."""
-        call, config = self.call.value, self.trace.config_at(self.call.value)
-        changes: dict[str, Any] = {}
-        if self.cfg.value != config.cfg_scale:
-            changes["cfg_scale"] = self.cfg.value
-        if self.temperature.value != config.audio.temperature:
-            changes["temp_audio"] = self.temperature.value
-        edits: list[Edit] = [ChangeSampling(call, **changes)] if changes else []
-        if self.action.value is not None:
-            edits.append(ForceAction(call, self.action.value))
-        return edits
+        return self._knobs.edits(self.call.value, {name: each.value for name, each in self._controls.items()})
 
     def fork(self) -> None:
         """Generate again from the call on, and show both runs. What fails is said below the controls."""
@@ -112,15 +92,18 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                 progress=self._progress,
             )
             self._show(path, "")
-        except GenerationInterrupted:
-            self._show(path, "Stopped early. ")
+        except KeyboardInterrupt:  # that of a family, too, which holds what there is
+            if is_folder(path):
+                self._show(path, "Stopped early. ")
+            else:
+                self.told.value = "Stopped before the first call."
         except Dia2Error as error:
             self.told.value = str(error)
         finally:
             self.button.disabled, self.bar.layout.visibility = False, "hidden"
 
     def _show(self, path: Path, told: str) -> None:
-        self.forked = Dia2Trace(path)
+        self.forked = load(path)
         self._shown.children = [Explorer(self.trace, other=self.forked)]
         found = self.trace.diff(self.forked)
         first = found.first
@@ -131,3 +114,11 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _progress(self, now: Progress) -> None:
         self.bar.max, self.bar.value = max(1, now.words_total), now.words
+
+
+def _control(knob: Knob) -> Any:
+    if knob.options:
+        return widgets.Dropdown(options=list(knob.options), value=knob.value, description=knob.label, style=_STYLE)
+    return widgets.FloatSlider(
+        knob.value, min=knob.least, max=knob.most, step=knob.step, description=knob.label, style=_STYLE
+    )

@@ -268,7 +268,7 @@ class Recorder:
             if recording.refresh():
                 sink.save()
             sink.attempt(sink.writer.shard, self._columns(recording))
-            # Both or none: Ctrl-C in the line above leaves what is held, and the shard is written over.
+            # Both or `None`: Ctrl-C in the line above leaves what is held, and the shard is written over.
             sink.writer.shards, self._held, sink.stored = sink.writer.shards + 1, [], self._calls
         self._shard_began = time.perf_counter()
 

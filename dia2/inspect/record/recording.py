@@ -61,4 +61,4 @@ class Recording(Protocol):
         """Bring the manifest up to date before a shard or the end; whether anything changed."""
 
     def cut_short(self) -> str | None:
-        """Why a run that raised nothing is not complete; none: it is."""
+        """Why a run that raised nothing is not complete; `None`: it is."""

@@ -14,6 +14,7 @@ from dia2.common.checks import short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import GROUP, installed
 from dia2.inspect.schema.column import Layout
+from dia2.inspect.schema.draw import DrawKind
 from dia2.inspect.schema.row import Row
 
 
@@ -25,6 +26,7 @@ class Adapter:
     title: str  # by which sentences name it
     rows: tuple[Row, ...]  # what a run goes through
     layout: Layout  # the columns of its traces
+    draws: tuple[DrawKind, ...]  # what a call draws, in its order
     files: tuple[str, ...]  # that its traces have beside the manifest, phases, shards and sound
     begins: str  # the phase with which a run begins
     needed: frozenset[str]  # points without which a trace would not know its own run; no filter can leave them out
@@ -35,7 +37,8 @@ class Adapter:
     recording: str  # its `dia2.inspect.record.recording.Recording`
     values: str  # its `dia2.inspect.record.watch.Values`
     view: str  # gives what the explorer shows of a trace
-    tables: str  # gives a trace's tables for Parquet
+    codebook: str = "codebook"  # what it calls one
+    calls: str | None = None  # gives the table of calls for Parquet; `None`: one of all its columns
     # What not every family has.
     replay: str | None = None
     fork: str | None = None
@@ -43,6 +46,7 @@ class Adapter:
     redact: str | None = None
     reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`; `None`: its columns speak for themselves
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
+    knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab
     codebooks: str | None = None  # gives the sound of some codebooks alone
 
     def check_engine(self, tts: object, what: str) -> None:
@@ -59,6 +63,15 @@ class Adapter:
             kind = type(tts).__name__
             given = f"a {kind}" if any(kind == adapter.title for adapter in adapters().values()) else short(tts)
             raise UsageError(f"{what} needs a {self.title}, such as {self.example}, not {given}.")
+
+    @property
+    def batched(self) -> bool:
+        """Its runs speak several scripts side by side: what is chosen has a place for each."""
+        return any(len(self.layout.columns[kind.column].shape) > 2 for kind in self.draws)
+
+    def draw_columns(self, codebooks: int) -> dict[str, str]:
+        """For each draw of a call, in their order, the column that has what was chosen."""
+        return {name: kind.column for kind in self.draws for name in kind.names(codebooks)}
 
     def load(self, name: str) -> Any:
         """What a field of the declaration names."""

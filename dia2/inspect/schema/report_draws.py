@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dia2.common.wording import finite, number
 from dia2.inspect.schema.draw import BEST, Draw
-from dia2.inspect.schema.report import RIGHT, Cell, Column, Facts, Part, Table, Text
+from dia2.inspect.schema.report import RIGHT, Cell, Column, Facts, Part, Style, Table, Text
 
 RANK = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
 
@@ -54,10 +54,10 @@ def candidates(draw: Facts, most: int) -> Table:
 
     def row(part: Facts) -> list[Cell]:
         chosen = part["id"] == draw["choice"]
-        style = "head" if chosen else "" if part["kept"] else "dim"
-        told = (part["name"] or part["id"], number(part["cond"]), number(part["guided"]))
-        fate = "kept" if part["kept"] else "removed"
-        return [("▶" if chosen else "", "mark"), *((cell, style) for cell in (*told, fate))]
+        style: Style = "head" if chosen else "" if part["kept"] else "dim"
+        fate, logits = "kept" if part["kept"] else "removed", [number(part[name]) for name in ("cond", "guided")]
+        told: list[Cell] = [(text, style) for text in (part["name"] or part["id"], *logits, fate)]
+        return [("▶" if chosen else "", "mark"), *told]
 
     columns = [Column("", 1), Column("candidate", 9), Column("cond", 9, RIGHT), Column("guided", 9, RIGHT)]
     return Table([*columns, Column("guidance", 14)], [row(part) for part in _best(draw, most)], indent=1)

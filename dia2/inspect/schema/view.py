@@ -48,7 +48,7 @@ def row_header(filled: FilledRow, lit: list[tuple[int, int | None]]) -> Header:
 
     Args:
         filled: the row.
-        lit: stretches of calls, from and up to (none: the last), at which the run is in this row if it was run.
+        lit: stretches of calls, from and up to (`None`: the last), at which the run is in this row if it was run.
     """
     there = [] if filled.status == "not run" else lit  # one that failed, or was killed, has calls too
     return {

@@ -20,6 +20,7 @@ MAX_HEADER = checks.MAX_HEADER  # bytes of a shard's header
 MAX_SHARDS = 50_000
 MAX_CALLS = 200_000
 MAX_SHARD_CALLS = 4096
+MAX_CELLS = 1 << 24  # codes of a column, over all calls
 MAX_VOCABULARY = 1 << 20
 MAX_AUDIO = 512 << 20  # bytes
 MAX_AUDIO_SAMPLES = 48_000 * 60 * 30

@@ -28,7 +28,7 @@ class PhaseRun:
     before: str  # the state before
     mutations: str = ""
     outputs: str = ""
-    seconds: float | None = None  # none: it never ended
+    seconds: float | None = None  # `None`: it never ended
     error: str | None = None
 
     @property

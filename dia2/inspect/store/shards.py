@@ -16,7 +16,7 @@ from dia2.common.checks import is_file, short
 from dia2.common.errors import TraceError, one_line
 from dia2.common.rust import RustPanicError, calling_rust
 from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
-from dia2.inspect.store.layout import MAX_CALLS, MAX_HEADER, MAX_SHARD_CALLS, MAX_SHARDS, shard_name
+from dia2.inspect.store.layout import MAX_CALLS, MAX_CELLS, MAX_HEADER, MAX_SHARD_CALLS, MAX_SHARDS, shard_name
 
 _DRAW_COLUMNS = {column.name for column in DRAW_COLUMNS}
 _MAX_RAGGED = 1 << 24  # tokens pending or looked ahead to, over all calls of a trace
@@ -120,6 +120,8 @@ def open_shards(path: Path, layout: Layout, sizes: Mapping[str, int]) -> list[Sh
     """
     shards: list[Shard] = []
     calls = ragged = 0
+    columns = (layout.columns[name] for name in layout.of_level("tokens") if name not in layout.ragged)
+    widest = max(math.prod(tail(column.shape, sizes)) for column in columns)  # codes of a call
     for index in range(MAX_SHARDS):
         file = path / shard_name(index)
         if file.is_symlink():
@@ -130,6 +132,8 @@ def open_shards(path: Path, layout: Layout, sizes: Mapping[str, int]) -> list[Sh
         calls += shard.calls
         if calls > MAX_CALLS:
             raise TraceError(f"{path} has more than {MAX_CALLS:,} calls, which no run makes: the trace is damaged.")
+        if calls * widest > MAX_CELLS:
+            raise TraceError(f"{path} has more than {MAX_CELLS:,} codes, which no run writes: it is damaged.")
         ragged += shard.ragged
         if ragged > _MAX_RAGGED:
             raise TraceError(f"{path} has more than {_MAX_RAGGED:,} pending tokens: the trace is damaged.")

@@ -1,13 +1,13 @@
 """A recorded run as data."""
 
-from __future__ import annotations
+from dia2.common.moved import names
 
-from typing import Any
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Frames", "Trace", "load", "sample"):
-        from dia2.adapter import trace
-
-        return getattr(trace, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = names(
+    __name__,
+    {
+        "Frames": "dia2.adapter.trace:Frames",
+        "Trace": "dia2.inspect:Trace",
+        "load": "dia2.inspect:load",
+        "sample": "dia2.inspect:sample",
+    },
+)

@@ -27,7 +27,6 @@ from dia2.inspect.schema.report_draws import RANK, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, row_facts, show_blocks, span, state_facts, whose
 from dia2.inspect.trace.trace import Trace
 
-_SCRIPTS = "B"  # the axis of scripts, in the shapes of columns
 _CANDIDATES = 4  # of each draw that are named
 _GIVEN = "nothing is drawn: what this call read was given."
 _SIGNS = {
@@ -38,35 +37,33 @@ _SIGNS = {
 
 
 class Values:
-    """The columns of level `tokens` of one script, by what they are."""
+    """The columns of level `tokens`, of one script, by what they are."""
 
     def __init__(self, trace: Trace[Any], script: int) -> None:
         """Sort them."""
+        layout, draws = trace.adapter.layout, [kind.column for kind in trace.adapter.draws]
+        shapes = [layout.columns[name].shape for name in draws]
+        books, batched = {shape[-1] for shape in shapes if len(shape) > 1}, {s[1] for s in shapes if len(s) > 2}
+        lists = {*layout.ragged, *(f"{name}_end" for name in layout.ragged), "call", "phase"}
         self.numbers: dict[str, np.ndarray] = {}  # [calls]
         self.times: dict[str, np.ndarray] = {}  # [calls] seconds
-        self.codes: dict[str, np.ndarray] = {}  # [calls, K]
-        layout = trace.adapter.layout
-        lists = {*layout.ragged, *(f"{name}_end" for name in layout.ragged)}
-        for name in layout.of_level("tokens") if len(trace) else ():
-            column, values = layout.columns[name], trace.column(name)
-            shape = column.shape[1:]
-            if shape[:1] == (_SCRIPTS,):
-                values, shape = values[:, script], shape[1:]
-            if name in lists or name in ("call", "phase"):
+        self.codes: dict[str, np.ndarray] = {}  # [calls, K] negative: none
+        for name in layout.of_level("tokens"):
+            if name in lists:
                 continue
-            if not shape:
+            column, values = layout.columns[name], trace.column(name)
+            axes = column.shape[1:]
+            if axes[:1] and axes[0] in batched:
+                values, axes = values[:, script], axes[1:]
+            if not axes:
                 (self.times if column.is_time else self.numbers)[name] = values
-            elif len(shape) == 1 and not shape[0].isdigit() and values.shape[1] == trace.codebooks:
+            elif len(axes) == 1 and axes[0] in books:
                 self.codes[name] = values
+        self.drawn = next((self.codes[name] for name in draws if name in self.codes), None)
 
     def at(self, call: int) -> Facts:
         """Numbers of one call; before the first there are none."""
         return {name: int(values[call]) if call >= 0 else None for name, values in self.numbers.items()}
-
-    @property
-    def drawn(self) -> np.ndarray | None:
-        """[calls, K] what calls drew, the last codes that are declared; negative: none."""
-        return [*self.codes.values()][-1] if self.codes else None
 
 
 def show(trace: Trace[Any], times: bool) -> Report:
@@ -130,7 +127,7 @@ def calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) ->
     columns += [Column(head, width, RIGHT, optional=True) for head, width in zip(heads, widths, strict=True)]
     known = trace.adapter.layout.columns
     told = [f"{name}: {known[name].meaning}" for name in (*values.numbers, *clocks)]
-    told += [f"cb: {known[name].meaning}" for name in [*values.codes][-1:]]
+    told += [f"cb: {known[name].meaning}" for name, codes in values.codes.items() if codes is drawn]
     key = [Paragraph((f"{'; '.join(told)}.", "dim"))] if told else []
     shown = span("call", first, last, len(trace), "column")
     return Report(facts, [*whose(trace, script), Table(columns, rows, gap=1), Line(), *key, shown])
@@ -177,7 +174,9 @@ def _numbers(trace: Trace[Any], facts: Facts) -> list[Block]:
 
 def _codes(facts: Facts) -> list[Block]:
     lines = zip(*facts["codes"].values(), strict=True)
-    rows = [[(f"cb{k}", "label"), *("–" if code < 0 else code for code in codes)] for k, codes in enumerate(lines)]
+    rows: list[list[Cell]] = [
+        [(f"cb{k}", "label"), *("–" if code < 0 else code for code in codes)] for k, codes in enumerate(lines)
+    ]
     columns = [Column("codebook", 8), *(Column(name, max(6, len(name)), RIGHT) for name in facts["codes"])]
     return [Title("codes"), Table(columns, rows, indent=2)] if rows else []
 

@@ -130,7 +130,7 @@ def _unequal_lists(a: Trace[Any], b: Trace[Any], name: str, count: int) -> np.nd
 def _parts(a: Trace[Any], b: Trace[Any], call: int) -> Iterator[Difference]:
     """What differs at one call, in the order in which it comes about."""
     scripts = sorted((a.scripts, b.scripts))
-    left, right = ({what: part for what, *part in trace.parts(call, *scripts)} for trace in (a, b))
+    left, right = ({what: (value, text) for what, value, text in trace.parts(call, *scripts)} for trace in (a, b))
     for what in dict.fromkeys((*left, *right)):
         (value, text), (other, other_text) = left.get(what, (None, "None")), right.get(what, (None, "None"))
         if value != other:

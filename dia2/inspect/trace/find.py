@@ -10,7 +10,7 @@ from dia2.common.checks import plain
 
 
 def changes_or_hits(column: np.ndarray, value: int | Callable[[int], bool] | None) -> list[int]:
-    """Calls at which `column` [calls] has a value or satisfies a predicate; none: where it differs from before."""
+    """Calls at which `column` [calls] has a value or satisfies a predicate; `None`: where it differs from before."""
     if value is None:
         hits = np.flatnonzero(np.diff(column)) + 1
     elif callable(value):

@@ -25,6 +25,7 @@ def load(path: str | Path) -> Trace[Any]:
     if not is_folder(path):
         raise TraceError(f"There is no trace {path}: give the folder that --trace wrote.")
     raw = read_raw_manifest(path)
-    adapter = adapter_of(raw.get("family", "dia2"), path)  # the first traces named none
+    family = raw.get("family")
+    adapter = adapter_of("dia2" if family is None else family, path)  # as the first traces, and those of no run
     trace: Trace[Any] = adapter.load("trace")(path, raw)
     return trace

@@ -6,9 +6,13 @@
     # select word, probability from 'run/calls.parquet' join 'run/draws.parquet' using (call) where draw = 'action'
     calls_table(trace).to_pandas()  # without files
 
-What has no value is null, never NaN. The columns are the family's: see `dia2.adapter.tables` and `dia.adapter.tables`.
-Those of `draws` that tell what a draw chose among are the same for all:
+What has no value is null, never NaN. The columns of `calls` are the family's: see `dia2.adapter.tables` and
+`dia.adapter.tables`. Those of `draws`:
 
+    call                  int32
+    script                int16    from 0, of a family that speaks several side by side
+    draw                  string   its name: action, cb0, dep.1 …, channel.0 …
+    codebook, channel     int16    as the family calls it; null for a draw of no codebook
     choice                int32    what the call took (an edit can have changed it)
     probability           float    of the choice, after guidance, temperature, top-k and top-p
     rank                  int16    of the choice by conditional logit among the kept candidates, from 0; null where it
@@ -16,6 +20,7 @@ Those of `draws` that tell what a draw chose among are the same for all:
     candidates            list     int32, ids of at most 16 candidates
     cond, guided          list     float, their conditional and guided logits
     kept                  list     bool: guidance leaves the candidate in the draw
+    written               int32    what stands there instead, where a prompt or a countdown overruled it
 
 A trace of the level `tokens`, and calls beyond its byte budget, give no rows of `draws`.
 """
@@ -23,7 +28,7 @@ A trace of the level `tokens`, and calls beyond its byte budget, give no rows of
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +36,14 @@ import numpy as np
 
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.files import replacing
-from dia2.inspect.schema.draw import BEST, unpack_kept
+from dia2.inspect.schema.draw import BEST, book_of, chosen, unpack_kept
 from dia2.inspect.trace.trace import Trace
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     Table = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+    Calls = tuple[pa.Schema, Callable[[slice], Mapping[str, Any]]]  # and the columns of some calls
 
 CALLS_FILE = "calls.parquet"
 DRAWS_FILE = "draws.parquet"
@@ -94,10 +100,13 @@ def draws_table(trace: Trace[Any]) -> pa.Table:
 
 
 def _tables(trace: Trace[Any]) -> tuple[Table, Table]:
-    """Schema and batches of calls, and of draws, as the family makes them."""
+    """Schema and batches of calls, and of draws."""
     arrow()
-    found: tuple[Table, Table] = trace.adapter.load("tables")(trace)
-    return found
+    schema, columns = _all_columns(trace) if trace.adapter.calls is None else trace.adapter.load("calls")(trace)
+    at_once = max(1, CALLS_AT_ONCE // trace.scripts)
+    stretches = (slice(start, min(len(trace), start + at_once)) for start in range(0, len(trace), at_once))
+    calls = (typed_batch(columns(here), schema) for here in stretches)
+    return (schema, calls), (_draws_schema(trace), _draw_batches(trace))
 
 
 def arrow() -> Any:
@@ -141,6 +150,76 @@ def lists_of(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int32)
     mask = None if missing is None else pa.array(missing)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)), mask=mask)
+
+
+def _all_columns(trace: Trace[Any]) -> Calls:
+    """A table of calls with every column that the family declares."""
+    pa, layout = arrow(), trace.adapter.layout
+    kinds = {"I32": pa.int32(), "I16": pa.int16(), "U8": pa.uint8(), "F32": pa.float32()}
+    ragged = {*layout.ragged, *(f"{name}_end" for name in layout.ragged)}
+    kept = [layout.columns[name] for name in layout.of_level("tokens") if name not in ragged]
+    schema = pa.schema({c.name: kinds[c.dtype] if len(c.shape) == 1 else pa.list_(kinds[c.dtype]) for c in kept})
+
+    def columns(here: slice) -> dict[str, Any]:
+        found = {}
+        for column in kept:
+            part = trace.column(column.name)[here]
+            if len(column.shape) > 1:
+                found[column.name] = lists_of(part.reshape(len(part), -1))
+            else:
+                found[column.name] = pa.array(part, mask=np.isnan(part) if column.is_time else None)
+        return found
+
+    return schema, columns
+
+
+def _draws_schema(trace: Trace[Any]) -> pa.Schema:
+    pa, kinds = arrow(), trace.adapter.draws
+    scripts = {"script": pa.int16()} if trace.adapter.batched else {}
+    replaced = {kind.replaced: pa.int32() for kind in kinds if kind.replaced is not None}
+    return pa.schema(
+        {"call": pa.int32(), **scripts, "draw": pa.string(), trace.adapter.codebook: pa.int16()}
+        | draw_types()
+        | replaced
+    )
+
+
+def _draw_batches(trace: Trace[Any]) -> Iterator[pa.RecordBatch]:
+    """Batches of draws, in order, shard by shard."""
+    names, kinds, schema = trace.manifest.draws, trace.adapter.draws, _draws_schema(trace)
+    wanted = {"call", *DRAWN, *(kind.column for kind in kinds), *(kind.replaced for kind in kinds if kind.replaced)}
+    at_once = max(1, ROW_GROUP // max(1, trace.scripts * len(names)))  # calls
+    for shard in trace._shards:
+        if "draw.ids" not in shard.columns or not names:
+            continue
+        arrays = shard.read(wanted)
+        for start in range(0, shard.calls, at_once):
+            part = {name: array[start : start + at_once] for name, array in arrays.items()}
+            yield typed_batch(_draws(trace, names, part), schema)
+
+
+def _draws(trace: Trace[Any], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The columns of some calls' draws."""
+    pa, adapter = arrow(), trace.adapter
+    count, scripts, each = len(arrays["call"]), trace.scripts, len(names)
+    choice = chosen(arrays, names, adapter.draw_columns(trace.codebooks)).reshape(-1)  # [n · scripts · names]
+    which = pa.array(np.tile(np.arange(each, dtype=np.int32), count * scripts))
+
+    def named(values: Any) -> Any:
+        return pa.DictionaryArray.from_arrays(which, values)
+
+    columns = {
+        "call": np.repeat(arrays["call"], scripts * each),
+        "script": np.tile(np.repeat(np.arange(scripts), each), count),
+        "draw": named(pa.array(names)),
+        adapter.codebook: named(pa.array([book_of(name) for name in names], pa.int16())),
+        **draw_values(arrays, choice),
+    }
+    for kind in adapter.draws:
+        if kind.replaced is not None:
+            stands = chosen(arrays, names, dict.fromkeys(names, kind.replaced)).reshape(-1)
+            columns[kind.replaced] = pa.array(stands, mask=stands == choice)
+    return columns
 
 
 def draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[str, Any]:

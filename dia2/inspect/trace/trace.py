@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.draw import Draw, chosen, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
@@ -61,6 +62,20 @@ class Trace(ABC, Generic[F]):
             self._shards = open_shards(path, self.adapter.layout, sizes)
             self._columns = read_tokens(self._shards, self.adapter.layout, sizes, path)
             self._check()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Open a trace of this family, as `dia2.inspect.load` opens one of any.
+
+        Raises:
+            TraceError: it is of another family, or as `dia2.inspect.load`.
+        """
+        from dia2.inspect.trace.load import load
+
+        trace = load(path)
+        if not isinstance(trace, cls):
+            raise TraceError(f"{path} is a run of {trace.adapter.title}: open it by dia2.inspect.load().")
+        return trace
 
     # What a family fills in
 
@@ -216,6 +231,8 @@ class Trace(ABC, Generic[F]):
         Raises:
             TraceError: there is none of that name.
         """
+        if not self.begun:
+            raise TraceError(f"{self.path} holds no calls: the run ended before its first ({self.state}).")
         if name not in self._columns:
             raise TraceError(f"A trace has no column {name!r}; it has {', '.join(sorted(self._columns)) or 'none'}.")
         return self._columns[name]
@@ -252,6 +269,19 @@ class Trace(ABC, Generic[F]):
         arrays = self._shard(at)
         row = call - self._shards[at].first_call
         return {name: array[row] for name, array in arrays.items()}
+
+    def draws(self, call: int, script: int = 0) -> list[Draw]:
+        """What the draws of a call chose among; empty where it drew nothing, and where the trace kept none.
+
+        What a prompt gives or a countdown forces has its draw all the same.
+        """
+        script, columns, names = self.check_script(script), self._row(call), self.manifest.draws
+        own = slice(script * len(names), (script + 1) * len(names))
+        mine = {name: array[own] for name, array in columns.items() if name.startswith("draw.")}
+        if not names:
+            return []
+        taken = chosen(columns, names, self.adapter.draw_columns(self.codebooks))  # [D], or [scripts, D]
+        return stored_draws(mine, names, (taken if taken.ndim == 1 else taken[script]).tolist())
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: without the shards that are kept in memory, which are read again."""
@@ -339,9 +369,9 @@ class Trace(ABC, Generic[F]):
 
         return to_parquet(self, path)
 
-    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Trace[F]:
+    def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Self:
         """Write a copy without what was said, or without how it sounded; see `dia2.adapter.redact`. Not of Dia."""
-        copy: Trace[F] = offered(self, "redact")(self, path, voice=voice, text=text)
+        copy: Self = offered(self, "redact")(self, path, voice=voice, text=text)
         return copy
 
     def replay(
@@ -430,7 +460,6 @@ class Trace(ABC, Generic[F]):
             TraceError: the trace was redacted, holds no calls, or is of a family without forks.
             UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
         """
-        offered(self, "fork")
         return extension("lab")(self, tts, folder)
 
 

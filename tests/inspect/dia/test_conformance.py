@@ -10,10 +10,10 @@ import torch
 
 from dia.adapter.trace import DiaTrace
 from dia.generation import GenerationResult
-from dia2.adapter.replay import CHUNK
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import LEVELS, Level
-from dia2.inspect import load, record
+from dia2.inspect import record
+from dia2.inspect.trace.replaying import CHUNK
 
 from ...support.dia import DiaCase, dia5, dia_cases, toy
 from ...support.graphs import FakeGraphs, use_dia_graphs
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Script 2 has 74 bytes")  # which
 def recorded(case: DiaCase, path: Path, level: Level = "full", **changes: object) -> tuple[DiaTrace, GenerationResult]:
     with record(path, level=level):
         result = dia5().speak(case.expected["text"], **case.settings(**changes))
-    trace = load(path)
+    trace = DiaTrace.load(path)
     assert isinstance(trace, DiaTrace)
     return trace, result
 

@@ -17,14 +17,14 @@ import torch
 from rich.console import Console
 
 from dia import Dia
-from dia import capture as taps
+from dia import capture as buffers
 from dia.adapter.origins import origins
 from dia.adapter.trace import DiaTrace
 from dia.audio import apply_audio_delay
 from dia2.cli import main
 from dia2.common.errors import TraceError, UsageError
-from dia2.common.hooks import POINTS
-from dia2.inspect import load, record
+from dia2.common.hooks import listed
+from dia2.inspect import record
 from dia2.inspect.record import recorder
 from dia2.inspect.views.console import (
     choose_calls,
@@ -85,7 +85,7 @@ def recorded_alone() -> Path:
 
 @pytest.fixture(scope="module")
 def trace() -> DiaTrace:
-    found = load(recorded())
+    found = DiaTrace.load(recorded())
     assert isinstance(found, DiaTrace)
     return found
 
@@ -168,7 +168,7 @@ def test_diff(tmp_path: Path) -> None:
     path = tmp_path / "run.dia2trace"
     with record(path, level="tokens"):
         dia.speak(SCRIPTS[1], audio_prompt=PROMPT, temperature=0, seed=1, max_tokens=40, cfg_scale=0)
-    text = shown(lambda trace, console: print_diff(load(recorded_alone()), trace, console), 80, path)
+    text = shown(lambda trace, console: print_diff(DiaTrace.load(recorded_alone()), trace, console), 80, path)
     assert text.replace(str(recorded_alone()), "other.dia2trace") == DIFF
     same = shown(lambda trace, console: print_diff(trace, trace, console), 80, path)
     assert same.endswith("The same run: 39 calls, every token and countdown.\n")
@@ -205,7 +205,7 @@ def changed(folder: Path, **changes: Any) -> Path:
 
 def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "SHARD_CALLS", 5)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
     path = tmp_path / "run.dia2trace"
     with record(path):
         toy().speak(SCRIPTS[0], temperature=0, seed=1, max_tokens=64)
@@ -231,7 +231,7 @@ def test_a_run_that_never_began_has_rows_and_nothing_else(tmp_path: Path, monkey
     monkeypatch.setattr("dia.text._encode", broken)
     with pytest.raises(RuntimeError), record(path):
         Dia.toy(device="cpu", load_dac=False).speak("[S1] Hi.")
-    facts = show_facts(load(path))
+    facts = show_facts(DiaTrace.load(path))
     assert (facts["run"], facts["scripts"], facts["calls"]["all"]) == (None, [], 0)
     assert [row["status"] for row in facts["rows"]][:3] == ["done", "failed", "not run"]
     assert "\n  calls     0\n" in shown(VIEWS["show"], 80, path)
@@ -244,9 +244,9 @@ def test_a_filter_leaves_the_channels_that_it_names(tmp_path: Path) -> None:
     path = tmp_path / "run.dia2trace"
     with record(path, hooks="draw.channel.3"):
         Dia.toy(device="cpu", load_dac=False).speak(SCRIPTS[0], temperature=0, seed=1, max_tokens=24)
-    draws = [channel["draw"] is not None for channel in frame_facts(load(path), 20)["channels"]]
+    draws = [channel["draw"] is not None for channel in frame_facts(DiaTrace.load(path), 20)["channels"]]
     assert draws == [False] * 3 + [True] + [False] * 5
-    assert all(call["probability"] is None for call in frames_facts(load(path), 0, 20)["calls"])
+    assert all(call["probability"] is None for call in frames_facts(DiaTrace.load(path), 0, 20)["calls"])
     assert "channel 0" not in shown(lambda trace, console: print_frame(trace, console, 12), 80, path)
 
 
@@ -297,11 +297,11 @@ def test_the_facts_are_the_trace_s_own(trace: DiaTrace) -> None:
 
 def test_hooks_are_those_of_dia(trace: DiaTrace) -> None:
     points = {point["name"]: point["trace"] for point in hooks_facts(trace)["points"]}
-    assert list(points) == [name for name, point in POINTS.items() if point.of in ("dia", "both")]
+    assert list(points) == [point.name for point in listed() if "dia" in point.models]
     assert points["eos.countdown"] == points["draw.channel.{c}"] == points["encoder.tokens"] == "recorded"
     assert points["logits.channel.{c}"] == points["encoder.output"] == "not kept at level topk"
     assert points["dia.decode"] == "recorded 2×"
-    alone = {point["name"]: point["trace"] for point in hooks_facts(load(recorded_alone()))["points"]}
+    alone = {point["name"]: point["trace"] for point in hooks_facts(DiaTrace.load(recorded_alone()))["points"]}
     assert alone["draw.channel.{c}"] == "not kept at level tokens"
 
 
@@ -337,7 +337,7 @@ def test_every_view_prints_text_and_one_json_document(flags: list[str], capsys: 
 def test_scripts_are_counted_as_their_files_are(capsys: pytest.CaptureFixture[str]) -> None:
     facts = json.loads(run(capsys, "frames", str(recorded()), "--script", "2", "--json")[1])
     assert (facts["script"], facts["scripts"]) == (2, 2)
-    assert facts == frames_facts(load(recorded()), 0, 23, script=1)
+    assert facts == frames_facts(DiaTrace.load(recorded()), 0, 23, script=1)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from dia.adapter.trace import DiaTrace
-from dia2.inspect import load
 
 from ...support.dia import DiaCase, dia5
 
@@ -19,7 +18,7 @@ def run(path: Path, name: str = "single", **changes: Any) -> DiaTrace:
     case = DiaCase(name)
     text = changes.pop("text", case.expected["text"])
     dia5().speak(text, trace=path, **case.settings(temperature=1.0, seed=1, **changes))
-    trace = load(path)
+    trace = DiaTrace.load(path)
     assert isinstance(trace, DiaTrace)
     return trace
 
@@ -45,7 +44,7 @@ def test_a_setting_is_named_and_where_the_draws_part(tmp_path: Path, changes: di
     settings: dict[str, Any] = {"temperature": 1.0, "seed": 1} | DiaCase("single").settings(temperature=1.0, seed=1)
     text = changes.get("text", DiaCase("single").expected["text"])
     dia5().speak(text, trace=tmp_path / "b", **(settings | {k: v for k, v in changes.items() if k != "text"}))
-    a, b = run(tmp_path / "a"), load(tmp_path / "b")
+    a, b = run(tmp_path / "a"), DiaTrace.load(tmp_path / "b")
     diff = a.diff(b)
     assert [setting.what for setting in diff.settings] == [what]
     call = diff.shared
@@ -69,7 +68,7 @@ def test_scripts_and_prompts_of_a_batch_are_told_apart(tmp_path: Path) -> None:
     case = DiaCase("batch_prompts")
     settings = case.settings(temperature=1.0, seed=1, audio_prompt=[prompts[0], None, None])
     dia5().speak(case.expected["text"], trace=tmp_path / "b", **settings)
-    diff = a.diff(load(tmp_path / "b"))
+    diff = a.diff(DiaTrace.load(tmp_path / "b"))
     assert [(s.what, s.a, s.b) for s in diff.settings] == [("script 3 prompt's rows", "8", "1")]
     assert diff.shared == 0
     assert diff.parts[0].what.startswith("script 3 channel")
@@ -79,7 +78,7 @@ def test_a_countdown_that_begins_elsewhere_and_an_earlier_end(tmp_path: Path) ->
     a, b = run(tmp_path / "a", "short_max", max_tokens=24), None
     case = DiaCase("short_max")
     dia5().speak(case.expected["text"], trace=tmp_path / "b", **case.settings(temperature=1.0, seed=1, max_tokens=26))
-    b = load(tmp_path / "b")
+    b = DiaTrace.load(tmp_path / "b")
     diff = a.diff(b)
     assert {setting.what for setting in diff.settings} == {"max_tokens", "rows"}
     assert diff.shared == 24 - 5 - 1  # the row after it is the first that begins countdowns

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from dia import capture as taps
+from dia import capture as buffers
 from dia.adapter.rows import ROWS
 from dia.adapter.trace import DiaTrace
 from dia.cli import main
@@ -20,7 +20,7 @@ from dia.generation import GenerationInterrupted
 from dia.layers import Decoder
 from dia.model import Dia
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Trace, load, record
+from dia2.inspect import Dia2Trace, record
 from dia2.inspect.record import recorder
 from dia2.inspect.schema.row import FilledRow
 from dia2.inspect.store.layout import MANIFEST, PHASES_FILE
@@ -37,7 +37,7 @@ OPTIONS: dict[str, Any] = {"max_tokens": 40, "seed": 3}
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every step is handed over at once, and every fourth ends a shard."""
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> DiaTrace:
     """The run that nothing happens to."""
     path = tmp_path_factory.mktemp("whole") / "run.dia2trace"
     toy().speak(SCRIPT, trace=path, **OPTIONS)
-    return load(path)  # type: ignore[no-any-return]  # a run of Dia
+    return DiaTrace.load(path)
 
 
 def interrupting(step: int, error: BaseException) -> Callable[[int], None]:
@@ -72,7 +72,7 @@ def check_beginning(trace: DiaTrace, whole: DiaTrace, calls: int) -> None:
 def test_ctrl_c_leaves_every_step_and_what_is_whole(tmp_path: Path, whole: DiaTrace, step: int) -> None:
     with pytest.raises(GenerationInterrupted) as caught:
         toy().speak(SCRIPT, trace=tmp_path / "run", progress=interrupting(step, KeyboardInterrupt()), **OPTIONS)
-    trace, spoken = load(tmp_path / "run"), caught.value.result.scripts[0]
+    trace, spoken = DiaTrace.load(tmp_path / "run"), caught.value.result.scripts[0]
     assert spoken.waveform is not None
     assert trace.state == "partial: interrupted by the user"
     check_beginning(trace, whole, step)
@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_every_step_and_what_is_whole(tmp_path: Path, whole: DiaTr
 def test_a_run_that_was_interrupted_and_went_on_elsewhere_is_partial(tmp_path: Path) -> None:
     with record(tmp_path / "run"), pytest.raises(GenerationInterrupted):  # as the command line does
         toy().speak(SCRIPT, progress=interrupting(5, KeyboardInterrupt()), **OPTIONS)
-    assert load(tmp_path / "run").manifest.status == "interrupted"
+    assert DiaTrace.load(tmp_path / "run").manifest.status == "interrupted"
 
 
 @pytest.mark.usefixtures("small_shards")
@@ -105,7 +105,7 @@ def test_an_exception_in_the_model_leaves_every_finished_step(
     monkeypatch.setattr(Decoder, "logits", failing)
     with pytest.raises(RuntimeError, match="fell"):
         toy().speak(SCRIPT, trace=tmp_path / "run", **OPTIONS)
-    trace = load(tmp_path / "run")
+    trace = DiaTrace.load(tmp_path / "run")
     assert trace.manifest.status == "failed"
     assert trace.state.startswith("partial: RuntimeError: the model")
     assert trace.state.isprintable()
@@ -136,7 +136,7 @@ def test_an_exception_before_the_first_row_leaves_the_phases(tmp_path: Path, mon
     monkeypatch.setattr("dia.text._encode", broken)
     with pytest.raises(ZeroDivisionError):
         toy().speak(SCRIPT, trace=tmp_path / "run")
-    trace = load(tmp_path / "run")
+    trace = DiaTrace.load(tmp_path / "run")
     assert isinstance(trace, DiaTrace)
     assert len(trace) == 0
     assert [run.name for run in trace.phases] == ["dia.text"]
@@ -152,11 +152,11 @@ def test_a_killed_run_keeps_its_shards(tmp_path: Path, whole: DiaTrace) -> None:
 
     def kill(steps: int) -> None:
         if steps == 17:
-            seen.append(load(tmp_path / "run"))
+            seen.append(DiaTrace.load(tmp_path / "run"))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARD_CALLS", 4)
-        patch.setattr(taps, "LATEST", 0.0)
+        patch.setattr(buffers, "LATEST", 0.0)
         toy().speak(SCRIPT, trace=tmp_path / "run", progress=kill, **OPTIONS)
     (trace,) = seen
     assert trace.state == "partial: the run was killed, or still runs"
@@ -170,9 +170,9 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
     tmp_path: Path, whole: DiaTrace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(recorder, "SHARD_CALLS", 4)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
     with record(tmp_path / "run") as recording:
-        writer = recording._book.writer
+        writer = recording._sink.writer
         write, name = writer.shard, tmp_path / "run" / "frames-00002.safetensors"
 
         def full(columns: Any) -> None:
@@ -185,7 +185,7 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
     assert len(result.scripts[0].codes) == len(whole.codes())
     assert "the trace ends at call 8" in caplog.text
     name.rmdir()
-    trace = load(tmp_path / "run")
+    trace = DiaTrace.load(tmp_path / "run")
     assert trace.manifest.status == "failed"
     check_beginning(trace, whole, 8)
 
@@ -195,10 +195,10 @@ def test_a_full_disk_ends_the_trace_and_not_the_run(
 
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "SHARD_CALLS", 8)
-    monkeypatch.setattr(taps, "LATEST", 0.0)
+    monkeypatch.setattr(buffers, "LATEST", 0.0)
     with record(tmp_path / "run", level="full", budget=60_000):
         toy().speak(SCRIPT, **OPTIONS)
-    trace = load(tmp_path / "run")
+    trace = DiaTrace.load(tmp_path / "run")
     start = trace.manifest.tokens_only_from
     assert start is not None
     assert 0 < start < len(trace)
@@ -212,7 +212,7 @@ def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, monkeypatch: p
 def test_a_filter_leaves_draws_out(tmp_path: Path, wanted: str) -> None:
     with record(tmp_path / "run", hooks=wanted):
         dia5().speak(["[S1] A", "[S2] B"], **OPTIONS)
-    trace, full = load(tmp_path / "run"), tmp_path / "full"
+    trace, full = DiaTrace.load(tmp_path / "run"), tmp_path / "full"
     names = sorted(name.removeprefix("draw.") for name in wanted.split(",") if name.startswith("draw."))
     assert trace.manifest.draws == names
     assert trace.manifest.never_fired == []
@@ -220,7 +220,7 @@ def test_a_filter_leaves_draws_out(tmp_path: Path, wanted: str) -> None:
     assert trace.complete
     dia5().speak(["[S1] A", "[S2] B"], trace=full, **OPTIONS)
     for script in (0, 1):
-        every = {draw.name: draw for draw in load(full).draws(7, script)}
+        every = {draw.name: draw for draw in DiaTrace.load(full).draws(7, script)}
         assert trace.draws(7, script) == [every[name] for name in names]
     assert trace.rows()[1].note == "not recorded: the hook filter leaves it out"
     assert trace.rows()[8].status == "done"  # of the columns, which are always kept
@@ -230,7 +230,7 @@ def test_a_filter_of_the_other_models_points_is_noted(tmp_path: Path, caplog: py
     with record(tmp_path / "run", hooks="logits.cb0,machine.*", level="full"):
         dia5().speak(SCRIPT, **OPTIONS)
     assert "names points of another model than Dia" in caplog.text
-    trace = load(tmp_path / "run")
+    trace = DiaTrace.load(tmp_path / "run")
     assert trace.complete
     assert trace.manifest.never_fired == []
     assert trace.logits(5) is None
@@ -246,11 +246,11 @@ def test_a_filter_of_the_other_models_points_is_noted(tmp_path: Path, caplog: py
 
 
 def test_what_never_fired_is_of_the_runs_own_model(tmp_path: Path) -> None:
-    dia = load(recorded_dia())
+    dia = DiaTrace.load(recorded_dia())
     assert dia.manifest.never_fired == ["dia.load", "dia.write"]
     with record(tmp_path / "run", hooks="*"):
         engine("tiny8").generate("[S1] Hi.", seed=1)
-    missing = load(tmp_path / "run").manifest.never_fired
+    missing = DiaTrace.load(tmp_path / "run").manifest.never_fired
     assert missing
     assert not any(name.startswith(("dia.", "encoder.", "eos.", "kv.self", "kv.cross")) for name in missing)
 
@@ -265,9 +265,9 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
     for number, (first, second, why, kind) in enumerate(
         (
             (dia, dia, "holds a run already", DiaTrace),
-            (dia2, dia2, "holds a run already", Trace),
+            (dia2, dia2, "holds a run already", Dia2Trace),
             (dia, dia2, "records Dia: record a run of Dia2 to a trace of its own", DiaTrace),
-            (dia2, dia, "records Dia2: record a run of Dia to a trace of its own", Trace),
+            (dia2, dia, "records Dia2: record a run of Dia to a trace of its own", Dia2Trace),
         )
     ):
         path = tmp_path / str(number)
@@ -275,7 +275,7 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
             first()
             with pytest.raises(UsageError, match=why):
                 second()
-        trace = load(path)
+        trace = DiaTrace.load(path)
         assert isinstance(trace, kind)
         assert trace.complete
         assert len(trace) > 0
@@ -284,7 +284,7 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
 def test_nothing_generated_is_a_failed_trace(tmp_path: Path) -> None:
     with record(tmp_path / "run"):
         pass
-    assert load(tmp_path / "run").state == "partial: nothing was generated"
+    assert DiaTrace.load(tmp_path / "run").state == "partial: nothing was generated"
 
 
 def test_more_scripts_than_a_trace_holds_are_refused(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_trace_takes_the_place_of_another_models(tmp_path: Path) -> None:
     with record(tmp_path / "run", level="full"):
         toy().speak(["[S1] A", "[S1] B"], **OPTIONS)
     engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run")
-    assert isinstance(load(tmp_path / "run"), Trace)
+    assert isinstance(DiaTrace.load(tmp_path / "run"), Dia2Trace)
     assert not {path.name for path in (tmp_path / "run").iterdir()} & {"audio-1.flac", "encoder.safetensors"}
 
 
@@ -322,7 +322,7 @@ def test_the_rows_are_functions_that_there_are() -> None:
 
 
 def test_every_row_of_a_run_with_prompts_is_filled() -> None:
-    rows = filled(load(recorded_dia()))
+    rows = filled(DiaTrace.load(recorded_dia()))
     assert {number for number, row in rows.items() if row.status != "done"} == {1, 13}
     assert rows[1].note == "the checkpoint was loaded before the recording began"
     assert rows[13].note == "called from Python: no output file was named"
@@ -349,18 +349,18 @@ def test_rows_that_were_not_run_say_why(tmp_path: Path, whole: DiaTrace) -> None
     assert rows[7].note == "nothing to prefill: no prompt was given, so the loop begins with row 0"
     prompts = [*(DiaCase("prompt").prompts or []), None]
     dia5().speak(["[S1] A", "[S2] B"], audio_prompt=prompts, trace=tmp_path / "run", **OPTIONS)
-    rows = filled(load(tmp_path / "run"))
+    rows = filled(DiaTrace.load(tmp_path / "run"))
     assert rows[5].status == "done"
     assert rows[7].note == "nothing to prefill: a script has no prompt, so the loop begins with row 0"
     assert rows[12].note == "codes only: the checkpoint was loaded without its codec"
-    assert load(tmp_path / "run").audio(1) is None
+    assert DiaTrace.load(tmp_path / "run").audio(1) is None
 
 
 def test_the_command_line_records_all_rows_but_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     command = ["generate", "[S1] Hello.", "-o", "a.wav", "--max-tokens", "40", "--seed", "1", "--device", "cpu"]
     assert main([*command, "--trace", "run.dia2trace", "--trace-level", "full", "--quiet"]) == 0
-    trace = load("run.dia2trace")
+    trace = DiaTrace.load("run.dia2trace")
     assert trace.complete
     rows = filled(trace)
     assert {number for number, row in rows.items() if row.status == "not run"} == {5, 7}

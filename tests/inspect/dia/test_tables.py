@@ -11,7 +11,6 @@ import pytest
 from pyarrow import parquet
 
 from dia.adapter.trace import DiaTrace
-from dia2.inspect import load
 
 from ...support.dia import dia5
 from ...support.traces import recorded_dia
@@ -19,7 +18,7 @@ from ...support.traces import recorded_dia
 
 @pytest.fixture(scope="module")
 def trace() -> DiaTrace:
-    found = load(recorded_dia())
+    found = DiaTrace.load(recorded_dia())
     assert isinstance(found, DiaTrace)
     return found
 
@@ -75,7 +74,7 @@ def test_without_codec_or_draws(tmp_path: Path) -> None:
 
     with record(tmp_path / "run", level="tokens"):
         dia5().speak("[S1] Hi.", max_tokens=20, seed=1)
-    calls, draws = tables(load(tmp_path / "run"), tmp_path / "tables")
+    calls, draws = tables(DiaTrace.load(tmp_path / "run"), tmp_path / "tables")
     assert not draws
     assert all(row["audio_seconds"] is None for row in calls)
     assert any(row["frame"] is not None for row in calls)
@@ -86,12 +85,12 @@ def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("dia.model.read_scripts", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         dia5().speak("[S1] Hi.", trace=tmp_path / "run")
-    assert tables(load(tmp_path / "run"), tmp_path / "tables") == ([], [])
+    assert tables(DiaTrace.load(tmp_path / "run"), tmp_path / "tables") == ([], [])
 
 
 def test_small_batches_join_to_the_same(trace: DiaTrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = tables(trace, tmp_path / "whole")
-    monkeypatch.setattr("dia.adapter.tables.CALLS_AT_ONCE", 5)
-    monkeypatch.setattr("dia.adapter.tables.ROW_GROUP", 40)
+    monkeypatch.setattr("dia2.inspect.trace.tables.CALLS_AT_ONCE", 5)
+    monkeypatch.setattr("dia2.inspect.trace.tables.ROW_GROUP", 40)
     assert tables(trace, tmp_path / "parts") == whole
     assert np.isnan(trace.seconds[: trace.prefill_calls]).all()

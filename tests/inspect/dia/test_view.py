@@ -16,13 +16,13 @@ from dia import Dia
 from dia.adapter.cells import ORIGINS
 from dia.adapter.trace import DiaTrace
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
-from dia2.adapter.view import view_of
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import load, record
+from dia2.inspect import record
 from dia2.inspect.schema.view import View
 from dia2.inspect.schema.view_draws import LOGIT_STEP
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.view import view_of
 
 from ...support.dia import toy
 from ..test_console_trace import HOSTILE
@@ -45,7 +45,7 @@ def recorded() -> Path:
 
 @pytest.fixture(scope="module")
 def trace() -> DiaTrace:
-    found = load(recorded())
+    found = DiaTrace.load(recorded())
     assert isinstance(found, DiaTrace)
     return found
 
@@ -108,7 +108,7 @@ def test_one_row_is_lit_at_every_call(trace: DiaTrace, script: int, view: View) 
 
 def test_prefill_is_a_row_of_its_own(tmp_path: Path) -> None:
     toy().speak(SCRIPTS[0], seed=1, max_tokens=40, audio_prompt=PROMPT, trace=tmp_path / "run.dia2trace")
-    view = view_of(load(tmp_path / "run.dia2trace"))
+    view = view_of(DiaTrace.load(tmp_path / "run.dia2trace"))
     lit = {row["number"]: row["lit"] for row in view.header["rows"]}
     assert lit[7] == [(0, 10)]
     assert lit[8][0][0] == 10
@@ -176,7 +176,7 @@ def test_who_is_in_a_draw_and_how_likely_is_what_the_sampler_says(settings: dict
     """Told without the logits, from the chance of the choice alone; beside Dia's own sampling of the logits."""
     with record(tmp_path / "run.dia2trace", level="full"):
         toy().speak(SCRIPTS, seed=1, max_tokens=60, audio_prompt=[PROMPT, None], **settings)
-    trace = load(tmp_path / "run.dia2trace")
+    trace = DiaTrace.load(tmp_path / "run.dia2trace")
     config, eos, cut = trace.run.config, trace.model.eos, 0
     near = 2 * LOGIT_STEP / max(config.temperature, 0.1)
     for script in range(2):
@@ -216,7 +216,7 @@ def test_the_script_is_what_the_encoder_read(trace: DiaTrace) -> None:
 def test_what_was_cut_off_is_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="cut off"):
         toy().speak("[S1] " + 300 * "a" + " [S2] End.", seed=1, max_tokens=20, trace=tmp_path / "run.dia2trace")
-    script = view_of(load(tmp_path / "run.dia2trace")).header["script"]
+    script = view_of(DiaTrace.load(tmp_path / "run.dia2trace")).header["script"]
     assert len(script["parts"][0]["text"]) == 255
     assert script["cut"] == {"bytes": 1 + 1 + 300 + 1 + 1 + 5 - 256, "text": (302 - 256) * "a" + " [S2] End."}
 
@@ -233,7 +233,7 @@ def test_no_text_of_a_trace_is_markup(trace: DiaTrace, tmp_path: Path) -> None:
 def test_a_run_without_a_codec_has_no_time(tmp_path: Path) -> None:
     mute = Dia.toy(device="cpu", load_dac=False)
     mute.speak(SCRIPTS[0], seed=1, max_tokens=20, trace=tmp_path / "run.dia2trace")
-    header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
+    header, columns = opened(payload(DiaTrace.load(tmp_path / "run.dia2trace")))
     assert header["clock"] is None
     assert header["seconds"] is None
     assert header["sounds"] == []
@@ -247,7 +247,7 @@ def test_a_run_that_was_stopped_shows_what_there_is(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         toy().speak(SCRIPTS[0], seed=1, max_tokens=120, progress=stop, trace=tmp_path / "run.dia2trace")
-    header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
+    header, columns = opened(payload(DiaTrace.load(tmp_path / "run.dia2trace")))
     assert not header["complete"]
     assert header["calls"] == 30
     assert columns["grid"].shape == (31, 9)
@@ -258,7 +258,7 @@ def test_a_run_that_was_stopped_shows_what_there_is(tmp_path: Path) -> None:
 def test_some_channels_alone_may_have_draws(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks=["draw.channel.3", "draw.channel.7"]):
         toy().speak(SCRIPTS, seed=1, max_tokens=30)
-    trace = load(tmp_path / "run.dia2trace")
+    trace = DiaTrace.load(tmp_path / "run.dia2trace")
     header, columns = opened(payload(trace, script=1))
     assert [draw["book"] for draw in header["draws"]] == [3, 7]
     np.testing.assert_array_equal(columns["draw_choice"], trace.drawn[:, 1][:, [3, 7]])
@@ -268,13 +268,13 @@ def test_some_channels_alone_may_have_draws(tmp_path: Path) -> None:
 def test_the_level_tokens_has_no_draws(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", level="tokens"):
         toy().speak(SCRIPTS[0], seed=1, max_tokens=20)
-    header, columns = opened(payload(load(tmp_path / "run.dia2trace")))
+    header, columns = opened(payload(DiaTrace.load(tmp_path / "run.dia2trace")))
     assert header["draws"] == []
     assert "draw_ids" not in columns
 
 
 def test_what_cannot_be_shown_is_refused(trace: DiaTrace, tmp_path: Path) -> None:
-    dia2: Any = load(recorded_dia2())
+    dia2: Any = DiaTrace.load(recorded_dia2())
     with pytest.raises(TraceError, match="no script 2"):
         trace.to_html(tmp_path / "run.html", script=2)
     with pytest.raises(TraceError, match="no script 1"):

@@ -49,7 +49,7 @@ def _print_wide(rows: Sequence[Facts], page: Page) -> None:
     room = page.width - 5 - 29 - 9 - 6 * 2
     shares = [room * 22 // 100, room * 20 // 100, room * 29 // 100]
     widths = [5, 29, *shares, room - sum(shares), 9]
-    aligned: list[Align] = [*["left"] * 6, "right"]
+    aligned: list[Align] = ["left", "left", "left", "left", "left", "left", "right"]
     page.row([(head, "head") for head in _HEADS], widths, aligned)
     page.line(("─" * page.width, "dim"))
     tall = False  # the row before

@@ -77,7 +77,8 @@ def _prefix(trace: Trace[Any]) -> Report:
     if report is None:
         others = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
         raise UsageError(
-            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {others}'s voice cloning only."
+            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {others}'s voice cloning "
+            "only."
         )
     return report(trace)
 

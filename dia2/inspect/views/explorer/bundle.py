@@ -1,7 +1,8 @@
 """The front end as one script: hand-written modules in `front/`, joined without a build step.
 
 Each file is a module that can be read and checked by itself. Joined, they share one scope, so a name is defined in
-one file only; `import` lines go, `export` is taken off, except in the last file.
+one file only; `import` lines go, `export` is taken off, except in the last file, and so are the comments that document
+names and their types, which are for who reads or checks the modules.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ _FRONT = Path(__file__).parent / "front"
 _MODULES = (
     "dom",
     "colours",
+    "unpack",
     "data",
     "views",
     "store",
@@ -26,6 +28,7 @@ _MODULES = (
     "machine",
     "state",
     "script",
+    "chances",
     "candidates",
     "findings",
     "player",
@@ -37,6 +40,7 @@ _MODULES = (
 )
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+_DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 
 
 @lru_cache
@@ -49,4 +53,6 @@ def style() -> str:
 def script(host: str) -> str:
     """The front end for a host: `widget`, a module with a default export, or `page`, which runs by itself."""
     sources = [(_FRONT / f"{name}.js").read_text(encoding="utf-8") for name in (*_MODULES, host)]
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", source)) for source in sources)
+    for unneeded in (_IMPORT, _EXPORT, _DOCUMENTS):
+        sources = [unneeded.sub("", source) for source in sources]
+    return "\n".join(sources)

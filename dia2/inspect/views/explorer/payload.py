@@ -62,7 +62,7 @@ def payload(trace: Trace[Any], tts: Any = None, books: Sequence[Sequence[int]] =
 
 
 def difference_of(a: Trace[Any], b: Trace[Any]) -> dict[str, Any] | None:
-    """Where two traces part, as the front end says it; none if they do not.
+    """Where two traces part, as the front end says it; `None` if they do not.
 
     Raises:
         TraceError: they are of different models.

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import torch
+import soxr
 
 from dia2.common.checks import short
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect.trace.family import offered
 from dia2.inspect.trace.trace import Trace
-from dia2.runtime.audio_io import resample
 
 MIME = "audio/mpeg"  # every browser plays it, and soundfile writes it
 RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz that MP3 has
@@ -42,8 +41,7 @@ def playable(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
     if len(samples) > _LONGEST * rate:
         raise TraceError(f"A sound of {len(samples):,} samples at a rate of {rate:,} Hz is too long to be shown.")
     target = next((known for known in RATES if known > rate), RATES[-1])
-    whole = torch.from_numpy(np.ascontiguousarray(samples, np.float32))
-    return resample(whole, rate, target).numpy(), target
+    return soxr.resample(np.ascontiguousarray(samples, np.float32), rate, target, quality="HQ"), target
 
 
 def encode(samples: np.ndarray, rate: int) -> bytes:
@@ -54,7 +52,7 @@ def encode(samples: np.ndarray, rate: int) -> bytes:
 
 
 def samples_of(trace: Trace[Any], script: int = 0) -> tuple[np.ndarray, int] | None:
-    """Waveform [N] and rate of the trace's run, of Dia: of one script; none if it gave nothing, or it was redacted.
+    """Waveform [N] and rate of the trace's run, of Dia: of one script; `None` if it gave nothing, or it was redacted.
 
     Raises:
         TraceError: the file is damaged, or its sound longer than any run's.
@@ -64,7 +62,7 @@ def samples_of(trace: Trace[Any], script: int = 0) -> tuple[np.ndarray, int] | N
 
 
 def trace_sound(trace: Trace[Any], script: int = 0) -> Sound | None:
-    """What the trace's run gave, of Dia: for one script; none if nothing."""
+    """What the trace's run gave, of Dia: for one script; `None` if nothing."""
     found = samples_of(trace, script)
     return None if found is None else Sound("all codebooks", encode(*found))
 

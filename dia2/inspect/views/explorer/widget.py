@@ -130,7 +130,7 @@ class Explorer(_Page):
 
 
 def _sendable(key: Any) -> Any:
-    """What an answer names its question by; none for what no message can hold, as NaN."""
+    """What an answer names its question by; `None` for what no message can hold, as NaN."""
     try:
         json.dumps(key, allow_nan=False)
     except (TypeError, ValueError, RecursionError):

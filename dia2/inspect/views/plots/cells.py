@@ -43,9 +43,9 @@ def grid(trace: Dia2Trace, first: int | None = None, last: int | None = None, *,
 
     Args:
         trace: with codes.
-        first: column to draw from; none: the first.
-        last: column to draw to, included; none: the last.
-        frame: of the audio before cropping, whose codes are outlined; none: one in the middle.
+        first: column to draw from; `None`: the first.
+        last: column to draw to, included; `None`: the last.
+        frame: of the audio before cropping, whose codes are outlined; `None`: one in the middle.
 
     Raises:
         UsageError: there are no such columns, or no such frame in them.
@@ -85,7 +85,7 @@ def grid(trace: Dia2Trace, first: int | None = None, last: int | None = None, *,
 
 
 def _frame(trace: Dia2Trace, start: int, end: int, frame: int | None) -> int | None:
-    """The frame to outline; none if the columns hold no part of one."""
+    """The frame to outline; `None` if the columns hold no part of one."""
     delays, columns = trace.model.delays, trace.raw_grid.shape[1]
     least, most = max(0, start - max(delays)), min(end - min(delays), columns - max(delays) - 1)
     if frame is None:

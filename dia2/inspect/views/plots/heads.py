@@ -76,8 +76,8 @@ def attention(
             one replay.
         layer: of the transformer, from 0.
         head: of the layer, from 0.
-        first: call to draw from; none: the first one, or the replay's.
-        last: call to draw to, included; none: the last one, or the replay's.
+        first: call to draw from; `None`: the first one, or the replay's.
+        last: call to draw to, included; `None`: the last one, or the replay's.
 
     Raises:
         UsageError: there is no such layer, head or call; another checkpoint; or more calls than one figure or one

@@ -124,7 +124,7 @@ def write(
         y: likewise.
         text: made safe by `fit`.
         box: x, y, width, height: nothing is drawn outside of it, however wide or high the letters are.
-        transform: none: of the data.
+        transform: `None`: of the data.
         how: looks of the text.
     """
     from matplotlib.patches import Rectangle

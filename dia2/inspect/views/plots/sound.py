@@ -47,7 +47,7 @@ def waveform(trace: Dia2Trace, start: float = 0.0, end: float | None = None) -> 
     Args:
         trace: with audio.
         start: second of the audio to draw from.
-        end: second to draw to; none: the audio's end.
+        end: second to draw to; `None`: the audio's end.
 
     Raises:
         TraceError: the trace has no audio, or it was redacted.

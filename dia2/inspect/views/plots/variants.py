@@ -8,7 +8,6 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted
-from dia2.inspect.lab.sweep import Sweep
 from dia2.inspect.views.plots.page import (
     GREY,
     INK,
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from dia2.adapter.sweep import Sweep
+
 
 def sweep(runs: Sweep) -> Figure:
     """Every run of a sweep as a line of its words over its calls, grey as long as it is the first run.
@@ -38,8 +39,8 @@ def sweep(runs: Sweep) -> Figure:
         UsageError: `runs` is no sweep.
         Dia2Error: matplotlib is missing.
     """
-    if not isinstance(runs, Sweep):
-        raise UsageError(f"plots.sweep needs what dia2.inspect.lab.sweep gives, runs of Dia2, not {short(runs)}.")
+    if not hasattr(runs, "variants"):
+        raise UsageError(f"plots.sweep needs what dia2.inspect.sweep gives, runs of Dia2, not {short(runs)}.")
     parted = [row["parts_at"] for row in runs.rows()]
     longest = max(len(variant.trace) for variant in runs.variants)
     figure = new_figure(1.0 + 0.3 * len(runs.variants))

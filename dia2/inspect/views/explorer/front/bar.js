@@ -5,6 +5,15 @@ import { bdi, h, say, sign } from "./dom.js";
 import { SPEEDS } from "./player.js";
 import { Timeline } from "./timeline.js";
 
+/**
+ * @import { Data } from "./data.js"
+ * @import { Moves } from "./moves.js"
+ * @import { Player } from "./player.js"
+ * @import { Store } from "./store.js"
+ * @import { Part, Word } from "./types.d.ts"
+ * @import { Views } from "./views.js"
+ */
+
 const SIGNS = {
   first: "M3 3v10M13 3 6 8l7 5z",
   wordBack: "M14 3 9 8l5 5zM7 3 2 8l5 5z",
@@ -16,14 +25,28 @@ const SIGNS = {
   last: "M13 3v10M3 3l7 5-7 5z",
 };
 
+/**
+ * @param {string} label
+ * @param {string | Node} shown
+ * @param {() => void} onclick
+ */
 function icon(label, shown, onclick) {
-  return h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick }, SIGNS[shown] ? sign(SIGNS[shown]) : shown);
+  return h("button", { type: "button", class: "icon", "aria-label": label, title: label, onclick }, shown);
 }
 
+/**
+ * @param {Views} views
+ * @param {Store} store
+ * @param {Player} player
+ * @param {Moves} moves
+ * @param {Node[]} hear the choice of what to hear
+ * @param {() => HTMLDialogElement} dialogOf the list of keys, which is made later
+ */
 export function topBar(views, store, player, moves, hear, dialogOf) {
   const [data] = views.all;
-  const play = icon("Play", "play", () => player.toggle());
+  const play = icon("Play", sign(SIGNS.play), () => player.toggle());
   play.classList.add("play");
+  /** @type {HTMLSelectElement} */
   const speed = h(
     "select",
     { "aria-label": "speed", onchange: () => store.set({ speed: SPEEDS[speed.selectedIndex] }) },
@@ -38,7 +61,8 @@ export function topBar(views, store, player, moves, hear, dialogOf) {
     say(found, search.value.trim() ? `${words.length}` : "");
   });
   search.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") search.closest(".dia2-explorer").focus({ preventScroll: true }); // where keys are heard
+    const root = /** @type {HTMLElement | null} */ (search.closest(".dia2-explorer"));
+    if (event.key === "Escape") root?.focus({ preventScroll: true }); // where keys are heard
     if (event.key !== "Enter") return;
     const words = moves.search(search.value);
     if (!words.length) return;
@@ -47,22 +71,28 @@ export function topBar(views, store, player, moves, hear, dialogOf) {
     moves.to(words[hit].call);
   });
   const values = data.header.readouts.map((readout) => ({ ...readout, value: h("b") }));
-  const readouts = h("dl", { class: "readouts" }, values.map(({ name, kind, value }) => h("div", { class: kind }, h("dt", {}, name), h("dd", {}, value))));
+  const readouts = h(
+    "dl",
+    { class: "readouts" },
+    values.map(({ name, kind, value }) => h("div", { class: kind }, h("dt", {}, name), h("dd", {}, value))),
+  );
+  const partial = data.header.complete ? "" : h("b", { class: "partial" }, bdi(` ${data.header.state}`));
+  const facts = h("span", { class: "facts" }, bdi(data.header.facts.join(" · ")), partial);
   const words = Boolean(data.header.words);
   const element = h(
     "header",
     { class: "top" },
-    h("div", { class: "what" }, h("h1", {}, bdi(data.header.name)), h("span", { class: "facts" }, bdi(data.header.facts.join(" · ")), data.header.complete ? "" : h("b", { class: "partial" }, bdi(` ${data.header.state}`)))),
+    h("div", { class: "what" }, h("h1", {}, bdi(data.header.name)), facts),
     h(
       "div",
       { class: "controls", role: "group", "aria-label": "Playback" },
-      icon("First call", "first", () => moves.to(0)),
-      words ? icon("Word back", "wordBack", () => moves.word(-1)) : null,
-      icon("Call back", "back", () => moves.by(-1)),
+      icon("First call", sign(SIGNS.first), () => moves.to(0)),
+      words ? icon("Word back", sign(SIGNS.wordBack), () => moves.word(-1)) : null,
+      icon("Call back", sign(SIGNS.back), () => moves.by(-1)),
       play,
-      icon("Call on", "on", () => moves.by(1)),
-      words ? icon("Word on", "wordOn", () => moves.word(1)) : null,
-      icon("Last call", "last", () => moves.to(views.calls - 1)),
+      icon("Call on", sign(SIGNS.on), () => moves.by(1)),
+      words ? icon("Word on", sign(SIGNS.wordOn), () => moves.word(1)) : null,
+      icon("Last call", sign(SIGNS.last), () => moves.to(views.calls - 1)),
       speed,
       hear,
       ...(words ? [search, found] : []),
@@ -73,6 +103,7 @@ export function topBar(views, store, player, moves, hear, dialogOf) {
     readouts,
   );
   let playing = false;
+  /** @type {Part["draw"]} */
   const draw = (state) => {
     const { call } = state;
     const there = views.at(call);
@@ -85,18 +116,26 @@ export function topBar(views, store, player, moves, hear, dialogOf) {
     for (const { kind, shows, value } of values) {
       if (kind === "time") say(value, timeOf(there, call));
       else if (kind === "word") sayWord(value, there.wordAt(call));
-      else say(value, there.told(shows, call));
+      else say(value, there.told(shows ?? "", call));
     }
   };
   return { element, draw, search: words ? search : null };
 }
 
+/**
+ * @param {Data} data
+ * @param {number} call
+ */
 function timeOf(data, call) {
   const seconds = data.secondsOf(call);
-  if (seconds === null) return "–";
+  if (seconds === null || !data.header.clock) return "–";
   return seconds < 0 ? data.header.clock.before : `${seconds.toFixed(2)} s`;
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {Word | null} word
+ */
 function sayWord(element, word) {
   if (element.dataset.call === String(word?.call)) return;
   element.dataset.call = String(word?.call);
@@ -104,6 +143,11 @@ function sayWord(element, word) {
   element.replaceChildren(word ? bdi(word.text) : "–");
 }
 
+/**
+ * @param {Views} views
+ * @param {Store} store
+ * @returns {Part}
+ */
 export function scrubber(views, store) {
   const [data] = views.all;
   const line = new Timeline("", 10);
@@ -113,16 +157,19 @@ export function scrubber(views, store) {
   slider.addEventListener("input", () => store.set({ call: Number(slider.value), row: null }));
   line.jumps(store);
   const element = h("footer", { class: "scrub" }, slider, line.canvas);
+  /** @type {Part["draw"]} */
   const draw = (state) => {
     if (Number(slider.max) !== views.calls - 1) slider.max = String(views.calls - 1);
     if (Number(slider.value) !== state.call) slider.value = String(state.call);
     const there = views.at(state.call);
     const word = there.wordAt(state.call);
-    slider.setAttribute("aria-valuetext", `${there.told(there.header.where, state.call)}${word ? `, ${word.text}` : ""}`);
+    const where = there.told(there.header.where, state.call);
+    slider.setAttribute("aria-valuetext", word ? `${where}, ${word.text}` : where);
     if (!line.begin({ ...state, first: 0, span: views.places })) return;
     const { context, palette } = line;
     context.fillStyle = palette.empty;
     context.fillRect(0, 0, line.width, 10);
+    /** @type {(from: number, to: number, colour: string, strength: number) => void} */
     const stretch = (from, to, colour, strength) => {
       context.fillStyle = colour;
       context.globalAlpha = strength;
@@ -135,7 +182,8 @@ export function scrubber(views, store) {
     context.globalAlpha = 1;
     context.strokeStyle = palette.ink;
     context.lineWidth = 1;
-    context.strokeRect(line.x(state.first) + 0.5, 0.5, Math.max(2, line.x(state.first + state.span) - line.x(state.first) - 1), 9);
+    const [left, right] = [line.x(state.first), line.x(state.first + state.span)];
+    context.strokeRect(left + 0.5, 0.5, Math.max(2, right - left - 1), 9);
     for (const finding of data.header.findings) {
       if (finding.call === null) continue;
       context.fillStyle = palette.over;

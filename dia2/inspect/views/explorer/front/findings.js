@@ -2,24 +2,45 @@
 
 import { bdi, h, pane } from "./dom.js";
 
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { Part } from "./types.d.ts"
+ */
+
+/**
+ * @param {Data} data
+ * @param {Store} store
+ * @returns {Part | null}
+ */
 export function findingsPane(data, store) {
   const items = [
-    ...data.header.findings.map((found) => ({ call: found.call, kind: found.kind, text: found.message, advice: found.advice })),
-    ...data.header.edits.map((edit) => ({ call: edit.call, kind: "edit", text: edit.text })),
+    ...data.header.findings.map(({ message, ...found }) => ({ ...found, text: message })),
+    ...data.header.edits.map((edit) => ({ ...edit, kind: "edit", advice: "" })),
   ];
   if (!items.length) return null;
-  const list = items.map((item) =>
+  const list = items.map(({ call, kind, text, advice }) =>
     h(
       "li",
       {},
-      item.call === null
-        ? h("span", { class: "kind" }, item.kind)
-        : h("button", { type: "button", class: "kind", onclick: () => store.set({ call: item.call, row: null }) }, `${item.kind} · call ${item.call}`),
+      call === null ? h("span", { class: "kind" }, kind) : jump(store, call, kind),
       " ",
-      bdi(item.text),
-      item.advice ? h("span", { class: "advice" }, " → ", bdi(item.advice)) : null,
+      bdi(text),
+      advice ? h("span", { class: "advice" }, " → ", bdi(advice)) : null,
     ),
   );
   const { element } = pane("findings", data.header.titles.findings, "", h("ul", {}, list));
   return { element, draw: () => {} };
+}
+
+/**
+ * To the call where something was found.
+ *
+ * @param {Store} store
+ * @param {number} call
+ * @param {string} kind
+ */
+function jump(store, call, kind) {
+  const onclick = () => store.set({ call, row: null });
+  return h("button", { type: "button", class: "kind", onclick }, `${kind} · call ${call}`);
 }

@@ -1,42 +1,59 @@
 // The delayed grid of codes, the column that is being written, and one frame along its delays.
 
 import { packed, ramp } from "./colours.js";
-import { counted, h, pane, say } from "./dom.js";
+import { brush, counted, h, pane, say } from "./dom.js";
 import { Timeline } from "./timeline.js";
+
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { Cell, Palette, Part, State } from "./types.d.ts"
+ */
 
 const INVITATION = "Click a cell: which draw made it, from which candidates.";
 
+/**
+ * @param {Data} data
+ * @param {Store} store
+ * @param {Data} [other] to compare with
+ * @returns {Part}
+ */
 export function gridPane(data, store, other) {
   const books = data.codebooks;
   const { words, prefix, prefix_name: given, at, ahead, origins = [] } = data.header.grid;
   const cell = Math.max(5, Math.min(28, Math.floor(230 / books)));
-  const line = new Timeline(`Delayed grid of codes: ${counted(books, words.book)} down, ${words.column}s across`, cell * books);
-  const names = h("div", { class: "names books", "aria-hidden": true });
+  const label = `Delayed grid of codes: ${counted(books, words.book)} down, ${words.column}s across`;
+  const line = new Timeline(label, cell * books);
+  const names = h("div", { class: "names books", "aria-hidden": "true" });
   for (let book = 0; book < books; book += 1) {
     names.append(h("span", {}, cell >= 12 || book % 4 === 0 ? `${words.short} ${book}` : ""));
   }
   names.style.gridAutoRows = `${cell}px`;
-  const legend = [
-    at === ahead ? null : ["read", `${words.column} being read`],
-    ["now", `${words.column} being written`],
-    ["frame", "one frame along its delays"],
-    prefix ? ["prefix", given] : null,
-    ...new Map(origins.filter(({ key }) => key).map(({ paint: painted, key }) => [`is-${painted}`, key])),
-    other ? ["differ", "differs"] : null,
-  ];
-  const keys = legend.filter(Boolean).map(([name, text]) => h("span", { class: `key ${name}` }, text));
-  const { element, note } = pane("grid", data.header.titles.grid, keys, h("div", { class: "named" }, names, line.canvas));
+  /** @type {Map<string, string>} */
+  const legend = new Map();
+  if (at !== ahead) legend.set("read", `${words.column} being read`);
+  legend.set("now", `${words.column} being written`);
+  legend.set("frame", "one frame along its delays");
+  if (prefix) legend.set("prefix", given);
+  for (const { paint: painted, key } of origins) if (key) legend.set(`is-${painted}`, key);
+  if (other) legend.set("differ", "differs");
+  const keys = Array.from(legend, ([name, text]) => h("span", { class: `key ${name}` }, text));
+  const named = h("div", { class: "named" }, names, line.canvas);
+  const { element, note } = pane("grid", data.header.titles.grid, keys, named);
   if (!data.columns.grid) say(note, data.header.grid.missing);
   const told = h("p", { class: "told", "aria-live": "off" }, INVITATION);
   element.append(told);
 
+  /** @type {(event: { offsetX: number, offsetY: number }) => Cell} */
   const under = (event) => {
     // The axis is calls, a column stands `at` calls before its number.
     const book = Math.max(0, Math.min(books - 1, Math.floor(event.offsetY / cell)));
     return { book, column: columnAt(data, line.callUnder(event)) };
   };
+  /** @type {{ offsetX: number, offsetY: number } | null} */
   let pointer = null; // where it is over the grid: which cell that is changes as calls go by
-  const tell = (cell) => say(told, describe(data, pointer ? under(pointer) : cell));
+  /** @type {(chosen: Cell | null) => void} */
+  const tell = (chosen) => say(told, describe(data, pointer ? under(pointer) : chosen));
   line.canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
     pointer = { offsetX, offsetY };
     tell(null);
@@ -53,33 +70,45 @@ export function gridPane(data, store, other) {
     store.set({ call, row: null, cell: { book, column }, draw: draw < 0 ? store.state.draw : draw });
   });
 
-  let image = null;
-  let painted;
+  /** @type {{ of: string, image: HTMLCanvasElement } | null} */
+  let painting = null;
+  /** @type {Part["draw"]} */
   const draw = (state) => {
     if (!data.columns.grid || !line.begin(state)) return;
     const wanted = `${state.theme} ${data.columnsOfGrid}`;
-    if (painted !== wanted) {
-      image = paint(data, line.palette);
-      painted = wanted;
-    }
-    drawCells(line, data, image, cell, state.call);
+    if (painting?.of !== wanted) painting = { of: wanted, image: paint(data, line.palette) };
+    drawCells(line, data, painting.image, cell, state.call);
     if (other) drawDifferences(line, data, other, cell, state.call);
     drawMarks(line, data, cell, state);
     tell(state.cell);
   };
-  return { element, draw, note };
+  return { element, draw };
 }
 
-/** The column that stands at a call, before the first one and after the last one too. */
+/**
+ * The column that stands at a call, before the first one and after the last one too.
+ *
+ * @param {Data} data
+ * @param {number} place
+ */
 function columnAt(data, place) {
   return place + data.header.grid.at;
 }
 
+/**
+ * @param {Data} data
+ * @param {number} column
+ */
 function placeOf(data, column) {
   return column - data.header.grid.at;
 }
 
-/** One pixel a cell; what was never written stays clear. */
+/**
+ * One pixel a cell; what was never written stays clear.
+ *
+ * @param {Data} data
+ * @param {Palette} palette
+ */
 function paint(data, palette) {
   const colours = ramp(palette);
   const given = ramp(palette, palette.s2);
@@ -87,7 +116,7 @@ function paint(data, palette) {
   const canvas = h("canvas", {});
   canvas.width = Math.max(1, width);
   canvas.height = data.codebooks;
-  const context = canvas.getContext("2d");
+  const context = brush(canvas);
   const image = context.createImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   const last = Math.max(1, data.header.grid.codes - 1);
@@ -97,23 +126,34 @@ function paint(data, palette) {
       const paints = data.origin(book, column)?.paint ?? "codes";
       if (code < 0) continue;
       const shade = Math.min(255, Math.round((code / last) * 255));
-      pixels[book * width + column] = paints === "codes" ? colours[shade] : paints === "given" ? given[shade] : packed(palette[paints]);
+      const pixel = book * width + column;
+      if (paints === "codes") pixels[pixel] = colours[shade];
+      else pixels[pixel] = paints === "given" ? given[shade] : packed(palette[paints]);
     }
   }
   context.putImageData(image, 0, 0);
   return canvas;
 }
 
+/**
+ * @param {Timeline} line
+ * @param {Data} data
+ * @param {HTMLCanvasElement} image
+ * @param {number} cell its size
+ * @param {number} call
+ */
 function drawCells(line, data, image, cell, call) {
   const { context, palette, width } = line;
   const high = cell * data.codebooks;
   context.fillStyle = palette.empty;
   context.fillRect(Math.max(0, line.x(placeOf(data, 0))), 0, Math.min(width, line.x(data.places)), high);
   const from = Math.max(0, columnAt(data, Math.floor(line.first)));
-  const to = Math.min(data.columnsOfGrid, data.columnOf(call) + 1, columnAt(data, Math.ceil(line.first + line.span)) + 1);
+  const last = columnAt(data, Math.ceil(line.first + line.span));
+  const to = Math.min(data.columnsOfGrid, data.columnOf(call) + 1, last + 1);
   if (to > from) {
+    const left = line.x(placeOf(data, from));
     context.imageSmoothingEnabled = false;
-    context.drawImage(image, from, 0, to - from, data.codebooks, line.x(placeOf(data, from)), 0, (to - from) * line.step, high);
+    context.drawImage(image, from, 0, to - from, data.codebooks, left, 0, (to - from) * line.step, high);
   }
   if (line.step >= 5) {
     context.fillStyle = palette.back;
@@ -127,10 +167,26 @@ function drawCells(line, data, image, cell, call) {
   }
 }
 
+/**
+ * @param {Timeline} line
+ * @param {Data} data
+ * @param {number} column
+ * @param {number} book
+ * @param {number} cell its size
+ * @param {number} count of cells
+ */
 function outline(line, data, column, book, cell, count = 1) {
-  line.context.strokeRect(line.x(placeOf(data, column)) + 0.75, book * cell + 0.75, Math.max(1, line.step - 1.5), cell * count - 1.5);
+  const left = line.x(placeOf(data, column)) + 0.75;
+  line.context.strokeRect(left, book * cell + 0.75, Math.max(1, line.step - 1.5), cell * count - 1.5);
 }
 
+/**
+ * @param {Timeline} line
+ * @param {Data} data
+ * @param {Data} other
+ * @param {number} cell its size
+ * @param {number} call
+ */
 function drawDifferences(line, data, other, cell, call) {
   const { context, palette } = line;
   context.fillStyle = palette.differ;
@@ -144,6 +200,12 @@ function drawDifferences(line, data, other, cell, call) {
   }
 }
 
+/**
+ * @param {Timeline} line
+ * @param {Data} data
+ * @param {number} cell its size
+ * @param {State} state
+ */
 function drawMarks(line, data, cell, state) {
   const { context, palette } = line;
   const { delays, prefix, edge } = data.header.grid;
@@ -177,15 +239,21 @@ function drawMarks(line, data, cell, state) {
   }
 }
 
+/**
+ * @param {Data} data
+ * @param {Cell | null} cell
+ */
 function describe(data, cell) {
   if (!cell || !data.columns.grid) return INVITATION;
   const { book, column } = cell;
   if (column < 0 || column >= data.columnsOfGrid) return "";
   const { words } = data.header.grid;
   const name = `${words.book[0].toUpperCase()}${words.book.slice(1)} ${book}, ${words.column} ${column}`;
-  return [`${name}: ${whatIn(data, book, column)} ${whereIn(data, book, column)}`, whoseIs(data, book, column)].filter(Boolean).join(", ");
+  const what = `${name}: ${whatIn(data, book, column)} ${whereIn(data, book, column)}`;
+  return [what, whoseIs(data, book, column)].filter(Boolean).join(", ");
 }
 
+/** @type {(data: Data, book: number, column: number) => string} */
 function whatIn(data, book, column) {
   const code = data.code(book, column);
   if (code === -1) return "nothing was written";
@@ -193,7 +261,11 @@ function whatIn(data, book, column) {
   return data.header.grid.specials?.[code] ?? `code ${code}`;
 }
 
-/** The frame that a cell is of, counted in the result. */
+/**
+ * The frame that a cell is of, counted in the result.
+ *
+ * @type {(data: Data, book: number, column: number) => string}
+ */
 function whereIn(data, book, column) {
   const { delays, first, frames } = data.header.grid;
   const frame = column - delays[book] - first;
@@ -201,14 +273,18 @@ function whereIn(data, book, column) {
   return frame >= (frames ?? Infinity) ? "past the last frame" : `of frame ${frame}`;
 }
 
-/** Who put there what stands in a cell. */
+/**
+ * Who put there what stands in a cell.
+ *
+ * @type {(data: Data, book: number, column: number) => string}
+ */
 function whoseIs(data, book, column) {
   const call = data.callOf(column);
   const origin = data.origin(book, column);
   if (origin) {
     const drawn = call < 0 || !data.columns.drawn ? -1 : data.columns.drawn[call * data.codebooks + book];
     const instead = drawn >= 0 && drawn !== data.code(book, column) ? `${data.token(drawn)} was drawn` : "";
-    return [origin.by.replace("{call}", call), instead].filter(Boolean).join(", ");
+    return [origin.by.replace("{call}", String(call)), instead].filter(Boolean).join(", ");
   }
   const { delays, prefix } = data.header.grid;
   const frame = column - delays[book];

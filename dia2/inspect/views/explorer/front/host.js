@@ -1,8 +1,14 @@
 // The page around an explorer: whether it is light or dark, and whether it goes to paper.
 
+import { brush } from "./dom.js";
+
 const SYSTEM_DARK = "(prefers-color-scheme: dark)";
 
-/** Light or dark: what the notebook says, else what is seen behind the explorer, else what the page or the system wants. */
+/**
+ * Light or dark: what the notebook says, else what is seen behind the explorer, else what the page or the system wants.
+ *
+ * @param {Element} root
+ */
 function surroundings(root) {
   const named = document.body.dataset.jpThemeLight ?? document.body.dataset.vscodeThemeKind;
   if (named !== undefined) return named === "true" || named.includes("light") ? "light" : "dark";
@@ -13,27 +19,43 @@ function surroundings(root) {
   const scheme = getComputedStyle(document.documentElement).colorScheme;
   const either = scheme.includes("light") && scheme.includes("dark");
   // A page that says nothing is white, but a frame that says nothing shows what lies behind it.
-  if (either || (scheme === "normal" && window.parent !== window)) return matchMedia(SYSTEM_DARK).matches ? "dark" : "light";
-  return scheme.includes("dark") ? "dark" : "light";
+  const system = either || (scheme === "normal" && window.parent !== window);
+  const dark = system ? matchMedia(SYSTEM_DARK).matches : scheme.includes("dark");
+  return dark ? "dark" : "light";
 }
 
-/** The element around another one, out of a shadow tree too. */
+/**
+ * The element around another one, out of a shadow tree too.
+ *
+ * @param {Element} element
+ * @returns {Element | null}
+ */
 function above(element) {
-  return element.parentElement ?? element.getRootNode().host ?? null;
+  const tree = element.getRootNode();
+  return element.parentElement ?? (tree instanceof ShadowRoot ? tree.host : null);
 }
 
-/** How bright a CSS colour is, 0 to 1; none where it is rather seen through. */
+/**
+ * How bright a CSS colour is, 0 to 1; none where it is rather seen through.
+ *
+ * @param {string} colour
+ */
 function brightness(colour) {
   const rgb = colour.match(/^rgba?\(([\d.]+), ([\d.]+), ([\d.]+)(?:, ([\d.]+))?\)$/);
-  const [red, green, blue, alpha] = rgb ? [rgb[1], rgb[2], rgb[3], 255 * (rgb[4] ?? 1)].map(Number) : painted(colour);
+  const channels = rgb ? [Number(rgb[1]), Number(rgb[2]), Number(rgb[3]), 255 * Number(rgb[4] ?? 1)] : painted(colour);
+  const [red, green, blue, alpha] = channels;
   return alpha < 128 ? null : (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255;
 }
 
-/** Red, green, blue and alpha of a colour of any notation. */
+/**
+ * Red, green, blue and alpha of a colour of any notation.
+ *
+ * @param {string} colour
+ */
 function painted(colour) {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
-  const context = canvas.getContext("2d");
+  const context = brush(canvas);
   context.fillStyle = colour;
   context.fillRect(0, 0, 1, 1);
   return context.getImageData(0, 0, 1, 1).data;
@@ -41,13 +63,23 @@ function painted(colour) {
 
 /** Calls `changed` when the page around `root` has another look or `root` another size; paper is always light. */
 export class Host {
+  /**
+   * @param {HTMLElement} root
+   * @param {() => void} changed
+   */
   constructor(root, changed) {
     this.root = root;
     this.changed = changed;
     this.printing = false;
     this.end = new AbortController(); // of all listening
     const { signal } = this.end;
-    const look = () => this.theme !== root.dataset.theme && this.again();
+    const look = () => {
+      if (this.theme !== root.dataset.theme) this.again();
+    };
+    const background = /** @type {(event: TransitionEvent) => void} */ ({ propertyName }) => {
+      if (propertyName.startsWith("background")) look();
+    };
+    /** @type {(there: boolean) => void} */
     const paper = (there) => {
       this.printing = there;
       this.again();
@@ -57,7 +89,7 @@ export class Host {
     window.addEventListener("beforeprint", () => paper(true), { signal }); // the canvases have to be drawn before it
     window.addEventListener("afterprint", () => paper(false), { signal });
     matchMedia(SYSTEM_DARK).addEventListener("change", look, { signal });
-    document.addEventListener("transitionend", (event) => event.propertyName.startsWith("background") && look(), { signal });
+    document.addEventListener("transitionend", background, { signal });
     this.sizes = new ResizeObserver(() => this.again());
     this.sizes.observe(root);
     this.marks = new MutationObserver(look);
@@ -68,7 +100,11 @@ export class Host {
     return this.printing ? "light" : surroundings(this.root);
   }
 
-  /** Less wide than this, or on paper, the panes stand beneath each other. */
+  /**
+   * Less wide than this, or on paper, the panes stand beneath each other.
+   *
+   * @param {number} width
+   */
   narrow(width) {
     return this.printing || this.root.clientWidth < width;
   }
@@ -77,7 +113,10 @@ export class Host {
     this.root.dataset.theme = this.theme;
     this.changed();
     // JupyterLab hides its page while it changes the theme. Who is hidden for longer is told by the change of size.
-    if (!this.root.clientWidth) requestAnimationFrame(() => this.root.clientWidth && this.changed());
+    if (this.root.clientWidth) return;
+    requestAnimationFrame(() => {
+      if (this.root.clientWidth) this.changed();
+    });
   }
 
   destroy() {

@@ -4,27 +4,54 @@ import { speakerColour } from "./colours.js";
 import { h, pane } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { CountLane, Lane, Part, StateLane, TextLane } from "./types.d.ts"
+ */
+
+/**
+ * Draws what a lane has at a call; `later`: the run that is looked at is not there yet.
+ *
+ * @typedef {(line: Timeline, data: Data, call: number, y: number, later: boolean) => void} PaintCell
+ */
+
 const LANE = 20;
 
+/**
+ * @param {Data} data
+ * @param {Store} store
+ * @returns {Part}
+ */
 export function lanesPane(data, store) {
   const { lanes } = data.header;
   const line = new Timeline(`Lanes: ${lanes.map((lane) => lane.name).join(", ")}`, LANE * lanes.length);
-  const names = h("div", { class: "names", "aria-hidden": true }, lanes.map((lane) => h("span", {}, lane.label ?? lane.name)));
-  const legend = lanes.flatMap(({ keys }) => keys ?? []).map(([name, text]) => h("span", { class: `key ${name}` }, text));
-  const { element, note } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
+  const labels = lanes.map((lane) => h("span", {}, lane.label ?? lane.name));
+  const names = h("div", { class: "names", "aria-hidden": "true" }, labels);
+  const keys = lanes.flatMap((lane) => lane.keys ?? []);
+  const legend = keys.map(([name, text]) => h("span", { class: `key ${name}` }, text));
+  const { element } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
   line.jumps(store);
+  /** @type {Part["draw"]} */
   const draw = (state) => {
     if (!line.begin(state)) return;
     const [from, to] = line.seen(data.calls);
     lanes.forEach((lane, row) => {
-      const paint = CELLS_OF[lane.kind](lane);
+      const paint = cellOf(lane);
       for (let call = from; call < to; call += 1) paint(line, data, call, row * LANE + 2, call > state.call);
     });
     line.playhead(state.call);
   };
-  return { element, draw, note };
+  return { element, draw };
 }
 
+/**
+ * @param {Timeline} line
+ * @param {number} call
+ * @param {number} y
+ * @param {string} colour
+ * @param {boolean} filled
+ */
 function box(line, call, y, colour, filled) {
   const { context } = line;
   const gap = line.step > 4 ? 1 : 0;
@@ -39,6 +66,7 @@ function box(line, call, y, colour, filled) {
   context.strokeRect(line.x(call) + 0.75, y + 0.75, Math.max(0.5, width - 1.5), LANE - 5.5);
 }
 
+/** @type {PaintCell} */
 function actionCell(line, data, call, y, later) {
   const { palette, context } = line;
   box(line, call, y, palette.empty, true);
@@ -52,20 +80,29 @@ function actionCell(line, data, call, y, later) {
   context.globalAlpha = 1;
 }
 
+/**
+ * @param {TextLane} lane
+ * @returns {PaintCell}
+ */
 function textCell({ name: lane }) {
   return (line, data, call, y, later) => {
     const { palette, context } = line;
     box(line, call, y, palette.empty, true);
     const token = data.at(lane, call);
     const { tokens } = data.header;
-    if (token === tokens.pad) return;
+    if (token === tokens?.pad) return;
     const part = data.part(lane, call);
     context.globalAlpha = later ? 0.3 : 1;
-    box(line, call, y, part ? speakerColour(palette, part.speaker) : token === tokens.new_word ? palette.word : palette.faint, true);
+    const wordless = token === tokens?.new_word ? palette.word : palette.faint;
+    box(line, call, y, part ? speakerColour(palette, part.speaker) : wordless, true);
     context.globalAlpha = 1;
   };
 }
 
+/**
+ * @param {StateLane} lane
+ * @returns {PaintCell}
+ */
 function stateCell({ name, colours: shades }) {
   return (line, data, call, y, later) => {
     line.context.globalAlpha = later ? 0.3 : 1;
@@ -74,7 +111,12 @@ function stateCell({ name, colours: shades }) {
   };
 }
 
-/** As high as the count is beside the most there can be; empty where nothing is counted. */
+/**
+ * As high as the count is beside the most there can be; empty where nothing is counted.
+ *
+ * @param {CountLane} lane
+ * @returns {PaintCell}
+ */
 function countCell({ name, most, colour }) {
   return (line, data, call, y, later) => {
     const { palette, context } = line;
@@ -89,4 +131,19 @@ function countCell({ name, most, colour }) {
   };
 }
 
-const CELLS_OF = { action: () => actionCell, text: textCell, states: stateCell, count: countCell };
+/**
+ * @param {Lane} lane
+ * @returns {PaintCell}
+ */
+function cellOf(lane) {
+  switch (lane.kind) {
+    case "action":
+      return actionCell;
+    case "text":
+      return textCell(lane);
+    case "states":
+      return stateCell(lane);
+    case "count":
+      return countCell(lane);
+  }
+}

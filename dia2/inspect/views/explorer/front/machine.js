@@ -2,23 +2,34 @@
 
 import { bdi, counted, h, pane, say } from "./dom.js";
 
+/**
+ * @import { Data } from "./data.js"
+ * @import { Entry, Part, TokenPart } from "./types.d.ts"
+ */
+
 const SHOWN = 7; // entries of the queue
 
+/**
+ * @param {Data} data
+ * @returns {Part}
+ */
 export function machinePane(data) {
   const verdict = h("p", { class: "verdict" });
   const queue = h("div", { class: "chips" });
-  const rows = { pending: h("dd"), lookahead: h("dd"), padding_budget: h("dd"), forced_padding: h("dd") };
-  const list = h("dl", { class: "machine" }, Object.entries(rows).flatMap(([name, dd]) => [h("dt", {}, name), dd]));
+  const queues = ["pending", "lookahead"].map((name) => ({ name, shown: h("dd") }));
+  const budgets = ["padding_budget", "forced_padding"].map((name) => ({ name, shown: h("dd"), most: 0 }));
+  const pairs = [...queues, ...budgets].flatMap(({ name, shown: value }) => [h("dt", {}, name), value]);
+  const list = h("dl", { class: "machine" }, pairs);
   const { element, note } = pane("state", data.header.titles.state, "", verdict, queue, list);
-  const most = { padding_budget: 0, forced_padding: 0 };
 
   let shown = -1;
-  let known = 0; // calls that `most` knows
+  let known = 0; // calls that the budgets' `most` knows
+  /** @type {Part["draw"]} */
   const draw = ({ call }) => {
     if (call === shown && known === data.calls) return;
     shown = call;
     for (; known < data.calls; known += 1) {
-      for (const name of Object.keys(most)) most[name] = Math.max(most[name], data.at(name, known));
+      for (const budget of budgets) budget.most = Math.max(budget.most, data.at(budget.name, known));
     }
     say(note, data.told(data.header.state_pane.told, call));
     verdict.replaceChildren(...judge(data, call));
@@ -27,17 +38,21 @@ export function machinePane(data) {
     if (left.length > SHOWN) chips.push(h("span", { class: "more" }, `${left.length - SHOWN} more`));
     if (!left.length) chips.push(h("span", { class: "more" }, "no word is left"));
     queue.replaceChildren(...chips);
-    for (const name of ["pending", "lookahead"]) {
+    for (const { name, shown: value } of queues) {
       const { parts, length } = data.queue(name, call);
-      rows[name].replaceChildren(...tokens(parts, length));
+      value.replaceChildren(...tokens(parts, length));
     }
-    for (const name of ["padding_budget", "forced_padding"]) {
-      rows[name].replaceChildren(...gauge(name, data.at(name, call), most[name]));
+    for (const { name, shown: value, most } of budgets) {
+      value.replaceChildren(...gauge(name, data.at(name, call), most));
     }
   };
   return { element, draw };
 }
 
+/**
+ * @param {Data} data
+ * @param {number} call
+ */
 function judge(data, call) {
   const action = data.action(call);
   const taken = data.spoken.find((word) => word.call === call);
@@ -56,26 +71,42 @@ function judge(data, call) {
   ];
 }
 
+/**
+ * @param {Data} data
+ * @param {Entry} entry
+ */
 function chip(data, entry) {
   if (!entry.tokens) return h("span", { class: "chip break" }, `break ${(entry.padding / data.pace).toFixed(1)} s`);
-  return h("span", { class: `chip s${entry.speaker}`, title: `${entry.text}, ${counted(entry.tokens, "token")}` }, bdi(entry.text));
+  const title = `${entry.text}, ${counted(entry.tokens, "token")}`;
+  return h("span", { class: `chip s${entry.speaker}`, title }, bdi(entry.text));
 }
 
+/**
+ * @param {TokenPart[]} parts
+ * @param {number} length of the whole queue
+ */
 function tokens(parts, length) {
   if (!length) return [h("span", { class: "more" }, "empty")];
+  /** @type {(TokenPart & { numbers: number[] })[]} */
   const found = [];
   for (const part of parts) {
     const last = found.at(-1);
     if (last && last.entry === part.entry) last.numbers.push(part.number);
     else found.push({ ...part, numbers: [part.number] });
   }
-  const chips = found.map(({ text, speaker, numbers, of }) =>
-    h("span", { class: `token s${speaker}`, title: text }, bdi(text), ` ${numbers[0]}${numbers.length > 1 ? `–${numbers.at(-1)}` : ""}/${of}`),
-  );
+  const chips = found.map(({ text, speaker, numbers, of }) => {
+    const which = numbers.length > 1 ? `${numbers[0]}–${numbers.at(-1)}` : `${numbers[0]}`;
+    return h("span", { class: `token s${speaker}`, title: text }, bdi(text), ` ${which}/${of}`);
+  });
   if (length > parts.length) chips.push(h("span", { class: "more" }, `${length - parts.length} more`));
   return chips;
 }
 
+/**
+ * @param {string} name
+ * @param {number} value
+ * @param {number} most
+ */
 function gauge(name, value, most) {
   const bar = h("meter", { min: 0, max: Math.max(1, most), value, "aria-label": name });
   return [bar, h("span", { class: "number" }, `${value} / ${most}`)];

@@ -21,25 +21,37 @@ import { windowAround } from "./timeline.js";
 import { Views } from "./views.js";
 import { wavePane } from "./wave.js";
 
-const STATES = { machine: machinePane, row: statePane };
+/**
+ * @import { Data } from "./data.js"
+ * @import { Difference, Options, Part, Sound, State } from "./types.d.ts"
+ */
+
+/** @typedef {{ element: HTMLElement, parts: Part[] }} Group panes that stand together */
+
 const NARROW = 960; // pixels below which the panes stand beneath each other
 
 /**
  * Show one or two traces in `root`.
  *
  * @param {HTMLElement} root an empty element
- * @param {Uint8Array[]} packed one view, or two to compare
- * @param {object} options `difference`: where two traces part, {call, what}; `ask(books)`: bytes of the sound of some
- *   codebooks, where there is a kernel with the codec; `call`: where to begin
+ * @param {Uint8Array<ArrayBuffer>[]} packed one view, or two to compare
+ * @param {Options} options
  */
 export async function mount(root, packed, options = {}) {
   return mountViews(root, await Promise.all(packed.map(open)), options);
 }
 
-/** The same with views that are open. */
+/**
+ * The same with views that are open.
+ *
+ * @param {HTMLElement} root
+ * @param {Data[]} shown
+ * @param {Options} options
+ */
 export function mountViews(root, shown, options = {}) {
   const [data, other] = shown;
   const views = new Views(shown);
+  /** @type {State} */
   const initial = {
     call: views.clamp(options.call ?? options.difference?.call ?? 0),
     playing: false,
@@ -55,7 +67,6 @@ export function mountViews(root, shown, options = {}) {
   const player = new Player(views, store);
   const moves = new Moves(views, store);
   const hear = hearing(shown, player, options.ask);
-  let dialog;
   const top = topBar(views, store, player, moves, hear, () => dialog);
   const bottom = scrubber(views, store);
   const panes = other ? compared(shown, store, options.difference, moves) : single(data, store);
@@ -65,10 +76,10 @@ export function mountViews(root, shown, options = {}) {
   root.setAttribute("role", "application");
   root.setAttribute("aria-label", `Explorer of ${data.header.name}`);
   const keys = new AbortController(); // another explorer may take the same element
-  dialog = listen(root, data, player, moves, top.search, keys.signal);
+  const dialog = listen(root, data, player, moves, top.search, keys.signal);
   root.replaceChildren(top.element, ...panes.map((part) => part.element), bottom.element, dialog);
 
-  const drawn = [top, bottom, ...panes.flatMap((part) => part.parts ?? [part])];
+  const drawn = [top, bottom, ...panes.flatMap(({ parts }) => parts)];
   store.subscribe((state) => {
     const first = windowAround(state.call, views.places, state.span, state.first);
     if (first !== state.first) state.first = first;
@@ -76,7 +87,7 @@ export function mountViews(root, shown, options = {}) {
   });
   const host = new Host(root, () => {
     if (root.clientWidth) root.classList.toggle("narrow", host.narrow(NARROW));
-    store.state.theme = root.dataset.theme;
+    store.state.theme = root.dataset.theme ?? "light";
     store.draw();
   });
   host.again();
@@ -93,21 +104,41 @@ export function mountViews(root, shown, options = {}) {
   };
 }
 
+/**
+ * @param {string} name
+ * @param {Part[]} parts
+ * @returns {Group}
+ */
 function column(name, parts) {
   return { element: h("div", { class: name }, parts.map((part) => part.element)), parts };
 }
 
+/**
+ * @param {Data} data
+ * @param {Store} store
+ */
 function single(data, store) {
-  const middle = [wavePane(data, store, "What is heard"), scriptPane(data), lanesPane(data, store), gridPane(data, store), growthPane(data, store)].filter(Boolean);
-  const right = [STATES[data.header.state_pane.kind](data, store), candidatesPane(data, store), findingsPane(data, store)].filter(Boolean);
+  const facts = data.header.state_pane;
+  const state = facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts);
+  const heard = [wavePane(data, store, "What is heard"), scriptPane(data)].filter((part) => part !== null);
+  const middle = [...heard, lanesPane(data, store), gridPane(data, store), growthPane(data, store)];
+  const right = [state, candidatesPane(data, store), findingsPane(data, store)].filter((part) => part !== null);
   return [column("left", [rowsPane(data, store)]), column("middle", middle), column("right", right)];
 }
 
-/** Two traces, one over the other on the same calls; the second one's panes stop where it ends. */
+/**
+ * Two traces, one over the other on the same calls; the second one's panes stop where it ends.
+ *
+ * @param {Data[]} views two
+ * @param {Store} store
+ * @param {Difference | undefined} difference
+ * @param {Moves} moves
+ */
 function compared(views, store, difference, moves) {
   const columns = views.map((data, i) => {
     const other = views[1 - i];
-    const parts = [wavePane(data, store, `${"AB"[i]}: ${data.header.name}`), lanesPane(data, store), gridPane(data, store, other)];
+    const wave = wavePane(data, store, `${"AB"[i]}: ${data.header.name}`);
+    const parts = [wave, lanesPane(data, store), gridPane(data, store, other)];
     return column("trace", parts.map((part) => bounded(part, data)));
   });
   const right = views.map((data, i) => bounded(candidatesPane(data, store, `Candidates in ${"AB"[i]}`), data));
@@ -123,24 +154,46 @@ function compared(views, store, difference, moves) {
         ]
       : "The two runs are the same.",
   );
-  return [{ element: parted, draw: () => {} }, ...columns, column("right", right)];
+  return [{ element: parted, parts: [] }, ...columns, column("right", right)];
 }
 
+/**
+ * A part that stops at the last call of its run.
+ *
+ * @param {Part} part
+ * @param {Data} data
+ * @returns {Part}
+ */
 function bounded(part, data) {
   return { ...part, draw: (state) => part.draw({ ...state, call: Math.min(state.call, data.calls - 1) }) };
 }
 
-/** The choice of what to hear, and a line that says what could not be heard. */
+/**
+ * The choice of what to hear, and a line that says what could not be heard.
+ *
+ * @param {Data[]} views one or two
+ * @param {Player} player
+ * @param {Options["ask"]} ask
+ */
 function hearing([data, other], player, ask) {
-  const soundsOf = (view, name) => view.header.sounds.map(({ label, column }) => ({ label: `${name}${label}`, view, bytes: () => view.sound(column) }));
+  /** @typedef {{ label: string, view: Data, bytes: () => Sound | Promise<Sound> }} Choice */
+  /** @type {(view: Data, name: string) => Choice[]} */
+  const soundsOf = (view, name) => {
+    const sounds = view.header.sounds ?? [];
+    return sounds.map((sound) => ({ label: `${name}${sound.label}`, view, bytes: () => view.sound(sound.column) }));
+  };
   const options = other ? [...soundsOf(data, "A: "), ...soundsOf(other, "B: ")] : soundsOf(data, "");
   if (ask && !other) {
     const books = Array.from({ length: data.codebooks }, (_, book) => book);
+    /** @type {(label: string, chosen: number[]) => void} */
     const some = (label, chosen) => options.push({ label, view: data, bytes: () => ask(chosen) });
-    for (const last of books.slice(0, -1)) some(last ? `codebooks 0 … ${last}` : "codebook 0 alone", books.slice(0, last + 1));
+    for (const last of books.slice(0, -1)) {
+      some(last ? `codebooks 0 … ${last}` : "codebook 0 alone", books.slice(0, last + 1));
+    }
     for (const muted of books.slice(0, -1)) some(`without codebook ${muted}`, books.filter((book) => book !== muted));
   }
-  const select = h("select", { "aria-label": "what to hear", class: "hear" }, options.map(({ label }) => h("option", {}, label)));
+  const choices = options.map(({ label }) => h("option", {}, label));
+  const select = h("select", { "aria-label": "what to hear", class: "hear" }, choices);
   const told = h("span", { class: "unheard", role: "status" });
   select.hidden = !options.length;
   let wanted = 0;
@@ -151,7 +204,7 @@ function hearing([data, other], player, ask) {
     wanted = index;
     say(told, "");
     select.setAttribute("aria-busy", "true");
-    const found = await Promise.resolve(bytes()).catch((error) => error);
+    const found = await Promise.resolve(bytes()).catch((/** @type {Error} */ error) => error);
     if (wanted !== index) return; // the kernel was slow, and something else was chosen meanwhile
     select.removeAttribute("aria-busy");
     if (found instanceof Error) {

@@ -2,37 +2,54 @@
 
 import { h } from "./dom.js";
 
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { Sound } from "./types.d.ts"
+ * @import { Views } from "./views.js"
+ */
+
 export const SPEEDS = [0.25, 0.5, 1, 1.5, 2];
 const PLAYS = "dia2-plays"; // an event of the window: one voice at a time
 
 export class Player {
+  /**
+   * @param {Views} views
+   * @param {Store} store
+   */
   constructor(views, store) {
     this.views = views;
-    [this.data] = views.all; // the run that is heard: its clock counts
+    /** @type {Data} */
+    this.data = views.all[0]; // the run that is heard: its clock counts
     this.store = store;
     this.audio = h("audio", { preload: "auto" });
     this.audio.preservesPitch = true;
+    /** @type {string | null} */
     this.url = null;
     this.last = 0;
     this.call = 0; // as a fraction, while the clock drives
-    this.hush = ({ detail }) => detail !== this && this.pause();
+    /** @type {(event: CustomEvent<Player>) => void} */
+    this.hush = ({ detail }) => {
+      if (detail !== this) this.pause();
+    };
     window.addEventListener(PLAYS, this.hush); // another explorer of this page, whose script may be another copy
   }
 
-  /** Hear these bytes of a run from now on; none: silence. */
+  /**
+   * Hear these bytes of a run from now on.
+   *
+   * @param {Sound} bytes
+   * @param {Data} data
+   */
   load(bytes, data) {
     this.data = data;
     const { playing } = this.store.state;
     const at = this.audio.currentTime;
     if (this.url) URL.revokeObjectURL(this.url);
-    this.url = bytes ? URL.createObjectURL(new Blob([bytes], { type: data.header.mime })) : null;
-    if (this.url) {
-      this.audio.src = this.url;
-      this.audio.currentTime = at;
-      if (playing) this.start();
-    } else {
-      this.audio.removeAttribute("src");
-    }
+    this.url = URL.createObjectURL(new Blob([bytes], { type: data.header.mime ?? "" }));
+    this.audio.src = this.url;
+    this.audio.currentTime = at;
+    if (playing) this.start();
   }
 
   toggle() {
@@ -57,14 +74,15 @@ export class Player {
   }
 
   /** Begin to sound, if the calls have reached the audio. */
-  start() {
-    const seconds = this.data.secondsOf(this.store.state.call);
+  start(call = this.store.state.call) {
+    const seconds = this.data.secondsOf(call);
     if (!this.url || seconds === null || seconds < 0 || seconds >= (this.data.header.seconds ?? 0)) return;
     this.audio.currentTime = seconds;
     this.audio.playbackRate = this.store.state.speed;
     this.audio.play().catch(() => {}); // the browser wants a click first: until then the clock drives
   }
 
+  /** @param {number} now */
   tick(now) {
     const { store, data, views, audio } = this;
     if (!store.state.playing) return;
@@ -82,10 +100,8 @@ export class Player {
       const before = data.secondsOf(Math.floor(this.call));
       this.call += elapsed * data.pace * store.state.speed;
       const call = views.clamp(Math.floor(this.call));
-      if (before < 0 && data.secondsOf(call) >= 0) {
-        store.state.call = call;
-        this.start();
-      }
+      const after = data.secondsOf(call);
+      if (before !== null && after !== null && before < 0 && after >= 0) this.start(call);
     }
     const call = views.clamp(Math.floor(this.call));
     store.set({ call, row: store.state.row }); // time goes by itself: a row that is read stays

@@ -2,33 +2,50 @@
 
 import { bdi, h, pane } from "./dom.js";
 
-const CELLS = { trigger: "trigger", before: "before", mutations: "writes", outputs: "gives" };
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { Part, Row, State } from "./types.d.ts"
+ */
 
+/** @type {[name: keyof Row["cells"], label: string][]} */
+const CELLS = [["trigger", "trigger"], ["before", "before"], ["mutations", "writes"], ["outputs", "gives"]];
+
+/**
+ * @param {Data} data
+ * @param {Store} store
+ * @returns {Part}
+ */
 export function rowsPane(data, store) {
-  const buttons = data.header.rows.map((row) => {
-    const button = h(
+  const buttons = data.header.rows.map((row) =>
+    h(
       "button",
       { type: "button", class: `row ${row.status.replace(" ", "-")}`, onclick: () => choose(row) },
       h("span", { class: "number" }, String(row.number)),
       h("span", { class: "title", title: row.title }, row.title),
-      h("span", { class: "time" }, row.status === "done" ? duration(row.seconds) : row.status === "not run" ? "—" : row.status),
-    );
-    return button;
-  });
+      h("span", { class: "time" }, timeOfRow(row)),
+    ),
+  );
   const list = h("ol", { class: "list" }, buttons.map((button) => h("li", {}, button)));
   const detail = h("div", { class: "detail", "aria-live": "polite" });
   const { element } = pane("rows", data.header.titles.rows, "wall time", list, detail);
 
+  /** @param {Row} row */
   function choose(row) {
     store.set({ row: row.number, ...(row.call !== null && row.call < data.calls ? { call: row.call } : {}) });
   }
 
+  /** @type {number | null} */
   let shown = null;
+  /** @type {number | null} */
   let lit = null;
+  /** @type {Part["draw"]} */
   const draw = (state) => {
     const current = rowAt(data, state.call);
     if (current !== lit) {
-      buttons.forEach((button, i) => button.setAttribute("aria-current", data.header.rows[i].number === current ? "step" : "false"));
+      buttons.forEach((button, i) => {
+        button.setAttribute("aria-current", data.header.rows[i].number === current ? "step" : "false");
+      });
       lit = current;
     }
     const wanted = chosenAt(data, state) ?? current;
@@ -40,34 +57,60 @@ export function rowsPane(data, store) {
   return { element, draw };
 }
 
-/** The row that a call belongs to, the last one that says so. */
+/**
+ * The row that a call belongs to, the last one that says so.
+ *
+ * @param {Data} data
+ * @param {number} call
+ */
 function rowAt(data, call) {
   return data.header.rows.findLast((row) => isLit(row, call))?.number ?? null;
 }
 
+/**
+ * @param {Row} row
+ * @param {number} call
+ */
 function isLit(row, call) {
   return row.lit.some(([from, to]) => call >= from && (to === null || call < to));
 }
 
-/** The row that was chosen, unless the run has left it; one without calls is left by no call. */
+/**
+ * The row that was chosen, unless the run has left it; one without calls is left by no call.
+ *
+ * @param {Data} data
+ * @param {State} state
+ */
 function chosenAt(data, { row: number, call }) {
   const row = data.header.rows.find((each) => each.number === number);
   return row && (!row.lit.length || isLit(row, call)) ? number : null;
 }
 
+/** @param {Row | undefined} row */
 function told(row) {
   if (!row) return [];
-  const pairs = Object.entries(CELLS)
-    .filter(([name]) => row.cells[name])
-    .flatMap(([name, label]) => [h("dt", {}, label), h("dd", {}, bdi(row.cells[name]))]);
+  const pairs = CELLS.flatMap(([name, label]) => {
+    const said = row.cells[name];
+    return said ? [h("dt", {}, label), h("dd", {}, bdi(said))] : [];
+  });
   return [
     h("code", {}, row.where),
     row.note ? h("p", { class: "note" }, `${row.status}: `, bdi(row.note)) : null,
     h("dl", {}, pairs),
-  ].filter(Boolean);
+  ].filter((part) => part !== null);
 }
 
-/** Seconds as people read them. */
+/** @param {Row} row */
+function timeOfRow({ status, seconds }) {
+  if (status === "done") return duration(seconds);
+  return status === "not run" ? "—" : status;
+}
+
+/**
+ * Seconds as people read them.
+ *
+ * @param {number | null} seconds
+ */
 export function duration(seconds) {
   if (seconds === null || Number.isNaN(seconds)) return "—";
   if (seconds >= 1) return `${seconds.toFixed(1)} s`;

@@ -2,14 +2,29 @@
 
 import { bdi, counted, h, pane } from "./dom.js";
 
-/** None where the words stand below the waveform. */
+/**
+ * @import { Data } from "./data.js"
+ * @import { Part } from "./types.d.ts"
+ */
+
+/**
+ * None where the words stand below the waveform.
+ *
+ * @param {Data} data
+ * @returns {Part | null}
+ */
 export function scriptPane(data) {
   const { script } = data.header;
   if (!script) return null;
   const parts = script.parts.map(({ speaker, tag, text }) =>
     h("span", { class: `said s${speaker}` }, tag ? h("b", {}, tag) : null, bdi(text)),
   );
-  const cut = script.cut ? h("span", { class: "cut" }, h("b", {}, `${counted(script.cut.bytes, "byte")} cut off `), bdi(script.cut.text)) : null;
-  const { element, note } = pane("script", data.header.titles.script, script.note, h("p", {}, parts, cut));
-  return { element, draw: () => {}, note };
+  const text = h("p", {}, parts, script.cut ? cutOff(script.cut) : null);
+  const { element } = pane("script", data.header.titles.script ?? "", script.note, text);
+  return { element, draw: () => {} };
+}
+
+/** @param {{ bytes: number, text: string }} cut */
+function cutOff({ bytes, text }) {
+  return h("span", { class: "cut" }, h("b", {}, `${counted(bytes, "byte")} cut off `), bdi(text));
 }

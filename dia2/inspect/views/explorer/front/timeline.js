@@ -1,16 +1,31 @@
 // A canvas whose x axis is calls; panes that show the same stretch of time share one window.
 
-import { colours } from "./colours.js";
-import { h } from "./dom.js";
+import { UNPAINTED, colours } from "./colours.js";
+import { brush, h } from "./dom.js";
 
-/** The stretch of calls that is seen: `first` (can be a fraction) and `span`. */
+/**
+ * @import { Store } from "./store.js"
+ * @import { State } from "./types.d.ts"
+ */
+
+/**
+ * Where the stretch of calls that is seen begins: at `first` (it can be a fraction), or elsewhere where the call is not
+ * well within it.
+ *
+ * @param {number} call
+ * @param {number} calls
+ * @param {number} span
+ * @param {number} first
+ */
 export function windowAround(call, calls, span, first) {
   const most = Math.max(0, calls - span);
   const left = first + 0.1 * span;
   const right = first + 0.8 * span;
   if (call >= left && call <= right && first >= 0 && first <= most) return first;
-  const wanted = call > right && call < right + 0.3 * span ? call - 0.8 * span : call < left ? call - 0.25 * span : call - 0.5 * span;
-  return Math.max(0, Math.min(most, wanted));
+  let before = 0.5; // how much of it is before the call: half after a jump
+  if (call > right && call < right + 0.3 * span) before = 0.8;
+  else if (call < left) before = 0.25;
+  return Math.max(0, Math.min(most, call - before * span));
 }
 
 export class Timeline {
@@ -23,10 +38,18 @@ export class Timeline {
     this.canvas.style.height = `${height}px`;
     this.height = height;
     this.width = 0;
-    this.palette = null;
+    this.first = 0;
+    this.span = 1;
+    this.context = brush(this.canvas);
+    this.palette = UNPAINTED;
+    this.theme = "";
   }
 
-  /** Begin to draw; false where the canvas is not on a page. Coordinates are CSS pixels. */
+  /**
+   * Begin to draw; false where the canvas is not on a page. Coordinates are CSS pixels.
+   *
+   * @param {State} state
+   */
   begin(state) {
     const { canvas } = this;
     const width = canvas.clientWidth;
@@ -43,13 +66,16 @@ export class Timeline {
     this.width = width;
     this.first = state.first;
     this.span = state.span;
-    this.context = canvas.getContext("2d");
     this.context.setTransform(scale, 0, 0, scale, 0, 0);
     this.context.clearRect(0, 0, width, this.height);
     return true;
   }
 
-  /** Where a call begins. */
+  /**
+   * Where a call begins.
+   *
+   * @param {number} call
+   */
   x(call) {
     return ((call - this.first) / this.span) * this.width;
   }
@@ -59,23 +85,42 @@ export class Timeline {
     return this.width / this.span;
   }
 
-  /** Calls that are seen, as [from, to). */
+  /**
+   * Calls that are seen, as [from, to).
+   *
+   * @param {number} calls
+   */
   seen(calls) {
     return [Math.max(0, Math.floor(this.first)), Math.min(calls, Math.ceil(this.first + this.span))];
   }
 
-  /** The call under a pointer; it need not exist. */
+  /**
+   * The call under a pointer; it need not exist.
+   *
+   * @param {{ offsetX: number }} event
+   */
   callUnder(event) {
     return Math.floor(this.first + (event.offsetX / this.width) * this.span);
   }
 
-  /** Go to the call that is pointed at, or to where `choose(event, call)` says. */
+  /**
+   * Go to the call that is pointed at, or to where `choose(event, call)` says.
+   *
+   * @param {Store} store
+   * @param {(event: MouseEvent, call: number) => number} choose
+   */
   jumps(store, choose = (_, call) => call) {
     // A click, for a touch that scrolls the page begins on a canvas too.
-    this.canvas.addEventListener("click", (event) => store.set({ call: choose(event, store.clamp(this.callUnder(event))), row: null }));
+    this.canvas.addEventListener("click", (event) => {
+      store.set({ call: choose(event, store.clamp(this.callUnder(event))), row: null });
+    });
   }
 
-  /** The moment that is looked at. */
+  /**
+   * The moment that is looked at.
+   *
+   * @param {number} call
+   */
   playhead(call) {
     const { context } = this;
     const x = this.x(call + 0.5);
@@ -87,9 +132,17 @@ export class Timeline {
     context.stroke();
   }
 
-  /** A text, cut off with … where there is too little room; nothing where not even a letter has room. */
+  /**
+   * A text, cut off with … where there is too little room; nothing where not even a letter has room.
+   *
+   * @param {string} value
+   * @param {number} x
+   * @param {number} y
+   * @param {number} room
+   */
   text(value, x, y, room) {
     const { context } = this;
+    /** @type {(length: number) => number} */
     const width = (length) => context.measureText(value.slice(0, length) + (length < value.length ? "…" : "")).width;
     let length = Math.min(60, value.length);
     if (width(length) > room) {

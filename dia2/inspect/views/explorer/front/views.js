@@ -1,6 +1,9 @@
 // The runs on a page as one stretch of calls: as long as the longest of them.
 
+/** @import { Data } from "./data.js" */
+
 export class Views {
+  /** @param {Data[]} all one or more */
   constructor(all) {
     this.all = all;
   }
@@ -14,12 +17,20 @@ export class Views {
     return Math.max(...this.all.map((data) => data.places));
   }
 
-  /** The nearest call that there is in any of them. */
+  /**
+   * The nearest call that there is in any of them.
+   *
+   * @param {number} call
+   */
   clamp(call) {
     return Math.max(0, Math.min(this.calls - 1, call));
   }
 
-  /** The run that speaks for a call: the first, unless it has ended before. */
+  /**
+   * The run that speaks for a call: the first, unless it has ended before.
+   *
+   * @param {number} call
+   */
   at(call) {
     return this.all.find((data) => call < data.calls) ?? this.all[0];
   }

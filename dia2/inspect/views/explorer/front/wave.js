@@ -4,36 +4,53 @@ import { speakerColour } from "./colours.js";
 import { pane } from "./dom.js";
 import { Timeline } from "./timeline.js";
 
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { Part } from "./types.d.ts"
+ */
+
 const WAVE = 56;
 const WORDS = 24;
 const GAP = 8; // below the words
 
+/**
+ * @param {Data} data
+ * @param {Store} store
+ * @param {string} title
+ * @returns {Part}
+ */
 export function wavePane(data, store, title) {
   const { words } = data.header;
   const line = new Timeline(words ? "Waveform, and the words below it" : "Waveform", WAVE + (words ? WORDS + GAP : 0));
-  const { element, note } = pane("wave", title, data.columns.peaks ? data.header.clock?.told ?? "" : "no sound in this trace", line.canvas);
+  const note = data.columns.peaks ? data.header.clock?.told ?? "" : "no sound in this trace";
+  const { element } = pane("wave", title, note, line.canvas);
   line.jumps(store, (event, call) => (event.offsetY > WAVE ? data.wordAt(call)?.call ?? call : call));
+  /** @type {Part["draw"]} */
   const draw = (state) => {
     if (!line.begin(state)) return;
     drawWave(line, data);
     drawWords(line, data, state.call);
     line.playhead(Math.min(state.call, data.calls - 1));
   };
-  return { element, draw, note };
+  return { element, draw };
 }
 
+/**
+ * @param {Timeline} line
+ * @param {Data} data
+ */
 function drawWave(line, data) {
   const { peaks } = data.columns;
   const { context, palette, width } = line;
   const middle = WAVE / 2;
   context.fillStyle = palette.line;
   context.fillRect(0, middle, width, 1);
-  if (!peaks) return;
+  if (!peaks || !data.header.clock) return;
   const rate = data.header.peak_rate;
   const count = peaks.shape[0];
-  const place = (x) => {
-    return Math.floor(data.secondsOf(line.first + (x / width) * line.span) * rate);
-  };
+  /** @type {(x: number) => number} */
+  const place = (x) => Math.floor((data.secondsOf(line.first + (x / width) * line.span) ?? 0) * rate);
   context.fillStyle = palette.faint;
   for (let x = 0; x < width; x += 1) {
     const from = place(x);
@@ -50,6 +67,11 @@ function drawWave(line, data) {
   }
 }
 
+/**
+ * @param {Timeline} line
+ * @param {Data} data
+ * @param {number} call
+ */
 function drawWords(line, data, call) {
   const { context, palette } = line;
   const now = data.wordAt(call);

@@ -1,37 +1,67 @@
 // The explorer in a notebook: anywidget's two functions.
 
-import { Data, unpack } from "./data.js";
+import { open } from "./data.js";
 import { mount, mountViews } from "./main.js";
+import { unpack } from "./unpack.js";
+
+/**
+ * @import { Data } from "./data.js"
+ * @import { Model, Mounted, Options, Root, Sound, SoundAnswer } from "./types.d.ts"
+ */
 
 const PATIENCE = 8000; // milliseconds; decoding takes less than one
 const SILENT = "the kernel does not answer. If it is busy, choose again later; else restart it and run the cell again";
+/** @type {(view: DataView<ArrayBuffer>) => Uint8Array<ArrayBuffer>} */
 const bytesOf = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+
+/** A question to the kernel: the promise of its answer, and what keeps it. */
+class Question {
+  /** @param {() => void} silent called where there is no answer in time */
+  constructor(silent) {
+    /** @type {(bytes: Sound) => void} */
+    this.resolve = () => {};
+    /** @type {(error: Error) => void} */
+    this.reject = () => {};
+    /** @type {Promise<Sound>} */
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.timer = setTimeout(silent, PATIENCE);
+  }
+}
 
 /** Asks the kernel for a sound, once per choice of codebooks; a kernel that does not answer in time is told of. */
 class Asker {
+  /** @param {Model} model */
   constructor(model) {
     this.model = model;
+    /** @type {Map<string, Sound>} */
     this.heard = new Map(); // sounds, by their codebooks
+    /** @type {Map<string, Question>} */
     this.waiting = new Map(); // those asked for
+    /** @type {(message: SoundAnswer, buffers: DataView<ArrayBuffer>[]) => void} */
     this.listen = (message, buffers) => this.answered(message, buffers);
     model.on("msg:custom", this.listen);
   }
 
+  /** @param {number[]} books */
   ask(books) {
     const key = books.join(" ");
-    if (this.heard.has(key)) return this.heard.get(key);
-    if (!this.waiting.has(key)) this.waiting.set(key, this.send(key, books));
-    return this.waiting.get(key).promise;
+    return this.heard.get(key) ?? (this.waiting.get(key) ?? this.send(key, books)).promise;
   }
 
+  /**
+   * @param {string} key
+   * @param {number[]} books
+   */
   send(key, books) {
-    const asked = {};
-    asked.promise = new Promise((resolve, reject) => Object.assign(asked, { resolve, reject }));
     const silent = () => {
       this.waiting.delete(key); // chosen again it is asked for again
       asked.reject(new Error(SILENT));
     };
-    asked.timer = setTimeout(silent, PATIENCE);
+    const asked = new Question(silent);
+    this.waiting.set(key, asked);
     try {
       this.model.send({ kind: "hear", key, books });
     } catch {
@@ -40,6 +70,10 @@ class Asker {
     return asked;
   }
 
+  /**
+   * @param {SoundAnswer} message
+   * @param {DataView<ArrayBuffer>[]} buffers
+   */
   answered(message, buffers) {
     if (message.kind !== "sound") return;
     const asked = this.waiting.get(message.key);
@@ -49,8 +83,9 @@ class Asker {
       asked?.reject(new Error(message.error));
       return;
     }
-    this.heard.set(message.key, bytesOf(buffers[0])); // also where it comes too late
-    asked?.resolve(this.heard.get(message.key));
+    const sound = bytesOf(buffers[0]);
+    this.heard.set(message.key, sound); // also where it comes too late
+    asked?.resolve(sound);
   }
 
   destroy() {
@@ -59,15 +94,20 @@ class Asker {
   }
 }
 
+/** @param {{ model: Model, el: HTMLElement }} place */
 async function render({ model, el }) {
+  /** @type {Root} */
   const root = document.createElement("div");
   el.append(root);
   Object.assign(el.style, { flex: "1 1 auto", minWidth: "0" }); // in a row of widgets it takes the width that is left
+  /** @type {Mounted | null} */
   let shown = null; // what stands on the page
+  /** @type {Data | null} */
   let live = null; // the data of a run that goes on
   let pieces = 0; // of it that are in the data
   const asker = new Asker(model);
 
+  /** @type {(next: Mounted) => void} */
   const replace = (next) => {
     shown?.destroy();
     shown = next;
@@ -75,6 +115,7 @@ async function render({ model, el }) {
   };
   const show = async () => {
     const call = shown?.store.state.call ?? model.get("call");
+    /** @type {Options} */
     const options = { difference: model.get("_difference") ?? undefined, call };
     if (model.get("_can_decode")) options.ask = (books) => asker.ask(books);
     replace(await mount(root, model.get("_views").map(bytesOf), options));
@@ -84,11 +125,11 @@ async function render({ model, el }) {
     if (!there.length) return; // the run is over
     const before = live?.calls ?? 0;
     for (; pieces < there.length; pieces += 1) {
-      const piece = await unpack(bytesOf(there[pieces]));
-      if (live) live.append(piece);
-      else live = new Data(piece.header, piece.columns);
+      const piece = bytesOf(there[pieces]);
+      if (live) live.append(await unpack(piece));
+      else live = await open(piece);
     }
-    if (!live.calls) root.textContent = "The run begins …";
+    if (!live?.calls) root.textContent = "The run begins …";
     else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1 }));
     else {
       const follows = shown.store.state.call === before - 1; // who looks at the last call goes along
@@ -96,7 +137,10 @@ async function render({ model, el }) {
     }
   };
   let last = Promise.resolve(); // one change after another
-  const soon = (change) => () => (last = last.then(change));
+  /** @type {(change: () => Promise<void>) => () => void} */
+  const soon = (change) => () => {
+    last = last.then(change);
+  };
   model.on("change:_pieces", soon(grow));
   model.on("change:_views", soon(show));
   model.on("change:call", () => shown?.store.set({ call: shown.store.clamp(model.get("call")), row: null }));

@@ -1,4 +1,4 @@
-"""What a run is given in place of its draws: edits at their calls, an earlier run's choices up to where they end."""
+"""What a run is given in place of its draws: edits at their calls, an earlier run up to where it ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from dia2 import GenerationConfig
 from dia2.common.errors import UsageError
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
-from dia2.runtime.interventions import Choices, Past
+from dia2.runtime.interventions import Interventions, Past
 from dia2.runtime.state_machine import Emission
 
 from ..support.reference import engine
@@ -18,10 +18,10 @@ from ..support.reference import engine
 FIRST = 3  # call of the main loop
 
 
-def choices(*edits: Edit, past: Past | None = None, base: GenerationConfig | None = None) -> Choices:
+def interventions(*edits: Edit, past: Past | None = None, base: GenerationConfig | None = None) -> Interventions:
     runtime = engine("tiny8").runtime
     base = base or GenerationConfig()  # guided
-    return Choices(runtime.config, runtime.constants, base, edits=edits, past=past, first_call=FIRST)
+    return Interventions(runtime.config, runtime.constants, base, edits=edits, past=past, first_call=FIRST)
 
 
 def earlier(calls: int = 2) -> Past:
@@ -30,7 +30,7 @@ def earlier(calls: int = 2) -> Past:
 
 
 def test_without_edits_everything_is_drawn() -> None:
-    made = choices()
+    made = interventions()
     assert made.codes(FIRST).tolist() == [-1] * 8
     assert made.codes(FIRST).dtype == torch.int64
     assert [made.action(FIRST, drawn) for drawn in (0, 1)] == [0, 1]
@@ -41,7 +41,7 @@ def test_without_edits_everything_is_drawn() -> None:
 
 
 def test_a_past_is_repeated_from_its_first_call_to_its_last() -> None:
-    made = choices(past=earlier())
+    made = interventions(past=earlier())
     assert made.forked_at == FIRST + 2
     for call, codes in ((FIRST, range(8)), (FIRST + 1, range(8, 16))):
         assert made.codes(call).tolist() == list(codes)
@@ -53,14 +53,14 @@ def test_a_past_is_repeated_from_its_first_call_to_its_last() -> None:
 
 def test_a_past_is_not_written_to() -> None:
     past = earlier()
-    made = choices(ReplaceToken(FIRST, 9, codebook=2), past=past)
+    made = interventions(ReplaceToken(FIRST, 9, codebook=2), past=past)
     assert made.codes(FIRST).tolist() == [0, 1, 9, 3, 4, 5, 6, 7]
     assert made.codes(FIRST + 1).tolist() == list(range(8, 16))
     assert past.codes.tolist() == earlier().codes.tolist()
 
 
 def test_an_edit_counts_at_its_call_alone() -> None:
-    made = choices(
+    made = interventions(
         ReplaceToken(FIRST + 1, 9, codebook=0),
         ReplaceToken(FIRST + 1, 8, codebook=7),
         ReplaceToken(FIRST + 1, 3, stream="second"),
@@ -80,7 +80,7 @@ def test_an_edit_counts_at_its_call_alone() -> None:
 @pytest.mark.parametrize("past", [None, earlier(3)])
 def test_a_forced_action_wins_over_draw_and_past(past: Past | None) -> None:
     ids = engine("tiny8").runtime.constants
-    made = choices(ForceAction(FIRST, "pad"), ForceAction(FIRST + 1, "new_word"), past=past)
+    made = interventions(ForceAction(FIRST, "pad"), ForceAction(FIRST + 1, "new_word"), past=past)
     assert made.action(FIRST, 99) == ids.action_pad
     assert made.action(FIRST + 1, 99) == ids.action_new_word
     assert ids.action_pad != ids.action_new_word
@@ -88,11 +88,11 @@ def test_a_forced_action_wins_over_draw_and_past(past: Past | None) -> None:
 
 
 def test_sampling_changes_from_its_call_on() -> None:
-    made = choices(ChangeSampling(FIRST + 2, cfg_scale=1.0), base=GenerationConfig(cfg_scale=2.0))
+    made = interventions(ChangeSampling(FIRST + 2, cfg_scale=1.0), base=GenerationConfig(cfg_scale=2.0))
     assert [made.config(FIRST + n).cfg_scale for n in range(4)] == [2.0, 2.0, 1.0, 1.0]
     assert made.guided
-    assert not choices(base=GenerationConfig(cfg_scale=1.0)).guided
-    assert choices(ChangeSampling(FIRST, cfg_scale=2.0), base=GenerationConfig(cfg_scale=1.0)).guided
+    assert not interventions(base=GenerationConfig(cfg_scale=1.0)).guided
+    assert interventions(ChangeSampling(FIRST, cfg_scale=2.0), base=GenerationConfig(cfg_scale=1.0)).guided
 
 
 def test_what_does_not_fit_the_checkpoint_is_refused() -> None:
@@ -112,13 +112,13 @@ def test_what_does_not_fit_the_checkpoint_is_refused() -> None:
         {"token": texts, "stream": "second"},
     ]
     for fields in good:
-        choices(ReplaceToken(FIRST, **fields))
+        interventions(ReplaceToken(FIRST, **fields))
     for fields in bad:
         with pytest.raises(UsageError, match=f"the checkpoint has {books} codebooks of {codes} codes and {texts} text"):
-            choices(ReplaceToken(FIRST, **fields))
+            interventions(ReplaceToken(FIRST, **fields))
 
 
 def test_the_warm_up_is_not_edited() -> None:
-    choices(ForceAction(FIRST, "pad"))
+    interventions(ForceAction(FIRST, "pad"))
     with pytest.raises(UsageError, match=f"Call {FIRST - 1} is in the warm-up.*begins at call {FIRST}"):
-        choices(ForceAction(FIRST - 1, "pad"))
+        interventions(ForceAction(FIRST - 1, "pad"))

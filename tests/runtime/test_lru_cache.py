@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from dia2.runtime.lru_cache import Bounded
+from dia2.runtime.lru_cache import LRUCache
 
 
-def kept(most: int = 3, most_bytes: int = 100, **sizes: int) -> Bounded[str, str]:
-    made = Bounded[str, str](most=most, most_bytes=most_bytes)
+def kept(most: int = 3, most_bytes: int = 100, **sizes: int) -> LRUCache[str, str]:
+    made = LRUCache[str, str](most=most, most_bytes=most_bytes)
     for name, nbytes in sizes.items():
         made.keep(name, nbytes, name.upper)
     return made
 
 
-def names(held: Bounded[str, str]) -> str:
+def names(held: LRUCache[str, str]) -> str:
     return "".join(name for name in "abcde" if held.get(name) == name.upper())
 
 

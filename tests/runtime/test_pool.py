@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from dia2 import Dia2, GenerationInterrupted, UsageError
-from dia2.inspect import load
+from dia2.inspect import Dia2Trace
 from dia2.runtime import generator, session
 from dia2.runtime import pool as kept
 from dia2.runtime.edits import ChangeSampling, ReplaceToken
 from dia2.runtime.frame import GenerationState
-from dia2.runtime.pool import PAIRS, STATES, Keeper, Size, room_for
+from dia2.runtime.pool import PAIRS, STATES, Size, StatePool, room_for
 
 from ..support.graphs import FakeGraphs, use_graphs
 from ..support.reference import Case, Recorder, engine
@@ -36,7 +36,7 @@ class Graphed:
             short = replace(config, runtime=replace(config.runtime, max_context_steps=steps))
             monkeypatch.setattr(self.tts, "_runtime", replace(self.tts.runtime, config=short))
         self.backend = FakeGraphs()
-        self.keeper: Keeper = use_graphs(monkeypatch, self.tts, self.backend)
+        self.pool: StatePool = use_graphs(monkeypatch, self.tts, self.backend)
         self.allocated = 0
         allocate = generator._allocate
 
@@ -52,7 +52,7 @@ class Graphed:
     @property
     def facts(self) -> tuple[int, int, int]:
         """Captures, states, states that are free."""
-        return self.backend.captures, self.allocated, len(self.keeper._free)
+        return self.backend.captures, self.allocated, len(self.pool._free)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_with_and_without_guidance_are_two_sizes(graphed: Graphed) -> None:
         assert torch.equal(graphed.speak(cfg_scale=1.0).audio_tokens, eager(graphed, cfg_scale=1.0))
         assert torch.equal(graphed.speak().audio_tokens, eager(graphed))
     assert graphed.backend.captures == 4
-    assert {state.size.branches for state in graphed.keeper._free} == {1, 2}
+    assert {state.size.branches for state in graphed.pool._free} == {1, 2}
 
 
 @pytest.mark.slow
@@ -119,7 +119,7 @@ def test_a_long_prefix_has_a_larger_state(monkeypatch: pytest.MonkeyPatch, caplo
             result = graphed.tts.generate(case.expected["script"], case.config(use_cuda_graph=True))
             assert torch.equal(result.audio_tokens, case.tensors["aligned"].long())
     assert graphed.facts == (4, 2, 2)
-    assert [state.size.room for state in graphed.keeper._free] == [13, 52]
+    assert [state.size.room for state in graphed.pool._free] == [13, 52]
     assert caplog.text.count("prefixes of up to 52 frames") == 1
 
 
@@ -136,13 +136,13 @@ def test_a_traced_run_leaves_its_rings(graphed: Graphed, tmp_path: Path) -> None
     graphed.speak(observer=watched)
     captures, states, _ = graphed.facts
     assert (captures, states) == (6, 1)  # without rings, with those of a trace, with one of those
-    (state,) = graphed.keeper._free
-    rings = {name: ring.data_ptr() for name, ring in state._taps.rings.items()}
+    (state,) = graphed.pool._free
+    rings = {name: ring.data_ptr() for name, ring in state._buffers.rings.items()}
     graphed.speak(trace=tmp_path / "3.dia2trace")
     graphed.speak(observer=Recorder("draw.cb0"))
     assert graphed.facts == (6, 1, 1)
-    assert {name: ring.data_ptr() for name, ring in state._taps.rings.items()} == rings
-    traces = [load(tmp_path / f"{number}.dia2trace") for number in (1, 2, 3)]
+    assert {name: ring.data_ptr() for name, ring in state._buffers.rings.items()} == rings
+    traces = [Dia2Trace.load(tmp_path / f"{number}.dia2trace") for number in (1, 2, 3)]
     assert traces[0].diff(traces[2]).same
     assert traces[0].diff(traces[1]).same
     assert torch.equal(torch.from_numpy(traces[0].aligned), plain.audio_tokens[0])
@@ -188,7 +188,7 @@ def test_a_state_comes_back_however_the_run_ends(graphed: Graphed, monkeypatch: 
     for end in ("close", "forget"):
         stream = graphed.tts.stream(SCRIPT, seed=1, use_cuda_graph=True)
         next(stream)
-        assert not graphed.keeper._free
+        assert not graphed.pool._free
         if end == "close":
             stream.close()
         else:
@@ -265,10 +265,10 @@ def test_a_used_state_begins_as_a_fresh_one(graphed: Graphed) -> None:
 
 
 def test_an_eager_run_borrows_nothing(graphed: Graphed) -> None:
-    assert build(graphed, seed=1).loan is not None
+    assert build(graphed, seed=1).lease is not None
     config = Case("tiny3", "plain_cfg2").config()
     gen = generator.build_initial_state(graphed.tts.runtime, config, seed=5)
-    assert gen.loan is None
+    assert gen.lease is None
     assert gen.decode.transformer.slots == graphed.tts.max_context_steps
 
 
@@ -278,5 +278,5 @@ def test_few_states_wait(graphed: Graphed) -> None:
         assert len({gen.audio_buf.data_ptr() for gen in held}) == STATES + 2
         del held
         gc.collect()
-    assert len(graphed.keeper._free) == STATES
-    assert {state.size for state in graphed.keeper._free} == {Size(2, 375)}
+    assert len(graphed.pool._free) == STATES
+    assert {state.size for state in graphed.pool._free} == {Size(2, 375)}

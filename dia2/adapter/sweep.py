@@ -115,8 +115,8 @@ def sweep(
         script: what is said.
         folder: where the traces go, one each; made if it is not there.
         seeds: of the runs.
-        cfg_scales: guidance; none: that of `config`.
-        temperatures: of the audio draws; none: that of `config`.
+        cfg_scales: guidance; `None`: that of `config`.
+        temperatures: of the audio draws; `None`: that of `config`.
         config: everything else.
         level: of the recordings.
         progress: called after every run, with the number of runs made and of all.

@@ -1,0 +1,415 @@
+// The types that modules share: what the Python side writes, and what passes between the panes. For the type checker
+// alone: this file is neither joined with the modules nor shipped.
+
+import type { Data } from "./data.js";
+import type { Player } from "./player.js";
+import type { Store } from "./store.js";
+
+declare global {
+  interface WindowEventMap {
+    "dia2-plays": CustomEvent<Player>;
+  }
+}
+
+// What is drawn with
+
+/** A colour by what it means; `style.css` has its values. */
+export type Colour = keyof Palette;
+
+export interface Palette {
+  ink: string;
+  faint: string;
+  line: string;
+  empty: string;
+  now: string;
+  frame: string;
+  s1: string;
+  s2: string;
+  word: string;
+  over: string;
+  code_low: string;
+  code_high: string;
+  back: string;
+  differ: string;
+}
+
+export type Rgb = [red: number, green: number, blue: number];
+
+// Elements
+
+export type Child = Node | string | null | undefined;
+export type Children = (Child | Child[])[];
+
+type Attribute = string | number | boolean | null | undefined;
+type Listeners = { [Type in keyof HTMLElementEventMap as `on${Type}`]?: (event: HTMLElementEventMap[Type]) => void };
+
+/** Attributes and listeners. ARIA wants its true and false as texts: an attribute without a value is neither. */
+export type Props = { [Name in `aria-${string}`]?: string | undefined } & { class?: string | undefined } & Listeners &
+  { [Name in PlainAttribute]?: Attribute };
+
+type PlainAttribute =
+  | "hidden" | "max" | "min" | "placeholder" | "preload" | "role" | "scope" | "selected" | "title" | "type" | "value";
+
+/** A part of the page: its element, and what draws it anew. */
+export interface Part {
+  element: HTMLElement;
+  draw(state: State): void;
+}
+
+// The packed view: see pack.py
+
+export type TypedArray =
+  | Int8Array<ArrayBuffer>
+  | Uint8Array<ArrayBuffer>
+  | Int16Array<ArrayBuffer>
+  | Uint16Array<ArrayBuffer>
+  | Int32Array<ArrayBuffer>
+  | Float32Array<ArrayBuffer>;
+
+export interface ArrayConstructor {
+  new (buffer: ArrayBuffer, at: number, count: number): TypedArray;
+  new (count: number): TypedArray;
+}
+
+export type Dtype = "int8" | "uint8" | "int16" | "uint16" | "int32" | "float32";
+
+/** [calls, …], but for `grid…` [columns, codebooks], `peaks` [n, 2], queues [tokens, 3] and sounds [bytes]. */
+export type Column = TypedArray & { shape: number[] };
+
+/** By their names; which ones there are depends on the model, and on what was recorded and not redacted. */
+export type Columns = Partial<Record<string, Column>>;
+
+export interface Packed<H = Header> {
+  header: H;
+  columns: Columns;
+}
+
+// The header: see schema.py
+
+export interface Header {
+  name: string;
+  state: string;
+  complete: boolean;
+  live?: boolean;
+  facts: string[];
+  calls: number;
+  /** Calls that are seen at first. */
+  span: number;
+  given: { calls: number; why: string };
+  clock: Clock | null;
+  /** Of the sound; null without one. */
+  seconds: number | null;
+  peak_rate: number;
+  logit_step: number;
+  sampling: SamplingFrom[];
+  titles: { rows: string; lanes: string; grid: string; state: string; findings: string; script?: string };
+  where: string;
+  readouts: Readout[];
+  lanes: Lane[];
+  /** Names of values, by their column. */
+  names?: Record<string, Record<number, string>>;
+  /** Ids in the text streams. */
+  tokens?: { pad: number; new_word: number };
+  grid: GridFacts;
+  caches: Cache[];
+  state_pane: MachineFacts | StateFacts;
+  script: Script | null;
+  words: Word[] | null;
+  entries?: Entry[];
+  reasons?: (string | null)[];
+  draws: DrawFacts[];
+  mime?: string;
+  sounds?: { label: string; column: string }[];
+  rows: Row[];
+  findings: Finding[];
+  edits: { call: number; text: string }[];
+}
+
+/** What the next calls of a run that goes on add; see live.py. */
+export interface PieceHeader {
+  words: Word[];
+  entries: Entry[];
+  reasons: (string | null)[];
+  /** The first column of `grid`, if the piece has one. */
+  grid_at?: number;
+}
+
+export interface Clock {
+  /** Calls a second. */
+  rate: number;
+  /** The step at second 0. */
+  zero: number;
+  /** The call that reads the step again of the one before; null if none does. */
+  twice: number | null;
+  /** Said of calls before second 0. */
+  before: string;
+  told?: string;
+}
+
+export interface Sampling {
+  temperature: number;
+  /** 0: all. */
+  top_k: number;
+}
+
+export interface SamplingFrom {
+  call: number;
+  told: string;
+  text?: Sampling;
+  audio: Sampling;
+}
+
+/** A number above the panes: `shows` is a text with `{column}` in it. */
+export interface Readout {
+  name: string;
+  kind?: "time" | "word" | "phase";
+  shows?: string;
+}
+
+interface AnyLane {
+  name: string;
+  label?: string;
+  keys?: [name: string, text: string][];
+}
+export interface ActionLane extends AnyLane {
+  kind: "action";
+}
+export interface TextLane extends AnyLane {
+  kind: "text";
+}
+export interface StateLane extends AnyLane {
+  kind: "states";
+  colours: Colour[];
+}
+export interface CountLane extends AnyLane {
+  kind: "count";
+  most: number;
+  colour: Colour;
+}
+export type Lane = ActionLane | TextLane | StateLane | CountLane;
+
+export interface GridFacts {
+  codebooks: number;
+  delays: number[];
+  /** Codes are below it. */
+  codes: number;
+  /** Columns that were given. */
+  prefix: number;
+  prefix_name: string;
+  /** Of each codebook, the first column that was not given. */
+  edge: number[];
+  /** The column of frame 0, without its delay. */
+  first: number;
+  frames?: number | null;
+  /** How far the column that a call writes is ahead of the call, and the one that it reads. */
+  ahead: number;
+  at: number;
+  words: { book: string; short: string; column: string };
+  missing: string;
+  specials?: Record<string, string>;
+  origins?: Origin[];
+}
+
+export interface Origin {
+  name: string;
+  by: string;
+  paint: "codes" | "given" | Colour;
+  key: string | null;
+}
+
+export interface Cache {
+  /** The column that counts its slots; null if each call begins anew. */
+  column: string | null;
+  told: string;
+}
+
+export interface MachineFacts {
+  kind: "machine";
+  told: string;
+}
+
+export interface Gauge {
+  column: string;
+  most: number;
+}
+
+export interface StateFacts {
+  kind: "row";
+  told: string;
+  verdicts: string[];
+  pairs: { name: string; shows: string; gauge?: Gauge }[];
+}
+
+export interface Script {
+  note: string;
+  parts: { speaker: number; tag: string | null; text: string }[];
+  cut: { bytes: number; text: string } | null;
+}
+
+export interface Word {
+  text: string;
+  speaker: number;
+  prefix: boolean;
+  /** That took it, and where it sounds: a call and a fraction of it. */
+  call: number | null;
+  at: number | null;
+}
+
+export interface SpokenWord extends Word {
+  call: number;
+  at: number;
+}
+
+/** A word or a break (no tokens) as the machine gets it. */
+export interface Entry {
+  text: string;
+  speaker: number;
+  padding: number;
+  tokens: number;
+}
+
+export interface DrawFacts {
+  title: string;
+  /** null: the action. */
+  book: number | null;
+  sampling: "text" | "audio";
+  /** Of tokens. */
+  names: Record<string, string>;
+}
+
+export interface Row {
+  number: number;
+  title: string;
+  where: string;
+  status: string;
+  cells: { trigger?: string; before?: string; mutations?: string; outputs?: string };
+  seconds: number | null;
+  note: string;
+  /** Stretches of calls, from and up to; null: the last one. */
+  lit: [from: number, to: number | null][];
+  call: number | null;
+}
+
+export interface Finding {
+  kind: string;
+  message: string;
+  advice: string;
+  call: number | null;
+}
+
+// What is made of them
+
+/** A token of a word: the number-th `of` so many. */
+export interface TokenPart {
+  text: string;
+  speaker: number;
+  entry: number;
+  number: number;
+  of: number;
+}
+
+export interface Candidate {
+  token: number;
+  cond: number;
+  guided: number;
+  kept: boolean;
+  chosen: boolean;
+  /** It could have been drawn; null where the view does not say so. */
+  alive: boolean | null;
+}
+
+export interface Draw {
+  names: Record<string, string>;
+  choice: number;
+  probability: number;
+  candidates: Candidate[];
+  sampling: Sampling;
+}
+
+export interface Action {
+  drawn: "new_word" | "pad";
+  given: boolean;
+  overruled: string | null;
+  outcome: "pad" | "new_word" | "break" | "end";
+}
+
+export interface Stretch {
+  from: number;
+  to: number;
+  colour: Colour;
+}
+
+// What is looked at
+
+export interface Cell {
+  book: number;
+  column: number;
+}
+
+export interface State {
+  call: number;
+  playing: boolean;
+  speed: number;
+  /** Which draw of the call. */
+  draw: number;
+  /** Number of the row that was chosen. */
+  row: number | null;
+  cell: Cell | null;
+  /** The window of the panes: its first call, which can be a fraction, and how many there are. */
+  first: number;
+  span: number;
+  theme: string;
+  /** Of a run that goes on: how many there are. */
+  calls?: number;
+}
+
+/** Where two runs part. */
+export interface Difference {
+  call: number;
+  what: string;
+}
+
+export type Sound = Uint8Array<ArrayBuffer>;
+
+export interface Options {
+  difference?: Difference | undefined;
+  call?: number | undefined;
+  /** Bytes of the sound of some codebooks, where there is a kernel with the codec. */
+  ask?: (books: number[]) => Sound | Promise<Sound>;
+}
+
+/** An explorer that stands on a page. */
+export interface Mounted {
+  store: Store;
+  data: Data;
+  player: Player;
+  destroy(): void;
+}
+
+export type Root = HTMLElement & { dia2?: Mounted | null };
+
+// anywidget: see widget.py
+
+export interface Traits {
+  _views: DataView<ArrayBuffer>[];
+  _pieces: DataView<ArrayBuffer>[];
+  _difference: Difference | null;
+  _can_decode: boolean;
+  call: number;
+}
+
+export interface SoundAnswer {
+  kind: string;
+  key: string;
+  error?: string;
+}
+
+type Heard = (message: SoundAnswer, buffers: DataView<ArrayBuffer>[]) => void;
+
+export interface Model {
+  get<Name extends keyof Traits>(name: Name): Traits[Name];
+  on(name: "msg:custom", listen: Heard): void;
+  on(name: `change:${keyof Traits}`, listen: () => void): void;
+  off(name: "msg:custom", listen: Heard): void;
+  send(message: { kind: "hear"; key: string; books: number[] }): void;
+}

@@ -1,0 +1,13 @@
+// What the tests see of the front end: the one place of theirs that says where it lies.
+
+export * from "../../dia2/inspect/views/explorer/front/chances.js";
+export * from "../../dia2/inspect/views/explorer/front/data.js";
+export * from "../../dia2/inspect/views/explorer/front/dom.js";
+export * from "../../dia2/inspect/views/explorer/front/grid.js";
+export * from "../../dia2/inspect/views/explorer/front/keys.js";
+export * from "../../dia2/inspect/views/explorer/front/lanes.js";
+export * from "../../dia2/inspect/views/explorer/front/moves.js";
+export * from "../../dia2/inspect/views/explorer/front/player.js";
+export * from "../../dia2/inspect/views/explorer/front/store.js";
+export * from "../../dia2/inspect/views/explorer/front/unpack.js";
+export * from "../../dia2/inspect/views/explorer/front/views.js";

@@ -1,0 +1,118 @@
+// As much of a page as the tests need: elements that listen, frames that come when a test says so, one sound.
+
+/** An element: its attributes, its children, and what it listens to. */
+export class FakeElement extends EventTarget {
+  constructor(tag) {
+    super();
+    Object.assign(this, { tag, children: [], attributes: {}, style: {}, dataset: {}, open: false });
+  }
+
+  append(...children) {
+    this.children.push(...children);
+  }
+
+  setAttribute(name, value) {
+    this.attributes[name] = value;
+  }
+
+  getAttribute(name) {
+    return this.attributes[name] ?? null;
+  }
+
+  removeAttribute(name) {
+    delete this.attributes[name];
+  }
+
+  /** Simple selectors alone: `tag`, `tag[type=kind]`, and lists of them. */
+  matches(selectors) {
+    return selectors.split(", ").some((selector) => {
+      const [, tag, type] = /^(\w+)(?:\[type=(\w+)\])?$/.exec(selector) ?? [];
+      return tag === this.tag && (type === undefined || type === this.attributes.type);
+    });
+  }
+
+  getContext() {
+    return {};
+  }
+
+  get textContent() {
+    return this.children.map((child) => (typeof child === "string" ? child : child.textContent)).join("");
+  }
+
+  set textContent(text) {
+    this.children = [text];
+  }
+
+  /** This element, and all in it. */
+  get all() {
+    return [this, ...this.children.flatMap((child) => child.all ?? [])];
+  }
+
+  showModal() {
+    this.open = true;
+  }
+
+  close() {
+    this.open = false;
+  }
+}
+
+/** A sound of some seconds, which a browser would not play before a click if `refused`. */
+export class FakeAudio extends FakeElement {
+  constructor() {
+    super("audio");
+    Object.assign(this, { paused: true, ended: false, currentTime: 0, playbackRate: 1, refused: false, asked: 0 });
+  }
+
+  /** Another source begins at its beginning. */
+  set src(url) {
+    this.source = url;
+    this.currentTime = 0;
+  }
+
+  async play() {
+    this.asked += 1;
+    if (this.refused) throw new Error("a click first");
+    this.paused = false;
+  }
+
+  pause() {
+    this.paused = true;
+  }
+}
+
+/** A new page for a test, of what node lacks; the time stands still between its frames. */
+export function page(t) {
+  const frames = [];
+  let now = 0;
+  Object.assign(globalThis, {
+    document: { createElement: (tag) => (tag === "audio" ? new FakeAudio() : new FakeElement(tag)) },
+    window: new EventTarget(),
+    requestAnimationFrame: (draw) => frames.push(draw),
+  });
+  t.mock.method(performance, "now", () => now);
+  return {
+    /** The next frame of the screen, some milliseconds later. */
+    frame(milliseconds = 100) {
+      now += milliseconds;
+      for (const draw of frames.splice(0)) draw(now);
+    },
+    /** Frames that are asked for. */
+    get waiting() {
+      return frames.length;
+    },
+  };
+}
+
+/** Press a key: on `target`, as `root` hears it. */
+export function press(root, key, { target = root, kind = "keydown", ...modifiers } = {}) {
+  const event = new Event(kind, { cancelable: true });
+  Object.assign(event, { key, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...modifiers });
+  Object.defineProperty(event, "target", { value: target });
+  let stopped = false;
+  event.stopPropagation = () => {
+    stopped = true;
+  };
+  root.dispatchEvent(event);
+  return { taken: event.defaultPrevented, kept: stopped };
+}
