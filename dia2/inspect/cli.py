@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
-from dia2.inspect.schema.adapter import adapters
 from dia2.inspect.trace.load import load
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views import console as views
-from dia2.inspect.views.console.page import plain, to_json
+from dia2.inspect.views.console.page import plain
 
 Run = Callable[[argparse.Namespace], None]
 
@@ -102,11 +99,6 @@ def _add_script(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--script", type=int, metavar="N", help="of a batch of Dia: which script, counted from 1")
 
 
-def _views(trace: Trace[Any]) -> ModuleType:
-    """The module whose views show this trace."""
-    return import_module(trace.adapter.console)
-
-
 def _which(trace: Trace[Any], number: int | None) -> int:
     """The script to show, counted from 0; `number` counts from 1, `None` is the first.
 
@@ -129,43 +121,42 @@ def _console(args: argparse.Namespace) -> Console:
 
 
 def _print_json(facts: object) -> None:
-    print(to_json(facts))  # noqa: T201  # the command's output
+    print(views.to_json(facts))  # noqa: T201  # the command's output
 
 
 def _show(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    show = _views(trace)
     if args.json:
-        _print_json(show.show_facts(trace, times=args.times))
+        _print_json(views.show_facts(trace, times=args.times))
     else:
-        show.print_show(trace, console, times=args.times)
+        views.print_show(trace, console, times=args.times)
 
 
 def _frames(args: argparse.Namespace) -> None:
     if args.call is not None and (args.first, args.last, args.word) != (None, None, None):
         raise UsageError("--call shows one call: leave out --from, --to and --word.")
     trace, console = load(args.path), _console(args)
-    show, script = _views(trace), _which(trace, args.script)
+    script = _which(trace, args.script)
     if args.call is not None:
         if args.json:
-            _print_json(show.frame_facts(trace, args.call, times=args.times, script=script))
+            _print_json(views.frame_facts(trace, args.call, times=args.times, script=script))
         else:
-            show.print_frame(trace, console, args.call, times=args.times, script=script)
+            views.print_frame(trace, console, args.call, times=args.times, script=script)
         return
-    first, last = show.choose_calls(trace, args.first, args.last, args.word)
+    first, last = views.choose_calls(trace, args.first, args.last, args.word)
     if args.json:
-        _print_json(show.frames_facts(trace, first, last, times=args.times, script=script))
+        _print_json(views.frames_facts(trace, first, last, times=args.times, script=script))
     else:
-        show.print_frames(trace, console, first, last, times=args.times, script=script)
+        views.print_frames(trace, console, first, last, times=args.times, script=script)
 
 
 def _grid(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
-    show, script = _views(trace), _which(trace, args.script)
+    script = _which(trace, args.script)
     if args.json:
-        _print_json(show.grid_facts(trace, args.first, args.last, script=script))
+        _print_json(views.grid_facts(trace, args.first, args.last, script=script))
     else:
-        show.print_grid(trace, console, args.first, args.last, codes=args.codes, script=script)
+        views.print_grid(trace, console, args.first, args.last, codes=args.codes, script=script)
 
 
 def _diff(args: argparse.Namespace) -> None:
@@ -177,14 +168,7 @@ def _diff(args: argparse.Namespace) -> None:
 
 
 def _prefix(args: argparse.Namespace) -> None:
-    trace: Any = load(args.path)
-    console = _console(args)
-    if trace.adapter.doctor is None:
-        theirs = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
-        raise UsageError(
-            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {theirs}'s voice cloning "
-            "only."
-        )
+    trace, console = load(args.path), _console(args)
     if args.json:
         _print_json(views.prefix_facts(trace))
     else:

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dia.adapter import console as dia_views
 from dia.adapter.trace import DiaTrace
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError
 from dia2.inspect import load
 from dia2.inspect.store.layout import MANIFEST
-from dia2.inspect.views import console as dia2_views
+from dia2.inspect.views import console
 
 from ..support.traces import HangError, bounded, check_message, copied, recorded, recorded_dia, replace
 from .test_hostile import changed, deleting, places, setting
@@ -63,32 +62,30 @@ def views(trace: Dia2Trace | DiaTrace, folder: Path) -> Iterator[Callable[[], ob
     page = Console(file=io.StringIO(), width=100)
     last, middle = len(trace) - 1, len(trace) // 2
     if isinstance(trace, DiaTrace):
-        yield lambda: dia_views.to_json(dia_views.show_facts(trace)) if hasattr(dia_views, "to_json") else None
-        yield lambda: dia_views.print_show(trace, page)
+        yield lambda: console.to_json(console.show_facts(trace))
+        yield lambda: console.print_show(trace, page)
         for script in (0, 1):
-            yield lambda script=script: dia_views.print_frame(trace, page, middle, script=script)  # type: ignore[misc]  # mypy does not know such a lambda
-            yield lambda script=script: dia_views.print_frames(trace, page, 0, last, script=script)  # type: ignore[misc]  # likewise
-            yield lambda script=script: dia_views.print_grid(trace, page, None, None, script=script)  # type: ignore[misc]  # likewise
+            yield lambda script=script: console.print_frame(trace, page, middle, script=script)  # type: ignore[misc]  # mypy does not know such a lambda
+            yield lambda script=script: console.print_frames(trace, page, 0, last, script=script)  # type: ignore[misc]  # likewise
+            yield lambda script=script: console.print_grid(trace, page, None, None, script=script)  # type: ignore[misc]  # likewise
             yield lambda script=script: trace.to_html(folder / "a.html", script=script)  # type: ignore[misc]  # likewise
     else:
-        yield lambda: dia2_views.to_json(dia2_views.show_facts(trace))
-        yield lambda: dia2_views.print_show(trace, page)
-        yield lambda: dia2_views.print_prefix(trace, page)
-        yield lambda: dia2_views.to_json(dia2_views.prefix_facts(trace))
-        yield lambda: dia2_views.to_json(dia2_views.frame_facts(trace, middle))
+        yield lambda: console.to_json(console.show_facts(trace))
+        yield lambda: console.print_show(trace, page)
+        yield lambda: console.print_prefix(trace, page)
+        yield lambda: console.to_json(console.prefix_facts(trace))
+        yield lambda: console.to_json(console.frame_facts(trace, middle))
         for call in (0, middle, last):
-            yield lambda call=call: dia2_views.print_frame(trace, page, call)  # type: ignore[misc]  # likewise
-        yield lambda: dia2_views.print_frames(trace, page, *dia2_views.choose_calls(trace, None, None, None))
-        yield lambda: dia2_views.print_frames(trace, page, *dia2_views.choose_calls(trace, None, None, "Hi"))
-        yield lambda: dia2_views.print_grid(trace, page, None, None, codes=True)
+            yield lambda call=call: console.print_frame(trace, page, call)  # type: ignore[misc]  # likewise
+        yield lambda: console.print_frames(trace, page, *console.choose_calls(trace, None, None, None))
+        yield lambda: console.print_frames(trace, page, *console.choose_calls(trace, None, None, "Hi"))
+        yield lambda: console.print_grid(trace, page, None, None, codes=True)
         yield lambda: (trace.words, trace.heard, trace.rows(), trace.diagnose())
         yield lambda: trace.to_html(folder / "a.html", call=middle)
         yield lambda: trace.to_html(folder / "a.html", other=trace)
         yield lambda: trace.redact(folder / "b.dia2trace", text=True)
-    yield lambda: dia2_views.print_hooks(page, trace)
-    yield lambda: dia2_views.print_diff(
-        trace, load(recorded_dia() if isinstance(trace, DiaTrace) else recorded()), page
-    )
+    yield lambda: console.print_hooks(page, trace)
+    yield lambda: console.print_diff(trace, load(recorded_dia() if isinstance(trace, DiaTrace) else recorded()), page)
     yield lambda: trace.to_parquet(folder / "tables")
 
 

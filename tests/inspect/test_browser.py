@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dia2.adapter.grid import cell_kinds
 from dia2.adapter.trace import Dia2Trace
 from dia2.inspect import sample
-from dia2.inspect.views.console.grid import cell_kinds
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.bundle import script
 from dia2.inspect.views.explorer.payload import payload

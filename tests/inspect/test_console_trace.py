@@ -17,6 +17,7 @@ from rich.console import Console
 
 from dia2 import Dia2
 from dia2.common.errors import TraceError
+from dia2.common.wording import duration
 from dia2.inspect import Dia2Trace, load
 from dia2.inspect.views.console import (
     choose_calls,
@@ -33,7 +34,7 @@ from dia2.inspect.views.console import (
     show_facts,
     to_json,
 )
-from dia2.inspect.views.console.page import clip, duration, fold, plain
+from dia2.inspect.views.console.page import clip, fold, plain
 
 from ..support.reference import ROOT, Case, local_files
 from ..support.traces import with_manifest

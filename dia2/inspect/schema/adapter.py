@@ -36,7 +36,6 @@ class Adapter:
     trace: str  # its `dia2.inspect.trace.Trace`
     recording: str  # its `dia2.inspect.record.recording.Recording`
     values: str  # its `dia2.inspect.record.watch.Values`
-    console: str  # the module of its views in the terminal
     view: str  # gives what the explorer shows of a trace
     codebook: str = "codebook"  # what it calls one
     calls: str | None = None  # gives the table of calls for Parquet; `None`: one of all its columns
@@ -45,6 +44,7 @@ class Adapter:
     fork: str | None = None
     doctor: str | None = None
     redact: str | None = None
+    reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`; `None`: its columns speak for themselves
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
     knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab
     codebooks: str | None = None  # gives the sound of some codebooks alone

@@ -26,7 +26,7 @@ from dia2.inspect.store.phases import read_phases
 from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
 from dia2.inspect.store.sound import read_audio
 from dia2.inspect.trace.extensions import extension
-from dia2.inspect.trace.family import missing, offered
+from dia2.inspect.trace.family import OtherFamilyError, missing, offered
 from dia2.inspect.trace.find import changes_or_hits
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Trace(ABC, Generic[F]):
 
     def _calls_of(self, word: str) -> list[int]:
         """Calls at which `word` was taken."""
-        raise TraceError(f"{self.path} is a run of {self.adapter.title}, which takes no words one by one.")
+        raise OtherFamilyError(f"{self.path} is a run of {self.adapter.title}, which takes no words one by one.")
 
     def _calls_with(self, field: str | None, name: str) -> list[int]:
         """Calls at which a field has the value of that name."""

@@ -18,17 +18,6 @@ from rich.console import Console
 
 from dia import Dia
 from dia import capture as buffers
-from dia.adapter.console import (
-    choose_calls,
-    frame_facts,
-    frames_facts,
-    grid_facts,
-    print_frame,
-    print_frames,
-    print_grid,
-    print_show,
-    show_facts,
-)
 from dia.adapter.origins import origins
 from dia.adapter.trace import DiaTrace
 from dia.audio import apply_audio_delay
@@ -37,7 +26,20 @@ from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import listed
 from dia2.inspect import record
 from dia2.inspect.record import recorder
-from dia2.inspect.views.console import hooks_facts, print_diff, print_hooks
+from dia2.inspect.views.console import (
+    choose_calls,
+    frame_facts,
+    frames_facts,
+    grid_facts,
+    hooks_facts,
+    print_diff,
+    print_frame,
+    print_frames,
+    print_grid,
+    print_hooks,
+    print_show,
+    show_facts,
+)
 
 from ...support.dia import toy
 from ...support.traces import recorded as recorded_of_dia2

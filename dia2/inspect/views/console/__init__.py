@@ -1,14 +1,21 @@
 """A trace in the terminal. Every view is two functions: one gives its facts, ready for JSON, one prints them."""
 
-from dia2.inspect.views.console.call import frame_facts
+from dia2.inspect.schema.report import Facts
+from dia2.inspect.views.console.as_json import to_json
 from dia2.inspect.views.console.diff import diff_facts, print_diff
-from dia2.inspect.views.console.frame import print_frame
-from dia2.inspect.views.console.frames import choose_calls, frames_facts, print_frames
 from dia2.inspect.views.console.grid import grid_facts, print_grid
 from dia2.inspect.views.console.hooks import hooks_facts, print_hooks
-from dia2.inspect.views.console.page import Facts, to_json
-from dia2.inspect.views.console.prefix import prefix_facts, print_prefix
-from dia2.inspect.views.console.rows import print_show, show_facts
+from dia2.inspect.views.console.views import (
+    frame_facts,
+    frames_facts,
+    prefix_facts,
+    print_frame,
+    print_frames,
+    print_prefix,
+    print_show,
+    show_facts,
+)
+from dia2.inspect.views.span import choose_calls
 
 __all__ = [
     "Facts",

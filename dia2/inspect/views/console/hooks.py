@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.common.hooks import HookPoint, listed, numbered, select
+from dia2.inspect.schema.report import Block, Cell, Column, Facts, Flex, Line, Paragraph, Style, Table
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.console.page import DIM, HEAD, LABEL, MARK, Column, Facts, Page, plain
+from dia2.inspect.views.console.blocks import print_blocks
+from dia2.inspect.views.console.page import Page
 
 _FAMILIES = {"phase": "phases", "value": "values", "time": "times"}
 
@@ -56,22 +59,32 @@ def _left_out(hooks: list[str] | str | None, names: set[str]) -> bool:
 
 def print_hooks(console: Console, trace: Trace[Any] | None = None) -> None:
     """Print the registry, a block per family and moment."""
-    facts, page = hooks_facts(trace), Page(console)
-    if trace is not None:
-        page.paragraph(plain(facts["path"], HEAD))
-        page.line()
-    status = max((len(point["trace"]) for point in facts["points"]), default=0) if trace is not None else 0
-    longest = max(len(point["value"]) for point in facts["points"])
-    last = status or len("dia2")  # what a trace has of a point, or without one whose point it is
-    columns = [Column(21), Column(min(longest, page.width - 25 - last - 2)), Column(last)]
-    blocks: dict[tuple[str, str], list[Facts]] = {}
-    for point in facts["points"]:
-        blocks.setdefault((point["family"], point["when"]), []).append(point)
-    for number, ((family, when), points) in enumerate(blocks.items()):
+    print_blocks(_blocks(hooks_facts(trace)), Page(console))
+
+
+def _blocks(facts: Facts) -> Iterator[Block]:
+    if facts["path"] is not None:
+        yield from (Paragraph((facts["path"], "head")), Line())
+    last = "of" if facts["path"] is None else "trace"  # whose a point is, or what the trace has of it
+    points = facts["points"]
+    room = max(len(point[last]) for point in points)
+    value = Flex(most=max(len(point["value"]) for point in points))
+
+    def told(point: Facts) -> Cell:
+        style: Style = "" if last == "of" or point[last].startswith("recorded") else "dim"
+        return point[last], "mark" if point[last] == "never fired" else style
+
+    groups: dict[tuple[str, str], list[Facts]] = {}
+    for point in points:
+        groups.setdefault((point["family"], point["when"]), []).append(point)
+    for number, ((family, when), group) in enumerate(groups.items()):
         if number:
-            page.line()
-        page.line((_FAMILIES[family], HEAD), (f": {when}", DIM))
-        for point in points:
-            told = point["trace"] if trace is not None else point["of"]
-            style = MARK if told == "never fired" else "" if told.startswith("recorded") or trace is None else DIM
-            page.row([plain(point["name"], LABEL), plain(point["value"]), plain(told, style)], columns, indent=2)
+            yield Line()
+        yield Line([(_FAMILIES[family], "head"), (f": {when}", "dim")])
+        yield Table.of(
+            group,
+            (Column("", 21), lambda point: (point["name"], "label")),
+            (Column("", value), lambda point: point["value"]),
+            (Column("", room), told),
+            indent=2,
+        )

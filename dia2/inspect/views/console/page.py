@@ -1,43 +1,35 @@
-"""What all views share: safe text, lines laid in columns, numbers in words, facts as JSON."""
+"""A terminal's page: safe text in styles, lines of known width, cells laid side by side."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.text import Text
+from rich.text import Text as Rich
 
 from dia2.common.messages import printable
-
-Facts = dict[str, Any]  # of JSON's types
+from dia2.common.wording import counted
+from dia2.inspect.schema.report import Align, Cell, Cut, Fitting, Part, Roomy, Style, Text
 
 # Blue and yellow are told apart by nearly everybody; each style stands beside a sign or a word that says the same.
-DIM = "dim"
-HEAD = "bold"
-LABEL = "cyan"
-MARK = "bold yellow"
-FAILED = "bold reverse"
-SPEAKER = {1: "cyan", 2: "yellow"}
+STYLES: dict[Style, str] = {
+    "": "",
+    "dim": "dim",
+    "head": "bold",
+    "label": "cyan",
+    "mark": "bold yellow",
+    "failed": "bold reverse",
+    "speaker1": "cyan",
+    "speaker2": "yellow",
+}
 NARROWEST = 80  # columns; a narrower terminal folds lines by itself
 
 
-def plain(text: object, style: str = "") -> Text:
+def plain(text: object, style: str = "") -> Rich:
     """Text of a trace as it may be shown: without control codes, and never read as markup."""
-    return Text(printable(str(text)), style, end="", no_wrap=True)
-
-
-def join(*parts: Text | str | tuple[str, str]) -> Text:
-    """Parts in a row; strings and (string, style) pairs are made safe."""
-    whole = Text(end="", no_wrap=True)
-    for part in parts:
-        whole.append_text(part if isinstance(part, Text) else plain(*((part,) if isinstance(part, str) else part)))
-    return whole
+    return Rich(printable(str(text)), style, end="", no_wrap=True)
 
 
 def clip(text: str, width: int) -> str:
@@ -51,14 +43,6 @@ def clip(text: str, width: int) -> str:
     return f"{text[:end]}…"
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column of lines that are laid side by side."""
-
-    width: int
-    align: Literal["left", "right"] = "left"
-
-
 class Page:
     """Prints lines of known width."""
 
@@ -66,46 +50,69 @@ class Page:
         """Print to `console`, in lines of at least `least` columns."""
         self.console = console
         self.width = max(least, console.width)
+        self.fitting = (0, 0)  # optional columns of the last table: shown, and all
 
-    def line(self, *parts: Text | str | tuple[str, str]) -> None:
+    def text(self, cell: Cell | Rich, width: int | None = None) -> Rich:
+        """What a cell, `width` wide, says."""
+        if isinstance(cell, Rich):
+            return cell
+        if isinstance(cell, Roomy):
+            cell = cell.wide if width is None or width >= cell.least else cell.narrow
+        parts = cell if isinstance(cell, list) else [cell]
+        others = [self._part(part) for part in parts if not isinstance(part, Cut)]
+        room = None if width is None else width - sum(cell_len(text) for text, _ in others)
+        whole = Rich(end="", no_wrap=True)
+        for text, style in (self._part(part, room) for part in parts):
+            whole.append_text(plain(text, STYLES[style]))
+        return whole
+
+    def _part(self, part: Part, room: int | None = None) -> tuple[str, Style]:
+        if isinstance(part, Cut):
+            room = part.room if part.room is not None else room
+            left = None if room is None else room - cell_len(part.before) - cell_len(part.after)
+            return f"{part.before}{part.text if left is None else clip(part.text, left)}{part.after}", part.style
+        if isinstance(part, Fitting):
+            shown, count = self.fitting
+            hidden = f"; {shown} of {counted(count, part.what)} fit{'s' * (shown == 1)}" if shown < count else ""
+            return part.text + hidden, part.style
+        return (str(part[0]), part[1]) if isinstance(part, tuple) else (str(part), "")
+
+    def line(self, text: Text | Rich = "") -> None:
         """One line, which must fit."""
-        text = join(*parts)
-        text.rstrip()
-        self.console.print(text, soft_wrap=True, highlight=False, end="\n")
+        shown = self.text(text)
+        shown.rstrip()
+        self.console.print(shown, soft_wrap=True, highlight=False, end="\n")
 
-    def title(self, text: str) -> None:
-        """A heading, after an empty line."""
-        self.line()
-        self.line((text, HEAD))
-
-    def row(self, cells: Sequence[Text], columns: Sequence[Column], gap: int = 2, indent: int = 0) -> None:
-        """Cells side by side, each wrapped to its column; the row is as high as the highest cell."""
-        wrapped = [fold(cell, column.width) for cell, column in zip(cells, columns, strict=True)]
+    def row(
+        self,
+        cells: Iterable[Cell | Rich],
+        widths: Sequence[int],
+        aligned: Sequence[Align] = (),
+        *,
+        gap: int = 2,
+        indent: int = 0,
+    ) -> None:
+        """Cells side by side, each wrapped to its width; the row is as high as the highest cell."""
+        wrapped = [fold(self.text(cell, width), width) for cell, width in zip(cells, widths, strict=True)]
         for i in range(max(map(len, wrapped))):
-            line = Text(" " * indent)
-            for k, (lines, column) in enumerate(zip(wrapped, columns, strict=True)):
-                piece = lines[i].copy() if i < len(lines) else Text()
-                room = " " * max(0, column.width - piece.cell_len)
+            line = Rich(" " * indent, end="", no_wrap=True)
+            for k, (lines, width) in enumerate(zip(wrapped, widths, strict=True)):
+                piece = lines[i] if i < len(lines) else Rich()
+                room = " " * max(0, width - piece.cell_len)
                 line.append(" " * gap if k else "")
-                line.append_text(join(room, piece) if column.align == "right" else join(piece, room))
+                line.append(room if aligned and aligned[k] == "right" else "")
+                line.append_text(piece)
+                line.append("" if aligned and aligned[k] == "right" else room)
             self.line(line)
 
-    def paragraph(self, text: Text | str, indent: int = 0) -> None:
+    def paragraph(self, text: Cell, indent: int = 0) -> None:
         """Text wrapped to the page."""
-        self.row([plain(text) if isinstance(text, str) else text], [Column(self.width - indent)], indent=indent)
-
-    def pairs(self, rows: Iterable[tuple[str, Text]], indent: int = 2) -> None:
-        """Labels with what belongs to them."""
-        rows = list(rows)
-        label = max(len(name) for name, _ in rows)
-        columns = [Column(label), Column(self.width - indent - label - 2)]
-        for name, text in rows:
-            self.row([plain(name, LABEL), text], columns, indent=indent)
+        self.row([text], [self.width - indent], indent=indent)
 
 
-def fold(text: Text, width: int) -> list[Text]:
+def fold(text: Rich, width: int) -> list[Rich]:
     """Lines of at most `width` cells, broken at spaces; a longer word, such as a path, also after / , _ or -."""
-    lines: list[Text] = []
+    lines: list[Rich] = []
     for part in text.split("\n", allow_blank=True):
         ends: list[int] = []
         used = at = 0
@@ -137,37 +144,3 @@ def _pieces(text: str, width: int) -> list[tuple[str, str | None]]:
             bits.append(bit)
         pieces += [(bit, None if i else word) for i, bit in enumerate(bits)]
     return pieces
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as they are read best."""
-    if seconds is None or not math.isfinite(seconds):
-        return ""
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
-
-
-def number(value: float | None, places: int = 2) -> str:
-    """A number, or words for one that is none."""
-    if value is None:
-        return "–"
-    return f"{value:.{places}f}" if math.isfinite(value) else str(value).replace("inf", "∞")
-
-
-def finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity: none."""
-    return value if math.isfinite(value) else None
-
-
-def to_json(facts: object) -> str:
-    """One line of JSON in ASCII; NaN and infinities become null."""
-    return json.dumps(_clean(facts), allow_nan=False)
-
-
-def _clean(value: object) -> object:
-    if isinstance(value, dict):
-        return {str(key): _clean(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(part) for part in value]
-    return finite(value) if isinstance(value, float) else value

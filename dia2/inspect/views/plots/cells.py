@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dia2.adapter.checks import check_trace
+from dia2.adapter.grid import cell_kinds
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted
-from dia2.inspect.views.console.grid import cell_kinds, choose_columns
 from dia2.inspect.views.plots.page import (
     ALIGNED,
     INK,
@@ -25,12 +25,13 @@ from dia2.inspect.views.plots.page import (
     shades,
     style,
 )
+from dia2.inspect.views.span import choose_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_EMPTY = "·-_"  # signs of cells without a code that counts, see `console.grid.LAYOUT`
+_EMPTY = "·-_"  # signs of cells without a code that counts, see `dia2.adapter.grid.SIGNS`
 _PALE = 0.45  # opacity of the prefix
 
 
@@ -52,7 +53,8 @@ def grid(trace: Dia2Trace, first: int | None = None, last: int | None = None, *,
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.grid")
-    start, end = choose_columns(trace, first, last, trace.raw_grid.shape[1])
+    columns = trace.raw_grid.shape[1]
+    start, end = choose_columns(trace, first, last, fits=columns, count=columns)
     kinds = cell_kinds(trace)[:, start : end + 1]
     codebooks = trace.model.codebooks
     outlined = _frame(trace, start, end, frame)

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.adapter.checks import check_trace
 from dia2.adapter.layout import draw_names
+from dia2.adapter.reports.call import call_facts
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.messages import printable
-from dia2.inspect.views.console.call import frame_facts
-from dia2.inspect.views.console.page import Facts
+from dia2.inspect.schema.report import Facts
 from dia2.inspect.views.plots.page import GREY, INK, NEW, PALE, SMALL, SPEAKER, headline, legend, new_figure, style
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def candidates(trace: Dia2Trace, call: int, draw: str = "action") -> Figure:
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.candidates")
-    facts = frame_facts(trace, call, times=False)
+    facts = call_facts(trace, call, times=False)
     found = _find(trace, facts, draw)
     rows, choice = found["candidates"], found["choice"]
     figure = new_figure(1.15 + 0.185 * max(2, len(rows)))

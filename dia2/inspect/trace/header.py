@@ -1,0 +1,88 @@
+"""What the reports of every family say alike: which trace it is, what it went through, what is not in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dia2.inspect.schema.report import Block, Facts, Fitting, Line, Pairs, Paragraph, Rows, Text
+from dia2.inspect.schema.row import FilledRow
+from dia2.inspect.trace.trace import Trace
+
+_CELLS = ("trigger", "before", "mutations", "outputs")
+
+
+def state_facts(trace: Trace[Any], times: bool) -> Facts:
+    """How much of a run a trace holds."""
+    manifest = trace.manifest
+    return {
+        "state": trace.state,
+        "complete": trace.complete,
+        "started": manifest.started if times else None,
+        "level": manifest.level,
+        "hooks": manifest.hooks,
+        "tokens_only_from": manifest.tokens_only_from,
+    }
+
+
+def row_facts(filled: FilledRow, times: bool) -> Facts:
+    """A row of what the run went through."""
+    return {
+        "number": filled.row.number,
+        "title": filled.row.title,
+        "where": filled.row.where,
+        "status": filled.status,
+        **{name: getattr(filled, name) for name in _CELLS},
+        "seconds": filled.seconds if times else None,
+        "note": filled.note,
+    }
+
+
+def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -> list[Block]:
+    """Which trace it is and whether it is whole, how much was recorded and when, `pairs`, `more`, and the rows.
+
+    Args:
+        facts: path, those of `state_facts`, and rows.
+        pairs: labels with what belongs to them; `None`: they are left out.
+        more: stands before the rows.
+    """
+    level = f"level {facts['level']}"
+    if facts["tokens_only_from"] is not None:
+        level += f", tokens only from call {facts['tokens_only_from']} on: its byte budget was reached"
+    if facts["hooks"] is not None:
+        hooks = facts["hooks"]
+        level += f", hooks {hooks if isinstance(hooks, str) else ', '.join(hooks)}"
+    began = f", began {facts['started']}" if facts["started"] else ""
+    told = {"recorded": level + began} | {name: text for name, text in pairs.items() if text is not None}
+    title: Text = [(facts["path"], "head"), "  ", (facts["state"], "label" if facts["complete"] else "failed")]
+    return [Paragraph(title), Pairs([*told.items()]), *more, Line(), Rows(facts["rows"])]
+
+
+def no_draws(trace: Trace[Any], call: int, *, given: str, what: str = "draws") -> str:
+    """Why a call has no draws, in words.
+
+    Args:
+        trace: the call's.
+        call: counted from 0.
+        given: said of a call that draws nothing.
+        what: the trace does not keep.
+    """
+    if call < trace.given_calls:
+        return given
+    if trace.manifest.level == "tokens":
+        return f"a trace of level tokens keeps no {what}: record with --trace-level topk."
+    start = trace.manifest.tokens_only_from
+    if start is not None and call >= start:
+        return f"from call {start} on this trace keeps tokens only: its byte budget was reached."
+    return f"this trace keeps no {what}: its hook filter left them out."
+
+
+def whose(trace: Trace[Any], script: int) -> list[Block]:
+    """Of which script a report is, counted from 1 as its files are, where there are several."""
+    return [Line((f"script {script + 1} of {trace.scripts}", "head"))] if trace.scripts > 1 else []
+
+
+def span(what: str, first: int, last: int, count: int, book: str = "") -> Paragraph:
+    """Which calls, columns or rows are shown, how to see more, and how many `book`s a table had room for."""
+    more = f"; --from {last + 1} shows more" if last + 1 < count else ""
+    told = f"{what}s {first} … {last} of 0 … {count - 1}{more}"
+    return Paragraph(Fitting(told, book, "dim") if book else (told, "dim"))

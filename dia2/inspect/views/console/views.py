@@ -1,0 +1,97 @@
+"""`dia2 trace show`, `frames` and `prefix`: the reports of a trace's family, as facts and printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+
+from dia2.common.errors import UsageError
+from dia2.inspect.schema.adapter import adapters
+from dia2.inspect.schema.report import Facts, Report
+from dia2.inspect.trace.reports import reports_of
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.console.blocks import print_blocks
+from dia2.inspect.views.console.page import NARROWEST, Page
+
+
+def _print(report: Report, console: Console, least: int = NARROWEST) -> None:
+    print_blocks(report.blocks, Page(console, least))
+
+
+def show_facts(trace: Trace[Any], *, times: bool = True) -> Facts:
+    """What a run was, and the rows that it went through.
+
+    Args:
+        trace: any trace, partial ones too.
+        times: with wall times and the date, which differ between two runs that are the same otherwise.
+    """
+    return reports_of(trace).show(trace, times).facts
+
+
+def print_show(trace: Trace[Any], console: Console, *, times: bool = True) -> None:
+    """Print what a run was, and its rows; a table from 120 columns on."""
+    _print(reports_of(trace).show(trace, times), console, least=50)
+
+
+def _calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) -> Report:
+    return reports_of(trace).calls(trace, first, last, trace.check_script(script), times)
+
+
+def frames_facts(trace: Trace[Any], first: int, last: int, *, script: int = 0, times: bool = True) -> Facts:
+    """Calls `first` … `last`, both included, see `choose_calls`."""
+    return _calls(trace, first, last, script, times).facts
+
+
+def print_frames(
+    trace: Trace[Any], console: Console, first: int, last: int, *, script: int = 0, times: bool = True
+) -> None:
+    """Print calls `first` … `last`, both included; as many codebooks as the width has room for."""
+    _print(_calls(trace, first, last, script, times), console)
+
+
+def _call(trace: Trace[Any], call: int, script: int, times: bool) -> Report:
+    return reports_of(trace).call(trace, call, trace.check_script(script), times)
+
+
+def frame_facts(trace: Trace[Any], call: int, *, script: int = 0, times: bool = True) -> Facts:
+    """One call in full.
+
+    Raises:
+        TraceError: there is no such call.
+    """
+    return _call(trace, call, script, times).facts
+
+
+def print_frame(trace: Trace[Any], console: Console, call: int, *, script: int = 0, times: bool = True) -> None:
+    """Print one call in full.
+
+    Raises:
+        TraceError: there is no such call.
+    """
+    _print(_call(trace, call, script, times), console)
+
+
+def _prefix(trace: Trace[Any]) -> Report:
+    report = reports_of(trace).prefix
+    if report is None:
+        others = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
+        raise UsageError(
+            f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {others}'s voice cloning "
+            "only."
+        )
+    return report(trace)
+
+
+def prefix_facts(trace: Trace[Any]) -> Facts:
+    """What became of a cloned voice's prefix.
+
+    Raises:
+        UsageError: runs of the trace's family have none.
+    """
+    return _prefix(trace).facts
+
+
+def print_prefix(trace: Trace[Any], console: Console) -> None:
+    """Print what became of a cloned voice's prefix, and what is wrong with it."""
+    _print(_prefix(trace), console)
