@@ -22,11 +22,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dia2 import Dia2, SamplingConfig
+from dia2.adapter.pictures import placed_words, spoken_slots
 from dia2.adapter.replay import Replay
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import plots
-from dia2.inspect.views.plots.heads import placed_words, spoken_slots
 from dia2.inspect.views.plots.page import extent, fit
 from dia2.runtime.edits import ReplaceToken
 from dia2.runtime.state_machine import Entry
