@@ -14,7 +14,6 @@ from dia2.inspect.schema.report import (
     Cell,
     Column,
     Facts,
-    Flex,
     Line,
     Pairs,
     Paragraph,
@@ -22,13 +21,12 @@ from dia2.inspect.schema.report import (
     Table,
     Title,
 )
-from dia2.inspect.schema.report_draws import RANK, candidates, draw_cells, draw_facts, named
+from dia2.inspect.schema.report_draws import NAMED, RANK, candidates, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, whose
 
 _WHY = {BOS: "given: BOS", PROMPT: "prompt", DRAWN: "drawn", PAD: "forced", AFTER: "after end"}
 _CANDIDATES, _OTHERS = 6, 4  # named of the first channel, of each other one
 _GIVEN = "a row of the prefill is given; nothing is drawn."
-_KEY = "of each channel: best by conditional logit; ▶ the choice; (in brackets) what might not be drawn"
 
 
 def call(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
@@ -139,7 +137,7 @@ def _channels(facts: Facts) -> list[Block]:
         ]
 
     heads = {"delay": 5, "frame": 5, "read": 4, "drew": 4, "p": 6, "rank": 8, "cond": 6, "guided": 7, "written": 7}
-    columns = [Column("channel", 7), *(Column(name, width, RIGHT) for name, width in heads.items()), Column("", 10)]
+    columns = [Column("channel", 7), *(Column(name, width, RIGHT) for name, width in heads.items()), Column(width=10)]
     table = Table(columns, [row(part) for part in facts["channels"]], gap=1, indent=1)
     if facts["no_draws"]:
         return [Title("channels"), Paragraph((facts["no_draws"], "mark"), indent=2), table]
@@ -161,8 +159,8 @@ def _draws(facts: Facts) -> list[Block]:
         rows: list[list[Cell]] = [
             [(draw["name"].replace("channel.", "ch"), "label"), named(draw, _OTHERS)] for draw in draws
         ]
-        table = Table([Column("", 8), Column("", Flex())], rows, gap=1, indent=2, margin=1)
-        blocks += [Paragraph((_KEY, "dim"), indent=2), table]
+        table = Table([Column(width=8), Column()], rows, gap=1, indent=2, margin=1)
+        blocks += [Paragraph((f"of each channel: best {NAMED}", "dim"), indent=2), table]
     return blocks
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from dia.adapter.trace import DiaTrace
 from dia2.common.wording import counted
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Flex, Report, Table, Title
+from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Report, Table, Title
 from dia2.inspect.trace.header import row_facts, show_blocks, state_facts
 
 _REASONS = {"eos": "EOS drawn", "max_tokens": "end forced by max_tokens", "interrupted": "interrupted by Ctrl-C"}
@@ -78,7 +78,7 @@ def _scripts(scripts: list[Facts]) -> list[Block]:
     rows: list[list[Cell]] = []
     for part in scripts:
         rows += [[(part["script"], "label"), (part["text"], "head")], ["", (_ended(part), "dim")]]
-    columns = [Column("", len(str(len(scripts))), RIGHT), Column("", Flex())]
+    columns = [Column("", len(str(len(scripts))), RIGHT), Column()]
     return [Title("script" if len(scripts) == 1 else counted(len(scripts), "script")), Table(columns, rows, indent=2)]
 
 

@@ -58,8 +58,8 @@ def _machine(facts: Facts) -> list[Block]:
         [(name, "label"), old, ("same", "dim") if old == after[name] else (after[name], "head")]
         for name, old in before.items()
     ]
-    room = Flex(most=48)
-    table = Table([Column("", 14), Column("before", room), Column("after", room)], rows, indent=2)
+    columns = [Column(width=14), Column("before"), Column("after")]
+    table = Table(columns, rows, indent=2, flex=Flex(most=48))
     return [Title("state machine"), table]
 
 
@@ -84,18 +84,18 @@ def _streams(facts: Facts) -> list[Block]:
     def action(row: Facts) -> Cell:
         return action_text(row["action"]), here(row, "dim" if row["action"]["name"] == "pad" else "")
 
-    words = Flex(most=30)
     table = Table.of(
         facts["streams"],
-        (Column("", 1), lambda row: ("▶" if here(row) else "", "mark")),
+        (Column(width=1), lambda row: ("▶" if here(row) else "", "mark")),
         (Column("call", 5, RIGHT), lambda row: (row["call"], here(row, "label"))),
         (Column("step", 5, RIGHT), lambda row: (row["step"], here(row))),
         (Column("action", 9), action),
-        (Column("main", words), lambda row: token_cell(row["main"])),
-        (Column("second", words), lambda row: token_cell(row["second"])),
+        (Column("main"), lambda row: token_cell(row["main"])),
+        (Column("second"), lambda row: token_cell(row["second"])),
         gap=1,
         indent=1,
         margin=4,
+        flex=Flex(most=30),
     )
     main, second = (token_text(token, 24) for token in facts["seen_text"])
     saw = Line([("  the transformer saw main ", "dim"), main, (" and second ", "dim"), second])

@@ -12,7 +12,6 @@ from dia2.common.wording import finite, milliseconds
 from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Flex, Line, Note, Paragraph, Report, Table
 from dia2.inspect.trace.header import span
 
-_WORDS = Flex(least=9, early=14, most=22)
 _SIGNS = {
     "~": ("break", "the machine took a break."),
     "∅": ("end", "the machine asked for a word when none was left."),
@@ -94,8 +93,8 @@ def _table(calls: list[Facts], trace: Dia2Trace, last: int, times: bool) -> Tabl
         (Column("in", 4), lambda call: ("warm", "dim") if call["phase"] == "warmup" else "main"),
         (Column("step", 4, RIGHT), lambda call: (call["step"], "mark" if call["twice"] else "")),
         (Column("action", 9), action),
-        (Column("main", _WORDS), lambda call: token_cell(call["main"])),
-        (Column("second", _WORDS), lambda call: token_cell(call["second"])),
+        (Column("main"), lambda call: token_cell(call["main"])),
+        (Column("second"), lambda call: token_cell(call["second"])),
         (Column("bud", 3, RIGHT), itemgetter("padding_budget")),
         (Column("fpad", 4, RIGHT), itemgetter("forced_padding")),
         (Column("left", 4, RIGHT), itemgetter("entries_left")),
@@ -105,6 +104,7 @@ def _table(calls: list[Facts], trace: Dia2Trace, last: int, times: bool) -> Tabl
         *([(Column("ms", 5, RIGHT), lambda call: milliseconds(call["seconds"]))] if times else []),
         gap=1,
         margin=1,
+        flex=Flex(least=9, early=14, most=22),
     )
 
 

@@ -96,7 +96,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Flex:
-    """The width of a column that takes what the others leave, in equal parts if there are several."""
+    """The width of columns that share what the others leave, in equal parts."""
 
     least: int = 1
     most: int = WIDEST
@@ -107,8 +107,8 @@ class Flex:
 class Column:
     """One column of a table; of the optional ones as many are shown as fit, and at least one."""
 
-    head: str
-    width: int | Flex
+    head: str = ""
+    width: int | None = None  # `None`: an equal part of what the others leave
     align: Align = "left"
     optional: bool = False
 
@@ -125,6 +125,7 @@ class Table:
     gap: int = 2
     indent: int = 0
     margin: int = 0  # cells that stay free on the right
+    flex: Flex = Flex()
     heads: Style = "head"
 
     @staticmethod

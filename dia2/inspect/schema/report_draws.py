@@ -9,6 +9,7 @@ from dia2.inspect.schema.draw import BEST, Draw
 from dia2.inspect.schema.report import RIGHT, Cell, Column, Facts, Part, Style, Table, Text
 
 RANK = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
+NAMED = "by conditional logit; ▶ the choice; (in brackets) what might not be drawn"
 
 
 def draw_facts(draw: Draw, names: Mapping[int, str]) -> Facts:

@@ -11,9 +11,9 @@ from dia2.common.wording import duration, finite
 from dia2.inspect.schema.report import (
     RIGHT,
     Block,
+    Cell,
     Column,
     Facts,
-    Flex,
     Grid,
     Line,
     Pairs,
@@ -23,12 +23,13 @@ from dia2.inspect.schema.report import (
     Table,
     Title,
 )
-from dia2.inspect.schema.report_draws import RANK, draw_cells, draw_facts, named
+from dia2.inspect.schema.report_draws import NAMED, RANK, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, row_facts, show_blocks, span, state_facts, whose
 from dia2.inspect.trace.trace import Trace
 
 _CANDIDATES = 4  # of each draw that are named
 _GIVEN = "nothing is drawn: what this call read was given."
+_DRAWN = {"drew": 6, "p": 6, "rank": 8, "cond": 7, "guided": 7}  # widths
 _SIGNS = {
     "p": Sign("given", "label"),
     "#": Sign("drawn"),
@@ -65,6 +66,10 @@ class Values:
         """Numbers of one call; before the first there are none."""
         return {name: int(values[call]) if call >= 0 else None for name, values in self.numbers.items()}
 
+    def seconds(self, call: int) -> Facts:
+        """Times of one call; `None` where they are not known."""
+        return {name: finite(float(values[call])) for name, values in self.times.items()}
+
 
 def show(trace: Trace[Any], times: bool) -> Report:
     """A header, the settings, and the rows that the run went through."""
@@ -94,7 +99,7 @@ def _phase(trace: Trace[Any], call: int) -> str:
 def calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) -> Report:
     """Calls `first` … `last`, both included: a number of every column that has one, and the codes drawn."""
     values = Values(trace, script)
-    drawn, clocks = values.drawn, values.times if times else {}
+    drawn, clocks = values.drawn, list(values.times) if times else []
     facts: Facts = {
         "path": str(trace.path),
         "script": script + 1,
@@ -104,8 +109,8 @@ def calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) ->
             {
                 "call": call,
                 "phase": _phase(trace, call),
-                **values.at(call),
-                **{name: finite(float(seconds[call])) for name, seconds in clocks.items()},
+                "values": values.at(call),
+                "seconds": values.seconds(call) if times else {},
                 "codes": None if drawn is None else drawn[call].tolist(),
             }
             for call in range(first, last + 1)
@@ -115,8 +120,8 @@ def calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) ->
         [
             (call["call"], "label"),
             (call["phase"], "" if call["phase"] == "drawn" else "dim"),
-            *(call[name] for name in values.numbers),
-            *(duration(call[name]) for name in clocks),
+            *call["values"].values(),
+            *(duration(seconds) for seconds in call["seconds"].values()),
             *("" if code < 0 else code for code in call["codes"] or []),
         ]
         for call in facts["calls"]
@@ -153,7 +158,7 @@ def call(trace: Trace[Any], call: int, script: int, times: bool) -> Report:
         "codes": {name: codes[call].tolist() for name, codes in values.codes.items()},
         "no_draws": None if draws else no_draws(trace, call, given=_GIVEN),
         "draws": draws,
-        "seconds": {name: finite(float(seconds[call])) for name, seconds in values.times.items() if times},
+        "seconds": values.seconds(call) if times else {},
     }
     blocks: list[Block] = [Paragraph([(f"call {call}", "head"), f" · {facts['phase']}"]), *whose(trace, script)]
     return Report(facts, blocks + _numbers(trace, facts) + _codes(facts) + _draws(facts) + _times(facts))
@@ -166,7 +171,7 @@ def _numbers(trace: Trace[Any], facts: Facts) -> list[Block]:
         (Column("column", max(map(len, ["column", *before]))), lambda item: (item[0], "label")),
         (Column("before", 9, RIGHT), lambda item: "–" if before[item[0]] is None else before[item[0]]),
         (Column("after", 9, RIGHT), lambda item: (item[1], "head" if item[1] != before[item[0]] else "dim")),
-        (Column("", Flex()), lambda item: (known[item[0]].meaning, "dim")),
+        (Column(), lambda item: (known[item[0]].meaning, "dim")),
         indent=2,
     )
     return [Title("columns"), table] if before else []
@@ -187,8 +192,8 @@ def _draws(facts: Facts) -> list[Block]:
     table = Table(
         [
             Column("draw", max(len(draw["name"]) for draw in facts["draws"])),
-            *(Column(head, 9, RIGHT) for head in ("drew", "p", "rank", "cond", "guided")),
-            Column("best by conditional logit", Flex()),
+            *(Column(head, width, RIGHT) for head, width in _DRAWN.items()),
+            Column("best"),
         ],
         [
             [(draw["name"], "label"), (draw["choice"], "head"), *draw_cells(draw), named(draw, _CANDIDATES)]
@@ -197,7 +202,7 @@ def _draws(facts: Facts) -> list[Block]:
         gap=1,
         indent=2,
     )
-    return [Title("draws"), table, Paragraph((RANK, "dim"), indent=2)]
+    return [Title("draws"), table, Paragraph((f"{RANK} best: {NAMED}.", "dim"), indent=2)]
 
 
 def _times(facts: Facts) -> list[Block]:

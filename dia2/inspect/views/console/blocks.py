@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import accumulate
 from typing import Any
 
-from dia2.inspect.schema.report import Block, Flex, Line, Note, Pairs, Paragraph, Rows, Strip, Table, Title
+from dia2.inspect.schema.report import Block, Cell, Line, Note, Pairs, Paragraph, Rows, Strip, Table, Title
 from dia2.inspect.views.console.page import Page
 from dia2.inspect.views.console.rows import print_rows
 
@@ -32,30 +33,34 @@ def _pairs(block: Pairs, page: Page) -> None:
 
 
 def _table(block: Table, page: Page) -> None:
-    """As many optional columns as fit; what is left goes to the flexible ones."""
-    optional = [column for column in block.columns if column.optional]
-    flexible = [column.width for column in block.columns if isinstance(column.width, Flex)]
-    room = page.width - block.indent - block.margin + block.gap  # each column has its gap
-    room -= sum(c.width + block.gap for c in block.columns if isinstance(c.width, int) and not c.optional)
-    each = max((c.width + block.gap for c in optional if isinstance(c.width, int)), default=0)
-    wide = shown = 0
-    if flexible:
-        flex = flexible[0]
-        wide = max(flex.least, min(flex.early, flex.most, (room - each) // len(flexible) - block.gap))
-        room -= len(flexible) * (wide + block.gap)
+    widths = _widths(block, page)
+    there = [i for i, width in enumerate(widths) if width is not None]
+    aligned = [block.columns[i].align for i in there]
+    heads: list[Cell] = [(column.head, block.heads) for column in block.columns]
+    for row in [heads, *block.rows] if any(column.head for column in block.columns) else block.rows:
+        cells = [row[i] for i in there]
+        page.row(cells, [width for width in widths if width is not None], aligned, gap=block.gap, indent=block.indent)
+
+
+def _widths(table: Table, page: Page) -> list[int | None]:
+    """Of each column; `None`: there is no room for it."""
+    gap, flex, parts = table.gap, table.flex, sum(column.width is None for column in table.columns)
+    room = page.width - table.indent - table.margin + gap  # each column has its gap
+    room -= sum(column.width + gap for column in table.columns if column.width is not None and not column.optional)
+    optional = [column.width + gap for column in table.columns if column.width is not None and column.optional]
+    wide = 0
+    if parts:
+        wide = max(flex.least, min(flex.early, flex.most, (room - sum(optional[:1])) // parts - gap))
+        room -= parts * (wide + gap)
     if optional:
-        shown = max(1, min(len(optional), room // each))
+        shown = max(1, sum(end <= room for end in accumulate(optional)))
         page.fitting = shown, len(optional)
-    if flexible:
-        wide = min(flex.most, wide + max(0, room - shown * each) // len(flexible))
-    there = [i for i, c in enumerate(block.columns) if not c.optional or optional.index(c) < shown]
-    columns = [block.columns[i] for i in there]
-    widths = [wide if isinstance(column.width, Flex) else column.width for column in columns]
-    aligned = [column.align for column in columns]
-    if any(column.head for column in columns):
-        page.row([(c.head, block.heads) for c in columns], widths, aligned, gap=block.gap, indent=block.indent)
-    for row in block.rows:
-        page.row([row[i] for i in there], widths, aligned, gap=block.gap, indent=block.indent)
+        room -= sum(optional[:shown])
+        optional[shown:] = [0] * (len(optional) - shown)
+    wide = min(flex.most, wide + max(0, room) // max(1, parts))
+    fits = iter(optional)
+    widths = [next(fits) - gap if column.optional else column.width for column in table.columns]
+    return [wide if width is None else width if width > 0 else None for width in widths]
 
 
 def _strip(block: Strip, page: Page) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from dia2.common.wording import counted
-from dia2.inspect.schema.report import Block, Column, Facts, Flex, Line, Paragraph, Table, Title
+from dia2.inspect.schema.report import Block, Column, Facts, Line, Paragraph, Table, Title
 from dia2.inspect.trace.diff import Diff, Difference
 from dia2.inspect.trace.reports import reports_of
 from dia2.inspect.trace.trace import Trace
@@ -71,10 +71,10 @@ def _blocks(a: Trace[Any], b: Trace[Any], found: Diff, ignore: Collection[str]) 
 def _table(parts: list[Difference], first: Difference | None = None) -> Table:
     return Table.of(
         parts,
-        (Column("", 2), lambda part: ("▶" if part is first else "", "mark")),
+        (Column(width=2), lambda part: ("▶" if part is first else "", "mark")),
         (Column("what", 26), lambda part: part.what),
-        (Column("a", Flex()), lambda part: part.a),
-        (Column("b", Flex()), lambda part: part.b),
+        (Column("a"), lambda part: part.a),
+        (Column("b"), lambda part: part.b),
         gap=1,
         margin=3,
         heads="label",

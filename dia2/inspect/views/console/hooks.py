@@ -68,7 +68,7 @@ def _blocks(facts: Facts) -> Iterator[Block]:
     last = "of" if facts["path"] is None else "trace"  # whose a point is, or what the trace has of it
     points = facts["points"]
     room = max(len(point[last]) for point in points)
-    value = Flex(most=max(len(point["value"]) for point in points))
+    value = max(len(point["value"]) for point in points)
 
     def told(point: Facts) -> Cell:
         style: Style = "" if last == "of" or point[last].startswith("recorded") else "dim"
@@ -83,8 +83,9 @@ def _blocks(facts: Facts) -> Iterator[Block]:
         yield Line([(_FAMILIES[family], "head"), (f": {when}", "dim")])
         yield Table.of(
             group,
-            (Column("", 21), lambda point: (point["name"], "label")),
-            (Column("", value), lambda point: point["value"]),
-            (Column("", room), told),
+            (Column(width=21), lambda point: (point["name"], "label")),
+            (Column(), lambda point: point["value"]),
+            (Column(width=room), told),
             indent=2,
+            flex=Flex(most=value),
         )

@@ -1,0 +1,334 @@
+"""`dia2 trace` on runs of a family that has no reports of its own: what its columns say, to the character."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from dia2.cli import main
+from dia2.common.errors import TraceError, UsageError
+from dia2.inspect import load
+from dia2.inspect.schema import adapter as families
+from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
+from dia2.inspect.schema.draw import DrawKind
+from dia2.inspect.schema.row import FilledRow, Row, filled
+from dia2.inspect.store import phases
+from dia2.inspect.store.manifest import Head, Reader, parse_head
+from dia2.inspect.store.writer import TraceWriter
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.console import (
+    choose_calls,
+    frame_facts,
+    frames_facts,
+    grid_facts,
+    print_diff,
+    print_frame,
+    print_frames,
+    print_grid,
+    print_show,
+    show_facts,
+)
+
+COLUMNS = (
+    Column("call", "I32", ("n",), "tokens", "counted from 0"),
+    Column("phase", "U8", ("n",), "tokens", "0 given, 1 sung"),
+    Column("heat", "I32", ("n",), "tokens", "how warm it runs"),
+    Column("left", "I32", ("n", "voices"), "tokens", "syllables left"),
+    Column("heard", "I32", ("n", "voices", "K"), "tokens", "codes read"),
+    Column("sung", "I32", ("n", "voices", "K"), "tokens", "codes drawn, −1: none"),
+    Column("clock", "F32", ("n",), "tokens", "seconds of a call"),
+    *DRAW_COLUMNS,
+)
+ADAPTER = Adapter(
+    family="hum",
+    title="Hum",
+    rows=(Row(1, "Hum", "hum.loop:hum", "hum.loop"), Row(2, "Rest", "hum.rest:rest", "hum.rest")),
+    layout=Layout({column.name: column for column in COLUMNS}, frozenset({"sung", "draw.ids"})),
+    draws=(DrawKind("book.{c}", "sung"),),
+    files=(),
+    begins="hum.loop",
+    needed=frozenset(),
+    watched=frozenset(),
+    engine="hum:Hum",
+    example="Hum()",
+    trace=f"{__name__}:HumTrace",
+    recording="hum:Recording",
+    values="hum:Values",
+    view="hum:view",
+)
+
+
+class HumTrace(Trace[Head]):
+    """A run of two voices with three codebooks each."""
+
+    adapter = ADAPTER
+    codebooks = 3
+    scripts = 2
+
+    def _parse(self, raw: Mapping[str, Any]) -> Head:
+        return parse_head(Reader(raw, self.path), {"book.0", "book.1", "book.2"})
+
+    def _sizes(self) -> dict[str, int] | None:
+        return {"voices": 2, "K": 3, "D": 6} if self.manifest.calls else None
+
+    def _check(self) -> None:
+        pass
+
+    def _fill(self, row: Row) -> FilledRow:
+        return filled(row, [run for run in self.phases if run.name == row.phase], lambda: "nobody was tired")
+
+    def _field(self, name: str | None, script: int) -> np.ndarray:
+        raise NotImplementedError
+
+    def settings(self, scripts: int) -> dict[str, object]:
+        """See `Trace`."""
+        return {"seed": 7, "song": "la [b]la[/]\x1b[2J", "voices": scripts}
+
+    def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
+        """See `Trace`."""
+        yield "heat", int(self.column("heat")[call]), str(self.column("heat")[call])
+
+
+def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
+    """A run of five calls, of which the first two are given; or one that ended before it began."""
+    writer = TraceWriter(path)
+    writer.begin()
+    begin = {"event": "begin", "id": 1, "phase": "hum.loop", "parent": None, "at": 0.0}
+    writer.phase(begin | {"trigger": "a tune", "before": "silence"})
+    writer.phase({"event": "end", "id": 1, "seconds": 0.25, "mutations": "none", "outputs": "5 notes"})
+    n, given = 5, np.arange(5) < 2
+    sung = np.where(given[:, None, None], -1, np.arange(30).reshape(5, 2, 3)).astype(np.int32)
+    logits = np.tile(np.linspace(3, 0, 16, dtype=np.float32), (n, 6, 1))
+    columns = {
+        "call": np.arange(n, dtype=np.int32),
+        "phase": (~given).astype(np.uint8),
+        "heat": np.array([36, 36, 37, 38, 38], np.int32),
+        "left": np.arange(10, 0, -1, np.int32).reshape(5, 2),
+        "heard": np.arange(100, 130, dtype=np.int32).reshape(5, 2, 3),
+        "sung": sung,
+        "clock": np.where(given, np.nan, 0.0125 * np.arange(5)).astype(np.float32),
+    }
+    draws: dict[str, np.ndarray] = {}
+    if level != "tokens":
+        draws = {
+            "draw.ids": (sung.reshape(n, 6, 1) + np.arange(16)).astype(np.int32),
+            "draw.cond": logits,
+            "draw.guided": 2 * logits,
+            "draw.kept": np.full((n, 6), 0b101, np.int32),
+            "draw.probability": np.full((n, 6), 0.5, np.float32),
+        }
+    for part, kept in ((slice(0, 2), columns), (slice(2, 5), columns | draws)) if calls else ():
+        writer.shard({name: values[part] for name, values in kept.items()})
+        writer.shards += 1
+    writer.manifest(
+        {
+            "format": "dia2trace",
+            "version": 1,
+            "family": "hum",
+            "status": "complete" if calls else "failed",
+            "error": None if calls else "out of breath",
+            "started": "2026-01-01",
+            "versions": {},
+            "level": level,
+            "hooks": None,
+            "draws": ["book.0", "book.1", "book.2"] if calls else [],
+            "never_fired": [],
+            "budget": {},
+            "calls": calls,
+        }
+    )
+    writer.close()
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(families, "installed", lambda: {"hum": ADAPTER})
+    monkeypatch.setattr(phases, "PHASES", {"hum.loop", "hum.rest"})
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(view: Callable[[Trace[Any], Console], None], width: int = 80, path: str = "hum.dia2trace") -> str:
+    file = io.StringIO()
+    if not Path(path).exists():
+        recorded(Path(path))
+    view(load(path), Console(file=file, width=width))
+    return file.getvalue()
+
+
+def test_show() -> None:
+    assert shown(lambda trace, console: print_show(trace, console, times=False)) == SHOW
+
+
+def test_calls() -> None:
+    assert shown(lambda trace, console: print_frames(trace, console, 1, 3, script=1)) == CALLS
+
+
+def test_one_call_in_full() -> None:
+    assert shown(lambda trace, console: print_frame(trace, console, 2, script=1)) == CALL
+
+
+def test_a_call_that_was_given_or_kept_no_draws_says_so() -> None:
+    recorded(Path("small.dia2trace"), level="tokens")
+    for path, call, told in (
+        ("hum.dia2trace", 0, "nothing is drawn: what this call read was given."),
+        ("small.dia2trace", 2, "a trace of level tokens keeps no draws: record with --trace-level topk."),
+    ):
+        text = shown(lambda trace, console, call=call: print_frame(trace, console, call), path=path)  # type: ignore[misc]  # mypy does not know such a lambda
+        assert f"\ndraws\n  {told}\n" in text
+
+
+def test_grid() -> None:
+    assert shown(print_grid) == GRID
+    assert shown(lambda trace, console: print_grid(trace, console, 1, 3, script=1, codes=True)) == CODES
+
+
+def test_two_runs() -> None:
+    text = shown(lambda trace, console: print_diff(trace, trace, console))
+    assert text.splitlines()[-1] == "The same run: 5 calls, every column."
+    other = load("hum.dia2trace")
+    other.column("heat")[3] = 40
+    text = shown(lambda trace, console: print_diff(trace, other, console))
+    assert "the first call that differs\n  call 3 · drawn\n" in text
+
+
+def test_the_facts_are_the_trace_s_own() -> None:
+    trace = load(recorded(Path("hum.dia2trace")))
+    assert json.loads(json.dumps(show_facts(trace)["calls"])) == {"given": 2, "drawn": 3, "all": 5}
+    calls = frames_facts(trace, 0, 4, script=1)["calls"]
+    assert [call["values"]["left"] for call in calls] == [9, 7, 5, 3, 1]
+    assert [call["codes"] for call in calls] == trace.column("sung")[:, 1].tolist()
+    assert calls[0]["seconds"] == {"clock": None}
+    assert calls[2]["seconds"] == {"clock": pytest.approx(0.025)}
+    facts = frame_facts(trace, 2, script=1)
+    assert facts["codes"] == {"heard": [115, 116, 117], "sung": [15, 16, 17]}
+    assert [draw["choice"] for draw in facts["draws"]] == [15, 16, 17]
+    assert (facts["before"], facts["after"]) == ({"heat": 36, "left": 7}, {"heat": 37, "left": 5})
+    assert frame_facts(trace, 2, times=False)["seconds"] == {}
+    grid = grid_facts(trace, 1, 3)
+    assert grid["codes"] == trace.column("sung")[1:4, 0].T.tolist()
+    assert grid["cells"] == ["·##"] * 3
+
+
+def test_a_run_that_never_began_has_rows_and_nothing_else() -> None:
+    recorded(Path("never.dia2trace"), calls=0)
+    text = shown(lambda trace, console: print_show(trace, console), path="never.dia2trace")
+    assert text.startswith("never.dia2trace  partial: out of breath\n")
+    assert "settings" not in text
+    trace = load("never.dia2trace")
+    for view in (lambda: choose_calls(trace), lambda: frame_facts(trace, 0), lambda: grid_facts(trace)):
+        with pytest.raises(TraceError):
+            view()
+
+
+def test_what_it_has_not_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    trace = load(recorded(Path("hum.dia2trace")))
+    with pytest.raises(UsageError, match="Hum takes no words one by one"):
+        choose_calls(trace, word="la")
+    with pytest.raises(TraceError, match="There is no script 2"):
+        grid_facts(trace, script=2)
+    assert main(["trace", "prefix", "hum.dia2trace"]) == 2
+    assert "is a run of Hum: `dia2 trace prefix` looks at" in capsys.readouterr().err
+    assert main(["trace", "frames", "hum.dia2trace", "--script", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["script"] == 2
+
+
+# Expected
+
+SHOW = """\
+hum.dia2trace  complete
+  recorded  level topk
+  model     Hum
+  calls     5 = 2 given + 3 drawn
+  scripts   2
+
+settings
+  seed    7
+  song    la [b]la[/]�[2J
+  voices  2
+
+✓  1  Hum
+      hum/loop.py → hum()
+      trigger    a tune
+      before     silence
+      outputs    5 notes
+·  2  Rest                                                               not run
+      nobody was tired
+"""
+
+CALLS = """\
+script 2 of 2
+call in    heat left   clock cb0 cb1 cb2
+   1 given   36    7
+   2 drawn   37    5 25.0 ms  15  16  17
+   3 drawn   38    3 37.5 ms  21  22  23
+
+heat: how warm it runs; left: syllables left; clock: seconds of a call; cb:
+codes drawn, −1: none.
+calls 1 … 3 of 0 … 4; --from 4 shows more
+"""
+
+CALL = """\
+call 2 · drawn
+script 2 of 2
+
+columns
+  column     before      after
+  heat           36         37  how warm it runs
+  left            7          5  syllables left
+
+codes
+  codebook   heard    sung
+  cb0          115      15
+  cb1          116      16
+  cb2          117      17
+
+draws
+  draw     drew      p     rank    cond  guided best
+  book.0     15 0.5000        1    3.00    6.00 ▶ 15 3.00  (16 2.80)  17 2.60
+                                                (18 2.40)
+  book.1     16 0.5000        1    3.00    6.00 ▶ 16 3.00  (17 2.80)  18 2.60
+                                                (19 2.40)
+  book.2     17 0.5000        1    3.00    6.00 ▶ 17 3.00  (18 2.80)  19 2.60
+                                                (20 2.40)
+  rank: place of the choice by conditional logit; guidance decides who may be
+  drawn, cond how likely. best: by conditional logit; ▶ the choice; (in
+  brackets) what might not be drawn.
+
+wall times
+  clock  25.0 ms
+"""
+
+GRID = """\
+script 1 of 2
+call   0
+       |''''
+cb0    ··###
+cb1    ··###
+cb2    ··###
+
+#  drawn
+·  no code
+calls 0 … 4 of 0 … 4
+"""
+
+CODES = """\
+script 2 of 2
+call    1
+         '   '   '
+cb0      ·  15  21
+cb1      ·  16  22
+cb2      ·  17  23
+
+   drawn (no sign)
+·  no code
+calls 1 … 3 of 0 … 4; --from 4 shows more
+"""
