@@ -35,6 +35,7 @@ class DiaTrace(Trace[DiaManifest]):
     """
 
     adapter = ADAPTER
+    nothing_drawn = "a row of the prefill is given; nothing is drawn."
 
     def _parse(self, raw: Mapping[str, Any]) -> DiaManifest:
         return parse_dia_manifest(raw, self.path)
@@ -217,6 +218,16 @@ class DiaTrace(Trace[DiaManifest]):
             f"A trace of Dia has no field {name!r}; it has tokens.c, written.c and drawn.c of channel c, countdown, "
             "phase and call."
         )
+
+    def token_names(self, draw: str) -> Mapping[int, str]:
+        """See `Trace`."""
+        return {self.model.eos: "eos", self.model.pad: "pad", self.model.bos: "bos"}
+
+    def sampling(self, call: int, draw: str) -> tuple[str, str]:
+        """See `Trace`."""
+        config = self.run.config
+        drawn = f"T {config.temperature:g}, top-p {config.top_p:g}" if config.temperature > 0 else "argmax"
+        return drawn, f"cfg {config.cfg_scale:g}, best {config.cfg_filter_top_k}"
 
     def caches(self) -> Caches:
         """See `Trace`."""

@@ -44,6 +44,7 @@ class Dia2Trace(Trace[Manifest]):
     """
 
     adapter = ADAPTER
+    nothing_drawn = "a call of warm-up draws nothing: actions and codes are the prefix's."
 
     def _parse(self, raw: Mapping[str, Any]) -> Manifest:
         return parse_manifest(raw, self.path)
@@ -376,6 +377,22 @@ class Dia2Trace(Trace[Manifest]):
         found |= {"prefix_frames": run.prefix_frames, "prefix_words": run.prefix_words}
         found |= {f"checkpoint's {name}": value for name, value in sorted(run.hashes.items())}
         return found | {"device": run.model.device, "dtype": run.model.dtype}
+
+    def token_names(self, draw: str) -> Mapping[int, str]:
+        """See `Trace`."""
+        ids = self.model.tokens
+        return {ids.action_new_word: "new_word", ids.action_pad: "pad"} if draw == "action" else {}
+
+    def sampling(self, call: int, draw: str) -> tuple[str, str]:
+        """See `Trace`."""
+        config = self.config_at(call)
+        own, scale, best = config.text if draw == "action" else config.audio, config.cfg_scale, config.cfg_filter_k
+        drawn = f"T {own.temperature:g}, top-k {own.top_k}" if own.temperature > 0 else "argmax"
+        return drawn, f"cfg {scale:g}, all" if scale == 1.0 or best <= 0 else f"cfg {scale:g}, best {best}"
+
+    def place(self, call: int) -> str:
+        """See `Trace`."""
+        return f"call {call}, step {self.steps[call]}"
 
     def timed_words(self, script: int = 0) -> list[TraceWord]:
         """See `Trace`."""

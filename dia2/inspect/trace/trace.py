@@ -45,6 +45,7 @@ class Trace(ABC, Generic[F]):
     """
 
     adapter: ClassVar[Adapter]  # of the family that ran
+    nothing_drawn: ClassVar[str] = "nothing is drawn: what this call read was given."  # said of calls that are given
 
     def __init__(self, path: Path, raw: dict[str, Any] | None = None) -> None:
         """See `load`; `raw` is the manifest, if it has been read.
@@ -120,6 +121,18 @@ class Trace(ABC, Generic[F]):
     @abstractmethod
     def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
         """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+
+    def token_names(self, draw: str) -> Mapping[int, str]:
+        """Names of those tokens of a draw that are no code."""
+        return {}
+
+    def sampling(self, call: int, draw: str) -> tuple[str, str]:
+        """How a draw was sampled, and how guided, in a few words each; empty where nothing tells."""
+        return "", ""
+
+    def place(self, call: int) -> str:
+        """Which call it is, in a few words."""
+        return f"call {call}"
 
     def timed_words(self, script: int = 0) -> list[TraceWord]:
         """The words that sound, in order, each with its seconds; none of a family that takes no words one by one."""
