@@ -107,7 +107,7 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
     n, given = 5, np.arange(5) < 2
     sung = np.where(given[:, None, None], -1, np.arange(30).reshape(5, 2, 3)).astype(np.int32)
     logits = np.tile(np.linspace(3, 0, 16, dtype=np.float32), (n, 6, 1))
-    columns = {
+    columns: dict[str, Any] = {
         "call": np.arange(n, dtype=np.int32),
         "phase": (~given).astype(np.uint8),
         "heat": np.array([36, 36, 37, 38, 38], np.int32),

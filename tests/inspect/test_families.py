@@ -89,7 +89,7 @@ def test_what_is_no_trace_is_told_to_be_opened() -> None:
 
 PLOTS: dict[str, Callable[[Any], Any]] = {
     "grid": lambda trace: plots.grid(trace),
-    "candidates": lambda trace: plots.candidates(trace, 20),
+    "candidates": lambda trace: plots.candidates(trace, 40),
     "kv_growth": lambda trace: plots.kv_growth(trace),
     "waveform": lambda trace: plots.waveform(trace),
 }
