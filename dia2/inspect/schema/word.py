@@ -20,4 +20,4 @@ class TraceWord:
     tokens: list[int]
     call: int | None  # at which the machine took it; `None`: never
     step: int | None
-    seconds: float | None  # when it sounds, from the start of the audio, which can end before; none: it lacks the word
+    seconds: float | None  # when it sounds, from the start of the audio, which can end before; `None`: unspoken
