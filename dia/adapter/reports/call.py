@@ -16,7 +16,7 @@ _CANDIDATES, _OTHERS = 6, 4  # named of the first channel, of each other one
 _GIVEN = "a row of the prefill is given; nothing is drawn."
 
 
-def call(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
+def report(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
     """One call: the row read, what each channel drew and among what, the row written, countdown, caches, time.
 
     Raises:

@@ -20,7 +20,7 @@ _KEY = (
 _GIVEN = {BOS: "BOS", PROMPT: "prompt", EOS: "EOS, drawn or forced by the countdown", PAD: "PAD after it"}
 
 
-def calls(trace: DiaTrace, first: int, last: int, script: int, times: bool) -> Report:
+def report(trace: DiaTrace, first: int, last: int, script: int, times: bool) -> Report:
     """Calls `first` … `last`, both included, of a script."""
     signs = origins(trace, script)
     facts: Facts = {

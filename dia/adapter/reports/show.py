@@ -12,7 +12,7 @@ from dia2.inspect.trace.header import row_facts, show_blocks, state_facts
 _REASONS = {"eos": "EOS drawn", "max_tokens": "end forced by max_tokens", "interrupted": "interrupted by Ctrl-C"}
 
 
-def show(trace: DiaTrace, times: bool) -> Report:
+def report(trace: DiaTrace, times: bool) -> Report:
     """Header, scripts and rows of any trace, partial ones too."""
     run, prefill = trace.manifest.run, trace.prefill_calls
     facts: Facts = {

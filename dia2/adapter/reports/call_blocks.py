@@ -33,7 +33,7 @@ _OUTCOMES = {
 _TIMES = {"first": "until the action", "machine": "machine", "second": "depformer", "frame": "whole frame"}
 
 
-def call(trace: Dia2Trace, number: int, _script: int, times: bool) -> Report:
+def report(trace: Dia2Trace, number: int, _script: int, times: bool) -> Report:
     """One call in full.
 
     Raises:

@@ -33,7 +33,7 @@ _SIGNS = {
 }
 
 
-def calls(trace: Dia2Trace, first: int, last: int, _script: int, times: bool) -> Report:
+def report(trace: Dia2Trace, first: int, last: int, _script: int, times: bool) -> Report:
     """Calls `first` … `last`, both included.
 
     `twice` says that the call's step is also that of the call before or after: the last frame of a prefix.

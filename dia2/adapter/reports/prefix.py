@@ -22,7 +22,7 @@ _UNMEASURED = (
 )
 
 
-def prefix(trace: Dia2Trace) -> Report:
+def report(trace: Dia2Trace) -> Report:
     """What `dia2.adapter.doctor` finds: each prefix word with its times and steps, a strip of the recordings."""
     found, rate, voices = diagnose(trace), trace.model.frame_rate, trace.run.voice_frames
     facts = {

@@ -10,7 +10,7 @@ from dia2.inspect.schema.report import Facts, Report, picked
 from dia2.inspect.trace.header import row_facts, show_blocks, state_facts
 
 
-def show(trace: Dia2Trace, times: bool) -> Report:
+def report(trace: Dia2Trace, times: bool) -> Report:
     """Header and rows of any trace, partial ones too; `run` is none where it ended before it began."""
     manifest, run = trace.manifest, trace.manifest.run
     samples = manifest.result.samples
