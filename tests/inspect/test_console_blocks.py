@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from dia2.inspect.schema.report import RIGHT, Block, Column, Cut, Fitting, Flex, Note, Paragraph, Roomy, Strip, Table
+from dia2.inspect.schema.report import Block, Column, Cut, Fitting, Flex, Note, Paragraph, Roomy, Strip, Table
 from dia2.inspect.views.console.blocks import print_blocks
 from dia2.inspect.views.console.page import Page
 
@@ -29,7 +29,7 @@ def printed(*blocks: Block, width: int) -> list[str]:
 )
 def test_as_many_optional_columns_are_shown_as_fit(width: int, shown: list[str], told: str) -> None:
     widths = {"a": 1, "bbb": 3, "cc": 2, "d": 3}
-    columns = [Column("n", 3), *(Column(head, width, RIGHT, optional=True) for head, width in widths.items())]
+    columns = [Column("n", 3), *(Column(head, width, "right", optional=True) for head, width in widths.items())]
     table = Table(columns, [["no", 1, 2, 3, 4]], gap=1)
     head, row, *rest = printed(table, Paragraph(Fitting("rows", "column")), width=width)
     assert (head.split(), row.split()) == (shown, ["no", "1", "2", "3", "4"][: len(shown)])

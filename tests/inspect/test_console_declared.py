@@ -101,17 +101,17 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
     """A run of five calls, of which the first two are given; or one that ended before it began."""
     writer = TraceWriter(path)
     writer.begin()
-    begin = {"event": "begin", "id": 1, "phase": "hum.loop", "parent": None, "at": 0.0}
+    begin: dict[str, object] = {"event": "begin", "id": 1, "phase": "hum.loop", "parent": None, "at": 0.0}
     writer.phase(begin | {"trigger": "a tune", "before": "silence"})
     writer.phase({"event": "end", "id": 1, "seconds": 0.25, "mutations": "none", "outputs": "5 notes"})
     n, given = 5, np.arange(5) < 2
     sung = np.where(given[:, None, None], -1, np.arange(30).reshape(5, 2, 3)).astype(np.int32)
     logits = np.tile(np.linspace(3, 0, 16, dtype=np.float32), (n, 6, 1))
-    columns: dict[str, Any] = {
+    columns: dict[str, np.ndarray] = {
         "call": np.arange(n, dtype=np.int32),
         "phase": (~given).astype(np.uint8),
         "heat": np.array([36, 36, 37, 38, 38], np.int32),
-        "left": np.arange(10, 0, -1, dtype=np.int32).reshape(5, 2),
+        "left": np.arange(10, 0, -1).astype(np.int32).reshape(5, 2),
         "heard": np.arange(100, 130, dtype=np.int32).reshape(5, 2, 3),
         "sung": sung,
         "clock": np.where(given, np.nan, 0.0125 * np.arange(5)).astype(np.float32),
@@ -125,7 +125,8 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
             "draw.kept": np.full((n, 6), 0b101, np.int32),
             "draw.probability": np.full((n, 6), 0.5, np.float32),
         }
-    for part, kept in ((slice(0, 2), columns), (slice(2, 5), columns | draws)) if calls else ():
+    parts = [(slice(0, 2), columns), (slice(2, 5), columns | draws)] if calls else []
+    for part, kept in parts:
         writer.shard({name: values[part] for name, values in kept.items()})
         writer.shards += 1
     writer.manifest(

@@ -1,10 +1,13 @@
 """What Dia says of its traces in the terminal, see `dia2.inspect.trace.reports`."""
 
-from dia.adapter.reports.call import call
-from dia.adapter.reports.calls import calls
-from dia.adapter.reports.diff import where
-from dia.adapter.reports.grid import grid
-from dia.adapter.reports.show import show
+from dia.adapter.reports import call, calls, grid, show
 from dia2.inspect.trace.reports import Reports
 
-REPORTS = Reports(show, calls, call, grid, where, compared="every token and countdown")
+REPORTS = Reports(
+    show=show.report,
+    calls=calls.report,
+    call=call.report,
+    grid=grid.report,
+    where=calls.where,
+    compared="every token and countdown",
+)

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from dia.adapter.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
-from dia.adapter.reports.calls import special_names
-from dia.adapter.reports.diff import where
+from dia.adapter.reports.calls import special_names, where
 from dia.adapter.trace import DiaTrace
 from dia2.common.errors import TraceError
 from dia2.common.wording import counted, duration, finite
-from dia2.inspect.schema.report import (
-    RIGHT,
-    Block,
-    Cell,
-    Column,
-    Facts,
-    Line,
-    Pairs,
-    Paragraph,
-    Report,
-    Table,
-    Title,
-)
+from dia2.inspect.schema.report import Block, Cell, Column, Facts, Line, Pairs, Paragraph, Report, Table, Title, picked
 from dia2.inspect.schema.report_draws import NAMED, RANK, candidates, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, whose
 
@@ -28,7 +15,7 @@ _WHY = {BOS: "given: BOS", PROMPT: "prompt", DRAWN: "drawn", PAD: "forced", AFTE
 _CANDIDATES, _OTHERS = 6, 4  # named of the first channel, of each other one
 
 
-def call(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
+def report(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
     """One call: the row read, what each channel drew and among what, the row written, countdown, caches, time.
 
     Raises:
@@ -48,7 +35,7 @@ def _facts(trace: DiaTrace, call: int, script: int, times: bool) -> Facts:
     loop, names = bool(trace.phase[call]), special_names(trace)
     channels = range(trace.model.channels)
     signs = origins(trace, script)[call + 1].tolist() if loop else [""] * len(channels)
-    config, seconds = trace.run.config, float(trace.seconds[call])
+    seconds = float(trace.seconds[call])
     own, text = trace.kv_lengths[call].tolist()
     draws = {draw.name: draw_facts(draw, names) for draw in trace.draws(call, script)}
     return {
@@ -59,12 +46,7 @@ def _facts(trace: DiaTrace, call: int, script: int, times: bool) -> Facts:
         "phase": "loop" if loop else "prefill",
         "position": call,
         "slot": call,
-        "sampling": {
-            "cfg_scale": config.cfg_scale,
-            "cfg_filter_top_k": config.cfg_filter_top_k,
-            "temperature": config.temperature,
-            "top_p": config.top_p,
-        },
+        "sampling": picked(trace.run.config, "cfg_scale", "cfg_filter_top_k", "temperature", "top_p"),
         "countdown": {
             "before": _countdown(trace, call - 1, script),
             "after": _countdown(trace, call, script),
@@ -136,7 +118,7 @@ def _channels(facts: Facts) -> list[Block]:
         ]
 
     heads = {"delay": 5, "frame": 5, "read": 4, "drew": 4, "p": 6, "rank": 8, "cond": 6, "guided": 7, "written": 7}
-    columns = [Column("channel", 7), *(Column(name, width, RIGHT) for name, width in heads.items()), Column(width=10)]
+    columns = [Column("channel", 7), *(Column(name, width, "right") for name, width in heads.items()), Column(width=10)]
     table = Table(columns, [row(part) for part in facts["channels"]], gap=1, indent=1)
     if facts["no_draws"]:
         return [Title("channels"), Paragraph((facts["no_draws"], "mark"), indent=2), table]

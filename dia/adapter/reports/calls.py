@@ -10,7 +10,7 @@ import numpy as np
 from dia.adapter.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
 from dia.adapter.trace import DiaTrace
 from dia2.common.wording import counted, finite, milliseconds, number
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Line, Paragraph, Report, Table
+from dia2.inspect.schema.report import Block, Cell, Column, Facts, Line, Paragraph, Report, Table
 from dia2.inspect.trace.header import span, whose
 
 _KEY = (
@@ -20,7 +20,7 @@ _KEY = (
 _GIVEN = {BOS: "BOS", PROMPT: "prompt", EOS: "EOS, drawn or forced by the countdown", PAD: "PAD after it"}
 
 
-def calls(trace: DiaTrace, first: int, last: int, script: int, times: bool) -> Report:
+def report(trace: DiaTrace, first: int, last: int, script: int, times: bool) -> Report:
     """Calls `first` … `last`, both included, of a script."""
     signs = origins(trace, script)
     facts: Facts = {
@@ -32,6 +32,12 @@ def calls(trace: DiaTrace, first: int, last: int, script: int, times: bool) -> R
     }
     table = _table(facts["calls"], trace, last, times)
     return Report(facts, [*whose(trace, script), table, Line(), *_notes(facts["calls"], trace)])
+
+
+def where(trace: DiaTrace, call: int) -> str:
+    """Which call, and which rows it reads and writes."""
+    writes = f"writes row {call + 1}" if trace.phase[call] else "which is given"
+    return f"call {call} · {'loop' if trace.phase[call] else 'prefill'} · reads row {call}, {writes}"
 
 
 def special_names(trace: DiaTrace) -> dict[int, str]:
@@ -62,8 +68,7 @@ def _table(calls: list[Facts], trace: DiaTrace, last: int, times: bool) -> Table
     code, digits, names = max(3, len(str(trace.model.vocabulary - 1))), max(4, len(str(last + 1))), special_names(trace)
 
     def drew(call: Facts) -> Cell:
-        drawn: int | None = call["drawn"]
-        told: str | int = "" if drawn is None else names.get(drawn, drawn)
+        told: str | int = "" if call["drawn"] is None else names.get(call["drawn"]) or call["drawn"]
         return told, "mark" if told == "eos" else ""
 
     def written(channel: int) -> Callable[[Facts], Cell]:
@@ -77,15 +82,15 @@ def _table(calls: list[Facts], trace: DiaTrace, last: int, times: bool) -> Table
 
     return Table.of(
         calls,
-        (Column("call", digits, RIGHT), lambda call: (call["call"], "label")),
+        (Column("call", digits, "right"), lambda call: (call["call"], "label")),
         (Column("in", 7), lambda call: (call["phase"], "dim" if call["phase"] == "prefill" else "")),
-        (Column("drew0", max(5, code), RIGHT), drew),
-        (Column("p", 5, RIGHT), lambda call: "" if call["probability"] is None else number(call["probability"], 3)),
-        (Column("end", 3, RIGHT), lambda call: ("" if call["countdown"] is None else call["countdown"], "mark")),
+        (Column("drew0", max(5, code), "right"), drew),
+        (Column("p", 5, "right"), lambda call: "" if call["probability"] is None else number(call["probability"], 3)),
+        (Column("end", 3, "right"), lambda call: ("" if call["countdown"] is None else call["countdown"], "mark")),
         (Column("given", max(8, *(len(_given(call)) for call in calls))), lambda call: (_given(call), "dim")),
-        *((Column(f"ch{c}", code, RIGHT, optional=True), written(c)) for c in range(trace.model.channels)),
-        (Column("kv", digits, RIGHT), lambda call: call["kv"]["self"]),
-        *([(Column("ms", 5, RIGHT), lambda call: milliseconds(call["seconds"]))] if times else []),
+        *((Column(f"ch{c}", code, "right", optional=True), written(c)) for c in range(trace.model.channels)),
+        (Column("kv", digits, "right"), lambda call: call["kv"]["self"]),
+        *([(Column("ms", 5, "right"), lambda call: milliseconds(call["seconds"]))] if times else []),
         gap=1,
     )
 

@@ -18,7 +18,7 @@ _SIGNS = {
 }
 
 
-def grid(trace: DiaTrace, script: int) -> Grid:
+def report(trace: DiaTrace, script: int) -> Grid:
     """The whole grid of a script, and how frames lie in it."""
     grid, model, lengths = trace.grid(script), trace.model, trace.result.lengths
     rows, prompt = len(grid), trace.run.prefill_steps[script] - 1

@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 from dia.adapter.trace import DiaTrace
 from dia2.common.wording import counted
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Report, Table, Title
+from dia2.inspect.schema.report import Block, Cell, Column, Facts, Report, Table, Title, picked
 from dia2.inspect.trace.header import row_facts, show_blocks, state_facts
 
 _REASONS = {"eos": "EOS drawn", "max_tokens": "end forced by max_tokens", "interrupted": "interrupted by Ctrl-C"}
 
 
-def show(trace: DiaTrace, times: bool) -> Report:
+def report(trace: DiaTrace, times: bool) -> Report:
     """Header, scripts and rows of any trace, partial ones too."""
     run, prefill = trace.manifest.run, trace.prefill_calls
     facts: Facts = {
@@ -31,13 +31,11 @@ def _run_facts(trace: DiaTrace) -> Facts:
     run = trace.run
     return {
         "seed": run.seed,
-        "device": run.model.device,
-        "dtype": run.model.dtype,
+        **picked(run.model, "device", "dtype"),
         **{name: value for name, value in asdict(run.config).items() if name != "seed"},
         "rows": run.rows,
         "text_positions": run.text_length,
-        "channels": run.model.channels,
-        "delays": run.model.delays,
+        **picked(run.model, "channels", "delays"),
     }
 
 
@@ -78,7 +76,7 @@ def _scripts(scripts: list[Facts]) -> list[Block]:
     rows: list[list[Cell]] = []
     for part in scripts:
         rows += [[(part["script"], "label"), (part["text"], "head")], ["", (_ended(part), "dim")]]
-    columns = [Column("", len(str(len(scripts))), RIGHT), Column()]
+    columns = [Column("", len(str(len(scripts))), "right"), Column()]
     return [Title("script" if len(scripts) == 1 else counted(len(scripts), "script")), Table(columns, rows, indent=2)]
 
 

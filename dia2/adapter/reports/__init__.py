@@ -1,11 +1,14 @@
 """What Dia2 says of its traces in the terminal, see `dia2.inspect.trace.reports`."""
 
-from dia2.adapter.reports.call_blocks import call
-from dia2.adapter.reports.calls import calls
-from dia2.adapter.reports.diff import where
-from dia2.adapter.reports.grid import grid
-from dia2.adapter.reports.prefix import prefix
-from dia2.adapter.reports.show import show
+from dia2.adapter.reports import call_blocks, calls, grid, show
 from dia2.inspect.trace.reports import Reports
 
-REPORTS = Reports(show, calls, call, grid, where, compared="every token, action and machine state", prefix=prefix)
+REPORTS = Reports(
+    show=show.report,
+    calls=calls.report,
+    call=call_blocks.report,
+    grid=grid.report,
+    where=calls.where,
+    compared="every token, action and machine state",
+    prefix="dia2.adapter.reports.prefix:report",
+)

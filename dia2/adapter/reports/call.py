@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 from dia2.adapter.frame import Frame
 from dia2.adapter.machine import Labels, labels
-from dia2.adapter.reports.calls import decoded_twice, stream_facts
+from dia2.adapter.reports.calls import COUNTS, decoded_twice, stream_facts
 from dia2.adapter.reports.words import part_facts, token_facts
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.hooks import MachineRow
 from dia2.common.wording import finite
-from dia2.inspect.schema.report import Facts
+from dia2.inspect.schema.report import Facts, picked
 from dia2.inspect.schema.report_draws import draw_facts
 from dia2.inspect.trace.header import no_draws
 
@@ -34,17 +34,9 @@ def call_facts(trace: Dia2Trace, call: int, times: bool) -> Facts:
     return {
         "path": str(trace.path),
         "call": call,
-        "phase": frame.phase,
-        "step": frame.step,
-        "position": frame.position,
-        "slot": frame.slot,
+        **picked(frame, "phase", "step", "position", "slot"),
         "twice": list(twice) if twice is not None and call in twice else None,
-        "sampling": {
-            "cfg_scale": config.cfg_scale,
-            "cfg_filter_k": config.cfg_filter_k,
-            "text": asdict(config.text),
-            "audio": asdict(config.audio),
-        },
+        "sampling": picked(asdict(config), "cfg_scale", "cfg_filter_k", "text", "audio"),
         "edits": [str(edit) for edit in trace.run.edits if edit.call == call],
         "before": _machine_facts(trace, call - 1, frame.before, before),
         "after": _machine_facts(trace, call, frame.machine, parts[call]),
@@ -73,9 +65,7 @@ def _seen_text(trace: Dia2Trace, frame: Frame, before: Labels | None) -> list[Fa
 
 def _machine_facts(trace: Dia2Trace, call: int, row: MachineRow, parts: Labels | None) -> Facts:
     return {
-        "padding_budget": row.padding_budget,
-        "forced_padding": row.forced_padding,
-        "entries_left": row.entries_left,
+        **picked(row, *COUNTS),
         "next": [entry.text if entry.tokens else None for entry in trace.queue_at(call)[:_NEXT]],
         "pending": [part_facts(part) for part in (parts.pending if parts else [])],
         "lookahead": [part_facts(part) for part in (parts.lookahead if parts else [])],

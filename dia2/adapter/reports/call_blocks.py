@@ -7,7 +7,6 @@ from dia2.adapter.reports.words import action_text, queue_text, token_cell, toke
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.wording import duration, number
 from dia2.inspect.schema.report import (
-    RIGHT,
     Block,
     Cell,
     Column,
@@ -34,7 +33,7 @@ _OUTCOMES = {
 _TIMES = {"first": "until the action", "machine": "machine", "second": "depformer", "frame": "whole frame"}
 
 
-def call(trace: Dia2Trace, number: int, _script: int, times: bool) -> Report:
+def report(trace: Dia2Trace, number: int, _script: int, times: bool) -> Report:
     """One call in full.
 
     Raises:
@@ -87,8 +86,8 @@ def _streams(facts: Facts) -> list[Block]:
     table = Table.of(
         facts["streams"],
         (Column(width=1), lambda row: ("▶" if here(row) else "", "mark")),
-        (Column("call", 5, RIGHT), lambda row: (row["call"], here(row, "label"))),
-        (Column("step", 5, RIGHT), lambda row: (row["step"], here(row))),
+        (Column("call", 5, "right"), lambda row: (row["call"], here(row, "label"))),
+        (Column("step", 5, "right"), lambda row: (row["step"], here(row))),
         (Column("action", 9), action),
         (Column("main"), lambda row: token_cell(row["main"])),
         (Column("second"), lambda row: token_cell(row["second"])),
@@ -129,7 +128,7 @@ def _codes(facts: Facts) -> list[Block]:
         drawn = "–" if facts["codes"] is None else facts["codes"][k]
         more = draw_cells(draws.get("cb0" if k == 0 else f"dep.{k}")) if draws else []
         rows.append([(f"cb{k}", "label"), seen, (drawn, "head"), *more])
-    columns = [Column("codebook", 8), *(Column(head, 9, RIGHT) for head in heads)]
+    columns = [Column("codebook", 8), *(Column(head, 9, "right") for head in heads)]
     blocks.append(Table(columns, rows, gap=1, indent=2))
     return [*blocks, Paragraph((RANK, "dim"), indent=2)] if draws else blocks
 

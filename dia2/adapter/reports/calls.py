@@ -9,16 +9,31 @@ from dia2.adapter.machine import Labels, labels
 from dia2.adapter.reports.words import action_facts, action_text, token_cell, token_facts
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.wording import finite, milliseconds
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Facts, Flex, Line, Note, Paragraph, Report, Table
+from dia2.inspect.schema.report import (
+    Block,
+    Cell,
+    Column,
+    Cut,
+    Facts,
+    Flex,
+    Line,
+    Note,
+    Paragraph,
+    Part,
+    Report,
+    Table,
+    picked,
+)
 from dia2.inspect.trace.header import span
 
+COUNTS = ("padding_budget", "forced_padding", "entries_left")  # of the machine
 _SIGNS = {
     "~": ("break", "the machine took a break."),
     "∅": ("end", "the machine asked for a word when none was left."),
 }
 
 
-def calls(trace: Dia2Trace, first: int, last: int, _script: int, times: bool) -> Report:
+def report(trace: Dia2Trace, first: int, last: int, _script: int, times: bool) -> Report:
     """Calls `first` … `last`, both included.
 
     `twice` says that the call's step is also that of the call before or after: the last frame of a prefix.
@@ -35,6 +50,14 @@ def calls(trace: Dia2Trace, first: int, last: int, _script: int, times: bool) ->
         ],
     }
     return Report(facts, [_table(facts["calls"], trace, last, times), Line(), *_notes(facts, trace, first, last)])
+
+
+def where(trace: Dia2Trace, call: int) -> list[Part]:
+    """Which call, and what was being said."""
+    kind = "warm-up" if call < trace.warmup_calls else "main loop"
+    told = f"call {call} · {kind} · step {int(trace.steps[call])}, "
+    spoken = [word for word in trace.words if word.call is not None and word.call <= call]
+    return [told, Cut(spoken[-1].text, before="in “", after="”", room=29) if spoken else "before the first word"]
 
 
 def decoded_twice(trace: Dia2Trace) -> tuple[int, int] | None:
@@ -63,9 +86,7 @@ def _call_facts(trace: Dia2Trace, call: int, parts: Labels, kv: list[int], times
         "call": call,
         "phase": "warmup" if warmup else "main",
         **said,
-        "padding_budget": row.padding_budget,
-        "forced_padding": row.forced_padding,
-        "entries_left": row.entries_left,
+        **picked(row, *COUNTS),
         "pending": len(row.pending),
         "kv": {"transformer": kv[0], "depformer": kv[1]},
         "codes": None if warmup else trace.codes[call].tolist(),
@@ -89,19 +110,19 @@ def _table(calls: list[Facts], trace: Dia2Trace, last: int, times: bool) -> Tabl
 
     return Table.of(
         calls,
-        (Column("call", digits + 1, RIGHT), number),
+        (Column("call", digits + 1, "right"), number),
         (Column("in", 4), lambda call: ("warm", "dim") if call["phase"] == "warmup" else "main"),
-        (Column("step", 4, RIGHT), lambda call: (call["step"], "mark" if call["twice"] else "")),
+        (Column("step", 4, "right"), lambda call: (call["step"], "mark" if call["twice"] else "")),
         (Column("action", 9), action),
         (Column("main"), lambda call: token_cell(call["main"])),
         (Column("second"), lambda call: token_cell(call["second"])),
-        (Column("bud", 3, RIGHT), itemgetter("padding_budget")),
-        (Column("fpad", 4, RIGHT), itemgetter("forced_padding")),
-        (Column("left", 4, RIGHT), itemgetter("entries_left")),
-        (Column("pend", 4, RIGHT), itemgetter("pending")),
-        (Column("kv", digits, RIGHT), lambda call: call["kv"]["transformer"]),
-        *((Column(f"cb{k}", code, RIGHT, optional=True), drawn(k)) for k in range(trace.model.codebooks)),
-        *([(Column("ms", 5, RIGHT), lambda call: milliseconds(call["seconds"]))] if times else []),
+        (Column("bud", 3, "right"), itemgetter("padding_budget")),
+        (Column("fpad", 4, "right"), itemgetter("forced_padding")),
+        (Column("left", 4, "right"), itemgetter("entries_left")),
+        (Column("pend", 4, "right"), itemgetter("pending")),
+        (Column("kv", digits, "right"), lambda call: call["kv"]["transformer"]),
+        *((Column(f"cb{k}", code, "right", optional=True), drawn(k)) for k in range(trace.model.codebooks)),
+        *([(Column("ms", 5, "right"), lambda call: milliseconds(call["seconds"]))] if times else []),
         gap=1,
         margin=1,
         flex=Flex(least=9, early=14, most=22),

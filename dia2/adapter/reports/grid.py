@@ -8,7 +8,7 @@ from dia2.common.wording import counted
 from dia2.inspect.schema.report import Block, Grid, Paragraph
 
 
-def grid(trace: Dia2Trace, _script: int) -> Grid:
+def report(trace: Dia2Trace, _script: int) -> Grid:
     """The whole grid, and how frames lie in it.
 
     Raises:

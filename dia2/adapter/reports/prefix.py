@@ -9,7 +9,7 @@ from dia2.adapter.doctor import Diagnosis, diagnose
 from dia2.adapter.finding import PrefixWord
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.wording import counted, number
-from dia2.inspect.schema.report import RIGHT, Block, Cell, Column, Line, Paragraph, Report, Strip, Table, Title
+from dia2.inspect.schema.report import Block, Cell, Column, Line, Paragraph, Report, Strip, Table, Title
 
 _BARS = "▁▂▃▄▅▆▇█"  # from −60 dB to full scale
 _KEY = (
@@ -22,7 +22,7 @@ _UNMEASURED = (
 )
 
 
-def prefix(trace: Dia2Trace) -> Report:
+def report(trace: Dia2Trace) -> Report:
     """What `dia2.adapter.doctor` finds: each prefix word with its times and steps, a strip of the recordings."""
     found, rate, voices = diagnose(trace), trace.model.frame_rate, trace.run.voice_frames
     facts = {
@@ -56,13 +56,13 @@ def _words(found: Diagnosis) -> list[Block]:
 
     table = Table.of(
         found.words,
-        (Column("#", 3, RIGHT), lambda word: word.index),
+        (Column("#", 3, "right"), lambda word: word.index),
         (Column(width=2), lambda word: (f"S{word.speaker}", "speaker1" if word.speaker == 1 else "speaker2")),
         (Column("word", 16), lambda word: word.text),
-        (Column("seconds", 13, RIGHT), lambda word: f"{number(word.start)} … {number(word.end)}"),
-        (Column("asked", 5, RIGHT), lambda word: word.step),
-        (Column("taken", 7, RIGHT), _taken),
-        (Column("slip", 6, RIGHT), slip),
+        (Column("seconds", 13, "right"), lambda word: f"{number(word.start)} … {number(word.end)}"),
+        (Column("asked", 5, "right"), lambda word: word.step),
+        (Column("taken", 7, "right"), _taken),
+        (Column("slip", 6, "right"), slip),
         (Column(), flag),
         margin=2,
         heads="label",

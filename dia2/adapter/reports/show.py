@@ -6,11 +6,11 @@ from dataclasses import asdict
 
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.wording import counted
-from dia2.inspect.schema.report import Facts, Report
+from dia2.inspect.schema.report import Facts, Report, picked
 from dia2.inspect.trace.header import row_facts, show_blocks, state_facts
 
 
-def show(trace: Dia2Trace, times: bool) -> Report:
+def report(trace: Dia2Trace, times: bool) -> Report:
     """Header and rows of any trace, partial ones too; `run` is none where it ended before it began."""
     manifest, run = trace.manifest, trace.manifest.run
     samples = manifest.result.samples
@@ -31,15 +31,9 @@ def _run_facts(trace: Dia2Trace) -> Facts:
     run, words, heard = trace.run, trace.words, trace.heard
     return {
         "seed": run.seed,
-        "device": run.model.device,
-        "dtype": run.model.dtype,
-        "cfg_scale": run.config.cfg_scale,
-        "cfg_filter_k": run.config.cfg_filter_k,
-        "text": asdict(run.config.text),
-        "audio": asdict(run.config.audio),
-        "initial_padding": run.config.initial_padding,
-        "prefix_words": run.prefix_words,
-        "prefix_frames": run.prefix_frames,
+        **picked(run.model, "device", "dtype"),
+        **picked(asdict(run.config), "cfg_scale", "cfg_filter_k", "text", "audio", "initial_padding"),
+        **picked(run, "prefix_words", "prefix_frames"),
         "words": len(words),
         "words_taken": sum(word.call is not None for word in words),
         "words_heard": None if heard is None else len(heard),

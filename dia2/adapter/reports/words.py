@@ -7,7 +7,7 @@ from itertools import groupby
 from dia2.adapter.machine import Part as WordPart
 from dia2.adapter.machine import verdict
 from dia2.adapter.trace import Dia2Trace
-from dia2.inspect.schema.report import Cell, Cut, Facts, Part, Roomy, Style
+from dia2.inspect.schema.report import Cell, Cut, Facts, Part, Roomy, Style, picked
 from dia2.runtime.state_machine import Entry
 
 _ROOMY = 18  # cells from which on a token has its speaker and id beside it
@@ -66,9 +66,7 @@ def action_facts(trace: Dia2Trace, call: int, taken: Entry | None) -> Facts:
     return {
         "id": int(trace.actions[call]),
         "name": found.drawn,
-        "given": found.given,
-        "overruled": found.overruled,
-        "outcome": found.outcome,
+        **picked(found, "given", "overruled", "outcome"),
         "word": taken.text if taken is not None and taken.tokens else None,
     }
 

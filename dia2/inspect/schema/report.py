@@ -5,7 +5,7 @@ Texts may hold anything that a trace holds: whoever shows them makes them safe. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -16,6 +16,11 @@ Style = Literal["", "head", "label", "mark", "dim", "failed", "speaker1", "speak
 Align = Literal["left", "right"]
 Item = TypeVar("Item")
 WIDEST = 10_000  # cells of a line
+
+
+def picked(source: object, *names: str) -> Facts:
+    """Some fields of an object, or items of a mapping, as facts of the same names."""
+    return {name: source[name] if isinstance(source, Mapping) else getattr(source, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,6 @@ class Column:
     width: int | None = None  # `None`: an equal part of what the others leave
     align: Align = "left"
     optional: bool = False
-
-
-RIGHT: Align = "right"
 
 
 @dataclass(frozen=True)

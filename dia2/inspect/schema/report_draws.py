@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dia2.common.wording import finite, number
 from dia2.inspect.schema.draw import BEST, Draw
-from dia2.inspect.schema.report import RIGHT, Cell, Column, Facts, Part, Style, Table, Text
+from dia2.inspect.schema.report import Cell, Column, Facts, Part, Style, Table, Text
 
 RANK = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
 NAMED = "by conditional logit; ▶ the choice; (in brackets) what might not be drawn"
@@ -60,7 +60,7 @@ def candidates(draw: Facts, most: int) -> Table:
         told: list[Cell] = [(text, style) for text in (part["name"] or part["id"], *logits, fate)]
         return [("▶" if chosen else "", "mark"), *told]
 
-    columns = [Column("", 1), Column("candidate", 9), Column("cond", 9, RIGHT), Column("guided", 9, RIGHT)]
+    columns = [Column("", 1), Column("candidate", 9), Column("cond", 9, "right"), Column("guided", 9, "right")]
     return Table([*columns, Column("guidance", 14)], [row(part) for part in _best(draw, most)], indent=1)
 
 

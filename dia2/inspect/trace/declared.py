@@ -9,7 +9,6 @@ import numpy as np
 from dia2.common.errors import TraceError
 from dia2.common.wording import duration, finite
 from dia2.inspect.schema.report import (
-    RIGHT,
     Block,
     Cell,
     Column,
@@ -127,8 +126,8 @@ def calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) ->
     ]
     heads = [*values.numbers, *clocks, *(f"cb{k}" for k in range(0 if drawn is None else drawn.shape[1]))]
     widths = [max(len(head), *(len(str(row[i])) for row in rows)) for i, head in enumerate(heads, 2)]
-    columns = [Column("call", max(4, len(str(last))), RIGHT), Column("in", 5)]
-    columns += [Column(head, width, RIGHT, optional=True) for head, width in zip(heads, widths, strict=True)]
+    columns = [Column("call", max(4, len(str(last))), "right"), Column("in", 5)]
+    columns += [Column(head, width, "right", optional=True) for head, width in zip(heads, widths, strict=True)]
     known = trace.adapter.layout.columns
     told = [f"{name}: {known[name].meaning}" for name in (*values.numbers, *clocks)]
     told += [f"cb: {known[name].meaning}" for name, codes in values.codes.items() if codes is drawn]
@@ -168,8 +167,8 @@ def _numbers(trace: Trace[Any], facts: Facts) -> list[Block]:
     table = Table.of(
         [*facts["after"].items()],
         (Column("column", max(map(len, ["column", *before]))), lambda item: (item[0], "label")),
-        (Column("before", 9, RIGHT), lambda item: "–" if before[item[0]] is None else before[item[0]]),
-        (Column("after", 9, RIGHT), lambda item: (item[1], "head" if item[1] != before[item[0]] else "dim")),
+        (Column("before", 9, "right"), lambda item: "–" if before[item[0]] is None else before[item[0]]),
+        (Column("after", 9, "right"), lambda item: (item[1], "head" if item[1] != before[item[0]] else "dim")),
         (Column(), lambda item: (known[item[0]].meaning, "dim")),
         indent=2,
     )
@@ -181,7 +180,7 @@ def _codes(facts: Facts) -> list[Block]:
     rows: list[list[Cell]] = [
         [(f"cb{k}", "label"), *("–" if code < 0 else code for code in codes)] for k, codes in enumerate(lines)
     ]
-    columns = [Column("codebook", 8), *(Column(name, max(6, len(name)), RIGHT) for name in facts["codes"])]
+    columns = [Column("codebook", 8), *(Column(name, max(6, len(name)), "right") for name in facts["codes"])]
     return [Title("codes"), Table(columns, rows, indent=2)] if rows else []
 
 
@@ -191,7 +190,7 @@ def _draws(facts: Facts) -> list[Block]:
     table = Table(
         [
             Column("draw", max(len(draw["name"]) for draw in facts["draws"])),
-            *(Column(head, width, RIGHT) for head, width in _DRAWN.items()),
+            *(Column(head, width, "right") for head, width in _DRAWN.items()),
             Column("best"),
         ],
         [

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from dia2.inspect.schema.report import Block, Facts, Fitting, Line, Pairs, Paragraph, Rows, Text
+from dia2.inspect.schema.report import Block, Facts, Fitting, Line, Pairs, Paragraph, Rows, Text, picked
 from dia2.inspect.schema.row import FilledRow
 from dia2.inspect.trace.trace import Trace
-
-_CELLS = ("trigger", "before", "mutations", "outputs")
 
 
 def state_facts(trace: Trace[Any], times: bool) -> Facts:
     """How much of a run a trace holds."""
-    manifest = trace.manifest
-    return {
-        "state": trace.state,
-        "complete": trace.complete,
-        "started": manifest.started if times else None,
-        "level": manifest.level,
-        "hooks": manifest.hooks,
-        "tokens_only_from": manifest.tokens_only_from,
-    }
+    facts = picked(trace, "state", "complete") | {"started": trace.manifest.started if times else None}
+    return facts | picked(trace.manifest, "level", "hooks", "tokens_only_from")
 
 
 def row_facts(filled: FilledRow, times: bool) -> Facts:
     """A row of what the run went through."""
-    return {
-        "number": filled.row.number,
-        "title": filled.row.title,
-        "where": filled.row.where,
-        "status": filled.status,
-        **{name: getattr(filled, name) for name in _CELLS},
-        "seconds": filled.seconds if times else None,
-        "note": filled.note,
-    }
+    facts = picked(filled.row, "number", "title", "where")
+    facts |= picked(filled, "status", "trigger", "before", "mutations", "outputs")
+    return facts | {"seconds": filled.seconds if times else None, "note": filled.note}
 
 
 def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -> list[Block]:

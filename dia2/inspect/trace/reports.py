@@ -24,7 +24,7 @@ class Reports:
     grid: Callable[[Any, int], Grid] = declared.grid  # (trace, script)
     where: Callable[[Any, int], Text] = declared.where  # (trace, call): which call that is, in a line
     compared: str = "every column"  # what of two runs that are the same is the same
-    prefix: Callable[[Any], Report] | None = None  # what became of the prefix that a voice is cloned from
+    prefix: str | None = None  # `module:function` of (trace), what became of the prefix that a voice is cloned from
 
 
 def reports_of(trace: Trace[Any]) -> Reports:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.common.hooks import HookPoint, listed, numbered, select
-from dia2.inspect.schema.report import Block, Cell, Column, Facts, Flex, Line, Paragraph, Style, Table
+from dia2.inspect.schema.report import Block, Cell, Column, Facts, Flex, Line, Paragraph, Style, Table, picked
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console.blocks import print_blocks
 from dia2.inspect.views.console.page import Page
@@ -21,7 +21,7 @@ _FAMILIES = {"phase": "phases", "value": "values", "time": "times"}
 def hooks_facts(trace: Trace[Any] | None = None) -> Facts:
     """Every hook point; with a trace those of its model, and `trace`: whether it was recorded, and why not."""
     points = [
-        {"name": point.name, "family": point.family, "of": point.of, "when": point.when, "value": point.value}
+        picked(point, "name", "family", "of", "when", "value")
         | ({} if trace is None else {"trace": _status(trace, point)})
         for point in listed()
         if trace is None or trace.family in point.models

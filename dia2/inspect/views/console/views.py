@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pkgutil import resolve_name
 from typing import Any
 
 from rich.console import Console
@@ -73,14 +74,15 @@ def print_frame(trace: Trace[Any], console: Console, call: int, *, script: int =
 
 
 def _prefix(trace: Trace[Any]) -> Report:
-    report = reports_of(trace).prefix
-    if report is None:
+    name = reports_of(trace).prefix
+    if name is None:
         others = " and ".join(adapter.title for adapter in adapters().values() if adapter.doctor)
         raise UsageError(
             f"{trace.path} is a run of {trace.adapter.title}: `dia2 trace prefix` looks at {others}'s voice cloning "
             "only."
         )
-    return report(trace)
+    report: Report = resolve_name(name)(trace)
+    return report
 
 
 def prefix_facts(trace: Trace[Any]) -> Facts:
