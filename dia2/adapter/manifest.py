@@ -188,11 +188,11 @@ class _StoredRun(RunFacts):
         require("seed", self.seed <= bounds.MAX_SEED)
         require("prefix_words", words <= len(self.entries))
         require("voice_frames", not self.voice_frames or sum(self.voice_frames) == self.prefix_frames)
+        if any(not 1 <= entry.speaker <= voices for entry in self.entries[:words]):
+            raise ValueError("a word of the prefix is of a speaker without a recording")
         require("spoken", len(self.spoken) <= words and all(word.speaker <= voices for word in self.spoken))
         for number, entry in enumerate(self.entries):
             require(f"entries[{number}]", max(entry.tokens, default=-1) < self.model.text_vocabulary)
-        if any(not 1 <= entry.speaker <= voices for entry in self.entries[:words]):
-            raise ValueError("a word of the prefix is of a speaker without a recording")
         edits = [edit_from_json(edit) for edit in self.edits]
         entries = [Entry(**entry._asdict()) for entry in self.entries]
         vars(self).update(config=self.config.made(), edits=edits, entries=entries)
