@@ -78,6 +78,6 @@ def test_a_warning_is_a_sentence_and_points_to_the_caller() -> None:
 def test_every_module_warns_and_logs_by_these_ways_alone() -> None:
     for path in [*ROOT.glob("dia2/**/*.py"), *ROOT.glob("dia/**/*.py")]:
         text = path.read_text(encoding="utf-8")
-        if path.name != "messages.py":
+        if path.name not in {"messages.py", "moved.py"}:  # an old address warns whoever imports it
             assert "warnings.warn(" not in text, path
         assert set(re.findall(r"getLogger\(([^)]*)\)", text)) <= {'"dia2"'}, path

@@ -42,7 +42,8 @@ def test_an_sdist_holds_the_project_and_a_wheel_its_packages(tmp_path: Path) -> 
     expected = project_files()
     assert sources - {"setup.cfg"} == expected - {"setup.cfg"}, "MANIFEST.in says what an sdist holds"
     assert packaged == {path for path in expected if path.startswith(("dia/", "dia2/"))}
-    for needed in ("nano/model.safetensors", "nano/sample.dia2trace/manifest.json", "py.typed"):
+    nano = "runtime/nano"
+    for needed in (f"{nano}/model.safetensors", f"{nano}/sample.dia2trace/manifest.json", "py.typed"):
         assert f"dia2/{needed}" in packaged
     assert {"constraints.txt", "LICENSE", "tests/conftest.py", "tests/conformance/tiny3/config.json"} <= sources
 
