@@ -389,7 +389,7 @@ def speak(
         session.close()  # the loop's grid is a copy
     for edit in edits:
         if edit.call >= gen.calls:
-            logger.warning("the edit “%s” never came to pass: the run ended after call %d", edit, gen.calls - 1)
+            logger.warning("the edit “%s” was never reached: the run ended after call %d", edit, gen.calls - 1)
     aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]
     crop = session.crop(loop.first_word_frame, aligned.shape[1])
     aligned = aligned[:, crop:]

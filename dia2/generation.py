@@ -7,15 +7,16 @@ import re
 from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from dia2.common.brief import brief_repr
 from dia2.common.checks import a_path, is_folder, is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.common.hooks import phase
 from dia2.common.terminal.standard_streams import read_input
+
+if TYPE_CHECKING:  # looking at a trace needs none
+    from torch import Tensor
 
 WordList = Sequence[Mapping[str, Any]] | Mapping[str, Any]  # [{"text": …, "start": seconds, "end": seconds}, …], or
 # what `--words` writes: {"format": 2, "words": such a list}
@@ -134,7 +135,7 @@ class GenerationResult:
     seconds: float  # wall time of generation and decoding, the prefix included
     peak_host_bytes: int | None = None  # most RAM this process took since it began, loading included; none on Windows
     peak_device_bytes: int | None = None  # most that torch took of the GPU in this run, weights included; CUDA only
-    speaking_seconds: float | None = None  # of `seconds`, those after the prefix: frames and decoding; none: not known
+    speaking_seconds: float | None = None  # of `seconds`, those after the prefix: frames and decoding; `None`: unknown
     words: list[PlacedWord] = field(default_factory=list)  # those of `timestamps`, with the seconds at which they sound
 
     @property

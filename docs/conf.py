@@ -16,11 +16,15 @@ from typing import Any
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.ext.napoleon import GoogleDocstring
+from torch import Tensor
 
-import dia
-import dia2
+import dia.generation
+import dia2.generation
 
 ROOT = Path(__file__).parents[1]
+
+for results in (dia.generation, dia2.generation):
+    results.Tensor = Tensor  # type checkers alone import it there; signatures on the site name their types
 
 project = "dia2"
 version = release = dia2.__version__

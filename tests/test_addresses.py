@@ -61,5 +61,5 @@ def test_an_address_that_never_was_is_not_found() -> None:
         import_module("dia2.nowhere")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ModuleNotFoundError, match="dia2.inspect.nowhere"):
+        with pytest.raises(ModuleNotFoundError, match=r"dia2\.inspect\.nowhere"):
             import_module("dia2.inspect.nowhere")

@@ -21,7 +21,7 @@ import dia
 from dia2 import Dia2
 from dia2.audio.spectrogram import spectrogram
 from dia2.core.ambient import isolated
-from dia2.inspect import Dia2Trace, sweep
+from dia2.inspect import Dia2Trace, load, sweep
 from dia2.inspect.lab.controls import Lab
 from dia2.inspect.views.explorer.sound import codebook_sound
 
@@ -107,7 +107,7 @@ def dia_said(model: dia.Dia, **options: Any) -> list[object]:
 
 
 def dia_replayed() -> list[object]:
-    found = Dia2Trace.load(FOLDER / "dia.dia2trace").replay(toy(), range(8), attention=True)
+    found = load(FOLDER / "dia.dia2trace").replay(toy(), range(8), attention=True)
     return [part for value in vars(found).values() for part in (value if isinstance(value, list) else [value])]
 
 

@@ -27,7 +27,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "CHANGELOG.md",
-    ROOT / "dia2" / "nano" / "README.md",
+    ROOT / "dia2" / "runtime" / "nano" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs").glob("*.ipynb")),
     *sorted((ROOT / "notebooks").glob("*.ipynb")),

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from dia2.adapter.pictures import placed_words, spoken_slots
 from dia2.adapter.replay import Replay
 from dia2.engine import Dia2
 from dia2.inspect import Dia2Trace
 from dia2.inspect.views.plots import attention
-from dia2.inspect.views.plots.heads import placed_words, spoken_slots
 
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. Can I help you with the big table?"
 _INK = {"train": "#4269d0", "validation": "#ff725c"}

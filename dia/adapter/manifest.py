@@ -1,47 +1,61 @@
-"""The manifest of a trace of Dia, checked field by field."""
+"""The manifest of a trace of Dia."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, TypeVar
+
+from msgspec import Meta
 
 from dia.adapter.layout import CHANNEL, MAX_SCRIPTS, MAX_TEXT
 from dia.generation import GenerationConfig, StopReason
 from dia2.common.brief import brief_repr
-from dia2.common.checks import short
-from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import MAX_CODEBOOKS
-from dia2.inspect.store.layout import MANIFEST, MAX_CALLS, MAX_VOCABULARY, audio_name
-from dia2.inspect.store.manifest import Head, Reader, parse_hashes, parse_head
+from dia2.inspect.store import bounds
+from dia2.inspect.store.bounds import Count, Layers, Size
+from dia2.inspect.store.layout import MAX_CALLS, MAX_VOCABULARY, audio_name
+from dia2.inspect.store.manifest import Head, decode, require
+
+T = TypeVar("T")
+Token = Annotated[int, Meta(ge=1)]  # below the vocabulary
+Row = Annotated[int, Meta(ge=1)]  # below those of the run
+Scripts = Annotated[list[T], Meta(max_length=MAX_SCRIPTS)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DiaModelFacts:
     """What a reader needs to know of the checkpoint without having it."""
 
     __repr__ = brief_repr
 
-    channels: int  # C
-    delays: list[int]  # [C] rows by which each channel lags
-    vocabulary: int  # V, codes and special tokens of a channel
-    eos: int  # codes are 0 … eos − 1
-    pad: int
-    bos: int
-    text_vocabulary: int
-    encoder_positions: int  # bytes of text
-    decoder_positions: int  # rows of the delayed grid
-    encoder_width: int
-    encoder_layers: int
-    decoder_layers: int
-    heads: int  # of the decoder's self-attention
-    kv_heads: int  # likewise
-    cross_heads: int  # of its cross-attention
-    sample_rate: int | None  # Hz; `None` without a codec
-    frame_rate: float | None  # frames a second; `None` without a codec
+    channels: bounds.Codebooks  # C
+    delays: bounds.Delays  # [C] rows by which each channel lags
+    vocabulary: Annotated[int, Meta(ge=2, le=MAX_VOCABULARY)]  # V, codes and special tokens of a channel
+    eos: Token  # codes are 0 … eos − 1
+    pad: Token
+    bos: Token
+    text_vocabulary: Annotated[int, Meta(ge=3, le=1 << 24)]
+    encoder_positions: Size  # bytes of text
+    decoder_positions: Annotated[int, Meta(ge=2, le=MAX_CALLS)]  # rows of the delayed grid
+    encoder_width: Size
+    encoder_layers: Layers
+    decoder_layers: Layers
+    heads: Layers  # of the decoder's self-attention
+    kv_heads: Layers  # likewise
+    cross_heads: Layers  # of its cross-attention
+    sample_rate: bounds.SampleRate | None = None  # Hz; `None` without a codec
+    frame_rate: bounds.FrameRate | None = None  # frames a second; `None` without a codec
     device: str
     dtype: str
+
+    def __post_init__(self) -> None:
+        """Check what has to do with each other."""
+        require("delays", len(self.delays) == self.channels)
+        require("frame_rate", (self.frame_rate is None) == (self.sample_rate is None))
+        for name in ("eos", "pad", "bos"):
+            require(name, getattr(self, name) < self.vocabulary)
 
     @property
     def max_delay(self) -> int:
@@ -58,11 +72,11 @@ class DiaRunFacts:
     hashes: dict[str, str | None]  # SHA-256 of config, weights, codec; `None` where not local
     model: DiaModelFacts
     config: GenerationConfig
-    seed: int  # of the first script; the next ones have the next
-    scripts: list[str]
-    text_bytes: list[list[int]]  # as encoded: tags are 1 and 2, what is too long is cut off
-    prefill_steps: list[int]  # rows that are given
-    rows: int  # that the run may fill
+    seed: bounds.Seed  # of the first script; the next ones have the next
+    scripts: Annotated[list[str], Meta(min_length=1, max_length=MAX_SCRIPTS)]
+    text_bytes: Scripts[list[int]]  # as encoded: tags are 1 and 2, what is too long is cut off
+    prefill_steps: Scripts[Row]  # rows that are given
+    rows: Annotated[int, Meta(ge=2)]  # that the run may fill
 
     @property
     def batch(self) -> int:
@@ -81,22 +95,50 @@ class DiaResultFacts:
 
     __repr__ = brief_repr
 
-    steps: int | None = None  # of the loop
-    lengths: list[int] | None = None  # frames
-    stop_reasons: list[str] | None = None  # eos, max_tokens or interrupted
-    ended_at: list[int | None] | None = None  # row of the end, drawn or forced
-    samples: list[int] | None = None  # of those that are decoded
+    steps: Count | None = None  # of the loop
+    lengths: Scripts[Count] | None = None  # frames
+    stop_reasons: Scripts[StopReason] | None = None
+    ended_at: Scripts[Count | None] | None = None  # row of the end, drawn or forced
+    samples: Scripts[bounds.Samples] | None = None  # of those that are decoded
+
+    def check(self, run: DiaRunFacts) -> None:
+        """Refuse what cannot have come out of `run`.
+
+        Raises:
+            BadFieldError: names it.
+        """
+        require("result.samples", len(self.samples or ()) <= run.batch)
+        for name in ("lengths", "stop_reasons", "ended_at"):
+            value = getattr(self, name)
+            require(f"result.{name}", value is None or len(value) == run.batch)
+        for name, rows in (("steps", [self.steps]), ("lengths", self.lengths), ("ended_at", self.ended_at)):
+            require(f"result.{name}", all(row is None or row <= run.rows for row in rows or ()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DiaManifest(Head):
     """A trace's manifest."""
 
     __repr__ = brief_repr
 
-    run: DiaRunFacts | None  # `None` if the run never began
-    result: DiaResultFacts
-    audio: list[str | None]  # name of each script's file; `None` where there is no sound
+    run: DiaRunFacts | None = None  # `None` if the run never began
+    result: DiaResultFacts = DiaResultFacts()
+    audio: Scripts[str | None] = field(default_factory=list)  # name of each script's file; `None`: no sound
+
+    def __post_init__(self) -> None:
+        """Check draws, sound and result by the run; see `Head`."""
+        super().__post_init__()
+        run = self.run
+        self.check_draws([f"{CHANNEL}{c}" for c in range(run.model.channels if run else MAX_CODEBOOKS)])
+        scripts = run.batch if run else 0
+        names = self.audio or [None] * scripts
+        require("audio", len(names) == scripts)
+        require("audio", all(name in (None, audio_name(i, scripts)) for i, name in enumerate(names)))
+        vars(self).update(audio=names)
+        if run:
+            self.result.check(run)
+        elif self.result != DiaResultFacts():
+            raise ValueError("it has a result of no run")
 
 
 def parse_dia_manifest(raw: Mapping[str, Any], path: Path) -> DiaManifest:
@@ -105,132 +147,43 @@ def parse_dia_manifest(raw: Mapping[str, Any], path: Path) -> DiaManifest:
     Raises:
         TraceError: names the first that is wrong.
     """
-    at = Reader(raw, path)
-    run = None if raw.get("run") is None else _run(at.inner("run"))
-    channels = MAX_CODEBOOKS if run is None else run.model.channels
-    scripts = 0 if run is None else run.batch
-    return DiaManifest(
-        **vars(parse_head(at, {f"{CHANNEL}{c}" for c in range(channels)})),
-        run=run,
-        result=DiaResultFacts() if raw.get("result") is None else _result(at.inner("result"), run),
-        audio=_audio(at, scripts),
-    )
+    stored = decode(raw, _Stored, path)
+    run = None if stored.run is None else DiaRunFacts(**vars(stored.run))
+    return DiaManifest(**(vars(stored) | {"run": run}))
 
 
-def _audio(at: Reader, scripts: int) -> list[str | None]:
-    if at.raw.get("audio") is None:
-        return [None] * scripts
-    names = at.rows("audio", scripts)
-    if len(names) != scripts or any(name not in (None, audio_name(i, scripts)) for i, name in enumerate(names)):
-        raise at.bad("audio")
-    return names
+# What is stored in another form: `__post_init__` gives it that of its base class.
 
 
-def _run(at: Reader) -> DiaRunFacts:
-    model = _model(at.inner("model"))
-    scripts = at.texts("scripts")
-    if not 1 <= len(scripts) <= MAX_SCRIPTS:
-        raise at.bad("scripts")
-    rows = at.integer("rows", 2, model.decoder_positions)
-    prefill_steps = at.integers("prefill_steps", 1, rows - 1)
-    texts = at.texts("text_bytes")
-    if len(prefill_steps) != len(scripts) or len(texts) != len(scripts):
-        raise at.bad("prefill_steps" if len(prefill_steps) != len(scripts) else "text_bytes")
-    return DiaRunFacts(
-        hashes=parse_hashes(at),
-        model=model,
-        config=_config(at.inner("config")),
-        seed=at.integer("seed", 0, 2**64 - 1),
-        scripts=scripts,
-        text_bytes=[_bytes(text, at, model) for text in texts],
-        prefill_steps=prefill_steps,
-        rows=rows,
-    )
+@dataclass(frozen=True)
+class _StoredConfig:
+    cfg_scale: bounds.Scale
+    temperature: bounds.Scale
+    top_p: Annotated[float, Meta(ge=0, le=1)]
+    cfg_filter_top_k: Annotated[int, Meta(ge=1, le=1 << 30)]
+    max_tokens: Annotated[int, Meta(ge=2, le=1 << 30)] | None = None
+    use_torch_compile: Any = None
+    use_cuda_graph: Any = None
 
 
-def _bytes(text: str, at: Reader, model: DiaModelFacts) -> list[int]:
-    try:
-        found = list(bytes.fromhex(text))
-    except ValueError as error:
-        raise at.bad("text_bytes") from error
-    if not 0 < len(found) <= min(MAX_TEXT, model.encoder_positions) or max(found) >= model.text_vocabulary:
-        raise at.bad("text_bytes")
-    return found
+@dataclass(frozen=True)
+class _StoredRun(DiaRunFacts):
+    config: _StoredConfig  # type: ignore[assignment]  # see above
+    text_bytes: Scripts[Annotated[str, Meta(pattern=r"^(?:[0-9a-fA-F]{2})++\Z")]]  # type: ignore[assignment]  # likewise
+
+    def __post_init__(self) -> None:
+        model, texts = self.model, [list(bytes.fromhex(text)) for text in self.text_bytes]
+        require("seed", self.seed <= bounds.MAX_SEED)
+        require("rows", self.rows <= model.decoder_positions)
+        require("prefill_steps", len(self.prefill_steps) == self.batch and max(self.prefill_steps) < self.rows)
+        require("text_bytes", len(texts) == self.batch)
+        for i, text in enumerate(texts):
+            fits = len(text) <= min(MAX_TEXT, model.encoder_positions) and max(text) < model.text_vocabulary
+            require(f"text_bytes[{i}]", fits)
+        switches = {name: getattr(self.config, name) is True for name in ("use_torch_compile", "use_cuda_graph")}
+        vars(self).update(config=GenerationConfig(**(vars(self.config) | switches)), text_bytes=texts)
 
 
-def _model(at: Reader) -> DiaModelFacts:
-    channels = at.integer("channels", 1, MAX_CODEBOOKS)
-    delays = at.integers("delays", 0, 10_000)
-    if len(delays) != channels:
-        raise at.bad("delays")
-    vocabulary = at.integer("vocabulary", 2, MAX_VOCABULARY)
-    with_codec = at.raw.get("sample_rate") is not None
-    return DiaModelFacts(
-        channels=channels,
-        delays=delays,
-        vocabulary=vocabulary,
-        eos=at.integer("eos", 1, vocabulary - 1),
-        pad=at.integer("pad", 1, vocabulary - 1),
-        bos=at.integer("bos", 1, vocabulary - 1),
-        text_vocabulary=at.integer("text_vocabulary", 3, 1 << 24),
-        encoder_positions=at.integer("encoder_positions", 1, 1 << 24),
-        decoder_positions=at.integer("decoder_positions", 2, MAX_CALLS),
-        encoder_width=at.integer("encoder_width", 1, 1 << 24),
-        encoder_layers=at.integer("encoder_layers", 1, 10_000),
-        decoder_layers=at.integer("decoder_layers", 1, 10_000),
-        heads=at.integer("heads", 1, 10_000),
-        kv_heads=at.integer("kv_heads", 1, 10_000),
-        cross_heads=at.integer("cross_heads", 1, 10_000),
-        sample_rate=at.integer("sample_rate", 1, 1_000_000) if with_codec else None,
-        frame_rate=at.number("frame_rate", 0.01, 100_000) if with_codec else None,
-        device=at.text("device"),
-        dtype=at.text("dtype"),
-    )
-
-
-def _config(at: Reader) -> GenerationConfig:
-    try:
-        return GenerationConfig(
-            max_tokens=at.optional_integer("max_tokens", 2, 1 << 30),
-            cfg_scale=at.number("cfg_scale", 0, 1e9),
-            temperature=at.number("temperature", 0, 1e9),
-            top_p=at.number("top_p", 0, 1),
-            cfg_filter_top_k=at.integer("cfg_filter_top_k", 1, 1 << 30),
-            use_torch_compile=at.raw.get("use_torch_compile") is True,
-            use_cuda_graph=at.raw.get("use_cuda_graph") is True,
-        )
-    except UsageError as error:
-        raise TraceError(f"{at.path / MANIFEST} is damaged: {error}") from error
-
-
-def _result(at: Reader, run: DiaRunFacts | None) -> DiaResultFacts:
-    if run is None:
-        raise TraceError(f"{at.path / MANIFEST} is damaged: it has a result of no run.")
-
-    def listed(name: str, most: int, *, shorter: bool = False) -> list[Any] | None:
-        if at.raw.get(name) is None:
-            return None
-        values = at.integers(name, 0, most)
-        if len(values) != run.batch and not (shorter and len(values) < run.batch):
-            raise at.bad(name)
-        return values
-
-    reasons = None if at.raw.get("stop_reasons") is None else at.texts("stop_reasons")
-    if reasons is not None and (len(reasons) != run.batch or not set(reasons) <= set(get_args(StopReason))):
-        raise at.bad("stop_reasons")
-    ends = at.raw.get("ended_at")
-    if ends is not None:
-        ends = at.rows("ended_at", run.batch)
-        if len(ends) != run.batch or not all(_is_row(end, run) for end in ends):
-            raise TraceError(f"{at.path / MANIFEST} is damaged: result.ended_at is {short(ends)}.")
-    return DiaResultFacts(
-        steps=at.optional_integer("steps", 0, run.rows),
-        lengths=listed("lengths", run.rows),
-        stop_reasons=reasons,
-        ended_at=ends,
-        samples=listed("samples", 1 << 40, shorter=True),
-    )
-
-
-def _is_row(value: object, run: DiaRunFacts) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= run.rows)
+@dataclass(frozen=True, kw_only=True)
+class _Stored(DiaManifest):
+    run: _StoredRun | None = None

@@ -19,6 +19,8 @@ from dia2.common.checks import check_header, is_file
 from dia2.common.errors import TraceError, one_line
 from dia2.common.hooks import MAX_CODEBOOKS, HookPoint
 from dia2.common.rust import RustPanicError, calling_rust
+from dia2.common.wording import counted
+from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.store.layout import MAX_HEADER
 from dia2.inspect.store.shards import out_of_order
@@ -33,6 +35,7 @@ class DiaTrace(Trace[DiaManifest]):
     """
 
     adapter = ADAPTER
+    nothing_drawn = "a row of the prefill is given; nothing is drawn."
 
     def _parse(self, raw: Mapping[str, Any]) -> DiaManifest:
         return parse_dia_manifest(raw, self.path)
@@ -215,6 +218,26 @@ class DiaTrace(Trace[DiaManifest]):
             f"A trace of Dia has no field {name!r}; it has tokens.c, written.c and drawn.c of channel c, countdown, "
             "phase and call."
         )
+
+    def token_names(self, draw: str) -> Mapping[int, str]:
+        """See `Trace`."""
+        return {self.model.eos: "eos", self.model.pad: "pad", self.model.bos: "bos"}
+
+    def sampling(self, call: int, draw: str) -> tuple[str, str]:
+        """See `Trace`."""
+        config = self.run.config
+        drawn = f"T {config.temperature:g}, top-p {config.top_p:g}" if config.temperature > 0 else "argmax"
+        return drawn, f"cfg {config.cfg_scale:g}, best {config.cfg_filter_top_k}"
+
+    def caches(self) -> Caches:
+        """See `Trace`."""
+        own, text = self.kv_lengths.T
+        panels = (
+            Panel("self-attention", (Curve("self-attention", own, "filled", "filled slots after the call"),)),
+            Panel("text", (Curve("cross-attention", text, "small", "positions of the text, filled once"),)),
+        )
+        told = f"{counted(int(own[-1]), 'slot')} after {counted(len(self), 'call')}"
+        return Caches(panels, f"{told} · {counted(int(text[-1]), 'position')} of text", "prefill")
 
     # What differs between two runs
 

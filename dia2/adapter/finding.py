@@ -26,8 +26,8 @@ ADVICE: dict[Kind, str] = {
     "token of the first, and one more",
     "swallowed": "leave a pause before that word, at least one frame for each token still pending: for a second "
     "speaker's first word, append silence to the first recording",
-    "slipped": "mend the swallowed boundary before it",
-    "leaked": "mend the swallowed boundaries before it, or leave the last words out of the word list and the recording",
+    "slipped": "fix the swallowed boundary before it",
+    "leaked": "fix the swallowed boundaries before it, or leave the last words out of the word list and the recording",
     "unreached": "check the word's times: they reach past the end of the recording",
     "silence": "trim the recording, or check its word times",
     "quiet": "record louder, or amplify it to a level of about −20 dB",

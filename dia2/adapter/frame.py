@@ -1,4 +1,4 @@
-"""One call of a trace, and one word of it."""
+"""One call of a trace of Dia2."""
 
 from __future__ import annotations
 
@@ -39,19 +39,3 @@ class Frame:
     kv_depformer: int  # likewise; 0 in warm-up
     seconds: FrameSeconds | None  # `None` in warm-up, which is one pass
     draws: list[Draw]  # empty where the trace kept none
-
-
-@dataclass(frozen=True)
-class TraceWord:
-    """A word of the run, spoken or not."""
-
-    __repr__ = brief_repr
-
-    index: int  # among the words
-    text: str
-    speaker: int
-    prefix: bool  # it belongs to the prefix
-    tokens: list[int]
-    call: int | None  # at which the machine took it; `None`: never
-    step: int | None
-    seconds: float | None  # when it sounds, from the start of the audio, which can end before; none: it lacks the word

@@ -8,13 +8,14 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.inspect.schema.report import Sign
 
 GENERATED = "#"
+_EMPTY = "not generated, or before the delay"
 SIGNS = {
-    "·": Sign("before the codebook's delay: the model sees BOS", "dim", code=False),
-    "p": Sign("prefix", "label"),
-    "x": Sign("generated, over a code of the prefix", "mark"),
+    "·": Sign("before the codebook's delay: the model sees BOS", "dim", code=False, told=_EMPTY),
+    "p": Sign("prefix", "label", told="prefix (pale)"),
+    "x": Sign("generated, over a code of the prefix", "mark", told="generated over the prefix"),
     GENERATED: Sign("generated"),
-    "-": Sign("audio pad, laid down after the prefix", "dim", code=False),
-    "_": Sign("not generated: the model sees BOS", "dim", code=False),
+    "-": Sign("audio pad, laid down after the prefix", "dim", code=False, told=_EMPTY),
+    "_": Sign("not generated: the model sees BOS", "dim", code=False, told=_EMPTY),
 }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from dia2.adapter import ADAPTER
-from dia2.adapter.frame import Frame, FrameSeconds, TraceWord
+from dia2.adapter.frame import Frame, FrameSeconds
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix
@@ -20,8 +20,10 @@ from dia2.common.checks import counted_from_0
 from dia2.common.errors import TraceError
 from dia2.common.hooks import MAX_CODEBOOKS, MachineRow
 from dia2.common.wording import counted
+from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.grid import delayed, undelayed
 from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
 from dia2.inspect.trace.find import bare
@@ -42,6 +44,7 @@ class Dia2Trace(Trace[Manifest]):
     """
 
     adapter = ADAPTER
+    nothing_drawn = "a call of warm-up draws nothing: actions and codes are the prefix's."
 
     def _parse(self, raw: Mapping[str, Any]) -> Manifest:
         return parse_manifest(raw, self.path)
@@ -374,6 +377,49 @@ class Dia2Trace(Trace[Manifest]):
         found |= {"prefix_frames": run.prefix_frames, "prefix_words": run.prefix_words}
         found |= {f"checkpoint's {name}": value for name, value in sorted(run.hashes.items())}
         return found | {"device": run.model.device, "dtype": run.model.dtype}
+
+    def token_names(self, draw: str) -> Mapping[int, str]:
+        """See `Trace`."""
+        ids = self.model.tokens
+        return {ids.action_new_word: "new_word", ids.action_pad: "pad"} if draw == "action" else {}
+
+    def sampling(self, call: int, draw: str) -> tuple[str, str]:
+        """See `Trace`."""
+        config = self.config_at(call)
+        own, scale, best = config.text if draw == "action" else config.audio, config.cfg_scale, config.cfg_filter_k
+        drawn = f"T {own.temperature:g}, top-k {own.top_k}" if own.temperature > 0 else "argmax"
+        return drawn, f"cfg {scale:g}, all" if scale == 1.0 or best <= 0 else f"cfg {scale:g}, best {best}"
+
+    def place(self, call: int) -> str:
+        """See `Trace`."""
+        return f"call {call}, step {self.steps[call]}"
+
+    def timed_words(self, script: int = 0) -> list[TraceWord]:
+        """See `Trace`."""
+        self.check_script(script)
+        return [word for word in self.words if word.seconds is not None]
+
+    @property
+    def redacted(self) -> list[str]:
+        """See `Trace`."""
+        return self.manifest.redacted
+
+    def caches(self) -> Caches:
+        """See `Trace`. After a prefix a call's slot is its position + 1: the prefix's last step is decoded twice."""
+        filled, position = self.kv_lengths, self.column("position")
+        transformer = (
+            Curve("slots", filled[:, 0], "filled", "filled slots after the call"),
+            Curve("position", position, "beside", "rotary position of the call (dashed)"),
+        )
+        ahead = Curve("slot - position", self.column("slot") - position, "between")
+        panels = (
+            Panel("transformer", transformer),
+            Panel("slot −\nposition", (ahead,)),
+            Panel("depformer", (Curve("depformer", filled[:, 1], "small"),)),
+        )
+        slots, depformer = (counted(int(count), "slot") for count in filled[-1])
+        told = f"{slots} after {counted(len(self), 'call')} · rotary position {position[-1]}"
+        return Caches(panels, f"{told} · depformer {depformer} a frame", "warm-up")
 
     def edits(self) -> list[tuple[int, str]]:
         """See `Trace`."""

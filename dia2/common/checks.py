@@ -83,10 +83,13 @@ def is_folder(path: str | Path) -> bool:
 
 
 def short(value: object) -> str:
-    """A value as an error shows it; an int of thousands of digits has no decimal form in Python."""
+    """A value as an error shows it; Python has no text for an int of thousands of digits, nor for deep lists."""
     if isinstance(value, int) and abs(value) >= 1 << 128:
         return "a huge number"
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return "a value nested too deep"
     return text if len(text) <= 60 else text[:60] + "…"
 
 

@@ -34,7 +34,7 @@ def peak_host_bytes() -> int | None:
 
 
 def resident_bytes() -> int | None:
-    """What this process is resident in now; Linux only."""
+    """Bytes of this process that are in memory now (its resident set); Linux only."""
     return _status("VmRSS")
 
 

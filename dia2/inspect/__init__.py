@@ -23,12 +23,13 @@ from dia2.inspect.trace.load import load
 from dia2.inspect.trace.trace import Trace
 
 if TYPE_CHECKING:
-    from dia2.adapter.frame import Frame, TraceWord
+    from dia2.adapter.frame import Frame
     from dia2.adapter.sweep import Sweep, sweep
     from dia2.adapter.trace import Dia2Trace, sample
     from dia2.common.hooks import select
     from dia2.inspect.lab.follow import follow
     from dia2.inspect.record.watch import Watch
+    from dia2.inspect.schema.word import TraceWord
     from dia2.inspect.views import plots
     from dia2.inspect.views.explorer import to_html
 
@@ -42,7 +43,7 @@ _HOMES = {
     "Dia2Trace": "dia2.adapter.trace",
     "Frame": "dia2.adapter.frame",
     "Sweep": "dia2.adapter.sweep",
-    "TraceWord": "dia2.adapter.frame",
+    "TraceWord": "dia2.inspect.schema.word",
     "Watch": "dia2.inspect.record.watch",
     "follow": "dia2.inspect.lab.follow",
     "select": "dia2.common.hooks",

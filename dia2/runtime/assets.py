@@ -166,7 +166,7 @@ def _read_manifest(repo: str, find: Callable[[str], Path]) -> dict[str, str]:
     try:
         manifest = json.loads(read_small(path))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{where} is not JSON ({one_line(error)}): ask the repo's owner to mend it.") from error
+        raise CheckpointError(f"{where} is not JSON ({one_line(error)}): ask the repo's owner to fix it.") from error
     if not isinstance(manifest, dict):
         raise CheckpointError(f"{where} must be an object with {', '.join(_MANIFEST_KEYS)}.")
     for key in _MANIFEST_KEYS:

@@ -142,7 +142,7 @@ def edit_from_json(value: object) -> Edit:
     Raises:
         UsageError: it is no edit.
     """
-    if not isinstance(value, Mapping) or value.get("kind") not in _KINDS:
+    if not isinstance(value, Mapping) or value.get("kind") not in list(_KINDS):  # a kind may be no key at all
         raise UsageError(f"{short(value)} is no edit.")
     kind = _KINDS[value["kind"]]
     given = {str(name): part for name, part in value.items() if name != "kind"}

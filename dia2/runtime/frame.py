@@ -39,7 +39,7 @@ class GenerationState:
     uniforms: Tensor  # [calls, 2 + K] float32: the draws of the run
     delays: Tensor  # [K] int64: grid columns by which codebook k lags
     specials: Tensor  # [audio vocabulary] bool: true at audio pad and BOS
-    forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1 where it draws; none: it always draws
+    forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1: drawn; `None`: all are drawn
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
     lease: Lease[PooledState] | None = None  # whose tensors these are, under CUDA graphs; `None`: the run's own

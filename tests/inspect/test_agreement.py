@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from dia.adapter.trace import DiaTrace
 from dia2.cli import main
-from dia2.inspect import Dia2Trace, sweep
+from dia2.inspect import Dia2Trace, load, sweep
 from dia2.inspect.views.explorer.view import view_of
 
 from ..support.dia import toy
@@ -64,13 +65,13 @@ def test_views_of_short_runs_agree(short: list[Path], capsys: pytest.CaptureFixt
         text = printed(path, capsys)
         assert len(text) > 1000
         assert not (found := SLIP.search(text)), text[max(0, found.start() - 60) : found.end() + 60]
-        shown = view_of(Dia2Trace.load(path)).header["rows"]
+        shown = view_of(load(path)).header["rows"]
         assert not (found := SLIP.search(str(shown))), str(shown)[max(0, found.start() - 60) : found.end() + 60]
 
 
 def shown_objects() -> list[Any]:
     """What the public functions give, of either model."""
-    trace, other, tts = Dia2Trace.load(recorded_quickly()), Dia2Trace.load(recorded_dia()), engine("tiny3")
+    trace, other, tts = Dia2Trace.load(recorded_quickly()), DiaTrace.load(recorded_dia()), engine("tiny3")
     parts = [
         trace,
         trace.frames,

@@ -21,7 +21,7 @@ from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
 from dia2.inspect.schema.draw import DrawKind
 from dia2.inspect.schema.row import FilledRow, Row, filled
 from dia2.inspect.store import phases
-from dia2.inspect.store.manifest import Head, Reader, parse_head
+from dia2.inspect.store.manifest import Head, decode
 from dia2.inspect.store.writer import TraceWriter
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console import (
@@ -74,7 +74,7 @@ class HumTrace(Trace[Head]):
     scripts = 2
 
     def _parse(self, raw: Mapping[str, Any]) -> Head:
-        return parse_head(Reader(raw, self.path), {"book.0", "book.1", "book.2"})
+        return decode(raw, Head, self.path)
 
     def _sizes(self) -> dict[str, int] | None:
         return {"voices": 2, "K": 3, "D": 6} if self.manifest.calls else None
@@ -107,16 +107,16 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
     n, given = 5, np.arange(5) < 2
     sung = np.where(given[:, None, None], -1, np.arange(30).reshape(5, 2, 3)).astype(np.int32)
     logits = np.tile(np.linspace(3, 0, 16, dtype=np.float32), (n, 6, 1))
-    columns: dict[str, np.ndarray] = {
+    columns: dict[str, Any] = {
         "call": np.arange(n, dtype=np.int32),
         "phase": (~given).astype(np.uint8),
         "heat": np.array([36, 36, 37, 38, 38], np.int32),
-        "left": np.arange(10, 0, -1).astype(np.int32).reshape(5, 2),
+        "left": np.arange(10, 0, -1, dtype=np.int32).reshape(5, 2),
         "heard": np.arange(100, 130, dtype=np.int32).reshape(5, 2, 3),
         "sung": sung,
         "clock": np.where(given, np.nan, 0.0125 * np.arange(5)).astype(np.float32),
     }
-    draws: dict[str, np.ndarray] = {}
+    draws: dict[str, Any] = {}
     if level != "tokens":
         draws = {
             "draw.ids": (sung.reshape(n, 6, 1) + np.arange(16)).astype(np.int32),

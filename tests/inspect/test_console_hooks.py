@@ -130,8 +130,6 @@ values: every call
 values: every call of the main loop
   audio_buf.column       [K] int64: codes drawn, written to grid column     both
                          step + 1; of Dia [B, C]: the row written
-  eos.countdown          [B] int64: steps since a script's end began; -1    dia
-                         before
   logits.action          [B, actions] float32; row 0 conditional, row 1     dia2
                          unconditional
   logits.cb0             [B, audio vocabulary] float32, likewise            dia2
@@ -141,6 +139,8 @@ values: every call of the main loop
                          choice, probability
   draw.cb0               Draw, likewise                                     dia2
   draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise             dia2
+  eos.countdown          [B] int64: steps since a script's end began; -1    dia
+                         before
   logits.channel.{c}     [2B, V] float32 of channel c, unconditional first  dia
   draw.channel.{c}       [B] Draw of channel c, before the countdown        dia
                          forces any
@@ -215,13 +215,13 @@ values: every call
 
 values: every call of the main loop
   audio_buf.column       [K] int64: codes drawn, written to grid column step + 1; of Dia [B, C]: the row written                both
-  eos.countdown          [B] int64: steps since a script's end began; -1 before                                                 dia
   logits.action          [B, actions] float32; row 0 conditional, row 1 unconditional                                           dia2
   logits.cb0             [B, audio vocabulary] float32, likewise                                                                dia2
   logits.dep.{k}         [B, codes] float32 of codebook k = 1 … K-1, likewise                                                   dia2
   draw.action            Draw: best candidates before and after guidance, choice, probability                                   dia2
   draw.cb0               Draw, likewise                                                                                         dia2
   draw.dep.{k}           Draw of codebook k = 1 … K-1, likewise                                                                 dia2
+  eos.countdown          [B] int64: steps since a script's end began; -1 before                                                 dia
   logits.channel.{c}     [2B, V] float32 of channel c, unconditional first                                                      dia
   draw.channel.{c}       [B] Draw of channel c, before the countdown forces any                                                 dia
 

@@ -187,11 +187,11 @@ findings: 3
     recording
   ! slipped, call 27
     “Good” slipped: taken at step 27, 7 frames (0.56 s) late.
-    → mend the swallowed boundary before it
+    → fix the swallowed boundary before it
   ! leaked, call 34
     “morning” leaks into the generation: the machine took it at call 34, in the
     main loop, so the model is asked to speak it.
-    → mend the swallowed boundaries before it, or leave the last words out of
+    → fix the swallowed boundaries before it, or leave the last words out of
     the word list and the recording
 """
 
@@ -221,8 +221,8 @@ findings: 3
     → leave a pause before that word, at least one frame for each token still pending: for a second speaker's first word, append silence to the first recording
   ! slipped, call 27
     “Good” slipped: taken at step 27, 7 frames (0.56 s) late.
-    → mend the swallowed boundary before it
+    → fix the swallowed boundary before it
   ! leaked, call 34
     “morning” leaks into the generation: the machine took it at call 34, in the main loop, so the model is asked to speak it.
-    → mend the swallowed boundaries before it, or leave the last words out of the word list and the recording
+    → fix the swallowed boundaries before it, or leave the last words out of the word list and the recording
 """  # noqa: E501

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Dia2Trace, follow
+from dia2.inspect import Dia2Trace, follow, load
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
@@ -103,7 +103,7 @@ def test_a_key_that_no_message_can_hold_is_none(trace: Dia2Trace) -> None:
 
 
 def test_pages_that_cannot_decode_say_so(trace: Dia2Trace, tmp_path: Path) -> None:
-    pages: list[Any] = [trace.explore(), Dia2Trace.load(recorded_dia()).explore(), LiveExplorer()]
+    pages: list[Any] = [trace.explore(), load(recorded_dia()).explore(), LiveExplorer()]
     for page in pages:
         assert "by trace.explore(tts=…)" in refused(page, {"kind": "hear", "key": "k", "books": [0]})
     with follow(tmp_path / "run") as live:
@@ -163,7 +163,7 @@ def test_a_sound_of_any_rate_is_shown_as_long_as_it_is(tmp_path: Path, source: A
     (path / name).unlink()
     count = max(4, rate // 4)
     soundfile.write(path / name, np.zeros(count, np.int16), rate, format="FLAC", subtype="PCM_16")
-    trace = Dia2Trace.load(path)
+    trace = load(path)
     view = view_of(trace)
     assert view.header["seconds"] == pytest.approx(count / rate, abs=1e-3)
     assert len(view.columns["peaks"]) == pytest.approx(100 * count / rate, abs=2)
@@ -176,7 +176,7 @@ def test_a_sound_far_longer_than_any_run_is_refused(tmp_path: Path) -> None:
     (path / AUDIO_FILE).unlink()
     soundfile.write(path / AUDIO_FILE, np.zeros(4000, np.int16), 1, format="FLAC", subtype="PCM_16")
     with pytest.raises(TraceError, match="A sound of 4,000 samples at a rate of 1 Hz is too long"):
-        Dia2Trace.load(path).to_html(tmp_path / "a.html")
+        load(path).to_html(tmp_path / "a.html")
 
 
 def test_rates_that_the_format_has_are_left_alone() -> None:

@@ -32,11 +32,7 @@ def of_dia() -> Any:
 
 
 OTHERS: dict[str, Callable[[Any], Any]] = {
-    "grid": lambda trace: plots.grid(trace),
     "streams": lambda trace: plots.streams(trace),
-    "candidates": lambda trace: plots.candidates(trace, 20),
-    "kv_growth": lambda trace: plots.kv_growth(trace),
-    "waveform": lambda trace: plots.waveform(trace),
     "attention": lambda trace: plots.attention(trace, engine("tiny3"), 0, 0),
     "sweep's plot": lambda trace: plots.sweep(trace),
     "lab": lambda trace: Lab(trace, engine("tiny3")),
@@ -87,8 +83,23 @@ def test_a_replay_of_dia_needs_a_dia() -> None:
 
 
 def test_what_is_no_trace_is_told_to_be_opened() -> None:
-    with pytest.raises(UsageError, match=r"plots\.grid needs a trace of Dia2, not 'run\.dia2trace': open one by"):
-        OTHERS["grid"]("run.dia2trace")
+    with pytest.raises(UsageError, match=r"plots\.grid needs a trace, not 'run\.dia2trace': open one by"):
+        plots.grid("run.dia2trace")  # type: ignore[arg-type]
+
+
+PLOTS: dict[str, Callable[[Any], Any]] = {
+    "grid": lambda trace: plots.grid(trace),
+    "candidates": lambda trace: plots.candidates(trace, 40),
+    "kv_growth": lambda trace: plots.kv_growth(trace),
+    "waveform": lambda trace: plots.waveform(trace),
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_plots_of_what_every_run_has_draw_either_family(name: str) -> None:
+    told = [plots.describe(PLOTS[name](trace)) for trace in (of_dia2(), of_dia())]
+    assert len({line.split(":")[0] for line in told}) == 1, "the same plot"
+    assert told[0] != told[1]
 
 
 def test_names_that_neither_trace_has_stay_attribute_errors() -> None:

@@ -157,7 +157,7 @@ def test_an_edit_that_never_comes_to_pass_is_told(tmp_path: Path, caplog: pytest
     trace, tts = record_case("tiny3", "plain_cfg1", tmp_path / "run")
     beyond = len(trace) + 400
     trace.fork(tts, len(trace) - 2, edits=[ForceAction(beyond, "pad")])
-    assert f"call {beyond}: action pad” never came to pass: the run ended after call {len(trace) - 1}" in caplog.text
+    assert f"call {beyond}: action pad” was never reached: the run ended after call {len(trace) - 1}" in caplog.text
 
 
 def test_a_fork_does_not_replace_where_it_comes_from(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -226,6 +228,35 @@ def test_rows_have_a_most() -> None:
         changed(("result.timestamps", [word] * (MAX_CALLS + 1)))
 
 
+def test_all_entries_can_be_of_the_prefix() -> None:
+    entries: tuple[str, Any] = (f"{RUN}.entries", sample()["run"]["entries"][:2])
+    changed(entries)
+    with pytest.raises(TraceError, match=r"run\.prefix_words is 3"):
+        changed(entries, (f"{RUN}.prefix_words", 3))
+
+
+def test_tokens_of_text_can_lie_in_the_larger_vocabulary() -> None:
+    larger = (f"{MODEL}.audio_vocabulary", 2 * TEXTS)
+    changed(larger, (f"{MODEL}.tokens.pad", 2 * TEXTS - 1))
+    with pytest.raises(TraceError, match=r"tokens\.pad is 2048"):
+        changed(larger, (f"{MODEL}.tokens.pad", 2 * TEXTS))
+
+
+OPTIONAL = [
+    *("error", "hooks", "script", "result", "audio", "redacted", "budget.tokens_only_from_call", "run.forked_at"),
+    *(f"{CONFIG}.prefix{name}" for name in ("", ".speaker_1", ".speaker_2", ".words_1", ".words_2", ".include_audio")),
+    *(f"result.{name}" for name in ("stop_reason", "first_word_frame", "columns", "crop", "samples", "timestamps")),
+]
+
+
+@pytest.mark.parametrize("at", OPTIONAL)
+def test_an_old_trace_may_lack_it(at: str) -> None:
+    raw = sample()
+    inner, last = parent(raw, at)
+    del inner[last]
+    parse_manifest(raw, HERE)
+
+
 def test_what_may_be_missing() -> None:
     early = changed(
         ("run", None), ("result", None), ("audio", None), ("script", None), ("hooks", "cb0"), ("error", None)
@@ -240,6 +271,65 @@ def test_what_may_be_missing() -> None:
     assert listed.run is not None
     assert listed.run.hashes["weights"] is None
     assert listed.run.config.prefix is None
+
+
+SENTENCES: dict[str, tuple[str, Any]] = {
+    "run.model.codebooks is 'x'": (f"{MODEL}.codebooks", "x"),
+    "run.model.delays[1] is -1": (f"{MODEL}.delays.1", -1),
+    "run.model.delays is [0]": (f"{MODEL}.delays", [0]),
+    "run.model.tokens.pad is -11": (f"{MODEL}.tokens.pad", -11),
+    "run.entries[0][1][0] is -2": (f"{RUN}.entries.0.1", [-2]),
+    "run.entries[0] is ['Hi', [1024], 0, 1]": (f"{RUN}.entries.0", ["Hi", [TEXTS], 0, 1]),
+    "run.seed is a huge number": (f"{RUN}.seed", 10**5000),
+    "run.spoken[1].text is None": (f"{RUN}.spoken.1.text", None),
+    "run.hashes is {'config': 7}": (f"{RUN}.hashes", {"config": 7}),
+    "run.config.text.top_k is missing": (f"{CONFIG}.text", {"temperature": 1}),
+    "run.config.audio.temperature is 10001": (f"{CONFIG}.audio.temperature", 10_001),
+    "run.config.text.temperature is -1": (f"{CONFIG}.text.temperature", -1),
+    "run.config.cfg_scale is -1": (f"{CONFIG}.cfg_scale", -1),
+    "text.temperature must be 0, or 0.0001 to 10000": (f"{CONFIG}.text.temperature", 1e-5),
+    "{'kind': []} is no edit": (f"{RUN}.edits", [{"kind": []}]),
+    "budget.tokens_only_from_call is -1": ("budget.tokens_only_from_call", -1),
+    "calls is missing": ("", "calls"),
+    "a word of the prefix is of a speaker without a recording": (f"{RUN}.entries.0.3", 0),
+}
+
+
+@pytest.mark.parametrize("sentence", SENTENCES)
+def test_what_is_wrong_is_told_with_its_place_and_value(sentence: str) -> None:
+    at, value = SENTENCES[sentence]
+    with pytest.raises(TraceError) as told:
+        changed((at, value)) if at else parse_manifest({k: v for k, v in sample().items() if k != value}, HERE)
+    assert str(told.value) == f"{HERE / MANIFEST} is damaged: {sentence}."
+
+
+def test_values_that_have_no_text_are_told() -> None:
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    with pytest.raises(TraceError, match=r"is damaged: calls is a value nested too deep\.$"):
+        changed(("calls", deep))
+    with pytest.raises(TraceError, match=r"is damaged: '\\ud800' is no text\.$"):
+        changed(("audio", "\ud800"))
+
+
+def test_numbers_that_json_does_not_have_are_refused(tmp_path: Path) -> None:
+    for number, value in enumerate((float("nan"), float("inf"), -float("inf"))):
+        raw = sample() | {"unknown": value}
+        folder = as_file(tmp_path / str(number), lambda file, raw=raw: file.write_text(json.dumps(raw)))  # type: ignore[misc]  # mypy does not know such a lambda
+        with pytest.raises(TraceError, match=r"cannot be read \(-?(NaN|Infinity) is no number of JSON\)"):
+            read_raw_manifest(folder)
+    with pytest.raises(TraceError, match=r"result\.timestamps\[0\]\[1\] is inf"):
+        changed(("result.timestamps.0.1", json.loads("1e999")))
+
+
+def test_looking_at_a_manifest_brings_no_torch() -> None:
+    program = (
+        "import sys, dia.adapter.manifest, dia2.adapter.manifest, dia2.inspect.store.phases; "
+        "sys.exit(', '.join({'torch', 'transformers'} & sys.modules.keys()) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def as_file(folder: Path, write: Callable[[Path], object]) -> Path:

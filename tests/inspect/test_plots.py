@@ -22,11 +22,11 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dia2 import Dia2, SamplingConfig
+from dia2.adapter.pictures import placed_words, spoken_slots
 from dia2.adapter.replay import Replay
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import plots
-from dia2.inspect.views.plots.heads import placed_words, spoken_slots
 from dia2.inspect.views.plots.page import extent, fit
 from dia2.runtime.edits import ReplaceToken
 from dia2.runtime.state_machine import Entry
@@ -163,7 +163,7 @@ def test_matplotlib_is_imported_by_the_first_figure_and_pyplot_never() -> None:
 import sys
 from dia2.inspect import load, plots
 assert "matplotlib" not in sys.modules
-trace = Dia2Trace.load({str(recorded())!r})
+trace = load({str(recorded())!r})
 for draw in (plots.waveform, plots.grid):
     assert draw(trace)._repr_png_().startswith(b"\\x89PNG")
 assert "matplotlib.pyplot" not in sys.modules
@@ -300,10 +300,10 @@ def test_seconds_that_are_not_there_are_told(trace: Dia2Trace, tmp_path: Path) -
         plots.waveform(Dia2Trace.load(changed(tmp_path, audio=None)))
 
 
-def test_a_run_without_words_is_drawn_too(tmp_path: Path) -> None:
-    trace = Dia2Trace(recorded())
-    trace.__dict__["words"] = []
-    trace.__dict__["audio"] = (np.zeros(24_000, dtype=np.float32), 24_000)
+def test_a_run_without_words_is_drawn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = Dia2Trace.load(recorded())
+    monkeypatch.setattr(trace, "timed_words", lambda script: [])
+    monkeypatch.setattr(trace, "sound", lambda script: (np.zeros(24_000, dtype=np.float32), 24_000))
     figure = plots.waveform(trace)
     drawn(figure)
     assert plots.describe(figure) == "Waveform: 1.00 s at 24 kHz · peak 0.00 · 0 words"
@@ -526,11 +526,10 @@ def test_a_choice_that_guidance_had_removed_is_hollow(trace: Dia2Trace) -> None:
 
 def test_logits_that_are_no_numbers_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = Dia2Trace.load(recorded())
-    frame = trace.frame(57)
-    (action, cb0, *rest) = frame.draws
+    (action, cb0, *rest) = trace.draws(57, 0)
     odd = [replace(c, cond=float("inf"), guided=float("nan")) for c in cb0.candidates]
-    broken = replace(frame, draws=[action, replace(cb0, candidates=odd, probability=float("nan")), *rest])
-    monkeypatch.setattr(trace, "frame", lambda call: broken)
+    broken = [action, replace(cb0, candidates=odd, probability=float("nan")), *rest]
+    monkeypatch.setattr(trace, "draws", lambda call, script: broken)
     figure = plots.candidates(trace, 57, "cb0")
     drawn(figure)
     assert {text.get_text() for text in figure.axes[0].texts} == {"not finite"}

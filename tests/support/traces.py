@@ -23,7 +23,7 @@ from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import record
+from dia2.inspect import load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST
 from dia2.inspect.views.explorer.pack import pack
@@ -149,10 +149,11 @@ def outcome(path: Path) -> str:
     try:
         with bounded():
             try:
-                trace = Dia2Trace.load(path)
+                trace = load(path)
             except TraceError as error:
                 check_message(error)
                 return "refused"
+            assert isinstance(trace, Dia2Trace | DiaTrace), "of whichever family"
             for question in questions(trace):
                 try:
                     question()
@@ -190,7 +191,7 @@ def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
     for call in (0, len(trace) - 1, len(trace)):
         yield lambda call=call: (trace.draws(call), trace.draws(call, 1), trace.logits(call))  # type: ignore[misc]  # likewise
     yield lambda: [pack(view_of(trace, script=script)) for script in (0, 1)]
-    yield lambda: trace.diff(Dia2Trace.load(recorded_dia()))
+    yield lambda: trace.diff(load(recorded_dia()))
     yield lambda: replayed(trace)
 
 

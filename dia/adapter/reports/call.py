@@ -13,7 +13,6 @@ from dia2.inspect.trace.header import no_draws, whose
 
 _WHY = {BOS: "given: BOS", PROMPT: "prompt", DRAWN: "drawn", PAD: "forced", AFTER: "after end"}
 _CANDIDATES, _OTHERS = 6, 4  # named of the first channel, of each other one
-_GIVEN = "a row of the prefill is given; nothing is drawn."
 
 
 def report(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
@@ -53,7 +52,7 @@ def _facts(trace: DiaTrace, call: int, script: int, times: bool) -> Facts:
             "after": _countdown(trace, call, script),
             "rows": trace.model.max_delay,
         },
-        "no_draws": None if draws else no_draws(trace, call, given=_GIVEN, what="candidates"),
+        "no_draws": None if draws else no_draws(trace, call, what="candidates"),
         "channels": [_channel_facts(trace, call, script, c, draws.get(f"channel.{c}"), signs[c]) for c in channels],
         "kv": {"self": own, "text": text},
         "seconds": finite(seconds) if loop and times else None,

@@ -10,7 +10,7 @@ from dia2.inspect.trace.header import whose
 
 _SIGNS = {
     BOS: Sign("BOS, which is given: row 0, and before a channel's delay", "dim", code=False),
-    PROMPT: Sign("prompt, which is given", "label"),
+    PROMPT: Sign("prompt, which is given", "label", told="prompt (pale)"),
     DRAWN: Sign("drawn"),
     EOS: Sign("EOS: drawn in channel 0, or forced by the countdown", "mark", code=False),
     PAD: Sign("PAD, forced by the countdown", "dim", code=False),
@@ -46,6 +46,9 @@ def report(trace: DiaTrace, script: int) -> Grid:
         codes=grid.T,
         vocabulary=model.vocabulary,
         delays=model.delays,
+        offset=1,
+        axis="row",
+        given=("prompt", prompt),
         before=whose(trace, script),
         after=[Paragraph((f"{told}.", "dim"))],
     )

@@ -17,7 +17,6 @@ from dia2.inspect.trace.header import no_draws
 
 _AROUND = 6  # calls shown before and after in the text streams
 _NEXT = 6  # entries of the queue that are named
-_GIVEN = "a call of warm-up draws nothing: actions and codes are the prefix's."
 
 
 def call_facts(trace: Dia2Trace, call: int, times: bool) -> Facts:
@@ -32,7 +31,6 @@ def call_facts(trace: Dia2Trace, call: int, times: bool) -> Facts:
     parts = list(labels(trace, last + 1, queues=(call - 1, call)))
     before, config, twice = parts[call - 1] if call else None, trace.config_at(call), decoded_twice(trace)
     streams = [stream_facts(trace, at, parts[at]) for at in range(max(0, call - _AROUND), last + 1)]
-    names = {trace.model.tokens.action_new_word: "new_word", trace.model.tokens.action_pad: "pad"}
     return {
         "path": str(trace.path),
         "call": call,
@@ -45,8 +43,8 @@ def call_facts(trace: Dia2Trace, call: int, times: bool) -> Facts:
         "action": next(said["action"] for said in streams if said["call"] == call),
         "seen_text": _seen_text(trace, frame, before),
         "streams": streams,
-        "no_draws": None if frame.draws else no_draws(trace, call, given=_GIVEN),
-        "draws": [draw_facts(draw, names if draw.name == "action" else {}) for draw in frame.draws],
+        "no_draws": None if frame.draws else no_draws(trace, call),
+        "draws": [draw_facts(draw, trace.token_names(draw.name)) for draw in frame.draws],
         "seen": frame.audio,
         "codes": frame.codes,
         "kv": {"transformer": frame.kv_transformer, "depformer": frame.kv_depformer},

@@ -40,5 +40,7 @@ def report(trace: Dia2Trace, _script: int) -> Grid:
         codes=trace.raw_grid,
         vocabulary=trace.model.audio_vocabulary,
         delays=delays,
+        axis="column (a call at step s writes column s + 1)",
+        given=("prefix", prefix),
         after=after,
     )

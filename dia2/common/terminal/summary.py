@@ -14,7 +14,7 @@ from rich.text import Text
 from dia2.common.messages import printable, sentence
 from dia2.common.wording import counted
 
-if TYPE_CHECKING:  # which brings torch
+if TYPE_CHECKING:  # nothing in this room needs a model
     from dia2.generation import GenerationResult
 
 

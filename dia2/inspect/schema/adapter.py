@@ -45,6 +45,8 @@ class Adapter:
     doctor: str | None = None
     redact: str | None = None
     reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`; `None`: its columns speak for themselves
+    lanes: str | None = None  # gives the `dia2.inspect.schema.pictures.Lanes` of some calls
+    attention: str | None = None  # its `dia2.inspect.schema.pictures.Attention`
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
     knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab
     codebooks: str | None = None  # gives the sound of some codebooks alone

@@ -170,6 +170,7 @@ class Sign:
     meaning: str
     style: Style = ""
     code: bool = True  # whether a code stands in such a cell
+    told: str = ""  # in a figure's legend, where it differs from the others there
 
 
 @dataclass(frozen=True)
@@ -185,5 +186,8 @@ class Grid:
     codes: np.ndarray  # [K, columns]
     vocabulary: int  # codes are below it
     delays: Sequence[int] | None = None  # [K] `None`: nothing is delayed
+    offset: int = 0  # column of frame 0 of a codebook without delay
+    axis: str = ""  # what a figure writes at its columns
+    given: tuple[str, int] = ("", 0)  # what was given, and how many frames of it
     before: Sequence[Block] = field(default_factory=list)
     after: Sequence[Block] = field(default_factory=list)

@@ -1,35 +1,61 @@
-"""The manifest of a trace, checked field by field: a trace can come from anybody."""
+"""The manifest of a trace, checked by the types that it declares: a trace can come from anybody."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from dia2.common.checks import TooLargeError, is_file, is_number, read_small, short
+import msgspec
+
+from dia2.common.checks import TooLargeError, is_file, read_small, short
 from dia2.common.errors import TraceError, one_line
-from dia2.common.hooks import LEVELS, Level
-from dia2.inspect.store.layout import FORMAT, MANIFEST, MAX_CALLS, MAX_MANIFEST, VERSION
+from dia2.common.hooks import Level
+from dia2.inspect.store.bounds import Count, Names
+from dia2.inspect.store.layout import FORMAT, MANIFEST, MAX_MANIFEST, VERSION
 
-STATUSES = ("running", "complete", "interrupted", "failed")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Head:
-    """What every trace's manifest says, whatever model ran."""
+class Budget:
+    """Where the budget of bytes was reached."""
 
-    status: str  # running (or killed), complete, interrupted, failed
-    error: str | None  # why it is not complete
+    tokens_only_from_call: Count | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """What every trace's manifest says, whatever model ran; a family adds its own fields and decodes it as a whole."""
+
+    status: Literal["running", "complete", "interrupted", "failed"]  # running: or killed
+    error: str | None = None  # why it is not complete; one line, nothing that steers a terminal
     started: str  # UTC
     versions: dict[str, str]
     level: Level
-    hooks: list[str] | str | None  # the filter, if there was one
-    draws: list[str]  # names of the draws recorded
-    never_fired: list[str]  # hook points that were asked for and never came
-    tokens_only_from: int | None  # call at which the byte budget was reached
-    calls: int  # recorded in all; 0 while running
+    hooks: Names | str | None = None  # the filter, if there was one
+    draws: Names  # names of the draws recorded
+    never_fired: Names  # hook points that were asked for and never came
+    budget: Budget
+    calls: Count  # recorded in all; 0 while running
+
+    def __post_init__(self) -> None:
+        """Let `error` be fit for a message."""
+        if self.error is not None:
+            line = "".join(char if char.isprintable() else "�" for char in self.error[:500])
+            object.__setattr__(self, "error", line)
+
+    @property
+    def tokens_only_from(self) -> int | None:
+        """Call at which the byte budget was reached."""
+        return self.budget.tokens_only_from_call
+
+    def check_draws(self, names: Collection[str]) -> None:
+        """Refuse draws that are not among `names`, or stand there twice."""
+        require("draws", set(self.draws) <= set(names) and len(set(self.draws)) == len(self.draws))
 
 
 def read_raw_manifest(path: Path) -> dict[str, Any]:
@@ -38,7 +64,7 @@ def read_raw_manifest(path: Path) -> dict[str, Any]:
     if file.is_symlink() or not is_file(file):
         raise TraceError(f"{path} is no trace: it has no {MANIFEST}; give the folder that --trace wrote.")
     try:
-        raw = json.loads(read_small(file, MAX_MANIFEST).decode("utf-8"))
+        raw = read_json(read_small(file, MAX_MANIFEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError, TooLargeError) as error:
         raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
@@ -53,109 +79,56 @@ def read_raw_manifest(path: Path) -> dict[str, Any]:
     return raw
 
 
-def parse_head(at: Reader, draws: Collection[str]) -> Head:
-    """Check the fields that every manifest has; `draws` are the names that draws can have."""
-    status, level = at.text("status"), at.text("level")
-    if status not in STATUSES or level not in LEVELS:
-        raise at.bad("status" if status not in STATUSES else "level")
-    hooks = at.raw.get("hooks")
-    names = at.texts("draws")
-    if not set(names) <= set(draws) or len(set(names)) != len(names):
-        raise at.bad("draws")
-    return Head(
-        status=status,
-        error=at.optional_line("error"),
-        started=at.text("started"),
-        versions={name: value for name, value in at.inner("versions").raw.items() if isinstance(value, str)},
-        level=LEVELS[LEVELS.index(level)],
-        hooks=hooks if isinstance(hooks, str) else None if hooks is None else at.texts("hooks"),
-        draws=names,
-        never_fired=at.texts("never_fired"),
-        tokens_only_from=at.inner("budget").optional_integer("tokens_only_from_call", 0, MAX_CALLS),
-        calls=at.integer("calls", 0, MAX_CALLS),
-    )
+def read_json(text: str) -> Any:
+    """A JSON value without the numbers that JSON does not have.
+
+    Raises:
+        ValueError: it is none.
+        RecursionError: it is too deep.
+    """
+    return json.loads(text, parse_constant=_refuse)
 
 
-def parse_hashes(at: Reader) -> dict[str, str | None]:
-    """SHA-256 of the checkpoint's parts."""
-    hashes = at.inner("hashes").raw
-    if not all(value is None or isinstance(value, str) for value in hashes.values()):
-        raise at.bad("hashes")
-    return dict(hashes)
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
-class Reader:
-    """Fields of one JSON object, each with its type and bounds; what is wrong raises a TraceError."""
+class BadFieldError(ValueError):
+    """A field, named from where it is raised, does not go with others; `decode` says so."""
 
-    def __init__(self, raw: Mapping[str, Any], path: Path, where: str = "") -> None:
-        self.raw, self.path, self._where = raw, path, where
 
-    def bad(self, name: str) -> TraceError:
-        """The error for a field."""
-        value = short(self.raw.get(name, "missing"))
-        return TraceError(f"{self.path / MANIFEST} is damaged: {self._where}{name} is {value}.")
+def require(field: str, holds: bool) -> None:
+    """Raise a `BadFieldError` if what must hold of a field does not; for `__post_init__`."""
+    if not holds:
+        raise BadFieldError(field)
 
-    def inner(self, name: str) -> Reader:
-        """An object."""
-        value = self.raw.get(name)
-        if not isinstance(value, dict):
-            raise self.bad(name)
-        return Reader(value, self.path, f"{self._where}{name}.")
 
-    def text(self, name: str) -> str:
-        """A text."""
-        value = self.raw.get(name)
-        if not isinstance(value, str):
-            raise self.bad(name)
-        return value
+def decode(raw: Mapping[str, Any], kind: type[T], path: Path) -> T:
+    """A trace's manifest as the dataclass `kind`; what is null stands for what is missing.
 
-    def optional_text(self, name: str) -> str | None:
-        """A text, or none."""
-        return None if self.raw.get(name) is None else self.text(name)
+    Raises:
+        TraceError: names the first field that is wrong, and its value.
+    """
+    given = {name: value for name, value in raw.items() if value is not None}
+    try:
+        return msgspec.convert(given, kind)
+    except msgspec.ValidationError as error:
+        raise TraceError(f"{path / MANIFEST} is damaged: {_what(error, raw)}.") from error
+    except UnicodeEncodeError as error:
+        raise TraceError(f"{path / MANIFEST} is damaged: {short(error.object)} is no text.") from error
 
-    def optional_line(self, name: str) -> str | None:
-        """Text that goes into messages: one line, nothing that steers a terminal."""
-        text = self.optional_text(name)
-        return text and "".join(char if char.isprintable() else "�" for char in text[:500])
 
-    def texts(self, name: str) -> list[str]:
-        """A list of texts."""
-        value = self.raw.get(name)
-        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-            raise self.bad(name)
-        return value
-
-    def number(self, name: str, least: float, most: float) -> float:
-        """A finite number within bounds."""
-        value = self.raw.get(name)
-        if not is_number(value) or not least <= value <= most:
-            raise self.bad(name)
-        return float(value)
-
-    def integer(self, name: str, least: int, most: int) -> int:
-        """A whole number within bounds."""
-        value = self.raw.get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self.bad(name)
-        return value
-
-    def optional_integer(self, name: str, least: int, most: int) -> int | None:
-        """A whole number within bounds, or none."""
-        return None if self.raw.get(name) is None else self.integer(name, least, most)
-
-    def integers(self, name: str, least: int, most: int) -> list[int]:
-        """A list of whole numbers within bounds."""
-        value = self.raw.get(name)
-        if not isinstance(value, list):
-            raise self.bad(name)
-        for part in value:
-            if isinstance(part, bool) or not isinstance(part, int) or not least <= part <= most:
-                raise self.bad(name)
-        return value
-
-    def rows(self, name: str, most: int) -> list[Any]:
-        """A list of at most so many of whatever."""
-        value = self.raw.get(name)
-        if not isinstance(value, list) or len(value) > most:
-            raise self.bad(name)
-        return value
+def _what(error: msgspec.ValidationError, raw: Any) -> str:
+    """What is wrong, as `run.seed is -1`; msgspec says "Expected `int` >= 0 - at `$.run.seed`"."""
+    found = re.fullmatch(r"(?:Object missing required field `(.*?)`)?.*?(?: - at `\$([^`]*)`)?", str(error), re.DOTALL)
+    assert found is not None, "each of its parts may be empty"
+    (missing, place), cause = found.groups(""), error.__cause__
+    if cause is not None and not isinstance(cause, BadFieldError):
+        return one_line(cause)
+    where = place.split("[...]")[0]  # of what stands under some key, the whole object is told
+    where = f"{where}.{cause or missing}".strip(".")
+    for step in re.findall(r"\w+", where):
+        if isinstance(raw, dict) and step not in raw:
+            return f"{where} is missing"
+        raw = raw[int(step) if step.isdigit() else step]
+    return f"{where} is {short(raw)}"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import msgspec
 
 from dia2.common.brief import brief_repr
 from dia2.common.checks import TooLargeError, is_file, is_number, read_small
 from dia2.common.errors import TraceError, one_line
 from dia2.common.hooks import PHASES
 from dia2.inspect.store.layout import MAX_PHASE_LINES, MAX_PHASES, PHASES_FILE
+from dia2.inspect.store.manifest import read_json
+
+MAX_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -55,39 +59,35 @@ def read_phases(path: Path) -> list[PhaseRun]:
         raise TraceError(f"{file} has {len(whole):,} lines, more than any run writes: the trace is damaged.")
     found: dict[int, PhaseRun] = {}
     for number, line in enumerate(whole, 1):
-        if not _take(line, found):
-            raise TraceError(f"{file} is damaged in line {number}.")
+        try:
+            _take(read_json(line), found)
+        except (ValueError, RecursionError) as error:
+            raise TraceError(f"{file} is damaged in line {number}.") from error
     return list(found.values())
 
 
-def _take(line: str, found: dict[int, PhaseRun]) -> bool:
-    """Add one event; false if it is none."""
-    try:
-        event = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(event, dict):
-        return False
-    event = cast(dict[str, Any], event)
-    number = event.get("id")
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 31:
-        return False
-    if event.get("event") == "begin":
-        name, at, parent = event.get("phase"), event.get("at"), event.get("parent")
-        trigger, before = event.get("trigger"), event.get("before")
-        if not isinstance(name, str) or name not in PHASES or number in found:
-            return False
-        if parent is not None and (type(parent) is not int or parent not in found):
-            return False
-        if not is_number(at) or not isinstance(trigger, str) or not isinstance(before, str):
-            return False
-        found[number] = PhaseRun(number, name, parent, float(at), trigger, before)
-        return True
-    begun, seconds, error = found.get(number), event.get("seconds"), event.get("error")
-    said = event.get("mutations", ""), event.get("outputs", "")
-    if event.get("event") != "end" or begun is None or begun.seconds is not None or not is_number(seconds):
-        return False
-    if not all(isinstance(part, str) for part in said) or not (error is None or isinstance(error, str)):
-        return False
-    found[number] = replace(begun, seconds=float(seconds), mutations=said[0], outputs=said[1], error=error)
-    return True
+def _take(event: Any, found: dict[int, PhaseRun]) -> None:
+    """Add one event.
+
+    Raises:
+        ValueError: it is none, or does not go with those before.
+    """
+    match event:
+        case {"event": "begin", "id": int(number), "phase": name, "at": at} if is_number(at) and number not in found:
+            begin = {"name": name, "parent": None} | _some(event, "id", "parent", "at", "trigger", "before")
+            begun = msgspec.convert(begin, PhaseRun)
+            inside = begun.parent is None or begun.parent in found
+            if not (0 <= number <= MAX_ID and begun.name in PHASES and inside):
+                raise ValueError("no such phase can begin")
+            found[number] = begun
+        case {"event": "end", "id": int(number), "seconds": seconds} if is_number(seconds) and number in found:
+            if found[number].seconds is not None:
+                raise ValueError("the phase has ended")
+            end = _some(event, "id", "seconds", "mutations", "outputs", "error")
+            found[number] = msgspec.convert(vars(found[number]) | end, PhaseRun)
+        case _:
+            raise ValueError("no event, or of a phase that has begun, or not begun")
+
+
+def _some(event: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: event[name] for name in names if name in event}

@@ -27,7 +27,6 @@ from dia2.inspect.trace.header import no_draws, row_facts, show_blocks, span, st
 from dia2.inspect.trace.trace import Trace
 
 _CANDIDATES = 4  # of each draw that are named
-_GIVEN = "nothing is drawn: what this call read was given."
 _DRAWN = {"drew": 6, "p": 6, "rank": 8, "cond": 7, "guided": 7}  # widths
 _SIGNS = {
     "p": Sign("given", "label"),
@@ -155,7 +154,7 @@ def call(trace: Trace[Any], call: int, script: int, times: bool) -> Report:
         "before": values.at(call - 1),
         "after": values.at(call),
         "codes": {name: codes[call].tolist() for name, codes in values.codes.items()},
-        "no_draws": None if draws else no_draws(trace, call, given=_GIVEN),
+        "no_draws": None if draws else no_draws(trace, call),
         "draws": draws,
         "seconds": values.seconds(call) if times else {},
     }

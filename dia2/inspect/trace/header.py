@@ -42,17 +42,16 @@ def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -
     return [Paragraph(title), Pairs([*told.items()]), *more, Line(), Rows(facts["rows"])]
 
 
-def no_draws(trace: Trace[Any], call: int, *, given: str, what: str = "draws") -> str:
+def no_draws(trace: Trace[Any], call: int, *, what: str = "draws") -> str:
     """Why a call has no draws, in words.
 
     Args:
         trace: the call's.
         call: counted from 0.
-        given: said of a call that draws nothing.
         what: the trace does not keep.
     """
     if call < trace.given_calls:
-        return given
+        return trace.nothing_drawn
     if trace.manifest.level == "tokens":
         return f"a trace of level tokens keeps no {what}: record with --trace-level topk."
     start = trace.manifest.tokens_only_from

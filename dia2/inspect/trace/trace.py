@@ -17,8 +17,10 @@ from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import Adapter
+from dia2.inspect.schema.caches import Caches
 from dia2.inspect.schema.draw import Draw, chosen, stored_draws
 from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
 from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
@@ -43,6 +45,7 @@ class Trace(ABC, Generic[F]):
     """
 
     adapter: ClassVar[Adapter]  # of the family that ran
+    nothing_drawn: ClassVar[str] = "nothing is drawn: what this call read was given."  # said of calls that are given
 
     def __init__(self, path: Path, raw: dict[str, Any] | None = None) -> None:
         """See `load`; `raw` is the manifest, if it has been read.
@@ -118,6 +121,36 @@ class Trace(ABC, Generic[F]):
     @abstractmethod
     def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
         """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+
+    def token_names(self, draw: str) -> Mapping[int, str]:
+        """Names of those tokens of a draw that are no code."""
+        return {}
+
+    def sampling(self, call: int, draw: str) -> tuple[str, str]:
+        """How a draw was sampled, and how guided, in a few words each; empty where nothing tells."""
+        return "", ""
+
+    def place(self, call: int) -> str:
+        """Which call it is, in a few words."""
+        return f"call {call}"
+
+    def timed_words(self, script: int = 0) -> list[TraceWord]:
+        """The words that sound, in order, each with its seconds; none of a family that takes no words one by one."""
+        self.check_script(script)
+        return []
+
+    @property
+    def redacted(self) -> list[str]:
+        """What was taken out: `voice`, `text`."""
+        return []
+
+    def caches(self) -> Caches:
+        """How the key/value caches fill.
+
+        Raises:
+            TraceError: the family does not tell.
+        """
+        raise TraceError(f"{self.path} is a run of {self.adapter.title}, which tells nothing of its caches.")
 
     def edits(self) -> list[tuple[int, str]]:
         """Declared interventions of the run, by call and in words."""

@@ -20,7 +20,7 @@ from dia.generation import GenerationInterrupted
 from dia.layers import Decoder
 from dia.model import Dia
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import Dia2Trace, record
+from dia2.inspect import Dia2Trace, load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.schema.row import FilledRow
 from dia2.inspect.store.layout import MANIFEST, PHASES_FILE
@@ -250,7 +250,7 @@ def test_what_never_fired_is_of_the_runs_own_model(tmp_path: Path) -> None:
     assert dia.manifest.never_fired == ["dia.load", "dia.write"]
     with record(tmp_path / "run", hooks="*"):
         engine("tiny8").generate("[S1] Hi.", seed=1)
-    missing = DiaTrace.load(tmp_path / "run").manifest.never_fired
+    missing = load(tmp_path / "run").manifest.never_fired
     assert missing
     assert not any(name.startswith(("dia.", "encoder.", "eos.", "kv.self", "kv.cross")) for name in missing)
 
@@ -275,7 +275,7 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
             first()
             with pytest.raises(UsageError, match=why):
                 second()
-        trace = DiaTrace.load(path)
+        trace: Any = load(path)
         assert isinstance(trace, kind)
         assert trace.complete
         assert len(trace) > 0
@@ -284,7 +284,7 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
 def test_nothing_generated_is_a_failed_trace(tmp_path: Path) -> None:
     with record(tmp_path / "run"):
         pass
-    assert DiaTrace.load(tmp_path / "run").state == "partial: nothing was generated"
+    assert load(tmp_path / "run").state == "partial: nothing was generated"
 
 
 def test_more_scripts_than_a_trace_holds_are_refused(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_trace_takes_the_place_of_another_models(tmp_path: Path) -> None:
     with record(tmp_path / "run", level="full"):
         toy().speak(["[S1] A", "[S1] B"], **OPTIONS)
     engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run")
-    assert isinstance(DiaTrace.load(tmp_path / "run"), Dia2Trace)
+    assert isinstance(load(tmp_path / "run"), Dia2Trace)
     assert not {path.name for path in (tmp_path / "run").iterdir()} & {"audio-1.flac", "encoder.safetensors"}
 
 

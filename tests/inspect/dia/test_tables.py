@@ -11,6 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from dia.adapter.trace import DiaTrace
+from dia2.inspect import Trace, load, record
 
 from ...support.dia import dia5
 from ...support.traces import recorded_dia
@@ -23,7 +24,7 @@ def trace() -> DiaTrace:
     return found
 
 
-def tables(trace: DiaTrace, folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def tables(trace: Trace[Any], folder: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     calls, draws = trace.to_parquet(folder)
     assert (calls.name, draws.name) == ("calls.parquet", "draws.parquet")
     return parquet.read_table(calls).to_pylist(), parquet.read_table(draws).to_pylist()
@@ -70,7 +71,6 @@ def test_calls_and_draws_are_those_of_the_trace(trace: DiaTrace, tmp_path: Path)
 
 
 def test_without_codec_or_draws(tmp_path: Path) -> None:
-    from dia2.inspect import record
 
     with record(tmp_path / "run", level="tokens"):
         dia5().speak("[S1] Hi.", max_tokens=20, seed=1)
@@ -85,7 +85,7 @@ def test_a_trace_without_calls_gives_empty_tables(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("dia.model.read_scripts", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         dia5().speak("[S1] Hi.", trace=tmp_path / "run")
-    assert tables(DiaTrace.load(tmp_path / "run"), tmp_path / "tables") == ([], [])
+    assert tables(load(tmp_path / "run"), tmp_path / "tables") == ([], [])
 
 
 def test_small_batches_join_to_the_same(trace: DiaTrace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

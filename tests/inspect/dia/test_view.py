@@ -17,7 +17,7 @@ from dia.adapter.cells import ORIGINS
 from dia.adapter.trace import DiaTrace
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect import record
+from dia2.inspect import load, record
 from dia2.inspect.schema.view import View
 from dia2.inspect.schema.view_draws import LOGIT_STEP
 from dia2.inspect.views.explorer import to_html
@@ -274,7 +274,7 @@ def test_the_level_tokens_has_no_draws(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_shown_is_refused(trace: DiaTrace, tmp_path: Path) -> None:
-    dia2: Any = DiaTrace.load(recorded_dia2())
+    dia2 = load(recorded_dia2())
     with pytest.raises(TraceError, match="no script 2"):
         trace.to_html(tmp_path / "run.html", script=2)
     with pytest.raises(TraceError, match="no script 1"):

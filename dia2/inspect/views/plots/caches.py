@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia2.adapter.checks import check_trace
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.wording import counted
+from dia2.inspect.schema.caches import Caches, Curve
 from dia2.inspect.store.layout import MAX_CALLS
+from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots.page import (
     GREY,
     INK,
     NEW,
     SHADE,
     SPEAKER,
+    check_trace,
     choose_calls,
     headline,
     legend,
@@ -27,56 +28,62 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LOOKS: dict[str, dict[str, Any]] = {  # of `Curve`
+    "filled": {"color": SPEAKER[1], "linewidth": 3, "alpha": 0.45},
+    "beside": {"color": NEW, "linewidth": 1.1, "linestyle": (0, (4, 2))},
+    "between": {"color": INK, "linewidth": 1.1},
+    "small": {"color": SPEAKER[1], "linewidth": 1.1},
+}
 
-def kv_growth(trace: Dia2Trace) -> Figure:
-    """How the caches fill, call after call: the transformer's with the rotary position beside it, and the depformer's.
 
-    In between is the difference of slot and position. After a prefix a call's slot is its position + 1, because the
-    prefix's last step is decoded twice. The depformer's cache is emptied before every frame.
+def kv_growth(trace: Trace[Any]) -> Figure:
+    """How the caches fill, call after call.
+
+    Of Dia2: the transformer's with the rotary position beside it, and the depformer's, which is emptied before every
+    frame. In between is the difference of slot and position: after a prefix a call's slot is its position + 1, because
+    the prefix's last step is decoded twice. Of Dia: that of self-attention, and the text that cross-attention looks at.
 
     Raises:
-        TraceError: the trace has no calls.
+        TraceError: the trace has no calls, or its family tells nothing of caches.
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.kv_growth")
     choose_calls(trace, None, None, MAX_CALLS)
-    calls, filled, position = np.arange(len(trace)), trace.kv_lengths, trace.column("position")
-    ahead = trace.column("slot") - position
-    figure = new_figure(3.9)
-    rows = figure.subplots(3, 1, sharex=True, height_ratios=(3.2, 1, 1))
-    slots, difference, depformer = rows
-    _line(slots, calls, filled[:, 0], "slots", color=SPEAKER[1], linewidth=3, alpha=0.45)
-    _line(slots, calls, position, "position", color=NEW, linewidth=1.1, linestyle=(0, (4, 2)))
-    _line(difference, calls, ahead, "slot - position", color=INK, linewidth=1.1)
-    _line(depformer, calls, filled[:, 1], "depformer", color=SPEAKER[1], linewidth=1.1)
-    for axes, name in zip(rows, ("transformer", "slot −\nposition", "depformer"), strict=True):
-        style(axes, y=name, whole="both")
+    caches = trace.caches()
+    figure = new_figure(2.1 + 0.6 * len(caches.panels))
+    ratios = [3.2, *[1.0] * (len(caches.panels) - 1)]
+    rows = figure.subplots(len(caches.panels), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+    for axes, panel in zip(rows, caches.panels, strict=True):
+        for curve in panel.curves:
+            _line(axes, curve)
+        style(axes, y=panel.title, whole="both")
         axes.set_xlim(-0.5, len(trace) - 0.5)
-        axes.margins(y=0.18 if axes is not slots else 0.05)
-        if trace.warmup_calls:
-            axes.axvspan(-0.5, trace.warmup_calls - 0.5, color=SHADE, zorder=0).set_gid("warm-up")
-    difference.set_yticks(np.unique(ahead)[:6])
-    depformer.set_yticks(np.unique(filled[:, 1])[:6])
+        axes.margins(y=0.18 if axes is not rows[0] else 0.05)
+        if trace.given_calls:
+            axes.axvspan(-0.5, trace.given_calls - 0.5, color=SHADE, zorder=0).set_gid(caches.given)
+        if axes is not rows[0]:
+            axes.set_yticks(np.unique(panel.curves[0].values)[:6])
     rows[-1].set_xlabel("call", fontsize=8)
     figure.align_ylabels(list(rows))
-    facts = (
-        f"{counted(int(filled[-1, 0]), 'slot')} after {counted(len(trace), 'call')} · rotary position {position[-1]}"
-    )
-    headline(slots, "Key/value caches", f"{facts} · depformer {counted(int(filled[-1, 1]), 'slot')} a frame")
-    legend(figure, _legend(trace))
+    headline(rows[0], "Key/value caches", caches.told)
+    legend(figure, _legend(trace, caches))
     return figure
 
 
-def _line(axes: Axes, calls: np.ndarray, values: np.ndarray, name: str, **look: Any) -> None:
-    (line,) = axes.plot(calls, values, drawstyle="steps-mid", **look)
-    line.set_gid(name)
+def _line(axes: Axes, curve: Curve) -> None:
+    calls = np.arange(len(curve.values))
+    (line,) = axes.plot(calls, curve.values, drawstyle="steps-mid", **_LOOKS[curve.look])
+    line.set_gid(curve.name)
 
 
-def _legend(trace: Dia2Trace) -> list[tuple[str, dict[str, object]]]:
-    entries: list[tuple[str, dict[str, object]]] = [
-        ("filled slots after the call", {"facecolor": SPEAKER[1], "edgecolor": "none", "alpha": 0.45}),
-        ("rotary position of the call (dashed)", {"facecolor": NEW, "edgecolor": "none"}),
-    ]
-    if trace.warmup_calls:
-        entries.append((f"warm-up, {counted(trace.warmup_calls, 'call')}", {"facecolor": SHADE, "edgecolor": GREY}))
+def _legend(trace: Trace[Any], caches: Caches) -> list[tuple[str, dict[str, object]]]:
+    entries: list[tuple[str, dict[str, object]]] = []
+    for curve in (curve for panel in caches.panels for curve in panel.curves if curve.told):
+        look = _LOOKS[curve.look]
+        patch = {"facecolor": look["color"], "edgecolor": "none"}
+        entries.append((curve.told, patch | ({"alpha": look["alpha"]} if "alpha" in look else {})))
+    if trace.given_calls:
+        entries.append(
+            (f"{caches.given}, {counted(trace.given_calls, 'call')}", {"facecolor": SHADE, "edgecolor": GREY})
+        )
     return entries

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia2.adapter.checks import check_trace
-from dia2.adapter.grid import cell_kinds
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted
+from dia2.inspect.schema.report import Grid
+from dia2.inspect.trace.reports import reports_of
+from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots.page import (
     ALIGNED,
     INK,
     OVERRULED,
+    check_trace,
     colour_bar,
     headline,
     legend,
@@ -31,21 +32,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_EMPTY = "·-_"  # signs of cells without a code that counts, see `dia2.adapter.grid.SIGNS`
-_PALE = 0.45  # opacity of the prefix
+_PALE = 0.45  # opacity of what was given
 
 
-def grid(trace: Dia2Trace, first: int | None = None, last: int | None = None, *, frame: int | None = None) -> Figure:
+def grid(
+    trace: Trace[Any], first: int | None = None, last: int | None = None, *, frame: int | None = None, script: int = 0
+) -> Figure:
     """The delayed grid, codebook × column: what call after call wrote, each cell coloured by its code.
 
-    Cells that nothing was generated for are empty, those of the prefix pale. The codes of one frame of audio are
-    outlined: they stand as many columns apart as their codebooks' delays.
+    Cells that nothing was generated for are empty, those of a prefix or a prompt pale. The codes of one frame of audio
+    are outlined: they stand as many columns apart as their codebooks' delays.
 
     Args:
         trace: with codes.
-        first: column to draw from; `None`: the first.
+        first: column to draw from, of Dia row; `None`: the first.
         last: column to draw to, included; `None`: the last.
         frame: of the audio before cropping, whose codes are outlined; `None`: one in the middle.
+        script: whose, from 0.
 
     Raises:
         UsageError: there are no such columns, or no such frame in them.
@@ -53,48 +56,58 @@ def grid(trace: Dia2Trace, first: int | None = None, last: int | None = None, *,
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.grid")
-    columns = trace.raw_grid.shape[1]
-    start, end = choose_columns(trace, first, last, fits=columns, count=columns)
-    kinds = cell_kinds(trace)[:, start : end + 1]
-    codebooks = trace.model.codebooks
-    outlined = _frame(trace, start, end, frame)
+    whole = reports_of(trace).grid(trace, trace.check_script(script))
+    columns = whole.cells.shape[1]
+    start, end = choose_columns(trace, first, last, fits=columns, count=columns, what=whole.across)
+    signs = whole.cells[:, start : end + 1]
+    codebooks = len(whole.codes)
+    outlined = _frame(whole, start, end, frame)
     figure = new_figure(min(8.0, 1.2 + max(0.11, min(0.26, 4.2 / codebooks)) * codebooks))
     axes = figure.subplots()
-    codes = np.ma.masked_array(trace.grid[:, start : end + 1], np.isin(kinds, list(_EMPTY)))
+    empty = np.isin(signs, [sign for sign, told in whole.signs.items() if not told.code])
+    given, over = (_of(whole, signs, look) for look in ("label", "mark"))
     image = axes.imshow(
-        codes,
+        np.ma.masked_array(whole.codes[:, start : end + 1], empty),
         aspect="auto",
         interpolation="nearest",
         cmap=shades("#e3ebf3"),
         vmin=0,
-        vmax=trace.model.audio_vocabulary - 1,
-        alpha=np.where(kinds == "p", _PALE, 1.0),
+        vmax=whole.vocabulary - 1,
+        alpha=np.where(given, _PALE, 1.0),
         extent=(start - 0.5, end + 0.5, codebooks - 0.5, -0.5),
     )
-    style(axes, "column (a call at step s writes column s + 1)", "codebook and its delay", whole="x")
-    outline(axes, _regions(kinds == "p", start), INK, "prefix", 0.8)
-    outline(axes, _regions(kinds == "x", start), OVERRULED, "overwritten", 1.3)
-    if outlined is not None:
-        boxes = [rectangle(outlined + delay - 0.5, k - 0.5, 1, 1) for k, delay in enumerate(trace.model.delays)]
-        outline(axes, [box for box in boxes if start <= box[0][0] + 0.5 <= end], ALIGNED, "frame", 1.5)
-    _axes(axes, trace)
+    style(axes, whole.axis or whole.across, f"{trace.adapter.codebook} and its delay", whole="x")
+    outline(axes, _regions(given, start), INK, "prefix", 0.8)
+    outline(axes, _regions(over, start), OVERRULED, "overwritten", 1.3)
+    if outlined is not None and whole.delays is not None:
+        places = [outlined + delay + whole.offset for delay in whole.delays]
+        boxes = [rectangle(place - 0.5, k - 0.5, 1, 1) for k, place in enumerate(places) if start <= place <= end]
+        outline(axes, boxes, ALIGNED, "frame", 1.5)
+    _axes(axes, whole)
     colour_bar(figure, axes, image, "code")
-    headline(axes, "Delayed grid", _facts(trace, start, end))
-    legend(figure, _legend(kinds, outlined))
+    headline(axes, "Delayed grid", _facts(trace, whole, start, end))
+    legend(figure, _legend(whole, signs, outlined))
     return figure
 
 
-def _frame(trace: Dia2Trace, start: int, end: int, frame: int | None) -> int | None:
+def _of(whole: Grid, signs: np.ndarray, look: str) -> np.ndarray:
+    """[K, columns] where a sign with a code stands that has this style."""
+    return np.isin(signs, [sign for sign, told in whole.signs.items() if told.code and told.style == look])
+
+
+def _frame(whole: Grid, start: int, end: int, frame: int | None) -> int | None:
     """The frame to outline; `None` if the columns hold no part of one."""
-    delays, columns = trace.model.delays, trace.raw_grid.shape[1]
-    least, most = max(0, start - max(delays)), min(end - min(delays), columns - max(delays) - 1)
+    if whole.delays is None:
+        return None
+    near, far = (extreme(whole.delays) + whole.offset for extreme in (min, max))
+    least, most = max(0, start - far), min(end - near, whole.cells.shape[1] - far - 1)
     if frame is None:
-        middle = (start + end - max(delays) - min(delays)) // 2
+        middle = (start + end - far - near) // 2
         return None if most < least else min(max(middle, least), most)
     frame = counted_from_0(frame, "frame")
     if not least <= frame <= most:
         raise UsageError(
-            f"There is no frame {short(frame)} in columns {start} … {end}: they hold frames {least} … {most}."
+            f"There is no frame {short(frame)} in {whole.across}s {start} … {end}: they hold frames {least} … {most}."
         )
     return frame
 
@@ -118,28 +131,36 @@ def _regions(there: np.ndarray, start: int) -> list[list[tuple[float, float]]]:
     return regions
 
 
-def _axes(axes: Axes, trace: Dia2Trace) -> None:
-    size = 7.5 if trace.model.codebooks <= 16 else 6
-    names = [f"cb{k}  +{delay}" for k, delay in enumerate(trace.model.delays)]
-    axes.set_yticks(range(len(names)), names, fontsize=size)
+def _axes(axes: Axes, whole: Grid) -> None:
+    count = len(whole.codes)
+    delays = [""] * count if whole.delays is None else [f"  +{delay}" for delay in whole.delays]
+    names = [f"{whole.line}{k}{delay}" for k, delay in enumerate(delays)]
+    axes.set_yticks(range(count), names, fontsize=7.5 if count <= 16 else 6)
 
 
-def _facts(trace: Dia2Trace, start: int, end: int) -> str:
-    columns = trace.raw_grid.shape[1]
-    frames = max(0, columns - max(trace.model.delays))
-    shown = f"columns {start} … {end} of {columns}" if end - start + 1 < columns else counted(columns, "column")
-    prefix = f" · prefix {counted(trace.run.prefix_frames, 'frame')}" if trace.run.prefix_frames else ""
-    return f"{counted(trace.model.codebooks, 'codebook')} · {shown} · {counted(frames, 'frame')}{prefix}"
+def _facts(trace: Trace[Any], whole: Grid, start: int, end: int) -> str:
+    columns, frames = whole.cells.shape[1], whole.facts.get("frames")
+    shown = counted(columns, whole.across)
+    if end - start + 1 < columns:
+        shown = f"{whole.across}s {start} … {end} of {columns}"
+    told = [counted(len(whole.codes), trace.adapter.codebook), shown]
+    told += [] if frames is None else [counted(frames, "frame")]
+    given, count = whole.given
+    return " · ".join(told + ([f"{given} {counted(count, 'frame')}"] if count else []))
 
 
-def _legend(kinds: np.ndarray, outlined: int | None) -> list[tuple[str, dict[str, object]]]:
+def _legend(whole: Grid, signs: np.ndarray, outlined: int | None) -> list[tuple[str, dict[str, object]]]:
     entries: list[tuple[str, dict[str, object]]] = []
     if outlined is not None:
         entries.append((f"frame {outlined}", {"facecolor": "none", "edgecolor": ALIGNED, "linewidth": 1.5}))
-    if (kinds == "p").any():
-        entries.append(("prefix (pale)", {"facecolor": "#bfd2e4", "edgecolor": INK}))
-    if (kinds == "x").any():
-        entries.append(("generated over the prefix", {"facecolor": "none", "edgecolor": OVERRULED, "linewidth": 1.3}))
-    if np.isin(kinds, list(_EMPTY)).any():
-        entries.append(("not generated, or before the delay", {"facecolor": "white", "edgecolor": "#c9ced4"}))
+    for sign, found in whole.signs.items():
+        told = found.told or found.meaning
+        if not (signs == sign).any() or told in (name for name, _ in entries):
+            continue
+        if not found.code:
+            entries.append((told, {"facecolor": "white", "edgecolor": "#c9ced4"}))
+        elif found.style == "label":
+            entries.append((told, {"facecolor": "#bfd2e4", "edgecolor": INK}))
+        elif found.style == "mark":
+            entries.append((told, {"facecolor": "none", "edgecolor": OVERRULED, "linewidth": 1.3}))
     return entries

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dia2.adapter.checks import check_trace
-from dia2.adapter.layout import draw_names
-from dia2.adapter.reports.call import call_facts
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.messages import printable
 from dia2.inspect.schema.report import Facts
-from dia2.inspect.views.plots.page import GREY, INK, NEW, PALE, SMALL, SPEAKER, headline, legend, new_figure, style
+from dia2.inspect.schema.report_draws import draw_facts
+from dia2.inspect.trace.header import no_draws
+from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.plots.page import (
+    GREY,
+    INK,
+    NEW,
+    PALE,
+    SMALL,
+    SPEAKER,
+    check_trace,
+    headline,
+    legend,
+    new_figure,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +33,7 @@ _REMOVED = "#b9c0c8"
 _ROW = "#fbe6d8"  # behind the choice
 
 
-def candidates(trace: Dia2Trace, call: int, draw: str = "action") -> Figure:
+def candidates(trace: Trace[Any], call: int, draw: str | None = None, *, script: int = 0) -> Figure:
     """What one draw chose among: its recorded candidates with conditional and guided logits side by side.
 
     The best by conditional logit comes first. Guidance decides by the guided logits who may be drawn: those it removed
@@ -31,7 +42,8 @@ def candidates(trace: Dia2Trace, call: int, draw: str = "action") -> Figure:
     Args:
         trace: of level topk or full.
         call: counted from 0.
-        draw: action, cb0, or dep.k for codebook k.
+        draw: action, cb0, or dep.k for codebook k; of Dia channel.c; `None`: the first of a call.
+        script: whose, from 0.
 
     Raises:
         UsageError: a run has no such draw.
@@ -39,8 +51,9 @@ def candidates(trace: Dia2Trace, call: int, draw: str = "action") -> Figure:
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.candidates")
-    facts = call_facts(trace, call, times=False)
-    found = _find(trace, facts, draw)
+    call = trace.check_call(call)
+    draw = next(iter(trace.adapter.draw_columns(trace.codebooks))) if draw is None else draw
+    found = _find(trace, call, draw, script)
     rows, choice = found["candidates"], found["choice"]
     figure = new_figure(1.15 + 0.185 * max(2, len(rows)))
     left, right = figure.subplots(1, 2, sharey=True)
@@ -51,25 +64,27 @@ def candidates(trace: Dia2Trace, call: int, draw: str = "action") -> Figure:
     for label, row in zip(left.get_yticklabels(), rows, strict=True):
         label.set_color(INK if row["kept"] else GREY)
         label.set_fontweight("bold" if row["id"] == choice else "normal")
-    sampling, guidance = _settings(facts, draw)
-    left.set_xlabel(f"conditional logit: how likely ({sampling})", fontsize=8)
-    right.set_xlabel(f"guided logit: who may be drawn ({guidance})", fontsize=8)
+    sampling, guidance = trace.sampling(call, draw)
+    left.set_xlabel("conditional logit: how likely" + f" ({sampling})" * bool(sampling), fontsize=8)
+    right.set_xlabel("guided logit: who may be drawn" + f" ({guidance})" * bool(guidance), fontsize=8)
     headline(left, f"Candidates of {draw}", "")
-    headline(right, "", _told(facts, found))
+    headline(right, "", _told(trace, call, found))
     legend(figure, _legend(rows))
     return figure
 
 
-def _find(trace: Dia2Trace, facts: Facts, name: str) -> Facts:
-    names = draw_names(trace.model.codebooks)
+def _find(trace: Trace[Any], call: int, name: str, script: int) -> Facts:
+    names = list(trace.adapter.draw_columns(trace.codebooks))
     if name not in names:
-        raise UsageError(f"There is no draw {short(name)}: a run has action, cb0 and dep.1 … {names[-1]}.")
-    found: Facts | None = next((draw for draw in facts["draws"] if draw["name"] == name), None)
+        told = f"{', '.join(names[:2])} and {names[2]} … {names[-1]}" if len(names) > 3 else ", ".join(names)
+        raise UsageError(f"There is no draw {short(name)}: a run has {told}.")
+    draws = trace.draws(call, script)
+    found = next((draw for draw in draws if draw.name == name), None)
     if found is None:
         kept = ", ".join(trace.manifest.draws)
-        why = facts["no_draws"] or f"this trace keeps only {kept}."
-        raise TraceError(f"Call {facts['call']} of {trace.path} has no candidates of {name}: {why}")
-    return found
+        why = f"this trace keeps only {kept}." if draws else no_draws(trace, call)
+        raise TraceError(f"Call {call} of {trace.path} has no candidates of {name}: {why}")
+    return draw_facts(found, trace.token_names(name))
 
 
 def _dots(axes: Axes, rows: list[Facts], field: str, choice: int) -> None:
@@ -105,25 +120,12 @@ def _dots(axes: Axes, rows: list[Facts], field: str, choice: int) -> None:
     axes.margins(x=0.16)
 
 
-def _settings(facts: Facts, draw: str) -> tuple[str, str]:
-    """How the draw was sampled, and how it was guided, in words."""
-    sampling = facts["sampling"]
-    own, scale, best = (
-        sampling["text" if draw == "action" else "audio"],
-        sampling["cfg_scale"],
-        sampling["cfg_filter_k"],
-    )
-    drawn = f"T {own['temperature']:g}, top-k {own['top_k']}" if own["temperature"] > 0 else "argmax"
-    off = scale == 1.0 or best <= 0
-    return drawn, f"cfg {scale:g}, all" if off else f"cfg {scale:g}, best {best}"
-
-
-def _told(facts: Facts, found: Facts) -> str:
+def _told(trace: Trace[Any], call: int, found: Facts) -> str:
     rows = found["candidates"]
     name = next((row["name"] for row in rows if row["id"] == found["choice"]), None) or found["choice"]
     chance = "" if found["probability"] is None else f", p = {found['probability']:.3f}"
     kept = sum(row["kept"] for row in rows)
-    return f"call {facts['call']}, step {facts['step']} · {name} chosen{chance} · {kept} of {len(rows)} kept"
+    return f"{trace.place(call)} · {name} chosen{chance} · {kept} of {len(rows)} kept"
 
 
 def _legend(rows: list[Facts]) -> list[tuple[str, dict[str, object]]]:

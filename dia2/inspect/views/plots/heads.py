@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia2.adapter.checks import check_trace
-from dia2.adapter.machine import labels
-from dia2.adapter.replay import Replay
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import counted_from_0
-from dia2.common.errors import UsageError
-from dia2.engine import Dia2
+from dia2.inspect.schema.pictures import Attention, PlacedWord
+from dia2.inspect.trace.family import offered
+from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots.page import (
     GREY,
     NEW,
     ROOM,
     SPEAKER,
+    check_trace,
     choose_calls,
     colour_bar,
     extent,
@@ -34,7 +30,6 @@ from dia2.inspect.views.plots.page import (
     style,
     write,
 )
-from dia2.runtime.sounding import LAG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -46,19 +41,9 @@ _APART = 7.2  # points between two of them
 _ANGLE = 60  # degrees
 
 
-@dataclass(frozen=True)
-class PlacedWord:
-    """A word that the machine took, and where it is in the cache."""
-
-    text: str
-    speaker: int
-    step: int  # at which it was taken
-    slots: list[int]  # of its tokens in the main stream
-
-
 def attention(
-    trace: Dia2Trace,
-    tts: Dia2 | Replay,
+    trace: Trace[Any],
+    tts: Any,
     layer: int,
     head: int,
     *,
@@ -86,19 +71,13 @@ def attention(
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.attention")
-    if not isinstance(tts, Replay):
-        trace.adapter.check_engine(tts, "plots.attention")
-    else:
-        first, last = min(tts.calls) if first is None else first, max(tts.calls) if last is None else last
+    found: Attention = offered(trace, "attention")(trace, tts)
+    first, last = (asked if asked is not None else has for asked, has in zip((first, last), found.calls, strict=True))
     first, last = choose_calls(trace, first, last, _MOST)
     layer, head = counted_from_0(layer, "layer"), counted_from_0(head, "head")
-    for name, number, count in (("layer", layer, trace.model.layers), ("head", head, trace.model.heads)):
-        if not 0 <= number < count:
-            raise UsageError(f"There is no {name} {number}: the transformer has {name}s 0 … {count - 1}.")
+    picture = found.head(layer, head, first, last)
+    weights, words, spoken = picture.weights, picture.words, picture.spoken
     figure = new_figure(5.8)
-    weights = _weights(trace, tts, layer, head, first, last)
-    words = placed_words(trace, last + 1)
-    spoken = spoken_slots(trace, words)[first : last + 1]
     axes = figure.subplots()
     _picture(figure, axes, weights, first)
     _outline(axes, spoken, first)
@@ -106,50 +85,6 @@ def attention(
     headline(axes, f"Attention of layer {layer}, head {head}", _facts(weights, spoken, first, last), pad)
     legend(figure, _legend(words, any(spoken)))
     return figure
-
-
-def _weights(trace: Dia2Trace, tts: Dia2 | Replay, layer: int, head: int, first: int, last: int) -> np.ndarray:
-    """[calls, slots] of calls `first` … `last`."""
-    calls = range(first, last + 1)
-    replay = tts if isinstance(tts, Replay) else trace.replay(tts, calls, attention=True)
-    if not replay.attention:
-        raise UsageError("This replay has no attention: ask for it with replay(tts, calls, attention=True).")
-    place = {call: i for i, call in enumerate(replay.calls)}
-    missing = [call for call in calls if call not in place]
-    if missing:
-        raise UsageError(f"This replay lacks call {missing[0]}: draw calls that stand in it one after the other.")
-    weights: np.ndarray = replay.attention[layer][[place[call] for call in calls], 0, head, : last + 1].numpy()
-    return weights
-
-
-def placed_words(trace: Dia2Trace, calls: int) -> list[PlacedWord]:
-    """The words that the first `calls` calls took, in order; what a call emits goes into the slot of the next one."""
-    words: list[PlacedWord] = []
-    for call, label in enumerate(labels(trace, calls)):
-        if label.taken is not None and label.taken.tokens:
-            words.append(PlacedWord(label.taken.text, label.taken.speaker, int(trace.steps[call]), []))
-        if label.main is not None and words:
-            words[-1].slots.append(call + 1)
-    return words
-
-
-def spoken_slots(trace: Dia2Trace, words: list[PlacedWord]) -> list[list[int]]:
-    """Slots with tokens of the word whose sound codebook 0 is drawn for, call by call.
-
-    The draw of a call at step s is of frame s + 1 − delay. A word is heard from two frames before its step until two
-    before the next one's, as the warm-up places the words of a recording; none in warm-up and after the last one. Slots
-    that the call cannot see are left out.
-    """
-    starts = [word.step for word in words]
-    ends = [int(end) for end in trace.column("end_step") if end >= 0]
-    over = ends[0] if ends else None
-    slots: list[list[int]] = []
-    for call, step in enumerate(trace.steps.tolist()):
-        frame = step + 1 - trace.model.delays[0] + LAG
-        at = bisect_right(starts, frame) - 1
-        silent = call < trace.warmup_calls or at < 0 or (over is not None and frame >= over)
-        slots.append([] if silent else [slot for slot in words[at].slots if slot <= call])
-    return slots
 
 
 def _picture(figure: Figure, axes: Axes, weights: np.ndarray, first: int) -> None:

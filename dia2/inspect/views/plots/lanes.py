@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dia2.adapter.checks import check_trace
-from dia2.adapter.machine import Labels, Part, Verdict, labels, verdict
-from dia2.adapter.trace import Dia2Trace
-from dia2.common.wording import counted
+from dia2.inspect.schema.pictures import LaneCell, Lanes
+from dia2.inspect.trace.family import offered
+from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots.page import (
     GREY,
     INK,
@@ -20,6 +17,7 @@ from dia2.inspect.views.plots.page import (
     SHADE,
     SPEAKER,
     blocks,
+    check_trace,
     choose_calls,
     fit,
     headline,
@@ -57,17 +55,7 @@ _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """What one call did in one lane."""
-
-    call: int
-    lane: str
-    kind: str  # of _KINDS
-    part: Part | None = None  # of a word
-
-
-def streams(trace: Dia2Trace, first: int | None = None, last: int | None = None) -> Figure:
+def streams(trace: Trace[Any], first: int | None = None, last: int | None = None) -> Figure:
     """Action, main stream and second stream, in lanes over calls `first` … `last`, both included; all without them.
 
     The action is as it was drawn, the tokens are those that the call emitted, with the words that they are of. A drawn
@@ -81,8 +69,8 @@ def streams(trace: Dia2Trace, first: int | None = None, last: int | None = None)
     """
     check_trace(trace, "plots.streams")
     first, last = choose_calls(trace, first, last, _MOST)
-    parts = list(labels(trace, last + 1))
-    cells = [cell for call in range(first, last + 1) for cell in _cells(trace, call, parts[call])]
+    lanes: Lanes = offered(trace, "lanes")(trace, first, last)
+    cells = lanes.cells
     fits = lines(last - first + 1, _LINE, _LINES)
     length = -(-(last - first + 1) // fits)
     figure = new_figure(fits * 0.98 + 0.8)
@@ -90,52 +78,19 @@ def streams(trace: Dia2Trace, first: int | None = None, last: int | None = None)
     for i, axes in enumerate(rows):
         start = first + i * length
         _draw(axes, [cell for cell in cells if start <= cell.call < start + length], start, length)
-        if trace.warmup_calls > start:
-            axes.axvspan(start - 0.5, min(trace.warmup_calls, start + length) - 0.5, color=SHADE, zorder=0)
+        if trace.given_calls > start:
+            axes.axvspan(start - 0.5, min(trace.given_calls, start + length) - 0.5, color=SHADE, zorder=0)
     rows[-1].set_xlabel("call", fontsize=8)
     kinds = {cell.kind for cell in cells}
     entries = [look for kind, look in _KINDS.items() if kind in kinds]
-    if trace.warmup_calls > first:
+    if trace.given_calls > first:
         entries.append(("warm-up", {"facecolor": SHADE, "edgecolor": SHADE}))
-    headline(rows[0], "Text streams", _facts(trace, first, last, parts, cells))
+    headline(rows[0], "Text streams", f"calls {first} … {last} of 0 … {len(trace) - 1} · {lanes.told}")
     legend(figure, entries, columns=4)
     return figure
 
 
-def _facts(trace: Dia2Trace, first: int, last: int, parts: list[Labels], cells: list[_Cell]) -> str:
-    taken = sum(label.taken is not None and bool(label.taken.tokens) for label in parts[first : last + 1])
-    overruled = sum(cell.kind in ("overruled", "imposed", "swallowed") for cell in cells)
-    told = f"{counted(taken, 'word')} taken · {counted(overruled, 'action')} overruled"
-    return f"calls {first} … {last} of 0 … {len(trace) - 1} · {told}"
-
-
-def _cells(trace: Dia2Trace, call: int, label: Labels) -> Iterator[_Cell]:
-    ids = trace.model.tokens
-    yield _Cell(call, "action", _action_kind(verdict(trace, call, label.taken), trace.second[call] == ids.new_word))
-    for lane, token, part in (
-        ("main", int(trace.main[call]), label.main),
-        ("second", int(trace.second[call]), label.second),
-    ):
-        kind = {ids.pad: "pad", ids.new_word: "new_word"}.get(token, "other")
-        if part is not None:
-            kind = f"S{part.speaker}" if part.speaker in SPEAKER else "other"
-        yield _Cell(call, lane, kind, part)
-
-
-def _action_kind(found: Verdict, last: bool) -> str:
-    """A kind of `_KINDS`; `last`: the call emitted a new_word, as the first one does for which no word is left.
-
-    From the calls after it the machine demands words, too, and nothing comes of it: a pad stays a pad.
-    """
-    overruled = found.overruled is not None
-    if found.drawn == "pad":
-        return "imposed" if overruled and (last or found.outcome != "end") else "pad"
-    if found.given:
-        return "swallowed" if overruled else "given"
-    return "overruled" if overruled else "new_word"
-
-
-def _draw(axes: Axes, cells: list[_Cell], start: int, length: int) -> None:
+def _draw(axes: Axes, cells: list[LaneCell], start: int, length: int) -> None:
     """One line of calls, all three lanes."""
     style(axes, spines=(), whole="x")
     axes.set_xlim(start - 0.7, start + length - 0.3)
@@ -152,7 +107,7 @@ def _draw(axes: Axes, cells: list[_Cell], start: int, length: int) -> None:
         _write_words(axes, here, bottom, start + length, ROOM / length)
 
 
-def _write_words(axes: Axes, cells: list[_Cell], bottom: float, end: int, points: float) -> None:
+def _write_words(axes: Axes, cells: list[LaneCell], bottom: float, end: int, points: float) -> None:
     """Each word beneath its first token, as much of it as there is room for before the next one.
 
     Args:
@@ -162,10 +117,10 @@ def _write_words(axes: Axes, cells: list[_Cell], bottom: float, end: int, points
         end: the call after the line's last one.
         points: that a call has.
     """
-    begun = [(cell.call, cell.part) for i, cell in enumerate(cells) if cell.part and (cell.part.number == 1 or not i)]
-    starts = [*(call for call, _ in begun), end]
-    for (call, part), until in zip(begun, starts[1:], strict=True):
-        text = part.word if part.number == 1 else f"…{part.word}"  # it was begun before this line
+    begun = [(cell, cell.word) for i, cell in enumerate(cells) if cell.word is not None and (cell.number == 1 or not i)]
+    starts = [*(cell.call for cell, _ in begun), end]
+    for (cell, word), until in zip(begun, starts[1:], strict=True):
+        call, text = cell.call, word if cell.number == 1 else f"…{word}"  # it was begun before this line
         shown = fit(text, (until - call) * points - 1)
         if shown:
             box = (call - 0.5, bottom - 0.62, until - call, 0.6)

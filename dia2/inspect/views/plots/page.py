@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.common.messages import printable
+from dia2.inspect.trace.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
     from matplotlib.text import Text
 
-    from dia2.adapter.trace import Dia2Trace
 
 # Okabe and Ito's colours, which are told apart with any colour vision; each stands beside a place, a shape or a word
 # that says the same.
@@ -35,6 +35,20 @@ ROOM = 6.4 * 72  # points that axes have of it, about
 SIZE, SMALL = 7.5, 6.5  # points
 _WIDE, _NARROW = frozenset("mwMW@%…"), frozenset("iljtfrI.,:;'!|()[] ")
 _LONGEST = 60  # characters of a word that are looked at; combining ones take no room
+
+
+def check_trace(trace: object, what: str) -> None:
+    """Refuse what is no trace, perhaps its path.
+
+    Args:
+        trace: as the caller gave it.
+        what: what needs one, as a subject: `plots.grid`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(trace, Trace):
+        raise UsageError(f"{what} needs a trace, not {short(trace)}: open one by dia2.inspect.load(path).")
 
 
 def new_figure(height: float) -> Figure:
@@ -219,7 +233,7 @@ def lines(length: float, line: float, most: int) -> int:
     return max(1, min(most, math.ceil(length / line)))
 
 
-def choose_calls(trace: Dia2Trace, first: int | None, last: int | None, most: int) -> tuple[int, int]:
+def choose_calls(trace: Trace[Any], first: int | None, last: int | None, most: int) -> tuple[int, int]:
     """The calls to draw, first and last one; all without them.
 
     Raises:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dia2.adapter.checks import check_trace
-from dia2.adapter.frame import TraceWord
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import plain, short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.wording import counted
+from dia2.inspect.schema.word import TraceWord
+from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots.page import (
     GREY,
     ROOM,
     SPEAKER,
     blocks,
+    check_trace,
     headline,
     legend,
     lines,
@@ -39,7 +39,7 @@ _TINT = {1: "#d6e8f3", 2: "#f6e3ed"}
 Said = tuple[TraceWord, float, float]  # a word, and the seconds from which to which it lasts
 
 
-def waveform(trace: Dia2Trace, start: float = 0.0, end: float | None = None) -> Figure:
+def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *, script: int = 0) -> Figure:
     """The audio over seconds, and beneath it each word in its speaker's tier, from its sound to the next one's.
 
     More than four and a half seconds are set in lines. A word too short for its letters is cut, or is a box only.
@@ -48,6 +48,7 @@ def waveform(trace: Dia2Trace, start: float = 0.0, end: float | None = None) -> 
         trace: with audio.
         start: second of the audio to draw from.
         end: second to draw to; `None`: the audio's end.
+        script: which, from 0.
 
     Raises:
         TraceError: the trace has no audio, or it was redacted.
@@ -55,7 +56,7 @@ def waveform(trace: Dia2Trace, start: float = 0.0, end: float | None = None) -> 
         Dia2Error: matplotlib is missing.
     """
     check_trace(trace, "plots.waveform")
-    samples, rate = _sound(trace)
+    samples, rate = _sound(trace, script)
     whole = len(samples) / rate
     start, end = plain(start), plain(end)
     for second in (start, end):
@@ -64,7 +65,7 @@ def waveform(trace: Dia2Trace, start: float = 0.0, end: float | None = None) -> 
     until = whole if end is None else min(end, whole)
     if not 0 <= start < until:
         raise UsageError(f"There is no sound from {start:g} to {until:g} s: {trace.path} has {whole:.2f} s of audio.")
-    words = [said for said in _said(trace, whole) if said[1] < until and said[2] > start]
+    words = [said for said in _said(trace, script, whole) if said[1] < until and said[2] > start]
     speakers = sorted({word.speaker for word, _, _ in words})
     fits = lines(until - start, _LINE, _LINES)
     length = (until - start) / fits
@@ -83,17 +84,18 @@ def waveform(trace: Dia2Trace, start: float = 0.0, end: float | None = None) -> 
     return figure
 
 
-def _sound(trace: Dia2Trace) -> tuple[np.ndarray, int]:
-    if "voice" in trace.manifest.redacted:
+def _sound(trace: Trace[Any], script: int) -> tuple[np.ndarray, int]:
+    if "voice" in trace.redacted:
         raise TraceError(f"{trace.path} has no audio to draw: the voice was redacted.")
-    if trace.audio is None or not len(trace.audio[0]):
+    found = trace.sound(script)
+    if found is None or not len(found[0]):
         raise TraceError(f"{trace.path} has no audio to draw ({trace.state}).")
-    return trace.audio
+    return found
 
 
-def _said(trace: Dia2Trace, whole: float) -> list[Said]:
+def _said(trace: Trace[Any], script: int, whole: float) -> list[Said]:
     """The words that are heard, with their spans; the last one lasts to the end of the audio."""
-    heard = [(word, word.seconds) for word in trace.words if word.seconds is not None]
+    heard = [(word, word.seconds) for word in trace.timed_words(script) if word.seconds is not None]
     starts = [*(seconds for _, seconds in heard), whole]
     return [(word, seconds, max(seconds, end)) for (word, seconds), end in zip(heard, starts[1:], strict=True)]
 

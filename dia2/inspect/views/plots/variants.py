@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dia2.adapter.sweep import Sweep
+    from dia2.adapter.trace import Dia2Trace
 
 
 def sweep(runs: Sweep) -> Figure:
