@@ -210,6 +210,7 @@ def test_the_last_place_among_the_candidates_is_no_rank() -> None:
 
 def test_one_call_in_full() -> None:
     assert shown(lambda trace, console: print_frame(trace, console, 2, script=1)) == CALL
+    assert "\n  cb0          112       0\n" in shown(lambda trace, console: print_frame(trace, console, 2))
 
 
 def test_a_call_that_was_given_or_kept_no_draws_says_so() -> None:
