@@ -18,11 +18,14 @@ from dia2.inspect import load
 from dia2.inspect.schema import adapter as families
 from dia2.inspect.schema.adapter import Adapter
 from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
-from dia2.inspect.schema.draw import DrawKind
+from dia2.inspect.schema.draw import BEST, Candidate, Draw, DrawKind
+from dia2.inspect.schema.report import Table
+from dia2.inspect.schema.report_draws import draw_cells, draw_facts
 from dia2.inspect.schema.row import FilledRow, Row, filled
 from dia2.inspect.store import phases
 from dia2.inspect.store.manifest import Head, decode
 from dia2.inspect.store.writer import TraceWriter
+from dia2.inspect.trace.reports import Reports
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console import (
     choose_calls,
@@ -36,6 +39,8 @@ from dia2.inspect.views.console import (
     print_show,
     show_facts,
 )
+from dia2.inspect.views.console.blocks import print_blocks
+from dia2.inspect.views.console.page import Page
 
 COLUMNS = (
     Column("call", "I32", ("n",), "tokens", "counted from 0"),
@@ -44,6 +49,7 @@ COLUMNS = (
     Column("left", "I32", ("n", "voices"), "tokens", "syllables left"),
     Column("heard", "I32", ("n", "voices", "K"), "tokens", "codes read"),
     Column("sung", "I32", ("n", "voices", "K"), "tokens", "codes drawn, −1: none"),
+    Column("pitch", "I32", ("n", "3"), "tokens", "three numbers that are no codes"),
     Column("clock", "F32", ("n",), "tokens", "seconds of a call"),
     *DRAW_COLUMNS,
 )
@@ -105,15 +111,16 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
     writer.phase(begin | {"trigger": "a tune", "before": "silence"})
     writer.phase({"event": "end", "id": 1, "seconds": 0.25, "mutations": "none", "outputs": "5 notes"})
     n, given = 5, np.arange(5) < 2
-    sung = np.where(given[:, None, None], -1, np.arange(30).reshape(5, 2, 3)).astype(np.int32)
+    sung = np.where(given[:, None, None], -1, np.arange(-12, 18).reshape(5, 2, 3)).astype(np.int32)
     logits = np.tile(np.linspace(3, 0, 16, dtype=np.float32), (n, 6, 1))
-    columns: dict[str, np.ndarray] = {
+    columns: dict[str, Any] = {
         "call": np.arange(n, dtype=np.int32),
         "phase": (~given).astype(np.uint8),
         "heat": np.array([36, 36, 37, 38, 38], np.int32),
-        "left": np.arange(10, 0, -1).astype(np.int32).reshape(5, 2),
+        "left": np.arange(10, 0, -1, dtype=np.int32).reshape(5, 2),
         "heard": np.arange(100, 130, dtype=np.int32).reshape(5, 2, 3),
         "sung": sung,
+        "pitch": np.zeros((5, 3), np.int32),
         "clock": np.where(given, np.nan, 0.0125 * np.arange(5)).astype(np.float32),
     }
     draws: dict[str, Any] = {}
@@ -173,8 +180,37 @@ def test_calls() -> None:
     assert shown(lambda trace, console: print_frames(trace, console, 1, 3, script=1)) == CALLS
 
 
+def test_without_times_no_clock_is_told() -> None:
+    text = shown(lambda trace, console: print_frames(trace, console, 1, 3, times=False))
+    assert "clock" not in text
+    assert all(call["seconds"] == {} for call in frames_facts(load("hum.dia2trace"), 0, 4, times=False)["calls"])
+
+
+def test_as_many_columns_are_shown_as_fit() -> None:
+    report = Reports().calls(load(recorded(Path("hum.dia2trace"))), 2, 2, 0, True)
+    file = io.StringIO()
+    print_blocks(report.blocks, Page(Console(file=file, width=24), least=20))
+    lines = file.getvalue().splitlines()
+    assert lines[1:3] == ["call in    heat left", "   2 drawn   37    6"]
+    assert "; 2 of 6 columns fit" in " ".join(lines)
+
+
+def test_what_a_call_changed_stands_out() -> None:
+    report = Reports().call(load(recorded(Path("hum.dia2trace"))), 4, 0, True)
+    (table,) = (block for block in report.blocks if isinstance(block, Table) and block.columns[0].head == "column")
+    assert [row[1:3] for row in table.rows] == [[38, (38, "dim")], [4, (2, "head")]]
+
+
+def test_the_last_place_among_the_candidates_is_no_rank() -> None:
+    tokens = [Candidate(token, 1.0, 1.0, True) for token in range(BEST)]
+    ranks = [draw_facts(Draw("book.0", choice, 0.1, tokens), {})["rank"] for choice in (0, 14, 15)]
+    assert ranks == [1, 15, None]
+    assert draw_cells(draw_facts(Draw("book.0", 15, 0.1, tokens), {}))[1] == ("16 or on", "mark")
+
+
 def test_one_call_in_full() -> None:
     assert shown(lambda trace, console: print_frame(trace, console, 2, script=1)) == CALL
+    assert "\n  cb0          112       0\n" in shown(lambda trace, console: print_frame(trace, console, 2))
 
 
 def test_a_call_that_was_given_or_kept_no_draws_says_so() -> None:
@@ -210,8 +246,8 @@ def test_the_facts_are_the_trace_s_own() -> None:
     assert calls[0]["seconds"] == {"clock": None}
     assert calls[2]["seconds"] == {"clock": pytest.approx(0.025)}
     facts = frame_facts(trace, 2, script=1)
-    assert facts["codes"] == {"heard": [115, 116, 117], "sung": [15, 16, 17]}
-    assert [draw["choice"] for draw in facts["draws"]] == [15, 16, 17]
+    assert facts["codes"] == {"heard": [115, 116, 117], "sung": [3, 4, 5]}
+    assert [draw["choice"] for draw in facts["draws"]] == [3, 4, 5]
     assert (facts["before"], facts["after"]) == ({"heat": 36, "left": 7}, {"heat": 37, "left": 5})
     assert frame_facts(trace, 2, times=False)["seconds"] == {}
     grid = grid_facts(trace, 1, 3)
@@ -234,8 +270,14 @@ def test_what_it_has_not_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[
     trace = load(recorded(Path("hum.dia2trace")))
     with pytest.raises(UsageError, match="Hum takes no words one by one"):
         choose_calls(trace, word="la")
-    with pytest.raises(TraceError, match="There is no script 2"):
-        grid_facts(trace, script=2)
+    for view in (grid_facts, lambda trace, script: frames_facts(trace, 0, 1, script=script)):
+        with pytest.raises(TraceError, match="There is no script 2"):
+            view(trace, script=2)
+    for call, message in ((5, "There is no call 5"), (-1, "There is no call -1")):
+        with pytest.raises(TraceError, match=message):
+            frame_facts(trace, call)
+    with pytest.raises(TraceError, match="There is no script 3"):
+        frame_facts(trace, 0, script=3)
     assert main(["trace", "prefix", "hum.dia2trace"]) == 2
     assert "is a run of Hum: `dia2 trace prefix` looks at" in capsys.readouterr().err
     assert main(["trace", "frames", "hum.dia2trace", "--script", "2", "--json"]) == 0
@@ -269,8 +311,8 @@ CALLS = """\
 script 2 of 2
 call in    heat left   clock cb0 cb1 cb2
    1 given   36    7
-   2 drawn   37    5 25.0 ms  15  16  17
-   3 drawn   38    3 37.5 ms  21  22  23
+   2 drawn   37    5 25.0 ms   3   4   5
+   3 drawn   38    3 37.5 ms   9  10  11
 
 heat: how warm it runs; left: syllables left; clock: seconds of a call; cb:
 codes drawn, −1: none.
@@ -288,18 +330,15 @@ columns
 
 codes
   codebook   heard    sung
-  cb0          115      15
-  cb1          116      16
-  cb2          117      17
+  cb0          115       3
+  cb1          116       4
+  cb2          117       5
 
 draws
   draw     drew      p     rank    cond  guided best
-  book.0     15 0.5000        1    3.00    6.00 ▶ 15 3.00  (16 2.80)  17 2.60
-                                                (18 2.40)
-  book.1     16 0.5000        1    3.00    6.00 ▶ 16 3.00  (17 2.80)  18 2.60
-                                                (19 2.40)
-  book.2     17 0.5000        1    3.00    6.00 ▶ 17 3.00  (18 2.80)  19 2.60
-                                                (20 2.40)
+  book.0      3 0.5000        1    3.00    6.00 ▶ 3 3.00  (4 2.80)  5 2.60
+  book.1      4 0.5000        1    3.00    6.00 ▶ 4 3.00  (5 2.80)  6 2.60
+  book.2      5 0.5000        1    3.00    6.00 ▶ 5 3.00  (6 2.80)  7 2.60
   rank: place of the choice by conditional logit; guidance decides who may be
   drawn, cond how likely. best: by conditional logit; ▶ the choice; (in
   brackets) what might not be drawn.
@@ -325,9 +364,9 @@ CODES = """\
 script 2 of 2
 call    1
          '   '   '
-cb0      ·  15  21
-cb1      ·  16  22
-cb2      ·  17  23
+cb0      ·   3   9
+cb1      ·   4  10
+cb2      ·   5  11
 
    drawn (no sign)
 ·  no code

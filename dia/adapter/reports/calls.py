@@ -68,7 +68,8 @@ def _table(calls: list[Facts], trace: DiaTrace, last: int, times: bool) -> Table
     code, digits, names = max(3, len(str(trace.model.vocabulary - 1))), max(4, len(str(last + 1))), special_names(trace)
 
     def drew(call: Facts) -> Cell:
-        told: str | int = "" if call["drawn"] is None else names.get(call["drawn"]) or call["drawn"]
+        drawn: int | None = call["drawn"]
+        told: str | int = "" if drawn is None else names.get(drawn, drawn)
         return told, "mark" if told == "eos" else ""
 
     def written(channel: int) -> Callable[[Facts], Cell]:

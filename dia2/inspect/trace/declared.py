@@ -26,7 +26,7 @@ from dia2.inspect.schema.report_draws import NAMED, RANK, draw_cells, draw_facts
 from dia2.inspect.trace.header import no_draws, row_facts, show_blocks, span, state_facts, whose
 from dia2.inspect.trace.trace import Trace
 
-_CANDIDATES = 4  # of each draw that are named
+_CANDIDATES = 3  # of each draw that are named
 _DRAWN = {"drew": 6, "p": 6, "rank": 8, "cond": 7, "guided": 7}  # widths
 _SIGNS = {
     "p": Sign("given", "label"),
