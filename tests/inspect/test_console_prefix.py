@@ -191,8 +191,8 @@ findings: 3
   ! leaked, call 34
     “morning” leaks into the generation: the machine took it at call 34, in the
     main loop, so the model is asked to speak it.
-    → fix the swallowed boundaries before it, or leave the last words out of
-    the word list and the recording
+    → fix the swallowed boundaries before it, or leave the last words out of the
+    word list and the recording
 """
 
 AT_160 = """\
