@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -295,3 +296,13 @@ def test_every_point_says_when_it_fires_and_what_it_carries() -> None:
         assert isinstance(point, HookPoint)
         assert point.when
         assert len(point.value) > 5
+
+
+def test_families_are_found_beside_what_an_earlier_installation_left(tmp_path: Path) -> None:
+    left = tmp_path / "dia2_inspect.egg-info"
+    left.mkdir()
+    (left / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: dia2-inspect\nVersion: 0.0.1\n", encoding="utf-8")
+    (left / "entry_points.txt").write_text("[console_scripts]\ndia2 = dia2.cli:main\n", encoding="utf-8")
+    code = "from dia2.common.hooks import installed; print(*installed())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.stdout.split() == ["dia2", "dia"], done.stderr

@@ -24,6 +24,8 @@ from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
 
 if TYPE_CHECKING:  # which bring torch: the command line has hooks before it
+    from importlib.metadata import EntryPoint
+
     from torch import Tensor
 
     from dia2.generation import GenerationConfig
@@ -105,10 +107,15 @@ PointFilter = str | Iterable[str] | Callable[[HookPoint], bool]
 @cache
 def installed() -> dict[str, Any]:
     """What the model families that are installed declare, by family, found by their entry points."""
-    from importlib.metadata import entry_points  # not before somebody asks
+    from importlib.metadata import distributions  # not before somebody asks
 
-    entries = sorted(entry_points(group=GROUP), key=lambda entry: _in_order(entry.name))
-    return {entry.name: entry.load() for entry in entries}
+    # Not `entry_points`, which takes one distribution of a name: where dia2 runs in a checkout, that is what an earlier
+    # installation left there.
+    entries: dict[str, EntryPoint] = {}
+    for distribution in distributions():
+        for entry in distribution.entry_points.select(group=GROUP):
+            entries.setdefault(entry.name, entry)
+    return {name: entries[name].load() for name in sorted(entries, key=_in_order)}
 
 
 def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None = None) -> frozenset[str]:
