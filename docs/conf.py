@@ -55,8 +55,11 @@ napoleon_use_ivar = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|np|numpy|pathlib|collections|argparse|abc|matplotlib|pa|Path|Any|Tensor|Figure)\b.*"),
     # types of fields that are for looking at; their own docstrings say what they hold
-    (r"py:.*", r"(.*\.)?(\w+Facts|Manifest|SpokenWord|RuntimeContext|Row|Kind|Level|Progress|ProgressCallback)"),
-    (r"py:.*", r"(.*\.)?(Source|Rotation|Taps)"),  # of the inside of dia
+    (
+        r"py:.*",
+        r"(.*\.)?(\w+Facts|\w*Manifest|Caches|F|SpokenWord|RuntimeContext|Row|Kind|Level|Progress|ProgressCallback)",
+    ),
+    (r"py:.*", r"(.*\.)?(Source|Rotation|CaptureBuffers)"),  # of the inside of dia
     (r"py:.*", r"(.*\.)?(Explorer|LiveExplorer|Lab)"),  # widgets, whose libraries are no part of the site's build
 ]
 

@@ -16,7 +16,7 @@ def load(path: str | Path) -> Trace[Any]:
     """Open a trace. Nothing in it is executed; draws, logits and audio are read when they are asked for.
 
     Returns:
-        A trace of the family that ran: `Dia2Trace`, `DiaTrace` …
+        The run as an object of its family's class, such as a `Dia2Trace`, a `DiaTrace` …
 
     Raises:
         TraceError: there is no trace, it is damaged, of a newer version, or of a model that is not installed.
