@@ -7,7 +7,7 @@ from typing import Any
 
 from dia2.common.hooks import Span
 from dia2.common.wording import counted
-from dia2.inspect.schema.saying import Sayings, arg, nothing, out, quote, shape, steps_text
+from dia2.inspect.schema.saying import SOUND_WRITTEN, Sayings, arg, nothing, out, quote, shape, steps_text
 
 
 def _place(path: Path) -> str:
@@ -136,12 +136,7 @@ SAY: Sayings = {
         lambda s: "runs DAC's decoder" if len(arg(s, "codes")) else "none: there is nothing to decode",
         lambda s: counted(out(s).shape[0], "sample"),
     ),
-    "dia.write": (
-        lambda s: f"{counted(arg(s, 'waveform').shape[0], 'sample')} at {arg(s, 'sample_rate')} Hz",
-        lambda s: "no file, or an older one",
-        lambda s: "writes a file beside it, renames it",
-        lambda s: str(arg(s, "path")),
-    ),
+    "dia.write": SOUND_WRITTEN,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from dia2.common.hooks import Span
 from dia2.common.wording import counted
-from dia2.inspect.schema.saying import Sayings, arg, nothing, out, quote, shape, steps_text
+from dia2.inspect.schema.saying import SOUND_WRITTEN, Sayings, arg, nothing, out, quote, shape, steps_text
 from dia2.runtime.assets import nano_folder
 
 KEPT = "kept from an earlier run of this engine"
@@ -312,12 +312,7 @@ SAY: Sayings = {
         ),
         lambda s: f"{counted(len(out(s)), 'word')} with seconds",
     ),
-    "wav.write": (
-        lambda s: f"{counted(arg(s, 'waveform').shape[0], 'sample')} at {arg(s, 'sample_rate')} Hz",
-        lambda s: "no file, or an older one",
-        lambda s: "writes a file beside it, renames it",
-        lambda s: str(arg(s, "path")),
-    ),
+    "wav.write": SOUND_WRITTEN,
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from dia2.common.hooks import Span
+from dia2.common.wording import counted
 
 _LONGEST = 240  # characters of one cell
 
@@ -23,7 +24,8 @@ class Description(NamedTuple):
 
 
 Say = Callable[[Span], str]
-Sayings = dict[str, tuple[Say, Say, Say, Say]]  # by phase; at its begin trigger and before, at its end the others
+Saying = tuple[Say, Say, Say, Say]
+Sayings = dict[str, Saying]  # by phase; at its begin trigger and before, at its end the others
 
 
 def describe_begin(span: Span, say: Sayings) -> Description:
@@ -75,3 +77,12 @@ def steps_text(steps: Sequence[int]) -> str:
     """The first twelve numbers."""
     shown = ", ".join(map(str, steps[:12]))
     return f"{shown}{', …' if len(steps) > 12 else ''}"
+
+
+# Of a phase that every family has: it writes `waveform`, of `sample_rate`, to `path`.
+SOUND_WRITTEN: Saying = (
+    lambda s: f"{counted(arg(s, 'waveform').shape[0], 'sample')} at {arg(s, 'sample_rate')} Hz",
+    lambda s: "no file, or an older one",
+    lambda s: "writes a file beside it, renames it",
+    lambda s: str(arg(s, "path")),
+)
