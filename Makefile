@@ -66,7 +66,7 @@ nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hou
 	$(PYTHON) -m training.recipe .train/nano
 
 clean:
-	rm -rf $(VENV) tests/front/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info dist demo.*
+	rm -rf $(VENV) tests/front/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info */*/*.egg-info dist demo.*
 
 $(VENV)/bin/python:
 	python3 -c 'import sys; sys.exit("dia2 needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -77,9 +77,9 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/.dev: pyproject.toml constraints.txt examples/csm_adapter/pyproject.toml | $(VENV)/bin/python
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
-	$(PIP) --editable '.[whisper,parquet,notebooks,training,dev]'
+	$(PIP) --editable '.[whisper,parquet,notebooks,training,dev]' --editable examples/csm_adapter
 	touch $@ $(VENV)/.runtime
 
 $(NODE_MODULES): tests/front/package.json tests/front/package-lock.json | $(VENV)/.dev

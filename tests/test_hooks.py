@@ -44,10 +44,10 @@ def test_filters() -> None:
     assert select("draw.dep.*", codebooks=4) == {"draw.dep.1", "draw.dep.2", "draw.dep.3"}
     assert select("draw.cb0, machine.*") == {"draw.cb0", "machine.before", "machine.after", *machine_phases()}
     assert select(["loop", "warmup"]) == {"loop", "warmup"}
-    assert select(lambda point: point.family == "time") == {
-        f"time.{n}" for n in ("first", "machine", "second", "frame")
-    }
-    assert len(select("*", codebooks=8)) == len(POINTS) + 2 * 6 + 2 * 7  # {k} from 1, {c} from 0
+    times = {f"time.{n}" for n in ("first", "machine", "second", "frame")}
+    assert select(lambda point: point.family == "time", model="dia2") == times
+    of_dia2 = [point for point in POINTS.values() if "dia2" in point.models]
+    assert len(select("*", codebooks=8, model="dia2")) == len(of_dia2) + 2 * 6  # {k} from 1
 
 
 def machine_phases() -> set[str]:
@@ -298,11 +298,26 @@ def test_every_point_says_when_it_fires_and_what_it_carries() -> None:
         assert len(point.value) > 5
 
 
-def test_families_are_found_beside_what_an_earlier_installation_left(tmp_path: Path) -> None:
-    left = tmp_path / "dia2_inspect.egg-info"
+def families_found(tmp_path: Path, name: str, entry_points: str) -> subprocess.CompletedProcess[str]:
+    """What is found beside a distribution of that name in the current folder."""
+    left = tmp_path / f"{name.replace('-', '_')}.egg-info"
     left.mkdir()
-    (left / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: dia2-inspect\nVersion: 0.0.1\n", encoding="utf-8")
-    (left / "entry_points.txt").write_text("[console_scripts]\ndia2 = dia2.cli:main\n", encoding="utf-8")
+    (left / "PKG-INFO").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.0.1\n", encoding="utf-8")
+    (left / "entry_points.txt").write_text(entry_points, encoding="utf-8")
     code = "from dia2.common.hooks import installed; print(*installed())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=200)
-    assert done.stdout.split() == ["dia2", "dia"], done.stderr
+    return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+
+
+def test_families_are_found_beside_what_an_earlier_installation_left(tmp_path: Path) -> None:
+    done = families_found(tmp_path, "dia2-inspect", "[console_scripts]\ndia2 = dia2.cli:main\n")
+    assert done.stdout.split()[:2] == ["dia2", "dia"], done.stderr
+
+
+def test_a_family_that_cannot_be_imported_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    done = families_found(tmp_path, "hum", "[dia2.models]\nhum = no_such_module:ADAPTER\n")
+    assert done.stdout.split()[:2] == ["dia2", "dia"], done.stderr
+    assert "hum" not in done.stdout
+    assert done.stderr == (
+        "the model family hum is left out: no_such_module:ADAPTER cannot be imported (No module named "
+        "'no_such_module')\n"
+    )

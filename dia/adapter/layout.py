@@ -19,8 +19,7 @@ COLUMNS = {
     for column in (
         Column("call", "I32", ("n",), "tokens", "counted from 0, which is also the row that is read, and its slot"),
         Column("phase", "U8", ("n",), "tokens", "0 prefill, 1 loop; a shard holds one of them", (0, 2)),
-        Column("tokens", "I32", ("n", "B", "C"), "tokens", "the row as the decoder read it", (0, "V")),
-        Column("written", "I32", ("n", "B", "C"), "tokens", "the row after it; −1 in prefill", (-1, "V")),
+        Column("tokens", "I32", ("n", "B", "C"), "tokens", "the row as the decoder read it", (0, "V"), label="as read"),
         Column(
             "drawn",
             "I32",
@@ -37,6 +36,7 @@ COLUMNS = {
             "after the step: steps since the end began, −1 before",
             (-1, MAX_CALLS + 1),
         ),
+        Column("written", "I32", ("n", "B", "C"), "tokens", "the row after it; −1 in prefill", (-1, "V")),
         Column("seconds", "F32", ("n",), "tokens", "wall time of the step; NaN in prefill", (0, MAX_SECONDS)),
         *DRAW_COLUMNS,
         Column("logits", "F32", ("n", "2B", "C", "V"), "full", "for each script unconditional first"),

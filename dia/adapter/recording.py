@@ -22,12 +22,12 @@ from dia.model import Dia
 from dia2.common.errors import UsageError
 from dia2.common.hooks import Span
 from dia2.inspect.record.draws import arrays, draw_columns
-from dia2.inspect.record.recording import LEFT, STOPPED
+from dia2.inspect.record.recording import LEFT, STOPPED, Recording
 from dia2.inspect.record.sink import TraceSink
 from dia2.inspect.store.layout import MAX_CELLS, audio_name
 
 
-class DiaRecording:
+class DiaRecording(Recording):
     """See `Recording`."""
 
     say = SAY
@@ -42,9 +42,6 @@ class DiaRecording:
         self._ended: bool | None = None  # whether Ctrl-C ended the loop; `None`: nothing has
 
     # Phases
-
-    def note(self, span: Span) -> None:
-        """See `Recording`."""
 
     def codebooks(self, span: Span) -> int:
         """See `Recording`: channels."""
@@ -148,9 +145,6 @@ class DiaRecording:
         """See `Recording`: prefill or loop."""
         return frames.written is None
 
-    def take(self, frames: Steps) -> None:
-        """See `Recording`: nothing is to be seen."""
-
     def copied(self, frames: Steps) -> Steps:
         """See `Recording`."""
 
@@ -197,10 +191,6 @@ class DiaRecording:
         return arrays(found)
 
     # The end
-
-    def refresh(self) -> bool:
-        """See `Recording`: all was known when the run began."""
-        return False
 
     def cut_short(self) -> str | None:
         """See `Recording`."""

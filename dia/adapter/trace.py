@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -17,7 +17,7 @@ from dia.adapter.rows import fill_row
 from dia.generation import NOT_BEGUN, frames_between
 from dia2.common.checks import check_header, is_file
 from dia2.common.errors import TraceError, one_line
-from dia2.common.hooks import MAX_CODEBOOKS, HookPoint
+from dia2.common.hooks import HookPoint
 from dia2.common.rust import RustPanicError, calling_rust
 from dia2.common.wording import counted
 from dia2.inspect.schema.caches import Caches, Curve, Panel
@@ -56,11 +56,6 @@ class DiaTrace(Trace[DiaManifest]):
     def _fill(self, row: Row) -> FilledRow:
         return fill_row(row, self)
 
-    @property
-    def codebooks(self) -> int:
-        """C, see `Trace`."""
-        return self.model.channels if self.manifest.run else MAX_CODEBOOKS
-
     def recorded(self, point: HookPoint) -> bool:
         """See `Trace`."""
         if point.name == "encoder.output":
@@ -69,11 +64,6 @@ class DiaTrace(Trace[DiaManifest]):
 
     def _audio_name(self, script: int) -> str | None:
         return self.manifest.audio[script]
-
-    @property
-    def scripts(self) -> int:
-        """B, how many scripts the run speaks side by side."""
-        return self.run.batch if self.manifest.run else 1
 
     @property
     def run(self) -> DiaRunFacts:
@@ -206,19 +196,6 @@ class DiaTrace(Trace[DiaManifest]):
         """
         return self.sound(script)
 
-    def _field(self, name: str | None, script: int) -> np.ndarray:
-        part, _, channel = (name or "").partition(".")
-        if part in ("tokens", "written", "drawn") and channel in map(str, range(self.model.channels)):
-            return self.column(part)[:, script, int(channel)]
-        if name == "countdown":
-            return self.countdown[:, script]
-        if name in ("phase", "call"):
-            return self.column(name)
-        raise TraceError(
-            f"A trace of Dia has no field {name!r}; it has tokens.c, written.c and drawn.c of channel c, countdown, "
-            "phase and call."
-        )
-
     def token_names(self, draw: str) -> Mapping[int, str]:
         """See `Trace`."""
         return {self.model.eos: "eos", self.model.pad: "pad", self.model.bos: "bos"}
@@ -252,20 +229,3 @@ class DiaTrace(Trace[DiaManifest]):
         found |= {"seed": run.seed} | {name: value for name, value in asdict(run.config).items() if name != "seed"}
         found |= {"rows": run.rows} | {f"checkpoint's {name}": value for name, value in sorted(run.hashes.items())}
         return found | {"device": run.model.device, "dtype": run.model.dtype}
-
-    def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
-        """See `Trace`."""
-        yield "phase", int(self.phase[call]), str(self.phase[call])
-        for what, values in (
-            ("as read", self.tokens[call]),
-            ("drawn", self.drawn[call]),
-            ("countdown", self.countdown[call]),
-            ("written", self.written[call]),
-        ):
-            for script in range(scripts):
-                whose = f"script {script + 1} " if most > 1 else ""
-                if what == "countdown":
-                    yield f"{whose}countdown", int(values[script]), str(values[script])
-                    continue
-                for channel, value in enumerate(values[script].tolist()):
-                    yield f"{whose}channel {channel} {what}", value, str(value)

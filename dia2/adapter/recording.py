@@ -17,7 +17,7 @@ from dia2.adapter.loudness import Loudness, loudness, unknown
 from dia2.common.hooks import Frames, MachineRow, Span
 from dia2.generation import GenerationConfig
 from dia2.inspect.record.draws import arrays
-from dia2.inspect.record.recording import LEFT, STOPPED
+from dia2.inspect.record.recording import LEFT, STOPPED, Recording
 from dia2.inspect.record.sink import TraceSink
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.runtime.context import RuntimeContext
@@ -28,7 +28,7 @@ from dia2.runtime.voice_clone import PrefixPlan
 from dia2.runtime.voice_file import Voice
 
 
-class Dia2Recording:
+class Dia2Recording(Recording):
     """See `Recording`."""
 
     say = SAY

@@ -18,7 +18,7 @@ from dia2.adapter.prefix import Prefix, read_prefix
 from dia2.adapter.rows import fill_row
 from dia2.common.checks import counted_from_0
 from dia2.common.errors import TraceError
-from dia2.common.hooks import MAX_CODEBOOKS, MachineRow
+from dia2.common.hooks import MachineRow
 from dia2.common.wording import counted
 from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.grid import delayed, undelayed
@@ -28,6 +28,7 @@ from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
 from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.trace.values import field
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.edits import ChangeSampling, config_at
 from dia2.runtime.sounding import asked_at, sounds_at
@@ -63,11 +64,6 @@ class Dia2Trace(Trace[Manifest]):
 
     def _fill(self, row: Row) -> FilledRow:
         return fill_row(row, self)
-
-    @property
-    def codebooks(self) -> int:
-        """K, see `Trace`."""
-        return self.model.codebooks if self.manifest.run else MAX_CODEBOOKS
 
     def _audio_name(self, script: int) -> str | None:
         return AUDIO_FILE if self.manifest.audio else None
@@ -356,14 +352,7 @@ class Dia2Trace(Trace[Manifest]):
         return [i for i, row in enumerate(rows) if drawn_action(self.model.tokens, row.action, row.forced) == name]
 
     def _field(self, name: str | None, script: int) -> np.ndarray:
-        columns = {"main": self.main, "second": self.second}
-        columns |= {f"codes.{k}": self.codes[:, k] for k in range(self.model.codebooks)}
-        columns |= {key: column for key, column in self._columns.items() if column.shape == (len(self),)}
-        if name not in columns:
-            asked = "find() needs a field or a word" if name is None else f"A trace has no field {name!r}"
-            fields = sorted({field.split(".")[0] for field in columns} - {"codes"})
-            raise TraceError(f"{asked}; it has codes.k, {', '.join(fields)}.")
-        return columns[name]
+        return field(self, name, script, main=self.main, second=self.second)
 
     # What differs between two runs
 

@@ -11,6 +11,7 @@ call and the main loop makes no call and no allocation for this module's sake.
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,8 @@ if TYPE_CHECKING:  # which bring torch: the command line has hooks before it
     from torch import Tensor
 
     from dia2.generation import GenerationConfig
+
+logger = logging.getLogger("dia2")
 
 Family = Literal["phase", "value", "time"]
 Level = Literal["tokens", "topk", "full"]  # how much a trace keeps
@@ -115,7 +118,15 @@ def installed() -> dict[str, Any]:
     for distribution in distributions():
         for entry in distribution.entry_points.select(group=GROUP):
             entries.setdefault(entry.name, entry)
-    return {name: entries[name].load() for name in sorted(entries, key=_in_order)}
+    found = {}
+    for name in sorted(entries, key=_in_order):
+        try:
+            found[name] = entries[name].load()
+        except Exception as error:  # noqa: BLE001  # whoever wrote it, the other families are not to suffer
+            logger.warning(
+                "the model family %s is left out: %s cannot be imported (%s)", name, entries[name].value, error
+            )
+    return found
 
 
 def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None = None) -> frozenset[str]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from dia2.cli import main
@@ -21,10 +22,10 @@ from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
 from dia2.inspect.schema.draw import BEST, Candidate, Draw, DrawKind
 from dia2.inspect.schema.report import Table
 from dia2.inspect.schema.report_draws import draw_cells, draw_facts
-from dia2.inspect.schema.row import FilledRow, Row, filled
+from dia2.inspect.schema.row import Row
 from dia2.inspect.store import phases
-from dia2.inspect.store.manifest import Head, decode
 from dia2.inspect.store.writer import TraceWriter
+from dia2.inspect.trace.declared_trace import DeclaredTrace
 from dia2.inspect.trace.reports import Reports
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console import (
@@ -41,6 +42,7 @@ from dia2.inspect.views.console import (
 )
 from dia2.inspect.views.console.blocks import print_blocks
 from dia2.inspect.views.console.page import Page
+from dia2.inspect.views.explorer.view import view_of
 
 COLUMNS = (
     Column("call", "I32", ("n",), "tokens", "counted from 0"),
@@ -59,51 +61,24 @@ ADAPTER = Adapter(
     rows=(Row(1, "Hum", "hum.loop:hum", "hum.loop"), Row(2, "Rest", "hum.rest:rest", "hum.rest")),
     layout=Layout({column.name: column for column in COLUMNS}, frozenset({"sung", "draw.ids"})),
     draws=(DrawKind("book.{c}", "sung"),),
-    files=(),
     begins="hum.loop",
-    needed=frozenset(),
-    watched=frozenset(),
     engine="hum:Hum",
     example="Hum()",
     trace=f"{__name__}:HumTrace",
     recording="hum:Recording",
-    values="hum:Values",
-    view="hum:view",
 )
 
 
-class HumTrace(Trace[Head]):
+SETTINGS = {"seed": 7, "song": "la [b]la[/]\x1b[2J", "voices": 2}
+
+
+class HumTrace(DeclaredTrace):
     """A run of two voices with three codebooks each."""
 
     adapter = ADAPTER
-    codebooks = 3
-    scripts = 2
-
-    def _parse(self, raw: Mapping[str, Any]) -> Head:
-        return decode(raw, Head, self.path)
-
-    def _sizes(self) -> dict[str, int] | None:
-        return {"voices": 2, "K": 3, "D": 6} if self.manifest.calls else None
-
-    def _check(self) -> None:
-        pass
-
-    def _fill(self, row: Row) -> FilledRow:
-        return filled(row, [run for run in self.phases if run.name == row.phase], lambda: "nobody was tired")
-
-    def _field(self, name: str | None, script: int) -> np.ndarray:
-        raise NotImplementedError
-
-    def settings(self, scripts: int) -> dict[str, object]:
-        """See `Trace`."""
-        return {"seed": 7, "song": "la [b]la[/]\x1b[2J", "voices": scripts}
-
-    def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
-        """See `Trace`."""
-        yield "heat", int(self.column("heat")[call]), str(self.column("heat")[call])
 
 
-def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
+def recorded(path: Path, *, level: str = "topk", calls: int = 5, **manifest: object) -> Path:
     """A run of five calls, of which the first two are given; or one that ended before it began."""
     writer = TraceWriter(path)
     writer.begin()
@@ -151,7 +126,9 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5) -> Path:
             "never_fired": [],
             "budget": {},
             "calls": calls,
+            "run": {"sizes": {"voices": 2, "K": 3}, "settings": SETTINGS} if calls else None,
         }
+        | manifest
     )
     writer.close()
     return path
@@ -255,6 +232,89 @@ def test_the_facts_are_the_trace_s_own() -> None:
     assert grid["cells"] == ["·##"] * 3
 
 
+def test_what_can_be_searched_follows_from_the_columns() -> None:
+    trace = load(recorded(Path("hum.dia2trace")))
+    assert trace.find("heat") == [2, 3]
+    assert trace.find("left", 5, script=1) == [2]
+    assert trace.find("sung.1", lambda code: code == 10, script=1) == [3]
+    assert trace.find("pitch.2", 0) == [0, 1, 2, 3, 4]
+    for field, asked in (("clock", "A trace has no field 'clock'"), (None, "find() needs a field or a word")):
+        with pytest.raises(TraceError) as told:
+            trace.find(field, 1)
+        assert str(told.value) == f"{asked}; it has heard.k, sung.k, pitch.i, call, heat, left, phase."
+
+
+def test_what_differs_is_told_column_by_column() -> None:
+    trace, other = load(recorded(Path("hum.dia2trace"))), load("hum.dia2trace")
+    other.column("sung")[3, 1, 2] += 1
+    other.column("left")[3, 0] += 1
+    other.column("clock")[3] = 7  # a time
+    found = trace.diff(other)
+    assert [(part.what, part.a, part.b) for part in found.parts] == [
+        ("script 1 left", "4", "5"),
+        ("script 2 codebook 2 sung", "11", "12"),
+    ]
+    assert (found.shared, found.settings) == (3, [])
+    recorded(Path("loud.dia2trace"), run={"sizes": {"voices": 2, "K": 3}, "settings": {"seed": 8}})
+    told = [(part.what, part.a, part.b) for part in trace.diff(load("loud.dia2trace")).settings]
+    assert told == [("seed", "7", "8"), ("song", "la [b]la[/]\x1b[2J", "None"), ("voices", "2", "None")]
+
+
+GOOD = {"sizes": {"voices": 2, "K": 3}}
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"run": {"sizes": {"voices": 2}}}, "run.sizes does not go with its columns"),
+    ({"run": {"sizes": {"voices": 0, "K": 3}}}, "run.sizes"),
+    ({"run": {"sizes": {"voices": 2, "K": 1 << 30}}}, "run.sizes"),
+    ({"run": {"sizes": {"voices": 2, "K": 4}}}, "column 'heard' is 'I32' [2, 2, 3]"),
+    ({"run": {}}, "run.sizes is missing"),
+    ({"run": GOOD | {"delays": [0, 1]}}, "run.delays does not go with its columns"),
+    ({"run": GOOD | {"delays": []}}, "run.delays is []"),
+    ({"run": GOOD | {"frame_rate": 0}}, "run.frame_rate is 0"),
+    ({"run": GOOD | {"settings": {"seed": [1]}}}, "run.settings"),
+    ({"run": GOOD | {"model": {"": float(2**70)} | {str(i): i for i in range(1000)}}}, "run.model"),
+    ({"draws": ["book.0", "book.0"]}, "draws does not go with its columns"),
+    ({"draws": ["book.3"]}, "draws does not go with its columns"),
+    ({"audio": ["audio.flac"]}, "audio does not go with its columns"),
+    ({"audio": ["audio-1.flac", "../audio-2.flac"]}, "audio does not go with its columns"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), BAD, ids=lambda part: str(part)[:40])
+def test_a_manifest_that_does_not_go_with_its_columns_is_damaged(change: dict[str, Any], told: str) -> None:
+    recorded(Path("hum.dia2trace"), **change)
+    with pytest.raises(TraceError, match="is damaged") as error:
+        load("hum.dia2trace")
+    assert told in str(error.value)
+
+
+def test_two_scripts_have_a_sound_each() -> None:
+    recorded(Path("hum.dia2trace"), audio=["audio-1.flac", "audio-2.flac"])
+    for script, tone in enumerate((0.25, -0.5)):
+        soundfile.write(f"hum.dia2trace/audio-{script + 1}.flac", np.full(80, tone), 8000)
+    trace = load("hum.dia2trace")
+    for script, tone in enumerate((0.25, -0.5)):
+        sound = trace.sound(script)
+        assert sound is not None
+        assert (sound[0].tolist(), sound[1]) == ([tone] * 80, 8000)
+
+
+def test_the_explorer_is_made_of_the_columns() -> None:
+    trace = load(recorded(Path("hum.dia2trace"), run=GOOD | {"settings": {"seed": 7, "temperature": 0.5}}))
+    view = view_of(trace, script=1, candidates=8)
+    grid = view.columns["grid"]
+    assert grid.tolist() == [[-1] * 3, *trace.column("sung")[:, 1].tolist()]
+    assert view.columns["grid_origin"].tolist() == (grid >= 0).tolist()
+    assert view.columns["left"].tolist() == [9, 7, 5, 3, 1]
+    assert view.columns["draw_choice"].tolist() == np.where(np.arange(5)[:, None] < 2, -1, grid[1:]).tolist()
+    assert (view.columns["draw_kept"][2:] == view.columns["draw_alive"][2:]).all()
+    header = view.header
+    assert [lane["name"] for lane in header["lanes"]] == ["phase", "heat", "left"]
+    assert header["facts"] == ["script 2 of 2", "seed 7", "temperature 0.5", "5 calls"]
+    assert [draw["sampling"] for draw in header["draws"]] == [{"temperature": 0.5, "top_k": 0, "by": "guided"}] * 3
+    assert (header["grid"]["first"], header["grid"]["codes"], header["clock"]) == (3, 18, None)
+    assert view_of(load(recorded(Path("cool.dia2trace")))).header["draws"][0]["sampling"]["temperature"] is None
+
+
 def test_a_run_that_never_began_has_rows_and_nothing_else() -> None:
     recorded(Path("never.dia2trace"), calls=0)
     text = shown(lambda trace, console: print_show(trace, console), path="never.dia2trace")
@@ -304,7 +364,7 @@ settings
       before     silence
       outputs    5 notes
 ·  2  Rest                                                               not run
-      nobody was tired
+      not called while it was recorded
 """
 
 CALLS = """\

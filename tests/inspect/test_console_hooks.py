@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from dia2.common import hooks
 from dia2.common.hooks import POINTS, listed
 from dia2.inspect import load
 from dia2.inspect.views.console import hooks_facts, print_hooks
@@ -9,10 +12,20 @@ from dia2.inspect.views.console import hooks_facts, print_hooks
 from .test_console_trace import changed, recorded, shown
 
 
+@pytest.fixture
+def _ours_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever families are installed beside Dia2 and Dia."""
+    hooks.installed()
+    ours = {name: point for name, point in POINTS.items() if {"dia2", "dia"}.issuperset(point.models)}
+    monkeypatch.setattr(hooks, "POINTS", ours)
+
+
+@pytest.mark.usefixtures("_ours_alone")
 def test_at_80_columns() -> None:
     assert shown(lambda _, console: print_hooks(console), 80) == AT_80
 
 
+@pytest.mark.usefixtures("_ours_alone")
 def test_at_160_columns() -> None:
     assert shown(lambda _, console: print_hooks(console), 160) == AT_160
 

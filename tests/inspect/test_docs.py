@@ -86,7 +86,8 @@ def _rows(rows: Sequence[Row]) -> str:
 
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
-    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in hooks.listed()]
+    listed = [point for point in hooks.listed() if {"dia2", "dia"}.issuperset(point.models)]
+    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in listed]
     return {
         "columns": _columns(dia2_layout.LAYOUT),
         "dia-columns": _columns(dia_layout.LAYOUT),

@@ -93,7 +93,7 @@ class Recorder:
         self._level = level
         self._selected = self._select()
         # Until it is known which family runs, what any of them needs.
-        self.points = self._selected.union(*(adapter.needed for adapter in adapters().values()))
+        self.points = self._selected.union(*(adapter.needed | {adapter.begins} for adapter in adapters().values()))
         self._budget = budget
         self._began = time.perf_counter()
         self._open: list[int | None] = []  # ids of phases that run, outermost first

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -16,9 +16,12 @@ STOPPED = "interrupted by the user"
 
 
 class Recording(Protocol):
-    """One model's part in recording a run; `Recorder` makes it when the first phase of that model begins."""
+    """One model's part in recording a run; `Recorder` makes it when the first phase of that model begins.
 
-    say: Sayings  # the texts of its phases
+    `note`, `take` and `refresh` are there for who needs them.
+    """
+
+    say: ClassVar[Sayings]  # the texts of its phases
     draws: list[str]  # names of those that are recorded, once a run has begun
 
     def __init__(self, sink: TraceSink) -> None:
@@ -26,6 +29,7 @@ class Recording(Protocol):
 
     def note(self, span: Span) -> None:
         """Keep in a phase that begins what the sayings of its end are to know."""
+        return
 
     def codebooks(self, span: Span) -> int:
         """Codebooks, or channels, of the run that begins with this span."""
@@ -47,6 +51,7 @@ class Recording(Protocol):
 
     def take(self, frames: Any) -> None:
         """Look at finished calls, whether they can be written or not."""
+        return
 
     def copied(self, frames: Any) -> Any:
         """The same with tensors of its own."""
@@ -59,6 +64,7 @@ class Recording(Protocol):
 
     def refresh(self) -> bool:
         """Bring the manifest up to date before a shard or the end; whether anything changed."""
+        return False
 
     def cut_short(self) -> str | None:
         """Why a run that raised nothing is not complete; `None`: it is."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 from dia2.common.hooks import PHASES, POINTS, PointFilter, Span, select
+from dia2.inspect.record.declared import DeclaredValues
 from dia2.inspect.schema.adapter import adapters
 
 
@@ -41,7 +42,7 @@ class Watch:
             UsageError: `points` matches nothing.
         """
         self._function, self._wanted = function, select(points)
-        self.points = self._wanted.union(*(adapter.watched for adapter in adapters().values()))
+        self.points = self._wanted.union(*(adapter.watched | {adapter.begins} for adapter in adapters().values()))
         self._values: dict[str, Values] = {}  # by family
         self._running: Values | None = None  # of the family whose phase came last
 
@@ -61,7 +62,8 @@ class Watch:
     def _of(self, span: Span) -> Values:
         family = POINTS[span.name].models[0]
         if family not in self._values:
-            self._values[family] = adapters()[family].load("values")()
+            adapter = adapters()[family]
+            self._values[family] = adapter.load("values")() if adapter.values else DeclaredValues(adapter)
         self._running = self._values[family]
         return self._running
 

@@ -27,24 +27,25 @@ class Adapter:
     rows: tuple[Row, ...]  # what a run goes through
     layout: Layout  # the columns of its traces
     draws: tuple[DrawKind, ...]  # what a call draws, in its order
-    files: tuple[str, ...]  # that its traces have beside the manifest, phases, shards and sound
     begins: str  # the phase with which a run begins
-    needed: frozenset[str]  # points without which a trace would not know its own run; no filter can leave them out
-    watched: frozenset[str]  # points that `Watch` needs to know the values of others
     engine: str  # the class that loads its checkpoints and speaks, called as the title says
     example: str  # how to open one
     trace: str  # its `dia2.inspect.trace.Trace`
     recording: str  # its `dia2.inspect.record.recording.Recording`
-    values: str  # its `dia2.inspect.record.watch.Values`
-    view: str  # gives what the explorer shows of a trace
     codebook: str = "codebook"  # what it calls one
-    calls: str | None = None  # gives the table of calls for Parquet; `None`: one of all its columns
+    needed: frozenset[str] = frozenset()  # points that a trace's manifest is made of; no filter can leave them out
+    watched: frozenset[str] = frozenset()  # points that `Watch` needs to know the values of others
+    files: tuple[str, ...] = ()  # that its traces have beside the manifest, phases, shards and sound
+    # What its columns say, unless it says more; `None`: they speak for themselves.
+    values: str | None = None  # its `dia2.inspect.record.watch.Values`
+    reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`
+    view: str | None = None  # gives what the explorer shows of a trace
+    calls: str | None = None  # gives the table of calls for Parquet
     # What not every family has.
     replay: str | None = None
     fork: str | None = None
     doctor: str | None = None
     redact: str | None = None
-    reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`; `None`: its columns speak for themselves
     lanes: str | None = None  # gives the `dia2.inspect.schema.pictures.Lanes` of some calls
     attention: str | None = None  # its `dia2.inspect.schema.pictures.Attention`
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
@@ -69,7 +70,13 @@ class Adapter:
     @property
     def batched(self) -> bool:
         """Its runs speak several scripts side by side: what is chosen has a place for each."""
-        return any(len(self.layout.columns[kind.column].shape) > 2 for kind in self.draws)
+        return self.axes[0] is not None
+
+    @property
+    def axes(self) -> tuple[str | None, str | None]:
+        """Names of the sizes of its scripts and of its codebooks: those of the columns that have what was chosen."""
+        shapes = [shape for kind in self.draws if len(shape := self.layout.columns[kind.column].shape) > 1]
+        return next((shape[1] for shape in shapes if len(shape) > 2), None), shapes[0][-1] if shapes else None
 
     def draw_columns(self, codebooks: int) -> dict[str, str]:
         """For each draw of a call, in their order, the column that has what was chosen."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from dia2.common.hooks import Level
 
@@ -18,11 +19,19 @@ class Column:
     level: Level
     meaning: str
     bounds: tuple[int, int | str] | None = None  # the least, and what is too much: a number, or the size of that name
+    label: str | None = None  # by which reports name it; `None`: its name
+    unit: str = ""  # of its numbers, in the singular: slot, row
+    view: Literal["", "cache"] = ""  # `cache`: the filled slots of a key/value cache, drawn as they grow
 
     @property
     def is_time(self) -> bool:
         """Seconds, which may be unknown: NaN."""
         return self.dtype == "F32"
+
+    @property
+    def told(self) -> str:
+        """By what reports name it."""
+        return self.name if self.label is None else self.label
 
 
 @dataclass(frozen=True)

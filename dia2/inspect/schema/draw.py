@@ -43,6 +43,7 @@ class DrawKind:
     pattern: str  # their names: `action`, `cb0`, `dep.{k}` for codebooks from 1, `channel.{c}` for those from 0
     column: str  # that has what was chosen: [calls], or [calls, …, codebooks]
     replaced: str | None = None  # the column of what stands there instead, where a prompt or a countdown overrules it
+    temperature: str = "temperature"  # the setting of a trace that says at which it is drawn
 
     def names(self, codebooks: int) -> list[str]:
         """Of the draws of one call."""

@@ -24,6 +24,7 @@ class Row:
     path: str  # of the function: `dia2.engine:Dia2.generate`
     phase: str  # a phase of `dia2.common.hooks`
     speaker: int | None = None  # whose: the phase runs once per speaker
+    calls: Literal["", "given", "drawn", "all"] = ""  # which ones of the run are made in it
 
     @property
     def function(self) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dia2.common.errors import TraceError
-from dia2.common.wording import duration, finite
+from dia2.common.wording import duration
 from dia2.inspect.schema.report import (
     Block,
     Cell,
@@ -25,6 +25,7 @@ from dia2.inspect.schema.report import (
 from dia2.inspect.schema.report_draws import NAMED, RANK, draw_cells, draw_facts, named
 from dia2.inspect.trace.header import no_draws, row_facts, show_blocks, span, state_facts, whose
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.trace.values import Values
 
 _CANDIDATES = 3  # of each draw that are named
 _DRAWN = {"drew": 6, "p": 6, "rank": 8, "cond": 7, "guided": 7}  # widths
@@ -33,40 +34,6 @@ _SIGNS = {
     "#": Sign("drawn"),
     "·": Sign("no code", "dim", code=False),
 }
-
-
-class Values:
-    """The columns of level `tokens`, of one script, by what they are."""
-
-    def __init__(self, trace: Trace[Any], script: int) -> None:
-        """Sort them."""
-        layout, draws = trace.adapter.layout, [kind.column for kind in trace.adapter.draws]
-        shapes = [layout.columns[name].shape for name in draws]
-        books, batched = {shape[-1] for shape in shapes if len(shape) > 1}, {s[1] for s in shapes if len(s) > 2}
-        lists = {*layout.ragged, *(f"{name}_end" for name in layout.ragged), "call", "phase"}
-        self.numbers: dict[str, np.ndarray] = {}  # [calls]
-        self.times: dict[str, np.ndarray] = {}  # [calls] seconds
-        self.codes: dict[str, np.ndarray] = {}  # [calls, K] negative: none
-        for name in layout.of_level("tokens"):
-            if name in lists:
-                continue
-            column, values = layout.columns[name], trace.column(name)
-            axes = column.shape[1:]
-            if axes[:1] and axes[0] in batched:
-                values, axes = values[:, script], axes[1:]
-            if not axes:
-                (self.times if column.is_time else self.numbers)[name] = values
-            elif len(axes) == 1 and axes[0] in books:
-                self.codes[name] = values
-        self.drawn = next((self.codes[name] for name in draws if name in self.codes), None)
-
-    def at(self, call: int) -> Facts:
-        """Numbers of one call; before the first there are none."""
-        return {name: int(values[call]) if call >= 0 else None for name, values in self.numbers.items()}
-
-    def seconds(self, call: int) -> Facts:
-        """Times of one call; `None` where they are not known."""
-        return {name: finite(float(values[call])) for name, values in self.times.items()}
 
 
 def show(trace: Trace[Any], times: bool) -> Report:
@@ -124,16 +91,17 @@ def calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) ->
         ]
         for call in facts["calls"]
     ]
-    heads = [*values.numbers, *clocks, *(f"cb{k}" for k in range(0 if drawn is None else drawn.shape[1]))]
+    known = trace.adapter.layout.columns
+    shown = [known[name] for name in (*values.numbers, *clocks)]
+    heads = [*(c.told for c in shown), *(f"cb{k}" for k in range(0 if drawn is None else drawn.shape[1]))]
     widths = [max(len(head), *(len(str(row[i])) for row in rows)) for i, head in enumerate(heads, 2)]
     columns = [Column("call", max(4, len(str(last))), "right"), Column("in", 5)]
     columns += [Column(head, width, "right", optional=True) for head, width in zip(heads, widths, strict=True)]
-    known = trace.adapter.layout.columns
-    told = [f"{name}: {known[name].meaning}" for name in (*values.numbers, *clocks)]
+    told = [f"{column.told}: {column.meaning}" for column in shown]
     told += [f"cb: {known[name].meaning}" for name, codes in values.codes.items() if codes is drawn]
     key = [Paragraph((f"{'; '.join(told)}.", "dim"))] if told else []
-    shown = span("call", first, last, len(trace), "column")
-    return Report(facts, [*whose(trace, script), Table(columns, rows, gap=1), Line(), *key, shown])
+    last_line = span("call", first, last, len(trace), "column")
+    return Report(facts, [*whose(trace, script), Table(columns, rows, gap=1), Line(), *key, last_line])
 
 
 def call(trace: Trace[Any], call: int, script: int, times: bool) -> Report:
@@ -159,14 +127,17 @@ def call(trace: Trace[Any], call: int, script: int, times: bool) -> Report:
         "seconds": values.seconds(call) if times else {},
     }
     blocks: list[Block] = [Paragraph([(f"call {call}", "head"), f" · {facts['phase']}"]), *whose(trace, script)]
-    return Report(facts, blocks + _numbers(trace, facts) + _codes(facts) + _draws(facts) + _times(facts))
+    return Report(facts, blocks + _numbers(trace, facts) + _codes(trace, facts) + _draws(facts) + _times(facts))
 
 
 def _numbers(trace: Trace[Any], facts: Facts) -> list[Block]:
     known, before = trace.adapter.layout.columns, facts["before"]
     table = Table.of(
         [*facts["after"].items()],
-        (Column("column", max(map(len, ["column", *before]))), lambda item: (item[0], "label")),
+        (
+            Column("column", max(map(len, ["column", *(known[name].told for name in before)]))),
+            lambda item: (known[item[0]].told, "label"),
+        ),
         (Column("before", 9, "right"), lambda item: "–" if before[item[0]] is None else before[item[0]]),
         (Column("after", 9, "right"), lambda item: (item[1], "head" if item[1] != before[item[0]] else "dim")),
         (Column(), lambda item: (known[item[0]].meaning, "dim")),
@@ -175,12 +146,13 @@ def _numbers(trace: Trace[Any], facts: Facts) -> list[Block]:
     return [Title("columns"), table] if before else []
 
 
-def _codes(facts: Facts) -> list[Block]:
+def _codes(trace: Trace[Any], facts: Facts) -> list[Block]:
     lines = zip(*facts["codes"].values(), strict=True)
     rows: list[list[Cell]] = [
         [(f"cb{k}", "label"), *("–" if code < 0 else code for code in codes)] for k, codes in enumerate(lines)
     ]
-    columns = [Column("codebook", 8), *(Column(name, max(6, len(name)), "right") for name in facts["codes"])]
+    heads = [trace.adapter.layout.columns[name].told for name in facts["codes"]]
+    columns = [Column("codebook", 8), *(Column(head, max(6, len(head)), "right") for head in heads)]
     return [Title("codes"), Table(columns, rows, indent=2)] if rows else []
 
 

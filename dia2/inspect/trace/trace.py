@@ -13,18 +13,19 @@ import numpy as np
 
 from dia2.common.checks import counted_from_0, is_folder, short
 from dia2.common.errors import TraceError, UsageError
-from dia2.common.hooks import MAIN_CALL, ONCE, HookPoint, numbered
+from dia2.common.hooks import MAIN_CALL, MAX_CODEBOOKS, ONCE, HookPoint, numbered
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import Adapter
 from dia2.inspect.schema.caches import Caches
 from dia2.inspect.schema.draw import Draw, chosen, stored_draws
-from dia2.inspect.schema.row import FilledRow, Row
+from dia2.inspect.schema.row import FilledRow, Row, filled
 from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
 from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
 from dia2.inspect.store.sound import read_audio
+from dia2.inspect.trace import values
 from dia2.inspect.trace.extensions import extension
 from dia2.inspect.trace.family import OtherFamilyError, missing, offered
 from dia2.inspect.trace.find import changes_or_hits
@@ -94,33 +95,38 @@ class Trace(ABC, Generic[F]):
     def _sizes(self) -> dict[str, int] | None:
         """What the names in its columns' shapes and bounds stand for; `None`: no run began."""
 
-    @abstractmethod
     def _check(self) -> None:
-        """Refuse calls that no run of the family makes.
+        """Refuse calls that no run of the family makes, beyond what the bounds of its columns say.
 
         Raises:
             TraceError: says which.
         """
 
-    @abstractmethod
     def _fill(self, row: Row) -> FilledRow:
         """A row of the table."""
+        return filled(row, [run for run in self.phases if run.name == row.phase], self._why_not)
 
-    @abstractmethod
+    def _why_not(self) -> str:
+        """Why the trace has no run of a row's phase, in words."""
+        if self.manifest.hooks is not None:
+            return "not recorded: the hook filter leaves it out"
+        return "not called while it was recorded" if self.complete else f"the trace ends before it ({self.state})"
+
     def _field(self, name: str | None, script: int) -> np.ndarray:
         """[calls] what `find` may look through.
 
         Raises:
             TraceError: there is no such field; says which there are.
         """
+        return values.field(self, name, script)
 
     @abstractmethod
     def settings(self, scripts: int) -> dict[str, object]:
         """What decided the run, by the names under which `diff` tells of it; `scripts` is the most that either has."""
 
-    @abstractmethod
     def parts(self, call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
         """What `scripts` scripts, of `most` that are compared, read, drew and left at a call: what, value, text."""
+        return values.parts(self, call, scripts, most)
 
     def token_names(self, draw: str) -> Mapping[int, str]:
         """Names of those tokens of a draw that are no code."""
@@ -150,7 +156,10 @@ class Trace(ABC, Generic[F]):
         Raises:
             TraceError: the family does not tell.
         """
-        raise TraceError(f"{self.path} is a run of {self.adapter.title}, which tells nothing of its caches.")
+        found = values.caches(self) if len(self) else None
+        if found is None:
+            raise TraceError(f"{self.path} is a run of {self.adapter.title}, which tells nothing of its caches.")
+        return found
 
     def edits(self) -> list[tuple[int, str]]:
         """Declared interventions of the run, by call and in words."""
@@ -181,14 +190,18 @@ class Trace(ABC, Generic[F]):
         return self._sizes() is not None
 
     @property
-    @abstractmethod
     def codebooks(self) -> int:
         """K: codebooks, or channels, of the checkpoint; the most there may be where no run began."""
+        return self._size_of(self.adapter.axes[1], MAX_CODEBOOKS)
 
     @property
     def scripts(self) -> int:
-        """How many scripts the run speaks side by side."""
-        return 1
+        """B: how many scripts the run speaks side by side."""
+        return self._size_of(self.adapter.axes[0], 1)
+
+    def _size_of(self, axis: str | None, unknown: int) -> int:
+        sizes = self._sizes()
+        return unknown if sizes is None or axis is None else sizes[axis]
 
     def recorded(self, point: HookPoint) -> bool:
         """What a hook point tells is here; of a phase, that it was seen at least once."""

@@ -1,4 +1,4 @@
-"""What the explorer shows of a trace: what its family declares, and the outline of its sound."""
+"""What the explorer shows of a trace: what its family says, or what its columns do, and the outline of its sound."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from dia2.common.errors import TraceError
 from dia2.inspect.schema.view import CANDIDATES, View, peaks
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer import declared
 from dia2.inspect.views.explorer.sound import samples_of
 
 
@@ -24,7 +25,8 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int = CANDIDATES)
     script = trace.check_script(script)
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
-    view: View = trace.adapter.load("view")(trace, script, candidates)
+    view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
+    view: View = view_of_family(trace, script, candidates)
     view.header["seconds"] = None
     samples = samples_of(trace, script)
     if samples is not None:

@@ -5,12 +5,13 @@
 /**
  * Chance of each candidate in a draw, from that of the choice: the same softmax, so their ratio is known. Who is in the
  * draw the view says (`alive`); where it does not, the best `top_k` that guidance kept are. Null where it is not known:
- * an edit can put a code there that the draw could not give, whose chance, 0, tells of no other.
+ * an edit can put a code there that the draw could not give, whose chance, 0, tells of no other; or nothing says at
+ * which temperature it was drawn.
  *
  * @param {Draw} draw
  */
 export function chances(draw) {
-  const { temperature, top_k: topK } = draw.sampling;
+  const { temperature, top_k: topK, by = "cond" } = draw.sampling;
   const chosen = draw.candidates.find((candidate) => candidate.chosen);
   let better = 0;
   return draw.candidates.map((candidate) => {
@@ -18,11 +19,13 @@ export function chances(draw) {
       better += candidate.kept ? 1 : 0;
       return draw.probability > 0 ? draw.probability : null;
     }
-    if (!(candidate.alive ?? candidate.kept) || temperature <= 0) return 0;
+    if (!(candidate.alive ?? candidate.kept)) return 0;
+    if (temperature === null) return null;
+    if (temperature <= 0) return 0;
     const rank = better;
     better += 1;
     if (candidate.alive === null && topK > 0 && rank >= topK) return 0;
     if (!chosen || !(draw.probability > 0)) return null;
-    return Math.min(1, draw.probability * Math.exp((candidate.cond - chosen.cond) / temperature));
+    return Math.min(1, draw.probability * Math.exp((candidate[by] - chosen[by]) / temperature));
   });
 }

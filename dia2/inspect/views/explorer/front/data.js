@@ -359,7 +359,7 @@ export class Data {
       });
     }
     const { names, sampling: kind } = this.header.draws[index];
-    const sampling = need(this.samplingAt(call)[kind], `settings of ${kind}`);
+    const sampling = typeof kind === "object" ? kind : need(this.samplingAt(call)[kind], `settings of ${kind}`);
     return { names, choice, probability: this.at("draw_probability", cell), candidates, sampling };
   }
 

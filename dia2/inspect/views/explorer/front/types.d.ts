@@ -147,9 +147,12 @@ export interface Clock {
 }
 
 export interface Sampling {
-  temperature: number;
+  /** null: nothing tells it. */
+  temperature: number | null;
   /** 0: all. */
   top_k: number;
+  /** The logits of which softmax makes the chances; those before guidance where it does not say. */
+  by?: "cond" | "guided";
 }
 
 export interface SamplingFrom {
@@ -272,7 +275,8 @@ export interface DrawFacts {
   title: string;
   /** null: the action. */
   book: number | null;
-  sampling: "text" | "audio";
+  /** That of text or audio, or its own. */
+  sampling: "text" | "audio" | Sampling;
   /** Of tokens. */
   names: Record<string, string>;
 }
