@@ -1,7 +1,7 @@
-"""Draws the pictures of README and docs from runs of the embedded checkpoint: `python docs/images/make.py`.
+"""Draws the pictures of README and docs from runs of the embedded checkpoint, and of the example of a third model.
 
-`python docs/images/make.py explorer run.html` writes the explorer of the sample trace, which the site shows. Its
-picture is taken by the Chromium of the tests.
+`python docs/images/make.py` draws all of them; `python docs/images/make.py explorer run.html` writes the explorer of
+the sample trace, which the site shows. Pictures of pages are taken by the Chromium of the tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from dia2 import Dia2
-from dia2.inspect import load, sample
+from dia2.inspect import load, record, sample
 from dia2.inspect.views.console import print_frame
 
 HERE = Path(__file__).parent
@@ -41,23 +41,34 @@ def write_explorer(path: Path) -> None:
     trace.to_html(path, call=calls[len(calls) * 2 // 3])
 
 
-def draw_explorer(folder: Path) -> None:
-    """Take the picture of the explorer."""
+def write_csm(folder: Path) -> Path:
+    """Write the explorer of a run of the tiny CSM in examples/csm_adapter, open in the middle of its frames."""
+    import torch
+    from csm_adapter.speaking import Settings, speak
+    from csm_adapter.tiny import tiny
+
+    path = folder / "csm.dia2trace"
+    with record(path):
+        speak(tiny(), torch.arange(10, 19)[None], Settings(seed=1, most_frames=40))
+    return load(path).to_html(folder / "csm.html", call=24)
+
+
+def draw_explorer(page_path: Path, picture_path: Path) -> None:
+    """Take the picture of an explorer."""
     from PIL import Image  # only this needs them
 
     sys.path.insert(0, str(HERE.parents[1]))
     from tests.support.browser import launched
 
-    write_explorer(folder / "run.html")
     with launched() as browser:
         page = browser.new_page(viewport=SIZE)
-        page.goto((folder / "run.html").as_uri())
+        page.goto(page_path.as_uri())
         page.locator("#explorer.dia2-explorer .grid canvas").wait_for()
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(500)  # the canvases are drawn with the next frames
         picture = page.screenshot()
     few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)  # a third of the bytes
-    few.save(HERE / "explorer.png", optimize=True)
+    few.save(picture_path, optimize=True)
 
 
 def main(arguments: list[str]) -> None:
@@ -68,7 +79,9 @@ def main(arguments: list[str]) -> None:
             write_explorer(Path(arguments[1]))
         else:
             draw_frame(folder)
-            draw_explorer(folder)
+            write_explorer(folder / "run.html")
+            draw_explorer(folder / "run.html", HERE / "explorer.png")
+            draw_explorer(write_csm(folder), HERE / "csm.png")
 
 
 if __name__ == "__main__":

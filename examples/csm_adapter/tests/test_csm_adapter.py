@@ -1,6 +1,7 @@
 """A run of CSM from end to end, through the entry point: recorded, shown, explored, compared, written as tables."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from csm_adapter.speaking import Settings, speak
+from csm_adapter.tiny import tiny
 from csm_adapter.trace import CsmTrace
 from rich.console import Console
 
@@ -20,6 +22,11 @@ from dia2.inspect.views.explorer.view import view_of
 
 IDS = torch.arange(10, 19)[None]
 SETTINGS = Settings(seed=3, most_frames=12, temperature=0.7, depth_temperature=1.5, top_k=5)
+
+
+@pytest.fixture(scope="session")
+def model():
+    return tiny()
 
 
 @pytest.fixture(scope="session")
@@ -125,3 +132,15 @@ def test_what_ends_in_the_middle_stays_readable(model, tmp_path: Path) -> None:
         speak(model, IDS, SETTINGS)
     found = load(tmp_path / "run.dia2trace")
     assert (found.state, len(found)) == ("partial: interrupted by the user", 9)
+
+
+def test_the_page_quotes_the_code() -> None:
+    root = Path(__file__).parents[3]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in (root / "examples/csm_adapter").rglob("*.py"))
+    code += (root / "examples/csm_adapter/pyproject.toml").read_text(encoding="utf-8")
+    blocks = re.findall(
+        r"```(?:python|text|toml)\n(.*?)```", (root / "docs/your-model.md").read_text(encoding="utf-8"), re.S
+    )
+    assert len(blocks) > 8
+    for block in blocks[1:]:  # the first one is to try
+        assert " ".join(block.split()) in " ".join(code.split())

@@ -1,14 +1,13 @@
-"""A tiny CSM of random weights: the real code, quick to run."""
+"""A tiny CSM of random weights: the real code, quick to run, and noise to hear."""
 
-import pytest
 import torch
 from transformers import CsmConfig, CsmDepthDecoderConfig, CsmForConditionalGeneration, MimiConfig
 
 _SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
 
 
-@pytest.fixture(scope="session")
-def model() -> CsmForConditionalGeneration:
+def tiny() -> CsmForConditionalGeneration:
+    """The same weights each time; the caller's generators stay as they are."""
     codec = MimiConfig(
         **_SMALL, head_dim=8, sampling_rate=800, frame_rate=12.5, num_filters=4, num_residual_layers=1,
         upsampling_ratios=[4, 4, 2], num_hidden_layers=1, codebook_size=32, codebook_dim=16,
@@ -23,5 +22,7 @@ def model() -> CsmForConditionalGeneration:
         codebook_pad_token_id=34, bos_token_id=60, audio_token_id=61, audio_eos_token_id=62,
         depth_decoder_config=depth, codec_config=codec,
     )  # fmt: skip
-    torch.manual_seed(0)
-    return CsmForConditionalGeneration(config).eval()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model: CsmForConditionalGeneration = CsmForConditionalGeneration(config).eval()
+    return model
