@@ -1,12 +1,19 @@
-"""One call of a trace of Dia2."""
+"""One call of a trace of Dia2, and all of them in a row."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
 
 from dia2.common.brief import brief_repr
+from dia2.common.checks import counted_from_0
 from dia2.common.hooks import MachineRow
+from dia2.common.wording import counted
 from dia2.inspect.schema.draw import Draw
+
+if TYPE_CHECKING:
+    from dia2.adapter.trace import Dia2Trace
 
 
 @dataclass(frozen=True)
@@ -39,3 +46,33 @@ class Frame:
     kv_depformer: int  # likewise; 0 in warm-up
     seconds: FrameSeconds | None  # `None` in warm-up, which is one pass
     draws: list[Draw]  # empty where the trace kept none
+
+
+class Frames(Sequence[Frame]):
+    """The frames of a trace, made when they are asked for."""
+
+    def __init__(self, trace: Dia2Trace) -> None:
+        self._trace = trace
+
+    def __repr__(self) -> str:
+        return f"<Frames of {self._trace.path}: {counted(len(self), 'call')}>"
+
+    def __len__(self) -> int:
+        return len(self._trace)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return (self._trace.frame(call) for call in range(len(self)))
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Frame]: ...
+
+    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
+        if isinstance(index, slice):
+            return [self._trace.frame(call) for call in range(len(self))[index]]
+        call = counted_from_0(index, "call")
+        if not -len(self) <= call < len(self):
+            raise IndexError(f"call {call} of {len(self)}")
+        return self._trace.frame(call % len(self))

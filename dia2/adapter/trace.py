@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dia2.adapter import ADAPTER
-from dia2.adapter.frame import Frame, FrameSeconds
+from dia2.adapter.frame import Frame, Frames, FrameSeconds
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix
 from dia2.adapter.rows import fill_row
-from dia2.common.checks import counted_from_0
+from dia2.adapter.words import calls_of, prefix_starts, words_of
 from dia2.common.errors import TraceError
 from dia2.common.hooks import MachineRow
 from dia2.common.wording import counted
@@ -26,12 +26,10 @@ from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
-from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.trace.values import field
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.edits import ChangeSampling, config_at
-from dia2.runtime.sounding import asked_at, sounds_at
 from dia2.runtime.state_machine import Entry
 
 if TYPE_CHECKING:
@@ -281,38 +279,12 @@ class Dia2Trace(Trace[Manifest]):
     @cached_property
     def words(self) -> list[TraceWord]:
         """Every word of prefix and script, with the call at which the machine took it, and when it sounds."""
-        run, rate = self.run, self.model.frame_rate
-        taken = np.flatnonzero(self.column("consumed")).tolist()
-        crop = self.crop
-        includes_prefix = run.config.includes_prefix
-        recorded = self.prefix_starts
-        words: list[TraceWord] = []
-        for i, entry in enumerate(run.entries):
-            if not entry.tokens:
-                continue
-            call = taken[i] if i < len(taken) else None
-            step = None if call is None else int(self.steps[call])
-            heard = step is not None and step >= crop and (i >= run.prefix_words or includes_prefix)
-            seconds = sounds_at(step, crop, rate) if heard and step is not None else None
-            if seconds is not None and call is not None and i < len(recorded) and call < self.warmup_calls:
-                seconds = recorded[i]  # said by the recording, whatever became of its boundary
-            prefix = i < run.prefix_words
-            words.append(TraceWord(len(words), entry.text, entry.speaker, prefix, entry.tokens, call, step, seconds))
-        return words
+        return words_of(self)
 
     @cached_property
     def prefix_starts(self) -> list[float]:
         """Seconds at which the prefix, its recordings joined, says each of its words; empty if nothing tells."""
-        run, rate = self.run, self.model.frame_rate
-        if len(run.spoken) == run.prefix_words:
-            before = (0.0, *(frames / rate for frames in run.voice_frames[:1]))
-            return [word.start + before[min(word.speaker, len(before)) - 1] for word in run.spoken]
-        try:
-            prefix = self.prefix
-        except TraceError:  # taken out, or lost
-            return []
-        asked = zip([] if prefix is None else prefix.new_word_steps.tolist(), run.entries, strict=False)
-        return [asked_at(step, entry.speaker, rate) for step, entry in asked]
+        return prefix_starts(self)
 
     @property
     def heard(self) -> list[TraceWord] | None:
@@ -335,14 +307,7 @@ class Dia2Trace(Trace[Manifest]):
     def _calls_of(self, word: str) -> list[int]:
         if "text" in self.manifest.redacted:
             raise TraceError(f"{self.path} has no words to find: the text was redacted.")
-        wanted = bare(word)
-        exact = word.casefold()
-        texts = ((w.call, w.text) for w in self.words)
-        return [
-            call
-            for call, text in texts
-            if call is not None and (exact == text.casefold() or (wanted and wanted == bare(text)))
-        ]
+        return calls_of(self.words, word)
 
     def _calls_with(self, field: str | None, name: str) -> list[int]:
         column = self._field(field, 0)
@@ -473,33 +438,3 @@ _MACHINE = (
 def sample() -> Dia2Trace:
     """A run of the embedded checkpoint that is recorded already: a short dialogue, with its sound."""
     return Dia2Trace(nano_folder() / "sample.dia2trace")
-
-
-class Frames(Sequence[Frame]):
-    """The frames of a trace, made when they are asked for."""
-
-    def __init__(self, trace: Dia2Trace) -> None:
-        self._trace = trace
-
-    def __repr__(self) -> str:
-        return f"<Frames of {self._trace.path}: {counted(len(self), 'call')}>"
-
-    def __len__(self) -> int:
-        return len(self._trace)
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self._trace.frame(call) for call in range(len(self)))
-
-    @overload
-    def __getitem__(self, index: int) -> Frame: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Frame]: ...
-
-    def __getitem__(self, index: int | slice) -> Frame | list[Frame]:
-        if isinstance(index, slice):
-            return [self._trace.frame(call) for call in range(len(self))[index]]
-        call = counted_from_0(index, "call")
-        if not -len(self) <= call < len(self):
-            raise IndexError(f"call {call} of {len(self)}")
-        return self._trace.frame(call % len(self))

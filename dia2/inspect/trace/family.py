@@ -9,14 +9,14 @@ from dia2.common.errors import TraceError
 from dia2.inspect.schema.adapter import adapters
 
 if TYPE_CHECKING:
-    from dia2.inspect.trace.trace import Trace
+    from dia2.inspect.trace.data import TraceData
 
 
 class OtherFamilyError(TraceError, AttributeError):
     """A trace is of a model whose runs do not have what was asked for."""
 
 
-def offered(trace: Trace[Any], name: str) -> Callable[..., Any]:
+def offered(trace: TraceData[Any], name: str) -> Callable[..., Any]:
     """What the trace's family declares under `name`.
 
     Raises:
@@ -28,7 +28,7 @@ def offered(trace: Trace[Any], name: str) -> Callable[..., Any]:
     return function
 
 
-def missing(trace: Trace[Any], name: str) -> AttributeError:
+def missing(trace: TraceData[Any], name: str) -> AttributeError:
     """The error for an attribute that a trace lacks: it says so where traces of other families have it."""
     if not name.startswith("_") and not hasattr(type(trace), name):
         others = [adapter for adapter in adapters().values() if adapter is not trace.adapter]
@@ -38,6 +38,6 @@ def missing(trace: Trace[Any], name: str) -> AttributeError:
     return AttributeError(f"{type(trace).__name__!r} object has no attribute {name!r}")
 
 
-def _of_others(trace: Trace[Any], name: str, titles: list[str]) -> OtherFamilyError:
+def _of_others(trace: TraceData[Any], name: str, titles: list[str]) -> OtherFamilyError:
     whose = f"{' and '.join(titles)}'s only" if titles else "no installed model's"
     return OtherFamilyError(f"{trace.path} is a trace of {trace.adapter.title}, and {name!r} is of {whose}.")

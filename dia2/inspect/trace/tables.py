@@ -37,7 +37,7 @@ import numpy as np
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.files import replacing
 from dia2.inspect.schema.draw import BEST, book_of, chosen, unpack_kept
-from dia2.inspect.trace.trace import Trace
+from dia2.inspect.trace.data import TraceData
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +52,7 @@ CALLS_AT_ONCE = 4096
 DRAWN = ("draw.ids", "draw.cond", "draw.guided", "draw.kept", "draw.probability")
 
 
-def to_parquet(trace: Trace[Any], path: str | Path) -> list[Path]:
+def to_parquet(trace: TraceData[Any], path: str | Path) -> list[Path]:
     """Write `calls.parquet` and `draws.parquet` into the folder `path`, which is created; both are replaced whole.
 
     Memory is bounded by one row group of 65,536 draws, however long the trace is.
@@ -78,7 +78,7 @@ def to_parquet(trace: Trace[Any], path: str | Path) -> list[Path]:
     return [path / CALLS_FILE, path / DRAWS_FILE]
 
 
-def calls_table(trace: Trace[Any]) -> pa.Table:
+def calls_table(trace: TraceData[Any]) -> pa.Table:
     """One row per call, as a `pyarrow.Table`; see the family's columns.
 
     Raises:
@@ -88,7 +88,7 @@ def calls_table(trace: Trace[Any]) -> pa.Table:
     return arrow().Table.from_batches(batches, schema)
 
 
-def draws_table(trace: Trace[Any]) -> pa.Table:
+def draws_table(trace: TraceData[Any]) -> pa.Table:
     """One row per draw, as a `pyarrow.Table`; see the family's columns.
 
     Raises:
@@ -99,7 +99,7 @@ def draws_table(trace: Trace[Any]) -> pa.Table:
     return arrow().Table.from_batches(batches, schema)
 
 
-def _tables(trace: Trace[Any]) -> tuple[Table, Table]:
+def _tables(trace: TraceData[Any]) -> tuple[Table, Table]:
     """Schema and batches of calls, and of draws."""
     arrow()
     schema, columns = _all_columns(trace) if trace.adapter.calls is None else trace.adapter.load("calls")(trace)
@@ -152,7 +152,7 @@ def lists_of(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.reshape(-1)), mask=mask)
 
 
-def _all_columns(trace: Trace[Any]) -> Calls:
+def _all_columns(trace: TraceData[Any]) -> Calls:
     """A table of calls with every column that the family declares."""
     pa, layout = arrow(), trace.adapter.layout
     kinds = {"I32": pa.int32(), "I16": pa.int16(), "U8": pa.uint8(), "F32": pa.float32()}
@@ -173,7 +173,7 @@ def _all_columns(trace: Trace[Any]) -> Calls:
     return schema, columns
 
 
-def _draws_schema(trace: Trace[Any]) -> pa.Schema:
+def _draws_schema(trace: TraceData[Any]) -> pa.Schema:
     pa, kinds = arrow(), trace.adapter.draws
     scripts = {"script": pa.int16()} if trace.adapter.batched else {}
     replaced = {kind.replaced: pa.int32() for kind in kinds if kind.replaced is not None}
@@ -184,7 +184,7 @@ def _draws_schema(trace: Trace[Any]) -> pa.Schema:
     )
 
 
-def _draw_batches(trace: Trace[Any]) -> Iterator[pa.RecordBatch]:
+def _draw_batches(trace: TraceData[Any]) -> Iterator[pa.RecordBatch]:
     """Batches of draws, in order, shard by shard."""
     names, kinds, schema = trace.manifest.draws, trace.adapter.draws, _draws_schema(trace)
     wanted = {"call", *DRAWN, *(kind.column for kind in kinds), *(kind.replaced for kind in kinds if kind.replaced)}
@@ -198,7 +198,7 @@ def _draw_batches(trace: Trace[Any]) -> Iterator[pa.RecordBatch]:
             yield typed_batch(_draws(trace, names, part), schema)
 
 
-def _draws(trace: Trace[Any], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """The columns of some calls' draws."""
     pa, adapter = arrow(), trace.adapter
     count, scripts, each = len(arrays["call"]), trace.scripts, len(names)

@@ -15,13 +15,13 @@ from dia2.inspect.schema.column import Column
 from dia2.inspect.schema.report import Facts
 
 if TYPE_CHECKING:
-    from dia2.inspect.trace.trace import Trace
+    from dia2.inspect.trace.data import TraceData
 
 
 class Values:
     """The columns of level `tokens`, of one script, by what they are."""
 
-    def __init__(self, trace: Trace[Any], script: int) -> None:
+    def __init__(self, trace: TraceData[Any], script: int) -> None:
         """Sort them."""
         layout, draws = trace.adapter.layout, [kind.column for kind in trace.adapter.draws]
         shapes = [layout.columns[name].shape for name in draws]
@@ -52,14 +52,14 @@ class Values:
         return {name: finite(float(values[call])) for name, values in self.times.items()}
 
 
-def _kept(trace: Trace[Any]) -> Iterator[Column]:
+def _kept(trace: TraceData[Any]) -> Iterator[Column]:
     """The columns of level `tokens` that have a place for every call, but for its number."""
     layout = trace.adapter.layout
     lists = {*layout.ragged, *(f"{name}_end" for name in layout.ragged), "call"}
     return (layout.columns[name] for name in layout.of_level("tokens") if name not in lists)
 
 
-def field(trace: Trace[Any], name: str | None, script: int, **more: np.ndarray) -> np.ndarray:
+def field(trace: TraceData[Any], name: str | None, script: int, **more: np.ndarray) -> np.ndarray:
     """[calls] a column of one number per call, one place of a column of several (`written.3`), or one of `more`.
 
     Raises:
@@ -88,7 +88,7 @@ def field(trace: Trace[Any], name: str | None, script: int, **more: np.ndarray) 
     return found[name]
 
 
-def parts(trace: Trace[Any], call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
+def parts(trace: TraceData[Any], call: int, scripts: int, most: int) -> Iterator[tuple[str, object, str]]:
     """What `scripts` scripts, of `most` that are compared, have at a call in every column: what, value, text."""
     batched = trace.adapter.axes[0]
     for column in _kept(trace):
@@ -105,7 +105,7 @@ def parts(trace: Trace[Any], call: int, scripts: int, most: int) -> Iterator[tup
                 yield f"{whose}{trace.adapter.codebook} {k} {column.told}", value, str(value)
 
 
-def caches(trace: Trace[Any]) -> Caches | None:
+def caches(trace: TraceData[Any]) -> Caches | None:
     """How the columns that count slots of caches grow; `None`: there are none."""
     panels: list[Panel] = []
     told = []
