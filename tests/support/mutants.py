@@ -42,7 +42,10 @@ PACKAGES = {
     "runtime": (("dia2/runtime",), ("tests/runtime", "tests/test_conformance.py", "tests/test_streaming.py")),
     "store": (
         (*(f"{INSPECT}{room}" for room in ("schema", "store", "trace", "record")), "dia2/adapter/recording.py"),
-        ("tests/inspect/test_recorder.py", "tests/inspect/test_hostile.py", "tests/inspect/test_conformance.py"),
+        (
+            *("tests/inspect/test_recorder.py", "tests/inspect/test_hostile.py", "tests/inspect/test_conformance.py"),
+            *("tests/inspect/test_console_declared.py", "tests/inspect/test_declared_recording.py"),
+        ),
     ),
     "draws": (
         (f"{INSPECT}record/draws.py", f"{INSPECT}schema/draw.py", "dia2/adapter/draws.py"),
