@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 from rich.console import Console
@@ -296,6 +297,20 @@ def test_two_scripts_have_a_sound_each() -> None:
         sound = trace.sound(script)
         assert sound is not None
         assert (sound[0].tolist(), sound[1]) == ([tone] * 80, 8000)
+
+
+def test_tables_have_the_columns_and_the_draws() -> None:
+    trace = load(recorded(Path("hum.dia2trace")))
+    calls, draws = (pq.read_table(file) for file in trace.to_parquet("tables"))
+    assert calls.schema.names == ["call", "phase", "heat", "left", "heard", "sung", "pitch", "clock"]
+    assert calls["heat"].to_pylist() == [36, 36, 37, 38, 38]
+    assert calls["left"].to_pylist() == trace.column("left").tolist()
+    assert calls["sung"].to_pylist() == trace.column("sung").reshape(5, 6).tolist()
+    assert calls["clock"].to_pylist() == [None, None, *trace.column("clock")[2:].tolist()]
+    assert draws.schema.names[:4] == ["call", "script", "draw", "codebook"]
+    assert draws["choice"].to_pylist() == trace.column("sung")[2:].reshape(-1).tolist()
+    assert draws["script"].to_pylist() == [0, 0, 0, 1, 1, 1] * 3
+    assert draws["codebook"].to_pylist() == [0, 1, 2] * 6
 
 
 def test_the_explorer_is_made_of_the_columns() -> None:

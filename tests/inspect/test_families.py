@@ -144,6 +144,12 @@ def test_a_call_is_any_whole_scalar(call: Any, tmp_path: Path) -> None:
     assert (forked.run.forked_at, forked.run.seed, forked.run.edits[-1]) == (37, 37, ForceAction(37, "pad"))
 
 
+def test_attention_and_hidden_states_are_computed_where_they_are_asked_for() -> None:
+    found = of_dia2().replay(engine("tiny3"), [36])
+    assert (found.attention, found.depformer_attention, found.layers, found.depformer_layers) == ([], [], [], [])
+    assert of_dia().replay(toy(), [20]).self_attention == []
+
+
 def test_calls_come_in_arrays_and_ranges() -> None:
     trace = of_dia2()
     for calls in (range(36, 38), np.arange(36, 38), torch.arange(36, 38), [np.int8(36), 37], slice(np.int64(36), 38)):

@@ -187,12 +187,15 @@ def test_a_stream_is_whole_once_its_last_word_has_faded_or_the_context_is_full(
     assert recording.cut_short() == (None if whole else "the run was left before its end")
 
 
-@pytest.mark.parametrize(("limit", "calls"), [(499, 5), (500, 5), (501, 6)])
-def test_a_shard_is_written_when_its_bytes_are_reached(
-    limit: int, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+LIMITS = [("SHARD_BYTES", 499, 5), ("SHARD_BYTES", 500, 5), ("SHARD_BYTES", 501, 6), ("SHARD_CALLS", 5, 5)]
+
+
+@pytest.mark.parametrize(("name", "limit", "calls"), LIMITS)
+def test_a_shard_is_written_when_its_bytes_or_calls_are_reached(
+    name: str, limit: int, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(buffers, "LATEST", 0.0)  # every call is handed over by itself
-    monkeypatch.setattr(recorder, "SHARD_BYTES", limit)
+    monkeypatch.setattr(recorder, name, limit)
     monkeypatch.setattr(recorder, "SHARD_SECONDS", float("inf"))
     monkeypatch.setattr(Dia2Recording, "held_bytes", lambda *_: 100)  # a call
     with record(tmp_path / "run"):
