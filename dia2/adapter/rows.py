@@ -91,6 +91,7 @@ def _was_kept(row: Row, phases: list[PhaseRun]) -> bool:
 def _why_not(row: Row, trace: Dia2Trace) -> str:
     """Why a row was not run, in words."""
     names = {run.name for run in trace.phases}
+    streamed = len(trace) > trace.warmup_calls and "loop" not in names
     hooks = trace.manifest.hooks
     if hooks is not None and row.phase not in names and "loop" not in names and "state.build" not in names:
         return "not recorded: the hook filter leaves phases out"
@@ -113,14 +114,10 @@ def _why_not(row: Row, trace: Dia2Trace) -> str:
         return "words were given, so Whisper was not asked"
     if row.phase == "prefix.encode" and "prefix.voice" in names:
         return "a .voice file holds the codes"
-    if row.phase in ("loop", "grid.undelay", "codec.decode", "words.place", "grid.crop") and _streamed(trace):
+    if row.phase in ("loop", "grid.undelay", "codec.decode", "words.place", "grid.crop") and streamed:
         return "streamed: done piece by piece"
     if row.phase == "wav.write" and trace.complete:
         return "no output file was named"
     if hooks is not None and "loop" in names:
         return "not recorded: the hook filter leaves it out"
     return "it was over before the recording began" if trace.complete else f"the trace ends before it ({trace.state})"
-
-
-def _streamed(trace: Dia2Trace) -> bool:
-    return len(trace) > trace.warmup_calls and not any(run.name == "loop" for run in trace.phases)
