@@ -128,7 +128,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "codes": model.eos,
             "prefix": prefill,
             "prefix_name": "what was given",
-            "edge": _edge(origins),
+            "edge": np.isin(origins, GIVEN).sum(axis=0).tolist(),  # the first row of each channel that was not given
             "first": prefill,
             "frames": None if trace.result.lengths is None else trace.result.lengths[script],
             "ahead": 1,
@@ -164,12 +164,6 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         "findings": [],
         "edits": [],
     }
-
-
-def _edge(origins: np.ndarray) -> list[int]:
-    """[C] the first row of each channel that was not given."""
-    edge: list[int] = np.isin(origins, GIVEN).sum(axis=0).tolist()
-    return edge
 
 
 def _facts(trace: DiaTrace, script: int) -> list[str]:
