@@ -15,15 +15,7 @@ from dia.adapter.cells import GIVEN, ORIGINS, cell_origins
 from dia.adapter.script import script_header
 from dia2.common.wording import counted
 from dia2.inspect.schema.draw import unpack_kept
-from dia2.inspect.schema.view import (
-    PEAK_RATE,
-    Columns,
-    Header,
-    View,
-    guided,
-    row_header,
-    text,
-)
+from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
 from dia2.inspect.schema.view_draws import LOGIT_STEP, drawn_columns, pack_places, shown_places
 
 if TYPE_CHECKING:

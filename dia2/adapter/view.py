@@ -12,15 +12,7 @@ from dia2.adapter.manifest import ModelFacts
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
 from dia2.common.wording import counted
-from dia2.inspect.schema.view import (
-    PEAK_RATE,
-    Columns,
-    Header,
-    View,
-    guided,
-    row_header,
-    text,
-)
+from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
 from dia2.inspect.schema.view_draws import LOGIT_STEP
 from dia2.runtime.edits import ChangeSampling, Edit
 from dia2.runtime.sounding import LAG

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dia2.common.wording import counted
-from dia2.inspect.schema.caches import Caches, Curve
+from dia2.inspect.schema.caches import Caches
 from dia2.inspect.store.layout import MAX_CALLS
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots.page import (
@@ -25,7 +25,6 @@ from dia2.inspect.views.plots.page import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _LOOKS: dict[str, dict[str, Any]] = {  # of `Curve`
@@ -55,7 +54,9 @@ def kv_growth(trace: Trace[Any]) -> Figure:
     rows = figure.subplots(len(caches.panels), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
     for axes, panel in zip(rows, caches.panels, strict=True):
         for curve in panel.curves:
-            _line(axes, curve)
+            calls = np.arange(len(curve.values))
+            (line,) = axes.plot(calls, curve.values, drawstyle="steps-mid", **_LOOKS[curve.look])
+            line.set_gid(curve.name)
         style(axes, y=panel.title, whole="both")
         axes.set_xlim(-0.5, len(trace) - 0.5)
         axes.margins(y=0.18 if axes is not rows[0] else 0.05)
@@ -68,12 +69,6 @@ def kv_growth(trace: Trace[Any]) -> Figure:
     headline(rows[0], "Key/value caches", caches.told)
     legend(figure, _legend(trace, caches))
     return figure
-
-
-def _line(axes: Axes, curve: Curve) -> None:
-    calls = np.arange(len(curve.values))
-    (line,) = axes.plot(calls, curve.values, drawstyle="steps-mid", **_LOOKS[curve.look])
-    line.set_gid(curve.name)
 
 
 def _legend(trace: Trace[Any], caches: Caches) -> list[tuple[str, dict[str, object]]]:

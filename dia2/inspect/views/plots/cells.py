@@ -29,7 +29,6 @@ from dia2.inspect.views.plots.page import (
 from dia2.inspect.views.span import choose_columns
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _PALE = 0.45  # opacity of what was given
@@ -83,7 +82,9 @@ def grid(
         places = [outlined + delay + whole.offset for delay in whole.delays]
         boxes = [rectangle(place - 0.5, k - 0.5, 1, 1) for k, place in enumerate(places) if start <= place <= end]
         outline(axes, boxes, ALIGNED, "frame", 1.5)
-    _axes(axes, whole)
+    delays = [""] * codebooks if whole.delays is None else [f"  +{delay}" for delay in whole.delays]
+    names = [f"{whole.line}{k}{delay}" for k, delay in enumerate(delays)]
+    axes.set_yticks(range(codebooks), names, fontsize=7.5 if codebooks <= 16 else 6)
     colour_bar(figure, axes, image, "code")
     headline(axes, "Delayed grid", _facts(trace, whole, start, end))
     legend(figure, _legend(whole, signs, outlined))
@@ -129,13 +130,6 @@ def _regions(there: np.ndarray, start: int) -> list[list[tuple[float, float]]]:
             regions.append(left + right[::-1])
             left, right = [], []
     return regions
-
-
-def _axes(axes: Axes, whole: Grid) -> None:
-    count = len(whole.codes)
-    delays = [""] * count if whole.delays is None else [f"  +{delay}" for delay in whole.delays]
-    names = [f"{whole.line}{k}{delay}" for k, delay in enumerate(delays)]
-    axes.set_yticks(range(count), names, fontsize=7.5 if count <= 16 else 6)
 
 
 def _facts(trace: Trace[Any], whole: Grid, start: int, end: int) -> str:
