@@ -7,6 +7,7 @@ very same numbers; from the call on the run is free. Without edits the rest come
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -79,12 +80,10 @@ def fork(
     with shown(verbose, progress) as report, runtime.computing():
         past = Past(first, trace.actions[part].tolist(), torch.from_numpy(trace.codes[part].astype("int64")))
         arguments = runtime, config, prefix_plan(trace), run.entries[run.prefix_words :], report
-        if path is None:
-            result = speak(*arguments, edits=[*run.edits, *edits], past=past)
-        else:
-            with record(path, level=level, hooks=hooks) as recorder:
+        with nullcontext() if path is None else record(path, level=level, hooks=hooks) as recorder:
+            if recorder is not None:
                 _hand_on(trace, recorder)
-                result = speak(*arguments, edits=[*run.edits, *edits], past=past)
+            result = speak(*arguments, edits=[*run.edits, *edits], past=past)
     if result.stop_reason == "interrupted":
         raise GenerationInterrupted(result)
     return result

@@ -197,19 +197,14 @@ def _depformer(
     model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
     stages, count = model.stages, len(wanted)
     main = [i for i, call in enumerate(wanted) if call >= trace.warmup_calls]
-    logits = torch.full((count, stages, branches, model.num_codes), torch.nan, dtype=torch.float32)
-    maps: list[Tensor] = []
-    states: list[Tensor] = []
-    if stages and (attention or layers):
-        block = runtime.config.model.depformer
-        if attention:
-            shape = (count, branches, block.gqa_query_heads, stages, stages)
-            maps = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
-        if layers:
-            states = [
-                torch.full((count, branches, stages, block.n_embd), torch.nan, dtype=torch.float32)
-                for _ in model.layers
-            ]
+    block, blocks = runtime.config.model.depformer, len(model.layers) if stages else 0
+
+    def unknown(*shape: int) -> Tensor:
+        return torch.full((count, *shape), torch.nan, dtype=torch.float32)
+
+    logits = unknown(stages, branches, model.num_codes)
+    maps = [unknown(branches, block.gqa_query_heads, stages, stages) for _ in range(blocks if attention else 0)]
+    states = [unknown(branches, stages, block.n_embd) for _ in range(blocks if layers else 0)]
     rotation = runtime.model.stage_rotation(device)
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]
