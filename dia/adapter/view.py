@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia.adapter.cells import GIVEN, ORIGINS, cell_origins
+from dia.adapter.origins import GIVEN, ORIGINS, cell_origins
 from dia.adapter.script import script_header
 from dia2.common.wording import counted
 from dia2.inspect.schema.draw import unpack_kept
