@@ -13,8 +13,7 @@ from pathlib import Path
 
 import torch
 
-from dia2.adapter.checkpoint import check_checkpoint
-from dia2.adapter.checks import check_trace
+from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.loudness import Loudness
 from dia2.adapter.recording import Dia2Recording
 from dia2.adapter.trace import Dia2Trace

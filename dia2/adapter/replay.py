@@ -15,8 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dia2.adapter.checkpoint import check_checkpoint
-from dia2.adapter.checks import check_trace
+from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.draws import choice_probabilities, filtered
 from dia2.adapter.layout import draw_names
 from dia2.adapter.trace import Dia2Trace

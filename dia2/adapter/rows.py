@@ -60,13 +60,7 @@ def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
     """The phases that make a row."""
     if row.speaker is None:
         return [run for run in phases if run.name == row.phase][:1]
-    plan = next((run for run in phases if run.name == "prefix.plan"), None)
-    if plan is None:
-        return []
-    voices = _voices(phases, plan)
-    spoken = [run for run in phases if run.name == "prefix.words" and run.parent == plan.id]
-    mine = voices[row.speaker - 1 : row.speaker]
-    entries = spoken[row.speaker - 1 : row.speaker]
+    mine, entries = (_of_speaker(row.speaker, name, phases) for name in ("prefix.voice", "prefix.words"))
     if row.phase == "prefix.voice":
         return mine + entries
     if row.phase == "prefix.words":
@@ -74,16 +68,17 @@ def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
     return [run for run in phases if run.name == row.phase and mine and run.parent == mine[0].id]
 
 
-def _voices(phases: list[PhaseRun], plan: PhaseRun) -> list[PhaseRun]:
-    return [run for run in phases if run.name == "prefix.voice" and run.parent == plan.id]
+def _of_speaker(speaker: int, name: str, phases: list[PhaseRun]) -> list[PhaseRun]:
+    """The phase of that name in which the prefix plan deals with a speaker; none where it does not."""
+    plans = [run.id for run in phases if run.name == "prefix.plan"][:1]
+    return [run for run in phases if run.name == name and run.parent in plans][speaker - 1 : speaker]
 
 
 def _was_kept(row: Row, phases: list[PhaseRun]) -> bool:
     """The speaker's codes, or words, were there from an earlier run: so it says where the voice is read."""
-    plan = next((run for run in phases if run.name == "prefix.plan"), None)
-    if plan is None or row.speaker is None:
+    if row.speaker is None:
         return False
-    said = [run.outputs.partition("; ")[2] for run in _voices(phases, plan)[row.speaker - 1 : row.speaker]]
+    said = [run.outputs.partition("; ")[2] for run in _of_speaker(row.speaker, "prefix.voice", phases)]
     part = "words" if row.phase == "prefix.transcribe" else "codes"
     return any(text in (kept_text([part]), kept_text(["codes", "words"])) for text in said)
 
