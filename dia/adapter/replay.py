@@ -29,7 +29,7 @@ from dia2.common.errors import UsageError
 from dia2.core.cache import causal_mask
 from dia2.core.layers import attention_weights
 from dia2.core.uniforms import uniforms
-from dia2.inspect.store.fingerprint import check_hashes
+from dia2.inspect.store.fingerprint import check_same
 from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, order_of, refuse_options
 
 Maps = list[list[Tensor]]  # per layer: parts [n, 2, heads, …], one a pass
@@ -100,13 +100,8 @@ def check_dia(trace: DiaTrace, dia: Dia) -> None:
     Raises:
         UsageError: config or weights are others.
     """
-    check_hashes(trace.path, dia_fingerprint(dia.source, codec=False), trace.run.hashes)
-    ours, theirs = model_facts(dia), asdict(trace.model)
-    for name in SHAPING:  # where a trace has no hashes, or wrong ones
-        if ours[name] != theirs[name]:
-            raise UsageError(
-                f"Trace {trace.path} was made with another checkpoint (its {name} differ): open the one that made it."
-            )
+    check_same(trace.path, dia_fingerprint(dia.source, codec=False), trace.run.hashes)
+    check_same(trace.path, model_facts(dia), asdict(trace.model), SHAPING)  # a trace may have no hashes, or wrong ones
 
 
 def _check_size(trace: DiaTrace, calls: list[int], scripts: list[int], attention: bool) -> None:

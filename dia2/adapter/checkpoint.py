@@ -7,7 +7,7 @@ from pathlib import Path
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import short
 from dia2.common.errors import TraceError, UsageError
-from dia2.inspect.store.fingerprint import check_hashes, hash_path
+from dia2.inspect.store.fingerprint import check_same, hash_path
 from dia2.inspect.trace.trace import Trace
 from dia2.runtime.assets import Assets
 from dia2.runtime.context import RuntimeContext
@@ -50,7 +50,7 @@ def check_checkpoint(trace: Dia2Trace, runtime: RuntimeContext) -> None:
         UsageError: config or weights are others.
         TraceError: tokens were taken out of the trace.
     """
-    check_hashes(trace.path, fingerprint(runtime.assets), trace.run.hashes)
+    check_same(trace.path, fingerprint(runtime.assets), trace.run.hashes)
     if trace.manifest.redacted:
         what = ", ".join(part for part in ("voice", "text") if part in trace.manifest.redacted) or "in some way"
         raise TraceError(

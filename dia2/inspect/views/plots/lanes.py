@@ -67,7 +67,7 @@ def streams(trace: Trace[Any], first: int | None = None, last: int | None = None
     if trace.given_calls > first:
         entries.append(("warm-up", {"facecolor": page.SHADE, "edgecolor": page.SHADE}))
     page.headline(rows[0], "Text streams", f"calls {first} … {last} of 0 … {len(trace) - 1} · {lanes.told}")
-    page.legend(figure, entries, columns=4)
+    page.legend(figure, entries)
     return figure
 
 
