@@ -47,16 +47,11 @@ def fill_row(row: Row, trace: DiaTrace) -> FilledRow:
     if run is not None and row.phase == "dia.prompt" and max(run.prefill_steps) == 1:
         return FilledRow(row, "not run", note=_NOTHING_GIVEN)
     if run is not None and row.phase == "dia.prefill" and min(run.prefill_steps) == 1:
-        return FilledRow(row, "not run", note=_why_no_prefill(trace))
+        what = "a script has no prompt" if max(run.prefill_steps) > 1 else _NOTHING_GIVEN
+        return FilledRow(row, "not run", note=f"nothing to prefill: {what}, so the loop begins with row 0")
     found = filled(row, runs, lambda: _why_not(row, trace))
     triggers = dict.fromkeys(each.trigger for each in runs)  # of several scripts
     return replace(found, trigger="; ".join(triggers))
-
-
-def _why_no_prefill(trace: DiaTrace) -> str:
-    given = max(trace.run.prefill_steps) > 1
-    what = "a script has no prompt" if given else _NOTHING_GIVEN
-    return f"nothing to prefill: {what}, so the loop begins with row 0"
 
 
 def _why_not(row: Row, trace: DiaTrace) -> str:

@@ -85,9 +85,9 @@ def _was_kept(row: Row, phases: list[PhaseRun]) -> bool:
 
 def _why_not(row: Row, trace: Dia2Trace) -> str:
     """Why a row was not run, in words."""
-    names = {run.name for run in trace.phases}
+    names = {each.name for each in trace.phases}
     streamed = len(trace) > trace.warmup_calls and "loop" not in names
-    hooks = trace.manifest.hooks
+    run, hooks = trace.manifest.run, trace.manifest.hooks
     if hooks is not None and row.phase not in names and "loop" not in names and "state.build" not in names:
         return "not recorded: the hook filter leaves phases out"
     if row.phase in _CLI_PHASES:
@@ -96,12 +96,11 @@ def _why_not(row: Row, trace: Dia2Trace) -> str:
         return "the engine was made before the recording began"
     if row.phase in _LOADING:
         return "the checkpoint was loaded already"
-    if row.phase in _READING and trace.manifest.run is not None and trace.manifest.run.forked_at is not None:
+    if row.phase in _READING and run is not None and run.forked_at is not None:
         return "the run was forked: this is taken from the trace it comes from"
-    prefix_frames = trace.manifest.run.prefix_frames if trace.manifest.run else 0
-    if (row.number in _PREFIX_ROWS or row.phase == "warmup") and trace.manifest.run is not None and not prefix_frames:
+    if (row.number in _PREFIX_ROWS or row.phase == "warmup") and run is not None and not run.prefix_frames:
         return "no prefix was given"
-    if row.phase == "prefix.voice" and trace.manifest.run is not None:
+    if row.phase == "prefix.voice" and run is not None:
         return "there is no second speaker"
     if row.phase in ("prefix.transcribe", "prefix.encode") and _was_kept(row, trace.phases):
         return KEPT
