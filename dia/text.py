@@ -68,6 +68,21 @@ def encode_text(texts: Sequence[str], config: DiaConfig, *, strict: bool = False
     return tokens, mask
 
 
+def as_bytes(text: str) -> bytes:
+    """A text as the encoder reads it, however long: each tag is the byte that stands for it."""
+    whole = text.encode("utf-8", "replace")
+    for tag, byte in TAGS.items():
+        whole = whole.replace(tag, byte)
+    return whole
+
+
+def as_text(part: bytes, errors: str) -> str:
+    """Bytes with their tags written out; `errors`: what becomes of a cut character, as in `bytes.decode`."""
+    for tag, byte in TAGS.items():
+        part = part.replace(byte, tag)
+    return part.decode("utf-8", errors)
+
+
 def check_texts(texts: Sequence[str]) -> None:
     """Refuse scripts that no checkpoint reads.
 
@@ -92,9 +107,7 @@ def _check(text: str, number: int) -> str:
 
 def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
     _check(text, number + 1)
-    whole = text.encode("utf-8", "replace")
-    for tag, byte in TAGS.items():
-        whole = whole.replace(tag, byte)
+    whole = as_bytes(text)
     limit, vocab = config.model.encoder.max_position_embeddings, config.model.encoder.vocab_size
     kept = whole[:limit]
     if len(whole) > limit:
@@ -115,7 +128,5 @@ def _encode(text: str, number: int, config: DiaConfig, strict: bool) -> bytes:
 
 def _tail(kept: bytes) -> str:
     """The last words of what is kept, with its tags written out."""
-    text = kept.decode("utf-8", "ignore")
-    for tag, byte in TAGS.items():
-        text = text.replace(byte.decode(), tag.decode())
+    text = as_text(kept, "ignore")
     return text if len(text) <= _SHOWN else "…" + text[-_SHOWN:]

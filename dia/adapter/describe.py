@@ -31,10 +31,6 @@ def _parameters(span: Span) -> str:
     )
 
 
-def _lengths(mask: Any) -> str:
-    return steps_text([int(row.sum()) for row in mask])
-
-
 def _state_outputs(span: Span) -> str:
     config = arg(span, "config")
     heat = f"temperature {config.temperature:g}, top-p {config.top_p:g}"
@@ -78,7 +74,7 @@ SAY: Sayings = {
         lambda s: f"{counted(len(arg(s, 'texts')), 'script')}: {quote(' | '.join(arg(s, 'texts')))}",
         nothing,
         lambda s: "[S1] → 1, [S2] → 2, UTF-8 bytes, padded with 0",
-        lambda s: f"bytes {shape(out(s)[0])}, of text {_lengths(out(s)[1])}",
+        lambda s: f"bytes {shape(out(s)[0])}, of text {steps_text(out(s)[1].sum(dim=1).tolist())}",
     ),
     "dia.state": (
         lambda s: f"seed {arg(s, 'seed')}",

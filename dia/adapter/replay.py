@@ -7,7 +7,7 @@ ones to 1e-4 of a channel's largest in float32, and the draws that follow from t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from inspect import unwrap
 from typing import Any
@@ -29,8 +29,8 @@ from dia2.common.errors import UsageError
 from dia2.core.cache import causal_mask
 from dia2.core.layers import attention_weights
 from dia2.core.uniforms import uniforms
-from dia2.inspect.store.fingerprint import check_hashes
-from dia2.inspect.trace.replaying import CHUNK, MOST, chosen_calls, order_of, refuse_options
+from dia2.inspect.store.fingerprint import check_same
+from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, order_of, refuse_options
 
 Maps = list[list[Tensor]]  # per layer: parts [n, 2, heads, …], one a pass
 
@@ -100,13 +100,8 @@ def check_dia(trace: DiaTrace, dia: Dia) -> None:
     Raises:
         UsageError: config or weights are others.
     """
-    check_hashes(trace.path, dia_fingerprint(dia.source, codec=False), trace.run.hashes)
-    ours, theirs = model_facts(dia), asdict(trace.model)
-    for name in SHAPING:  # where a trace has no hashes, or wrong ones
-        if ours[name] != theirs[name]:
-            raise UsageError(
-                f"Trace {trace.path} was made with another checkpoint (its {name} differ): open the one that made it."
-            )
+    check_same(trace.path, dia_fingerprint(dia.source, codec=False), trace.run.hashes)
+    check_same(trace.path, model_facts(dia), asdict(trace.model), SHAPING)  # a trace may have no hashes, or wrong ones
 
 
 def _check_size(trace: DiaTrace, calls: list[int], scripts: list[int], attention: bool) -> None:
@@ -114,11 +109,7 @@ def _check_size(trace: DiaTrace, calls: list[int], scripts: list[int], attention
     per_call = model.channels * model.vocabulary
     if attention:
         per_call += model.decoder_layers * (model.heads * (max(calls) + 1) + model.cross_heads * trace.run.text_length)
-    size = 4 * per_call * 2 * len(scripts) * len(calls)
-    if size > MOST:
-        raise UsageError(
-            f"This replay would fill {size / 2**30:.1f} GB: ask for fewer calls, such as replay(dia, range(300, 320))."
-        )
+    check_size(4 * per_call * 2 * len(scripts) * len(calls), "replay(dia, range(300, 320))")
 
 
 def _script(
@@ -177,7 +168,6 @@ def _drawn(trace: DiaTrace, script: int, wanted: list[int], logits: Tensor) -> T
 @contextmanager
 def _looking(model: DiaModel, rows: Tensor, own: Maps, cross: Maps, count: int) -> Iterator[None]:
     """Look at the layers of one pass: attention of `rows` into `own` [n, 2, H, count] and `cross` [n, 2, H, S]."""
-    handles = []
 
     def look(number: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def to_rows(layer: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
@@ -200,11 +190,8 @@ def _looking(model: DiaModel, rows: Tensor, own: Maps, cross: Maps, count: int) 
         return to_text
 
     layers: Any = model.decoder.layers
-    for number in range(len(own)):
-        handles.append(layers[number].register_forward_hook(look(number)))
-        handles.append(layers[number].cross_attention.register_forward_hook(read(number)))
-    try:
+    with ExitStack() as hooks:
+        for number in range(len(own)):
+            hooks.enter_context(layers[number].register_forward_hook(look(number)))
+            hooks.enter_context(layers[number].cross_attention.register_forward_hook(read(number)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -38,23 +38,20 @@ _NOTHING_GIVEN = "no prompt was given"
 
 def fill_row(row: Row, trace: DiaTrace) -> FilledRow:
     """A row of a trace."""
-    if row.number in _IN_THE_LOOP:
-        return _IN_THE_LOOP[row.number](row, trace)
     run = trace.manifest.run
     runs = [each for each in trace.phases if each.name == row.phase]
+    if row.number in _IN_THE_LOOP:
+        if len(trace) > trace.prefill_calls:
+            return _IN_THE_LOOP[row.number](row, trace)
+        return filled(row, runs, lambda: _ends_before(trace))
     if run is not None and row.phase == "dia.prompt" and max(run.prefill_steps) == 1:
         return FilledRow(row, "not run", note=_NOTHING_GIVEN)
     if run is not None and row.phase == "dia.prefill" and min(run.prefill_steps) == 1:
-        return FilledRow(row, "not run", note=_why_no_prefill(trace))
+        what = "a script has no prompt" if max(run.prefill_steps) > 1 else _NOTHING_GIVEN
+        return FilledRow(row, "not run", note=f"nothing to prefill: {what}, so the loop begins with row 0")
     found = filled(row, runs, lambda: _why_not(row, trace))
     triggers = dict.fromkeys(each.trigger for each in runs)  # of several scripts
     return replace(found, trigger="; ".join(triggers))
-
-
-def _why_no_prefill(trace: DiaTrace) -> str:
-    given = max(trace.run.prefill_steps) > 1
-    what = "a script has no prompt" if given else _NOTHING_GIVEN
-    return f"nothing to prefill: {what}, so the loop begins with row 0"
 
 
 def _why_not(row: Row, trace: DiaTrace) -> str:
@@ -70,23 +67,17 @@ def _why_not(row: Row, trace: DiaTrace) -> str:
         if trace.result.samples and not any(trace.result.samples):
             return "there was no sound to write"
         return "called from Python: no output file was named"
-    return "it was over before the recording began" if trace.complete else f"the trace ends before it ({trace.state})"
+    return "it was over before the recording began" if trace.complete else _ends_before(trace)
 
 
-# Rows that are filled from the columns
+def _ends_before(trace: DiaTrace) -> str:
+    return f"the trace ends before it ({trace.state})"
 
 
-def _unfinished(row: Row, trace: DiaTrace) -> FilledRow | None:
-    """The row if there is no step to fill it from."""
-    if len(trace) > trace.prefill_calls:
-        return None
-    runs = [run for run in trace.phases if run.name == row.phase]
-    return filled(row, runs, lambda: f"the trace ends before it ({trace.state})")
+# Rows that are filled from the columns, where there is a step to fill them from
 
 
 def _step(row: Row, trace: DiaTrace) -> FilledRow:
-    if (unfinished := _unfinished(row, trace)) is not None:
-        return unfinished
     first, last = trace.prefill_calls, len(trace) - 1
     made = FilledRow(
         row,
@@ -111,8 +102,6 @@ def _shape(trace: DiaTrace) -> str:
 
 
 def _choose(row: Row, trace: DiaTrace) -> FilledRow:
-    if (unfinished := _unfinished(row, trace)) is not None:
-        return unfinished
     config, model = trace.run.config, trace.model
     drawn, written = trace.drawn[trace.prefill_calls :], trace.written[trace.prefill_calls :]
     others = int((drawn != written).sum())
@@ -135,8 +124,6 @@ def _choose(row: Row, trace: DiaTrace) -> FilledRow:
 
 
 def _count_down(row: Row, trace: DiaTrace) -> FilledRow:
-    if (unfinished := _unfinished(row, trace)) is not None:
-        return unfinished
     model, said, forced = trace.model, [], 0
     for script in range(trace.run.batch):
         end = trace.ended_at(script)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from dia.text import TAGS
+from dia.text import TAGS, as_bytes, as_text
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import Header, text
 
@@ -19,15 +19,12 @@ _NAMES = {byte[0]: (number, tag.decode()) for number, (tag, byte) in enumerate(T
 def script_header(trace: DiaTrace, script: int) -> Header:
     """What the encoder read of a script, and what it did not."""
     kept = bytes(trace.run.text_bytes[script])
-    whole = trace.run.scripts[script].encode("utf-8", "replace")
-    for tag, byte in TAGS.items():
-        whole = whole.replace(tag, byte)
-    cut = whole[len(kept) :]
+    cut = as_bytes(trace.run.scripts[script])[len(kept) :]
     return {
         "note": f"{len(kept):,} of {counted(trace.model.encoder_positions, 'byte')}, all read before row 0: "
         "no word has a time",
         "parts": _parts(kept),
-        "cut": {"bytes": len(cut), "text": text(_plain(cut))} if cut else None,
+        "cut": {"bytes": len(cut), "text": text(as_text(cut, "replace"))} if cut else None,
     }
 
 
@@ -43,10 +40,3 @@ def _parts(kept: bytes) -> list[Header]:
             parts.append({"speaker": 0, "tag": None, "text": ""})
         parts[-1]["text"] = text(part.decode("utf-8", "replace"), _LONGEST)
     return parts
-
-
-def _plain(part: bytes) -> str:
-    """Bytes as text, with their tags written out."""
-    for tag, byte in TAGS.items():
-        part = part.replace(byte, tag)
-    return part.decode("utf-8", "replace")

@@ -76,7 +76,7 @@ def _columns(trace: DiaTrace, here: slice) -> dict[str, Any]:
     none = prefill | (frame < 0) | (written >= ends).reshape(-1)
     countdown = flat(trace.countdown)
     seconds, rate = each(trace.seconds[here]), run.model.frame_rate
-    columns: dict[str, Any] = {
+    return {
         "call": each(calls),
         "script": np.tile(np.array(scripts), len(calls)),
         "phase": pa.array(np.where(prefill, "prefill", "loop").tolist(), pa.string()),
@@ -90,4 +90,3 @@ def _columns(trace: DiaTrace, here: slice) -> dict[str, Any]:
         "kv_cross": each(trace.kv_lengths[here, 1]),
         "time_step": pa.array(seconds, mask=np.isnan(seconds)),
     }
-    return columns

@@ -11,19 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia.adapter.cells import GIVEN, ORIGINS, cell_origins
+from dia.adapter.origins import GIVEN, ORIGINS, cell_origins
 from dia.adapter.script import script_header
 from dia2.common.wording import counted
 from dia2.inspect.schema.draw import unpack_kept
-from dia2.inspect.schema.view import (
-    PEAK_RATE,
-    Columns,
-    Header,
-    View,
-    guided,
-    row_header,
-    text,
-)
+from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
 from dia2.inspect.schema.view_draws import LOGIT_STEP, drawn_columns, pack_places, shown_places
 
 if TYPE_CHECKING:
@@ -128,7 +120,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "codes": model.eos,
             "prefix": prefill,
             "prefix_name": "what was given",
-            "edge": _edge(origins),
+            "edge": np.isin(origins, GIVEN).sum(axis=0).tolist(),  # the first row of each channel that was not given
             "first": prefill,
             "frames": None if trace.result.lengths is None else trace.result.lengths[script],
             "ahead": 1,
@@ -164,12 +156,6 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         "findings": [],
         "edits": [],
     }
-
-
-def _edge(origins: np.ndarray) -> list[int]:
-    """[C] the first row of each channel that was not given."""
-    edge: list[int] = np.isin(origins, GIVEN).sum(axis=0).tolist()
-    return edge
 
 
 def _facts(trace: DiaTrace, script: int) -> list[str]:

@@ -1,17 +1,16 @@
-"""Whether a trace belongs to a checkpoint."""
+"""Refusing what cannot be computed with: what is no trace of Dia2, and a trace that another checkpoint made."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from dia2.common.errors import TraceError
-from dia2.inspect.store.fingerprint import check_hashes, hash_path
+from dia2.adapter.trace import Dia2Trace
+from dia2.common.checks import short
+from dia2.common.errors import TraceError, UsageError
+from dia2.inspect.store.fingerprint import check_same, hash_path
+from dia2.inspect.trace.trace import Trace
 from dia2.runtime.assets import Assets
 from dia2.runtime.context import RuntimeContext
-
-if TYPE_CHECKING:
-    from dia2.adapter.trace import Dia2Trace
 
 
 def fingerprint(assets: Assets) -> dict[str, str | None]:
@@ -24,6 +23,26 @@ def fingerprint(assets: Assets) -> dict[str, str | None]:
     }
 
 
+def check_trace(trace: object, what: str) -> None:
+    """Refuse a trace that is none of Dia2.
+
+    Args:
+        trace: as the caller gave it.
+        what: what needs one, as a subject: `plots.grid`.
+
+    Raises:
+        UsageError: it is one of another family, or no trace at all.
+    """
+    if isinstance(trace, Dia2Trace):
+        return
+    if isinstance(trace, Trace):
+        raise UsageError(
+            f"{what} needs a trace of Dia2, and {trace.path} is one of {trace.adapter.title}: look at it with "
+            "trace.explore(), trace.to_html() or dia2 trace."
+        )
+    raise UsageError(f"{what} needs a trace of Dia2, not {short(trace)}: open one by dia2.inspect.load(path).")
+
+
 def check_checkpoint(trace: Dia2Trace, runtime: RuntimeContext) -> None:
     """Refuse to continue or recompute a trace with weights that did not make it.
 
@@ -31,7 +50,7 @@ def check_checkpoint(trace: Dia2Trace, runtime: RuntimeContext) -> None:
         UsageError: config or weights are others.
         TraceError: tokens were taken out of the trace.
     """
-    check_hashes(trace.path, fingerprint(runtime.assets), trace.run.hashes)
+    check_same(trace.path, fingerprint(runtime.assets), trace.run.hashes)
     if trace.manifest.redacted:
         what = ", ".join(part for part in ("voice", "text") if part in trace.manifest.redacted) or "in some way"
         raise TraceError(

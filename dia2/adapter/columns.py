@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from itertools import accumulate
+from itertools import accumulate, chain
 
 import torch
 from torch import Tensor
@@ -12,6 +12,9 @@ from torch import Tensor
 from dia2.adapter.draws import draw_table
 from dia2.common.hooks import Frames
 from dia2.inspect.record.draws import draw_columns
+
+_OF_CALL = ("call", "step", "position", "slot")  # columns that are fields of a call, and of the machine after it
+_OF_MACHINE = ("action", "padding_budget", "forced_padding", "entries_left")
 
 
 def copied(frames: Frames) -> Frames:
@@ -60,39 +63,8 @@ def frame_columns(
     tokens = frames.step_tokens[:, 0].to(device="cpu", dtype=torch.int32)  # [n, 2 + K]
     count, codebooks = tokens.shape[0], tokens.shape[1] - 2
     main = frames.codes is not None
-    state = torch.tensor(
-        [
-            (
-                call.call,
-                call.step,
-                call.position,
-                call.slot,
-                row.action,
-                row.padding_budget,
-                row.forced_padding,
-                row.entries_left,
-                -1 if row.end_step is None else row.end_step,
-                row.main,
-                row.second,
-                row.forced,
-                row.consumed,
-            )
-            for call, row in zip(calls, rows, strict=True)
-        ],
-        dtype=torch.int32,
-    )
-    names = (
-        "call",
-        "step",
-        "position",
-        "slot",
-        "action",
-        "padding_budget",
-        "forced_padding",
-        "entries_left",
-        "end_step",
-    )
-    columns = {name: state[:, i].clone() for i, name in enumerate(names)}
+    columns = {name: _integers(getattr(call, name) for call in calls) for name in _OF_CALL}
+    columns |= {name: _integers(getattr(row, name) for row in rows) for name in _OF_MACHINE}
     columns |= {
         "phase": torch.full((count,), int(main), dtype=torch.uint8),
         "text": tokens[:, :2].clone(),
@@ -100,16 +72,21 @@ def frame_columns(
         "codes": torch.full((count, codebooks), -1, dtype=torch.int32)
         if frames.codes is None
         else frames.codes.to(device="cpu", dtype=torch.int32),
-        "emitted": state[:, 9:11].clone(),
-        "forced": state[:, 11].to(torch.uint8),
-        "consumed": state[:, 12].to(torch.uint8),
+        "end_step": _integers(-1 if row.end_step is None else row.end_step for row in rows),
+        "emitted": torch.tensor([(row.main, row.second) for row in rows], dtype=torch.int32),
+        "forced": _integers(row.forced for row in rows).to(torch.uint8),
+        "consumed": _integers(row.consumed for row in rows).to(torch.uint8),
         "times": torch.tensor([(t.first, t.machine, t.second, t.frame) for t in frames.times], dtype=torch.float32)
         if frames.times
         else torch.full((count, 4), torch.nan, dtype=torch.float32),
     }
     for name, lists in (("pending", [row.pending for row in rows]), ("lookahead", [row.lookahead for row in rows])):
-        columns[name] = torch.tensor([token for part in lists for token in part], dtype=torch.int32)
-        columns[f"{name}_end"] = torch.tensor(list(accumulate(map(len, lists))), dtype=torch.int32)
+        columns[name] = _integers(chain.from_iterable(lists))
+        columns[f"{name}_end"] = _integers(accumulate(map(len, lists)))
     if draws:
         columns |= draw_columns(draw_table(frames, draws, specials))
     return columns | {f"logits.{name}": value.to(torch.float32) for name, value in logits.items()}
+
+
+def _integers(values: Iterable[int]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.int32)

@@ -32,15 +32,6 @@ def _source(value: object) -> str:
     return str(value) if isinstance(value, str) or hasattr(value, "__fspath__") else "given as a list"
 
 
-def _engine(span: Span) -> str:
-    given = span.inputs
-    return str(given["repo"] or f"{given['config_path']}, {given['weights_path']}")
-
-
-def _cache(cache: Any) -> str:
-    return shape(cache.keys)
-
-
 def _given_options(span: Span) -> str:
     given = {name: value for name, value in span.inputs["overrides"].items() if value is not None}  # type: ignore[attr-defined]  # a dict
     return ", ".join(f"{name}={_source(value) if 'prefix' in name else value}" for name, value in given.items())
@@ -50,11 +41,6 @@ def _place(path: Path) -> str:
     """A path as it was given; of the embedded checkpoint without where the package lies."""
     package = nano_folder().parent.parent
     return str(path.relative_to(package) if path.is_relative_to(nano_folder()) else path)
-
-
-def _loop_outputs(span: Span) -> str:
-    loop = out(span)
-    return f"stopped by {loop.stop_reason}, first word at frame {loop.first_word_frame}, grid {shape(loop.grid)}"
 
 
 def _loop_mutations(span: Span) -> str:
@@ -97,7 +83,7 @@ SAY: Sayings = {
         lambda s: f"device {out(s).device or 'auto'}, dtype {out(s).dtype}",
     ),
     "engine.init": (
-        _engine,
+        lambda s: str(arg(s, "repo") or f"{arg(s, 'config_path')}, {arg(s, 'weights_path')}"),
         lambda s: "no runtime",
         lambda s: "notes where the checkpoint is",
         lambda s: f"device {arg(s, 'self')._device}, dtype {arg(s, 'self')._dtype}; nothing loaded yet",
@@ -259,8 +245,8 @@ SAY: Sayings = {
             + ("" if arg(s, "prefix") is None else " with the delayed prefix")
         ),
         lambda s: (
-            f"KV of transformer {_cache(out(s).decode.transformer)}, of depformer "
-            f"{_cache(out(s).decode.depformer)}; uniforms {shape(out(s).uniforms)}"
+            f"KV of transformer {shape(out(s).decode.transformer.keys)}, of depformer "
+            f"{shape(out(s).decode.depformer.keys)}; uniforms {shape(out(s).uniforms)}"
         ),
     ),
     "warmup": (
@@ -280,7 +266,9 @@ SAY: Sayings = {
             f"{counted(arg(s, 'gen').calls, 'slot')} of transformer KV filled; {_machine_counts(arg(s, 'state'))}"
         ),
         _loop_mutations,
-        _loop_outputs,
+        lambda s: (
+            f"stopped by {out(s).stop_reason}, first word at frame {out(s).first_word_frame}, grid {shape(out(s).grid)}"
+        ),
     ),
     "grid.undelay": (
         lambda s: f"delayed grid {shape(arg(s, 'grid'))}, delays {steps_text(arg(s, 'delays'))}",

@@ -7,13 +7,13 @@ very same numbers; from the call on the run is free. Without edits the rest come
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 
-from dia2.adapter.checkpoint import check_checkpoint
-from dia2.adapter.checks import check_trace
+from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.loudness import Loudness
 from dia2.adapter.recording import Dia2Recording
 from dia2.adapter.trace import Dia2Trace
@@ -79,12 +79,10 @@ def fork(
     with shown(verbose, progress) as report, runtime.computing():
         past = Past(first, trace.actions[part].tolist(), torch.from_numpy(trace.codes[part].astype("int64")))
         arguments = runtime, config, prefix_plan(trace), run.entries[run.prefix_words :], report
-        if path is None:
-            result = speak(*arguments, edits=[*run.edits, *edits], past=past)
-        else:
-            with record(path, level=level, hooks=hooks) as recorder:
+        with nullcontext() if path is None else record(path, level=level, hooks=hooks) as recorder:
+            if recorder is not None:
                 _hand_on(trace, recorder)
-                result = speak(*arguments, edits=[*run.edits, *edits], past=past)
+            result = speak(*arguments, edits=[*run.edits, *edits], past=past)
     if result.stop_reason == "interrupted":
         raise GenerationInterrupted(result)
     return result

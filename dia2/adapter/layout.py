@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dia2.inspect.schema.column import DRAW_COLUMNS, Column, Layout
-from dia2.inspect.schema.draw import DrawKind, book_of
+from dia2.inspect.schema.draw import DrawKind
 from dia2.inspect.store.layout import MAX_CALLS
 
 PREFIX_FILE = "prefix.safetensors"
@@ -69,10 +69,3 @@ DRAWS = (DrawKind("action", "action"), DrawKind("cb0", "codes"), DrawKind("dep.{
 def draw_names(codebooks: int) -> list[str]:
     """The draws of a frame in their order: action, cb0, dep.1 … dep.K-1."""
     return [name for kind in DRAWS for name in kind.names(codebooks)]
-
-
-def draw_codebook(name: str) -> int:
-    """The codebook that a draw is of: cb0 → 0, dep.3 → 3."""
-    book = book_of(name)
-    assert book is not None, "the action is of none"
-    return book

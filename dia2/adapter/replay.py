@@ -8,27 +8,25 @@ whose 8 bits round every intermediate value, the test checkpoints differ by up t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from dia2.adapter.checkpoint import check_checkpoint
-from dia2.adapter.checks import check_trace
+from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.draws import choice_probabilities, filtered
 from dia2.adapter.layout import draw_names
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.brief import brief_repr
-from dia2.common.errors import UsageError
 from dia2.core.cache import Span, causal_mask
 from dia2.core.depformer import DepformerBlock, ScheduledAttention
 from dia2.core.layers import attention_weights
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import Attention, Block
 from dia2.engine import Dia2
-from dia2.inspect.trace.replaying import CHUNK, MOST, chosen_calls, order_of
+from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, order_of
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
 
@@ -104,11 +102,7 @@ def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention:
     if layers:
         per_call += facts.layers * block.decoder.n_embd
         per_call += facts.depformer_layers * facts.codebooks * block.depformer.n_embd
-    size = 4 * per_call * facts.branches * len(calls)
-    if size > MOST:
-        raise UsageError(
-            f"This replay would fill {size / 2**30:.1f} GB: ask for fewer calls, such as replay(tts, range(300, 320))."
-        )
+    check_size(4 * per_call * facts.branches * len(calls), "replay(tts, range(300, 320))")
 
 
 def _transformer(
@@ -162,7 +156,6 @@ def _looking(
     states: list[list[Tensor]] | None,
 ) -> Iterator[None]:
     """Look at the blocks of one pass: attention weights [B, H, rows, L] into `see`, outputs into `states`."""
-    handles = []
 
     def weigh(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
@@ -186,18 +179,15 @@ def _looking(
 
         return hook
 
-    for layer, block in enumerate(blocks):
-        if see is not None:
-            assert isinstance(block, Block | DepformerBlock), "what both stacks are made of"
-            attend = block.attn if isinstance(block, Block) else block.self_attention
-            handles.append(attend.register_forward_hook(weigh(layer)))
-        if states is not None:
-            handles.append(block.register_forward_hook(keep(layer)))
-    try:
+    with ExitStack() as hooks:
+        for layer, block in enumerate(blocks):
+            if see is not None:
+                assert isinstance(block, Block | DepformerBlock), "what both stacks are made of"
+                attend = block.attn if isinstance(block, Block) else block.self_attention
+                hooks.enter_context(attend.register_forward_hook(weigh(layer)))
+            if states is not None:
+                hooks.enter_context(block.register_forward_hook(keep(layer)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _depformer(
@@ -206,19 +196,14 @@ def _depformer(
     model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
     stages, count = model.stages, len(wanted)
     main = [i for i, call in enumerate(wanted) if call >= trace.warmup_calls]
-    logits = torch.full((count, stages, branches, model.num_codes), torch.nan, dtype=torch.float32)
-    maps: list[Tensor] = []
-    states: list[Tensor] = []
-    if stages and (attention or layers):
-        block = runtime.config.model.depformer
-        if attention:
-            shape = (count, branches, block.gqa_query_heads, stages, stages)
-            maps = [torch.full(shape, torch.nan, dtype=torch.float32) for _ in model.layers]
-        if layers:
-            states = [
-                torch.full((count, branches, stages, block.n_embd), torch.nan, dtype=torch.float32)
-                for _ in model.layers
-            ]
+    block, blocks = runtime.config.model.depformer, len(model.layers) if stages else 0
+
+    def unknown(*shape: int) -> Tensor:
+        return torch.full((count, *shape), torch.nan, dtype=torch.float32)
+
+    logits = unknown(stages, branches, model.num_codes)
+    maps = [unknown(branches, block.gqa_query_heads, stages, stages) for _ in range(blocks if attention else 0)]
+    states = [unknown(branches, stages, block.n_embd) for _ in range(blocks if layers else 0)]
     rotation = runtime.model.stage_rotation(device)
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]

@@ -60,13 +60,7 @@ def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
     """The phases that make a row."""
     if row.speaker is None:
         return [run for run in phases if run.name == row.phase][:1]
-    plan = next((run for run in phases if run.name == "prefix.plan"), None)
-    if plan is None:
-        return []
-    voices = _voices(phases, plan)
-    spoken = [run for run in phases if run.name == "prefix.words" and run.parent == plan.id]
-    mine = voices[row.speaker - 1 : row.speaker]
-    entries = spoken[row.speaker - 1 : row.speaker]
+    mine, entries = (_of_speaker(row.speaker, name, phases) for name in ("prefix.voice", "prefix.words"))
     if row.phase == "prefix.voice":
         return mine + entries
     if row.phase == "prefix.words":
@@ -74,24 +68,26 @@ def _runs(row: Row, phases: list[PhaseRun]) -> list[PhaseRun]:
     return [run for run in phases if run.name == row.phase and mine and run.parent == mine[0].id]
 
 
-def _voices(phases: list[PhaseRun], plan: PhaseRun) -> list[PhaseRun]:
-    return [run for run in phases if run.name == "prefix.voice" and run.parent == plan.id]
+def _of_speaker(speaker: int, name: str, phases: list[PhaseRun]) -> list[PhaseRun]:
+    """The phase of that name in which the prefix plan deals with a speaker; none where it does not."""
+    plans = [run.id for run in phases if run.name == "prefix.plan"][:1]
+    return [run for run in phases if run.name == name and run.parent in plans][speaker - 1 : speaker]
 
 
 def _was_kept(row: Row, phases: list[PhaseRun]) -> bool:
     """The speaker's codes, or words, were there from an earlier run: so it says where the voice is read."""
-    plan = next((run for run in phases if run.name == "prefix.plan"), None)
-    if plan is None or row.speaker is None:
+    if row.speaker is None:
         return False
-    said = [run.outputs.partition("; ")[2] for run in _voices(phases, plan)[row.speaker - 1 : row.speaker]]
+    said = [run.outputs.partition("; ")[2] for run in _of_speaker(row.speaker, "prefix.voice", phases)]
     part = "words" if row.phase == "prefix.transcribe" else "codes"
     return any(text in (kept_text([part]), kept_text(["codes", "words"])) for text in said)
 
 
 def _why_not(row: Row, trace: Dia2Trace) -> str:
     """Why a row was not run, in words."""
-    names = {run.name for run in trace.phases}
-    hooks = trace.manifest.hooks
+    names = {each.name for each in trace.phases}
+    streamed = len(trace) > trace.warmup_calls and "loop" not in names
+    run, hooks = trace.manifest.run, trace.manifest.hooks
     if hooks is not None and row.phase not in names and "loop" not in names and "state.build" not in names:
         return "not recorded: the hook filter leaves phases out"
     if row.phase in _CLI_PHASES:
@@ -100,12 +96,11 @@ def _why_not(row: Row, trace: Dia2Trace) -> str:
         return "the engine was made before the recording began"
     if row.phase in _LOADING:
         return "the checkpoint was loaded already"
-    if row.phase in _READING and trace.manifest.run is not None and trace.manifest.run.forked_at is not None:
+    if row.phase in _READING and run is not None and run.forked_at is not None:
         return "the run was forked: this is taken from the trace it comes from"
-    prefix_frames = trace.manifest.run.prefix_frames if trace.manifest.run else 0
-    if (row.number in _PREFIX_ROWS or row.phase == "warmup") and trace.manifest.run is not None and not prefix_frames:
+    if (row.number in _PREFIX_ROWS or row.phase == "warmup") and run is not None and not run.prefix_frames:
         return "no prefix was given"
-    if row.phase == "prefix.voice" and trace.manifest.run is not None:
+    if row.phase == "prefix.voice" and run is not None:
         return "there is no second speaker"
     if row.phase in ("prefix.transcribe", "prefix.encode") and _was_kept(row, trace.phases):
         return KEPT
@@ -113,14 +108,10 @@ def _why_not(row: Row, trace: Dia2Trace) -> str:
         return "words were given, so Whisper was not asked"
     if row.phase == "prefix.encode" and "prefix.voice" in names:
         return "a .voice file holds the codes"
-    if row.phase in ("loop", "grid.undelay", "codec.decode", "words.place", "grid.crop") and _streamed(trace):
+    if row.phase in ("loop", "grid.undelay", "codec.decode", "words.place", "grid.crop") and streamed:
         return "streamed: done piece by piece"
     if row.phase == "wav.write" and trace.complete:
         return "no output file was named"
     if hooks is not None and "loop" in names:
         return "not recorded: the hook filter leaves it out"
     return "it was over before the recording began" if trace.complete else f"the trace ends before it ({trace.state})"
-
-
-def _streamed(trace: Dia2Trace) -> bool:
-    return len(trace) > trace.warmup_calls and not any(run.name == "loop" for run in trace.phases)

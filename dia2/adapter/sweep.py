@@ -20,6 +20,7 @@ from dia2.common.wording import counted
 from dia2.engine import Dia2
 from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
 from dia2.inspect.record.recorder import record
+from dia2.inspect.schema.report import picked
 from dia2.inspect.store.layout import SUFFIX
 from dia2.runtime.script_parser import check_script
 from dia2.runtime.voice_clone import check_prefix
@@ -72,9 +73,7 @@ class Sweep:
             found, heard = first.diff(variant.trace), variant.trace.heard
             rows.append(
                 {
-                    "seed": variant.seed,
-                    "cfg_scale": variant.cfg_scale,
-                    "temperature": variant.temperature,
+                    **picked(variant, "seed", "cfg_scale", "temperature"),
                     "calls": len(variant.trace),
                     "words": None if heard is None else len(heard),
                     "parts_at": found.shared if found.parts else None,

@@ -7,20 +7,12 @@ from dataclasses import asdict
 
 import numpy as np
 
-from dia2.adapter.layout import draw_codebook
 from dia2.adapter.manifest import ModelFacts
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
 from dia2.common.wording import counted
-from dia2.inspect.schema.view import (
-    PEAK_RATE,
-    Columns,
-    Header,
-    View,
-    guided,
-    row_header,
-    text,
-)
+from dia2.inspect.schema.draw import book_of
+from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
 from dia2.inspect.schema.view_draws import LOGIT_STEP
 from dia2.runtime.edits import ChangeSampling, Edit
 from dia2.runtime.sounding import LAG
@@ -128,9 +120,9 @@ def header_of(trace: Dia2Trace) -> Header:
 
 def draw_header(name: str) -> Header:
     """A draw as the front end gets it: whose codebook it is (`None`: the action), and how it is sampled."""
-    if name == "action":
+    book = book_of(name)
+    if book is None:
         return {"title": name, "book": None, "sampling": "text", "names": _ACTIONS}
-    book = draw_codebook(name)
     return {"title": f"codebook {book}", "book": book, "sampling": "audio", "names": {}}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dia2.adapter.grid import cell_kinds
+from dia2.adapter.reports.grid import cell_kinds
 from dia2.adapter.trace import Dia2Trace
 from dia2.inspect import sample
 from dia2.inspect.views.explorer import to_html

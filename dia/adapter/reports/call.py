@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dia.adapter.origins import AFTER, BOS, DRAWN, EOS, PAD, PROMPT, origins
-from dia.adapter.reports.calls import special_names, where
+from dia.adapter.reports.calls import where
 from dia.adapter.trace import DiaTrace
 from dia2.common.errors import TraceError
 from dia2.common.wording import counted, duration, finite
@@ -32,12 +32,12 @@ def report(trace: DiaTrace, call: int, script: int, times: bool) -> Report:
 def _facts(trace: DiaTrace, call: int, script: int, times: bool) -> Facts:
     if not 0 <= call < len(trace):
         raise TraceError(f"There is no call {call}: {trace.path} has {counted(len(trace), 'call')}.")
-    loop, names = bool(trace.phase[call]), special_names(trace)
+    loop = bool(trace.phase[call])
     channels = range(trace.model.channels)
     signs = origins(trace, script)[call + 1].tolist() if loop else [""] * len(channels)
     seconds = float(trace.seconds[call])
     own, text = trace.kv_lengths[call].tolist()
-    draws = {draw.name: draw_facts(draw, names) for draw in trace.draws(call, script)}
+    draws = {draw.name: draw_facts(draw, trace.token_names(draw.name)) for draw in trace.draws(call, script)}
     return {
         "path": str(trace.path),
         "script": script + 1,
@@ -66,7 +66,7 @@ def _countdown(trace: DiaTrace, call: int, script: int) -> int | None:
 
 def _channel_facts(trace: DiaTrace, call: int, script: int, channel: int, draw: Facts | None, sign: str) -> Facts:
     """One channel; `sign` says where the cell that was written comes from, "" in prefill."""
-    names, delay = special_names(trace), trace.model.delays[channel]
+    names, delay = trace.token_names(f"channel.{channel}"), trace.model.delays[channel]
     frame = call - delay  # of the cell that is written: its row, less the delay, less BOS in row 0
     drawn, written, read = (int(part[call, script, channel]) for part in (trace.drawn, trace.written, trace.tokens))
     origin = _WHY.get(sign)

@@ -40,11 +40,6 @@ def where(trace: DiaTrace, call: int) -> str:
     return f"call {call} · {'loop' if trace.phase[call] else 'prefill'} · reads row {call}, {writes}"
 
 
-def special_names(trace: DiaTrace) -> dict[int, str]:
-    """Names of the tokens that are no code."""
-    return {trace.model.eos: "eos", trace.model.pad: "pad", trace.model.bos: "bos"}
-
-
 def _call_facts(trace: DiaTrace, call: int, script: int, signs: np.ndarray, times: bool) -> Facts:
     loop = bool(trace.phase[call])
     draws = trace.draws(call, script)
@@ -65,7 +60,8 @@ def _call_facts(trace: DiaTrace, call: int, script: int, signs: np.ndarray, time
 
 def _table(calls: list[Facts], trace: DiaTrace, last: int, times: bool) -> Table:
     """The calls, and as many channels as there is room for."""
-    code, digits, names = max(3, len(str(trace.model.vocabulary - 1))), max(4, len(str(last + 1))), special_names(trace)
+    code, digits = max(3, len(str(trace.model.vocabulary - 1))), max(4, len(str(last + 1)))
+    names = trace.token_names("channel.0")  # as of every channel
 
     def drew(call: Facts) -> Cell:
         drawn: int | None = call["drawn"]

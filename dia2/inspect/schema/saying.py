@@ -68,9 +68,9 @@ def shape(tensor: Any) -> str:
     return "[" + ", ".join(str(size) for size in tensor.shape) + "]"
 
 
-def quote(text: str, most: int = 60) -> str:
+def quote(text: str) -> str:
     """The beginning of a text."""
-    return f"“{text[:most]}{'…' if len(text) > most else ''}”"
+    return f"“{text[:60]}{'…' if len(text) > 60 else ''}”"
 
 
 def steps_text(steps: Sequence[int]) -> str:

@@ -38,13 +38,15 @@ def hash_files(files: Sequence[Path], *, always_names: bool = False) -> str | No
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def check_hashes(path: Path, ours: Mapping[str, str | None], theirs: Mapping[str, str | None]) -> None:
-    """Refuse a checkpoint with hashes `ours` for the trace at `path`, whose run had `theirs`.
+def check_same(
+    path: Path, ours: Mapping[str, object], theirs: Mapping[str, object], parts: Sequence[str] = ("config", "weights")
+) -> None:
+    """Refuse a checkpoint with hashes or facts `ours` for the trace at `path`, whose run had `theirs`.
 
     Raises:
-        UsageError: config or weights are others.
+        UsageError: one of `parts` is known of both, and not the same.
     """
-    for part in ("config", "weights"):
+    for part in parts:
         if None not in (ours.get(part), theirs.get(part)) and ours[part] != theirs[part]:
             raise UsageError(
                 f"Trace {path} was made with another checkpoint (its {part} differ): open the one that made it."

@@ -29,6 +29,16 @@ def chosen_calls(trace: Trace[Any], calls: Sequence[int] | slice | None) -> list
     return chosen
 
 
+def check_size(size: int, example: str) -> None:
+    """Refuse a replay that would return `size` bytes, where that is too many; `example` asks for fewer calls.
+
+    Raises:
+        UsageError: it is.
+    """
+    if size > MOST:
+        raise UsageError(f"This replay would fill {size / 2**30:.1f} GB: ask for fewer calls, such as {example}.")
+
+
 def order_of(wanted: Sequence[int]) -> list[int]:
     """Where each wanted call stands among the sorted, distinct ones."""
     place = {call: i for i, call in enumerate(sorted(set(wanted)))}

@@ -105,7 +105,7 @@ def _tables(trace: TraceData[Any]) -> tuple[Table, Table]:
     schema, columns = _all_columns(trace) if trace.adapter.calls is None else trace.adapter.load("calls")(trace)
     at_once = max(1, CALLS_AT_ONCE // trace.scripts)
     stretches = (slice(start, min(len(trace), start + at_once)) for start in range(0, len(trace), at_once))
-    calls = (typed_batch(columns(here), schema) for here in stretches)
+    calls = (_typed_batch(columns(here), schema) for here in stretches)
     return (schema, calls), (_draws_schema(trace), _draw_batches(trace))
 
 
@@ -120,25 +120,6 @@ def arrow() -> Any:
     except ImportError as error:
         raise Dia2Error("Tables need pyarrow: pip install 'dia2-inspect[parquet]'.") from error
     return pyarrow
-
-
-def draw_types() -> dict[str, Any]:
-    """The columns that say what a draw chose among."""
-    pa = arrow()
-    return {
-        "choice": pa.int32(),
-        "probability": pa.float32(),
-        "rank": pa.int16(),
-        "candidates": pa.list_(pa.int32()),
-        "cond": pa.list_(pa.float32()),
-        "guided": pa.list_(pa.float32()),
-        "kept": pa.list_(pa.bool_()),
-    }
-
-
-def _typed(values: Any, kind: Any) -> Any:
-    array = arrow().array(values) if isinstance(values, np.ndarray) else values
-    return array.cast(kind)
 
 
 def lists_of(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
@@ -178,9 +159,20 @@ def _draws_schema(trace: TraceData[Any]) -> pa.Schema:
     scripts = {"script": pa.int16()} if trace.adapter.batched else {}
     replaced = {kind.replaced: pa.int32() for kind in kinds if kind.replaced is not None}
     return pa.schema(
-        {"call": pa.int32(), **scripts, "draw": pa.string(), trace.adapter.codebook: pa.int16()}
-        | draw_types()
-        | replaced
+        {
+            "call": pa.int32(),
+            **scripts,
+            "draw": pa.string(),
+            trace.adapter.codebook: pa.int16(),
+            "choice": pa.int32(),
+            "probability": pa.float32(),
+            "rank": pa.int16(),
+            "candidates": pa.list_(pa.int32()),
+            "cond": pa.list_(pa.float32()),
+            "guided": pa.list_(pa.float32()),
+            "kept": pa.list_(pa.bool_()),
+            **replaced,
+        }
     )
 
 
@@ -195,7 +187,7 @@ def _draw_batches(trace: TraceData[Any]) -> Iterator[pa.RecordBatch]:
         arrays = shard.read(wanted)
         for start in range(0, shard.calls, at_once):
             part = {name: array[start : start + at_once] for name, array in arrays.items()}
-            yield typed_batch(_draws(trace, names, part), schema)
+            yield _typed_batch(_draws(trace, names, part), schema)
 
 
 def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -213,7 +205,7 @@ def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray
         "script": np.tile(np.repeat(np.arange(scripts), each), count),
         "draw": named(pa.array(names)),
         adapter.codebook: named(pa.array([book_of(name) for name in names], pa.int16())),
-        **draw_values(arrays, choice),
+        **_draw_values(arrays, choice),
     }
     for kind in adapter.draws:
         if kind.replaced is not None:
@@ -222,8 +214,8 @@ def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray
     return columns
 
 
-def draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[str, Any]:
-    """The columns of `draw_types`, from a shard's columns `draw.*` [n, D, …] and what was chosen [n · D]."""
+def _draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[str, Any]:
+    """What draws chose among, from a shard's columns `draw.*` [n, D, …] and what was chosen [n · D]."""
     pa = arrow()
     ids, cond, guided = (arrays[f"draw.{name}"].reshape(-1, BEST) for name in ("ids", "cond", "guided"))
     there = ids >= 0
@@ -241,10 +233,12 @@ def draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[st
     }
 
 
-def typed_batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
+def _typed_batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
     """A batch of arrays, NumPy's or pyarrow's, in the order and with the types of a schema."""
-    arrays = [_typed(columns[field.name], field.type) for field in schema]
-    return arrow().RecordBatch.from_arrays(arrays, schema=schema)
+    pa = arrow()
+    values = ((columns[field.name], field.type) for field in schema)
+    arrays = [(pa.array(each) if isinstance(each, np.ndarray) else each).cast(kind) for each, kind in values]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _write(path: Path, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:

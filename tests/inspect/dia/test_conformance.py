@@ -175,7 +175,7 @@ def test_a_replay_in_chunks_is_that_in_one_pass(tmp_path: Path, monkeypatch: pyt
         trace.replay(dia5(), [])
     with pytest.raises(TraceError, match="no script"):
         trace.replay(dia5(), scripts=[3])
-    monkeypatch.setattr("dia.adapter.replay.MOST", 10_000)
+    monkeypatch.setattr("dia2.inspect.trace.replaying.MOST", 10_000)
     with pytest.raises(UsageError, match="ask for fewer calls"):
         trace.replay(dia5())
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from dia import Dia
-from dia.adapter.cells import ORIGINS
+from dia.adapter.origins import ORIGINS
 from dia.adapter.trace import DiaTrace
 from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.common.errors import TraceError, UsageError

@@ -26,10 +26,7 @@ def grid_facts(trace: Trace[Any], first: int | None = None, last: int | None = N
     """
     grid = reports_of(trace).grid(trace, trace.check_script(script))
     count = grid.cells.shape[1]
-    return _facts(grid, *choose_columns(trace, first, last, fits=count, count=count, what=grid.across))
-
-
-def _facts(grid: Grid, first: int, last: int) -> Facts:
+    first, last = choose_columns(trace, first, last, fits=count, count=count, what=grid.across)
     return grid.facts | {
         "from": first,
         "to": last,

@@ -7,32 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dia2.common.wording import counted
-from dia2.inspect.schema.caches import Caches, Curve
+from dia2.inspect.schema.caches import Caches
 from dia2.inspect.store.layout import MAX_CALLS
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.plots.page import (
-    GREY,
-    INK,
-    NEW,
-    SHADE,
-    SPEAKER,
-    check_trace,
-    choose_calls,
-    headline,
-    legend,
-    new_figure,
-    style,
-)
+from dia2.inspect.views.plots import page
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _LOOKS: dict[str, dict[str, Any]] = {  # of `Curve`
-    "filled": {"color": SPEAKER[1], "linewidth": 3, "alpha": 0.45},
-    "beside": {"color": NEW, "linewidth": 1.1, "linestyle": (0, (4, 2))},
-    "between": {"color": INK, "linewidth": 1.1},
-    "small": {"color": SPEAKER[1], "linewidth": 1.1},
+    "filled": {"color": page.SPEAKER[1], "linewidth": 3, "alpha": 0.45},
+    "beside": {"color": page.NEW, "linewidth": 1.1, "linestyle": (0, (4, 2))},
+    "between": {"color": page.INK, "linewidth": 1.1},
+    "small": {"color": page.SPEAKER[1], "linewidth": 1.1},
 }
 
 
@@ -47,33 +34,29 @@ def kv_growth(trace: Trace[Any]) -> Figure:
         TraceError: the trace has no calls, or its family tells nothing of caches.
         Dia2Error: matplotlib is missing.
     """
-    check_trace(trace, "plots.kv_growth")
-    choose_calls(trace, None, None, MAX_CALLS)
+    page.check_trace(trace, "plots.kv_growth")
+    page.choose_calls(trace, None, None, MAX_CALLS)
     caches = trace.caches()
-    figure = new_figure(2.1 + 0.6 * len(caches.panels))
+    figure = page.new_figure(2.1 + 0.6 * len(caches.panels))
     ratios = [3.2, *[1.0] * (len(caches.panels) - 1)]
     rows = figure.subplots(len(caches.panels), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
     for axes, panel in zip(rows, caches.panels, strict=True):
         for curve in panel.curves:
-            _line(axes, curve)
-        style(axes, y=panel.title, whole="both")
+            calls = np.arange(len(curve.values))
+            (line,) = axes.plot(calls, curve.values, drawstyle="steps-mid", **_LOOKS[curve.look])
+            line.set_gid(curve.name)
+        page.style(axes, y=panel.title, whole="both")
         axes.set_xlim(-0.5, len(trace) - 0.5)
         axes.margins(y=0.18 if axes is not rows[0] else 0.05)
         if trace.given_calls:
-            axes.axvspan(-0.5, trace.given_calls - 0.5, color=SHADE, zorder=0).set_gid(caches.given)
+            axes.axvspan(-0.5, trace.given_calls - 0.5, color=page.SHADE, zorder=0).set_gid(caches.given)
         if axes is not rows[0]:
             axes.set_yticks(np.unique(panel.curves[0].values)[:6])
     rows[-1].set_xlabel("call", fontsize=8)
     figure.align_ylabels(list(rows))
-    headline(rows[0], "Key/value caches", caches.told)
-    legend(figure, _legend(trace, caches))
+    page.headline(rows[0], "Key/value caches", caches.told)
+    page.legend(figure, _legend(trace, caches))
     return figure
-
-
-def _line(axes: Axes, curve: Curve) -> None:
-    calls = np.arange(len(curve.values))
-    (line,) = axes.plot(calls, curve.values, drawstyle="steps-mid", **_LOOKS[curve.look])
-    line.set_gid(curve.name)
 
 
 def _legend(trace: Trace[Any], caches: Caches) -> list[tuple[str, dict[str, object]]]:
@@ -84,6 +67,6 @@ def _legend(trace: Trace[Any], caches: Caches) -> list[tuple[str, dict[str, obje
         entries.append((curve.told, patch | ({"alpha": look["alpha"]} if "alpha" in look else {})))
     if trace.given_calls:
         entries.append(
-            (f"{caches.given}, {counted(trace.given_calls, 'call')}", {"facecolor": SHADE, "edgecolor": GREY})
+            (f"{caches.given}, {counted(trace.given_calls, 'call')}", {"facecolor": page.SHADE, "edgecolor": page.GREY})
         )
     return entries

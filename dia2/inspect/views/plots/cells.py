@@ -12,24 +12,10 @@ from dia2.common.wording import counted
 from dia2.inspect.schema.report import Grid
 from dia2.inspect.trace.reports import reports_of
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.plots.page import (
-    ALIGNED,
-    INK,
-    OVERRULED,
-    check_trace,
-    colour_bar,
-    headline,
-    legend,
-    new_figure,
-    outline,
-    rectangle,
-    shades,
-    style,
-)
+from dia2.inspect.views.plots import page
 from dia2.inspect.views.span import choose_columns
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _PALE = 0.45  # opacity of what was given
@@ -55,14 +41,14 @@ def grid(
         TraceError: the grid is empty, or the voice was redacted.
         Dia2Error: matplotlib is missing.
     """
-    check_trace(trace, "plots.grid")
+    page.check_trace(trace, "plots.grid")
     whole = reports_of(trace).grid(trace, trace.check_script(script))
     columns = whole.cells.shape[1]
     start, end = choose_columns(trace, first, last, fits=columns, count=columns, what=whole.across)
     signs = whole.cells[:, start : end + 1]
     codebooks = len(whole.codes)
     outlined = _frame(whole, start, end, frame)
-    figure = new_figure(min(8.0, 1.2 + max(0.11, min(0.26, 4.2 / codebooks)) * codebooks))
+    figure = page.new_figure(min(8.0, 1.2 + max(0.11, min(0.26, 4.2 / codebooks)) * codebooks))
     axes = figure.subplots()
     empty = np.isin(signs, [sign for sign, told in whole.signs.items() if not told.code])
     given, over = (_of(whole, signs, look) for look in ("label", "mark"))
@@ -70,23 +56,25 @@ def grid(
         np.ma.masked_array(whole.codes[:, start : end + 1], empty),
         aspect="auto",
         interpolation="nearest",
-        cmap=shades("#e3ebf3"),
+        cmap=page.shades("#e3ebf3"),
         vmin=0,
         vmax=whole.vocabulary - 1,
         alpha=np.where(given, _PALE, 1.0),
         extent=(start - 0.5, end + 0.5, codebooks - 0.5, -0.5),
     )
-    style(axes, whole.axis or whole.across, f"{trace.adapter.codebook} and its delay", whole="x")
-    outline(axes, _regions(given, start), INK, "prefix", 0.8)
-    outline(axes, _regions(over, start), OVERRULED, "overwritten", 1.3)
+    page.style(axes, whole.axis or whole.across, f"{trace.adapter.codebook} and its delay", whole="x")
+    page.outline(axes, _regions(given, start), page.INK, "prefix", 0.8)
+    page.outline(axes, _regions(over, start), page.OVERRULED, "overwritten", 1.3)
     if outlined is not None and whole.delays is not None:
         places = [outlined + delay + whole.offset for delay in whole.delays]
-        boxes = [rectangle(place - 0.5, k - 0.5, 1, 1) for k, place in enumerate(places) if start <= place <= end]
-        outline(axes, boxes, ALIGNED, "frame", 1.5)
-    _axes(axes, whole)
-    colour_bar(figure, axes, image, "code")
-    headline(axes, "Delayed grid", _facts(trace, whole, start, end))
-    legend(figure, _legend(whole, signs, outlined))
+        boxes = [page.rectangle(place - 0.5, k - 0.5, 1, 1) for k, place in enumerate(places) if start <= place <= end]
+        page.outline(axes, boxes, page.ALIGNED, "frame", 1.5)
+    delays = [""] * codebooks if whole.delays is None else [f"  +{delay}" for delay in whole.delays]
+    names = [f"{whole.line}{k}{delay}" for k, delay in enumerate(delays)]
+    axes.set_yticks(range(codebooks), names, fontsize=7.5 if codebooks <= 16 else 6)
+    page.colour_bar(figure, axes, image, "code")
+    page.headline(axes, "Delayed grid", _facts(trace, whole, start, end))
+    page.legend(figure, _legend(whole, signs, outlined))
     return figure
 
 
@@ -131,13 +119,6 @@ def _regions(there: np.ndarray, start: int) -> list[list[tuple[float, float]]]:
     return regions
 
 
-def _axes(axes: Axes, whole: Grid) -> None:
-    count = len(whole.codes)
-    delays = [""] * count if whole.delays is None else [f"  +{delay}" for delay in whole.delays]
-    names = [f"{whole.line}{k}{delay}" for k, delay in enumerate(delays)]
-    axes.set_yticks(range(count), names, fontsize=7.5 if count <= 16 else 6)
-
-
 def _facts(trace: Trace[Any], whole: Grid, start: int, end: int) -> str:
     columns, frames = whole.cells.shape[1], whole.facts.get("frames")
     shown = counted(columns, whole.across)
@@ -152,7 +133,7 @@ def _facts(trace: Trace[Any], whole: Grid, start: int, end: int) -> str:
 def _legend(whole: Grid, signs: np.ndarray, outlined: int | None) -> list[tuple[str, dict[str, object]]]:
     entries: list[tuple[str, dict[str, object]]] = []
     if outlined is not None:
-        entries.append((f"frame {outlined}", {"facecolor": "none", "edgecolor": ALIGNED, "linewidth": 1.5}))
+        entries.append((f"frame {outlined}", {"facecolor": "none", "edgecolor": page.ALIGNED, "linewidth": 1.5}))
     for sign, found in whole.signs.items():
         told = found.told or found.meaning
         if not (signs == sign).any() or told in (name for name, _ in entries):
@@ -160,7 +141,7 @@ def _legend(whole: Grid, signs: np.ndarray, outlined: int | None) -> list[tuple[
         if not found.code:
             entries.append((told, {"facecolor": "white", "edgecolor": "#c9ced4"}))
         elif found.style == "label":
-            entries.append((told, {"facecolor": "#bfd2e4", "edgecolor": INK}))
+            entries.append((told, {"facecolor": "#bfd2e4", "edgecolor": page.INK}))
         elif found.style == "mark":
-            entries.append((told, {"facecolor": "none", "edgecolor": OVERRULED, "linewidth": 1.3}))
+            entries.append((told, {"facecolor": "none", "edgecolor": page.OVERRULED, "linewidth": 1.3}))
     return entries

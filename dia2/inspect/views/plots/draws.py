@@ -11,19 +11,7 @@ from dia2.inspect.schema.report import Facts
 from dia2.inspect.schema.report_draws import draw_facts
 from dia2.inspect.trace.header import no_draws
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.plots.page import (
-    GREY,
-    INK,
-    NEW,
-    PALE,
-    SMALL,
-    SPEAKER,
-    check_trace,
-    headline,
-    legend,
-    new_figure,
-    style,
-)
+from dia2.inspect.views.plots import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,26 +38,26 @@ def candidates(trace: Trace[Any], call: int, draw: str | None = None, *, script:
         TraceError: there is no such call, or the trace kept no such draw of it.
         Dia2Error: matplotlib is missing.
     """
-    check_trace(trace, "plots.candidates")
+    page.check_trace(trace, "plots.candidates")
     call = trace.check_call(call)
     draw = next(iter(trace.adapter.draw_columns(trace.codebooks))) if draw is None else draw
     found = _find(trace, call, draw, script)
     rows, choice = found["candidates"], found["choice"]
-    figure = new_figure(1.15 + 0.185 * max(2, len(rows)))
+    figure = page.new_figure(1.15 + 0.185 * max(2, len(rows)))
     left, right = figure.subplots(1, 2, sharey=True)
     for axes, field in ((left, "cond"), (right, "guided")):
         _dots(axes, rows, field, choice)
     left.set_yticks(range(len(rows)), [printable(str(row["name"] or row["id"])) for row in rows])
     left.set_ylim(len(rows) - 0.4, -0.6)
     for label, row in zip(left.get_yticklabels(), rows, strict=True):
-        label.set_color(INK if row["kept"] else GREY)
+        label.set_color(page.INK if row["kept"] else page.GREY)
         label.set_fontweight("bold" if row["id"] == choice else "normal")
     sampling, guidance = trace.sampling(call, draw)
     left.set_xlabel("conditional logit: how likely" + f" ({sampling})" * bool(sampling), fontsize=8)
     right.set_xlabel("guided logit: who may be drawn" + f" ({guidance})" * bool(guidance), fontsize=8)
-    headline(left, f"Candidates of {draw}", "")
-    headline(right, "", _told(trace, call, found))
-    legend(figure, _legend(rows))
+    page.headline(left, f"Candidates of {draw}", "")
+    page.headline(right, "", _told(trace, call, found))
+    page.legend(figure, _legend(rows))
     return figure
 
 
@@ -89,17 +77,19 @@ def _find(trace: Trace[Any], call: int, name: str, script: int) -> Facts:
 
 def _dots(axes: Axes, rows: list[Facts], field: str, choice: int) -> None:
     """One logit of every candidate: a dot, and its number beside it."""
-    style(axes, spines=("bottom",))
+    page.style(axes, spines=("bottom",))
     axes.tick_params(axis="y", length=0)
     for y, row in enumerate(rows):
         chosen, kept, value = row["id"] == choice, row["kept"], row[field]
-        axes.axhline(y, color=PALE, linewidth=0.6, zorder=0)
+        axes.axhline(y, color=page.PALE, linewidth=0.6, zorder=0)
         if chosen:
             axes.axhspan(y - 0.5, y + 0.5, color=_ROW, zorder=0).set_gid("choice")
         if value is None:  # JSON's facts have no infinities
-            axes.text(0.02, y, "not finite", transform=axes.get_yaxis_transform(), fontsize=SMALL, va="center_baseline")
+            axes.text(
+                0.02, y, "not finite", transform=axes.get_yaxis_transform(), fontsize=page.SMALL, va="center_baseline"
+            )
             continue
-        ink = NEW if chosen else SPEAKER[1] if kept else _REMOVED
+        ink = page.NEW if chosen else page.SPEAKER[1] if kept else _REMOVED
         look: dict[str, Any] = {
             "color": ink,
             "markerfacecolor": ink if kept else "white",
@@ -113,8 +103,8 @@ def _dots(axes: Axes, rows: list[Facts], field: str, choice: int) -> None:
             (6, 0),
             textcoords="offset points",
             va="center_baseline",
-            fontsize=SMALL,
-            color=INK if kept else GREY,
+            fontsize=page.SMALL,
+            color=page.INK if kept else page.GREY,
             bbox={"facecolor": _ROW if chosen else "white", "edgecolor": "none", "pad": 0.5},
         )
     axes.margins(x=0.16)
@@ -130,8 +120,8 @@ def _told(trace: Trace[Any], call: int, found: Facts) -> str:
 
 def _legend(rows: list[Facts]) -> list[tuple[str, dict[str, object]]]:
     entries: list[tuple[str, dict[str, object]]] = [
-        ("chosen", {"marker": "D", "color": NEW, "markersize": 5.5}),
-        ("kept by guidance", {"marker": "o", "color": SPEAKER[1], "markersize": 4.5}),
+        ("chosen", {"marker": "D", "color": page.NEW, "markersize": 5.5}),
+        ("kept by guidance", {"marker": "o", "color": page.SPEAKER[1], "markersize": 4.5}),
     ]
     if not all(row["kept"] for row in rows):
         hollow = {"marker": "o", "color": _REMOVED, "markerfacecolor": "white", "markersize": 4.5}

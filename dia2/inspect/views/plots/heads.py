@@ -11,25 +11,7 @@ from dia2.common.checks import counted_from_0
 from dia2.inspect.schema.pictures import Attention, PlacedWord
 from dia2.inspect.trace.family import offered
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.plots.page import (
-    GREY,
-    NEW,
-    ROOM,
-    SPEAKER,
-    check_trace,
-    choose_calls,
-    colour_bar,
-    extent,
-    fit,
-    headline,
-    legend,
-    new_figure,
-    outline,
-    rectangle,
-    shades,
-    style,
-    write,
-)
+from dia2.inspect.views.plots import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,20 +52,20 @@ def attention(
         TraceError: the trace has no calls, or was redacted.
         Dia2Error: matplotlib is missing.
     """
-    check_trace(trace, "plots.attention")
+    page.check_trace(trace, "plots.attention")
     found: Attention = offered(trace, "attention")(trace, tts)
     first, last = (asked if asked is not None else has for asked, has in zip((first, last), found.calls, strict=True))
-    first, last = choose_calls(trace, first, last, _MOST)
+    first, last = page.choose_calls(trace, first, last, _MOST)
     layer, head = counted_from_0(layer, "layer"), counted_from_0(head, "head")
     picture = found.head(layer, head, first, last)
     weights, words, spoken = picture.weights, picture.words, picture.spoken
-    figure = new_figure(5.8)
+    figure = page.new_figure(5.8)
     axes = figure.subplots()
     _picture(figure, axes, weights, first)
     _outline(axes, spoken, first)
     pad = _write_words(axes, words, first, last)
-    headline(axes, f"Attention of layer {layer}, head {head}", _facts(weights, spoken, first, last), pad)
-    legend(figure, _legend(words, any(spoken)))
+    page.headline(axes, f"Attention of layer {layer}, head {head}", _facts(weights, spoken, first, last), pad)
+    page.legend(figure, _legend(words, any(spoken)))
     return figure
 
 
@@ -96,12 +78,12 @@ def _picture(figure: Figure, axes: Axes, weights: np.ndarray, first: int) -> Non
         np.ma.masked_array(weights, hidden),
         aspect="auto",
         interpolation="nearest",
-        cmap=shades("#f4f7fa"),
+        cmap=page.shades("#f4f7fa"),
         norm=PowerNorm(0.5, 0.0, float(weights.max()) or 1.0),
         extent=(-0.5, slots - 0.5, first + calls - 0.5, first - 0.5),
     )
-    style(axes, "slot looked at (one a call)", "call", whole="both")
-    colour_bar(figure, axes, image, "weight")
+    page.style(axes, "slot looked at (one a call)", "call", whole="both")
+    page.colour_bar(figure, axes, image, "weight")
 
 
 def _outline(axes: Axes, spoken: list[list[int]], first: int) -> None:
@@ -111,25 +93,25 @@ def _outline(axes: Axes, spoken: list[list[int]], first: int) -> None:
     for slots, group in groupby(spoken):
         count = len(list(group))
         if slots:
-            boxes.append(rectangle(slots[0] - 0.5, call - 0.5, slots[-1] - slots[0] + 1, count))
+            boxes.append(page.rectangle(slots[0] - 0.5, call - 0.5, slots[-1] - slots[0] + 1, count))
         call += count
-    outline(axes, boxes, NEW, "spoken", 0.9)
+    page.outline(axes, boxes, page.NEW, "spoken", 0.9)
 
 
 def _write_words(axes: Axes, words: list[PlacedWord], first: int, last: int) -> float:
     """Each word over the slot of its first token, where the one before leaves room; gives the points they are high."""
-    points, free, high = 0.92 * ROOM / (last + 1), -1.0, 0.0  # the scale of colours takes the rest
+    points, free, high = 0.92 * page.ROOM / (last + 1), -1.0, 0.0  # the scale of colours takes the rest
     for word in words:
         if not word.slots or word.slots[0] > last or word.slots[0] * points < free:
             continue
         slot = word.slots[0]
-        shown = fit(word.text, _WORD)
-        top, ink = axes.get_xaxis_transform(), SPEAKER.get(word.speaker, GREY)
+        shown = page.fit(word.text, _WORD)
+        top, ink = axes.get_xaxis_transform(), page.SPEAKER.get(word.speaker, page.GREY)
         box = (-0.5, 1.0, 1.1 * (last + 1), 0.5)  # over the picture
-        write(axes, slot, 1.012, shown, box, top, rotation=_ANGLE, rotation_mode="anchor")
+        page.write(axes, slot, 1.012, shown, box, top, rotation=_ANGLE, rotation_mode="anchor")
         axes.plot([slot], [1.0], "|", color=ink, markersize=6, transform=top, clip_on=False)
         axes.vlines(slot, first - 0.5, max(slot, first) - 0.5, color=ink, linewidth=0.7)
-        free, high = slot * points + _APART, max(high, extent(shown))
+        free, high = slot * points + _APART, max(high, page.extent(shown))
     return 12 + high * float(np.sin(np.radians(_ANGLE)))
 
 
@@ -140,11 +122,11 @@ def _facts(weights: np.ndarray, spoken: list[list[int]], first: int, last: int) 
 
 
 def _legend(words: list[PlacedWord], spoken: bool) -> list[tuple[str, dict[str, object]]]:
-    speakers = sorted({word.speaker for word in words} & set(SPEAKER))
+    speakers = sorted({word.speaker for word in words} & set(page.SPEAKER))
     entries: list[tuple[str, dict[str, object]]] = []
     for speaker in speakers:
-        entries.append((f"word of S{speaker}", {"facecolor": SPEAKER[speaker], "edgecolor": "none"}))
+        entries.append((f"word of S{speaker}", {"facecolor": page.SPEAKER[speaker], "edgecolor": "none"}))
     if spoken:
         told = "tokens of the word being spoken (taken to sound from two frames before its step)"
-        entries.append((told, {"facecolor": "none", "edgecolor": NEW, "linewidth": 1.0}))
+        entries.append((told, {"facecolor": "none", "edgecolor": page.NEW, "linewidth": 1.0}))
     return entries

@@ -7,26 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dia2.inspect.schema.pictures import LaneCell, Lanes
 from dia2.inspect.trace.family import offered
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.plots.page import (
-    GREY,
-    INK,
-    NEW,
-    OVERRULED,
-    PALE,
-    ROOM,
-    SHADE,
-    SPEAKER,
-    blocks,
-    check_trace,
-    choose_calls,
-    fit,
-    headline,
-    legend,
-    lines,
-    new_figure,
-    style,
-    write,
-)
+from dia2.inspect.views.plots import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,18 +21,18 @@ _HIGH = 0.55  # of a cell; the word stands beneath it
 
 # kind: (meaning, look). Order is that of the legend.
 _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
-    "new_word": ("new_word", {"facecolor": NEW, "edgecolor": INK}),
-    "overruled": ("new_word, overruled", {"facecolor": "white", "edgecolor": OVERRULED}),
-    "imposed": ("pad, overruled", {"facecolor": "white", "edgecolor": NEW, "hatch": "////"}),
-    "given": ("given new_word", {"facecolor": "#f3c4a5", "edgecolor": NEW}),
+    "new_word": ("new_word", {"facecolor": page.NEW, "edgecolor": page.INK}),
+    "overruled": ("new_word, overruled", {"facecolor": "white", "edgecolor": page.OVERRULED}),
+    "imposed": ("pad, overruled", {"facecolor": "white", "edgecolor": page.NEW, "hatch": "////"}),
+    "given": ("given new_word", {"facecolor": "#f3c4a5", "edgecolor": page.NEW}),
     "swallowed": (
         "given new_word, overruled",
-        {"facecolor": "white", "edgecolor": OVERRULED, "linestyle": (0, (2, 1))},
+        {"facecolor": "white", "edgecolor": page.OVERRULED, "linestyle": (0, (2, 1))},
     ),
-    "S1": ("token of S1", {"facecolor": SPEAKER[1], "edgecolor": SPEAKER[1]}),
-    "S2": ("token of S2", {"facecolor": SPEAKER[2], "edgecolor": SPEAKER[2]}),
-    "other": ("other token", {"facecolor": GREY, "edgecolor": GREY}),
-    "pad": ("pad", {"facecolor": PALE, "edgecolor": PALE}),
+    "S1": ("token of S1", {"facecolor": page.SPEAKER[1], "edgecolor": page.SPEAKER[1]}),
+    "S2": ("token of S2", {"facecolor": page.SPEAKER[2], "edgecolor": page.SPEAKER[2]}),
+    "other": ("other token", {"facecolor": page.GREY, "edgecolor": page.GREY}),
+    "pad": ("pad", {"facecolor": page.PALE, "edgecolor": page.PALE}),
 }
 
 
@@ -67,32 +48,32 @@ def streams(trace: Trace[Any], first: int | None = None, last: int | None = None
         TraceError: the trace has no calls.
         Dia2Error: matplotlib is missing.
     """
-    check_trace(trace, "plots.streams")
-    first, last = choose_calls(trace, first, last, _MOST)
+    page.check_trace(trace, "plots.streams")
+    first, last = page.choose_calls(trace, first, last, _MOST)
     lanes: Lanes = offered(trace, "lanes")(trace, first, last)
     cells = lanes.cells
-    fits = lines(last - first + 1, _LINE, _LINES)
+    fits = page.lines(last - first + 1, _LINE, _LINES)
     length = -(-(last - first + 1) // fits)
-    figure = new_figure(fits * 0.98 + 0.8)
+    figure = page.new_figure(fits * 0.98 + 0.8)
     rows = figure.subplots(fits, 1, squeeze=False)[:, 0]
     for i, axes in enumerate(rows):
         start = first + i * length
         _draw(axes, [cell for cell in cells if start <= cell.call < start + length], start, length)
         if trace.given_calls > start:
-            axes.axvspan(start - 0.5, min(trace.given_calls, start + length) - 0.5, color=SHADE, zorder=0)
+            axes.axvspan(start - 0.5, min(trace.given_calls, start + length) - 0.5, color=page.SHADE, zorder=0)
     rows[-1].set_xlabel("call", fontsize=8)
     kinds = {cell.kind for cell in cells}
     entries = [look for kind, look in _KINDS.items() if kind in kinds]
     if trace.given_calls > first:
-        entries.append(("warm-up", {"facecolor": SHADE, "edgecolor": SHADE}))
-    headline(rows[0], "Text streams", f"calls {first} … {last} of 0 … {len(trace) - 1} · {lanes.told}")
-    legend(figure, entries, columns=4)
+        entries.append(("warm-up", {"facecolor": page.SHADE, "edgecolor": page.SHADE}))
+    page.headline(rows[0], "Text streams", f"calls {first} … {last} of 0 … {len(trace) - 1} · {lanes.told}")
+    page.legend(figure, entries)
     return figure
 
 
 def _draw(axes: Axes, cells: list[LaneCell], start: int, length: int) -> None:
     """One line of calls, all three lanes."""
-    style(axes, spines=(), whole="x")
+    page.style(axes, spines=(), whole="x")
     axes.set_xlim(start - 0.7, start + length - 0.3)
     axes.set_ylim(-0.68, 2.95)
     axes.set_yticks([bottom + _HIGH / 2 for bottom in _LANES.values()], list(_LANES))
@@ -103,8 +84,8 @@ def _draw(axes: Axes, cells: list[LaneCell], start: int, length: int) -> None:
         for kind, (_, look) in _KINDS.items():
             spans = [(cell.call - 0.5 + gap, cell.call + 0.5 - gap) for cell in here if cell.kind == kind]
             if spans:
-                blocks(axes, spans, bottom, _HIGH, f"{lane}.{kind}", linewidth=0.7, **look)
-        _write_words(axes, here, bottom, start + length, ROOM / length)
+                page.blocks(axes, spans, bottom, _HIGH, f"{lane}.{kind}", linewidth=0.7, **look)
+        _write_words(axes, here, bottom, start + length, page.ROOM / length)
 
 
 def _write_words(axes: Axes, cells: list[LaneCell], bottom: float, end: int, points: float) -> None:
@@ -121,7 +102,7 @@ def _write_words(axes: Axes, cells: list[LaneCell], bottom: float, end: int, poi
     starts = [*(cell.call for cell, _ in begun), end]
     for (cell, word), until in zip(begun, starts[1:], strict=True):
         call, text = cell.call, word if cell.number == 1 else f"…{word}"  # it was begun before this line
-        shown = fit(text, (until - call) * points - 1)
+        shown = page.fit(text, (until - call) * points - 1)
         if shown:
             box = (call - 0.5, bottom - 0.62, until - call, 0.6)
-            write(axes, call - 0.4, bottom - 0.32, shown, box)
+            page.write(axes, call - 0.4, bottom - 0.32, shown, box)

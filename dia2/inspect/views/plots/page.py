@@ -16,11 +16,8 @@ from dia2.inspect.trace.trace import Trace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import PolyCollection
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
-    from matplotlib.text import Text
-
 
 # Okabe and Ito's colours, which are told apart with any colour vision; each stands beside a place, a shape or a word
 # that says the same.
@@ -129,7 +126,7 @@ def extent(text: str) -> float:
 
 def write(
     axes: Axes, x: float, y: float, text: str, box: tuple[float, float, float, float], transform: Any = None, **how: Any
-) -> Text:
+) -> None:
     """Text of a trace; neither mathtext nor TeX reads it, and the layout does not depend on it.
 
     Args:
@@ -153,7 +150,6 @@ def write(
     } | how
     label = axes.text(x, y, text, transform=transform, clip_on=True, va="center_baseline", gid="word", **look)
     label.set_clip_path(Rectangle(box[:2], box[2], box[3], transform=transform))
-    return label
 
 
 def write_in(axes: Axes, text: str, box: tuple[float, float, float, float], points: float, **how: Any) -> None:
@@ -175,11 +171,10 @@ def write_in(axes: Axes, text: str, box: tuple[float, float, float, float], poin
 
 def blocks(
     axes: Axes, spans: Iterable[tuple[float, float]], bottom: float, height: float, name: str, **how: Any
-) -> PolyCollection:
+) -> None:
     """Boxes over `spans`, (start, end) each, as one artist that goes by `name` (its gid)."""
     bars = axes.broken_barh([(start, end - start) for start, end in spans], (bottom, height), **how)
     bars.set_gid(name)
-    return bars
 
 
 def outline(axes: Axes, shapes: Sequence[Sequence[tuple[float, float]]], color: str, name: str, width: float) -> None:
@@ -196,7 +191,7 @@ def rectangle(x: float, y: float, width: float, height: float) -> list[tuple[flo
     return [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
 
 
-def legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]], columns: int = 4) -> None:
+def legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]]) -> None:
     """A legend beneath: labels, each with the look of its patch, or of its marker."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
@@ -211,7 +206,7 @@ def legend(figure: Figure, entries: Sequence[tuple[str, dict[str, Any]]], column
         figure.legend(
             handles=handles,
             loc="outside lower left",
-            ncols=min(columns, len(handles)),
+            ncols=min(4, len(handles)),
             frameon=False,
             fontsize=SIZE,
             labelcolor=INK,

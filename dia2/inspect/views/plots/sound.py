@@ -11,19 +11,7 @@ from dia2.common.errors import TraceError, UsageError
 from dia2.common.wording import counted
 from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.plots.page import (
-    GREY,
-    ROOM,
-    SPEAKER,
-    blocks,
-    check_trace,
-    headline,
-    legend,
-    lines,
-    new_figure,
-    style,
-    write_in,
-)
+from dia2.inspect.views.plots import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +43,7 @@ def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *,
         UsageError: the audio has no such seconds.
         Dia2Error: matplotlib is missing.
     """
-    check_trace(trace, "plots.waveform")
+    page.check_trace(trace, "plots.waveform")
     samples, rate = _sound(trace, script)
     whole = len(samples) / rate
     start, end = plain(start), plain(end)
@@ -67,10 +55,10 @@ def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *,
         raise UsageError(f"There is no sound from {start:g} to {until:g} s: {trace.path} has {whole:.2f} s of audio.")
     words = [said for said in _said(trace, script, whole) if said[1] < until and said[2] > start]
     speakers = sorted({word.speaker for word, _, _ in words})
-    fits = lines(until - start, _LINE, _LINES)
+    fits = page.lines(until - start, _LINE, _LINES)
     length = (until - start) / fits
     peak = float(np.abs(_part(samples, rate, (start, until))).max())
-    figure = new_figure(fits * (0.62 + 0.2 * len(speakers) + 0.16) + 0.6)
+    figure = page.new_figure(fits * (0.62 + 0.2 * len(speakers) + 0.16) + 0.6)
     rows = figure.subplots(fits, 1, squeeze=False)[:, 0]
     for i, axes in enumerate(rows):
         span = (start + i * length, start + (i + 1) * length)
@@ -79,8 +67,10 @@ def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *,
         _frame(axes, speakers, span, peak)
     rows[-1].set_xlabel("seconds", fontsize=8)
     drawn = f"{start:.2f} … {until:.2f} s of {whole:.2f} s" if until - start < whole else f"{whole:.2f} s"
-    headline(rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {counted(len(words), 'word')}")
-    legend(figure, _legend(words))
+    page.headline(
+        rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {counted(len(words), 'word')}"
+    )
+    page.legend(figure, _legend(words))
     return figure
 
 
@@ -112,7 +102,7 @@ def _draw_sound(axes: Axes, samples: np.ndarray, rate: int, span: tuple[float, f
     edges = np.unique(np.linspace(0, len(part), _BINS, endpoint=False).astype(int))
     middle = span[0] + (edges + np.diff(edges, append=len(part)) / 2) / rate
     low, high = np.minimum.reduceat(part, edges), np.maximum.reduceat(part, edges)
-    area = axes.fill_between(middle, low / full, high / full, color=GREY, linewidth=0.4)
+    area = axes.fill_between(middle, low / full, high / full, color=page.GREY, linewidth=0.4)
     area.set_gid("waveform")
 
 
@@ -128,23 +118,23 @@ def _draw_words(axes: Axes, words: list[Said], speakers: list[int], span: tuple[
             ]
             if mine:
                 name = f"words.S{speaker}" + ".prefix" * prefix
-                blocks(axes, mine, bottom, _BOX, name, **_look(speaker, prefix))
+                page.blocks(axes, mine, bottom, _BOX, name, **_look(speaker, prefix))
         for word, a, b in here:
             if word.speaker == speaker:
                 text = word.text if a >= span[0] else f"…{word.text}"  # it was begun before this line
                 left, right = max(a, span[0]), min(b, span[1])
-                write_in(axes, text, (left, bottom, right - left, _BOX), ROOM / (span[1] - span[0]))
+                page.write_in(axes, text, (left, bottom, right - left, _BOX), page.ROOM / (span[1] - span[0]))
 
 
 def _look(speaker: int, prefix: bool) -> dict[str, object]:
-    edge = SPEAKER.get(speaker, GREY)
+    edge = page.SPEAKER.get(speaker, page.GREY)
     if prefix:
         return {"facecolor": "white", "edgecolor": edge, "linewidth": 0.8, "linestyle": (0, (3, 1.5))}
     return {"facecolor": _TINT.get(speaker, "#eeeeee"), "edgecolor": edge, "linewidth": 0.8}
 
 
 def _frame(axes: Axes, speakers: list[int], span: tuple[float, float], peak: float) -> None:
-    style(axes, spines=("bottom",))
+    page.style(axes, spines=("bottom",))
     axes.set_xlim(*span)
     axes.set_ylim(-1.25 - len(speakers) * _TIER, 1.1)
     tiers = [(-1.2 - (i + 1) * _TIER + _BOX / 2, f"S{speaker}") for i, speaker in enumerate(speakers)]

@@ -7,20 +7,7 @@ from typing import TYPE_CHECKING
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted
-from dia2.inspect.views.plots.page import (
-    GREY,
-    INK,
-    NEW,
-    PALE,
-    ROOM,
-    SPEAKER,
-    blocks,
-    headline,
-    legend,
-    new_figure,
-    style,
-    write_in,
-)
+from dia2.inspect.views.plots import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,31 +30,31 @@ def sweep(runs: Sweep) -> Figure:
         raise UsageError(f"plots.sweep needs what dia2.inspect.sweep gives, runs of Dia2, not {short(runs)}.")
     parted = [row["parts_at"] for row in runs.rows()]
     longest = max(len(variant.trace) for variant in runs.variants)
-    figure = new_figure(1.0 + 0.3 * len(runs.variants))
+    figure = page.new_figure(1.0 + 0.3 * len(runs.variants))
     axes = figure.subplots()
-    style(axes, x="call", spines=("bottom",), whole="x")
+    page.style(axes, x="call", spines=("bottom",), whole="x")
     axes.set_xlim(-0.5, longest - 0.5)
     axes.set_ylim(len(runs.variants) - 0.5, -0.5)
     axes.set_yticks(range(len(runs.variants)), [str(variant) for variant in runs.variants])
     axes.tick_params(axis="y", length=0)
-    points = 0.7 * ROOM / longest  # that a call is wide, about, beside the runs' names
+    points = 0.7 * page.ROOM / longest  # that a call is wide, about, beside the runs' names
     for row, (variant, at) in enumerate(zip(runs.variants, parted, strict=True)):
         _words(axes, variant.trace, row, len(variant.trace) if at is None else at, points)
         if at is not None:
-            axes.plot([at - 0.5] * 2, [row - 0.45, row + 0.45], color=NEW, linewidth=1.6)[0].set_gid("parts")
+            axes.plot([at - 0.5] * 2, [row - 0.45, row + 0.45], color=page.NEW, linewidth=1.6)[0].set_gid("parts")
     moved = sum(at is not None for at in parted)
-    headline(
+    page.headline(
         axes,
         f"{counted(len(runs.variants), 'run')} of one script",
         f"{moved} part{'s' * (moved == 1)} from the first one",
     )
-    legend(
+    page.legend(
         figure,
         [
-            ("a word, as in the first run", {"facecolor": PALE, "edgecolor": GREY}),
-            ("of speaker 1, after it parted", {"facecolor": "none", "edgecolor": SPEAKER[1]}),
-            ("of speaker 2", {"facecolor": "none", "edgecolor": SPEAKER[2]}),
-            ("where it parts", {"facecolor": NEW, "edgecolor": "none"}),
+            ("a word, as in the first run", {"facecolor": page.PALE, "edgecolor": page.GREY}),
+            ("of speaker 1, after it parted", {"facecolor": "none", "edgecolor": page.SPEAKER[1]}),
+            ("of speaker 2", {"facecolor": "none", "edgecolor": page.SPEAKER[2]}),
+            ("where it parts", {"facecolor": page.NEW, "edgecolor": "none"}),
         ],
     )
     return figure
@@ -79,8 +66,11 @@ def _words(axes: Axes, trace: Dia2Trace, row: int, same: int, points: float) -> 
     starts = [word.call for word in words if word.call is not None]
     ends = [*starts[1:], len(trace)]
     for word, start, end in zip(words, starts, ends, strict=True):
-        before = start < same
-        face, edge, ink = (PALE, GREY, GREY) if before else ("white", SPEAKER.get(word.speaker, GREY), INK)
+        face, edge, ink = page.PALE, page.GREY, page.GREY
+        if start >= same:
+            face, edge, ink = "white", page.SPEAKER.get(word.speaker, page.GREY), page.INK
         box = (start - 0.5, row - 0.36, end - start, 0.72)
-        blocks(axes, [(start - 0.5, end - 0.5)], *box[1::2], "word box", linewidth=0.7, facecolor=face, edgecolor=edge)
-        write_in(axes, word.text, box, points, color=ink)
+        page.blocks(
+            axes, [(start - 0.5, end - 0.5)], *box[1::2], "word box", linewidth=0.7, facecolor=face, edgecolor=edge
+        )
+        page.write_in(axes, word.text, box, points, color=ink)
