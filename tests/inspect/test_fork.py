@@ -115,12 +115,12 @@ def test_other_guidance_from_a_call_on(tmp_path: Path) -> None:
 def test_guidance_can_be_turned_on_on_the_way(tmp_path: Path) -> None:
     script = "[S1] Hello Dia2! It's a test."
     config = GenerationConfig(cfg_scale=1.0, seed=2)
-    engine("tiny8").generate(script, config, edits=[ChangeSampling(10, cfg_scale=3.0)], trace=tmp_path / "a.dia2trace")
+    engine("tiny4").generate(script, config, edits=[ChangeSampling(10, cfg_scale=3.0)], trace=tmp_path / "a.dia2trace")
     trace = Dia2Trace.load(tmp_path / "a.dia2trace")
     assert trace.model.branches == 2
     assert all(c.cond == c.guided for draw in trace.draws(9) for c in draw.candidates)
     assert any(c.cond != c.guided for draw in trace.draws(10) for c in draw.candidates)
-    again = forked(trace, engine("tiny8"), 15, tmp_path / "b.dia2trace")
+    again = forked(trace, engine("tiny4"), 15, tmp_path / "b.dia2trace")
     assert trace.diff(again).same
 
 
@@ -222,7 +222,7 @@ def test_what_is_no_edit_is_refused(value: object) -> None:
 
 
 def test_an_action_is_found_by_its_name(tmp_path: Path) -> None:
-    trace, _ = record_case("tiny8", "prefix1", tmp_path / "a.dia2trace")
+    trace, _ = record_case("tiny4", "prefix1", tmp_path / "a.dia2trace")
     found = [trace.find("action", name) for name in ("new_word", "pad")]
     assert sorted(found[0] + found[1]) == list(range(len(trace)))
     ids = trace.model.tokens
