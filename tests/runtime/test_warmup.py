@@ -44,8 +44,8 @@ def test_one_pass_equals_call_by_call(checkpoint: str, chunk: int) -> None:
 
 
 def test_progress_counts_frames_from_the_prefixs_end() -> None:
-    runtime = engine("tiny8").runtime
-    config = Case("tiny8", "prefix2").config()
+    runtime = engine("tiny4").runtime
+    config = Case("tiny4", "prefix2").config()
     plan = build_prefix_plan(runtime, config.prefix)
     assert plan is not None
     script = parse_script(["[S1] Hello there."], runtime.encode, runtime.constants, runtime.frame_rate)
