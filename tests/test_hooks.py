@@ -237,18 +237,25 @@ def test_nobody_looking_means_no_call_and_no_operation() -> None:
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
-@pytest.mark.parametrize("name", [pytest.param("plain_cfg2", marks=pytest.mark.slow), "prefix2"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("prefix2", "[S1] Hi you. [S2] No."),
+        *(pytest.param(name, None, marks=pytest.mark.slow) for name in ("plain_cfg2", "prefix2")),
+    ],
+)
 def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
-    checkpoint: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: str, name: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case, tts = Case(checkpoint, name), engine(checkpoint)
+    script = said or case.expected["script"]
     with record(tmp_path / "eager", level="full"):
-        tts.generate(case.expected["script"], case.config(seed=3))
+        tts.generate(script, case.config(seed=3))
     backend = FakeGraphs(dry_runs=3)
     use_graphs(monkeypatch, tts, backend)
     for folder in ("graphs", "again"):  # in the same rings
         with record(tmp_path / folder, level="full"):
-            tts.generate(case.expected["script"], case.config(seed=3, use_cuda_graph=True))
+            tts.generate(script, case.config(seed=3, use_cuda_graph=True))
     eager, graphs, again = (Dia2Trace.load(tmp_path / name) for name in ("eager", "graphs", "again"))
     assert backend.captures == 2
     assert eager.diff(graphs).same
@@ -263,7 +270,7 @@ def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARD_CALLS", 8)
-        with record(tmp_path / "run.dia2trace", level="full", budget=100_000):
+        with record(tmp_path / "run.dia2trace", level="full", budget=50_000):
             result = engine("tiny4").generate(SCRIPT, seed=1)
     trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     start = trace.manifest.tokens_only_from

@@ -170,7 +170,7 @@ def test_the_users_text_is_read_outside_torchs_switches() -> None:
                 seen.add((torch.is_grad_enabled(), torch.get_num_threads()))
                 yield "word "
 
-        assert len(list(Dia2.nano(device="cpu").stream(words(), seed=1))) > 10
+        assert len(list(engine("tiny4").stream(words(), seed=1))) > 10
     finally:
         torch.set_num_threads(before)
     assert seen == {(True, 2)}

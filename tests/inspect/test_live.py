@@ -47,7 +47,9 @@ def grown(pieces: list[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, columns
 
 
-@pytest.mark.parametrize("case", [
+@pytest.mark.parametrize(
+    "case",
+    [
         Case("tiny4", "plain_cfg1"),
         Case("tiny4", "prefix2"),
         pytest.param(Case("tiny8", "prefix2"), marks=pytest.mark.slow),
