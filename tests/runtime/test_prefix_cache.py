@@ -287,7 +287,7 @@ def test_memory_is_flat_over_many_prefixes(tmp_path: Path) -> None:
     assert len(set(sizes[3:])) == 1  # of one length all of them: as large after six as after four
     frames, block = 20, tts.runtime.config.model.decoder
     slots = 2 * 2 * block.n_layer * block.kv_heads * block.gqa_head_dim * 4 * frames  # both branches, keys and values
-    assert sizes[-1] == 4 * (slots + 2 * 10 * frames * 8)
+    assert sizes[-1] == 4 * (slots + 2 * tts.runtime.config.data.channels * frames * 8)
 
 
 @pytest.mark.slow
