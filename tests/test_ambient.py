@@ -171,8 +171,16 @@ def test_every_entry_gives_the_same_whatever_the_caller_has_made_of_torch(entry:
     check(entry, *TOGETHER)
 
 
-@pytest.mark.parametrize("state", STATES)
+# Those that are not in `TOGETHER`, and one of those that are alike; each entry meets all of them in `make test-all`.
+ALONE = (
+    "autocast float16", "with a device", "no_grad", "tf32 for all", "deterministic oneDNN", "cudnn benchmark",
+    "exact bf16 sums", "attention in one", "function mode", "dispatch mode", "functions off",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("state", ALONE)
 def test_a_run_is_the_same_under_each_setting(state: str) -> None:
+    assert state not in TOGETHER
     check("generate", state)
 
 

@@ -65,7 +65,7 @@ def test_a_filter_beyond_this_checkpoints_codebooks_is_an_error(tmp_path: Path) 
         pytest.raises(UsageError, match=r"No hook point is called 'draw.dep.40'"),
         record(tmp_path / "run.dia2trace", hooks="draw.dep.40"),
     ):
-        engine("tiny8").generate(SCRIPT, seed=1)
+        engine("tiny4").generate(SCRIPT, seed=1)
     with (
         pytest.raises(UsageError, match="level tokens records nothing"),
         record(tmp_path / "b", level="tokens", hooks="draw.*"),
@@ -76,16 +76,16 @@ def test_a_filter_beyond_this_checkpoints_codebooks_is_an_error(tmp_path: Path) 
 def test_filters_decide_what_is_computed() -> None:
     seen = Counter[str]()
     watch = Watch(lambda point, _: seen.update([point]), "draw.cb0,step_tokens")
-    result = engine("tiny8").generate(SCRIPT, seed=1, observer=watch)
+    result = engine("tiny4").generate(SCRIPT, seed=1, observer=watch)
     assert seen == {"draw.cb0": result.frames, "step_tokens": result.frames}
 
 
 def test_a_watched_draw_is_what_was_drawn() -> None:
     recorder = Recorder("draw.*,audio_buf.column,machine.after,logits.*")
-    engine("tiny8").generate(SCRIPT, seed=1, cfg_scale=3.0, cfg_filter_k=5, observer=recorder)
+    engine("tiny4").generate(SCRIPT, seed=1, cfg_scale=3.0, cfg_filter_k=5, observer=recorder)
     seen = recorder.seen
     codes = torch.stack(seen["audio_buf.column"])
-    for k in range(8):
+    for k in range(4):
         draws: list[Draw] = seen["draw.cb0" if k == 0 else f"draw.dep.{k}"]
         assert [draw.choice for draw in draws] == codes[:, k].tolist()
         for draw, logits in zip(draws, seen["logits.cb0" if k == 0 else f"logits.dep.{k}"], strict=True):
@@ -106,8 +106,8 @@ def test_values_are_the_observers_own() -> None:
         if isinstance(value, torch.Tensor):
             value.fill_(-1)
 
-    plain = engine("tiny8").generate(SCRIPT, seed=1)
-    spoiled = engine("tiny8").generate(SCRIPT, seed=1, observer=Watch(spoil))
+    plain = engine("tiny4").generate(SCRIPT, seed=1)
+    spoiled = engine("tiny4").generate(SCRIPT, seed=1, observer=Watch(spoil))
     assert torch.equal(plain.audio_tokens, spoiled.audio_tokens)
 
 
@@ -116,21 +116,21 @@ def test_an_observers_exception_ends_the_run() -> None:
         raise ValueError(f"enough of {point}")
 
     with pytest.raises(ValueError, match="enough of call"):
-        engine("tiny8").generate(SCRIPT, seed=1, observer=Watch(refuse, "call"))
+        engine("tiny4").generate(SCRIPT, seed=1, observer=Watch(refuse, "call"))
     assert current_observer() is None
 
 
 def test_observers_see_a_run_side_by_side(tmp_path: Path) -> None:
     calls: list[object] = []
     watch = Watch(lambda _, value: calls.append(value), "call")
-    engine("tiny8").generate(SCRIPT, seed=1, observer=watch, trace=tmp_path / "run.dia2trace")
+    engine("tiny4").generate(SCRIPT, seed=1, observer=watch, trace=tmp_path / "run.dia2trace")
     trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     assert len(calls) == len(trace) > 30
     assert trace.manifest.never_fired == load_alone(tmp_path).manifest.never_fired
 
 
 def load_alone(folder: Path) -> Any:
-    engine("tiny8").generate(SCRIPT, seed=1, trace=folder / "alone.dia2trace")
+    engine("tiny4").generate(SCRIPT, seed=1, trace=folder / "alone.dia2trace")
     return Dia2Trace.load(folder / "alone.dia2trace")
 
 
@@ -152,7 +152,7 @@ def test_frames_come_in_batches_that_are_neither_long_nor_late() -> None:
             assert list(frames.logits) == []
 
     observer: Observer = Batches()
-    result = engine("tiny8").generate(SCRIPT, seed=1, observer=observer)
+    result = engine("tiny4").generate(SCRIPT, seed=1, observer=observer)
     assert sum(count for count, _ in batches) == result.frames
     assert max(count for count, _ in batches) <= ROWS
     assert max(spent for _, spent in batches) <= LATEST + 0.05  # all but the frame that made it too long
@@ -220,7 +220,7 @@ def loop_facts(observer: Observer | None) -> tuple[Counter[str], Counter[str]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generator, "generate_frames", watched)
-        engine("tiny8").generate(SCRIPT, seed=1, observer=observer)
+        engine("tiny4").generate(SCRIPT, seed=1, observer=observer)
     return ops.ops, seams
 
 
@@ -231,24 +231,31 @@ def test_nobody_looking_means_no_call_and_no_operation() -> None:
     assert more["put"] > 0  # so the count above could have failed
     assert watched["aten.copy_.default"] > plain["aten.copy_.default"]
     # One copy a layer and cache and stage, one column: what the loop itself writes, and nothing more.
-    config = engine("tiny8").runtime.config.model
-    writes = 2 * (config.decoder.n_layer + 7 * config.depformer.n_layer) + 1
+    config = engine("tiny4").runtime.config.model
+    writes = 2 * (config.decoder.n_layer + 3 * config.depformer.n_layer) + 1
     assert plain["aten.index_copy_.default"] == 10 * writes
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3"))
-@pytest.mark.parametrize("name", [pytest.param("plain_cfg2", marks=pytest.mark.slow), "prefix2"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("prefix2", "[S1] Hi you. [S2] No."),
+        *(pytest.param(name, None, marks=pytest.mark.slow) for name in ("plain_cfg2", "prefix2")),
+    ],
+)
 def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
-    checkpoint: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    checkpoint: str, name: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case, tts = Case(checkpoint, name), engine(checkpoint)
+    script = said or case.expected["script"]
     with record(tmp_path / "eager", level="full"):
-        tts.generate(case.expected["script"], case.config(seed=3))
+        tts.generate(script, case.config(seed=3))
     backend = FakeGraphs(dry_runs=3)
     use_graphs(monkeypatch, tts, backend)
     for folder in ("graphs", "again"):  # in the same rings
         with record(tmp_path / folder, level="full"):
-            tts.generate(case.expected["script"], case.config(seed=3, use_cuda_graph=True))
+            tts.generate(script, case.config(seed=3, use_cuda_graph=True))
     eager, graphs, again = (Dia2Trace.load(tmp_path / name) for name in ("eager", "graphs", "again"))
     assert backend.captures == 2
     assert eager.diff(graphs).same
@@ -263,8 +270,8 @@ def test_a_trace_of_graphs_equals_a_trace_of_eager_frames(
 def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARD_CALLS", 8)
-        with record(tmp_path / "run.dia2trace", level="full", budget=100_000):
-            result = engine("tiny8").generate(SCRIPT, seed=1)
+        with record(tmp_path / "run.dia2trace", level="full", budget=50_000):
+            result = engine("tiny4").generate(SCRIPT, seed=1)
     trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     start = trace.manifest.tokens_only_from
     assert start is not None
@@ -279,13 +286,13 @@ def test_over_its_budget_a_trace_keeps_the_tokens(tmp_path: Path, caplog: pytest
 
 def test_what_was_asked_for_and_never_came_is_noted(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks="warmup,loop,draw.cb0"):
-        engine("tiny8").generate(SCRIPT, seed=1)
+        engine("tiny4").generate(SCRIPT, seed=1)
     assert Dia2Trace.load(tmp_path / "run.dia2trace").manifest.never_fired == ["warmup"]
 
 
 def test_calls_are_numbered_over_warmup_and_main_loop() -> None:
-    recorder, case = Recorder("call"), Case("tiny8", "prefix1")
-    engine("tiny8").generate(case.expected["script"], case.config(), observer=recorder)
+    recorder, case = Recorder("call"), Case("tiny4", "prefix1")
+    engine("tiny4").generate(case.expected["script"], case.config(), observer=recorder)
     calls: list[CallInfo] = recorder.seen["call"]
     assert [call.call for call in calls] == list(range(len(calls)))
     assert [call.slot for call in calls] == list(range(len(calls)))

@@ -107,7 +107,7 @@ def test_text_is_read_only_as_far_as_needed() -> None:
             read.append(f"word{i}")
             yield f"word{i} "
 
-    stream = engine("tiny8").stream(words(), seed=1)
+    stream = engine("tiny4").stream(words(), seed=1)
     next(stream)
     early = len(read)
     assert early < 10  # the words begun so far, two looked ahead at, one not complete before the next
@@ -116,7 +116,7 @@ def test_text_is_read_only_as_far_as_needed() -> None:
 
 
 def test_a_stream_tells_its_seed_and_why_it_ended() -> None:
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     stream = tts.stream("[S1] one two")
     before = stream.seed, stream.stop_reason
     joined = torch.cat([chunk.waveform for chunk in stream])
@@ -137,16 +137,16 @@ def test_a_stream_leaves_torch_as_it_was_between_pieces() -> None:
 @pytest.mark.parametrize("pieces", [[], [" "], ['<break time="1s"/>']])
 def test_a_stream_without_words_is_an_error(pieces: list[str]) -> None:
     with pytest.raises(UsageError, match="has no words"):
-        next(engine("tiny8").stream(iter(pieces)))
+        next(engine("tiny4").stream(iter(pieces)))
 
 
 def test_pieces_must_be_text() -> None:
     with pytest.raises(UsageError, match="A piece of the script must be a string, not 1"):
-        next(engine("tiny8").stream(iter([1])))  # type: ignore[arg-type]  # that is the point
+        next(engine("tiny4").stream(iter([1])))  # type: ignore[arg-type]  # that is the point
 
 
 def test_a_closed_stream_is_over() -> None:
-    stream = engine("tiny8").stream(SCRIPT, seed=1)
+    stream = engine("tiny4").stream(SCRIPT, seed=1)
     next(stream)
     stream.close()
     assert list(stream) == []
@@ -170,7 +170,7 @@ def test_the_users_text_is_read_outside_torchs_switches() -> None:
                 seen.add((torch.is_grad_enabled(), torch.get_num_threads()))
                 yield "word "
 
-        assert len(list(Dia2.nano(device="cpu").stream(words(), seed=1))) > 10
+        assert len(list(engine("tiny4").stream(words(), seed=1))) > 10
     finally:
         torch.set_num_threads(before)
     assert seen == {(True, 2)}
@@ -184,7 +184,7 @@ def test_a_stream_that_is_interrupted_is_over(monkeypatch: pytest.MonkeyPatch) -
             read.append(i)
             yield f"word{i} "
 
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     stream = tts.stream(words(), seed=1)
     next(stream)
 
@@ -201,7 +201,7 @@ def test_a_stream_that_is_interrupted_is_over(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_two_streams_at_a_time_have_each_its_own_padding() -> None:
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     alone = [chunk.words for chunk in tts.stream("[S1] one two", seed=1, initial_padding=0)]
     machine = tts.runtime.machine
     before = machine.initial_padding
@@ -226,7 +226,7 @@ def test_words_come_with_their_sound_unless_the_delays_are_small(delay: int, tmp
 
 
 def test_an_early_end_is_told() -> None:
-    stream = engine("tiny8").stream(SCRIPT, seed=1)
+    stream = engine("tiny4").stream(SCRIPT, seed=1)
     next(stream)
     before = stream.stop_reason
     stream.close()
@@ -256,7 +256,7 @@ def test_pieces_decoded_beside_the_run_equal_the_whole(name: str, late: list[Lat
 
 
 def test_a_piece_beside_the_run_comes_one_frame_later(late: list[Late]) -> None:
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     stream = tts.stream(SCRIPT, seed=3)
     for frames in range(3):
         next(stream)
@@ -272,7 +272,7 @@ def test_what_can_be_heard_does_not_wait_for_the_next_text(late: list[Late]) -> 
             left_behind.extend(decoder.begun - decoder.heard for decoder in late)
             yield f"word{i} "
 
-    assert len(list(engine("tiny8").stream(words(), seed=1))) > 20
+    assert len(list(engine("tiny4").stream(words(), seed=1))) > 20
     assert len(left_behind) > 10
     assert set(left_behind) == {0}
 
@@ -285,7 +285,7 @@ def test_closing_drops_a_piece_that_was_begun(late: list[Late]) -> None:
             read.append(i)
             yield f"word{i} "
 
-    stream = engine("tiny8").stream(words(), seed=1)
+    stream = engine("tiny4").stream(words(), seed=1)
     next(stream)
     stream.close()
     before = len(read)

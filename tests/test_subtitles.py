@@ -20,6 +20,7 @@ from dia2.runtime.subtitles import (
     without_markup,
     write_subtitles,
 )
+from tests.support.examples import examples
 from tests.support.results import made_result
 
 
@@ -177,7 +178,7 @@ PIECES = st.sampled_from([*"<>/{}\\:&=\"' -.", "<i>", "</B>", "<font", 'color="r
 
 
 @given(st.lists(st.lists(PIECES | st.text("abc ß", max_size=3), max_size=8).map("".join).filter(str.strip), max_size=9))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_is_said_a_strict_reader_reads_it(said: list[str]) -> None:
     words = [(text, 0.4 * i, 1 + i % 3 % 2) for i, text in enumerate(said)]
     read_srt(format_subtitles(make_cues(result(words, 5.0)), ".srt"))
@@ -187,7 +188,7 @@ MARKUP = ["<i>", "</I>", '<font color="red">', "</font>", "{\\an8}", "{y:i}", "<
 
 
 @given(st.lists(st.tuples(st.sampled_from(["well", "no.", "<3", "&", "a>b"]), st.sampled_from([*MARKUP, ""]))))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_every_word_is_shown_without_its_markup(said: list[tuple[str, str]]) -> None:
     pieces = [piece for word, markup in said for piece in (markup + word + markup).split()]  # as a script is split
     words = [(piece, 0.4 * i, 1) for i, piece in enumerate(pieces)]
@@ -220,7 +221,7 @@ def dialogues(draw: st.DrawFn) -> list[tuple[str, float, int]]:
 
 
 @given(dialogues(), st.floats(0.04, 9))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_cues_hold_all_words_in_order_and_never_overlap(words: list[tuple[str, float, int]], rest: float) -> None:
     duration = words[-1][1] + rest if words else rest
     cues = make_cues(result(words, duration))
@@ -232,7 +233,7 @@ def test_cues_hold_all_words_in_order_and_never_overlap(words: list[tuple[str, f
 
 
 @given(dialogues())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_times_that_are_written_are_ordered_too(words: list[tuple[str, float, int]]) -> None:
     text = format_subtitles(make_cues(result(words, 120.0)), ".srt")
     clocks = re.findall(r"(\d\d):(\d\d):(\d\d),(\d\d\d)", text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from dia.adapter.trace import DiaTrace
 from dia.assets import toy_folder
 from dia.codec import DacCodec
 from dia.config import load_config
+from dia.generation import GenerationResult
 from dia2.common.errors import CheckpointError, UsageError
 
 from ..support.dia import DIA5, DiaCase, StepRecorder, dia5, toy
@@ -29,6 +31,12 @@ from .test_codec import build
 
 SHORT: dict[str, Any] = {"max_tokens": 40, "seed": 3}  # of the toy, whose longest delay is 15
 TEXT = "[S1] Hello. [S2] Hi!"
+
+
+@cache
+def short() -> GenerationResult:
+    """What the toy says to `TEXT`: what other ways to it are compared with; made once a process."""
+    return toy().speak(TEXT, **SHORT)
 
 
 def refused(run: Callable[[], object]) -> str:
@@ -67,7 +75,7 @@ def test_a_folder_laid_out_like_a_repo(tmp_path: Path) -> None:
     dia = Dia.from_pretrained(str(folder), device="cpu")
     assert dia.source.dac == str(folder / "dac")  # its own codec
     assert dia.sample_rate == 44100
-    assert torch.equal(dia.speak(TEXT, **SHORT).scripts[0].codes, toy().speak(TEXT, **SHORT).scripts[0].codes)
+    assert torch.equal(dia.speak(TEXT, **SHORT).scripts[0].codes, short().scripts[0].codes)
 
 
 def test_a_folder_with_a_pickled_checkpoint(tmp_path: Path) -> None:
@@ -84,7 +92,7 @@ def test_local_files_and_another_codec() -> None:
     assert beside.source.dac == str(toy_folder() / "dac")
     named = Dia.from_local(*files, "float32", "cpu", dac=str(toy_folder() / "dac"))
     for dia in (beside, named):
-        assert torch.equal(dia.speak(TEXT, **SHORT).scripts[0].codes, toy().speak(TEXT, **SHORT).scripts[0].codes)
+        assert torch.equal(dia.speak(TEXT, **SHORT).scripts[0].codes, short().scripts[0].codes)
 
 
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
@@ -135,7 +143,7 @@ def test_a_waveform_for_a_text_and_a_list_for_a_list() -> None:
     assert waveform.dtype == torch.float32
     (alone,) = toy().generate([TEXT], **SHORT)
     assert torch.equal(alone, waveform)
-    result = toy().speak(TEXT, **SHORT)
+    result = short()
     (spoken,) = result.scripts
     assert spoken.waveform is not None
     assert torch.equal(spoken.waveform, waveform)
@@ -149,7 +157,7 @@ def test_without_a_codec_codes_come_out() -> None:
     silent = Dia.toy(device="cpu", load_dac=False)
     codes = silent.generate(TEXT, **SHORT)
     assert isinstance(codes, Tensor)
-    assert torch.equal(codes, toy().speak(TEXT, **SHORT).scripts[0].codes)
+    assert torch.equal(codes, short().scripts[0].codes)
     result = silent.speak(TEXT, **SHORT)
     assert (result.sample_rate, result.scripts[0].waveform) == (None, None)
     reload = "load the checkpoint with load_dac=True."
@@ -281,7 +289,7 @@ def test_prompts_of_a_batch(recording: Path) -> None:
     as_lists = toy().speak([TEXT], audio_prompt=[codes], **SHORT)
     assert torch.equal(as_lists.scripts[0].codes, toy().speak(TEXT, audio_prompt=codes, **SHORT).scripts[0].codes)
     without = toy().speak(TEXT, audio_prompt=codes[:0], **SHORT)
-    assert torch.equal(without.scripts[0].codes, toy().speak(TEXT, **SHORT).scripts[0].codes)
+    assert torch.equal(without.scripts[0].codes, short().scripts[0].codes)
 
 
 def test_a_prompt_of_another_rate_and_in_stereo(tmp_path: Path) -> None:
@@ -358,7 +366,7 @@ def test_texts_that_are_refused(text: Any, said: str) -> None:
 
 
 def test_characters_that_nobody_sees_change_nothing(tmp_path: Path) -> None:
-    plain = toy().speak(TEXT, **SHORT)
+    plain = short()
     marked = toy().speak(
         "\ufeff[S\u200b1] Hello.\u200e [S2\u2060] Hi\u00ad!", trace=tmp_path / "run.dia2trace", **SHORT
     )
@@ -410,7 +418,7 @@ def test_an_unknown_setting_is_named() -> None:
 
 @pytest.mark.parametrize("after", [1, 15, 16, 30])
 def test_ctrl_c_keeps_what_there_is(after: int) -> None:
-    whole = toy().speak(TEXT, **SHORT)
+    whole = short()
 
     def stop(steps: int) -> None:
         if steps == after:
@@ -544,7 +552,7 @@ def test_observers_of_graphs_see_what_those_of_eager_runs_see(
 
 def test_cuda_graphs_without_cuda_run_eagerly_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
     result = toy().speak(TEXT, use_cuda_graph=True, **SHORT)
-    assert torch.equal(result.scripts[0].codes, toy().speak(TEXT, **SHORT).scripts[0].codes)
+    assert torch.equal(result.scripts[0].codes, short().scripts[0].codes)
     assert caplog.record_tuples == [("dia2", logging.WARNING, "CUDA graphs are off: the device is cpu")]
 
 
@@ -618,7 +626,7 @@ def test_compiled_layers_give_the_reference_tokens() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # likewise
 def test_compiled_layers_of_the_toy_speak_as_the_others_do() -> None:
     compiled = toy().speak(TEXT, use_torch_compile=True, **SHORT)
-    assert torch.equal(compiled.scripts[0].codes, toy().speak(TEXT, **SHORT).scripts[0].codes)
+    assert torch.equal(compiled.scripts[0].codes, short().scripts[0].codes)
 
 
 def test_compiling_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ BAD: list[Any] = [
     [[]],
     [0, [1]],
     [-1],
-    [8],
+    [4],
     [10**30],
     [True],
     [0.0],
@@ -51,7 +51,7 @@ BAD: list[Any] = [
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     path = tmp_path_factory.mktemp("messages") / "run.dia2trace"
-    engine("tiny8").generate(SCRIPT, seed=1, trace=path)
+    engine("tiny4").generate(SCRIPT, seed=1, trace=path)
     return Dia2Trace(path)
 
 
@@ -75,12 +75,12 @@ def refused(page: Any, content: Any) -> str:
 
 
 def test_every_choice_of_codebooks_is_answered(trace: Dia2Trace) -> None:
-    page = trace.explore(tts=engine("tiny8"))
+    page = trace.explore(tts=engine("tiny4"))
     [(answer, buffers)] = asked(page, {"kind": "hear", "key": "0 1", "books": [0, 1]})
     assert (answer, len(buffers)) == ({"kind": "sound", "key": "0 1"}, 1)
     for books in BAD:
         error = refused(page, {"kind": "hear", "key": "k", "books": books})
-        assert error.startswith("The codebooks to hear must be some of 0 … 7, not ")
+        assert error.startswith("The codebooks to hear must be some of 0 … 3, not ")
     assert "not None" in refused(page, {"kind": "hear", "key": "k"})
     others: list[Any] = [{"kind": "see", "key": "k"}, {}, [], None, "hear", 7]
     for other in others:
@@ -89,14 +89,14 @@ def test_every_choice_of_codebooks_is_answered(trace: Dia2Trace) -> None:
 
 @pytest.mark.parametrize("key", [None, "k", "x" * 10_000, 7, 10**30, ["a"], {"a": 1}, True])
 def test_an_answer_has_its_key(trace: Dia2Trace, key: Any) -> None:
-    page = trace.explore(tts=engine("tiny8"))
+    page = trace.explore(tts=engine("tiny4"))
     for books in ([0], []):
         [(answer, _)] = asked(page, {"kind": "hear", "key": key, "books": books})
         assert answer["key"] == key
 
 
 def test_a_key_that_no_message_can_hold_is_none(trace: Dia2Trace) -> None:
-    page = trace.explore(tts=engine("tiny8"))
+    page = trace.explore(tts=engine("tiny4"))
     for key in (float("nan"), [float("inf")], {1, 2}, object()):
         [(answer, _)] = asked(page, {"kind": "hear", "key": key, "books": []})
         assert answer["key"] is None
@@ -108,13 +108,13 @@ def test_pages_that_cannot_decode_say_so(trace: Dia2Trace, tmp_path: Path) -> No
         assert "by trace.explore(tts=…)" in refused(page, {"kind": "hear", "key": "k", "books": [0]})
     with follow(tmp_path / "run") as live:
         assert "tts=" in refused(live, {"kind": "hear", "key": "k", "books": [0]})
-        engine("tiny8").generate(SCRIPT, seed=1)
-    lab = trace.lab(engine("tiny8"))
+        engine("tiny4").generate(SCRIPT, seed=1)
+    lab = trace.lab(engine("tiny4"))
     assert "must be some of" in refused(lab._shown.children[0], {"kind": "hear", "key": "k", "books": [[]]})
 
 
 def test_a_fault_and_an_interrupt_are_answered_too(trace: Dia2Trace, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = trace.explore(tts=engine("tiny8"))
+    page = trace.explore(tts=engine("tiny4"))
     sent: list[Any] = []
     page.send = lambda answer, buffers=(): sent.append(answer)
     for error in (RuntimeError("a fault\nof ours"), KeyboardInterrupt()):
@@ -129,7 +129,7 @@ def test_a_fault_and_an_interrupt_are_answered_too(trace: Dia2Trace, monkeypatch
 
 
 def test_a_lab_says_what_its_controls_cannot_do(trace: Dia2Trace) -> None:
-    lab = trace.lab(engine("tiny8"))
+    lab = trace.lab(engine("tiny4"))
     lab.cfg.set_state({"value": float("nan")})
     lab.fork()
     assert lab.told.value
@@ -140,15 +140,15 @@ def test_a_lab_says_what_its_controls_cannot_do(trace: Dia2Trace) -> None:
 @pytest.mark.parametrize("books", [*([value] for value in BAD if value is not None), "01", 5, {0: [1]}, [[0]] * 129])
 def test_books_of_a_file_are_refused_in_a_line(trace: Dia2Trace, tmp_path: Path, books: Any) -> None:
     with pytest.raises(UsageError) as caught:
-        to_html(trace, tmp_path / "a.html", tts=engine("tiny8"), books=books)
+        to_html(trace, tmp_path / "a.html", tts=engine("tiny4"), books=books)
     assert len(str(caught.value)) <= 1000
     assert not (tmp_path / "a.html").exists()
 
 
 def test_numbers_of_numpy_name_codebooks(trace: Dia2Trace) -> None:
-    tts, numbers = engine("tiny8"), cast(list[int], list(np.arange(8)) * 2)
-    whole = codebook_sound(trace, tts, range(8))
-    assert codebook_sound(trace, tts, np.arange(8)[::-1].tolist()).data == whole.data
+    tts, numbers = engine("tiny4"), cast(list[int], list(np.arange(4)) * 2)
+    whole = codebook_sound(trace, tts, range(4))
+    assert codebook_sound(trace, tts, np.arange(4)[::-1].tolist()).data == whole.data
     assert codebook_sound(trace, tts, numbers).label == "all codebooks"
 
 
@@ -190,7 +190,7 @@ def test_rates_that_the_format_has_are_left_alone() -> None:
 def test_a_codec_of_another_rate_is_recorded_and_heard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     for rate, kept in ((20_000, True), (96_001, False), (700_000, False)):
         monkeypatch.setattr(tts.runtime.mimi, "sample_rate", rate)
         path = tmp_path / str(rate)

@@ -49,16 +49,19 @@ def test_a_fork_from_any_call_without_edits_is_the_same_run(checkpoint: str, nam
 
 
 @pytest.mark.parametrize(
-    "edit",
+    ("checkpoint", "edit"),
     [
-        ReplaceToken(60, 17, codebook=3),
-        pytest.param(ReplaceToken(60, 0, codebook=0), marks=pytest.mark.slow),
-        pytest.param(ReplaceToken(60, 40, stream="main"), marks=pytest.mark.slow),
+        ("tiny4", ReplaceToken(60, 17, codebook=3)),
+        pytest.param("tiny8", ReplaceToken(60, 17, codebook=3), marks=pytest.mark.slow),
+        pytest.param("tiny8", ReplaceToken(60, 0, codebook=0), marks=pytest.mark.slow),
+        pytest.param("tiny8", ReplaceToken(60, 40, stream="main"), marks=pytest.mark.slow),
     ],
     ids=str,
 )
-def test_one_edit_is_named_first_and_nothing_before_it_differs(edit: ReplaceToken, tmp_path: Path) -> None:
-    trace, tts = record_case("tiny8", "prefix2", tmp_path / "a.dia2trace")
+def test_one_edit_is_named_first_and_nothing_before_it_differs(
+    checkpoint: str, edit: ReplaceToken, tmp_path: Path
+) -> None:
+    trace, tts = record_case(checkpoint, "prefix2", tmp_path / "a.dia2trace")
     other = forked(trace, tts, 50, tmp_path / "b.dia2trace", edit)
     found = trace.diff(other)
     assert found.first is not None
@@ -115,12 +118,12 @@ def test_other_guidance_from_a_call_on(tmp_path: Path) -> None:
 def test_guidance_can_be_turned_on_on_the_way(tmp_path: Path) -> None:
     script = "[S1] Hello Dia2! It's a test."
     config = GenerationConfig(cfg_scale=1.0, seed=2)
-    engine("tiny8").generate(script, config, edits=[ChangeSampling(10, cfg_scale=3.0)], trace=tmp_path / "a.dia2trace")
+    engine("tiny4").generate(script, config, edits=[ChangeSampling(10, cfg_scale=3.0)], trace=tmp_path / "a.dia2trace")
     trace = Dia2Trace.load(tmp_path / "a.dia2trace")
     assert trace.model.branches == 2
     assert all(c.cond == c.guided for draw in trace.draws(9) for c in draw.candidates)
     assert any(c.cond != c.guided for draw in trace.draws(10) for c in draw.candidates)
-    again = forked(trace, engine("tiny8"), 15, tmp_path / "b.dia2trace")
+    again = forked(trace, engine("tiny4"), 15, tmp_path / "b.dia2trace")
     assert trace.diff(again).same
 
 
@@ -170,21 +173,21 @@ def test_a_fork_does_not_replace_where_it_comes_from(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_forked_says_why(tmp_path: Path) -> None:
-    trace, tts = record_case("tiny8", "prefix1", tmp_path / "a.dia2trace")
+    trace, tts = record_case("tiny4", "prefix1", tmp_path / "a.dia2trace")
     with pytest.raises(TraceError, match=r"no call 100000"):
         trace.fork(tts, 100_000)
     with pytest.raises(UsageError, match="comes before the fork: fork from call 40 or earlier"):
         trace.fork(tts, 50, edits=[ForceAction(40, "pad")])
     with pytest.raises(UsageError, match="Call 3 is in the warm-up"):
         trace.fork(tts, 0, edits=[ForceAction(3, "pad")])
-    with pytest.raises(UsageError, match="8 codebooks of 64 codes"):
+    with pytest.raises(UsageError, match="4 codebooks of 64 codes"):
         trace.fork(tts, 50, edits=[ReplaceToken(50, 64, codebook=0)])
-    with pytest.raises(UsageError, match="8 codebooks of 64 codes"):
-        trace.fork(tts, 50, edits=[ReplaceToken(50, 1, codebook=8)])
+    with pytest.raises(UsageError, match="4 codebooks of 64 codes"):
+        trace.fork(tts, 50, edits=[ReplaceToken(50, 1, codebook=4)])
     with pytest.raises(UsageError, match="made with another checkpoint"):
-        trace.fork(engine("tiny4"), 50)
+        trace.fork(engine("tiny3"), 50)
     with pytest.raises(UsageError, match="made with another checkpoint"):
-        trace.replay(engine("tiny4"))
+        trace.replay(engine("tiny3"))
     with pytest.raises(TraceError, match="no call 999"):
         trace.replay(tts, [999])
 
@@ -222,7 +225,7 @@ def test_what_is_no_edit_is_refused(value: object) -> None:
 
 
 def test_an_action_is_found_by_its_name(tmp_path: Path) -> None:
-    trace, _ = record_case("tiny8", "prefix1", tmp_path / "a.dia2trace")
+    trace, _ = record_case("tiny4", "prefix1", tmp_path / "a.dia2trace")
     found = [trace.find("action", name) for name in ("new_word", "pad")]
     assert sorted(found[0] + found[1]) == list(range(len(trace)))
     ids = trace.model.tokens

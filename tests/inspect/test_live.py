@@ -47,7 +47,15 @@ def grown(pieces: list[bytes]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     return header, columns
 
 
-@pytest.mark.parametrize("case", [Case("tiny4", "plain_cfg1"), Case("tiny8", "prefix2")], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("tiny4", "plain_cfg1"),
+        Case("tiny4", "prefix2"),
+        pytest.param(Case("tiny8", "prefix2"), marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_the_pieces_are_the_view(case: Case, tmp_path: Path) -> None:
     pieces: list[bytes] = []
     config = case.config(seed=3)
@@ -80,10 +88,10 @@ def test_streamed_text_comes_with_the_calls(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(StateMachine, "step", watched)
     said = '[S1] Hello there. How are you? <break time="0.5s"/> Well, thank you.'
-    config = Case("tiny8", "prefix2").config(seed=1) if prefixed else GenerationConfig(seed=1)
+    config = Case("tiny4", "prefix2").config(seed=1) if prefixed else GenerationConfig(seed=1)
     path = tmp_path / "run.dia2trace"
     with record(path) as recorder, observing(Follower(recorder, pieces.append)):
-        for _ in engine("tiny8" if prefixed else "tiny4").stream((word + " " for word in said.split(" ")), config):
+        for _ in engine("tiny4").stream((word + " " for word in said.split(" ")), config):
             pass
     trace = Dia2Trace.load(path)
     script = ["Hello", "there.", "How", "are", "you?", "Well,", "thank", "you."]

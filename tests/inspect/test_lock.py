@@ -58,15 +58,15 @@ def test_a_trace_that_another_process_writes_is_left_alone_until_that_is_killed(
     with elsewhere(program, path):
         before = (path / "manifest.json").read_bytes()
         with pytest.raises(UsageError, match=BUSY):
-            engine("tiny8").generate(SCRIPT, seed=1, trace=path)
+            engine("tiny4").generate(SCRIPT, seed=1, trace=path)
         assert (path / "manifest.json").read_bytes() == before
         assert not Dia2Trace.load(path).complete  # it can be read meanwhile
-    engine("tiny8").generate(SCRIPT, seed=1, trace=path)
+    engine("tiny4").generate(SCRIPT, seed=1, trace=path)
     assert Dia2Trace.load(path).complete
 
 
 def test_every_way_to_record_is_refused_inside_a_recording_which_ends_whole(tmp_path: Path) -> None:
-    tts, folder = engine("tiny8"), tmp_path / "sweep"
+    tts, folder = engine("tiny4"), tmp_path / "sweep"
     folder.mkdir()
     path = folder / f"seed1-cfg1-temperature0.8{SUFFIX}"
     tts.generate(SCRIPT, seed=1, trace=tmp_path / "other")
@@ -111,7 +111,7 @@ def test_of_two_threads_one_records_and_one_is_refused(tmp_path: Path) -> None:
     with record(path):
         ready.set()
         assert done.wait(60)
-        engine("tiny8").generate(SCRIPT, seed=1)
+        engine("tiny4").generate(SCRIPT, seed=1)
     thread.join()
     assert len(refused) == 1
     assert Dia2Trace.load(path).complete
@@ -173,5 +173,5 @@ def test_a_file_system_without_locks_is_recorded_to_all_the_same(
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr("fcntl.flock", unknown)
-    engine("tiny8").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace")
+    engine("tiny4").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace")
     assert Dia2Trace.load(tmp_path / "run.dia2trace").complete

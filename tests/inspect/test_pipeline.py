@@ -69,7 +69,7 @@ def check_thirty_rows(trace: Dia2Trace) -> None:
 def test_a_local_checkpoint_fills_all_thirty_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whisper = str(write_inputs(tmp_path))
     monkeypatch.chdir(tmp_path)
-    files = local_files("tiny8")
+    files = local_files("tiny4")
     line = f"--config {files['config_path']} --weights {files['weights_path']} --tokenizer {files['tokenizer_id']}"
     line += f" --mimi {files['mimi_id']} --prefix-speaker-1 a.wav --prefix-speaker-2 b.wav --whisper {whisper}"
     assert main([*line.split(), "--cuda-graph", "--verbose", "--trace", "run.dia2trace", "out.wav"]) == 0
@@ -99,9 +99,9 @@ def notes(trace: Dia2Trace) -> dict[int, str]:
 
 
 def test_a_run_from_python_says_what_it_had_no_need_of(tmp_path: Path) -> None:
-    case = Case("tiny8", "prefix1")
-    assert engine("tiny8").runtime is not None  # loaded before
-    engine("tiny8").generate(case.expected["script"], case.config(), trace=tmp_path / "run.dia2trace")
+    case = Case("tiny4", "prefix1")
+    assert engine("tiny4").runtime is not None  # loaded before
+    engine("tiny4").generate(case.expected["script"], case.config(), trace=tmp_path / "run.dia2trace")
     found = notes(Dia2Trace.load(tmp_path / "run.dia2trace"))
     assert {number for number in found if found[number] == "called from Python, not from the command line"} == {
         *(1, 3, 4, 5, 6)
@@ -115,7 +115,7 @@ def test_a_run_from_python_says_what_it_had_no_need_of(tmp_path: Path) -> None:
 
 
 def test_a_run_without_prefix_says_so(tmp_path: Path) -> None:
-    engine("tiny8").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace", output_wav=tmp_path / "out.wav")
+    engine("tiny4").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace", output_wav=tmp_path / "out.wav")
     found = notes(Dia2Trace.load(tmp_path / "run.dia2trace"))
     assert {found[number] for number in (14, 15, 16, 17, 18, 24)} == {"no prefix was given"}
     assert 13 not in found  # it was asked, and found nothing to do
@@ -123,8 +123,8 @@ def test_a_run_without_prefix_says_so(tmp_path: Path) -> None:
 
 
 def test_a_voice_file_needs_no_encoder(tmp_path: Path) -> None:
-    tts, tiny8 = engine("tiny8"), ROOT / "tiny8"
-    tts.save_voice(tiny8 / "spk1.wav", tmp_path / "a.voice", words=tiny8 / "spk1.words.json")
+    tts, tiny4 = engine("tiny4"), ROOT / "tiny4"
+    tts.save_voice(tiny4 / "spk1.wav", tmp_path / "a.voice", words=tiny4 / "spk1.words.json")
     prefix = PrefixConfig(speaker_1=tmp_path / "a.voice")
     tts.generate("[S1] Hello.", seed=1, prefix=prefix, trace=tmp_path / "run.dia2trace")
     trace = Dia2Trace.load(tmp_path / "run.dia2trace")
@@ -134,7 +134,7 @@ def test_a_voice_file_needs_no_encoder(tmp_path: Path) -> None:
 
 def test_a_streamed_run_says_so(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace"):
-        for _ in engine("tiny8").stream("[S1] Hello there.", seed=1):
+        for _ in engine("tiny4").stream("[S1] Hello there.", seed=1):
             pass
     trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     found = notes(trace)
@@ -145,9 +145,9 @@ def test_a_streamed_run_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_fork_says_what_it_took_over(tmp_path: Path) -> None:
-    case = Case("tiny8", "prefix2")
-    engine("tiny8").generate(case.expected["script"], case.config(seed=1), trace=tmp_path / "a.dia2trace")
-    Dia2Trace.load(tmp_path / "a.dia2trace").fork(engine("tiny8"), 50, path=tmp_path / "b.dia2trace")
+    case = Case("tiny4", "prefix2")
+    engine("tiny4").generate(case.expected["script"], case.config(seed=1), trace=tmp_path / "a.dia2trace")
+    Dia2Trace.load(tmp_path / "a.dia2trace").fork(engine("tiny4"), 50, path=tmp_path / "b.dia2trace")
     found = notes(Dia2Trace.load(tmp_path / "b.dia2trace"))
     assert {found[number] for number in (11, 12, 13, 14, 15, 16, 17, 18, 19)} == {
         "the run was forked: this is taken from the trace it comes from"
@@ -156,7 +156,7 @@ def test_a_fork_says_what_it_took_over(tmp_path: Path) -> None:
 
 def test_a_filter_that_leaves_phases_out_says_so(tmp_path: Path) -> None:
     with record(tmp_path / "run.dia2trace", hooks="draw.*,loop"):
-        engine("tiny8").generate("[S1] Hello.", seed=1)
+        engine("tiny4").generate("[S1] Hello.", seed=1)
     filled = {row.row.number: row for row in Dia2Trace.load(tmp_path / "run.dia2trace").rows()}
     assert filled[25].status == "done"
     assert filled[26].note == "not recorded: the hook filter leaves it out"
@@ -166,9 +166,9 @@ def test_a_run_that_fails_shows_where(tmp_path: Path, monkeypatch: pytest.Monkey
     def broken(*_: object) -> None:
         raise RuntimeError("the decoder broke")
 
-    monkeypatch.setattr(engine("tiny8").runtime.mimi, "decode", broken)
+    monkeypatch.setattr(engine("tiny4").runtime.mimi, "decode", broken)
     with pytest.raises(RuntimeError, match="broke"):
-        engine("tiny8").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace")
+        engine("tiny4").generate("[S1] Hello.", seed=1, trace=tmp_path / "run.dia2trace")
     trace = Dia2Trace.load(tmp_path / "run.dia2trace")
     filled = {row.row.number: row for row in trace.rows()}
     assert filled[27].status == "done"
@@ -177,7 +177,7 @@ def test_a_run_that_fails_shows_where(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_command_line_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = local_files("tiny8")
+    files = local_files("tiny4")
     flags = ["--config", files["config_path"], "--weights", files["weights_path"]]
     flags += ["--tokenizer", files["tokenizer_id"], "--mimi", files["mimi_id"], "--device", "cpu", "--seed", "4"]
     path = tmp_path / "run.dia2trace"

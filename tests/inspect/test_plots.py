@@ -202,7 +202,7 @@ def test_what_was_redacted_is_not_drawn(trace: Dia2Trace, tmp_path: Path) -> Non
         assert all("redacted…".startswith(word.get_text().strip("…")) for word in words(figure))
 
 
-@pytest.mark.parametrize("name", ["waveform", "streams", "cb0", "attention"])
+@pytest.mark.parametrize("name", ["waveform", pytest.param("streams", marks=pytest.mark.slow), "cb0", "attention"])
 def test_no_word_is_markup_and_none_steers(name: str, tmp_path: Path) -> None:
     run = raw_manifest()["run"]
     for i, entry in enumerate(run["entries"]):
@@ -223,7 +223,9 @@ def test_no_word_is_markup_and_none_steers(name: str, tmp_path: Path) -> None:
         assert {"$\\frac{", "_^"} <= {word.get_text() for word in shown}, "shown as they are"
 
 
-@pytest.mark.parametrize("name", ["waveform", "streams", "grid", "growth", "cb0"])
+@pytest.mark.parametrize(
+    "name", ["waveform", "streams", *(pytest.param(name, marks=pytest.mark.slow) for name in ("grid", "growth", "cb0"))]
+)
 def test_a_trace_in_which_every_text_is_an_attack_is_drawn(name: str, tmp_path: Path) -> None:
     figure = FIGURES[name](Dia2Trace.load(hostile(tmp_path)))
     drawn(figure)
@@ -665,7 +667,9 @@ def looking(trace: Dia2Trace) -> Figure:
     return plots.attention(trace, replay, 0, 0)
 
 
-@pytest.mark.parametrize("draw", [plots.waveform, plots.streams, plots.grid, plots.kv_growth, looking])
+@pytest.mark.parametrize(
+    "draw", [plots.waveform, plots.streams, plots.grid, plots.kv_growth, pytest.param(looking, marks=pytest.mark.slow)]
+)
 def test_a_long_run_is_drawn_in_seconds(draw: Draw, long: Dia2Trace) -> None:
     start = time.process_time()
     figure = draw(long)

@@ -79,20 +79,20 @@ def test_merged_batches_are_one(tmp_path: Path) -> None:
 
 
 def test_a_trace_knows_its_checkpoint(tmp_path: Path) -> None:
-    engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run.dia2trace")
+    engine("tiny4").generate("[S1] Hi.", seed=1, trace=tmp_path / "run.dia2trace")
     hashes = Dia2Trace.load(tmp_path / "run.dia2trace").run.hashes
-    weights = (ROOT / "tiny8" / "model.safetensors").read_bytes()
+    weights = (ROOT / "tiny4" / "model.safetensors").read_bytes()
     assert hashes["weights"] == hashlib.sha256(weights).hexdigest()
-    assert hashes["config"] == hashlib.sha256((ROOT / "tiny8" / "config.json").read_bytes()).hexdigest()
+    assert hashes["config"] == hashlib.sha256((ROOT / "tiny4" / "config.json").read_bytes()).hexdigest()
     assert len({*hashes.values()}) == 4
     assert None not in hashes.values()
 
 
 def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = tmp_path / "tiny8"
-    shutil.copytree(ROOT / "tiny8", folder, copy_function=shutil.copy)
-    files = {name: path.replace(str(ROOT / "tiny8"), str(folder)) for name, path in local_files("tiny8").items()}
+    folder = tmp_path / "tiny4"
+    shutil.copytree(ROOT / "tiny4", folder, copy_function=shutil.copy)
+    files = {name: path.replace(str(ROOT / "tiny4"), str(folder)) for name, path in local_files("tiny4").items()}
     assets = Dia2.from_local(**files, device="cpu").runtime.assets
     read: list[str] = []
     digest = hashlib.file_digest

@@ -20,7 +20,7 @@ from dia2.runtime.edits import ChangeSampling, Edit, ReplaceToken
 
 from ..support.reference import Case, engine
 
-CASE = Case("tiny8", "prefix2")
+CASE = Case("tiny4", "prefix2")
 SCRIPT = '[S1] Xylophone quagmire, don\'t! [S2] <break time="0.4s"/> Zeppelins.'
 PREFIX_WORDS = ("there,", "friend.", "morning", "Hello")
 EDITS: list[Edit] = [
@@ -38,7 +38,7 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recorder, "SHARD_CALLS", 20)
         with record(path, level="full"):
-            engine("tiny8").generate(SCRIPT, CASE.config(seed=1), edits=EDITS)
+            engine("tiny4").generate(SCRIPT, CASE.config(seed=1), edits=EDITS)
     return Dia2Trace(path)
 
 
@@ -122,7 +122,7 @@ def test_no_voice_is_left(trace: Dia2Trace, copies: dict[tuple[bool, bool], Dia2
             assert np.array_equal(after[name], same, equal_nan=after[name].dtype.kind == "f"), name
         if "draw.ids" in before:
             assert plain <= set(after)
-            assert before["draw.ids"].shape[1] == 9
+            assert before["draw.ids"].shape[1] == 5
     for row in np.concatenate([_column(trace, name) for name in ("audio", "codes")]):
         if len(set(row.tolist())) > 3:
             for dtype in (np.int8, np.int16, np.int32, np.int64):
@@ -199,7 +199,7 @@ def test_a_copy_of_a_copy_lacks_both(copies: dict[tuple[bool, bool], Dia2Trace],
 
 def test_a_run_without_prefix(tmp_path: Path) -> None:
     with record(tmp_path / "t", hooks="draw.cb0"):
-        engine("tiny8").generate("[S1] Quagmire.", CASE.config(seed=1, prefix=None))
+        engine("tiny4").generate("[S1] Quagmire.", CASE.config(seed=1, prefix=None))
     copy = Dia2Trace.load(tmp_path / "t").redact(tmp_path / "copy", voice=True)
     assert copy.manifest.draws == []
     assert not any(name.startswith("draw.") for name in _shards(copy)[0])
@@ -215,7 +215,7 @@ def test_the_error_of_a_failed_run_is_text(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("dia2.runtime.voice_clone.check_prefix", broken)
     with pytest.raises(RuntimeError), record(tmp_path / "t"):
-        engine("tiny8").generate("[S1] Hi.", CASE.config())
+        engine("tiny4").generate("[S1] Hi.", CASE.config())
     trace = Dia2Trace.load(tmp_path / "t")
     copy = trace.redact(tmp_path / "copy", text=True)
     assert b"quagmire" in b"".join(_bytes(trace).values())

@@ -48,8 +48,8 @@ def test_runs_are_aligned_where_they_part(runs: Sweep) -> None:
 
 @pytest.mark.slow
 def test_words_are_those_that_begin_within_the_audio(runs: Sweep, tmp_path: Path) -> None:
-    case, paths = Case("tiny8", "context_end"), [tmp_path / "whole", tmp_path / "silent" / "run.dia2trace"]
-    result = engine("tiny8").generate(case.expected["script"], case.config(seed=3), trace=paths[0])
+    case, paths = Case("tiny4", "context_end"), [tmp_path / "whole", tmp_path / "silent" / "run.dia2trace"]
+    result = engine("tiny4").generate(case.expected["script"], case.config(seed=3), trace=paths[0])
     paths[1].parent.mkdir()
     with_manifest(paths[0], paths[1].parent, result=None, audio=None)
     (tmp_path / "short").mkdir()

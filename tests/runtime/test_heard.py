@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from dia2.runtime.heard import Heard, _is_spaceless, join_pieces, repair_times, thin
 from dia2.runtime.words import WHISPER_RATE
 
+from ..support.examples import examples
+
 Row = dict[str, Any]
 SILENCE = torch.zeros(3 * WHISPER_RATE)
 
@@ -173,7 +175,7 @@ def test_what_was_repaired_is_told_with_its_number() -> None:
 times = st.floats(-1, 4).map(lambda second: round(second, 2))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(st.tuples(times, times), min_size=1, max_size=38))
 def test_whatever_the_times_are_each_word_gets_its_own(given_times: list[tuple[float, float]]) -> None:
     times = repaired(*given_times)

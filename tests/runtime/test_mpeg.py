@@ -79,7 +79,12 @@ def damages(content: bytes) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("damage", damages(b""))
+QUICK = ("noise inside", "a tag that lies", "no sound at all", "nothing")
+
+
+@pytest.mark.parametrize(
+    "damage", [pytest.param(damage, marks=[] if damage in QUICK else pytest.mark.slow) for damage in damages(b"")]
+)
 def test_a_damaged_mp3_is_read_or_refused_without_a_line_of_the_decoder(
     whole: Path, damage: str, capfd: pytest.CaptureFixture[str]
 ) -> None:

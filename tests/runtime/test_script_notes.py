@@ -130,7 +130,7 @@ def test_a_stream_cut_anywhere_is_told_the_same_and_speaks_the_same(
 
 
 def test_by_the_api_a_stream_and_a_run_tell_once_and_speak_on(caplog: pytest.LogCaptureFixture) -> None:
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     result = tts.generate("[Speaker 1] Hello. [Speaker 1]", seed=1, cfg_scale=1)
     assert told(caplog) == [f"[Speaker 1] {NO_TAG}"]
     assert [word for word, _ in result.timestamps] == ["[Speaker", "1]", "Hello.", "[Speaker", "1]"]

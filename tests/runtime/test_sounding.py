@@ -19,12 +19,12 @@ from dia2.runtime.voice_clone import build_prefix_plan
 from ..support.reference import ROOT, engine
 
 RATE = 12.5
-TINY8 = ROOT / "tiny8"
+TINY4 = ROOT / "tiny4"
 PREFIX: dict[str, Any] = {
-    "prefix_speaker_1": TINY8 / "spk1.wav",
-    "prefix_words_1": TINY8 / "spk1.words.json",
-    "prefix_speaker_2": TINY8 / "spk2.wav",
-    "prefix_words_2": TINY8 / "spk2.words.json",
+    "prefix_speaker_1": TINY4 / "spk1.wav",
+    "prefix_words_1": TINY4 / "spk1.words.json",
+    "prefix_speaker_2": TINY4 / "spk2.wav",
+    "prefix_words_2": TINY4 / "spk2.words.json",
 }
 
 
@@ -35,11 +35,11 @@ def test_a_word_sounds_two_frames_before_its_step_and_not_before_the_audio_begin
 
 @pytest.mark.parametrize("speaker", [1, 2])
 def test_the_warm_up_asks_for_a_word_by_its_sound(speaker: int) -> None:
-    context = engine("tiny8").runtime
+    context = engine("tiny4").runtime
     words = [{"text": "a", "start": 0.24, "end": 0.3}, {"text": "b", "start": 0.8, "end": 1.0}]
     other = [{"text": "a", "start": 0.0, "end": 0.1}]
     first, second = (words, other) if speaker == 1 else (other, words)
-    prefix = PrefixConfig(TINY8 / "spk1.wav", TINY8 / "spk2.wav", words_1=first, words_2=second)
+    prefix = PrefixConfig(TINY4 / "spk1.wav", TINY4 / "spk2.wav", words_1=first, words_2=second)
     plan = build_prefix_plan(context, prefix)
     assert plan is not None
     mine = [i for i, entry in enumerate(plan.entries) if entry.speaker == speaker]
@@ -51,8 +51,8 @@ def test_the_warm_up_asks_for_a_word_by_its_sound(speaker: int) -> None:
 
 
 def test_a_prefixs_words_sound_where_the_recordings_say_them_even_where_boundaries_slip(tmp_path: Path) -> None:
-    tts = engine("tiny8")
-    given = [json.loads((TINY8 / f"spk{n}.words.json").read_text()) for n in (1, 2)]
+    tts = engine("tiny4")
+    given = [json.loads((TINY4 / f"spk{n}.words.json").read_text()) for n in (1, 2)]
     said = [word["start"] + 1.6 * n for n, words in enumerate(given) for word in words]
     result = tts.generate("[S1] Hello.", seed=1, include_prefix=True, trace=tmp_path / "run", **PREFIX)
     *taken, leaked, hello = result.words
@@ -83,7 +83,7 @@ def test_a_prefixs_words_sound_where_the_recordings_say_them_even_where_boundari
 
 
 def test_a_trace_that_lacks_the_times_of_its_prefix_goes_by_its_steps(tmp_path: Path) -> None:
-    result = engine("tiny8").generate("[S1] Hello.", seed=1, include_prefix=True, trace=tmp_path / "run", **PREFIX)
+    result = engine("tiny4").generate("[S1] Hello.", seed=1, include_prefix=True, trace=tmp_path / "run", **PREFIX)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
     manifest["run"]["spoken"] = []
     (tmp_path / "run" / "manifest.json").write_text(json.dumps(manifest))
@@ -96,7 +96,7 @@ def test_a_trace_that_lacks_the_times_of_its_prefix_goes_by_its_steps(tmp_path: 
 
 
 def test_a_runs_words_are_taken_in_the_warm_up_where_the_run_took_them(tmp_path: Path) -> None:
-    tts = engine("tiny8")
+    tts = engine("tiny4")
     # With a padding of 3 frames, since the first word of a prefix does not begin in its first frame.
     made = tts.generate("[S1] Hello there. How are you?", seed=2, initial_padding=3, output_wav=tmp_path / "a.wav")
     words = {"format": 2, "words": [{"text": word.text, "start": word.seconds} for word in made.words]}
@@ -110,7 +110,7 @@ def test_a_runs_words_are_taken_in_the_warm_up_where_the_run_took_them(tmp_path:
 
 
 def test_a_result_that_lacks_a_prefix_begins_at_0() -> None:
-    result = engine("tiny8").generate("[S1] Hello there.", seed=1, **PREFIX)
+    result = engine("tiny4").generate("[S1] Hello there.", seed=1, **PREFIX)
     assert result.crop > 0
     assert torch.tensor([word.seconds for word in result.words]).min() >= 0
     assert [word.seconds for word in result.words] == [max(0, round(t * RATE) - 2) / RATE for _, t in result.timestamps]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,15 @@ from ...support.reference import relative
 
 CASES = [pytest.param(case, id=case.name) for case in dia_cases()]
 LOGITS = 1e-4
+
+
+def quickly(*names: str) -> list[Any]:
+    """Every case; those that are not among `names` run in `make test-all` only."""
+    return [
+        pytest.param(case, id=case.name, marks=[] if case.name in names else [pytest.mark.slow]) for case in dia_cases()
+    ]
+
+
 pytestmark = pytest.mark.filterwarnings("ignore:Script 2 has 74 bytes")  # which the reference cuts in silence
 
 
@@ -122,7 +132,7 @@ def test_recording_changes_nothing_and_replays_when_sampled(name: str, tmp_path:
         check_draws(trace, script)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", quickly("single", "batch_prefill", "filter6"))
 def test_every_level_has_the_tokens_of_an_unrecorded_run(case: DiaCase, tmp_path: Path) -> None:
     plain = dia5().speak(case.expected["text"], **case.settings())
     for level in LEVELS[:2]:

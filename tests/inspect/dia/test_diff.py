@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -23,8 +25,14 @@ def run(path: Path, name: str = "single", **changes: Any) -> DiaTrace:
     return trace
 
 
+@cache
+def usual() -> DiaTrace:
+    """The run that others are compared with; recorded once a process."""
+    return run(Path(mkdtemp(prefix="dia2-test-")) / "a")
+
+
 def test_equal_runs_are_the_same(tmp_path: Path) -> None:
-    diff = run(tmp_path / "a").diff(run(tmp_path / "b"))
+    diff = usual().diff(run(tmp_path / "b"))
     assert diff.same
     assert diff.first is None
     assert diff.shared == diff.calls[0] == diff.calls[1]
@@ -44,7 +52,7 @@ def test_a_setting_is_named_and_where_the_draws_part(tmp_path: Path, changes: di
     settings: dict[str, Any] = {"temperature": 1.0, "seed": 1} | DiaCase("single").settings(temperature=1.0, seed=1)
     text = changes.get("text", DiaCase("single").expected["text"])
     dia5().speak(text, trace=tmp_path / "b", **(settings | {k: v for k, v in changes.items() if k != "text"}))
-    a, b = run(tmp_path / "a"), DiaTrace.load(tmp_path / "b")
+    a, b = usual(), DiaTrace.load(tmp_path / "b")
     diff = a.diff(b)
     assert [setting.what for setting in diff.settings] == [what]
     call = diff.shared

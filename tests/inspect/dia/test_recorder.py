@@ -236,7 +236,7 @@ def test_a_filter_of_the_other_models_points_is_noted(tmp_path: Path, caplog: py
     assert trace.logits(5) is None
     caplog.clear()
     with record(tmp_path / "two", hooks="draw.channel.*,dia.loop"):
-        engine("tiny8").generate("[S1] Hi.", seed=1)
+        engine("tiny4").generate("[S1] Hi.", seed=1)
     assert "names points of another model than Dia2" in caplog.text
     with (
         pytest.raises(UsageError, match=r"No hook point is called 'draw.channel.40'"),
@@ -249,7 +249,7 @@ def test_what_never_fired_is_of_the_runs_own_model(tmp_path: Path) -> None:
     dia = DiaTrace.load(recorded_dia())
     assert dia.manifest.never_fired == ["dia.load", "dia.write"]
     with record(tmp_path / "run", hooks="*"):
-        engine("tiny8").generate("[S1] Hi.", seed=1)
+        engine("tiny4").generate("[S1] Hi.", seed=1)
     missing = load(tmp_path / "run").manifest.never_fired
     assert missing
     assert not any(name.startswith(("dia.", "encoder.", "eos.", "kv.self", "kv.cross")) for name in missing)
@@ -260,7 +260,7 @@ def test_one_run_a_trace_and_one_model(tmp_path: Path) -> None:
         dia5().speak(SCRIPT, **OPTIONS)
 
     def dia2() -> None:
-        engine("tiny8").generate("[S1] Hi.", seed=1)
+        engine("tiny4").generate("[S1] Hi.", seed=1)
 
     for number, (first, second, why, kind) in enumerate(
         (
@@ -296,7 +296,7 @@ def test_a_trace_takes_the_place_of_another_models(tmp_path: Path) -> None:
     dia5().speak(["[S1] A", "[S1] B"], trace=tmp_path / "run", **OPTIONS)
     with record(tmp_path / "run", level="full"):
         toy().speak(["[S1] A", "[S1] B"], **OPTIONS)
-    engine("tiny8").generate("[S1] Hi.", seed=1, trace=tmp_path / "run")
+    engine("tiny4").generate("[S1] Hi.", seed=1, trace=tmp_path / "run")
     assert isinstance(load(tmp_path / "run"), Dia2Trace)
     assert not {path.name for path in (tmp_path / "run").iterdir()} & {"audio-1.flac", "encoder.safetensors"}
 
