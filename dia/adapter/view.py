@@ -91,7 +91,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         "titles": {
             "rows": "The thirteen rows",
             "script": "What the encoder read",
-            "lanes": "What each row is to the script",
+            "tracks": "What each row is to the script",
             "grid": "The delayed grid",
             "state": "From row to row",
             "findings": "",
@@ -105,7 +105,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             {"name": "countdown", "shows": "{countdown}"},
             {"name": "time", "kind": "time"},
         ],
-        "lanes": [
+        "tracks": [
             {
                 "name": "phase",
                 "kind": "states",

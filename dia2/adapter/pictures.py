@@ -1,4 +1,4 @@
-"""What plots draw of a run of Dia2: its lanes, and where heads look."""
+"""What plots draw of a run of Dia2: its tracks, and where heads look."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted
 from dia2.engine import Dia2
-from dia2.inspect.schema.pictures import HeadPicture, LaneCell, Lanes, PlacedWord
+from dia2.inspect.schema.pictures import HeadPicture, PlacedWord, TrackCell, Tracks
 from dia2.runtime.sounding import LAG
 
 
-def lanes(trace: Dia2Trace, first: int, last: int) -> Lanes:
+def tracks(trace: Dia2Trace, first: int, last: int) -> Tracks:
     """The action as it was drawn, and the tokens that a call emitted, of calls `first` … `last`."""
     parts = list(labels(trace, last + 1))
     cells = [cell for call in range(first, last + 1) for cell in _cells(trace, call, parts[call])]
     taken = sum(label.taken is not None and bool(label.taken.tokens) for label in parts[first : last + 1])
     overruled = sum(cell.kind in ("overruled", "imposed", "swallowed") for cell in cells)
-    return Lanes(cells, f"{counted(taken, 'word')} taken · {counted(overruled, 'action')} overruled")
+    return Tracks(cells, f"{counted(taken, 'word')} taken · {counted(overruled, 'action')} overruled")
 
 
-def _cells(trace: Dia2Trace, call: int, label: Labels) -> Iterator[LaneCell]:
+def _cells(trace: Dia2Trace, call: int, label: Labels) -> Iterator[TrackCell]:
     ids = trace.model.tokens
     kind = _action_kind(verdict(trace, call, label.taken), trace.second[call] == ids.new_word)
-    yield LaneCell(call, "action", kind)
-    for lane, token, part in (
+    yield TrackCell(call, "action", kind)
+    for track, token, part in (
         ("main", int(trace.main[call]), label.main),
         ("second", int(trace.second[call]), label.second),
     ):
         kind = {ids.pad: "pad", ids.new_word: "new_word"}.get(token, "other")
         if part is not None:
             kind = f"S{part.speaker}" if part.speaker in (1, 2) else "other"
-        yield LaneCell(call, lane, kind, *((None, 0) if part is None else (part.word, part.number)))
+        yield TrackCell(call, track, kind, *((None, 0) if part is None else (part.word, part.number)))
 
 
 def _action_kind(found: Verdict, last: bool) -> str:

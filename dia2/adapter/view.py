@@ -59,7 +59,7 @@ def header_of(trace: Dia2Trace) -> Header:
         "sampling": _sampling(trace),
         "titles": {
             "rows": "The thirty rows",
-            "lanes": "What the machine was told, and what it said",
+            "tracks": "What the machine was told, and what it said",
             "grid": "audio_buf: the delayed grid",
             "state": "State machine",
             "findings": "What the prefix doctor found" if findings else "What was edited",
@@ -72,7 +72,7 @@ def header_of(trace: Dia2Trace) -> Header:
             {"name": "time", "kind": "time"},
             {"name": "word", "kind": "word"},
         ],
-        "lanes": [
+        "tracks": [
             {
                 "name": "action",
                 "kind": "action",

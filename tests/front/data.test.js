@@ -211,8 +211,8 @@ test("no chance is made up", () => {
 
 test("stretches of a state are put together, and grow with the run", () => {
   const states = { kind: "states", colours: ["s1", "s1", "word"] };
-  const lanes = [{ name: "left", kind: "count" }, { ...states, name: "phase" }, { ...states, name: "other" }];
-  const data = run({ lanes, calls: 5 }, { phase: each(0, 1, 2, 0, 0) });
+  const tracks = [{ name: "left", kind: "count" }, { ...states, name: "phase" }, { ...states, name: "other" }];
+  const data = run({ tracks, calls: 5 }, { phase: each(0, 1, 2, 0, 0) });
   assert.deepEqual(data.stretches, [
     { from: 0, to: 2, colour: "s1" },
     { from: 2, to: 3, colour: "word" },

@@ -5,7 +5,7 @@ export * from "../../dia2/inspect/views/explorer/front/data.js";
 export * from "../../dia2/inspect/views/explorer/front/dom.js";
 export * from "../../dia2/inspect/views/explorer/front/grid.js";
 export * from "../../dia2/inspect/views/explorer/front/keys.js";
-export * from "../../dia2/inspect/views/explorer/front/lanes.js";
+export * from "../../dia2/inspect/views/explorer/front/tracks.js";
 export * from "../../dia2/inspect/views/explorer/front/moves.js";
 export * from "../../dia2/inspect/views/explorer/front/player.js";
 export * from "../../dia2/inspect/views/explorer/front/store.js";

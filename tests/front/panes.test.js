@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gridPane, h, lanesPane, say } from "./front.js";
+import { gridPane, h, tracksPane, say } from "./front.js";
 import { FakeElement, page } from "./page.js";
 import { looked, run } from "./run.js";
 
@@ -32,9 +32,9 @@ test("a text is set only where it changes", (t) => {
 
 test("names beside a canvas are hidden from who hears the page, for the canvas says the same", (t) => {
   page(t);
-  const data = run({ lanes: [{ name: "main", kind: "text" }] });
+  const data = run({ tracks: [{ name: "main", kind: "text" }] });
   const { store } = looked([data]);
-  for (const { element } of [lanesPane(data, store), gridPane(data, store)]) {
+  for (const { element } of [tracksPane(data, store), gridPane(data, store)]) {
     const names = element.all.find(({ attributes }) => attributes.class?.startsWith("names"));
     assert.equal(names.attributes["aria-hidden"], "true"); // without a value it would hide nothing
   }

@@ -27,8 +27,8 @@ const HEADER = {
   seconds: null,
   logit_step: 0.5,
   sampling: [{ call: 0, told: "", text: { temperature: 0.5, top_k: 2 }, audio: { temperature: 1, top_k: 0 } }],
-  titles: { rows: "", lanes: "", grid: "", state: "", findings: "" },
-  lanes: [],
+  titles: { rows: "", tracks: "", grid: "", state: "", findings: "" },
+  tracks: [],
   grid: {
     codebooks: 2, delays: [0, 1], codes: 8, prefix: 0, prefix_name: "", edge: [0, 0], first: 0, ahead: 1, at: 1,
     words: { book: "codebook", short: "cb", column: "column" }, missing: "",

@@ -89,7 +89,7 @@ def spot(page: Page, pane: str, call: int, down: float = 0.5) -> dict[str, float
     return {"x": box["x"] + x, "y": box["y"] + down * box["height"]}
 
 
-@pytest.mark.parametrize("pane", ["lanes", "grid"])
+@pytest.mark.parametrize("pane", ["tracks", "grid"])
 def test_a_touch_that_goes_on_to_scroll_moves_nothing(page: Page, pane: str) -> None:
     place = spot(page, pane, 20)
     page.page.mouse.move(**place)
@@ -120,7 +120,7 @@ def test_cells_of_the_prefix_that_the_loop_wrote_over_are_not_given(page: Page, 
 
 def test_what_was_chosen_is_dropped_where_it_no_longer_belongs(page: Page, trace: Dia2Trace) -> None:
     page.page.locator(".row").nth(23).click()
-    page.page.mouse.click(**spot(page, "lanes", 20))
+    page.page.mouse.click(**spot(page, "tracks", 20))
     page.drawn()
     assert "warmup_with_prefix" in page.page.inner_text(".detail")  # which call 20 is in
     page.page.locator(".row").nth(6).click()
@@ -209,7 +209,7 @@ def test_texts_that_are_cut_can_be_read(page: Page, trace: Dia2Trace) -> None:
     titles = page.page.evaluate("[...document.querySelectorAll('.row .title')].map(x => [x.title, x.textContent])")
     assert [title for title, _ in titles] == [text for _, text in titles]
     assert "tokens" in page.page.locator(".chip:not(.break)").first.get_attribute("title")
-    assert {"break", "[S1]", "[S2]"} <= set(page.page.locator(".lanes .key").all_inner_texts())
+    assert {"break", "[S1]", "[S2]"} <= set(page.page.locator(".tracks .key").all_inner_texts())
 
 
 @pytest.mark.smoke

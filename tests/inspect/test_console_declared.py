@@ -323,7 +323,7 @@ def test_the_explorer_is_made_of_the_columns() -> None:
     assert view.columns["draw_choice"].tolist() == np.where(np.arange(5)[:, None] < 2, -1, grid[1:]).tolist()
     assert (view.columns["draw_kept"][2:] == view.columns["draw_alive"][2:]).all()
     header = view.header
-    assert [lane["name"] for lane in header["lanes"]] == ["phase", "heat", "left"]
+    assert [track["name"] for track in header["tracks"]] == ["phase", "heat", "left"]
     assert header["facts"] == ["script 2 of 2", "seed 7", "temperature 0.5", "5 calls"]
     assert [draw["sampling"] for draw in header["draws"]] == [{"temperature": 0.5, "top_k": 0, "by": "guided"}] * 3
     assert (header["grid"]["first"], header["grid"]["codes"], header["clock"]) == (3, 18, None)

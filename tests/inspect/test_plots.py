@@ -344,10 +344,10 @@ ACTIONS_LOOK = (
 
 def test_tokens_have_their_speakers_colour_and_their_words(trace: Dia2Trace) -> None:
     figure, ids = plots.streams(trace), trace.model.tokens
-    for lane, tokens in (("main", trace.main), ("second", trace.second)):
-        pads = [round((a + b) / 2) for a, b in spans(figure, f"{lane}.pad")]
+    for track, tokens in (("main", trace.main), ("second", trace.second)):
+        pads = [round((a + b) / 2) for a, b in spans(figure, f"{track}.pad")]
         assert pads == np.flatnonzero(tokens == ids.pad).tolist()
-        assert [round((a + b) / 2) for a, b in spans(figure, f"{lane}.new_word")] == np.flatnonzero(
+        assert [round((a + b) / 2) for a, b in spans(figure, f"{track}.new_word")] == np.flatnonzero(
             tokens == ids.new_word
         ).tolist()
     bottom = boxes(figure, "main.pad")[0][1]

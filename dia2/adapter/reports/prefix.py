@@ -84,7 +84,7 @@ def _strip(trace: Dia2Trace, found: Diagnosis) -> Strip:
     asked = {word.step for word in found.words}
     taken = {word.taken_step for word in found.words if word.in_warmup}
     steps = range(found.frames)
-    lanes = {
+    tracks = {
         "sound": "".join(
             "!" if tops > 0 else _bar(float(rms)) for rms, tops in zip(prefix.rms, prefix.clipped, strict=True)
         ),
@@ -92,7 +92,7 @@ def _strip(trace: Dia2Trace, found: Diagnosis) -> Strip:
         "asked": "".join("^" if step in asked else "·" for step in steps),
         "taken": "".join("^" if step in taken else "x" if step in asked else "·" for step in steps),
     }
-    return Strip("frame", lanes)
+    return Strip("frame", tracks)
 
 
 def _bar(rms: float) -> str:
@@ -104,15 +104,15 @@ def _bar(rms: float) -> str:
 
 def _spoken(trace: Dia2Trace, found: Diagnosis) -> str:
     """Where the words' own times put them: word 0, 1, 2 … of the list, by last digit."""
-    lane = ["·"] * found.frames
+    track = ["·"] * found.frames
     rate, offset = trace.model.frame_rate, {1: 0, 2: trace.run.voice_frames[0] if trace.run.voice_frames else 0}
     for word in found.words:
         if word.start is None or word.end is None:
             continue
         begin = offset[word.speaker] + int(word.start * rate)
         for frame in range(begin, min(found.frames, max(begin + 1, offset[word.speaker] + math.ceil(word.end * rate)))):
-            lane[frame] = str(word.index % 10)
-    return "".join(lane)
+            track[frame] = str(word.index % 10)
+    return "".join(track)
 
 
 def _findings(found: Diagnosis) -> list[Block]:

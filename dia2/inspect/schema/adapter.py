@@ -46,7 +46,7 @@ class Adapter:
     fork: str | None = None
     doctor: str | None = None
     redact: str | None = None
-    lanes: str | None = None  # gives the `dia2.inspect.schema.pictures.Lanes` of some calls
+    tracks: str | None = None  # gives the `dia2.inspect.schema.pictures.Tracks` of some calls
     attention: str | None = None  # its `dia2.inspect.schema.pictures.Attention`
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
     knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab

@@ -9,21 +9,21 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class LaneCell:
-    """What one call did in one lane."""
+class TrackCell:
+    """What one call did in one track."""
 
     call: int
-    lane: str
+    track: str
     kind: str  # of those that `plots.streams` knows: new_word, pad, S1 …
     word: str | None = None  # that its token is a part of
     number: int = 0  # of that part, from 1
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """Some calls, lane by lane."""
+class Tracks:
+    """Some calls, track by track."""
 
-    cells: list[LaneCell]
+    cells: list[TrackCell]
     told: str  # what became of them, in numbers
 
 

@@ -146,10 +146,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Strip:
-    """Lanes of one character a frame under a ruler, in several bands if they do not fit."""
+    """Tracks of one character a frame under a ruler, in several bands if they do not fit."""
 
     what: str  # is counted from left to right
-    lanes: dict[str, str]
+    tracks: dict[str, str]
 
 
 Block: TypeAlias = Line | Title | Paragraph | Note | Pairs | Table | Rows | Strip

@@ -1,6 +1,6 @@
 """What a view of a run is made of, whichever model ran: a header of texts and numbers, and columns of arrays.
 
-The header tells the front end which rows, lanes, grid, caches and draws there are, so that it knows no model by name.
+The header tells the front end which rows, tracks, grid, caches and draws there are, so that it knows no model by name.
 All texts come from a trace, which can come from anybody: they are cut short and rid of control characters here, and
 the front end only ever sets them as text.
 """

@@ -65,14 +65,14 @@ def _widths(table: Table, page: Page) -> list[int | None]:
 
 def _strip(block: Strip, page: Page) -> None:
     room = page.width - 10
-    for first in range(0, len(next(iter(block.lanes.values()))), room):
+    for first in range(0, len(next(iter(block.tracks.values()))), room):
         marks = [" "] * (room + 8)
-        last = min(first + room, len(next(iter(block.lanes.values()))))
+        last = min(first + room, len(next(iter(block.tracks.values()))))
         for at in range(-(-first // 10) * 10, last, 10):
             marks[at - first : at - first + len(str(at))] = str(at)
         page.line([(f"{block.what:<8}", "label"), "  ", "".join(marks).rstrip()])
-        for name, lane in block.lanes.items():
-            page.line([(f"{name:<8}", "label"), "  ", lane[first:last]])
+        for name, track in block.tracks.items():
+            page.line([(f"{name:<8}", "label"), "  ", track[first:last]])
         page.line()
 
 

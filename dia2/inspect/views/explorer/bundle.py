@@ -21,7 +21,7 @@ _MODULES = (
     "store",
     "timeline",
     "wave",
-    "lanes",
+    "tracks",
     "grid",
     "growth",
     "rows",

@@ -60,7 +60,7 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
         "draws": [_draw(trace, name, settings) for name in trace.manifest.draws],
         "titles": {
             "rows": "What the run went through",
-            "lanes": "From call to call",
+            "tracks": "From call to call",
             "grid": "The codes",
             "state": "This call",
             "findings": "",
@@ -72,7 +72,7 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
             {"name": "phase", "kind": "phase", "shows": "{phase}"},
             {"name": "time", "kind": "time"},
         ],
-        "lanes": [
+        "tracks": [
             {
                 "name": "phase",
                 "kind": "states",

@@ -90,7 +90,7 @@ export class Data {
     this.columnsOfGrid = columns;
   }
 
-  /** Stretches of calls in the same state, of the first lane of states: {from, to, colour}. */
+  /** Stretches of calls in the same state, of the first track of states: {from, to, colour}. */
   get stretches() {
     this.found ??= stretchesOf(this);
     return this.found;
@@ -263,11 +263,11 @@ export class Data {
   /**
    * The word that a text token is a part of; null if of none.
    *
-   * @param {string} lane
+   * @param {string} track
    * @param {number} call
    */
-  part(lane, call) {
-    const parts = this.columns[`${lane}_part`];
+  part(track, call) {
+    const parts = this.columns[`${track}_part`];
     if (!parts || parts[3 * call] < 0) return null;
     return this.partOf(parts, call);
   }
@@ -390,12 +390,12 @@ function isSpoken(word) {
 
 /** @param {Data} data */
 function stretchesOf(data) {
-  const lane = data.header.lanes.find((each) => each.kind === "states");
-  if (!lane) return [];
+  const track = data.header.tracks.find((each) => each.kind === "states");
+  if (!track) return [];
   /** @type {Stretch[]} */
   const found = [];
   for (let call = 0; call < data.calls; call += 1) {
-    const colour = lane.colours[data.at(lane.name, call)];
+    const colour = track.colours[data.at(track.name, call)];
     const last = found.at(-1);
     if (last && last.colour === colour) last.to = call + 1;
     else found.push({ from: call, to: call + 1, colour });

@@ -9,7 +9,7 @@ import { gridPane } from "./grid.js";
 import { growthPane } from "./growth.js";
 import { Host } from "./host.js";
 import { listen } from "./keys.js";
-import { lanesPane } from "./lanes.js";
+import { tracksPane } from "./tracks.js";
 import { machinePane } from "./machine.js";
 import { Moves } from "./moves.js";
 import { Player } from "./player.js";
@@ -121,7 +121,7 @@ function single(data, store) {
   const facts = data.header.state_pane;
   const state = facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts);
   const heard = [wavePane(data, store, "What is heard"), scriptPane(data)].filter((part) => part !== null);
-  const middle = [...heard, lanesPane(data, store), gridPane(data, store), growthPane(data, store)];
+  const middle = [...heard, tracksPane(data, store), gridPane(data, store), growthPane(data, store)];
   const right = [state, candidatesPane(data, store), findingsPane(data, store)].filter((part) => part !== null);
   return [column("left", [rowsPane(data, store)]), column("middle", middle), column("right", right)];
 }
@@ -138,7 +138,7 @@ function compared(views, store, difference, moves) {
   const columns = views.map((data, i) => {
     const other = views[1 - i];
     const wave = wavePane(data, store, `${"AB"[i]}: ${data.header.name}`);
-    const parts = [wave, lanesPane(data, store), gridPane(data, store, other)];
+    const parts = [wave, tracksPane(data, store), gridPane(data, store, other)];
     return column("trace", parts.map((part) => bounded(part, data)));
   });
   const right = views.map((data, i) => bounded(candidatesPane(data, store, `Candidates in ${"AB"[i]}`), data));

@@ -102,10 +102,10 @@ export interface Header {
   peak_rate: number;
   logit_step: number;
   sampling: SamplingFrom[];
-  titles: { rows: string; lanes: string; grid: string; state: string; findings: string; script?: string };
+  titles: { rows: string; tracks: string; grid: string; state: string; findings: string; script?: string };
   where: string;
   readouts: Readout[];
-  lanes: Lane[];
+  tracks: Track[];
   /** Names of values, by their column. */
   names?: Record<string, Record<number, string>>;
   /** Ids in the text streams. */
@@ -169,27 +169,27 @@ export interface Readout {
   shows?: string;
 }
 
-interface AnyLane {
+interface AnyTrack {
   name: string;
   label?: string;
   keys?: [name: string, text: string][];
 }
-export interface ActionLane extends AnyLane {
+export interface ActionTrack extends AnyTrack {
   kind: "action";
 }
-export interface TextLane extends AnyLane {
+export interface TextTrack extends AnyTrack {
   kind: "text";
 }
-export interface StateLane extends AnyLane {
+export interface StateTrack extends AnyTrack {
   kind: "states";
   colours: Colour[];
 }
-export interface CountLane extends AnyLane {
+export interface CountTrack extends AnyTrack {
   kind: "count";
   most: number;
   colour: Colour;
 }
-export type Lane = ActionLane | TextLane | StateLane | CountLane;
+export type Track = ActionTrack | TextTrack | StateTrack | CountTrack;
 
 export interface GridFacts {
   codebooks: number;

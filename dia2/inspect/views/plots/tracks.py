@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dia2.inspect.schema.pictures import LaneCell, Lanes
+from dia2.inspect.schema.pictures import TrackCell, Tracks
 from dia2.inspect.trace.family import offered
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots import page
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _MOST = 6000  # calls of a figure
 _LINE = 64  # calls of a line, in which words have room for their letters
 _LINES = 12
-_LANES = {"action": 2.3, "main": 1.35, "second": 0.0}  # their bottoms
+_TRACKS = {"action": 2.3, "main": 1.35, "second": 0.0}  # their bottoms
 _HIGH = 0.55  # of a cell; the word stands beneath it
 
 # kind: (meaning, look). Order is that of the legend.
@@ -37,7 +37,7 @@ _KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def streams(trace: Trace[Any], first: int | None = None, last: int | None = None) -> Figure:
-    """Action, main stream and second stream, in lanes over calls `first` … `last`, both included; all without them.
+    """Action, main stream and second stream, in tracks over calls `first` … `last`, both included; all without them.
 
     The action is as it was drawn, the tokens are those that the call emitted, with the words that they are of. A drawn
     new_word is filled, outlined where the machine overruled it, and pale where the prefix gave it. More than 64 calls
@@ -50,8 +50,8 @@ def streams(trace: Trace[Any], first: int | None = None, last: int | None = None
     """
     page.check_trace(trace, "plots.streams")
     first, last = page.choose_calls(trace, first, last, _MOST)
-    lanes: Lanes = offered(trace, "lanes")(trace, first, last)
-    cells = lanes.cells
+    tracks: Tracks = offered(trace, "tracks")(trace, first, last)
+    cells = tracks.cells
     fits = page.lines(last - first + 1, _LINE, _LINES)
     length = -(-(last - first + 1) // fits)
     figure = page.new_figure(fits * 0.98 + 0.8)
@@ -66,35 +66,35 @@ def streams(trace: Trace[Any], first: int | None = None, last: int | None = None
     entries = [look for kind, look in _KINDS.items() if kind in kinds]
     if trace.given_calls > first:
         entries.append(("warm-up", {"facecolor": page.SHADE, "edgecolor": page.SHADE}))
-    page.headline(rows[0], "Text streams", f"calls {first} … {last} of 0 … {len(trace) - 1} · {lanes.told}")
+    page.headline(rows[0], "Text streams", f"calls {first} … {last} of 0 … {len(trace) - 1} · {tracks.told}")
     page.legend(figure, entries)
     return figure
 
 
-def _draw(axes: Axes, cells: list[LaneCell], start: int, length: int) -> None:
-    """One line of calls, all three lanes."""
+def _draw(axes: Axes, cells: list[TrackCell], start: int, length: int) -> None:
+    """One line of calls, all three tracks."""
     page.style(axes, spines=(), whole="x")
     axes.set_xlim(start - 0.7, start + length - 0.3)
     axes.set_ylim(-0.68, 2.95)
-    axes.set_yticks([bottom + _HIGH / 2 for bottom in _LANES.values()], list(_LANES))
+    axes.set_yticks([bottom + _HIGH / 2 for bottom in _TRACKS.values()], list(_TRACKS))
     axes.tick_params(axis="y", length=0)
     gap = 0.12 if length <= 1.5 * _LINE else 0.0  # between cells, which narrow ones have no room for
-    for lane, bottom in _LANES.items():
-        here = [cell for cell in cells if cell.lane == lane]
+    for track, bottom in _TRACKS.items():
+        here = [cell for cell in cells if cell.track == track]
         for kind, (_, look) in _KINDS.items():
             spans = [(cell.call - 0.5 + gap, cell.call + 0.5 - gap) for cell in here if cell.kind == kind]
             if spans:
-                page.blocks(axes, spans, bottom, _HIGH, f"{lane}.{kind}", linewidth=0.7, **look)
+                page.blocks(axes, spans, bottom, _HIGH, f"{track}.{kind}", linewidth=0.7, **look)
         _write_words(axes, here, bottom, start + length, page.ROOM / length)
 
 
-def _write_words(axes: Axes, cells: list[LaneCell], bottom: float, end: int, points: float) -> None:
+def _write_words(axes: Axes, cells: list[TrackCell], bottom: float, end: int, points: float) -> None:
     """Each word beneath its first token, as much of it as there is room for before the next one.
 
     Args:
         axes: of the line.
-        cells: of one lane, call after call.
-        bottom: of the lane.
+        cells: of one track, call after call.
+        bottom: of the track.
         end: the call after the line's last one.
         points: that a call has.
     """

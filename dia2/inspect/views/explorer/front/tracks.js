@@ -1,4 +1,4 @@
-// What becomes of each call, a lane each: actions and text tokens of a machine, states, counts.
+// What becomes of each call, a track each: actions and text tokens of a machine, states, counts.
 
 import { speakerColour } from "./colours.js";
 import { h, pane } from "./dom.js";
@@ -7,38 +7,39 @@ import { Timeline } from "./timeline.js";
 /**
  * @import { Data } from "./data.js"
  * @import { Store } from "./store.js"
- * @import { CountLane, Lane, Part, StateLane, TextLane } from "./types.d.ts"
+ * @import { CountTrack, Track, Part, StateTrack, TextTrack } from "./types.d.ts"
  */
 
 /**
- * Draws what a lane has at a call; `later`: the run that is looked at is not there yet.
+ * Draws what a track has at a call; `later`: the run that is looked at is not there yet.
  *
  * @typedef {(line: Timeline, data: Data, call: number, y: number, later: boolean) => void} PaintCell
  */
 
-const LANE = 20;
+const TRACK = 20;
 
 /**
  * @param {Data} data
  * @param {Store} store
  * @returns {Part}
  */
-export function lanesPane(data, store) {
-  const { lanes } = data.header;
-  const line = new Timeline(`Lanes: ${lanes.map((lane) => lane.name).join(", ")}`, LANE * lanes.length);
-  const labels = lanes.map((lane) => h("span", {}, lane.label ?? lane.name));
+export function tracksPane(data, store) {
+  const { tracks } = data.header;
+  const line = new Timeline(`Tracks: ${tracks.map((track) => track.name).join(", ")}`, TRACK * tracks.length);
+  const labels = tracks.map((track) => h("span", {}, track.label ?? track.name));
   const names = h("div", { class: "names", "aria-hidden": "true" }, labels);
-  const keys = lanes.flatMap((lane) => lane.keys ?? []);
+  const keys = tracks.flatMap((track) => track.keys ?? []);
   const legend = keys.map(([name, text]) => h("span", { class: `key ${name}` }, text));
-  const { element } = pane("lanes", data.header.titles.lanes, legend, h("div", { class: "named" }, names, line.canvas));
+  const named = h("div", { class: "named" }, names, line.canvas);
+  const { element } = pane("tracks", data.header.titles.tracks, legend, named);
   line.jumps(store);
   /** @type {Part["draw"]} */
   const draw = (state) => {
     if (!line.begin(state)) return;
     const [from, to] = line.seen(data.calls);
-    lanes.forEach((lane, row) => {
-      const paint = cellOf(lane);
-      for (let call = from; call < to; call += 1) paint(line, data, call, row * LANE + 2, call > state.call);
+    tracks.forEach((track, row) => {
+      const paint = cellOf(track);
+      for (let call = from; call < to; call += 1) paint(line, data, call, row * TRACK + 2, call > state.call);
     });
     line.playhead(state.call);
   };
@@ -58,12 +59,12 @@ function box(line, call, y, colour, filled) {
   const width = Math.max(1, line.step - gap);
   if (filled) {
     context.fillStyle = colour;
-    context.fillRect(line.x(call), y, width, LANE - 4);
+    context.fillRect(line.x(call), y, width, TRACK - 4);
     return;
   }
   context.strokeStyle = colour;
   context.lineWidth = 1.5;
-  context.strokeRect(line.x(call) + 0.75, y + 0.75, Math.max(0.5, width - 1.5), LANE - 5.5);
+  context.strokeRect(line.x(call) + 0.75, y + 0.75, Math.max(0.5, width - 1.5), TRACK - 5.5);
 }
 
 /** @type {PaintCell} */
@@ -81,17 +82,17 @@ function actionCell(line, data, call, y, later) {
 }
 
 /**
- * @param {TextLane} lane
+ * @param {TextTrack} track
  * @returns {PaintCell}
  */
-function textCell({ name: lane }) {
+function textCell({ name: track }) {
   return (line, data, call, y, later) => {
     const { palette, context } = line;
     box(line, call, y, palette.empty, true);
-    const token = data.at(lane, call);
+    const token = data.at(track, call);
     const { tokens } = data.header;
     if (token === tokens?.pad) return;
-    const part = data.part(lane, call);
+    const part = data.part(track, call);
     context.globalAlpha = later ? 0.3 : 1;
     const wordless = token === tokens?.new_word ? palette.word : palette.faint;
     box(line, call, y, part ? speakerColour(palette, part.speaker) : wordless, true);
@@ -100,7 +101,7 @@ function textCell({ name: lane }) {
 }
 
 /**
- * @param {StateLane} lane
+ * @param {StateTrack} track
  * @returns {PaintCell}
  */
 function stateCell({ name, colours: shades }) {
@@ -114,7 +115,7 @@ function stateCell({ name, colours: shades }) {
 /**
  * As high as the count is beside the most there can be; empty where nothing is counted.
  *
- * @param {CountLane} lane
+ * @param {CountTrack} track
  * @returns {PaintCell}
  */
 function countCell({ name, most, colour }) {
@@ -123,27 +124,27 @@ function countCell({ name, most, colour }) {
     box(line, call, y, palette.empty, true);
     const value = data.at(name, call);
     if (value < 0) return;
-    const high = Math.max(2, (Math.min(value, most) / most) * (LANE - 4));
+    const high = Math.max(2, (Math.min(value, most) / most) * (TRACK - 4));
     context.globalAlpha = later ? 0.3 : 1;
     context.fillStyle = palette[colour];
-    context.fillRect(line.x(call), y + LANE - 4 - high, Math.max(1, line.step - (line.step > 4 ? 1 : 0)), high);
+    context.fillRect(line.x(call), y + TRACK - 4 - high, Math.max(1, line.step - (line.step > 4 ? 1 : 0)), high);
     context.globalAlpha = 1;
   };
 }
 
 /**
- * @param {Lane} lane
+ * @param {Track} track
  * @returns {PaintCell}
  */
-function cellOf(lane) {
-  switch (lane.kind) {
+function cellOf(track) {
+  switch (track.kind) {
     case "action":
       return actionCell;
     case "text":
-      return textCell(lane);
+      return textCell(track);
     case "states":
-      return stateCell(lane);
+      return stateCell(track);
     case "count":
-      return countCell(lane);
+      return countCell(track);
   }
 }
