@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dia.config import DecoderConfig, DiaConfig, EncoderConfig
 from dia2.core.compiled import compiled_form
-from dia2.core.layers import RMSNorm, Rotation, rotate
+from dia2.core.layers import GatedMLP, RMSNorm, Rotation, rotate
 from dia2.core.linear import Linear
 
 if TYPE_CHECKING:
@@ -96,19 +96,11 @@ class CrossAttention(Attention):
         return out
 
 
-class MlpBlock(nn.Module):
+class MlpBlock(GatedMLP):
     """`wo(silu(gate) · up)`; gate and up are the halves of one projection."""
 
     def __init__(self, width: int, hidden: int, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.wi_fused = Linear(width, 2 * hidden, dtype)
-        self.wo = Linear(hidden, width, dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `x` [..., width] to [..., width]."""
-        gate, up = self.wi_fused(x).chunk(2, dim=-1)
-        out: Tensor = self.wo(F.silu(gate) * up)
-        return out
+        super().__init__(width, hidden, ["silu", "linear"], dtype)
 
 
 class EncoderLayer(nn.Module):

@@ -10,7 +10,7 @@ from dia.capture import CaptureBuffers
 from dia.generation import GenerationConfig
 from dia.layers import DiaModel
 from dia.loop import GenerationState, decode_step
-from dia2.runtime.graphs import GraphBackend
+from dia2.runtime.graphs import GraphBackend, captured
 
 
 class EagerStep:
@@ -45,26 +45,11 @@ class GraphStep:
     def __call__(self, row: int) -> None:
         """Run the step that reads `row`, which the device knows already."""
         if self._replay is None:
-            self._replay = self._capture()
+            state = self._state
+            ending = (state.countdown, state.ended_at, state.drew_eos, state.finished)
+            moving = (state.output.generated_tokens, state.row, *ending)
+            self._replay = captured(self._backend, self._step, moving)
         self._replay()
-
-    def _capture(self) -> Callable[[], None]:
-        state = self._state
-        moving = (
-            state.output.generated_tokens,
-            state.row,
-            state.countdown,
-            state.ended_at,
-            state.drew_eos,
-            state.finished,
-        )
-        saved = [tensor.clone() for tensor in moving]
-
-        def reset() -> None:  # what a dry run wrote to the cache stands in the slot that the replay writes again
-            for tensor, before in zip(moving, saved, strict=True):
-                tensor.copy_(before)
-
-        return self._backend.capture(self._step, reset)
 
     def _step(self) -> None:
         self._state.decoder.whole_text = False  # the next run of this graph may have a shorter text

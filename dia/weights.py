@@ -118,7 +118,7 @@ def multi_axis_views(model: DiaModel) -> Views:
                 views[f"{name}.{part}.weight"] = weight.view(-1, dim, weight.shape[1]).permute(2, 0, 1)
             views[f"{name}.o_proj.weight"] = module.o_proj.weight.view(-1, heads, dim).permute(1, 2, 0)
         elif isinstance(module, MlpBlock):
-            fused = module.wi_fused.weight  # [2 · hidden, in]
+            fused = module.wi.weight  # [2 · hidden, in]
             views[f"{name}.wi_fused.weight"] = fused.view(2, -1, fused.shape[1]).permute(2, 0, 1)
             views[f"{name}.wo.weight"] = module.wo.weight.T
     decoder = model.decoder
@@ -137,7 +137,7 @@ def flat_views(model: DiaModel) -> Views:
             views |= {f"model.{name}.{part}.weight": weight for part, weight in _projections(module).items()}
             views[f"model.{name}.o_proj.weight"] = module.o_proj.weight
         elif isinstance(module, MlpBlock):
-            views[f"model.{name}.gate_up_proj.weight"] = module.wi_fused.weight
+            views[f"model.{name}.gate_up_proj.weight"] = module.wi.weight
             views[f"model.{name}.down_proj.weight"] = module.wo.weight
     views["model.decoder.embeddings.embed.weight"] = model.decoder.embeddings.weight
     views["logits_dense.weight"] = model.decoder.logits_dense.weight

@@ -20,7 +20,7 @@ from dia2.generation import GenerationConfig, StopReason
 from dia2.runtime.capture import CaptureBuffers, FrameLog, ring_shapes
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
-from dia2.runtime.graphs import CAPTURING, make_runner
+from dia2.runtime.graphs import make_runner, settle
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.interventions import Interventions
 from dia2.runtime.prefix_cache import prefix_key
@@ -105,9 +105,7 @@ def _begin(runtime: RuntimeContext, gen: GenerationState, seed: int, prefix: Pre
 
 def _clear_caches(gen: GenerationState) -> None:
     """Graphs read all slots under a mask, those that memory or a run before has filled, too."""
-    if gen.call.is_cuda:  # that run may have been enqueued on a stream that this one does not wait for
-        with CAPTURING:
-            torch.cuda.synchronize(gen.call.device)
+    settle(gen.call.device)
     gen.decode.transformer.clear()
     gen.decode.depformer.clear()
 

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -25,6 +25,14 @@ logger = logging.getLogger("dia2")
 
 # One at a time in this process: what waits for the whole device is an error while anybody captures.
 CAPTURING = threading.Lock()
+
+
+def settle(device: torch.device) -> None:
+    """On CUDA: wait for whatever was enqueued, also by a run before on a stream that this one does not wait for."""
+    if device.type == "cuda":
+        with CAPTURING:
+            torch.cuda.synchronize(device)
+
 
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 
@@ -83,6 +91,24 @@ class GraphBackend(Protocol):
         """
 
 
+def captured(backend: GraphBackend, half: Callable[[], None], moving: Sequence[Tensor]) -> Callable[[], None]:
+    """Capture a half; the dry runs that come before it must leave no trace in the state.
+
+    Args:
+        backend: captures it.
+        half: of a frame, or all of one.
+        moving: what it changes, but for the caches: what a dry run wrote there stands in slots that the replay writes
+            again.
+    """
+    saved = [tensor.clone() for tensor in moving]
+
+    def reset() -> None:
+        for tensor, before in zip(moving, saved, strict=True):
+            tensor.copy_(before)
+
+    return backend.capture(half, reset)
+
+
 class GraphRunner:
     """The halves as two graphs, draws included: two replays a frame.
 
@@ -130,16 +156,8 @@ class GraphRunner:
         return int(self._out.action) if self._host is None else self._host.end()
 
     def _capture(self, half: Callable[[], None]) -> Callable[[], None]:
-        """Capture a half; the dry runs that come before it must leave no trace in the state."""
         gen = self._gen
-        moving = (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call)
-        saved = [tensor.clone() for tensor in moving]
-
-        def reset() -> None:  # what a dry run wrote to the caches stands in slots that the replay writes again
-            for tensor, before in zip(moving, saved, strict=True):
-                tensor.copy_(before)
-
-        return self._backend.capture(half, reset)
+        return captured(self._backend, half, (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call))
 
     def _run_first(self) -> None:
         gen = self._gen
