@@ -164,7 +164,7 @@ def warmup_with_prefix(
             calls = [CallInfo(step, "warmup", step, step, step) for step in range(part.start, part.stop)]
             observer.frames(Frames(config, calls, rows[part], [], tokens[:, :, part].permute(2, 0, 1).cpu(), None, {}))
     if not warm:
-        runtime.warm.keep(key, gen.decode.transformer)
+        runtime.warm.store(key, gen.decode.transformer)
 
     gen.text.copy_(torch.tensor(text[-1]))
     gen.calls, gen.last_step = frames, frames - 2
