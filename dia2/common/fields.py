@@ -6,7 +6,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -96,6 +96,16 @@ def value_at(raw: object, path: str, where: str, *, defaults: Mapping[str, Any],
             raise _missing(where, passed, model)
         raw = raw[key]
     return raw
+
+
+def requirement(where: str) -> Callable[[bool, str], None]:
+    """A function that raises CheckpointError, of the file that errors call `where`, unless what it is given holds."""
+
+    def need(holds: bool, message: str) -> None:
+        if not holds:
+            raise CheckpointError(f"{where}: {message}.")
+
+    return need
 
 
 def _read_value(hint: Any, value: object, where: str, name: str, model: str) -> Any:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dia2.common.checks import short
-from dia2.common.errors import CheckpointError
-from dia2.common.fields import Layers, Size, Vocabulary, load_json, read_block
+from dia2.common.fields import Layers, Size, Vocabulary, load_json, read_block, requirement
 
 ACTIVATIONS = ("silu", "swish", "swiglu", "gelu", "geglu", "relu", "linear")
 _LARGEST_SIZE = 1 << 24  # as of `Size`
@@ -144,11 +143,7 @@ def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
 
 def _check(config: DiaConfig, where: str) -> None:
     """Refuse sizes and ids that no model can have, before anything is allocated by them."""
-
-    def need(holds: bool, message: str) -> None:
-        if not holds:
-            raise CheckpointError(f"{where}: {message}.")
-
+    need = requirement(where)
     data, model, runtime = config.data, config.model, config.runtime
     need(
         3 <= data.channels <= 2 + 1024,
