@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dia import assets
 from dia.audio import apply_audio_delay, finished_codes
-from dia.capture import CaptureBuffers, StepLog, wants_logits, wants_steps
+from dia.capture import ROWS, StepLog, ring_shapes
 from dia.codec import DacCodec, decode_audio
 from dia.config import DiaConfig, load_config
 from dia.generation import (
@@ -55,6 +55,7 @@ from dia2.core.ambient import isolated, threads_for
 from dia2.core.precision import pick_device, pick_dtype
 from dia2.generation import no_script
 from dia2.runtime.audio_io import load_audio
+from dia2.runtime.capture import CaptureBuffers
 from dia2.runtime.graphs import CudaGraphs, GraphBackend, check_compiler
 from dia2.runtime.lease import Lease, Pool
 from dia2.runtime.weights import weight_bytes
@@ -223,15 +224,18 @@ class Dia:
             UsageError: something given is not acceptable.
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds what was made until then.
         """
-        settings: dict[str, Any] = {
-            "max_tokens": max_tokens,
-            "cfg_scale": cfg_scale,
-            "temperature": temperature,
-            "top_p": top_p,
-            "use_torch_compile": use_torch_compile,
-            "cfg_filter_top_k": cfg_filter_top_k,
-        }
-        result = self.speak(text, audio_prompt=audio_prompt, verbose=verbose, **settings, **options)
+        result = self.speak(
+            text,
+            audio_prompt=audio_prompt,
+            verbose=verbose,
+            max_tokens=max_tokens,
+            cfg_scale=cfg_scale,
+            temperature=temperature,
+            top_p=top_p,
+            use_torch_compile=use_torch_compile,
+            cfg_filter_top_k=cfg_filter_top_k,
+            **options,
+        )
         made = [spoken.codes if spoken.waveform is None else spoken.waveform for spoken in result.scripts]
         return made[0] if isinstance(text, str) else made
 
@@ -319,13 +323,7 @@ class Dia:
                 log = StepLog(observer, buffers, config, state.output.generated_tokens, given)
                 log.given(given)
             try:
-                steps, interrupted = run_loop(
-                    state,
-                    step if log is None else _logged(step, log),
-                    rows=rows,
-                    progress=progress,
-                    after=None if log is None else log.end,
-                )
+                steps, interrupted = run_loop(state, step, rows=rows, progress=progress, log=log)
             finally:
                 if log is not None:
                     log.flush()
@@ -441,16 +439,8 @@ class Dia:
         return new_state(self.config, scripts=scripts, rows=rows, text=text, dtype=self.model.dtype, device=self.device)
 
     def _buffers(self, scripts: int, observer: Observer | None) -> CaptureBuffers | None:
-        if observer is None or not wants_steps(observer):
-            return None
-        decoder = self.config.model.decoder
-        return CaptureBuffers(
-            scripts=scripts,
-            channels=decoder.num_channels,
-            vocab=decoder.vocab_size,
-            logits=wants_logits(observer),
-            device=self.device,
-        )
+        shapes = {} if observer is None else ring_shapes(observer.points, self.config.model.decoder, scripts)
+        return CaptureBuffers(shapes, self.device, ROWS) if shapes else None
 
     def _graphs(self, config: GenerationConfig) -> Callable[[], GraphBackend] | None:
         if not config.use_cuda_graph:
@@ -469,7 +459,7 @@ class Dia:
     ) -> Lease[PooledState]:
         """Tensors and graph of an earlier run of the same shape and settings, so that nothing is captured again."""
         settings = (config.cfg_scale, config.temperature, config.top_p, config.cfg_filter_top_k)
-        observed = None if buffers is None else buffers.logits is not None
+        observed = None if buffers is None else frozenset(buffers.rings)
         size = (scripts, rows, settings, config.use_torch_compile, observed)
         kept = self._pool.take(size)
         if kept is None:
@@ -483,14 +473,6 @@ class Dia:
 def save_audio(path: str | Path, waveform: Tensor, sample_rate: int) -> None:
     """Write a waveform [N] as 16-bit WAV, whole or not at all."""
     save_wav(path, waveform, sample_rate)
-
-
-def _logged(step: Callable[[int], None], log: StepLog) -> Callable[[int], None]:
-    def run(row: int) -> None:
-        log.begin()
-        step(row)
-
-    return run
 
 
 def _scripts(text: Script) -> list[str]:

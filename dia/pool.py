@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from dia.capture import CaptureBuffers
 from dia.loop import GenerationState
 from dia.runner import GraphStep
+from dia2.runtime.capture import CaptureBuffers
 from dia2.runtime.graphs import settle
 
 STATES = 2  # that wait for a run

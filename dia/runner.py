@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import torch
 
-from dia.capture import CaptureBuffers
 from dia.generation import GenerationConfig
 from dia.layers import DiaModel
 from dia.loop import GenerationState, decode_step
+from dia2.runtime.capture import CaptureBuffers
 from dia2.runtime.graphs import GraphBackend, captured
 
 
@@ -39,6 +39,8 @@ class GraphStep:
     ) -> None:
         self._model, self._state, self._config, self._buffers = model, state, config, buffers
         self._backend = backend
+        if buffers is not None:
+            buffers.keep_row_on_device()
         self._slots = torch.arange(state.decoder.slots, device=model.device)
         self._replay: Callable[[], None] | None = None
 
