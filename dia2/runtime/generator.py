@@ -49,7 +49,7 @@ def build_initial_state(
     branches = 2 if guided else 1
     frames = prefix.aligned_frames if prefix else 0
     forced = interventions is not None
-    if config.use_cuda_graph and runtime.pool.has_graphs:
+    if config.use_cuda_graph and runtime.pool.backend is not None:
         gen = runtime.pool.acquire(
             branches, frames, runtime.frame_rate, lambda size: _allocate(runtime, size.branches, size.room, forced=True)
         )

@@ -80,12 +80,7 @@ class StatePool(Pool[PooledState]):
             backend: makes what captures the graphs of one state; `None`: this device has no graphs.
         """
         super().__init__(STATES)
-        self._backend = backend
-
-    @property
-    def has_graphs(self) -> bool:
-        """Whether there is anything to keep."""
-        return self._backend is not None
+        self.backend = backend
 
     def acquire(
         self, branches: int, frames: int, frame_rate: float, allocate: Callable[[Size], GenerationState]
@@ -101,13 +96,13 @@ class StatePool(Pool[PooledState]):
         Returns:
             The state, as `allocate` made it or as the run before left it.
         """
-        assert self._backend is not None, "asked for where there are no graphs"
+        assert self.backend is not None, "asked for where there are no graphs"
         size = Size(branches, room_for(frames, frame_rate))
         state = self.take(size)
         if state is None:
             self.make_room()
             logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
-            state = PooledState(size, allocate(size), self._backend())
+            state = PooledState(size, allocate(size), self.backend())
         # A copy for its host's side; the tensors are the same.
         return replace(state.gen, lease=Lease(self, state))
 
