@@ -308,7 +308,7 @@ class Dia:
         lease = None
         if graphs is None:
             state = self._new_state(len(scripts), rows, tokens.shape[1])
-            step: EagerStep | GraphStep = EagerStep(self.model, state, config, buffers)
+            step = EagerStep(self.model, state, config, buffers)
         else:
             lease = self._acquire(config, len(scripts), rows, buffers, graphs)
             state, step, buffers = lease.state.state, lease.state.step, lease.state.buffers

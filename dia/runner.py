@@ -26,7 +26,7 @@ class EagerStep:
         decode_step(self._model, self._state, self._config, row + 1, buffers=self._buffers)
 
 
-class GraphStep:
+class GraphStep(EagerStep):
     """The step as one graph, draw and countdown included: the whole cache is read under a mask."""
 
     def __init__(
@@ -37,7 +37,7 @@ class GraphStep:
         buffers: CaptureBuffers | None,
         backend: GraphBackend,
     ) -> None:
-        self._model, self._state, self._config, self._buffers = model, state, config, buffers
+        super().__init__(model, state, config, buffers)
         self._backend = backend
         if buffers is not None:
             buffers.keep_row_on_device()
