@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -181,11 +181,9 @@ class Dia:
         """
         return self._codec("A sample rate").sample_rate
 
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
-        with isolated(self.threads):
-            yield
+        return isolated(self.threads)
 
     # Speaking
 
