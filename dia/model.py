@@ -302,7 +302,9 @@ class Dia:
         delayed = self.delayed_prompts(codes)
         observer = current_observer()
         buffers = self._buffers(len(scripts), observer)
-        graphs = self._graphs(config)
+        graphs = self.backend if config.use_cuda_graph else None
+        if config.use_cuda_graph and graphs is None:
+            logger.warning("CUDA graphs are off: the device is %s", self.device.type)
         lease = None
         if graphs is None:
             state = self._new_state(len(scripts), rows, tokens.shape[1])
@@ -439,13 +441,6 @@ class Dia:
     def _buffers(self, scripts: int, observer: Observer | None) -> CaptureBuffers | None:
         shapes = {} if observer is None else ring_shapes(observer.points, self.config.model.decoder, scripts)
         return CaptureBuffers(shapes, self.device, ROWS) if shapes else None
-
-    def _graphs(self, config: GenerationConfig) -> Callable[[], GraphBackend] | None:
-        if not config.use_cuda_graph:
-            return None
-        if self.backend is None:
-            logger.warning("CUDA graphs are off: the device is %s", self.device.type)
-        return self.backend
 
     def _acquire(
         self,
