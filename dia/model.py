@@ -271,9 +271,8 @@ class Dia:
         with self.computing(), ExitStack() as stack:
             stack.enter_context(observing(observer))
             if trace is not None:
-                from dia2.inspect.record.recorder import (
-                    record,  # the one arrow up, taken only when a trace is asked for
-                )
+                # The one arrow up, taken only when a trace is asked for.
+                from dia2.inspect.record.recorder import record
 
                 stack.enter_context(record(trace))
             if verbose and progress is None:
@@ -454,12 +453,12 @@ class Dia:
         settings = (config.cfg_scale, config.temperature, config.top_p, config.cfg_filter_top_k)
         observed = None if buffers is None else frozenset(buffers.rings)
         size = (scripts, rows, settings, config.use_torch_compile, observed)
-        kept = self._pool.take(size)
-        if kept is None:
-            self._pool.make_room()
+
+        def make() -> PooledState:
             state = self._new_state(scripts, rows, self.config.model.encoder.max_position_embeddings)
-            kept = PooledState(size, state, GraphStep(self.model, state, config, buffers, backend()), buffers)
-        return Lease(self._pool, kept)
+            return PooledState(size, state, GraphStep(self.model, state, config, buffers, backend()), buffers)
+
+        return self._pool.lend(size, make)
 
 
 @phase("dia.write")

@@ -23,10 +23,8 @@ UNKNOWN = -1  # in a table of tokens: not yet generated
 class EncoderInferenceState:
     """What the encoder needs beside the text."""
 
-    positions: Tensor  # [S] int64
-    padding_mask: Tensor  # [2B, S] bool, true at text; the unconditional row has that of its script
     attention_mask: Tensor  # [2B, S, S] bool: text sees text, padding sees padding
-    rotation: Rotation  # of the positions, float32
+    rotation: Rotation  # of positions 0 … S − 1, float32
 
     @classmethod
     def new(cls, config: DiaConfig, padding_mask: Tensor) -> EncoderInferenceState:
@@ -34,8 +32,6 @@ class EncoderInferenceState:
         encoder = config.model.encoder
         positions = torch.arange(padding_mask.shape[1], device=padding_mask.device)
         return cls(
-            positions=positions,
-            padding_mask=padding_mask,
             attention_mask=padding_mask[:, :, None] == padding_mask[:, None, :],
             rotation=rotary_table(positions, encoder.head_dim, config.model.rope_min_timescale, encoder.rope_theta),
         )

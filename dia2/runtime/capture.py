@@ -25,7 +25,7 @@ LATEST = 0.2  # seconds within which a ring is read out, full or not
 
 
 def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shapes:
-    """The rings that an observer of `points` needs; `None` if it wants nothing of a frame."""
+    """The rings that an observer of `points` needs; none if it wants nothing of a frame."""
     if points <= PHASES:
         return {}
     data = model.config.data

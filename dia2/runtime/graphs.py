@@ -200,9 +200,8 @@ class CudaGraphs:
                     reset()
             torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):  # other threads may run meanwhile
+            mode = "thread_local"  # other threads may run meanwhile
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode=mode):
                 half()
         replay: Callable[[], None] = graph.replay
         return replay
