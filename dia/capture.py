@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dia.config import DecoderConfig
 from dia.generation import GenerationConfig
 from dia2.common.hooks import PHASES, Observer
+from dia2.runtime.capture import CaptureBuffers, Shapes
 
 ROWS = 16  # steps a ring holds: under 0.2 s of sound
 LATEST = 0.2  # seconds within which it is read out, full or not
@@ -30,37 +32,14 @@ class Steps:
     logits: Tensor | None  # [n, 2B, C, V] float32, for each script unconditional first; `None` if nobody asked
 
 
-class CaptureBuffers:
-    """The device side: rings that the step writes to, at a row that the host sets."""
-
-    def __init__(self, *, scripts: int, channels: int, vocab: int, logits: bool, device: torch.device) -> None:
-        self._at = torch.zeros(1, dtype=torch.int64, device=device)
-        self.drawn = torch.zeros(ROWS, scripts, channels, dtype=torch.int64, device=device)
-        self.countdown = torch.zeros(ROWS, scripts, dtype=torch.int64, device=device)
-        self.logits = (
-            torch.zeros(ROWS, 2 * scripts, channels, vocab, dtype=torch.float32, device=device) if logits else None
-        )
-
-    def move(self, at: int) -> None:
-        """From here on write to row `at` of the rings."""
-        self._at.fill_(at)
-
-    def put(self, logits: Tensor, drawn: Tensor, countdown: Tensor) -> None:
-        """Copy one step's values."""
-        self.drawn.index_copy_(0, self._at, drawn[None])
-        self.countdown.index_copy_(0, self._at, countdown[None])
-        if self.logits is not None:
-            self.logits.index_copy_(0, self._at, logits[None])
-
-
-def wants_logits(observer: Observer) -> bool:
-    """Whether anything it looks at is made of logits."""
-    return any(name.startswith(LOGIT_POINTS) for name in observer.points)
-
-
-def wants_steps(observer: Observer) -> bool:
-    """Whether it looks at more than phases."""
-    return not observer.points <= PHASES
+def ring_shapes(points: frozenset[str], decoder: DecoderConfig, scripts: int) -> Shapes:
+    """The rings that an observer of `points` needs; none if it looks at phases alone."""
+    if points <= PHASES:
+        return {}
+    shapes: Shapes = {"drawn": ((scripts, decoder.num_channels), torch.int64), "countdown": ((scripts,), torch.int64)}
+    if any(name.startswith(LOGIT_POINTS) for name in points):
+        shapes["logits"] = ((2 * scripts, decoder.num_channels, decoder.vocab_size), torch.float32)
+    return shapes
 
 
 class StepLog:
@@ -69,7 +48,10 @@ class StepLog:
     def __init__(
         self, observer: Observer, buffers: CaptureBuffers, config: GenerationConfig, tokens: Tensor, first: int
     ) -> None:
-        """Begin before the step that reads row `first` of `tokens` [B, rows, C], the run's own table."""
+        """Begin before the step that reads row `first` of `tokens` [B, rows, C], the run's own table.
+
+        The rings have `ROWS` rows and the shapes of `ring_shapes`.
+        """
         self.buffers = buffers
         self._observer, self._config, self._tokens = observer, config, tokens
         self._first, self._seconds = first, list[float]()
@@ -99,16 +81,16 @@ class StepLog:
         count, first = len(self._seconds), self._first
         if count:
             rows = self._tokens[:, first : first + count + 1].transpose(0, 1).cpu()
-            logits = self.buffers.logits
+            rings = {name: ring[:count].cpu() for name, ring in self.buffers.rings.items()}
             steps = Steps(
                 config=self._config,
                 first=first,
                 tokens=rows[:-1],
                 written=rows[1:],
-                drawn=self.buffers.drawn[:count].cpu(),
-                countdown=self.buffers.countdown[:count].cpu(),
+                drawn=rings["drawn"],
+                countdown=rings["countdown"],
                 seconds=self._seconds,
-                logits=None if logits is None else logits[:count].cpu(),
+                logits=rings.get("logits"),
             )
             self._observer.frames(steps)
             self._first, self._seconds = first + count, []

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from dia2 import __version__
-from dia2.common.terminal.command import Job, Parser, run_command
+from dia2.common.terminal.command import Job, Parser, add_device_flags, add_report_flags, run_command
 from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_script
 
 _SAVE_MEMORY = "use --dtype bfloat16, fewer --max-tokens, fewer scripts at a time, or another --device"
@@ -72,8 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     model.add_argument("--config", metavar="FILE", help="config.json, with --weights")
     model.add_argument("--weights", metavar="FILE", help="model.safetensors, or .pth of tensors only, with --config")
     model.add_argument("--dac", metavar="REPO", help="codec repo or folder, instead of the published one")
-    model.add_argument("--device", help="cuda, cuda:N, mps or cpu (default: the best there is)")
-    model.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
+    add_device_flags(model)
     model.add_argument("--strict", action="store_true", help="refuse texts that are too long, and unknown tensors")
     sampling = speak.add_argument_group("sampling")
     sampling.add_argument("--max-tokens", type=int, metavar="ROWS", help="some 86 a second (default: all positions)")
@@ -83,10 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     sampling.add_argument("--cfg-filter-k", type=int, help="candidates that guidance keeps (default: 45)")
     sampling.add_argument("--seed", type=int, help="same seed, same audio (default: a new one, told at the end)")
     outputs = speak.add_argument_group("more outputs")
-    outputs.add_argument("--json", action="store_true", help="print the summary as JSON")
-    outputs.add_argument("--trace", metavar="FOLDER", help="record the run, for dia2 trace: run.dia2trace")
-    outputs.add_argument("--trace-level", choices=("tokens", "topk", "full"), help="how much (default: topk)")
-    outputs.add_argument("--trace-hooks", metavar="GLOBS", help="record these hook points only, such as eos.countdown")
+    add_report_flags(outputs, "eos.countdown")
     outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
     outputs.add_argument("--debug", action="store_true", help="show tracebacks")
     speed = speak.add_argument_group("speed")

@@ -101,8 +101,6 @@ def decode_audio(codec: DacCodec, codes: Tensor) -> Tensor:
 
 def _load_model(folder: Path) -> Any:
     """Load a `DacModel` in float32 on the CPU, every one of its tensors from the checkpoint."""
-    from transformers import DacConfig, DacModel
-
     try:
         raw = json.loads(read_small(folder / "config.json"))
         kind, counts = raw["model_type"], [raw.get("n_codebooks", 9)]
@@ -116,7 +114,7 @@ def _load_model(folder: Path) -> Any:
     if not all(isinstance(count, int) and 0 <= count <= _MOST for count in counts):
         raise CheckpointError(f"The config.json of DAC codec {folder} asks for more than {_MOST} layers: {_GIVE}")
     try:
-        model, unfit = pretrained(DacModel, DacConfig, folder)
+        model, unfit = pretrained(folder)
     except Exception as error:  # transformers, safetensors and torch each have their own kinds for a bad file
         raise CheckpointError(
             f"DAC codec {folder} cannot be loaded ({type(error).__name__}: {one_line(error)}): fetch its config.json "

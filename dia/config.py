@@ -8,17 +8,17 @@ contradicts another is refused by name.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from operator import attrgetter
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dia.limits import check
 from dia2.common.checks import short
 from dia2.common.errors import CheckpointError
-from dia2.common.fields import load_json, read_block
+from dia2.common.fields import Layers, Size, load_json, read_block, value_at
 
 _MULTIPLE = 128  # of which the first form's lengths are rounded up to one
+_A_DIA = "a Dia"  # model's config, as errors say
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class DataConfig:
 class EncoderConfig:
     """Sizes of the encoder, which reads the text."""
 
-    max_position_embeddings: int = 1024  # S, bytes of text
-    num_hidden_layers: int = 12
-    hidden_size: int = 1024
-    intermediate_size: int = 4096  # inner width of the MLP
-    num_attention_heads: int = 16
-    num_key_value_heads: int = 16
-    head_dim: int = 128
-    vocab_size: int = 256
+    max_position_embeddings: Size = 1024  # S, bytes of text
+    num_hidden_layers: Layers = 12
+    hidden_size: Size = 1024
+    intermediate_size: Size = 4096  # inner width of the MLP
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size = 16
+    head_dim: Size = 128
+    vocab_size: Size = 256
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     hidden_act: str = "silu"
@@ -61,22 +61,25 @@ class EncoderConfig:
 class DecoderConfig:
     """Sizes of the decoder, which writes the audio."""
 
-    max_position_embeddings: int = 3072  # R, rows of the delayed grid
-    num_hidden_layers: int = 18
-    hidden_size: int = 2048
-    intermediate_size: int = 8192  # inner width of the MLP
-    num_attention_heads: int = 16
-    num_key_value_heads: int = 4
-    head_dim: int = 128
-    cross_num_attention_heads: int = 16
-    cross_num_key_value_heads: int = 16
-    cross_head_dim: int = 128
-    cross_hidden_size: int = 1024  # the encoder's width
-    vocab_size: int = 1028  # V, codes and special tokens of a channel
+    max_position_embeddings: Size = 3072  # R, rows of the delayed grid
+    num_hidden_layers: Layers = 18
+    hidden_size: Size = 2048
+    intermediate_size: Size = 8192  # inner width of the MLP
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size = 4
+    head_dim: Size = 128
+    cross_num_attention_heads: Size = 16
+    cross_num_key_value_heads: Size = 16
+    cross_head_dim: Size = 128
+    cross_hidden_size: Size = 1024  # the encoder's width
+    vocab_size: Size = 1028  # V, codes and special tokens of a channel
     num_channels: int = 9
     norm_eps: float = 1e-5
     rope_theta: float = 10000.0
     hidden_act: str = "silu"
+
+
+Stack = TypeVar("Stack", EncoderConfig, DecoderConfig)
 
 
 @dataclass(frozen=True)
@@ -135,117 +138,50 @@ def parse_config(raw: object, where: str = "config.json") -> DiaConfig:
 
 # The second form: transformers' names
 
-
-@dataclass(frozen=True)
-class _Top:
-    """What stands beside the two stacks."""
-
-    delay_pattern: list[int] = field(default_factory=lambda: DataConfig().delay_pattern)
-    eos_token_id: int = 1024
-    pad_token_id: int = 1025
-    bos_token_id: int = 1026
-
-
-_SPECIALS = ("eos_token_id", "pad_token_id", "bos_token_id")
+_SPECIALS = {"audio_eos_value": "eos_token_id", "audio_pad_value": "pad_token_id", "audio_bos_value": "bos_token_id"}
+_SECOND_DATA = _SPECIALS | {"channels": "decoder_config.num_channels", "delay_pattern": "delay_pattern"}
 
 
 def _second_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
-    stacks = {}
-    for name in ("encoder_config", "decoder_config"):
-        block = raw[name]
-        if isinstance(block, dict):
-            block = _with_rope(block, f"{where}: {name}")
-        stacks[name] = block
-    top = read_block(_Top, _with_specials(raw, stacks["decoder_config"]), where, model="a Dia")
-    decoder = read_block(DecoderConfig, stacks["decoder_config"], where, "decoder_config.", model="a Dia")
-    data = DataConfig(
-        channels=decoder.num_channels,
-        delay_pattern=top.delay_pattern,
-        audio_eos_value=top.eos_token_id,
-        audio_pad_value=top.pad_token_id,
-        audio_bos_value=top.bos_token_id,
+    encoder = read_block(
+        EncoderConfig, _with_rope(raw, "encoder_config", where), where, "encoder_config.", model=_A_DIA
     )
-    encoder = read_block(EncoderConfig, stacks["encoder_config"], where, "encoder_config.", model="a Dia")
-    return DiaConfig(data, ModelConfig(encoder, decoder))
-
-
-def _with_specials(raw: Mapping[str, Any], decoder: object) -> Mapping[str, Any]:
-    """The file with eos, pad and bos at its top, where newer versions of transformers write null."""
-    inner = decoder if isinstance(decoder, dict) else {}
-    given = {name: value for name, value in raw.items() if name not in _SPECIALS}
-    for name in _SPECIALS:
-        value = raw.get(name) if raw.get(name) is not None else inner.get(name)
+    given = _with_rope(raw, "decoder_config", where)
+    decoder = read_block(DecoderConfig, given, where, "decoder_config.", model=_A_DIA)
+    data = {"channels": decoder.num_channels}
+    if "delay_pattern" in raw:
+        data["delay_pattern"] = raw["delay_pattern"]
+    for name, theirs in _SPECIALS.items():  # newer versions of transformers write null here, and them into the decoder
+        value = given.get(theirs) if raw.get(theirs) is None else raw[theirs]
         if value is not None:
-            given[name] = value
-    return given
+            data[name] = value
+    read = read_block(DataConfig, data, where, model=_A_DIA, names=_SECOND_DATA)
+    return DiaConfig(read, ModelConfig(encoder, decoder))
 
 
-def _with_rope(block: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    """The block with `rope_theta` where newer versions of transformers put it into `rope_parameters`."""
+def _with_rope(raw: Mapping[str, Any], name: str, where: str) -> Any:
+    """The block of this name, with `rope_theta` where newer versions of transformers put it into `rope_parameters`."""
+    block = raw[name]
+    if not isinstance(block, dict):  # `read_block` says so
+        return block
     rope = block.get("rope_parameters") or block.get("rope_scaling") or {}
     kind = rope.get("rope_type", rope.get("type", "default")) if isinstance(rope, dict) else rope
     if kind != "default":
-        raise CheckpointError(f"{where} asks for rotary positions of kind {short(kind)}; only the default is known.")
+        raise CheckpointError(
+            f"{where}: {name} asks for rotary positions of kind {short(kind)}; only the default is known."
+        )
     return {**block, "rope_theta": rope["rope_theta"]} if "rope_theta" in rope else block
+
+
+def _second_name(stack: str, key: str) -> str:
+    """What the second form calls a field of a stack."""
+    return f"{stack}_config.{key}"
 
 
 # The first form: blocks data, model and training
 
-
-@dataclass(frozen=True)
-class _FirstData:
-    text_length: int
-    audio_length: int
-    channels: int = 9
-    text_pad_value: int = 0
-    audio_eos_value: int = 1024
-    audio_pad_value: int = 1025
-    audio_bos_value: int = 1026
-    delay_pattern: list[int] = field(default_factory=lambda: DataConfig().delay_pattern)
-
-
-@dataclass(frozen=True)
-class _FirstEncoder:
-    n_layer: int
-    n_embd: int
-    n_hidden: int
-    n_head: int
-    head_dim: int
-
-
-@dataclass(frozen=True)
-class _FirstDecoder:
-    n_layer: int
-    n_embd: int
-    n_hidden: int
-    gqa_query_heads: int
-    kv_heads: int
-    gqa_head_dim: int
-    cross_query_heads: int
-    cross_head_dim: int
-
-
-@dataclass(frozen=True)
-class _FirstModel:
-    encoder: _FirstEncoder
-    decoder: _FirstDecoder
-    src_vocab_size: int = 128
-    tgt_vocab_size: int = 1028
-    dropout: float = 0.0
-    normalization_layer_epsilon: float = 1e-5
-    weight_dtype: str = "float32"
-    rope_min_timescale: float = 1.0
-    rope_max_timescale: float = 10000.0
-
-
-@dataclass(frozen=True)
-class _FirstForm:
-    data: _FirstData
-    model: _FirstModel
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-
-
-# Where the first form has what the second calls so.
+# Where it has what the second calls so.
+_FIRST_SHARED = {"norm_eps": "model.normalization_layer_epsilon", "rope_theta": "model.rope_max_timescale"}
 _FIRST_NAMES = {
     "encoder": {
         "max_position_embeddings": "data.text_length",
@@ -256,6 +192,7 @@ _FIRST_NAMES = {
         "num_key_value_heads": "model.encoder.n_head",
         "head_dim": "model.encoder.head_dim",
         "vocab_size": "model.src_vocab_size",
+        **_FIRST_SHARED,
     },
     "decoder": {
         "max_position_embeddings": "data.audio_length",
@@ -271,49 +208,35 @@ _FIRST_NAMES = {
         "cross_head_dim": "model.decoder.cross_head_dim",
         "cross_hidden_size": "model.encoder.n_embd",
         "num_channels": "data.channels",
+        **_FIRST_SHARED,
     },
 }
-_FIRST_SHARED = {"norm_eps": "model.normalization_layer_epsilon", "rope_theta": "model.rope_max_timescale"}
+_FIRST_DEFAULTS = {  # all else must be there
+    "data.channels": 9,
+    "model.src_vocab_size": 128,
+    "model.tgt_vocab_size": 1028,
+    "model.normalization_layer_epsilon": 1e-5,
+    "model.rope_max_timescale": 10000.0,
+}
 
 
 def _first_form(raw: Mapping[str, Any], where: str) -> DiaConfig:
-    given = read_block(_FirstForm, raw, where, model="a Dia")
-    data, model = given.data, given.model
-    return DiaConfig(
-        DataConfig(
-            channels=data.channels,
-            delay_pattern=data.delay_pattern,
-            text_pad_value=data.text_pad_value,
-            audio_eos_value=data.audio_eos_value,
-            audio_pad_value=data.audio_pad_value,
-            audio_bos_value=data.audio_bos_value,
-        ),
-        ModelConfig(
-            EncoderConfig(**_first_stack(given, "encoder")),
-            DecoderConfig(**_first_stack(given, "decoder")),
-            model.rope_min_timescale,
-            model.dropout,
-            model.weight_dtype,
-        ),
-        given.training,
-    )
+    encoder = _first_stack(EncoderConfig, "encoder", raw, where)
+    decoder = _first_stack(DecoderConfig, "decoder", raw, where)
+    data = read_block(DataConfig, raw["data"], where, "data.", model=_A_DIA)
+    shared = read_block(ModelConfig, raw["model"] | {"encoder": {}, "decoder": {}}, where, "model.", model=_A_DIA)
+    training = read_block(TrainingConfig, raw.get("training", {}), where, "training.", model=_A_DIA)
+    return DiaConfig(data, replace(shared, encoder=encoder, decoder=decoder), training)
 
 
-def _first_stack(given: _FirstForm, stack: str) -> dict[str, Any]:
-    """The fields of a stack, by the second form's names."""
-    values = {key: attrgetter(name)(given) for key, name in (_FIRST_NAMES[stack] | _FIRST_SHARED).items()}
-    return values | {"max_position_embeddings": _rounded_up(values["max_position_embeddings"])}
+def _first_stack(kind: type[Stack], name: str, raw: Mapping[str, Any], where: str) -> Stack:
+    """A stack, each of its fields from where the first form has it; lengths are rounded up."""
+    names = _FIRST_NAMES[name]
+    given = {key: value_at(raw, path, where, defaults=_FIRST_DEFAULTS, model=_A_DIA) for key, path in names.items()}
+    stack = read_block(kind, given, where, model=_A_DIA, names=names)
+    return replace(stack, max_position_embeddings=-(-stack.max_position_embeddings // _MULTIPLE) * _MULTIPLE)
 
 
 def _first_name(stack: str, key: str) -> str:
     """What the first form calls a field of a stack."""
-    return (_FIRST_NAMES[stack] | _FIRST_SHARED)[key]
-
-
-def _second_name(stack: str, key: str) -> str:
-    """What the second form calls it."""
-    return f"{stack}_config.{key}"
-
-
-def _rounded_up(length: int) -> int:
-    return -(-length // _MULTIPLE) * _MULTIPLE if length > 0 else length
+    return _FIRST_NAMES[stack][key]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from dia.config import DiaConfig
 from dia2.common.brief import brief_repr
@@ -52,7 +52,7 @@ class GenerationConfig:
                 raise UsageError(f"{name} must be a whole number from {least} to {most - 1}, not {short(value)}.")
 
 
-def merged(base: GenerationConfig | None, overrides: dict[str, object]) -> GenerationConfig:
+def merged(base: GenerationConfig | None, overrides: dict[str, Any]) -> GenerationConfig:
     """`base`, or the defaults, with what is not None in `overrides` on top.
 
     Raises:
@@ -62,8 +62,8 @@ def merged(base: GenerationConfig | None, overrides: dict[str, object]) -> Gener
     for name in overrides:
         if name not in known:
             raise UsageError(f"There is no setting {name!r}: choose {', '.join(known)}.")
-    values = {name: getattr(base or GenerationConfig(), name) for name in known}
-    return GenerationConfig(**(values | {name: value for name, value in overrides.items() if value is not None}))
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return replace(base or GenerationConfig(), **given)
 
 
 def rows_of(config: GenerationConfig, model: DiaConfig, prefill_steps: list[int]) -> int:

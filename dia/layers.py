@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dia.config import DecoderConfig, DiaConfig, EncoderConfig
 from dia2.core.compiled import compiled_form
-from dia2.core.layers import RMSNorm, Rotation, rotate
+from dia2.core.layers import GatedMLP, RMSNorm, Rotation, rotate
 from dia2.core.linear import Linear
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ class Attention(nn.Module):
 class SelfAttention(Attention):
     """Rows attend to rows; the three projections are one matrix."""
 
-    def __init__(self, heads: int, kv_heads: int, head_dim: int, width: int, dtype: torch.dtype | None) -> None:
-        super().__init__(heads, kv_heads, head_dim, width, dtype)
-        self.qkv_proj = Linear(width, (heads + 2 * kv_heads) * head_dim, dtype)
+    def __init__(self, config: EncoderConfig | DecoderConfig, dtype: torch.dtype | None) -> None:
+        heads, kv_heads, width = config.num_attention_heads, config.num_key_value_heads, config.hidden_size
+        super().__init__(heads, kv_heads, config.head_dim, width, dtype)
+        self.qkv_proj = Linear(width, (heads + 2 * kv_heads) * config.head_dim, dtype)
 
     def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         """Query [rows, Hq, T, D], key and value [rows, Hkv, T, D] of `x` [rows, T, width]."""
@@ -77,12 +78,12 @@ class SelfAttention(Attention):
 class CrossAttention(Attention):
     """Rows attend to the text; keys and values are computed once a run, without rotary positions on either side."""
 
-    def __init__(
-        self, heads: int, kv_heads: int, head_dim: int, width: int, text_width: int, dtype: torch.dtype | None
-    ) -> None:
-        super().__init__(heads, kv_heads, head_dim, width, dtype)
-        self.q_proj = Linear(width, heads * head_dim, dtype)
-        self.kv_proj = Linear(text_width, 2 * kv_heads * head_dim, dtype)
+    def __init__(self, config: DecoderConfig, dtype: torch.dtype | None) -> None:
+        heads, kv_heads = config.cross_num_attention_heads, config.cross_num_key_value_heads
+        head_dim = config.cross_head_dim
+        super().__init__(heads, kv_heads, head_dim, config.hidden_size, dtype)
+        self.q_proj = Linear(config.hidden_size, heads * head_dim, dtype)
+        self.kv_proj = Linear(config.cross_hidden_size, 2 * kv_heads * head_dim, dtype)
 
     def keys_values(self, text: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [rows, heads, S, D] of the encoder's output [rows, S, text width]."""
@@ -95,19 +96,11 @@ class CrossAttention(Attention):
         return out
 
 
-class MlpBlock(nn.Module):
+class MlpBlock(GatedMLP):
     """`wo(silu(gate) · up)`; gate and up are the halves of one projection."""
 
     def __init__(self, width: int, hidden: int, dtype: torch.dtype | None) -> None:
-        super().__init__()
-        self.wi_fused = Linear(width, 2 * hidden, dtype)
-        self.wo = Linear(hidden, width, dtype)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `x` [..., width] to [..., width]."""
-        gate, up = self.wi_fused(x).chunk(2, dim=-1)
-        out: Tensor = self.wo(F.silu(gate) * up)
-        return out
+        super().__init__(width, hidden, ["silu", "linear"], dtype)
 
 
 class EncoderLayer(nn.Module):
@@ -117,9 +110,7 @@ class EncoderLayer(nn.Module):
         super().__init__()
         width, eps = config.hidden_size, config.norm_eps
         self.pre_sa_norm = RMSNorm(width, eps, dtype)
-        self.self_attention = SelfAttention(
-            config.num_attention_heads, config.num_key_value_heads, config.head_dim, width, dtype
-        )
+        self.self_attention = SelfAttention(config, dtype)
         self.post_sa_norm = RMSNorm(width, eps, dtype)
         self.mlp = MlpBlock(width, config.intermediate_size, dtype)
 
@@ -156,18 +147,9 @@ class DecoderLayer(nn.Module):
         super().__init__()
         width, eps = config.hidden_size, config.norm_eps
         self.pre_sa_norm = RMSNorm(width, eps, dtype)
-        self.self_attention = SelfAttention(
-            config.num_attention_heads, config.num_key_value_heads, config.head_dim, width, dtype
-        )
+        self.self_attention = SelfAttention(config, dtype)
         self.pre_ca_norm = RMSNorm(width, eps, dtype)
-        self.cross_attention = CrossAttention(
-            config.cross_num_attention_heads,
-            config.cross_num_key_value_heads,
-            config.cross_head_dim,
-            width,
-            config.cross_hidden_size,
-            dtype,
-        )
+        self.cross_attention = CrossAttention(config, dtype)
         self.pre_mlp_norm = RMSNorm(width, eps, dtype)
         self.mlp = MlpBlock(width, config.intermediate_size, dtype)
 

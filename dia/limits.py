@@ -6,35 +6,26 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dia2.common.checks import short
-from dia2.common.errors import CheckpointError
+from dia2.common.fields import requirement
 
 if TYPE_CHECKING:
     from dia.config import DecoderConfig, DiaConfig, EncoderConfig
 
-_LARGEST_SIZE = 1 << 24  # no real width, vocabulary or length comes near; a hostile one must not exhaust memory
-_MOST_LAYERS = 1024
 _MOST_CHANNELS = 64
 
 
-Named = Callable[[str, str], str]  # stack and field, as the file calls it
-
-
-def check(config: DiaConfig, where: str, called: Named) -> None:
-    """Refuse sizes and ids that no model can have, before anything is allocated by them.
+def check(config: DiaConfig, where: str, called: Callable[[str, str], str]) -> None:
+    """Refuse numbers that contradict one another, and ids that no model can have, before anything is allocated by them.
 
     Args:
         config: what was read.
         where: what errors call the file.
-        called: a field of a stack, as the file calls it.
+        called: what the file calls a field, by its stack and its name here.
 
     Raises:
         CheckpointError: names the field.
     """
-
-    def need(holds: bool, message: str) -> None:
-        if not holds:
-            raise CheckpointError(f"{where}: {message}.")
-
+    need = requirement(where)
     data, model = config.data, config.model
     encoder, decoder = model.encoder, model.decoder
     need(
@@ -47,11 +38,15 @@ def check(config: DiaConfig, where: str, called: Named) -> None:
     need(all(0 <= delay <= 4096 for delay in data.delay_pattern), "delay_pattern entries must be 0 to 4096")
     stacks: dict[str, EncoderConfig | DecoderConfig] = {"encoder": encoder, "decoder": decoder}
     for name, stack in stacks.items():
-        _check_stack(name, stack, need, called)
-    for key in ("cross_num_attention_heads", "cross_num_key_value_heads", "cross_head_dim", "cross_hidden_size"):
-        size = getattr(decoder, key)
-        field = called("decoder", key)
-        need(1 <= size <= _LARGEST_SIZE, f"{field} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
+        need(
+            stack.num_attention_heads % stack.num_key_value_heads == 0,
+            f"the {name}'s {stack.num_attention_heads} heads are not a multiple of its {stack.num_key_value_heads} "
+            "key/value heads",
+        )
+        need(stack.head_dim % 2 == 0, f"{called(name, 'head_dim')} must be even (rotary halves), not {stack.head_dim}")
+        need(stack.norm_eps >= 0, f"{called(name, 'norm_eps')} must not be negative")
+        need(stack.rope_theta > 0, f"{called(name, 'rope_theta')} must be positive")
+        need(stack.hidden_act in ("silu", "swish"), f"the {name}'s activation {short(stack.hidden_act)} is not silu")
     need(
         decoder.cross_num_attention_heads % decoder.cross_num_key_value_heads == 0,
         f"the decoder's {decoder.cross_num_attention_heads} cross-attention heads are not a multiple of its "
@@ -75,31 +70,3 @@ def check(config: DiaConfig, where: str, called: Named) -> None:
     need(model.rope_min_timescale > 0, "rope_min_timescale must be positive")
     need(encoder.vocab_size >= 3, "the text vocabulary must hold bytes and the two speaker tags")
     need(decoder.max_position_embeddings > data.max_delay + 1, "the decoder has fewer positions than the delays need")
-
-
-def _check_stack(
-    name: str, stack: EncoderConfig | DecoderConfig, need: Callable[[bool, str], None], called: Named
-) -> None:
-    """What holds of both stacks."""
-    layers, field = stack.num_hidden_layers, called(name, "num_hidden_layers")
-    need(1 <= layers <= _MOST_LAYERS, f"{field} must be 1 to {_MOST_LAYERS}, not {short(layers)}")
-    for key in (
-        "max_position_embeddings",
-        "hidden_size",
-        "intermediate_size",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "vocab_size",
-    ):
-        size = getattr(stack, key)
-        need(1 <= size <= _LARGEST_SIZE, f"{called(name, key)} must be 1 to {_LARGEST_SIZE}, not {short(size)}")
-    need(
-        stack.num_attention_heads % stack.num_key_value_heads == 0,
-        f"the {name}'s {stack.num_attention_heads} heads are not a multiple of its {stack.num_key_value_heads} "
-        "key/value heads",
-    )
-    need(stack.head_dim % 2 == 0, f"{called(name, 'head_dim')} must be even (rotary halves), not {stack.head_dim}")
-    need(stack.norm_eps >= 0, f"{called(name, 'norm_eps')} must not be negative")
-    need(stack.rope_theta > 0, f"{called(name, 'rope_theta')} must be positive")
-    need(stack.hidden_act in ("silu", "swish"), f"the {name}'s activation {short(stack.hidden_act)} is not silu")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dia.capture import CaptureBuffers
+from dia.capture import StepLog
 from dia.config import DataConfig, DiaConfig
 from dia.generation import NOT_BEGUN, GenerationConfig, StopReason, frames_between
 from dia.layers import DiaModel
@@ -21,6 +21,7 @@ from dia.sampling import EOS_CHANNEL, choose, kept_logits
 from dia.state import UNKNOWN, DecoderInferenceState, DecoderOutput, EncoderInferenceState
 from dia2.common.hooks import phase
 from dia2.core.uniforms import uniforms
+from dia2.runtime.capture import CaptureBuffers
 
 
 @dataclass
@@ -185,7 +186,9 @@ def decode_step(
     known = tokens.index_select(1, following)[:, 0]  # [B, C]: a prompt's delayed tail stays
     tokens.index_copy_(1, following, torch.where(known == UNKNOWN, forced, known)[:, None])
     if buffers is not None:
-        buffers.put(logits, drawn, state.countdown)
+        buffers.put("logits", logits)
+        buffers.put("drawn", drawn)
+        buffers.put("countdown", state.countdown)
     state.row.add_(1)
 
 
@@ -228,7 +231,7 @@ def run_loop(
     *,
     rows: int,
     progress: Callable[[int], None] | None = None,
-    after: Callable[[], None] | None = None,
+    log: StepLog | None = None,
 ) -> tuple[int, bool]:
     """Step until every script has ended.
 
@@ -237,7 +240,7 @@ def run_loop(
         step: runs one step.
         rows: that the run may fill.
         progress: called after every step with how many there were.
-        after: called after every step, for an observer.
+        log: is told when a step begins and ends, for an observer.
 
     Returns:
         The number of steps, and whether Ctrl-C ended them.
@@ -245,11 +248,13 @@ def run_loop(
     first = row = min(state.output.prefill_steps) - 1
     try:
         while row + 1 < rows:
+            if log is not None:
+                log.begin()
             step(row)
             ended = bool(state.finished)  # the one wait for the device
             row += 1
-            if after is not None:
-                after()
+            if log is not None:
+                log.end()
             if progress is not None:
                 progress(row - first)
             if ended:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dia import assets
 from dia.audio import apply_audio_delay, finished_codes
-from dia.capture import CaptureBuffers, StepLog, wants_logits, wants_steps
+from dia.capture import ROWS, StepLog, ring_shapes
 from dia.codec import DacCodec, decode_audio
 from dia.config import DiaConfig, load_config
 from dia.generation import (
@@ -55,6 +55,7 @@ from dia2.core.ambient import isolated, threads_for
 from dia2.core.precision import pick_device, pick_dtype
 from dia2.generation import no_script
 from dia2.runtime.audio_io import load_audio
+from dia2.runtime.capture import CaptureBuffers
 from dia2.runtime.graphs import CudaGraphs, GraphBackend, check_compiler
 from dia2.runtime.lease import Lease, Pool
 from dia2.runtime.weights import weight_bytes
@@ -180,11 +181,9 @@ class Dia:
         """
         return self._codec("A sample rate").sample_rate
 
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
-        with isolated(self.threads):
-            yield
+        return isolated(self.threads)
 
     # Speaking
 
@@ -223,15 +222,18 @@ class Dia:
             UsageError: something given is not acceptable.
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds what was made until then.
         """
-        settings: dict[str, Any] = {
-            "max_tokens": max_tokens,
-            "cfg_scale": cfg_scale,
-            "temperature": temperature,
-            "top_p": top_p,
-            "use_torch_compile": use_torch_compile,
-            "cfg_filter_top_k": cfg_filter_top_k,
-        }
-        result = self.speak(text, audio_prompt=audio_prompt, verbose=verbose, **settings, **options)
+        result = self.speak(
+            text,
+            audio_prompt=audio_prompt,
+            verbose=verbose,
+            max_tokens=max_tokens,
+            cfg_scale=cfg_scale,
+            temperature=temperature,
+            top_p=top_p,
+            use_torch_compile=use_torch_compile,
+            cfg_filter_top_k=cfg_filter_top_k,
+            **options,
+        )
         made = [spoken.codes if spoken.waveform is None else spoken.waveform for spoken in result.scripts]
         return made[0] if isinstance(text, str) else made
 
@@ -269,9 +271,8 @@ class Dia:
         with self.computing(), ExitStack() as stack:
             stack.enter_context(observing(observer))
             if trace is not None:
-                from dia2.inspect.record.recorder import (
-                    record,  # the one arrow up, taken only when a trace is asked for
-                )
+                # The one arrow up, taken only when a trace is asked for.
+                from dia2.inspect.record.recorder import record
 
                 stack.enter_context(record(trace))
             if verbose and progress is None:
@@ -300,11 +301,13 @@ class Dia:
         delayed = self.delayed_prompts(codes)
         observer = current_observer()
         buffers = self._buffers(len(scripts), observer)
-        graphs = self._graphs(config)
+        graphs = self.backend if config.use_cuda_graph else None
+        if config.use_cuda_graph and graphs is None:
+            logger.warning("CUDA graphs are off: the device is %s", self.device.type)
         lease = None
         if graphs is None:
             state = self._new_state(len(scripts), rows, tokens.shape[1])
-            step: EagerStep | GraphStep = EagerStep(self.model, state, config, buffers)
+            step = EagerStep(self.model, state, config, buffers)
         else:
             lease = self._acquire(config, len(scripts), rows, buffers, graphs)
             state, step, buffers = lease.state.state, lease.state.step, lease.state.buffers
@@ -319,13 +322,7 @@ class Dia:
                 log = StepLog(observer, buffers, config, state.output.generated_tokens, given)
                 log.given(given)
             try:
-                steps, interrupted = run_loop(
-                    state,
-                    step if log is None else _logged(step, log),
-                    rows=rows,
-                    progress=progress,
-                    after=None if log is None else log.end,
-                )
+                steps, interrupted = run_loop(state, step, rows=rows, progress=progress, log=log)
             finally:
                 if log is not None:
                     log.flush()
@@ -441,23 +438,8 @@ class Dia:
         return new_state(self.config, scripts=scripts, rows=rows, text=text, dtype=self.model.dtype, device=self.device)
 
     def _buffers(self, scripts: int, observer: Observer | None) -> CaptureBuffers | None:
-        if observer is None or not wants_steps(observer):
-            return None
-        decoder = self.config.model.decoder
-        return CaptureBuffers(
-            scripts=scripts,
-            channels=decoder.num_channels,
-            vocab=decoder.vocab_size,
-            logits=wants_logits(observer),
-            device=self.device,
-        )
-
-    def _graphs(self, config: GenerationConfig) -> Callable[[], GraphBackend] | None:
-        if not config.use_cuda_graph:
-            return None
-        if self.backend is None:
-            logger.warning("CUDA graphs are off: the device is %s", self.device.type)
-        return self.backend
+        shapes = {} if observer is None else ring_shapes(observer.points, self.config.model.decoder, scripts)
+        return CaptureBuffers(shapes, self.device, ROWS) if shapes else None
 
     def _acquire(
         self,
@@ -469,28 +451,20 @@ class Dia:
     ) -> Lease[PooledState]:
         """Tensors and graph of an earlier run of the same shape and settings, so that nothing is captured again."""
         settings = (config.cfg_scale, config.temperature, config.top_p, config.cfg_filter_top_k)
-        observed = None if buffers is None else buffers.logits is not None
+        observed = None if buffers is None else frozenset(buffers.rings)
         size = (scripts, rows, settings, config.use_torch_compile, observed)
-        kept = self._pool.take(size)
-        if kept is None:
-            self._pool.make_room()
+
+        def make() -> PooledState:
             state = self._new_state(scripts, rows, self.config.model.encoder.max_position_embeddings)
-            kept = PooledState(size, state, GraphStep(self.model, state, config, buffers, backend()), buffers)
-        return Lease(self._pool, kept)
+            return PooledState(size, state, GraphStep(self.model, state, config, buffers, backend()), buffers)
+
+        return self._pool.lend(size, make)
 
 
 @phase("dia.write")
 def save_audio(path: str | Path, waveform: Tensor, sample_rate: int) -> None:
     """Write a waveform [N] as 16-bit WAV, whole or not at all."""
     save_wav(path, waveform, sample_rate)
-
-
-def _logged(step: Callable[[int], None], log: StepLog) -> Callable[[int], None]:
-    def run(row: int) -> None:
-        log.begin()
-        step(row)
-
-    return run
 
 
 def _scripts(text: Script) -> list[str]:

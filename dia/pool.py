@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-import torch
-
-from dia.capture import CaptureBuffers
 from dia.loop import GenerationState
 from dia.runner import GraphStep
-from dia2.runtime.graphs import CAPTURING
+from dia2.runtime.capture import CaptureBuffers
+from dia2.runtime.graphs import settle
 
 STATES = 2  # that wait for a run
 
@@ -26,7 +24,5 @@ class PooledState:
 
     def clear(self) -> None:
         """Make it fit for a run: the graph reads every slot of the caches."""
-        if self.state.row.is_cuda:  # a run before may have been enqueued on a stream that this one does not wait for
-            with CAPTURING:
-                torch.cuda.synchronize(self.state.row.device)
+        settle(self.state.row.device)
         self.state.decoder.clear()

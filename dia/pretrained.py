@@ -1,4 +1,4 @@
-"""Loading a codec by transformers: nothing unpickled, nothing fetched, no more memory than its weights can fill."""
+"""Loading DAC by transformers: nothing unpickled, nothing fetched, no more memory than its weights can fill."""
 
 from __future__ import annotations
 
@@ -14,13 +14,8 @@ from dia2.common.rust import calling_rust
 from dia2.core.chance import own_chance
 
 
-def pretrained(model_class: Any, config_class: Any, folder: Path) -> tuple[Any, list[str]]:
-    """A model in float32 on the CPU, from config.json and model.safetensors.
-
-    Args:
-        model_class: of transformers.
-        config_class: its config's.
-        folder: where the two files are.
+def pretrained(folder: Path) -> tuple[Any, list[str]]:
+    """A `DacModel` in float32 on the CPU, from the config.json and model.safetensors of a folder.
 
     Returns:
         The model, and the names of tensors that are missing or of another shape.
@@ -30,13 +25,15 @@ def pretrained(model_class: Any, config_class: Any, folder: Path) -> tuple[Any, 
         NotAFileError: something else than files lies there.
         Exception: whatever transformers, safetensors and torch raise for a bad file.
     """
+    from transformers import DacModel
+
     for file in folder.glob("*.json"):
         require_ordinary(file)
     for file in folder.glob("*.safetensors"):
         check_header(file)
     with own_chance(), _quiet_transformers(), calling_rust():
-        _refuse_oversized(model_class, config_class, folder)
-        model, info = model_class.from_pretrained(
+        _refuse_oversized(folder)
+        model, info = DacModel.from_pretrained(
             folder,
             dtype=torch.float32,
             use_safetensors=True,  # never unpickle
@@ -48,15 +45,17 @@ def pretrained(model_class: Any, config_class: Any, folder: Path) -> tuple[Any, 
     return model, unfit
 
 
-def _refuse_oversized(model_class: Any, config_class: Any, folder: Path) -> None:
+def _refuse_oversized(folder: Path) -> None:
     """Raise ValueError if the config asks for more memory than the weights can fill, before any is taken."""
+    from transformers import DacConfig, DacModel
+
     weights = folder / "model.safetensors"
     if not is_file(weights):
         return  # which transformers will say
-    config = config_class.from_pretrained(folder)
+    config = DacConfig.from_pretrained(folder)
     config.dtype = torch.float32  # transformers would make the stored one torch's default, for every thread
     with torch.device("meta"):
-        asked = model_class(config)
+        asked = DacModel(config)
     elements = sum(tensor.numel() for tensor in asked.state_dict().values())
     stored = weights.stat().st_size
     if elements > stored:  # no float takes less than a byte

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import torch
 
-from dia.capture import CaptureBuffers
 from dia.generation import GenerationConfig
 from dia.layers import DiaModel
 from dia.loop import GenerationState, decode_step
-from dia2.runtime.graphs import GraphBackend
+from dia2.runtime.capture import CaptureBuffers
+from dia2.runtime.graphs import GraphBackend, captured
 
 
 class EagerStep:
@@ -26,7 +26,7 @@ class EagerStep:
         decode_step(self._model, self._state, self._config, row + 1, buffers=self._buffers)
 
 
-class GraphStep:
+class GraphStep(EagerStep):
     """The step as one graph, draw and countdown included: the whole cache is read under a mask."""
 
     def __init__(
@@ -37,34 +37,21 @@ class GraphStep:
         buffers: CaptureBuffers | None,
         backend: GraphBackend,
     ) -> None:
-        self._model, self._state, self._config, self._buffers = model, state, config, buffers
+        super().__init__(model, state, config, buffers)
         self._backend = backend
+        if buffers is not None:
+            buffers.keep_row_on_device()
         self._slots = torch.arange(state.decoder.slots, device=model.device)
         self._replay: Callable[[], None] | None = None
 
     def __call__(self, row: int) -> None:
         """Run the step that reads `row`, which the device knows already."""
         if self._replay is None:
-            self._replay = self._capture()
+            state = self._state
+            ending = (state.countdown, state.ended_at, state.drew_eos, state.finished)
+            moving = (state.output.generated_tokens, state.row, *ending)
+            self._replay = captured(self._backend, self._step, moving)
         self._replay()
-
-    def _capture(self) -> Callable[[], None]:
-        state = self._state
-        moving = (
-            state.output.generated_tokens,
-            state.row,
-            state.countdown,
-            state.ended_at,
-            state.drew_eos,
-            state.finished,
-        )
-        saved = [tensor.clone() for tensor in moving]
-
-        def reset() -> None:  # what a dry run wrote to the cache stands in the slot that the replay writes again
-            for tensor, before in zip(moving, saved, strict=True):
-                tensor.copy_(before)
-
-        return self._backend.capture(self._step, reset)
 
     def _step(self) -> None:
         self._state.decoder.whole_text = False  # the next run of this graph may have a shorter text

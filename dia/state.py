@@ -23,10 +23,8 @@ UNKNOWN = -1  # in a table of tokens: not yet generated
 class EncoderInferenceState:
     """What the encoder needs beside the text."""
 
-    positions: Tensor  # [S] int64
-    padding_mask: Tensor  # [2B, S] bool, true at text; the unconditional row has that of its script
     attention_mask: Tensor  # [2B, S, S] bool: text sees text, padding sees padding
-    rotation: Rotation  # of the positions, float32
+    rotation: Rotation  # of positions 0 … S − 1, float32
 
     @classmethod
     def new(cls, config: DiaConfig, padding_mask: Tensor) -> EncoderInferenceState:
@@ -34,8 +32,6 @@ class EncoderInferenceState:
         encoder = config.model.encoder
         positions = torch.arange(padding_mask.shape[1], device=padding_mask.device)
         return cls(
-            positions=positions,
-            padding_mask=padding_mask,
             attention_mask=padding_mask[:, :, None] == padding_mask[:, None, :],
             rotation=rotary_table(positions, encoder.head_dim, config.model.rope_min_timescale, encoder.rope_theta),
         )
@@ -84,29 +80,18 @@ class DecoderInferenceState:
             device: where they are.
         """
         decoder = config.model.decoder
-        layers = decoder.num_hidden_layers
-        own = cache.KVCache(
-            layers=layers,
-            batch=rows,
-            heads=decoder.num_key_value_heads,
-            slots=slots,
-            head_dim=decoder.head_dim,
-            dtype=dtype,
-            device=device,
-        )
-        cross = cache.KVCache(
-            layers=layers,
-            batch=rows,
-            heads=decoder.cross_num_key_value_heads,
-            slots=text,
-            head_dim=decoder.cross_head_dim,
-            dtype=dtype,
-            device=device,
-        )
+
+        def caches(heads: int, slots: int, head_dim: int) -> list[KVCache]:
+            layers = decoder.num_hidden_layers
+            whole = cache.KVCache(
+                layers=layers, batch=rows, heads=heads, slots=slots, head_dim=head_dim, dtype=dtype, device=device
+            )
+            return [KVCache(whole.keys[n], whole.values[n]) for n in range(layers)]
+
         positions = torch.arange(slots, device=device)
         return cls(
-            self_attention=[KVCache(own.keys[n], own.values[n]) for n in range(layers)],
-            cross_attention=[KVCache(cross.keys[n], cross.values[n]) for n in range(layers)],
+            self_attention=caches(decoder.num_key_value_heads, slots, decoder.head_dim),
+            cross_attention=caches(decoder.cross_num_key_value_heads, text, decoder.cross_head_dim),
             text_mask=torch.zeros(rows, 1, text, dtype=torch.bool, device=device),
             whole_text=False,
             rotation=rotary_table(positions, decoder.head_dim, config.model.rope_min_timescale, decoder.rope_theta),

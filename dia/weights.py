@@ -7,8 +7,7 @@ q, k and v, or gate and up, are one matrix; a stored tensor is copied into a vie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError  # the error; nothing is unpickled here
 
@@ -20,12 +19,12 @@ from dia.layers import Attention, CrossAttention, DiaModel, MlpBlock, SelfAttent
 from dia.weight_files import weight_files
 from dia2.common.checks import is_file
 from dia2.common.errors import CheckpointError, one_line
-from dia2.common.tensor_file import StoredTensors
 from dia2.core.layers import RMSNorm
-from dia2.core.state_dict import Found, allocate, check_tensors, without_memory
+from dia2.core.state_dict import Found, allocate, check_tensors, fill, without_memory
 
 Views = dict[str, Tensor]
 PICKLED = (".pth", ".pt", ".bin")
+_CONFIG = "this Dia config"  # in errors
 
 
 def load_model(
@@ -49,23 +48,8 @@ def load_model(
     if path.suffix in PICKLED:
         _from_pickle(model, path, device, strict)
     else:
-        _from_safetensors(model, path, device, strict)
+        fill(model, path, device=device, strict=strict, config=_CONFIG, parts=weight_files(path), layout=_layout)
     return model.eval()
-
-
-def _from_safetensors(model: DiaModel, path: Path, device: torch.device, strict: bool) -> None:
-    """Fill the model from a file, or from those that an index names."""
-    with ExitStack() as stack:
-        parts = [stack.enter_context(StoredTensors(file)) for file in weight_files(path)]
-        entries = {name: entry for part in parts for name, entry in part.entries.items()}
-        if len(entries) < sum(len(part.entries) for part in parts):
-            raise CheckpointError(f"Two files of {path} hold tensors of one name: download the checkpoint again.")
-        layout = _check(model, path, {name: Found.of(entry) for name, entry in entries.items()}, strict)
-        allocate(model, device)
-        targets = layout(model)
-        for part in parts:
-            for name in part.in_file_order(targets.keys() & part.entries.keys()):
-                part.copy(name, targets[name])
 
 
 def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool) -> None:
@@ -87,7 +71,8 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
     said = {
         name: Found(tuple(value.shape), str(value.dtype), value.is_floating_point()) for name, value in found.items()
     }
-    layout = _check(model, path, said, strict)
+    layout = _layout(said)
+    check_tensors(layout(model), said, path, strict=strict, config=_CONFIG)
     for name in layout(model):
         value = found[name]
         if value.layout != torch.strided or value.device.type != "cpu":
@@ -97,15 +82,9 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
         target.copy_(found[name].detach())
 
 
-def _check(model: DiaModel, path: Path, found: Mapping[str, Found], strict: bool) -> Callable[[DiaModel], Views]:
-    """Which layout the stored tensors have.
-
-    Raises:
-        CheckpointError: neither, or not that of this config.
-    """
-    layout = flat_views if any(name.startswith("model.") for name in found) else multi_axis_views
-    check_tensors(layout(model), found, path, strict=strict, config="this Dia config")
-    return layout
+def _layout(names: Collection[str]) -> Callable[[DiaModel], Views]:
+    """Which layout the stored tensors have, by their names."""
+    return flat_views if any(name.startswith("model.") for name in names) else multi_axis_views
 
 
 def multi_axis_views(model: DiaModel) -> Views:
@@ -118,7 +97,7 @@ def multi_axis_views(model: DiaModel) -> Views:
                 views[f"{name}.{part}.weight"] = weight.view(-1, dim, weight.shape[1]).permute(2, 0, 1)
             views[f"{name}.o_proj.weight"] = module.o_proj.weight.view(-1, heads, dim).permute(1, 2, 0)
         elif isinstance(module, MlpBlock):
-            fused = module.wi_fused.weight  # [2 · hidden, in]
+            fused = module.wi.weight  # [2 · hidden, in]
             views[f"{name}.wi_fused.weight"] = fused.view(2, -1, fused.shape[1]).permute(2, 0, 1)
             views[f"{name}.wo.weight"] = module.wo.weight.T
     decoder = model.decoder
@@ -137,7 +116,7 @@ def flat_views(model: DiaModel) -> Views:
             views |= {f"model.{name}.{part}.weight": weight for part, weight in _projections(module).items()}
             views[f"model.{name}.o_proj.weight"] = module.o_proj.weight
         elif isinstance(module, MlpBlock):
-            views[f"model.{name}.gate_up_proj.weight"] = module.wi_fused.weight
+            views[f"model.{name}.gate_up_proj.weight"] = module.wi.weight
             views[f"model.{name}.down_proj.weight"] = module.wo.weight
     views["model.decoder.embeddings.embed.weight"] = model.decoder.embeddings.weight
     views["logits_dense.weight"] = model.decoder.logits_dense.weight

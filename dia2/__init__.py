@@ -34,23 +34,14 @@ __version__ = "0.1.0"
 moved.install()
 
 _HOMES = {
-    "ChangeSampling": "dia2.runtime.edits",
-    "CheckpointError": "dia2.common.errors",
-    "Dia2": "dia2.engine",
-    "Dia2Error": "dia2.common.errors",
-    "Edit": "dia2.runtime.edits",
-    "ForceAction": "dia2.runtime.edits",
-    "GenerationConfig": "dia2.generation",
-    "GenerationInterrupted": "dia2.generation",
-    "GenerationResult": "dia2.generation",
-    "PlacedWord": "dia2.generation",
-    "PrefixConfig": "dia2.generation",
-    "ReplaceToken": "dia2.runtime.edits",
-    "SamplingConfig": "dia2.generation",
-    "Stream": "dia2.runtime.streaming",
-    "StreamChunk": "dia2.runtime.streaming",
-    "TraceError": "dia2.common.errors",
-    "UsageError": "dia2.common.errors",
+    "dia2.common.errors": ("CheckpointError", "Dia2Error", "TraceError", "UsageError"),
+    "dia2.engine": ("Dia2",),
+    "dia2.generation": (
+        *("GenerationConfig", "GenerationInterrupted", "GenerationResult", "PlacedWord", "PrefixConfig"),
+        "SamplingConfig",
+    ),
+    "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
+    "dia2.runtime.streaming": ("Stream", "StreamChunk"),
 }
 __all__ = [
     "ChangeSampling",
@@ -78,9 +69,10 @@ def __getattr__(name: str) -> Any:
     """A public name, or a module of the package, when it is first asked for."""
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _HOMES:
-        value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-        return value
+    for home, names in _HOMES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(home), name)
+            return value
     try:
         return import_module(f"{__name__}.{name}")
     except ModuleNotFoundError as error:

@@ -25,6 +25,8 @@ from dia2.common.hooks import Span, phase
 from dia2.common.terminal.command import (
     Job,
     Parser,
+    add_device_flags,
+    add_report_flags,
     check_pair,
     check_trace_flags,
     keeping,
@@ -135,10 +137,7 @@ def build_parser(*, traces: bool = True) -> Parser:
     outputs.add_argument("--subtitles", metavar="FILE", help="write subtitles, .srt or .vtt")
     outputs.add_argument("--words", metavar="FILE.json", help="write words, times and speakers")
     outputs.add_argument("--spectrogram", action="store_true", help="draw the sound, with its words, in the terminal")
-    outputs.add_argument("--json", action="store_true", help="print the summary as JSON")
-    outputs.add_argument("--trace", metavar="FOLDER", help="record the run, for dia2 trace: run.dia2trace")
-    outputs.add_argument("--trace-level", choices=("tokens", "topk", "full"), help="how much (default: topk)")
-    outputs.add_argument("--trace-hooks", metavar="GLOBS", help="record these hook points only, such as draw.cb0")
+    add_report_flags(outputs, "draw.cb0")
     outputs.add_argument("--verbose", action="store_true", help="say what is done")
     outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
     speed = speak.add_argument_group("speed")
@@ -173,8 +172,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--nano", action="store_true", help="the embedded checkpoint")
     model.add_argument("--tokenizer", metavar="REPO", help="repo or folder, instead of the checkpoint's own")
     model.add_argument("--mimi", metavar="REPO", help="codec repo or folder, instead of the checkpoint's own")
-    model.add_argument("--device", help="cuda, cuda:N, mps or cpu (default: the best there is)")
-    model.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
+    add_device_flags(model)
     model.add_argument("--quantize", help="int8: a byte a weight, faster on a CPU and less exact")
     model.add_argument("--strict", action="store_true", help="refuse unknown tensors in the weights")
     model.add_argument("--trust-remote-code", action="store_true", help="let the tokenizer's repo run its own code")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -152,6 +152,7 @@ class GenerationInterrupted(KeyboardInterrupt):
         self.result = result
 
 
+# By the name of an override: the block of a config that it changes, and the field in it.
 _SAMPLING_OVERRIDES = {
     "temp_text": ("text", "temperature"),
     "topk_text": ("text", "top_k"),
@@ -159,22 +160,14 @@ _SAMPLING_OVERRIDES = {
     "topk_audio": ("audio", "top_k"),
 }
 _PREFIX_OVERRIDES = {
-    "prefix_speaker_1": "speaker_1",
-    "prefix_speaker_2": "speaker_2",
-    "prefix_words_1": "words_1",
-    "prefix_words_2": "words_2",
-    "include_prefix": "include_audio",
-    "whisper": "whisper",
+    "prefix_speaker_1": ("prefix", "speaker_1"),
+    "prefix_speaker_2": ("prefix", "speaker_2"),
+    "prefix_words_1": ("prefix", "words_1"),
+    "prefix_words_2": ("prefix", "words_2"),
+    "include_prefix": ("prefix", "include_audio"),
+    "whisper": ("prefix", "whisper"),
 }
-_PLAIN_OVERRIDES = (
-    "cfg_scale",
-    "cfg_filter_k",
-    "initial_padding",
-    "prefix",
-    "use_cuda_graph",
-    "use_torch_compile",
-    "seed",
-)
+_PLAIN_OVERRIDES = [field.name for field in fields(GenerationConfig) if field.name not in ("text", "audio")]
 
 
 @phase("config.merge")
@@ -190,14 +183,12 @@ def merge_generation_config(base: GenerationConfig | None, overrides: Mapping[st
         if name not in known:
             raise UsageError(f"generate() has no option {name!r}; it knows {', '.join(known)}.")
     given = {name: value for name, value in overrides.items() if value is not None}
-    plain = {name: given[name] for name in _PLAIN_OVERRIDES if name in given}
-    merged = replace(merged, **plain)
-    for name, (block, attribute) in _SAMPLING_OVERRIDES.items():
+    merged = replace(merged, **{name: given[name] for name in _PLAIN_OVERRIDES if name in given})
+    for name, (block, attribute) in (_SAMPLING_OVERRIDES | _PREFIX_OVERRIDES).items():
         if name in given:
-            merged = replace(merged, **{block: replace(getattr(merged, block), **{attribute: given[name]})})
-    prefix = {attribute: given[name] for name, attribute in _PREFIX_OVERRIDES.items() if name in given}
-    if prefix:
-        merged = replace(merged, prefix=replace(merged.prefix or PrefixConfig(), **prefix))
+            before: Any = getattr(merged, block) or PrefixConfig()  # of blocks, the prefix alone may be none
+            changed: Any = replace(before, **{attribute: given[name]})
+            merged = replace(merged, **{block: changed})
     return merged
 
 

@@ -71,8 +71,7 @@ class Beside:
 
         def wait() -> Tensor:
             arrived.synchronize()
-            return require_numbers(
-                host.clone(), self._name
-            )  # pinned memory is scarce, and the listener may keep what it hears
+            # A copy: pinned memory is scarce, and the listener may keep what it hears.
+            return require_numbers(host.clone(), self._name)
 
         return wait

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -44,27 +45,42 @@ def without_memory(build: Callable[[], Model]) -> Model:
 
 
 def fill(
-    model: nn.Module, path: str | Path, *, device: torch.device, strict: bool = False, config: str = "this config"
+    model: Model,
+    path: str | Path,
+    *,
+    device: torch.device,
+    strict: bool = False,
+    config: str = "this config",
+    parts: Sequence[str | Path] = (),
+    layout: Callable[[Collection[str]], Callable[[Model], Mapping[str, Tensor]]] | None = None,
 ) -> None:
-    """Fill a model that has no memory from a safetensors file, holding little more than the weights themselves.
+    """Fill a model that has no memory from safetensors files, holding little more than the weights themselves.
 
     Args:
-        model: of `without_memory`; its state dict says which tensors there must be.
-        path: of the file.
+        model: of `without_memory`.
+        path: of the file, or of what names several.
         device: where the weights go.
         strict: refuse tensors that the model does not know, instead of warning.
         config: what errors call the config.
+        parts: the files, where there are several.
+        layout: by the names that are stored, what gives the tensors that there must be, as views of the parameters;
+            `None`: the model's state dict.
 
     Raises:
-        CheckpointError: the file is damaged; tensors are missing, of a wrong shape, or (`strict`) unknown.
+        CheckpointError: a file is damaged; tensors are missing, of a wrong shape, stored twice, or (`strict`) unknown.
     """
-    with StoredTensors(path) as stored:
-        found = {name: Found.of(entry) for name, entry in stored.entries.items()}
-        check_tensors(model.state_dict(), found, stored.path, strict=strict, config=config)
+    with ExitStack() as stack:
+        files = [stack.enter_context(StoredTensors(part)) for part in parts or [path]]
+        found = {name: Found.of(entry) for file in files for name, entry in file.entries.items()}
+        if len(found) < sum(len(file.entries) for file in files):
+            raise CheckpointError(f"Two files of {path} hold tensors of one name: download the checkpoint again.")
+        views = nn.Module.state_dict if layout is None else layout(found)
+        check_tensors(views(model), found, Path(path), strict=strict, config=config)
         allocate(model, device)
-        targets = model.state_dict()  # views of the parameters
-        for name in stored.in_file_order(targets):
-            stored.copy(name, targets[name])
+        targets = views(model)
+        for file in files:
+            for name in file.in_file_order(targets.keys() & file.entries.keys()):
+                file.copy(name, targets[name])
 
 
 def allocate(model: nn.Module, device: torch.device) -> None:

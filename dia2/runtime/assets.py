@@ -59,13 +59,9 @@ def from_repo(repo: str, *, tokenizer: str | None = None, mimi: str | None = Non
         raise CheckpointError(f"There is no weights file {weights_path}: is {repo} a Dia2 checkpoint?")
     named = manifest.get("tokenizer") or config.assets.tokenizer or config.data.tokenizer_path
     codec = manifest.get("mimi") or config.assets.mimi
-    return Assets(
-        config=config,
-        config_path=config_path,
-        weights_path=weights_path,
-        tokenizer=tokenizer or (_within(repo, named) if named else repo),
-        mimi=mimi or (_within(repo, codec) if codec else DEFAULT_MIMI),
-    )
+    tokenizer = tokenizer or (_within(repo, named) if named else repo)
+    mimi = mimi or (_within(repo, codec) if codec else DEFAULT_MIMI)
+    return Assets(config, config_path, weights_path, tokenizer, mimi)
 
 
 def _within(repo: str, name: str) -> str:
@@ -113,13 +109,8 @@ def from_local(
         tokenizer = str(folder)  # a repo's files, downloaded together
     if not tokenizer:
         raise CheckpointError(f"{config_path} names no tokenizer: give its folder or hub repo by --tokenizer.")
-    return Assets(
-        config=config,
-        config_path=config_path,
-        weights_path=weights_path,
-        tokenizer=tokenizer,
-        mimi=mimi or (_beside(folder, codec) if codec else DEFAULT_MIMI),
-    )
+    mimi = mimi or (_beside(folder, codec) if codec else DEFAULT_MIMI)
+    return Assets(config, config_path, weights_path, tokenizer, mimi)
 
 
 def refuse_other(path: Path) -> None:

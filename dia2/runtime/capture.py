@@ -25,7 +25,7 @@ LATEST = 0.2  # seconds within which a ring is read out, full or not
 
 
 def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shapes:
-    """The rings that an observer of `points` needs; `None` if it wants nothing of a frame."""
+    """The rings that an observer of `points` needs; none if it wants nothing of a frame."""
     if points <= PHASES:
         return {}
     data = model.config.data
@@ -41,10 +41,10 @@ def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shap
 
 
 class CaptureBuffers:
-    """The device side: rings that the halves write to, all at the same row."""
+    """The device side: rings that a frame's operations write to, all at the same row."""
 
-    def __init__(self, shapes: Shapes, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, shapes: Shapes, device: torch.device, rows: int = 2 * ROWS) -> None:
+        self._device, self._rows = device, rows
         self._row: int | Tensor = 0  # a number is quicker; what a graph replays must be read from the device
         self.rings: dict[str, Tensor] = {}
         self.add(shapes)
@@ -53,7 +53,7 @@ class CaptureBuffers:
         """Make the rings that are not there yet."""
         for name, (shape, dtype) in shapes.items():
             if name not in self.rings:
-                self.rings[name] = torch.zeros((2 * ROWS, *shape), dtype=dtype, device=self._device)
+                self.rings[name] = torch.zeros((self._rows, *shape), dtype=dtype, device=self._device)
 
     def part(self, names: Iterable[str]) -> CaptureBuffers:
         """Some of the rings, and the same row."""

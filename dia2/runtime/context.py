@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
@@ -79,11 +79,9 @@ class RuntimeContext:
         self.warm.clear()
         self.recordings.clear()
 
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Whatever the caller has made of torch, it is as this checkpoint wants it; see `isolated`."""
-        with isolated(self.threads):
-            yield
+        return isolated(self.threads)
 
 
 @phase("runtime.build")

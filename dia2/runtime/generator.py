@@ -20,7 +20,7 @@ from dia2.generation import GenerationConfig, StopReason
 from dia2.runtime.capture import CaptureBuffers, FrameLog, ring_shapes
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.frame import GenerationState, audio_inputs
-from dia2.runtime.graphs import CAPTURING, make_runner
+from dia2.runtime.graphs import make_runner, settle
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.interventions import Interventions
 from dia2.runtime.prefix_cache import prefix_key
@@ -49,7 +49,7 @@ def build_initial_state(
     branches = 2 if guided else 1
     frames = prefix.aligned_frames if prefix else 0
     forced = interventions is not None
-    if config.use_cuda_graph and runtime.pool.has_graphs:
+    if config.use_cuda_graph and runtime.pool.backend is not None:
         gen = runtime.pool.acquire(
             branches, frames, runtime.frame_rate, lambda size: _allocate(runtime, size.branches, size.room, forced=True)
         )
@@ -105,9 +105,7 @@ def _begin(runtime: RuntimeContext, gen: GenerationState, seed: int, prefix: Pre
 
 def _clear_caches(gen: GenerationState) -> None:
     """Graphs read all slots under a mask, those that memory or a run before has filled, too."""
-    if gen.call.is_cuda:  # that run may have been enqueued on a stream that this one does not wait for
-        with CAPTURING:
-            torch.cuda.synchronize(gen.call.device)
+    settle(gen.call.device)
     gen.decode.transformer.clear()
     gen.decode.depformer.clear()
 
@@ -166,7 +164,7 @@ def warmup_with_prefix(
             calls = [CallInfo(step, "warmup", step, step, step) for step in range(part.start, part.stop)]
             observer.frames(Frames(config, calls, rows[part], [], tokens[:, :, part].permute(2, 0, 1).cpu(), None, {}))
     if not warm:
-        runtime.warm.keep(key, gen.decode.transformer)
+        runtime.warm.store(key, gen.decode.transformer)
 
     gen.text.copy_(torch.tensor(text[-1]))
     gen.calls, gen.last_step = frames, frames - 2

@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -29,47 +29,41 @@ CAPTURING = threading.Lock()
 _COMPILERS = ("g++", "clang++", "c++", "cl")
 
 
-class FrameRunner(Protocol):
-    """Runs one frame; between the halves the caller runs the state machine."""
-
-    ahead: bool  # the second half does not look at the text: hand it over before waiting for the action
-
-    def first(self) -> FirstHalf:
-        """Enqueue the first half; returns its outputs, which the device may still be computing."""
-
-    def second(self) -> None:
-        """Enqueue the second half."""
-
-    def action(self) -> int:
-        """The action that the first half drew; waits for it, which is the frame's one host sync."""
+def settle(device: torch.device) -> None:
+    """On CUDA: wait for whatever was enqueued, also by a run before on a stream that this one does not wait for."""
+    if device.type == "cuda":
+        with CAPTURING:
+            torch.cuda.synchronize(device)
 
 
 class EagerRunner:
-    """The halves as plain calls."""
+    """Runs one frame, its halves as plain calls; between them the caller runs the state machine."""
+
+    _out: FirstHalf  # of the frame whose first half was run last
 
     def __init__(
         self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
     ) -> None:
-        self._runtime, self._gen, self._config, self._buffers = runtime, gen, config, buffers
+        # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
+        self._model, self._ids = runtime.model, runtime.constants
+        self._gen, self._config, self._buffers = gen, config, buffers
+        # Whether to hand over the second half, which does not look at the text then, before waiting for the action.
         # A CPU computes at once, so there is nothing to wait for, and each half has its own time.
-        self.ahead = runtime.model.depformer.text_embed is None and runtime.device.type != "cpu"
-        self._out: FirstHalf | None = None
+        self.ahead = self._model.depformer.text_embed is None and runtime.device.type != "cpu"
 
     def first(self) -> FirstHalf:
-        """See `FrameRunner`."""
+        """Enqueue the first half; returns its outputs, which the device may still be computing."""
         gen = self._gen
         span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
-        self._out = first_half(self._runtime.model, gen, self._runtime.constants, self._config, span, self._buffers)
+        self._out = first_half(self._model, gen, self._ids, self._config, span, self._buffers)
         return self._out
 
     def second(self) -> None:
-        """See `FrameRunner`."""
-        assert self._out is not None, "second() before first()"
-        second_half(self._runtime.model, self._gen, self._config, self._out, self._buffers)
+        """Enqueue the second half."""
+        second_half(self._model, self._gen, self._config, self._out, self._buffers)
 
     def action(self) -> int:
-        """See `FrameRunner`."""
-        assert self._out is not None, "action() before first()"
+        """The action that the first half drew; waits for it, which is the frame's one host sync."""
         return int(self._out.action)
 
 
@@ -83,7 +77,25 @@ class GraphBackend(Protocol):
         """
 
 
-class GraphRunner:
+def captured(backend: GraphBackend, half: Callable[[], None], moving: Sequence[Tensor]) -> Callable[[], None]:
+    """Capture a half; the dry runs that come before it must leave no trace in the state.
+
+    Args:
+        backend: captures it.
+        half: of a frame, or all of one.
+        moving: what it changes, but for the caches: what a dry run wrote there stands in slots that the replay writes
+            again.
+    """
+    saved = [tensor.clone() for tensor in moving]
+
+    def reset() -> None:
+        for tensor, before in zip(moving, saved, strict=True):
+            tensor.copy_(before)
+
+    return backend.capture(half, reset)
+
+
+class GraphRunner(EagerRunner):
     """The halves as two graphs, draws included: two replays a frame.
 
     The caches' whole capacity is read under a mask, so one pair of graphs serves every step. Sampling, guidance and
@@ -98,9 +110,8 @@ class GraphRunner:
         backend: GraphBackend,
         buffers: CaptureBuffers | None = None,
     ) -> None:
-        # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
-        self._model, self._ids = runtime.model, runtime.constants
-        self._gen, self._config, self._backend, self._buffers = gen, config, backend, buffers
+        super().__init__(runtime, gen, config, buffers)
+        self._backend = backend
         self.ahead = self._model.depformer.text_embed is None
         if buffers is not None:
             buffers.keep_row_on_device()
@@ -111,7 +122,7 @@ class GraphRunner:
         self._replay_second: Callable[[], None] | None = None
 
     def first(self) -> FirstHalf:
-        """See `FrameRunner`."""
+        """See `EagerRunner`."""
         if self._replay_first is None:
             self._replay_first = self._capture(self._run_first)
         self._replay_first()
@@ -120,26 +131,18 @@ class GraphRunner:
         return self._out
 
     def second(self) -> None:
-        """See `FrameRunner`."""
+        """See `EagerRunner`."""
         if self._replay_second is None:
-            self._replay_second = self._capture(self._run_second)
+            self._replay_second = self._capture(super().second)
         self._replay_second()
 
     def action(self) -> int:
-        """See `FrameRunner`."""
-        return int(self._out.action) if self._host is None else self._host.end()
+        """See `EagerRunner`."""
+        return super().action() if self._host is None else self._host.end()
 
     def _capture(self, half: Callable[[], None]) -> Callable[[], None]:
-        """Capture a half; the dry runs that come before it must leave no trace in the state."""
         gen = self._gen
-        moving = (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call)
-        saved = [tensor.clone() for tensor in moving]
-
-        def reset() -> None:  # what a dry run wrote to the caches stands in slots that the replay writes again
-            for tensor, before in zip(moving, saved, strict=True):
-                tensor.copy_(before)
-
-        return self._backend.capture(half, reset)
+        return captured(self._backend, half, (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call))
 
     def _run_first(self) -> None:
         gen = self._gen
@@ -148,9 +151,6 @@ class GraphRunner:
         out = first_half(self._model, gen, self._ids, self._config, span, self._buffers)
         for static, value in zip(self._out, out, strict=True):
             static.copy_(value)  # no graph's memory is read by another, so that any of them may follow any other
-
-    def _run_second(self) -> None:
-        second_half(self._model, self._gen, self._config, self._out, self._buffers)
 
 
 class _HostCopy:
@@ -200,9 +200,8 @@ class CudaGraphs:
                     reset()
             torch.cuda.current_stream().wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-            ):  # other threads may run meanwhile
+            mode = "thread_local"  # other threads may run meanwhile
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode=mode):
                 half()
         replay: Callable[[], None] = graph.replay
         return replay
@@ -232,7 +231,7 @@ def check_compiler(wanted: bool, device: torch.device) -> None:
 
 def make_runner(
     runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
-) -> FrameRunner:
+) -> EagerRunner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
     if gen.lease is not None:
         return gen.lease.state.runner(runtime, config, buffers, forced=gen.forced is not None)

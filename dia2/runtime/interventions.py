@@ -80,8 +80,8 @@ class Interventions:
 
     def codes(self, call: int) -> Tensor:
         """[K] int64: the code that each codebook must take, −1 where it draws."""
-        past = self._in_past(call)
-        codes = torch.full((self._codebooks,), -1) if past is None else self._codes(past).clone()
+        past = self._chosen(call)
+        codes = torch.full((self._codebooks,), -1) if past is None else past[1].clone()
         for edit in self._tokens:
             if edit.call == call and edit.codebook is not None:
                 codes[edit.codebook] = edit.token
@@ -91,8 +91,8 @@ class Interventions:
         """The action to take where `drawn` came out of the draw."""
         if call in self._actions:
             return self._action_ids[self._actions[call]]
-        past = self._in_past(call)
-        return drawn if past is None or self._past is None else self._past.actions[past]
+        past = self._chosen(call)
+        return drawn if past is None else past[0]
 
     def text(self, call: int, emitted: Emission) -> Emission:
         """What goes into the streams where the machine gave `emitted`."""
@@ -103,11 +103,8 @@ class Interventions:
                 emitted = Emission(main, second, emitted.consumed)
         return emitted
 
-    def _in_past(self, call: int) -> int | None:
-        if self._past is None or not 0 <= call - self._past.first_call < len(self._past.actions):
+    def _chosen(self, call: int) -> tuple[int, Tensor] | None:
+        """Action and codes [K] of `call` in the earlier run; none where that did not come so far."""
+        if self._past is None or not 0 <= (at := call - self._past.first_call) < len(self._past.actions):
             return None
-        return call - self._past.first_call
-
-    def _codes(self, index: int) -> Tensor:
-        assert self._past is not None, "only asked for calls of the past"
-        return self._past.codes[index]
+        return self._past.actions[at], self._past.codes[at]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
@@ -40,6 +40,14 @@ class Pool(Generic[Kept]):
         """A run is over. Called by the garbage collector, too, so at any time and by any thread: without a lock."""
         self._free.append(state)
         del self._free[: -self._most]
+
+    def lend(self, size: Hashable, make: Callable[[], Kept]) -> Lease[Kept]:
+        """A free one of this size, or if there is none a new one; there is room for it before it is made."""
+        state = self.take(size)
+        if state is None:
+            self.make_room()
+            state = make()
+        return Lease(self, state)
 
     def take(self, size: Hashable) -> Kept | None:
         """A free one of this size, which from now on is the caller's alone; `None` if there is none."""

@@ -16,7 +16,7 @@ from dia2.generation import GenerationConfig
 from dia2.runtime.capture import CaptureBuffers, Shapes
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.graphs import GraphBackend, GraphRunner
-from dia2.runtime.lease import Lease, Pool
+from dia2.runtime.lease import Pool
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -80,12 +80,7 @@ class StatePool(Pool[PooledState]):
             backend: makes what captures the graphs of one state; `None`: this device has no graphs.
         """
         super().__init__(STATES)
-        self._backend = backend
-
-    @property
-    def has_graphs(self) -> bool:
-        """Whether there is anything to keep."""
-        return self._backend is not None
+        self.backend = backend
 
     def acquire(
         self, branches: int, frames: int, frame_rate: float, allocate: Callable[[Size], GenerationState]
@@ -101,15 +96,15 @@ class StatePool(Pool[PooledState]):
         Returns:
             The state, as `allocate` made it or as the run before left it.
         """
-        assert self._backend is not None, "asked for where there are no graphs"
-        size = Size(branches, room_for(frames, frame_rate))
-        state = self.take(size)
-        if state is None:
-            self.make_room()
+        backend, size = self.backend, Size(branches, room_for(frames, frame_rate))
+        assert backend is not None, "asked for where there are no graphs"
+
+        def make() -> PooledState:
             logger.debug("CUDA graphs: static tensors for %d branches, prefixes of up to %d frames", *size)
-            state = PooledState(size, allocate(size), self._backend())
-        # A copy for its host's side; the tensors are the same.
-        return replace(state.gen, lease=Lease(self, state))
+            return PooledState(size, allocate(size), backend())
+
+        lease = self.lend(size, make)
+        return replace(lease.state.gen, lease=lease)  # a copy for its host's side; the tensors are the same
 
 
 def room_for(frames: int, frame_rate: float) -> int:

@@ -28,7 +28,7 @@ class PrefixKey(NamedTuple):
     weights: Version
 
 
-class WarmPrefixes:
+class WarmPrefixes(LRUCache[PrefixKey, tuple[Tensor, Tensor]]):
     """Copies of the cache slots that warm-ups filled, of four prefixes or 512 MB at most, whichever is less.
 
     They lie on the device that computes, GPU included, and live as long as the loaded checkpoint. A copy within one
@@ -36,24 +36,12 @@ class WarmPrefixes:
     """
 
     def __init__(self) -> None:
-        self._kept = LRUCache[PrefixKey, tuple[Tensor, Tensor]](most=MOST_PREFIXES, most_bytes=MOST_BYTES)
+        super().__init__(most=MOST_PREFIXES, most_bytes=MOST_BYTES)
         self.hits = 0  # prefixes taken from here
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    @property
-    def nbytes(self) -> int:
-        """Of all that is held."""
-        return self._kept.nbytes
-
-    def clear(self) -> None:
-        """Let go of every prefix."""
-        self._kept.clear()
 
     def restore(self, key: PrefixKey | None, cache: KVCache) -> bool:
         """Copy the prefix of `key` to the first slots of `cache`; false if it is not held."""
-        found = None if key is None else self._kept.get(key)
+        found = None if key is None else self.get(key)
         if found is None:
             return False
         keys, values = found
@@ -64,7 +52,7 @@ class WarmPrefixes:
         logger.info("prefix: the KV of %s is taken from the warm cache", counted(frames, "frame"))
         return True
 
-    def keep(self, key: PrefixKey | None, cache: KVCache) -> None:
+    def store(self, key: PrefixKey | None, cache: KVCache) -> None:
         """Hold the prefix that stands in the first slots of `cache`."""
         if key is None:
             return
@@ -72,7 +60,7 @@ class WarmPrefixes:
         parts = cache.keys[:, :, :, :frames], cache.values[:, :, :, :frames]
         nbytes = sum(part.numel() * part.element_size() for part in parts) + len(key.tokens)
         try:
-            self._kept.keep(key, nbytes, lambda: (parts[0].detach().clone(), parts[1].detach().clone()))
+            self.keep(key, nbytes, lambda: (parts[0].detach().clone(), parts[1].detach().clone()))
         except torch.OutOfMemoryError:  # a run must not fail for the sake of the next one
             self.clear()
 

@@ -29,18 +29,11 @@ class Recording:
     heard: dict[Hashable, list[Word]] = field(default_factory=dict)  # by Whisper's checkpoint
 
 
-class Recordings:
+class Recordings(LRUCache[Stamp, Recording]):
     """The last four recordings, as long as their files are not changed. They go with the loaded checkpoint."""
 
     def __init__(self) -> None:
-        self._kept = LRUCache[Stamp, Recording](most=MOST_RECORDINGS, most_bytes=MOST_BYTES)
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def clear(self) -> None:
-        """Let go of every recording."""
-        self._kept.clear()
+        super().__init__(most=MOST_RECORDINGS, most_bytes=MOST_BYTES)
 
     def read(self, source: str | Path, sample_rate: int) -> Recording:
         """The recording in file `source` at `sample_rate` Hz, from before if the file is the same.
@@ -50,12 +43,12 @@ class Recordings:
         """
         require_audio(source)
         stamp = file_stamp(source)
-        found = self._kept.get(stamp)
+        found = self.get(stamp)
         if found is None:
             sound = read_sound(source, sample_rate)
             found = recording = Recording(sound.samples, sound.clipped)
             if file_stamp(source) == stamp:  # else it was written to while it was read
-                self._kept.keep(stamp, recording.samples.nbytes, lambda: recording)
+                self.keep(stamp, recording.samples.nbytes, lambda: recording)
         return found
 
 

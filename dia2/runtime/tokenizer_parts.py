@@ -11,6 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +86,22 @@ def _state(part: Any) -> Any:
         return None
 
 
-def _parsed(text: str) -> Any:
+@contextmanager
+def _nested() -> Iterator[None]:
+    """A block that goes through parts within parts.
+
+    Raises:
+        DeclaredError: they go too deep.
+    """
     try:
-        return json.loads(text)
+        yield
     except RecursionError as error:
         raise DeclaredError("has parts within parts without end") from error
+
+
+def _parsed(text: str) -> Any:
+    with _nested():
+        return json.loads(text)
 
 
 def _declared(text: str) -> Mapping[str, Any]:
@@ -114,10 +126,8 @@ def _before_model(text: str) -> dict[str, Any] | None:
         if name == "model":
             behind = any(text.find(f'"{part}"', at) >= 0 for part in _JUDGED) or _ESCAPED.search(text, at)
             return None if behind else found
-        try:
+        with _nested():
             found[name], at = decoder.raw_decode(text, at)
-        except RecursionError as error:
-            raise DeclaredError("has parts within parts without end") from error
     return None
 
 
@@ -128,16 +138,14 @@ def _judge(declared: Mapping[str, Any]) -> float:
         DeclaredError: too many.
     """
     parts = [declared.get("normalizer"), declared.get("pre_tokenizer")]
-    try:
-        count, growth = 0, 1.0
+    count, growth = 0, 1.0
+    with _nested():
         for part in _flat(parts):
             count, growth = count + 1, growth * _growth(part)
             if count > _MOST_PARTS:
                 raise DeclaredError(f"has more than {_MOST_PARTS} parts")
             if growth > _MOST_GROWTH:
                 raise DeclaredError(f"makes more than {_MOST_GROWTH} letters of one")
-    except RecursionError as error:
-        raise DeclaredError("has parts within parts without end") from error
     for pattern in _patterns(parts):
         if len(pattern) > _LONGEST_PATTERN:
             raise DeclaredError(f"has a regular expression of {len(pattern):,} characters")
@@ -212,13 +220,11 @@ def _longest_piece(charsmap: object) -> int:
 def _judge_added(declared: object, growth: float) -> None:
     """Judge all texts of a file that can become tokens."""
     whole = 0.0
-    try:
+    with _nested():
         for text, normalised in _tokens(declared):
             if len(text) > _LONGEST_TOKEN:
                 raise DeclaredError(f"has an added token of {len(text):,} characters")
             whole += len(text) * (growth if normalised else 1.0)
-    except RecursionError as error:
-        raise DeclaredError("has parts within parts without end") from error
     if whole > _MOST_ADDED:
         raise DeclaredError(f"has added tokens of more than {_MOST_ADDED:,} characters")
 

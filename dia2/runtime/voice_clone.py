@@ -88,17 +88,14 @@ def build_prefix_plan(runtime: RuntimeContext, prefix: PrefixConfig | None) -> P
     check_prefix(prefix)
     if prefix is None or prefix.speaker_1 is None:
         return None
+    given = [(prefix.speaker_1, prefix.words_1), (prefix.speaker_2, prefix.words_2)]
     try:
-        voice = read_voice(runtime, prefix.speaker_1, prefix.words_1, prefix.whisper)
-        second = None
-        if prefix.speaker_2 is not None:
-            second = read_voice(runtime, prefix.speaker_2, prefix.words_2, prefix.whisper)
+        voices = [read_voice(runtime, source, words, prefix.whisper) for source, words in given if source is not None]
     finally:
         load_whisper.cache_clear()  # gigabytes that generation has better use for
-    voices = [voice] if second is None else [voice, second]
     spoken = [words_to_entries(v.words, runtime.encode, i + 1, runtime.frame_rate) for i, v in enumerate(voices)]
     plan = combine_voices(spoken, [v.codes for v in voices])
-    offsets = (0.0, voice.seconds(runtime.frame_rate))  # of the second in time
+    offsets = (0.0, voices[0].seconds(runtime.frame_rate))  # of the second in time
     starts = [word.start + offset for v, offset in zip(voices, offsets, strict=False) for word in v.words]
     return replace(plan, starts=starts)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dia2.common.checks import read_small, short
 from dia2.common.errors import CheckpointError
-from dia2.common.fields import read_block
+from dia2.common.fields import read_block, requirement
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,  # the exact one
@@ -133,10 +133,7 @@ def _rope_theta(raw: dict[str, object], where: str) -> object:
 
 def _check(config: MimiConfig, where: str) -> None:
     """Refuse sizes that no codec can have, and what this network does not compute, before anything is built by them."""
-
-    def need(holds: bool, message: str) -> None:
-        if not holds:
-            raise CheckpointError(f"{where}: {message}.")
+    need = requirement(where)
 
     def between(least: int, most: int, *names: str) -> None:
         for name in names:

@@ -144,6 +144,20 @@ def _warnings_as_lines(program: str, verbose: bool) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
+def add_device_flags(group: argparse._ArgumentGroup) -> None:
+    """--device and --dtype."""
+    group.add_argument("--device", help="cuda, cuda:N, mps or cpu (default: the best there is)")
+    group.add_argument("--dtype", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
+
+
+def add_report_flags(group: argparse._ArgumentGroup, point: str) -> None:
+    """--json and --trace, with what a trace holds; `point` is a hook point, for an example."""
+    group.add_argument("--json", action="store_true", help="print the summary as JSON")
+    group.add_argument("--trace", metavar="FOLDER", help="record the run, for dia2 trace: run.dia2trace")
+    group.add_argument("--trace-level", choices=("tokens", "topk", "full"), help="how much (default: topk)")
+    group.add_argument("--trace-hooks", metavar="GLOBS", help=f"record these hook points only, such as {point}")
+
+
 def check_pair(args: argparse.Namespace) -> None:
     """Raise UsageError for --config without --weights, or the other way round."""
     if (args.config is None) != (args.weights is None):

@@ -18,6 +18,12 @@ if TYPE_CHECKING:  # nothing in this room needs a model
     from dia2.generation import GenerationResult
 
 
+_FACTS = (  # of a result, for machines
+    *("sample_rate", "duration", "frames", "seconds", "speaking_seconds", "seed", "stop_reason", "unspoken"),
+    *("first_word_frame", "crop", "peak_host_bytes", "peak_device_bytes"),
+)
+
+
 def tell(kind: str, message: str, program: str = "dia2") -> None:
     """Print one line on standard error: `dia2: error: …`."""
     style = {"error": "bold red", "warning": "yellow"}.get(kind, "cyan")
@@ -63,24 +69,8 @@ def _wrap(pieces: list[Text], width: int) -> Text:
 
 def summary_json(result: GenerationResult, output: str | Path) -> str:
     """The summary for machines, one JSON object."""
-    return json.dumps(
-        {
-            "output": str(output),
-            "sample_rate": result.sample_rate,
-            "duration": result.duration,
-            "frames": result.frames,
-            "seconds": result.seconds,
-            "speaking_seconds": result.speaking_seconds,
-            "seed": result.seed,
-            "stop_reason": result.stop_reason,
-            "unspoken": result.unspoken,
-            "first_word_frame": result.first_word_frame,
-            "crop": result.crop,
-            "peak_host_bytes": result.peak_host_bytes,
-            "peak_device_bytes": result.peak_device_bytes,
-            "words": word_rows(result),
-        }
-    )
+    facts = {name: getattr(result, name) for name in _FACTS}
+    return json.dumps({"output": str(output), **facts, "words": word_rows(result)})
 
 
 def word_rows(result: GenerationResult) -> list[dict[str, object]]:
