@@ -31,7 +31,7 @@ def read_scripts(texts: Sequence[str]) -> list[str]:
     """Each script without characters that nobody sees; what in it looks like a tag or a cue and is none is told.
 
     Raises:
-        UsageError: a script is of such characters alone, or is no text.
+        UsageError: a script is of such characters alone, or is not text.
     """
     notes = ScriptNotes("Dia", CUES)
     read = []
@@ -101,7 +101,7 @@ def _check(text: str, number: int) -> str:
         raise UsageError(f"Script {number} is empty: give it some text, such as '[S1] Hello.'.")
     seen = visible(text)
     if seen != text and not seen.replace("[S1]", "").replace("[S2]", "").strip():
-        raise UsageError(f"Script {number} has no words, only characters that are not seen: give it some text.")
+        raise UsageError(f"Script {number} has no words, only invisible characters: give it some text.")
     return seen
 
 

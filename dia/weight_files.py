@@ -30,5 +30,5 @@ def weight_files(path: Path) -> list[Path]:
         raise CheckpointError(f"The index {path} names {len(names):,} files: download it again.")
     for name in names:
         if not isinstance(name, str) or Path(name).name != name or not name.endswith(".safetensors"):
-            raise CheckpointError(f"The index {path} names {short(name)}, which is no safetensors file beside it.")
+            raise CheckpointError(f"The index {path} names {short(name)}, which is not a safetensors file beside it.")
     return [path.parent / name for name in names]

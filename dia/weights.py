@@ -67,7 +67,7 @@ def _from_pickle(model: DiaModel, path: Path, device: torch.device, strict: bool
     if not isinstance(found, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in found.items()
     ):
-        raise CheckpointError(f"{path} holds something else than named tensors: give a state dict of a Dia model.")
+        raise CheckpointError(f"{path} holds something other than named tensors: give a state dict of a Dia model.")
     said = {
         name: Found(tuple(value.shape), str(value.dtype), value.is_floating_point()) for name, value in found.items()
     }

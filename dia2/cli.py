@@ -106,7 +106,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def build_parser(*, traces: bool = True) -> Parser:
     """All flags of all commands; those of `dia2 trace`, which import what other commands do not need, if asked for."""
-    parser = Parser(prog="dia2", description="Dialogue text-to-speech that can be looked into.")
+    parser = Parser(prog="dia2", description="Dialogue text-to-speech you can look into.")
     parser.add_argument("--version", action="version", version=f"dia2 {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
@@ -125,12 +125,14 @@ def build_parser(*, traces: bool = True) -> Parser:
     sampling.add_argument("--greedy", action="store_true", help="always take the most likely token")
     sampling.add_argument("--cfg", type=float, default=1.0, help="guidance scale, 1 is none (default: %(default)s)")
     sampling.add_argument("--cfg-filter-k", type=int, help="candidates that guidance keeps (default: 50; 0: all)")
-    sampling.add_argument("--seed", type=int, help="same seed, same audio (default: a new one, told at the end)")
+    sampling.add_argument("--seed", type=int, help="same seed, same audio (default: a new one, shown at the end)")
     sampling.add_argument("--initial-padding", type=int, metavar="FRAMES", help="before the first word (default: 2)")
     prefix = speak.add_argument_group("voice cloning")
     for n in (1, 2):
         prefix.add_argument(f"--prefix-speaker-{n}", metavar="FILE", help=f"recording or .voice file of speaker {n}")
-        prefix.add_argument(f"--prefix-words-{n}", metavar="FILE.json", help="its words and times, not by Whisper")
+        prefix.add_argument(
+            f"--prefix-words-{n}", metavar="FILE.json", help="its words and times, instead of Whisper's"
+        )
     prefix.add_argument("--whisper", metavar="NAME_OR_PATH", help="Whisper checkpoint (default: turbo)")
     prefix.add_argument("--include-prefix", action="store_true", help="keep the recordings in the output")
     outputs = speak.add_argument_group("more outputs")
@@ -149,7 +151,7 @@ def build_parser(*, traces: bool = True) -> Parser:
     clone = commands.add_parser(
         "voice", help="make a reusable voice", description="Encode and transcribe a recording once, for reuse."
     )
-    clone.add_argument("audio", metavar="RECORDING", help="any sound file, some 10 seconds of one speaker")
+    clone.add_argument("audio", metavar="RECORDING", help="any sound file, about 10 seconds of one speaker")
     clone.add_argument("-o", "--output", required=True, metavar="NAME.voice", help="where to write the voice")
     clone.add_argument("--speaker", type=int, choices=(1, 2), default=1, help="who it is meant for; noted in the file")
     clone.add_argument("--words", metavar="FILE.json", help="words and times, instead of Whisper's")

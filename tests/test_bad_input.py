@@ -167,7 +167,7 @@ WORD = {"text": "Hello", "start": 0.1, "end": 0.4}
         (json.dumps([WORD | {"start": "0.1"}]), "its start must be a number"),
         (json.dumps([WORD | {"end": -1}]), "its end must be a number"),
         (json.dumps([WORD | {"text": "a\x1b[0mb"}]), "control character U+001B"),
-        (json.dumps([WORD | {"start": 0.5, "end": 0.9}, WORD]), "before the word ahead of it"),
+        (json.dumps([WORD | {"start": 0.5, "end": 0.9}, WORD]), "before the word listed before it"),
         (json.dumps([WORD, WORD | {"start": 0.2, "end": 0.5}]), "before the last one ends"),
         (json.dumps([WORD | {"end": 99}]), "after the audio (1.60 s)"),
     ],
@@ -289,9 +289,9 @@ def test_outputs_never_replace_inputs_or_one_another(tmp_path: Path, capfd: pyte
     link.symlink_to(script)
     for output in (script, link):
         given = [*flags("tiny8"), "--input", str(script), str(output)]
-        refused(given, 2, f"{output} is read by this very run", capfd)
+        refused(given, 2, f"{output} is an input of this run", capfd)
     given = [*flags("tiny8"), *HELLO, "--words", str(tmp_path / "a.wav"), str(tmp_path / "a.wav")]
-    refused(given, 2, "a.wav is named for two results", capfd, tmp_path / "a.wav")
+    refused(given, 2, "a.wav is named for two outputs", capfd, tmp_path / "a.wav")
     assert script.read_text(encoding="utf-8") == "[S1] Hello."
 
 

@@ -129,7 +129,7 @@ def test_what_is_no_file_is_refused_as_what_it_is(
     error = within(60, lambda: use(tmp_path))
     assert isinstance(error, CheckpointError), repr(error)
     what = "a pipe" if kind is pipe else "a device"
-    assert f"it is {what}, no ordinary file" in str(error)
+    assert f"it is {what}, not a regular file" in str(error)
     assert Path(name).name in str(error) or Path(name).parent.name in str(error)
 
 
@@ -151,7 +151,7 @@ def test_what_the_user_names_may_be_a_pipe(tmp_path: Path) -> None:
     assert read_small(f"/dev/fd/{read}") == b"{}"  # what a shell names for <(…)
     os.close(read)
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NotAFileError, match="it is a pipe, no ordinary file"):
+    with pytest.raises(NotAFileError, match="it is a pipe, not a regular file"):
         read_small(tmp_path / "pipe")
     with pytest.raises(IsADirectoryError):
         read_small(tmp_path)

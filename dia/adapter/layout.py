@@ -25,7 +25,7 @@ COLUMNS = {
             "I32",
             ("n", "B", "C"),
             "tokens",
-            "before prompt and countdown had their way; −1 in prefill",
+            "before prompt and countdown overruled it; −1 in prefill",
             (-1, "V"),
         ),
         Column(

@@ -6,7 +6,7 @@ Columns of `calls`, one row per call and script. What has no value is null, neve
     script                int16    from 0
     phase                 string   prefill or loop
     tokens                list     [C] int32, the row as the decoder read it
-    drawn                 list     [C] int32, before prompt and countdown had their way; null in prefill
+    drawn                 list     [C] int32, before prompt and countdown overruled it; null in prefill
     written               list     [C] int32, the row after it; null in prefill
     countdown             int32    after the step: steps since the script's end began; null before
     frame                 int32    of the result, whose first channel this call writes; null in the prompt and after the

@@ -113,7 +113,7 @@ class DiaTrace(Trace[DiaManifest]):
 
     @property
     def drawn(self) -> np.ndarray:
-        """[calls, B, C] what was drawn, before prompt and countdown had their way; −1 in prefill."""
+        """[calls, B, C] what was drawn, before prompt and countdown overruled it; −1 in prefill."""
         return self.column("drawn")
 
     @property

@@ -182,8 +182,8 @@ def _sampling(trace: DiaTrace) -> Header:
     if config.cfg_scale == 0:
         told = f"No guidance: the {config.cfg_filter_top_k} best stay."
     if config.temperature > 0:
-        told += f" Of these the best with {config.top_p:g} of the chance together stay; the others are cut."
-        told += " eos of channel 0 is drawn where it is the best, and never else."
+        told += f" Of these the best with {config.top_p:g} of the probability between them stay; the others are cut."
+        told += " eos of channel 0 is drawn only where it is the best."
     else:
         told += " The best one is taken."
     return {"call": 0, "told": told, "audio": {"temperature": config.temperature, "top_k": 0}}

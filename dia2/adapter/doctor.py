@@ -112,7 +112,7 @@ def _boundaries(trace: Dia2Trace, words: list[PrefixWord]) -> Iterator[Finding]:
             yield Finding("swallowed", message, word.step, word.index)
     for word in words:
         if word.taken_step is None:
-            yield Finding("leaked", f"“{word.text}” was never taken: the run ended before.", None, word.index)
+            yield Finding("leaked", f"“{word.text}” was never taken: the run ended first.", None, word.index)
         elif not word.in_warmup:
             message = (
                 f"“{word.text}” leaks into the generation: the machine took it at call {word.taken_call}, "

@@ -43,7 +43,7 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
         Dia2Error: the disk is full.
     """
     if not (voice or text):
-        raise UsageError("Nothing is to be redacted: give voice=True, text=True or both.")
+        raise UsageError("There is nothing to redact: give voice=True, text=True or both.")
     trace.refuse_itself(path, "a redacted copy")
     voice, text = voice or "voice" in trace.manifest.redacted, text or "text" in trace.manifest.redacted
     manifest = _manifest(trace, voice, text)

@@ -62,7 +62,7 @@ def _against_words(levels: Levels, words: Sequence[PrefixWord], speaker: int, ra
     between = levels.decibels[~covered(times, len(levels.sounding), FAR)]
     above = levels.speech - levels.floor
     if above < NOISY and len(between) and np.median(between) <= levels.floor + STEADY:
-        message = f"its speech stands only {above:.0f} dB above the noise, which has {decibels(levels.floor)}."
+        message = f"its speech is only {above:.0f} dB above the noise, which has {decibels(levels.floor)}."
         yield Finding("noise", f"The recording of speaker {speaker} is noisy: {message}")
     lacking = list(_wordless(levels, times, speaker, rate))
     shift, moved = find_shift(levels, times, DRIFT_FRAMES, int(MOST_DRIFT * rate)), range(0)

@@ -135,7 +135,7 @@ def sweep(
         )
     )
     if not 0 < len(settings) <= MOST:
-        raise UsageError(f"A sweep has 1 to {MOST} runs, and this one {len(settings)}: give fewer values.")
+        raise UsageError(f"A sweep has 1 to {MOST} runs, and this one would have {len(settings)}: give fewer values.")
     runs = [
         merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat})
         for seed, cfg, heat in settings
@@ -143,9 +143,7 @@ def sweep(
     check_script(normalize_script(script))
     check_prefix(base.prefix)
     if any(run.seed is None for run in runs):
-        raise UsageError(
-            "A sweep's seeds are whole numbers, and one is None: a run without a seed is never made again."
-        )
+        raise UsageError("A sweep's seeds must be whole numbers, not None: a run without a seed cannot be repeated.")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -43,7 +43,7 @@ class Dia2Trace(Trace[Manifest]):
     """
 
     adapter = ADAPTER
-    nothing_drawn = "a call of warm-up draws nothing: actions and codes are the prefix's."
+    nothing_drawn = "a warm-up call draws nothing: actions and codes are the prefix's."
 
     def _parse(self, raw: Mapping[str, Any]) -> Manifest:
         return parse_manifest(raw, self.path)

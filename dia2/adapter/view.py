@@ -166,7 +166,7 @@ def _sampling(trace: Dia2Trace) -> list[Header]:
     found = []
     for call in calls:
         config = trace.config_at(call)
-        told = "No guidance: cond decides alone."
+        told = "No guidance: the conditional logits decide alone."
         if config.cfg_scale != 1.0:
             told = guided(config.cfg_scale, config.cfg_filter_k)
         found.append({"call": call, "told": told, "text": asdict(config.text), "audio": asdict(config.audio)})

@@ -117,7 +117,7 @@ def require_ordinary(path: str | Path) -> None:
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # of a folder reading says so itself
         return
     kind = "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
-    raise NotAFileError(errno.EINVAL, f"it is {kind}, no ordinary file")
+    raise NotAFileError(errno.EINVAL, f"it is {kind}, not a regular file")
 
 
 def read_small(path: str | Path, limit: int = 1 << 20, *, pipes: bool = False) -> bytes:
@@ -130,7 +130,7 @@ def read_small(path: str | Path, limit: int = 1 << 20, *, pipes: bool = False) -
 
     Raises:
         OSError: as reading does.
-        NotAFileError: it is no ordinary file.
+        NotAFileError: it is not a regular file.
         TooLargeError: it has more than `limit` bytes.
     """
     if not pipes and not str(path).startswith(_OPENED):
@@ -147,7 +147,7 @@ def check_header(path: str | Path) -> None:
 
     Raises:
         OSError: as reading does.
-        NotAFileError: it is no ordinary file.
+        NotAFileError: it is not a regular file.
         TooLargeError: its first eight bytes claim more than `MAX_HEADER`.
     """
     require_ordinary(path)

@@ -30,7 +30,7 @@ def check_writable(path: str | Path) -> None:
     except NotADirectoryError as error:
         raise UsageError(f"Output folder {path.parent} is not a folder: write elsewhere.") from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"Output {str(path)[:100]!r} is no possible file name: choose another.") from error
+        raise UsageError(f"Output {str(path)[:100]!r} is not a possible file name: choose another.") from error
     if is_device(path):
         return
     folder = _real(path).parent

@@ -73,7 +73,7 @@ def fill(
         files = [stack.enter_context(StoredTensors(part)) for part in parts or [path]]
         found = {name: Found.of(entry) for file in files for name, entry in file.entries.items()}
         if len(found) < sum(len(file.entries) for file in files):
-            raise CheckpointError(f"Two files of {path} hold tensors of one name: download the checkpoint again.")
+            raise CheckpointError(f"Two files of {path} hold tensors of the same name: download the checkpoint again.")
         views = nn.Module.state_dict if layout is None else layout(found)
         check_tensors(views(model), found, Path(path), strict=strict, config=config)
         allocate(model, device)

@@ -88,7 +88,7 @@ def _command(
     parser.add_argument("--json", action="store_true", help="print the facts as one JSON document")
     parser.add_argument("--no-times", dest="times", action="store_false", help="leave out wall times and dates")
     parser.add_argument(
-        "--width", type=int, metavar="COLUMNS", help="set for so many columns (default: the terminal's)"
+        "--width", type=int, metavar="COLUMNS", help="lay out for this many columns (default: the terminal's)"
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     parser.set_defaults(run=run)

@@ -84,7 +84,7 @@ def _refuse_outside(where: str, name: str) -> None:
     if parts.is_absolute() or ".." in parts.parts:
         raise CheckpointError(f"{where}: {name[:80]!r} points outside the checkpoint.")
     if not name.isprintable() or len(name) > 200:
-        raise CheckpointError(f"{where}: {name[:80]!r} is no possible name of a file or folder.")
+        raise CheckpointError(f"{where}: {name[:80]!r} cannot be the name of a file or folder.")
 
 
 def from_local(

@@ -72,7 +72,7 @@ def read_sound(path: str | Path, sample_rate: int, what: str = "Prefix audio") -
         raise UsageError(f"{what} {path} cannot be read as sound ({_reason(error)}): convert it to WAV.") from error
     samples = mix.samples
     if len(samples) > int(MAX_PREFIX_SECONDS * source.rate):
-        raise UsageError(f"{what} {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it, some 10 are enough.")
+        raise UsageError(f"{what} {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it; about 10 are enough.")
     resampled = resample(_check_samples(samples, path, what), source.rate, sample_rate)
     if not len(resampled):
         raise _empty(path, what)
@@ -125,14 +125,14 @@ def _check_samples(samples: np.ndarray, path: Path, what: str) -> Tensor:
         raise _empty(path, what)
     peak = float(np.abs(samples).max())
     if not peak <= _LOUDEST:  # NaN is not either
-        raise UsageError(f"{what} {path} holds samples that are no numbers: export it again.")
+        raise UsageError(f"{what} {path} holds samples that are not numbers: export it again.")
     if not peak:
         raise UsageError(f"{what} {path} is silent: check the recording.")
     return torch.from_numpy(np.ascontiguousarray(samples))
 
 
 def _empty(path: Path, what: str) -> UsageError:
-    return UsageError(f"{what} {path} is empty: record some 10 seconds of speech.")
+    return UsageError(f"{what} {path} is empty: record about 10 seconds of speech.")
 
 
 def _reason(error: Exception) -> str:

@@ -140,20 +140,20 @@ def edit_from_json(value: object) -> Edit:
     """What `edit_to_json` wrote.
 
     Raises:
-        UsageError: it is no edit.
+        UsageError: it is not an edit.
     """
     if not isinstance(value, Mapping) or value.get("kind") not in list(_KINDS):  # a kind may be no key at all
-        raise UsageError(f"{short(value)} is no edit.")
+        raise UsageError(f"{short(value)} is not an edit.")
     kind = _KINDS[value["kind"]]
     given = {str(name): part for name, part in value.items() if name != "kind"}
     if not set(given) <= {field.name for field in fields(kind)} or not all(
         is_number(part) or isinstance(part, str) for part in given.values()
     ):
-        raise UsageError(f"{short(value)} is no edit.")
+        raise UsageError(f"{short(value)} is not an edit.")
     try:
         return kind(**given)
     except TypeError as error:
-        raise UsageError(f"{short(value)} is no edit.") from error
+        raise UsageError(f"{short(value)} is not an edit.") from error
 
 
 def guided(config: GenerationConfig, edits: Sequence[Edit]) -> bool:

@@ -215,7 +215,7 @@ def generate_frames(
                 times[0] = time.perf_counter()
             first = runner.first()
             if step == start_step and not bool(first.hidden.isfinite().all()):
-                raise CheckpointError("The model computes no numbers (NaN or infinity): its weights are damaged.")
+                raise CheckpointError("The model computes NaN or infinity: its weights are damaged.")
             if runner.ahead:
                 runner.second()
             action = runner.action()  # the frame's one host sync

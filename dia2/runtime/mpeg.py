@@ -66,7 +66,7 @@ def _source(pipe: IO[bytes], path: Path) -> Source:
     if line.startswith("! "):
         raise OSError(line[2:].strip())
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
-        raise OSError("its decoder ended without a word")
+        raise OSError("its decoder ended without an error message")
     rate, channels, frames = map(int, numbers)  # of a child of ours
 
     def read(count: int) -> np.ndarray:

@@ -41,7 +41,9 @@ class ScriptNotes:
                 continue
             self._told.add(spelling)
             if len(self._told) > _MOST:
-                logger.warning("the script has more that looks like tags or cues: told are the first %d", _MOST)
+                logger.warning(
+                    "the script has more that looks like tags or cues: only the first %d are reported", _MOST
+                )
             else:
                 logger.warning("%s", self._said(what))
 
@@ -55,12 +57,12 @@ class ScriptNotes:
             return f"{there} is a tag with something around it that is read aloud: write [S{what.speaker}] alone"
         if what.kind == "tag":
             if what.speaker and any(mark in what.spelling for mark in "*_`~"):
-                return f"{there} is no speaker tag and is read aloud: write [S{what.speaker}], without marks"
-            return f"{there} is no speaker tag and is read aloud: write [S1] or [S2]"
+                return f"{there} is not a speaker tag, so it is read aloud: write [S{what.speaker}], without marks"
+            return f"{there} is not a speaker tag, so it is read aloud: write [S1] or [S2]"
         if not self._cues:
             if what.kind == "pause":
                 return f'{there} is spoken as words: for a pause write <break time="0.4s"/>'
             return f"{there} is a cue, of which {self._model} knows none: it is spoken as words, so leave it out"
         known = f"({what.spelling[1:-1].strip().lower()})"
         instead = f"write {known}" if known in self._cues else "leave it out"
-        return f"{there} is no cue that {self._model} knows: it is spoken as words, so {instead}"
+        return f"{there} is not a cue that {self._model} knows: it is spoken as words, so {instead}"

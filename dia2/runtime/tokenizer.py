@@ -65,13 +65,13 @@ def _check_answers(tokenizer: Any) -> None:
     """
     vocabulary = tokenizer.get_vocab()
     if not isinstance(vocabulary, Mapping):
-        raise DeclaredError("is no tokenizer: it gives no vocabulary")
+        raise DeclaredError("is not a tokenizer: it gives no vocabulary")
     bos = tokenizer.bos_token_id
     if bos is not None and not _is_id(bos):
         raise DeclaredError(f"gives {short(bos)} for the token that begins a text")
     for tag in ("[S1]", "[S2]"):
         if not _is_id(vocabulary.get(tag, 0)):
-            raise DeclaredError(f"gives {tag} an id that is no number")
+            raise DeclaredError(f"gives {tag} an id that is not a number")
 
 
 def encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], list[int]]:
@@ -85,7 +85,7 @@ def encoder(tokenizer: Any, vocabulary: int, source: str) -> Callable[[str], lis
         with calling_rust():
             tokens = tokenizer.encode(text, add_special_tokens=False)
         if not isinstance(tokens, list) or not all(map(_is_id, tokens)):
-            raise DeclaredError(f"gives {short(tokens)} for {short(text)}, which are no token ids")
+            raise DeclaredError(f"gives {short(tokens)} for {short(text)}, which are not token ids")
         return tokens
 
     def encode(text: str) -> list[int]:

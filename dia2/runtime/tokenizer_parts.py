@@ -96,7 +96,7 @@ def _nested() -> Iterator[None]:
     try:
         yield
     except RecursionError as error:
-        raise DeclaredError("has parts within parts without end") from error
+        raise DeclaredError("has parts nested too deep") from error
 
 
 def _parsed(text: str) -> Any:
@@ -113,7 +113,7 @@ def _declared(text: str) -> Mapping[str, Any]:
     declared = _before_model(text)
     declared = _parsed(text) if declared is None else declared
     if not isinstance(declared, Mapping):
-        raise DeclaredError("has a tokenizer.json that is no object")
+        raise DeclaredError("has a tokenizer.json that is not an object")
     return declared
 
 
@@ -263,7 +263,7 @@ def _judge_class(config: object) -> None:
     if found is None or stands_in:
         return
     if not isinstance(found, type) or not issubclass(found, transformers.PreTrainedTokenizerBase):
-        raise DeclaredError(f"is to be of class {short(name)}, which is that of no tokenizer")
+        raise DeclaredError(f"asks for class {short(name)}, which is not a tokenizer")
 
 
 # Regular expressions

@@ -126,7 +126,7 @@ def load_voice(path: str | Path, codec: Codec) -> Voice:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"Voice file {path} is damaged (its words are not JSON): make it again.") from error
     if not isinstance(rows, list):
-        raise UsageError(f"Voice file {path} is damaged (its words are no list): make it again.")
+        raise UsageError(f"Voice file {path} is damaged (its words are not a list): make it again.")
     words = read_words(rows, frames / codec.frame_rate, f"Voice file {path}")
     return Voice(codes.long(), _when_they_sound(words, codec.frame_rate) if metadata["version"] == _OLD else words)
 

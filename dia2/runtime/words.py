@@ -164,7 +164,9 @@ def read_words(source: str | Path | WordList, seconds: float, where: str = "The 
         word = _read_word(_ended(row, rows[i + 1 : i + 2], seconds), f"{where}, word {i + 1}")
         name = f"{where}, word {i + 1} {word.text[:30]!r}"
         if words and word.start < words[-1].start:
-            raise UsageError(f"{name} starts at {word.start:g} s, before the word ahead of it: sort the words by time.")
+            raise UsageError(
+                f"{name} starts at {word.start:g} s, before the word listed before it: sort the words by time."
+            )
         if word.start < end_before - 1e-6:
             raise UsageError(f"{name} starts at {word.start:g} s, before the last one ends ({end_before:g} s).")
         if word.end > seconds + _SLACK:
@@ -194,8 +196,8 @@ def read_rows(source: str | Path | WordList, where: str) -> list[Any]:
         known = rows["format"]
         if type(known) is not int or known != WORDS_FORMAT:  # 2.0 and True are no 2
             raise UsageError(
-                f"{where} has the words format {short(known)}, which is not known here: give format {WORDS_FORMAT}, as "
-                "--words writes it, or the list of words alone."
+                f"{where} has the words format {short(known)}, which this dia2 does not know: give format "
+                f"{WORDS_FORMAT}, as --words writes it, or the list of words alone."
             )
         rows = rows.get("words")
     if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):

@@ -237,7 +237,7 @@ def test_no_command(run: Run) -> None:
 def test_an_output_that_is_read(run: Run, tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text(TEXT)
     code, _, err = run("generate", "s.txt", "-o", "s.txt", *QUICK)
-    assert (code, err) == (2, "dia: error: s.txt is read by this very run: write somewhere else.\n")
+    assert (code, err) == (2, "dia: error: s.txt is an input of this run: write somewhere else.\n")
     assert (tmp_path / "s.txt").read_text() == TEXT
 
 

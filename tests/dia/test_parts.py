@@ -67,7 +67,7 @@ def test_a_file_that_is_missing_or_names_twice_is_told(folder: Path) -> None:
     first, second = weight_files(folder / INDEX)[:2]
     kept = second.read_bytes()
     second.write_bytes(first.read_bytes())
-    with pytest.raises(CheckpointError, match="hold tensors of one name"):
+    with pytest.raises(CheckpointError, match="hold tensors of the same name"):
         load(folder / INDEX)
     second.unlink()
     with pytest.raises(CheckpointError, match=f"There is no weights file {second}"):

@@ -123,11 +123,11 @@ def test_characters_that_nobody_sees_are_not_read() -> None:
 def test_a_script_of_them_alone_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         read_scripts(["a", text])
-    assert str(caught.value) == "Script 2 has no words, only characters that are not seen: give it some text."
+    assert str(caught.value) == "Script 2 has no words, only invisible characters: give it some text."
 
 
 def test_a_batch_is_told_each_spelling_once(caplog: pytest.LogCaptureFixture) -> None:
     read_scripts(["[S 1] Ha (laughs) [S 1]", "[S 1] Ha [S1] ho"])
     assert [record.getMessage() for record in caplog.records] == [
-        "[S 1] in the script is no speaker tag and is read aloud: write [S1] or [S2]"
+        "[S 1] in the script is not a speaker tag, so it is read aloud: write [S1] or [S2]"
     ]

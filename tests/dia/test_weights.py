@@ -215,7 +215,7 @@ def test_nothing_in_a_pickle_is_run(form: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_is_no_state_dict_is_refused(content: object, tmp_path: Path) -> None:
     assert refusal(write(content, tmp_path / "model.pth")) == (
-        "FILE holds something else than named tensors: give a state dict of a Dia model."
+        "FILE holds something other than named tensors: give a state dict of a Dia model."
     )
 
 

@@ -48,7 +48,7 @@ from dia2.inspect.views.explorer.view import view_of
 COLUMNS = (
     Column("call", "I32", ("n",), "tokens", "counted from 0"),
     Column("phase", "U8", ("n",), "tokens", "0 given, 1 sung"),
-    Column("heat", "I32", ("n",), "tokens", "how warm it runs"),
+    Column("heat", "I32", ("n",), "tokens", "how warm it runs", unit="degree", view="cache"),
     Column("left", "I32", ("n", "voices"), "tokens", "syllables left"),
     Column("heard", "I32", ("n", "voices", "K"), "tokens", "codes read"),
     Column("sung", "I32", ("n", "voices", "K"), "tokens", "codes drawn, −1: none"),
@@ -236,6 +236,9 @@ def test_the_facts_are_the_trace_s_own() -> None:
 def test_what_can_be_searched_follows_from_the_columns() -> None:
     trace = load(recorded(Path("hum.dia2trace")))
     assert trace.find("heat") == [2, 3]
+    assert [trace.find("phase", 1, after=after, before=before) for after, before in ((2, None), (None, 3), (2, 4))] == [
+        [3, 4], [2], [3],
+    ]  # fmt: skip
     assert trace.find("left", 5, script=1) == [2]
     assert trace.find("sung.1", lambda code: code == 10, script=1) == [3]
     assert trace.find("pitch.2", 0) == [0, 1, 2, 3, 4]
@@ -313,6 +316,15 @@ def test_tables_have_the_columns_and_the_draws() -> None:
     assert draws["codebook"].to_pylist() == [0, 1, 2] * 6
 
 
+def test_caches_are_the_columns_that_say_so() -> None:
+    caches = load(recorded(Path("hum.dia2trace"))).caches()
+    assert [panel.title for panel in caches.panels] == ["heat"]
+    assert caches.panels[0].curves[0].values.tolist() == [36, 36, 37, 38, 38]
+    assert (caches.told, caches.given) == ("after 5 calls: heat 38 degrees", "given")
+    with pytest.raises(TraceError, match="is a run of Hum, which tells nothing of its caches"):
+        load(recorded(Path("never.dia2trace"), calls=0)).caches()
+
+
 def test_the_explorer_is_made_of_the_columns() -> None:
     trace = load(recorded(Path("hum.dia2trace"), run=GOOD | {"settings": {"seed": 7, "temperature": 0.5}}))
     view = view_of(trace, script=1, candidates=8)
@@ -323,7 +335,8 @@ def test_the_explorer_is_made_of_the_columns() -> None:
     assert view.columns["draw_choice"].tolist() == np.where(np.arange(5)[:, None] < 2, -1, grid[1:]).tolist()
     assert (view.columns["draw_kept"][2:] == view.columns["draw_alive"][2:]).all()
     header = view.header
-    assert [track["name"] for track in header["tracks"]] == ["phase", "heat", "left"]
+    assert [track["name"] for track in header["tracks"]] == ["phase", "left"]
+    assert header["caches"] == [{"column": "heat", "told": "heat {heat:degree}"}]
     assert header["facts"] == ["script 2 of 2", "seed 7", "temperature 0.5", "5 calls"]
     assert [draw["sampling"] for draw in header["draws"]] == [{"temperature": 0.5, "top_k": 0, "by": "guided"}] * 3
     assert (header["grid"]["first"], header["grid"]["codes"], header["clock"]) == (3, 18, None)
@@ -351,7 +364,7 @@ def test_what_it_has_not_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[
     for call, message in ((5, "There is no call 5"), (-1, "There is no call -1")):
         with pytest.raises(TraceError, match=message):
             frame_facts(trace, call)
-    with pytest.raises(TraceError, match="There is no script 3"):
+    with pytest.raises(TraceError, match=r"There is no script 3: hum\.dia2trace has scripts 0 … 1\.$"):
         frame_facts(trace, 0, script=3)
     assert main(["trace", "prefix", "hum.dia2trace"]) == 2
     assert "is a run of Hum: `dia2 trace prefix` looks at" in capsys.readouterr().err
@@ -414,7 +427,7 @@ draws
   book.0      3 0.5000        1    3.00    6.00 ▶ 3 3.00  (4 2.80)  5 2.60
   book.1      4 0.5000        1    3.00    6.00 ▶ 4 3.00  (5 2.80)  6 2.60
   book.2      5 0.5000        1    3.00    6.00 ▶ 5 3.00  (6 2.80)  7 2.60
-  rank: place of the choice by conditional logit; guidance decides who may be
+  rank: place of the choice by conditional logit; guidance decides which may be
   drawn, cond how likely. best: by conditional logit; ▶ the choice; (in
   brackets) what might not be drawn.
 

@@ -148,7 +148,7 @@ codes
   cb5             45        27    1.0000         1     40.··     88.··
   cb6             57        42    1.0000         1     43.··     76.··
   cb7             34        35    1.0000         1     44.··     72.··
-  rank: place of the choice by conditional logit; guidance decides who may be
+  rank: place of the choice by conditional logit; guidance decides which may be
   drawn, cond how likely.
 
 caches and times
@@ -212,7 +212,7 @@ codes
   cb5             50        59    1.0000         1     40.··     96.··
   cb6             35        36    1.0000         1     40.··     52.··
   cb7             62         8    1.0000         1     63.··    140.··
-  rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely.
+  rank: place of the choice by conditional logit; guidance decides which may be drawn, cond how likely.
 
 caches and times
   filled KV slots  transformer 34, depformer 7
@@ -255,7 +255,7 @@ action
   pad was given by the prefix. The machine takes no word.
 
 codes
-  a call of warm-up draws nothing: actions and codes are the prefix's.
+  a warm-up call draws nothing: actions and codes are the prefix's.
   codebook      seen     drawn
   cb0              9         –
   cb1              4         –

@@ -42,7 +42,7 @@ def test_the_calls_to_show() -> None:
     [
         ({"first": 117}, "There is no call 117"),
         ({"first": -1}, "There is no call -1"),
-        ({"first": 5, "last": 4}, "Calls 5 to 4 are none"),
+        ({"first": 5, "last": 4}, "Calls 5 to 4 do not exist"),
         ({"word": "nope"}, "took the word 'nope'"),
         ({"first": 3, "word": "Fine."}, "not both"),
     ],

@@ -87,7 +87,7 @@ def test_noise_between_the_words_is_told(snr: float, told: bool) -> None:
     rms = sound(40, (3, 32), pause=LOUD * 10 ** (-snr / 20))
     found = said(rms, words((3, 15), (15, 32)))
     level = f"−{20 + snr:.0f} dB"
-    message = f"its speech stands only {snr:.0f} dB above the noise, which has {level}."
+    message = f"its speech is only {snr:.0f} dB above the noise, which has {level}."
     assert [one.message for one in found] == ([f"The recording of speaker 1 is noisy: {message}"] if told else [])
 
 

@@ -236,5 +236,5 @@ def test_an_action_is_found_by_its_name(tmp_path: Path) -> None:
 
 def test_a_path_is_no_trace(tmp_path: Path) -> None:
     trace, _ = record_case("tiny3", "plain_cfg1", tmp_path / "run")
-    with pytest.raises(UsageError, match=r"is no trace: open it by dia2\.inspect\.load\(path\)"):
+    with pytest.raises(UsageError, match=r"is not a trace: open it by dia2\.inspect\.load\(path\)"):
         trace.diff(str(tmp_path / "run"))  # type: ignore[arg-type]  # that is the point

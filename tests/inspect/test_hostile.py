@@ -423,7 +423,7 @@ def test_a_sound_that_is_none_of_a_run_is_refused(tmp_path: Path) -> None:
         soundfile.write(folder / AUDIO_FILE, samples, 24_000, format=format_)
         assert outcome(folder) == "loaded"
         trace = Dia2Trace.load(folder)
-        with pytest.raises(TraceError, match="no audio of a run"):
+        with pytest.raises(TraceError, match="not the audio of a run"):
             _ = trace.audio
 
 

@@ -152,7 +152,7 @@ def test_the_widget_grows_and_becomes_the_whole(tmp_path: Path) -> None:
     path = tmp_path / "run.dia2trace"
     with follow(path) as explorer:
         engine("tiny4").generate(SCRIPT, seed=1)
-        assert repr(explorer) == "<LiveExplorer of a run that goes on>"
+        assert repr(explorer) == "<LiveExplorer of a run in progress>"
         assert len(explorer._pieces) > 2
         assert not explorer._views
     assert isinstance(explorer, LiveExplorer)

@@ -143,7 +143,7 @@ def test_a_trace_that_cannot_be_begun_leaves_no_lock(tmp_path: Path, monkeypatch
             pass
     FolderLock(path).release()
     (path / "mine.txt").touch()
-    with pytest.raises(UsageError, match="is no trace"), record(path):
+    with pytest.raises(UsageError, match="is not a trace"), record(path):
         pass
     FolderLock(path).release()
 

@@ -288,7 +288,7 @@ SENTENCES: dict[str, tuple[str, Any]] = {
     "run.config.text.temperature is -1": (f"{CONFIG}.text.temperature", -1),
     "run.config.cfg_scale is -1": (f"{CONFIG}.cfg_scale", -1),
     "text.temperature must be 0, or 0.0001 to 10000": (f"{CONFIG}.text.temperature", 1e-5),
-    "{'kind': []} is no edit": (f"{RUN}.edits", [{"kind": []}]),
+    "{'kind': []} is not an edit": (f"{RUN}.edits", [{"kind": []}]),
     "budget.tokens_only_from_call is -1": ("budget.tokens_only_from_call", -1),
     "calls is missing": ("", "calls"),
     "a word of the prefix is of a speaker without a recording": (f"{RUN}.entries.0.3", 0),
@@ -309,7 +309,7 @@ def test_values_that_have_no_text_are_told() -> None:
         deep = [deep]
     with pytest.raises(TraceError, match=r"is damaged: calls is a value nested too deep\.$"):
         changed(("calls", deep))
-    with pytest.raises(TraceError, match=r"is damaged: '\\ud800' is no text\.$"):
+    with pytest.raises(TraceError, match=r"is damaged: '\\ud800' is not text\.$"):
         changed(("audio", "\ud800"))
 
 
@@ -317,7 +317,7 @@ def test_numbers_that_json_does_not_have_are_refused(tmp_path: Path) -> None:
     for number, value in enumerate((float("nan"), float("inf"), -float("inf"))):
         raw = sample() | {"unknown": value}
         folder = as_file(tmp_path / str(number), lambda file, raw=raw: file.write_text(json.dumps(raw)))  # type: ignore[misc]  # mypy does not know such a lambda
-        with pytest.raises(TraceError, match=r"cannot be read \(-?(NaN|Infinity) is no number of JSON\)"):
+        with pytest.raises(TraceError, match=r"cannot be read \(-?(NaN|Infinity) is not a JSON number\)"):
             read_raw_manifest(folder)
     with pytest.raises(TraceError, match=r"result\.timestamps\[0\]\[1\] is inf"):
         changed(("result.timestamps.0.1", json.loads("1e999")))
@@ -357,5 +357,5 @@ def test_another_format_is_told(tmp_path: Path, change: dict[str, Any], message:
 def test_a_link_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "real.json").write_text(json.dumps(sample()))
     folder = as_file(tmp_path / "a", lambda file: file.symlink_to(tmp_path / "real.json"))
-    with pytest.raises(TraceError, match=r"is no trace: it has no manifest\.json"):
+    with pytest.raises(TraceError, match=r"is not a trace: it has no manifest\.json"):
         read_raw_manifest(folder)

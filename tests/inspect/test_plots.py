@@ -388,9 +388,9 @@ def test_warm_up_is_shaded_and_lines_follow_one_another(trace: Dia2Trace) -> Non
 @pytest.mark.parametrize(("first", "last"), [(-1, None), (117, None), (0, 500), (9, 3)])
 def test_calls_that_are_not_there_are_told(first: int, last: int | None) -> None:
     trace = Dia2Trace.load(recorded())
-    with pytest.raises(UsageError, match=r"There is no call|are none"):
+    with pytest.raises(UsageError, match=r"There is no call|do not exist"):
         plots.streams(trace, first, last)
-    with pytest.raises(UsageError, match=r"There is no call|are none"):
+    with pytest.raises(UsageError, match=r"There is no call|do not exist"):
         plots.attention(trace, engine("tiny8"), 0, 0, first=first, last=last)
 
 
@@ -484,7 +484,7 @@ def test_without_a_prefix_no_warm_up_is_shaded(tmp_path: Path) -> None:
     for draw in (plots.waveform, plots.streams, plots.grid):
         drawn(draw(trace))
     guided = plots.candidates(trace, 3, "cb0").axes[1]
-    assert guided.get_xlabel() == "guided logit: who may be drawn (cfg 1, all)"
+    assert guided.get_xlabel() == "guided logit: which may be drawn (cfg 1, all)"
 
 
 # Candidates
@@ -543,7 +543,7 @@ def test_draws_that_are_not_there_are_told(trace: Dia2Trace, tmp_path: Path) -> 
             plots.candidates(trace, 57, name)
     with pytest.raises(TraceError, match="no call 1000"):
         plots.candidates(trace, 1000)
-    with pytest.raises(TraceError, match="warm-up draws nothing"):
+    with pytest.raises(TraceError, match="a warm-up call draws nothing"):
         plots.candidates(trace, 3)
     with pytest.raises(TraceError, match=r"no candidates of cb0: this trace keeps only action\.$"):
         plots.candidates(trace.redact(tmp_path / "voice", voice=True), 57, "cb0")

@@ -218,6 +218,20 @@ def test_a_trace_that_has_just_reached_its_budget_goes_on(
     assert (trace.manifest.tokens_only_from is None) == draws
 
 
+def test_a_budget_of_nothing_keeps_tokens_from_the_first_call_on(tmp_path: Path) -> None:
+    with record(tmp_path / "run", budget=0):
+        engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
+    assert Dia2Trace.load(tmp_path / "run").manifest.tokens_only_from == 0
+
+
+def test_small_vocabularies_take_two_bytes_a_token(tmp_path: Path) -> None:
+    with record(tmp_path / "run"):
+        engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
+    shard = load_file(tmp_path / "run" / "frames-00000.safetensors")
+    kinds = {name: array.dtype for name, array in shard.items()}
+    assert {name for name, kind in kinds.items() if kind == torch.int16} == LAYOUT.small & kinds.keys()
+
+
 def test_a_filter_of_which_a_level_has_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="The level tokens records nothing of the hook filter"):
         Recorder(tmp_path / "run", level="tokens", hooks="logits.*")

@@ -262,7 +262,7 @@ def test_what_can_go_wrong(trace: Dia2Trace, tmp_path: Path) -> None:
             redact(trace, path, voice=True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("mine")
-    with pytest.raises(UsageError, match="is no trace"):
+    with pytest.raises(UsageError, match="is not a trace"):
         redact(trace, tmp_path / "mine", voice=True)
     assert _bytes(trace) == before
 

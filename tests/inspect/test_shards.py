@@ -341,7 +341,7 @@ def test_the_columns_of_draws_come_together(tmp_path: Path) -> None:
 def test_metadata_is_no_column(tmp_path: Path) -> None:
     header = columns_of(3)
     assert opened(stored(tmp_path, {"__metadata__": {"a": "b"}} | header, size_of(header))).calls == 3
-    with pytest.raises(TraceError, match="its header is no object"):
+    with pytest.raises(TraceError, match="its header is not an object"):
         opened(stored(tmp_path, [], 0))  # type: ignore[arg-type]  # on purpose
 
 

@@ -99,7 +99,7 @@ def test_a_killed_run_leaves_a_trace_that_loads(tmp_path: Path, kills: int) -> N
     shards = []
     for path in paths:
         if not (path / MANIFEST).exists():
-            with pytest.raises(TraceError, match=r"There is no trace|is no trace"):
+            with pytest.raises(TraceError, match=r"There is no trace|is not a trace"):
                 Dia2Trace.load(path)
             moments["before the manifest"] += 1
             continue
@@ -379,7 +379,7 @@ def test_a_folder_with_other_files_is_not_touched(tmp_path: Path, names: tuple[s
             (folder / name).mkdir()
         else:
             (folder / name).write_text("mine")
-    with pytest.raises(UsageError, match="is no trace"):
+    with pytest.raises(UsageError, match="is not a trace"):
         speak(folder)
     assert sorted(file.name for file in folder.iterdir()) == sorted(name.rstrip("/") for name in names)
     assert all(file.is_dir() or file.read_text() == "mine" for file in folder.iterdir())
@@ -390,7 +390,7 @@ def test_a_file_and_a_link_are_not_replaced_by_a_trace(tmp_path: Path, reference
     (tmp_path / "link").symlink_to(reference.path)
     (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
     for name in ("file", "link", "dangling"):
-        with pytest.raises(UsageError, match="is no trace"):
+        with pytest.raises(UsageError, match="is not a trace"):
             speak(tmp_path / name)
     assert (tmp_path / "file").read_text() == "mine"
     assert Dia2Trace.load(reference.path).complete

@@ -93,9 +93,9 @@ def test_another_script_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_bad_sweeps_make_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="1 to 64 runs, and this one 0"):
+    with pytest.raises(UsageError, match="1 to 64 runs, and this one would have 0"):
         sweep(engine("tiny4"), "[S1] Hi.", tmp_path, seeds=())
-    with pytest.raises(UsageError, match="and this one 66"):
+    with pytest.raises(UsageError, match="and this one would have 66"):
         sweep(engine("tiny4"), "[S1] Hi.", tmp_path, seeds=range(33), cfg_scales=(1, 2))
     for temperature, cfg in ((-1.0, 1.0), (0.8, float("nan"))):
         with pytest.raises(UsageError):

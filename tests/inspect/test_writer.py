@@ -163,7 +163,7 @@ def test_a_trace_may_be_replaced(names: tuple[str, ...], tmp_path: Path) -> None
 def test_anything_else_is_not_touched(names: tuple[str, ...], tmp_path: Path) -> None:
     folder = laid_out(tmp_path / "a", *names)
     for refuse in (check_for_trace, clear_for_trace, TraceWriter):
-        with pytest.raises(UsageError, match="exists and is no trace"):
+        with pytest.raises(UsageError, match="exists and is not a trace"):
             refuse(folder)
     assert {file.name for file in folder.iterdir()} == {name.rstrip("/") for name in names}
 
@@ -175,10 +175,10 @@ def test_no_folder_can_be_made_there(tmp_path: Path) -> None:
     for name, message in {
         "missing/new": "missing does not exist: create it",
         "file/new": "file does not exist: create it",
-        "a\0b": "is no possible name of a folder",
-        "x" * 300: "is no possible name of a folder",
-        "file": "exists and is no trace",
-        "link": "exists and is no trace",
+        "a\0b": "cannot be the name of a folder",
+        "x" * 300: "cannot be the name of a folder",
+        "file": "exists and is not a trace",
+        "link": "exists and is not a trace",
     }.items():
         with pytest.raises(UsageError, match=message):
             TraceWriter(tmp_path / name)

@@ -191,12 +191,12 @@ def test_a_truncated_wav_file_gives_the_samples_that_are_left(tmp_path: Path) ->
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_file_without_samples_is_refused(tmp_path: Path, channels: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((0, channels), np.float32), RATE)
-    assert refused(tmp_path / "a.wav") == "Prefix audio FILE is empty: record some 10 seconds of speech."
+    assert refused(tmp_path / "a.wav") == "Prefix audio FILE is empty: record about 10 seconds of speech."
 
 
 def test_a_sample_too_few_to_survive_resampling_is_refused_as_empty(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.full(1, 0.5, np.float32), 96_000)
-    assert refused(tmp_path / "a.wav") == "Prefix audio FILE is empty: record some 10 seconds of speech."
+    assert refused(tmp_path / "a.wav") == "Prefix audio FILE is empty: record about 10 seconds of speech."
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -276,7 +276,7 @@ def test_a_recording_of_many_blocks_whose_channels_cancel(tmp_path: Path) -> Non
     assert torch.equal(load_audio(tmp_path / "a.wav", RATE), torch.from_numpy(left))
 
 
-NO_NUMBERS = "Prefix audio FILE holds samples that are no numbers: export it again."
+NO_NUMBERS = "Prefix audio FILE holds samples that are not numbers: export it again."
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -306,7 +306,7 @@ def test_samples_too_large_for_arithmetic_never_become_nan(tmp_path: Path, rate:
     assert loaded.isfinite().all()
 
 
-TOO_LONG = "Prefix audio FILE is longer than 120 seconds: cut it, some 10 are enough."
+TOO_LONG = "Prefix audio FILE is longer than 120 seconds: cut it; about 10 are enough."
 
 
 @pytest.mark.parametrize("seconds", [120.002, 150, 600])

@@ -117,7 +117,7 @@ def test_a_decoder_that_hangs_or_dies_is_told(
     for body in ("import time; time.sleep(60)", "raise SystemExit(3)", "print('hello')"):
         (tmp_path / "mpeg_child.py").write_text(body)
         monkeypatch.setattr(mpeg, "__file__", str(tmp_path / "mpeg.py"))
-        with pytest.raises(UsageError, match="its decoder ended without a word"):
+        with pytest.raises(UsageError, match="its decoder ended without an error message"):
             load_audio(whole, RATE)
     assert capfd.readouterr() == ("", "")
 

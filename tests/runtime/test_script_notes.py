@@ -16,7 +16,7 @@ from ..support.reference import engine
 from .test_lookalikes import IN_BRACKETS, LABELS, MARKED, ORDINARY, PAUSES, SOUNDS
 from .test_script_parser import IDS, RATE, encode
 
-NO_TAG = "in the script is no speaker tag and is read aloud: write [S1] or [S2]"
+NO_TAG = "in the script is not a speaker tag, so it is read aloud: write [S1] or [S2]"
 
 NO_CUE = "(laughs) in the script is a cue, of which Dia2 knows none: it is spoken as words, so leave it out"
 
@@ -42,7 +42,10 @@ def notes_on(caplog: pytest.LogCaptureFixture, *texts: str, dia: bool = False) -
         ("[S 1] Hello. [S 2] Hi. [S 1] Yes.", [f"[S 1] {NO_TAG}", f"[S 2] {NO_TAG}"]),
         ("S1: Hello.\nS2: Hi.\nS1: Yes.", [f"S1: {NO_TAG}", f"S2: {NO_TAG}"]),
         ("[SPEAKER_00] Hello.", [f"[SPEAKER_00] {NO_TAG}"]),
-        ("**S2:** Hello.", ["**S2:** in the script is no speaker tag and is read aloud: write [S2], without marks"]),
+        (
+            "**S2:** Hello.",
+            ["**S2:** in the script is not a speaker tag, so it is read aloud: write [S2], without marks"],
+        ),
         (
             "**[S1]** Hello. **[S2]** Hi. **[S1]** Yes.",
             [
@@ -75,10 +78,10 @@ def test_dia_is_not_told_of_the_cues_that_it_knows(caplog: pytest.LogCaptureFixt
     assert len(CUES) == 21
     assert notes_on(caplog, " ".join(CUES), "[S1] Ha (laughs) (Sighs) (clears throat)", dia=True) == []
     assert notes_on(caplog, "(laughs) [laughs] (door closes) [S 1]", "[S 1] *sighs*", dia=True) == [
-        "[laughs] in the script is no cue that Dia knows: it is spoken as words, so write (laughs)",
-        "(door closes) in the script is no cue that Dia knows: it is spoken as words, so leave it out",
+        "[laughs] in the script is not a cue that Dia knows: it is spoken as words, so write (laughs)",
+        "(door closes) in the script is not a cue that Dia knows: it is spoken as words, so leave it out",
         f"[S 1] {NO_TAG}",
-        "*sighs* in the script is no cue that Dia knows: it is spoken as words, so write (sighs)",
+        "*sighs* in the script is not a cue that Dia knows: it is spoken as words, so write (sighs)",
     ]
     assert len(notes_on(caplog, 'Well <break time="0.4s"/> [s1] no.', dia=True)) == 2  # Dia has neither
 
@@ -87,7 +90,7 @@ def test_of_many_spellings_the_first_ten_are_told(caplog: pytest.LogCaptureFixtu
     script = " ".join([*IN_BRACKETS, *SOUNDS] * 3)
     notes = notes_on(caplog, script)
     assert [note.split(" in the")[0] for note in notes[:10]] == list(IN_BRACKETS)[:10]
-    assert notes[10:] == ["the script has more that looks like tags or cues: told are the first 10"]
+    assert notes[10:] == ["the script has more that looks like tags or cues: only the first 10 are reported"]
 
 
 def test_ordinary_scripts_bring_no_note(caplog: pytest.LogCaptureFixture) -> None:

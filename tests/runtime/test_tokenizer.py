@@ -186,7 +186,7 @@ def test_a_class_that_is_no_tokenizer_is_refused(tmp_path: Path, name: object) -
     for file in ("tokenizer_config.json", "config.json"):
         folder = folder_with(tmp_path / file)
         (folder / file).write_text(json.dumps({"tokenizer_class": name}), encoding="utf-8")
-        with pytest.raises(CheckpointError, match=r"is to be of class .*, which is that of no tokenizer"):
+        with pytest.raises(CheckpointError, match=r"asks for class .*, which is not a tokenizer"):
             load_tokenizer(str(folder), trust_remote_code=False)
 
 
@@ -203,7 +203,7 @@ class Fake:
     ("fake", "message"),
     [
         (Fake(vocabulary=["a"]), "gives no vocabulary"),
-        (Fake(vocabulary={"[S2]": "7"}), r"gives \[S2\] an id that is no number"),
+        (Fake(vocabulary={"[S2]": "7"}), r"gives \[S2\] an id that is not a number"),
         (Fake(bos="<s>"), "for the token that begins a text"),
         (Fake(bos=True), "for the token that begins a text"),
         (object(), "has no attribute 'get_vocab'"),
@@ -220,10 +220,10 @@ def test_answers_of_another_kind_are_refused_when_it_is_loaded(
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ("abc", "which are no token ids"),
-        ([1.0], "which are no token ids"),
-        ([True], "which are no token ids"),
-        (None, "which are no token ids"),
+        ("abc", "which are not token ids"),
+        ([1.0], "which are not token ids"),
+        ([True], "which are not token ids"),
+        (None, "which are not token ids"),
         ([-1, 3], "gives id -1, the model knows 100"),
         ([3, 100], "gives id 100, the model knows 100"),
         ([1] * (MOST_TOKENS + 1), "makes 8,193 tokens"),

@@ -222,7 +222,7 @@ def test_words_that_are_not_json_are_refused(path: Path, codec: Codec, words: st
 @pytest.mark.parametrize("words", ["null", "5", "{}", '"Hello"'])
 def test_words_that_are_no_list_are_refused(path: Path, codec: Codec, words: str) -> None:
     alter(path, words=words)
-    assert refused(path, codec) == "Voice file FILE is damaged (its words are no list): make it again."
+    assert refused(path, codec) == "Voice file FILE is damaged (its words are not a list): make it again."
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,8 @@ def test_words_of_another_format_are_refused(tmp_path: Path, format_: object) ->
     path.write_text(json.dumps(made), encoding="utf-8")
     for source, name in ((made, "The given word list"), (path, str(path))):
         assert refused(source) == (
-            f"{name} has the words format {short(format_)}, which is not known here: give format 2, as --words writes "
-            "it, or the list of words alone."
+            f"{name} has the words format {short(format_)}, which this dia2 does not know: give format 2, as --words "
+            "writes it, or the list of words alone."
         )
 
 
@@ -157,7 +157,7 @@ def test_a_word_that_ends_before_it_starts_is_refused() -> None:
 
 def test_unsorted_words_are_refused() -> None:
     message = (
-        "The given word list, word 2 'first' starts at 0.5 s, before the word ahead of it: sort the words by time."
+        "The given word list, word 2 'first' starts at 0.5 s, before the word listed before it: sort the words by time."
     )
     assert refused([row("second", 1, 2), row("first", 0.5, 0.9)]) == message
 

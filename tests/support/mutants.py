@@ -45,6 +45,12 @@ PACKAGES = {
         (
             *("tests/inspect/test_recorder.py", "tests/inspect/test_hostile.py", "tests/inspect/test_conformance.py"),
             *("tests/inspect/test_console_declared.py", "tests/inspect/test_declared_recording.py"),
+            *("tests/inspect/test_pipeline.py", "tests/inspect/test_families.py", "tests/inspect/test_fork.py"),
+            *(
+                "tests/inspect/test_explorer_messages.py",
+                "tests/inspect/test_tables.py",
+                "tests/inspect/test_explorer.py",
+            ),
         ),
     ),
     "draws": (

@@ -179,9 +179,9 @@ def refuse_clashes(outputs: list[str], inputs: list[str | None]) -> None:
     read = {os.path.realpath(path) for path in inputs if path and is_file(path)}
     for i, path in enumerate(outputs):
         if os.path.realpath(path) in read:
-            raise UsageError(f"{path} is read by this very run: write somewhere else.")
+            raise UsageError(f"{path} is an input of this run: write somewhere else.")
         if os.path.realpath(path) in map(os.path.realpath, outputs[:i]):
-            raise UsageError(f"{path} is named for two results: give each a file of its own.")
+            raise UsageError(f"{path} is named for two outputs: give each a file of its own.")
 
 
 def keeping(draw: Callable[[Now], None] | None) -> Callable[[Now], None]:

@@ -87,7 +87,7 @@ class Recorder:
             raise UsageError(f"There is no trace level {short(level)}: choose {', '.join(LEVELS)}.")
         bytes_ = whole(budget)
         if bytes_ is None or bytes_ < 0:
-            raise UsageError(f"A trace's budget is a number of bytes from 0, not {short(budget)}.")
+            raise UsageError(f"A trace's budget must be a number of bytes, 0 or more, not {short(budget)}.")
         budget = bytes_
         self._filter = hooks
         self._level = level
@@ -244,7 +244,7 @@ class Recorder:
             return
         if first > self._calls and sink.broken is None:  # nothing may be written behind a gap
             self._write_shard()
-            sink.broken = sink.broken or f"calls {self._calls} to {first - 1} were lost, as Ctrl-C fell into them"
+            sink.broken = sink.broken or f"calls {self._calls} to {first - 1} were lost, as Ctrl-C came during them"
             count = first + count - self._calls
         recording.take(frames)
         if sink.broken is not None:

@@ -28,8 +28,12 @@ def points_of(layout: Layout, draws: Sequence[DrawKind]) -> list[HookPoint]:
         if column.name not in ("call", "phase")
     ]
     if "logits" in layout.columns:
-        points += [HookPoint(f"logits.{k.pattern}", "value", MAIN_CALL, "[V] float32", "full") for k in draws]
-    return points + [HookPoint(f"draw.{k.pattern}", "value", MAIN_CALL, "Draw", "topk") for k in draws]
+        points += [
+            HookPoint(f"logits.{k.pattern}", "value", MAIN_CALL, "[V] float32 of the draw", "full") for k in draws
+        ]
+    return points + [
+        HookPoint(f"draw.{k.pattern}", "value", MAIN_CALL, "Draw: what it chose among", "topk") for k in draws
+    ]
 
 
 def _shape(column: Column) -> str:

@@ -8,7 +8,7 @@ from dia2.common.wording import finite, number
 from dia2.inspect.schema.draw import BEST, Draw
 from dia2.inspect.schema.report import Cell, Column, Facts, Part, Style, Table, Text
 
-RANK = "rank: place of the choice by conditional logit; guidance decides who may be drawn, cond how likely."
+RANK = "rank: place of the choice by conditional logit; guidance decides which may be drawn, cond how likely."
 NAMED = "by conditional logit; ▶ the choice; (in brackets) what might not be drawn"
 
 

@@ -40,7 +40,7 @@ def text(value: str, longest: int = _LONGEST) -> str:
 
 def guided(scale: float, keep: int) -> str:
     """What guidance does to candidates, in words."""
-    return f"Guidance (cfg {scale:g}, keeps {keep}) decides who stays; how likely each is, cond decides."
+    return f"Guidance (cfg {scale:g}, keeps {keep}) decides which stay; cond decides how likely each is."
 
 
 def row_header(filled: FilledRow, lit: list[tuple[int, int | None]]) -> Header:

@@ -62,7 +62,7 @@ def read_raw_manifest(path: Path) -> dict[str, Any]:
     """The JSON object, checked for its format and version only."""
     file = path / MANIFEST
     if file.is_symlink() or not is_file(file):
-        raise TraceError(f"{path} is no trace: it has no {MANIFEST}; give the folder that --trace wrote.")
+        raise TraceError(f"{path} is not a trace: it has no {MANIFEST}; give the folder that --trace wrote.")
     try:
         raw = read_json(read_small(file, MAX_MANIFEST).decode("utf-8"))
     except (OSError, ValueError, RecursionError, TooLargeError) as error:
@@ -90,7 +90,7 @@ def read_json(text: str) -> Any:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 class BadFieldError(ValueError):
@@ -115,7 +115,7 @@ def decode(raw: Mapping[str, Any], kind: type[T], path: Path) -> T:
     except msgspec.ValidationError as error:
         raise TraceError(f"{path / MANIFEST} is damaged: {_what(error, raw)}.") from error
     except UnicodeEncodeError as error:
-        raise TraceError(f"{path / MANIFEST} is damaged: {short(error.object)} is no text.") from error
+        raise TraceError(f"{path / MANIFEST} is damaged: {short(error.object)} is not text.") from error
 
 
 def _what(error: msgspec.ValidationError, raw: Any) -> str:

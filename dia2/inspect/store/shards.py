@@ -91,7 +91,7 @@ def _header(path: Path) -> tuple[dict[str, tuple[str, list[int]]], int]:
     except (OSError, ValueError, RecursionError, struct.error) as error:
         raise TraceError(f"{path} cannot be read ({one_line(error)}): the trace is damaged.") from error
     if not isinstance(raw, Mapping):
-        raise TraceError(f"{path} is damaged: its header is no object.")
+        raise TraceError(f"{path} is damaged: its header is not an object.")
     found = {}
     for name, value in raw.items():
         if name == "__metadata__":
@@ -183,7 +183,7 @@ def _check_bounds(column: Column, values: np.ndarray, sizes: Mapping[str, int], 
     below = sizes[below] if isinstance(below, str) else below
     if column.is_time:
         if not (np.isnan(values) | ((values >= least) & (values <= below))).all():
-            raise TraceError(f"{path} is damaged: a value in column {column.name} is no time.")
+            raise TraceError(f"{path} is damaged: a value in column {column.name} is not a time.")
     elif values.min() < least or values.max() >= below:
         raise TraceError(f"{path} is damaged: a value in column {column.name} is outside {least} … {below - 1}.")
 

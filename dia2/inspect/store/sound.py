@@ -24,7 +24,7 @@ def read_audio(path: Path, name: str = AUDIO_FILE) -> tuple[np.ndarray, int]:
             raise TraceError(f"{file} is missing or far too large: the trace is damaged.")
         with soundfile.SoundFile(file) as sound:
             if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1 or sound.format != "FLAC":
-                raise TraceError(f"{file} is no audio of a run: the trace is damaged.")
+                raise TraceError(f"{file} is not the audio of a run: the trace is damaged.")
             return sound.read(dtype="float32"), int(sound.samplerate)
     except (OSError, soundfile.SoundFileError) as error:
         raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error

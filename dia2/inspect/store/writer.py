@@ -129,13 +129,13 @@ def check_for_trace(path: Path) -> list[Path]:
             raise UsageError(f"Trace folder {path.parent} does not exist: create it, or write elsewhere.") from None
         return []
     except (OSError, ValueError) as error:
-        raise UsageError(f"Trace {short(str(path))} is no possible name of a folder: choose another.") from error
+        raise UsageError(f"Trace {short(str(path))} cannot be the name of a folder: choose another.") from error
     try:
         files = list(path.iterdir()) if is_folder(path) and not path.is_symlink() else None
     except OSError as error:
         raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
     if files is None or not all(_is_trace_file(file) for file in files) or not _looks_begun(files):
-        raise UsageError(f"{path} exists and is no trace: give another name, such as run.dia2trace.")
+        raise UsageError(f"{path} exists and is not a trace: give another name, such as run.dia2trace.")
     return files
 
 

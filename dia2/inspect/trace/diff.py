@@ -92,7 +92,7 @@ def of_same_model(a: Trace[Any], b: object) -> Trace[Any]:
         TraceError: it is one of another model.
     """
     if not isinstance(b, Trace):
-        raise UsageError(f"{short(b)} is no trace: open it by dia2.inspect.load(path).")
+        raise UsageError(f"{short(b)} is not a trace: open it by dia2.inspect.load(path).")
     if b.adapter is not a.adapter:
         raise TraceError(
             f"{a.path} is a run of {a.adapter.title} and {b.path} one of {b.adapter.title}: compare runs of one model."

@@ -71,7 +71,7 @@ def to_parquet(trace: TraceData[Any], path: str | Path) -> list[Path]:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        what = "is no folder" if os.path.lexists(path) else f"cannot be created ({one_line(error)})"
+        what = "is not a folder" if os.path.lexists(path) else f"cannot be created ({one_line(error)})"
         raise UsageError(f"{path} {what}: give a folder for {CALLS_FILE} and {DRAWS_FILE}.") from error
     _write(path / CALLS_FILE, *calls)
     _write(path / DRAWS_FILE, *draws)

@@ -82,5 +82,7 @@ def choose_span(first: int | None, last: int | None, *, fits: int, count: int, w
         raise UsageError(f"There is no {what} {short(first)}: {of} has {what}s 0 … {count - 1}.")
     last = first + fits - 1 if last is None else counted_from_0(last, what)
     if last < first:
-        raise UsageError(f"{what.capitalize()}s {first} to {last} are none: the last must not come before the first.")
+        raise UsageError(
+            f"{what.capitalize()}s {first} to {last} do not exist: the last must not come before the first."
+        )
     return first, min(last, count - 1)

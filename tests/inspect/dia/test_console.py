@@ -348,7 +348,7 @@ def test_scripts_are_counted_as_their_files_are(capsys: pytest.CaptureFixture[st
         (["frames", "--word", "Hi"], "Dia takes no words one by one, so --word finds none: choose calls by --from and"),
         (["frames", "--from", "63"], "There is no call 63: PATH has calls 0 … 62."),
         (["grid", "--from", "64"], "There is no row 64: the grid of PATH has rows 0 … 63."),
-        (["grid", "--from", "9", "--to", "8"], "Rows 9 to 8 are none"),
+        (["grid", "--from", "9", "--to", "8"], "Rows 9 to 8 do not exist"),
         (["prefix"], "PATH is a run of Dia: `dia2 trace prefix` looks at Dia2's voice cloning only."),
     ],
 )
@@ -569,7 +569,7 @@ channels
  ch6       +13    47   50   45 1.0000        1   2.18    4.18      45 drawn
  ch7       +14    46   55   53 1.0000        1   2.32    3.08      53 drawn
  ch8       +15    45   62   12 1.0000        1   2.58    3.83      12 drawn
-  rank: place of the choice by conditional logit; guidance decides who may be
+  rank: place of the choice by conditional logit; guidance decides which may be
   drawn, cond how likely.
 
 candidates before and after guidance (cfg 3)

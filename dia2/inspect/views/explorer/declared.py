@@ -53,7 +53,7 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
         "sampling": [
             {
                 "call": 0,
-                "told": "Those that are struck out could not be drawn. How likely the others are, guided decides.",
+                "told": "Those struck out could not be drawn; guided decides how likely the others are.",
                 "audio": {"temperature": None, "top_k": 0},
             }
         ],

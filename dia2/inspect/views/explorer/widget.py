@@ -79,7 +79,7 @@ class LiveExplorer(_Page):
 
     def __repr__(self) -> str:
         if self.trace is None:
-            return "<LiveExplorer of a run that goes on>"
+            return "<LiveExplorer of a run in progress>"
         return f"<LiveExplorer of {self.trace.path.name}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
 
     def add(self, piece: bytes) -> None:

@@ -54,7 +54,7 @@ def candidates(trace: Trace[Any], call: int, draw: str | None = None, *, script:
         label.set_fontweight("bold" if row["id"] == choice else "normal")
     sampling, guidance = trace.sampling(call, draw)
     left.set_xlabel("conditional logit: how likely" + f" ({sampling})" * bool(sampling), fontsize=8)
-    right.set_xlabel("guided logit: who may be drawn" + f" ({guidance})" * bool(guidance), fontsize=8)
+    right.set_xlabel("guided logit: which may be drawn" + f" ({guidance})" * bool(guidance), fontsize=8)
     page.headline(left, f"Candidates of {draw}", "")
     page.headline(right, "", _told(trace, call, found))
     page.legend(figure, _legend(rows))

@@ -244,7 +244,7 @@ def choose_calls(trace: Trace[Any], first: int | None, last: int | None, most: i
         if not 0 <= call < count:
             raise UsageError(f"There is no call {short(call)}: {trace.path} has calls 0 … {count - 1}.")
     if last < first:
-        raise UsageError(f"Calls {first} to {last} are none: the last must not come before the first.")
+        raise UsageError(f"Calls {first} to {last} do not exist: the last must not come before the first.")
     if last - first >= most:
         raise UsageError(f"{last - first + 1:,} calls are too many for one figure: draw {most} with first= and last=.")
     return first, last
