@@ -23,11 +23,12 @@ from rich.table import Table
 from shapes import open_run, runtime
 
 from dia2 import GenerationConfig
-from dia2.common.hooks import Frames, Span, observing
+from dia2.common.hooks import Span, observing
 from dia2.inspect import load, record
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.live import Follower
 from dia2.inspect.views.explorer.widget import LiveExplorer
+from dia2.runtime.observed import Frames
 
 
 class Timed(Follower):

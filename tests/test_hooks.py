@@ -15,23 +15,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dia2 import UsageError
-from dia2.common.hooks import (
-    POINTS,
-    CallInfo,
-    Frames,
-    HookPoint,
-    Observer,
-    Span,
-    current_observer,
-    observing,
-    phase,
-    select,
-)
+from dia2.common.hooks import POINTS, CallInfo, HookPoint, Observer, Span, current_observer, observing, phase, select
 from dia2.inspect import Dia2Trace, Watch, record
 from dia2.inspect.record import recorder
 from dia2.inspect.schema.draw import Draw
 from dia2.runtime import generator
 from dia2.runtime.capture import LATEST, ROWS
+from dia2.runtime.observed import Frames
 
 from .support.graphs import FakeGraphs, use_graphs
 from .support.reference import Case, Recorder, checkpoints, engine

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from dia2.adapter.draws import draw_table
-from dia2.common.hooks import Frames
 from dia2.inspect.record.draws import draw_columns
+from dia2.runtime.observed import Frames
 
 _OF_CALL = ("call", "step", "position", "slot")  # columns that are fields of a call, and of the machine after it
 _OF_MACHINE = ("action", "padding_budget", "forced_padding", "entries_left")

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from dia2.adapter.layout import draw_names
-from dia2.common.hooks import Frames
 from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.inspect.record.draws import DrawTable, best_candidates, padded
 from dia2.inspect.schema.draw import Candidate, Draw
 from dia2.runtime.guidance import filter_guided, forbid_specials, guide
+from dia2.runtime.observed import Frames
 
 __all__ = ["Candidate", "Draw", "choice_probabilities", "draw_names", "draw_table", "filtered"]
 

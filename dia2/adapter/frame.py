@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, overload
 
 from dia2.common.brief import brief_repr
 from dia2.common.checks import counted_from_0
-from dia2.common.hooks import MachineRow
 from dia2.common.wording import counted
 from dia2.inspect.schema.draw import Draw
+from dia2.runtime.observed import MachineRow
 
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace

@@ -9,8 +9,8 @@ from dia2.adapter.recording import Dia2Recording
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view import entry_rows, grid_columns, header_of, shown_codes, sounds_in, word_row
 from dia2.adapter.view_calls import Calls
-from dia2.common.hooks import Frames
 from dia2.inspect.schema.view import Columns, Header, View
+from dia2.runtime.observed import Frames
 
 
 class Live:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dia2.common.brief import brief_repr
-from dia2.common.hooks import MachineRow
+from dia2.runtime.observed import MachineRow
 from dia2.runtime.state_machine import Entry, TokenIds
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dia2.adapter.describe import SAY, note
 from dia2.adapter.facts import prefix_columns, run_facts
 from dia2.adapter.layout import LAYOUT, PREFIX_FILE, draw_names
 from dia2.adapter.loudness import Loudness, loudness, unknown
-from dia2.common.hooks import Frames, MachineRow, Span
+from dia2.common.hooks import Span
 from dia2.generation import GenerationConfig
 from dia2.inspect.record.draws import arrays
 from dia2.inspect.record.recording import LEFT, STOPPED, Recording
@@ -23,6 +23,7 @@ from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.interventions import Interventions
+from dia2.runtime.observed import Frames, MachineRow
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan
 from dia2.runtime.voice_file import Voice

@@ -18,7 +18,6 @@ from dia2.adapter.prefix import Prefix, read_prefix
 from dia2.adapter.rows import fill_row
 from dia2.adapter.words import calls_of, prefix_starts, words_of
 from dia2.common.errors import TraceError
-from dia2.common.hooks import MachineRow
 from dia2.common.wording import counted
 from dia2.inspect.schema.caches import Caches, Curve, Panel
 from dia2.inspect.schema.grid import delayed, undelayed
@@ -30,6 +29,7 @@ from dia2.inspect.trace.trace import Trace
 from dia2.inspect.trace.values import field
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.edits import ChangeSampling, config_at
+from dia2.runtime.observed import MachineRow
 from dia2.runtime.state_machine import Entry
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dia2.adapter.draws import draw_table
 from dia2.adapter.layout import draw_names
 from dia2.adapter.machine import before_first
-from dia2.common.hooks import Frames, MachineRow, Span
+from dia2.common.hooks import Span
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
+from dia2.runtime.observed import Frames, MachineRow
 from dia2.runtime.state_machine import State
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from dia2.common.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, Observer
+from dia2.common.hooks import PHASES, CallInfo, Observer
 from dia2.core.model import Dia2Model
 from dia2.core.streams import side_stream
 from dia2.generation import GenerationConfig
+from dia2.runtime.observed import Frames, FrameTimes, MachineRow
 
 ROWS = 32  # frames a ring holds
 _Finished = tuple[CallInfo, MachineRow, FrameTimes]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dia2.audio.grid import delay_frames
 from dia2.common.errors import CheckpointError
-from dia2.common.hooks import PHASES, CallInfo, Frames, FrameTimes, MachineRow, current_observer, phase
+from dia2.common.hooks import PHASES, CallInfo, current_observer, phase
 from dia2.core.ambient import isolated
 from dia2.core.cache import Span, causal_mask
 from dia2.core.uniforms import uniforms
@@ -23,6 +23,7 @@ from dia2.runtime.frame import GenerationState, audio_inputs
 from dia2.runtime.graphs import make_runner, settle
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.interventions import Interventions
+from dia2.runtime.observed import Frames, FrameTimes, MachineRow
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.voice_clone import PrefixPlan

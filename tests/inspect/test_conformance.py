@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from dia2 import GenerationConfig, GenerationResult
-from dia2.common.hooks import LEVELS, Level, MachineRow
+from dia2.common.hooks import LEVELS, Level
 from dia2.inspect import Dia2Trace, record
+from dia2.runtime.observed import MachineRow
 
 from ..support.reference import Case, cases, engine, relative
 

@@ -11,9 +11,9 @@ import torch
 
 from dia2 import GenerationConfig, SamplingConfig
 from dia2.adapter.draws import choice_probabilities, draw_table
-from dia2.common.hooks import Frames
 from dia2.inspect.record.draws import DrawTable, best_candidates, pack_kept, padded
 from dia2.inspect.schema.draw import BEST, unpack_kept
+from dia2.runtime.observed import Frames
 from dia2.runtime.sampler import probabilities
 
 VOCABULARY = 40

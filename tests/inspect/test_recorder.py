@@ -19,7 +19,7 @@ from dia2.adapter.checkpoint import fingerprint
 from dia2.adapter.columns import frame_columns, merged
 from dia2.adapter.layout import LAYOUT, draw_names
 from dia2.adapter.recording import Dia2Recording
-from dia2.common.hooks import CallInfo, Frames, FrameTimes, MachineRow
+from dia2.common.hooks import CallInfo
 from dia2.generation import normalize_script
 from dia2.inspect import Dia2Trace, record
 from dia2.inspect.record import recorder
@@ -27,6 +27,7 @@ from dia2.inspect.record.draws import arrays
 from dia2.inspect.record.recorder import SHARD_BYTES, SHARD_CALLS, Recorder
 from dia2.inspect.store.writer import TraceWriter
 from dia2.runtime import capture as buffers
+from dia2.runtime.observed import Frames, FrameTimes, MachineRow
 
 from ..support.reference import GREEDY, ROOT, engine, local_files
 

@@ -18,7 +18,6 @@ import pytest
 
 from dia2 import GenerationResult
 from dia2.common.errors import TraceError, UsageError
-from dia2.common.hooks import Frames
 from dia2.common.progress import Progress
 from dia2.generation import GenerationInterrupted
 from dia2.inspect import Dia2Trace, record
@@ -28,6 +27,7 @@ from dia2.inspect.trace.tables import calls_table
 from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ReplaceToken
+from dia2.runtime.observed import Frames
 
 from ..support.disk import files_up_to
 from ..support.reference import Case, engine

@@ -16,11 +16,12 @@ from torch import Tensor
 from dia2 import Dia2, GenerationConfig
 from dia2.adapter.trace import Dia2Trace
 from dia2.audio.grid import write_wav
-from dia2.common.hooks import POINTS, Frames, Span, select
+from dia2.common.hooks import POINTS, Span, select
 from dia2.runtime import prefix_cache
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.lru_cache import LRUCache
+from dia2.runtime.observed import Frames
 from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan
 
 from ..support.reference import CHECKPOINTS, ROOT, Case, Recorder, engine, local_files

@@ -9,7 +9,6 @@ from dia2.adapter.machine import Labels, labels
 from dia2.adapter.reports.calls import COUNTS, decoded_twice, stream_facts
 from dia2.adapter.reports.words import action_text, part_facts, queue_text, token_cell, token_facts, token_text
 from dia2.adapter.trace import Dia2Trace
-from dia2.common.hooks import MachineRow
 from dia2.common.wording import duration, finite, number
 from dia2.inspect.schema.report import (
     Block,
@@ -29,6 +28,7 @@ from dia2.inspect.schema.report import (
 )
 from dia2.inspect.schema.report_draws import RANK, candidates, draw_cells, draw_facts
 from dia2.inspect.trace.header import no_draws
+from dia2.runtime.observed import MachineRow
 
 _AROUND = 6  # calls shown before and after in the text streams
 _NEXT = 6  # entries of the queue that are named
