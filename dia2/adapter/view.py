@@ -46,14 +46,7 @@ def header_of(trace: Dia2Trace) -> Header:
         "calls": len(trace),
         "span": 80,
         "given": {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."},
-        # A call stands where a word sounds that the machine takes in it. The first call of the main loop reads the step
-        # again that ended the warm-up.
-        "clock": {
-            "rate": model.frame_rate,
-            "zero": trace.crop + LAG,
-            "twice": prefix or None,
-            "before": "prefix" if prefix else "–",
-        },
+        "clock": clock(trace, trace.crop),
         "peak_rate": PEAK_RATE,
         "logit_step": LOGIT_STEP,
         "sampling": _sampling(trace),
@@ -129,6 +122,17 @@ def draw_header(name: str) -> Header:
 def word_row(said: str, speaker: int, prefix: bool, call: int | None, at: float | None) -> Header:
     """A word as the front end gets it, with the call that took it, and the call (and part of it) in which it sounds."""
     return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call, "at": at}
+
+
+def clock(trace: Dia2Trace, crop: int) -> Header:
+    """Which call stands at which second of the sound, from which so many frames are cut.
+
+    A call stands where a word sounds that the machine takes in it. The first call of the main loop reads the step again
+    that ended the warm-up.
+    """
+    prefix = trace.run.prefix_frames
+    before = "prefix" if prefix else "–"
+    return {"rate": trace.model.frame_rate, "zero": crop + LAG, "twice": prefix or None, "before": before}
 
 
 def sounds_in(trace: Dia2Trace, index: int, call: int | None) -> float | None:

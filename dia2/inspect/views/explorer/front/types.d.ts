@@ -130,6 +130,8 @@ export interface PieceHeader {
   words: Word[];
   entries: Entry[];
   reasons: (string | null)[];
+  /** Once it is known with which frame the sound begins. */
+  clock?: Clock;
   /** The first column of `grid`, if the piece has one. */
   grid_at?: number;
 }
