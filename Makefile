@@ -68,9 +68,11 @@ nano: $(VENV)/.dev  ## train the embedded checkpoint anew, into .train/nano: hou
 clean:
 	rm -rf $(VENV) tests/front/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info */*/*.egg-info dist demo.*
 
+# The pip that Python brings can be years old, and takes twice as long.
 $(VENV)/bin/python:
 	python3 -c 'import sys; sys.exit("dia2 needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	python3 -m venv $(VENV)
+	$(PIP) --upgrade pip
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "installing the runtime into $(VENV): a minute or two"
