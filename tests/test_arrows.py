@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import grimp
 import pytest
@@ -74,3 +75,10 @@ def test_a_room_brings_neither_torch_nor_transformers(room: str) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_the_core_does_not_know_the_example_of_a_third_model() -> None:
+    root = Path(__file__).parents[1]
+    files = [file for name in ("dia", "dia2") for kind in ("*.py", "*.js") for file in (root / name).rglob(kind)]
+    assert len(files) > 200
+    assert [str(file) for file in files if "csm" in file.read_text(encoding="utf-8").lower()] == []
