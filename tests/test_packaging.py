@@ -21,7 +21,7 @@ from .support.distributions import ROOT, clean_environment, environment, listing
 NAME = f"dia2_inspect-{dia2.__version__}"
 # Quick ones of every folder of tests: among them those that read docs, reference numbers, and the lists of this file.
 SOME_TESTS = [
-    *("test_packaging.py", "test_docs_site.py", "test_meant.py", "audio/test_grid.py", "core/test_quantize.py"),
+    *("test_packaging.py", "test_docs_site.py", "test_did_you_mean.py", "audio/test_grid.py", "core/test_quantize.py"),
     *("dia/test_text.py", "inspect/test_docs.py", "inspect/test_manifest.py", "runtime/test_guidance.py"),
     "training/test_streams.py",
 ]

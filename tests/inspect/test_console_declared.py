@@ -24,6 +24,7 @@ from dia2.inspect.schema.draw import BEST, Candidate, Draw, DrawKind
 from dia2.inspect.schema.report import Table
 from dia2.inspect.schema.report_draws import draw_cells, draw_facts
 from dia2.inspect.schema.row import Row
+from dia2.inspect.schema.view_draws import shown_places
 from dia2.inspect.store import phases
 from dia2.inspect.store.writer import TraceWriter
 from dia2.inspect.trace.declared_trace import DeclaredTrace
@@ -49,7 +50,7 @@ COLUMNS = (
     Column("call", "I32", ("n",), "tokens", "counted from 0"),
     Column("phase", "U8", ("n",), "tokens", "0 given, 1 sung"),
     Column("heat", "I32", ("n",), "tokens", "how warm it runs", unit="degree", view="cache"),
-    Column("left", "I32", ("n", "voices"), "tokens", "syllables left"),
+    Column("left", "I32", ("n", "voices"), "tokens", "syllables left", (0, "syllables")),
     Column("heard", "I32", ("n", "voices", "K"), "tokens", "codes read"),
     Column("sung", "I32", ("n", "voices", "K"), "tokens", "codes drawn, −1: none"),
     Column("pitch", "I32", ("n", "3"), "tokens", "three numbers that are no codes"),
@@ -70,6 +71,7 @@ ADAPTER = Adapter(
 )
 
 
+SIZES = {"voices": 2, "K": 3, "syllables": 11}
 SETTINGS = {"seed": 7, "song": "la [b]la[/]\x1b[2J", "voices": 2}
 
 
@@ -127,7 +129,7 @@ def recorded(path: Path, *, level: str = "topk", calls: int = 5, **manifest: obj
             "never_fired": [],
             "budget": {},
             "calls": calls,
-            "run": {"sizes": {"voices": 2, "K": 3}, "settings": SETTINGS} if calls else None,
+            "run": {"sizes": SIZES, "settings": SETTINGS} if calls else None,
         }
         | manifest
     )
@@ -259,17 +261,19 @@ def test_what_differs_is_told_column_by_column() -> None:
         ("script 2 codebook 2 sung", "11", "12"),
     ]
     assert (found.shared, found.settings) == (3, [])
-    recorded(Path("loud.dia2trace"), run={"sizes": {"voices": 2, "K": 3}, "settings": {"seed": 8}})
+    recorded(Path("loud.dia2trace"), run={"sizes": SIZES, "settings": {"seed": 8}})
     told = [(part.what, part.a, part.b) for part in trace.diff(load("loud.dia2trace")).settings]
     assert told == [("seed", "7", "8"), ("song", "la [b]la[/]\x1b[2J", "None"), ("voices", "2", "None")]
 
 
-GOOD = {"sizes": {"voices": 2, "K": 3}}
+GOOD = {"sizes": SIZES}
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"run": {"sizes": {"voices": 2}}}, "run.sizes does not go with its columns"),
-    ({"run": {"sizes": {"voices": 0, "K": 3}}}, "run.sizes"),
-    ({"run": {"sizes": {"voices": 2, "K": 1 << 30}}}, "run.sizes"),
-    ({"run": {"sizes": {"voices": 2, "K": 4}}}, "column 'heard' is 'I32' [2, 2, 3]"),
+    ({"run": {"sizes": {"voices": 2, "syllables": 11}}}, "run.sizes does not go with its columns"),
+    ({"run": {"sizes": {"voices": 2, "K": 3}}}, "run.sizes does not go with its columns"),
+    ({"run": {"sizes": SIZES | {"voices": 0}}}, "run.sizes"),
+    ({"run": {"sizes": SIZES | {"K": 1 << 30}}}, "run.sizes"),
+    ({"run": {"sizes": SIZES | {"syllables": 10}}}, "a value in column left is outside 0 … 9"),
+    ({"run": {"sizes": SIZES | {"K": 4}}}, "column 'heard' is 'I32' [2, 2, 3]"),
     ({"run": {}}, "run.sizes is missing"),
     ({"run": GOOD | {"delays": [0, 1]}}, "run.delays does not go with its columns"),
     ({"run": GOOD | {"delays": []}}, "run.delays is []"),
@@ -323,6 +327,12 @@ def test_caches_are_the_columns_that_say_so() -> None:
     assert (caches.told, caches.given) == ("after 5 calls: heat 38 degrees", "given")
     with pytest.raises(TraceError, match="is a run of Hum, which tells nothing of its caches"):
         load(recorded(Path("never.dia2trace"), calls=0)).caches()
+
+
+def test_the_choice_stands_among_the_shown_candidates() -> None:
+    ids, taken = np.arange(16).reshape(1, 1, 16), np.array([[0]])
+    places = {choice: int(shown_places(ids, taken + choice, 8)[0, 0, -1]) for choice in (0, 6, 7, 8, 12, 15)}
+    assert places == {0: 7, 6: 7, 7: 7, 8: 8, 12: 12, 15: 15}
 
 
 def test_the_explorer_is_made_of_the_columns() -> None:

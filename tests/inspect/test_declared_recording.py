@@ -30,7 +30,8 @@ class Recording(DeclaredRecording):
     say: ClassVar[Sayings] = {}
 
     def facts(self, span: Span) -> DeclaredRun:
-        return DeclaredRun(sizes={"voices": 1, "K": 2})
+        most: Any = span.inputs.get("most", 11)
+        return DeclaredRun(sizes={"voices": 1, "K": 2, "syllables": most})
 
     def learn(self, span: Span) -> None:
         if span.name == "hum.loop":
@@ -118,7 +119,15 @@ def test_a_run_is_cut_short_until_it_has_ended(tmp_path: Path) -> None:
         assert "audio" not in sink.manifest
         recording.sound(torch.full((8,), 0.5), 8000)
         assert sink.manifest["audio"] == ["audio.flac"]
-        assert (sink.writer.small, sink.manifest["draws"]) == (frozenset(), [])  # no bound says that 16 bits are enough
+        assert sink.manifest["draws"] == []
+
+
+@pytest.mark.parametrize(("most", "narrow"), [(2**15 - 1, True), (2**15, False)])
+def test_ids_take_two_bytes_where_all_of_them_fit(most: int, narrow: bool, tmp_path: Path) -> None:
+    sink = TraceSink(tmp_path / "run.dia2trace", {"result": None})
+    Recording(sink).begin_run(Span("hum.loop", {"most": most}, 0.0), frozenset())
+    assert sink.writer.small == (ADAPTER.layout.small if narrow else frozenset())
+    sink.writer.close()
 
 
 def test_values_come_call_by_call() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from dia.adapter.facts import fingerprint as dia_fingerprint
+from dia2.inspect.store import fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +61,15 @@ def test_in_a_folder_a_name_counts_even_if_there_is_one_file(tmp_path: Path) -> 
 def test_what_is_not_there_has_none(tmp_path: Path) -> None:
     place = folder(tmp_path / "a", weights=b"1")
     assert hashes(place, "weights", "gone", codec=tmp_path / "nowhere") == dict.fromkeys(("config", "weights", "codec"))
+
+
+@pytest.mark.parametrize(("size", "told"), [(9, False), (10, True), (11, True)])
+def test_hashing_what_takes_long_is_told(
+    size: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(fingerprint, "_SLOW", 10)
+    file = tmp_path / "weights"
+    file.write_bytes(bytes(size))
+    with caplog.at_level("INFO", "dia2"):
+        fingerprint.hash_path(file)
+    assert (f"hashing {file}, once" in caplog.text) == told
