@@ -163,9 +163,9 @@ def test_at_any_moment(tmp_path: Path, command: list[str]) -> None:
     codes = []
     for step in range(16):
         run = start(command, tmp_path)
-        while run.poll() is None and "dia2" not in Path(f"/proc/{run.pid}/cmdline").read_text():
+        while run.poll() is None and "\0".join(command) not in Path(f"/proc/{run.pid}/cmdline").read_text():
             time.sleep(0.001)
-        time.sleep(0.4 + 0.25 * step)
+        time.sleep(0.1 + 0.25 * step)
         run.send_signal(signal.SIGINT)
         code, err = ended(run)
         assert "Traceback" not in err, err
