@@ -53,7 +53,8 @@ python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|np|numpy|pathlib|collections|contextlib|argparse|abc|matplotlib|pa|Path|Any|Tensor|Figure)\b.*"),
+    (r"py:.*", r"(torch|np|numpy|pathlib|collections|argparse|abc|matplotlib|pa|Path|Any|Tensor|Figure)\b.*"),
+    (r"py:.*", r"contextlib\..*"),
     # types of fields that are for looking at; their own docstrings say what they hold
     (
         r"py:.*",
