@@ -213,15 +213,10 @@ def _draw(trace: DiaTrace, channel: int) -> Header:
 
 def _drawn(trace: DiaTrace, script: int, shown: int) -> Columns:
     """Candidates of the script's draws, and which of them could have been drawn."""
-    channels = _channels(trace)
-    if not channels:
+    if not trace.manifest.draws:
         return {}
-    own = slice(script * len(channels), (script + 1) * len(channels))
     parts = []
-    for shard in trace._shards:
-        stored = shard.read([name for name in shard.columns if name.startswith("draw.")])
-        columns = {name: column[:, own] for name, column in stored.items()}
-        chosen = trace.drawn[shard.first_call : shard.first_call + shard.calls, script][:, channels]
+    for columns, chosen in trace.draw_parts(script):
         made = drawn_columns(columns, chosen, shown, trace.model.vocabulary)
         made["draw_alive"] = np.zeros_like(made["draw_kept"])
         if columns:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -131,9 +131,9 @@ class DeclaredRecording(Recording, ABC):
         """See `Recording`."""
         run, layout = self.facts(span), self.adapter.layout
         self._selected = selected
-        names = [name for kind in self.adapter.draws for name in kind.names(run.sizes[self.adapter.axes[1] or ""])]
+        names = self.adapter.draw_columns(run.sizes[self.adapter.axes[1] or ""])
         self.draws = [name for name in names if f"draw.{name}" in selected]
-        limits = [run.sizes[limit] for column in layout.columns.values() if isinstance(limit := _limit(column), str)]
+        limits = [run.sizes[c.below] for c in layout.columns.values() if isinstance(c.below, str)]
         self._sink.writer.small = layout.small if max(limits, default=_WIDEST_SMALL) < _WIDEST_SMALL else frozenset()
         self._sink.manifest |= {"draws": self.draws, "run": asdict(run)}
         self._sink.begin()
@@ -179,10 +179,6 @@ class DeclaredRecording(Recording, ABC):
     def cut_short(self) -> str | None:
         """See `Recording`."""
         return None if self._ended else LEFT
-
-
-def _limit(column: Any) -> object:
-    return None if column.bounds is None else column.bounds[1]
 
 
 def _tells(column: str, point: str) -> bool:

@@ -29,6 +29,11 @@ class Column:
         return self.dtype == "F32"
 
     @property
+    def below(self) -> int | str | None:
+        """What its values stay below: a number, or the size of that name; `None`: nothing is said."""
+        return None if self.bounds is None else self.bounds[1]
+
+    @property
     def told(self) -> str:
         """By what reports name it."""
         return self.name if self.label is None else self.label
@@ -45,6 +50,12 @@ class Layout:
     def of_level(self, level: Level) -> list[str]:
         """Names of the columns that a level adds."""
         return [name for name, column in self.columns.items() if column.level == level]
+
+    @property
+    def per_call(self) -> list[Column]:
+        """Columns of level `tokens` with a value, or several, of their own for every call: no joined lists."""
+        joined = {*self.ragged, *(f"{name}_end" for name in self.ragged)}
+        return [self.columns[name] for name in self.of_level("tokens") if name not in joined]
 
 
 DRAW_COLUMNS = (

@@ -55,7 +55,11 @@ class Head:
 
     def check_draws(self, names: Collection[str]) -> None:
         """Refuse draws that are not among `names`, or stand there twice."""
-        require("draws", set(self.draws) <= set(names) and len(set(self.draws)) == len(self.draws))
+        require("draws", self.has_draws_of(names))
+
+    def has_draws_of(self, names: Collection[str]) -> bool:
+        """Its draws are among `names`, each once."""
+        return set(self.draws) <= set(names) and len(set(self.draws)) == len(self.draws)
 
 
 def read_raw_manifest(path: Path) -> dict[str, Any]:

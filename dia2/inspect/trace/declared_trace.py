@@ -20,15 +20,13 @@ class DeclaredTrace(Trace[DeclaredManifest]):
         run, adapter = manifest.run, self.adapter
         if run is None:
             return manifest
-        named: set[int | str] = {size for column in adapter.layout.columns.values() for size in column.shape[1:]}
-        named |= {column.bounds[1] for column in adapter.layout.columns.values() if column.bounds is not None}
+        named = {size for column in adapter.layout.columns.values() for size in (*column.shape[1:], column.below)}
         wanted = {size for size in named if isinstance(size, str) and not size.isdigit() and size != "D"}
         scripts, books = (run.sizes.get(axis or "", 1) for axis in adapter.axes)
-        names = [name for kind in adapter.draws for name in kind.names(books)]
         for field, holds in (
             ("run.sizes", wanted <= run.sizes.keys()),
             ("run.delays", run.delays is None or len(run.delays) == books),
-            ("draws", set(manifest.draws) <= set(names) and len(set(manifest.draws)) == len(manifest.draws)),
+            ("draws", manifest.has_draws_of(adapter.draw_columns(books))),
             ("audio", manifest.audio in ([], [audio_name(i, scripts) for i in range(scripts)])),
         ):
             if not holds:

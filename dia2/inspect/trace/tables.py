@@ -135,10 +135,8 @@ def lists_of(values: np.ndarray, missing: np.ndarray | None = None) -> Any:
 
 def _all_columns(trace: TraceData[Any]) -> Calls:
     """A table of calls with every column that the family declares."""
-    pa, layout = arrow(), trace.adapter.layout
+    pa, kept = arrow(), trace.adapter.layout.per_call
     kinds = {"I32": pa.int32(), "I16": pa.int16(), "U8": pa.uint8(), "F32": pa.float32()}
-    ragged = {*layout.ragged, *(f"{name}_end" for name in layout.ragged)}
-    kept = [layout.columns[name] for name in layout.of_level("tokens") if name not in ragged]
     schema = pa.schema({c.name: kinds[c.dtype] if len(c.shape) == 1 else pa.list_(kinds[c.dtype]) for c in kept})
 
     def columns(here: slice) -> dict[str, Any]:

@@ -23,25 +23,20 @@ class Values:
 
     def __init__(self, trace: TraceData[Any], script: int) -> None:
         """Sort them."""
-        layout, draws = trace.adapter.layout, [kind.column for kind in trace.adapter.draws]
-        shapes = [layout.columns[name].shape for name in draws]
-        books, batched = {shape[-1] for shape in shapes if len(shape) > 1}, {s[1] for s in shapes if len(s) > 2}
-        lists = {*layout.ragged, *(f"{name}_end" for name in layout.ragged), "call", "phase"}
+        scripts, books = trace.adapter.axes
         self.numbers: dict[str, np.ndarray] = {}  # [calls]
         self.times: dict[str, np.ndarray] = {}  # [calls] seconds
         self.codes: dict[str, np.ndarray] = {}  # [calls, K] negative: none
-        for name in layout.of_level("tokens"):
-            if name in lists:
-                continue
-            column, values = layout.columns[name], trace.column(name)
-            axes = column.shape[1:]
-            if axes[:1] and axes[0] in batched:
+        for column in trace.adapter.layout.per_call:
+            values, axes = trace.column(column.name), column.shape[1:]
+            if axes[:1] == (scripts,):
                 values, axes = values[:, script], axes[1:]
-            if not axes:
-                (self.times if column.is_time else self.numbers)[name] = values
-            elif len(axes) == 1 and axes[0] in books:
-                self.codes[name] = values
-        self.drawn = next((self.codes[name] for name in draws if name in self.codes), None)
+            if axes == (books,):
+                self.codes[column.name] = values
+            elif not axes and column.name not in ("call", "phase"):
+                (self.times if column.is_time else self.numbers)[column.name] = values
+        drawn = (kind.column for kind in trace.adapter.draws)
+        self.drawn = next((self.codes[name] for name in drawn if name in self.codes), None)
 
     def at(self, call: int) -> Facts:
         """Numbers of one call; before the first there are none."""
@@ -53,10 +48,8 @@ class Values:
 
 
 def _kept(trace: TraceData[Any]) -> Iterator[Column]:
-    """The columns of level `tokens` that have a place for every call, but for its number."""
-    layout = trace.adapter.layout
-    lists = {*layout.ragged, *(f"{name}_end" for name in layout.ragged), "call"}
-    return (layout.columns[name] for name in layout.of_level("tokens") if name not in lists)
+    """The columns that have a place for every call, but for its number."""
+    return (column for column in trace.adapter.layout.per_call if column.name != "call")
 
 
 def field(trace: TraceData[Any], name: str | None, script: int, **more: np.ndarray) -> np.ndarray:

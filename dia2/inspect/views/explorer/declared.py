@@ -8,7 +8,7 @@ import numpy as np
 
 from dia2.common.wording import counted
 from dia2.inspect.schema.column import Column
-from dia2.inspect.schema.draw import book_of, chosen
+from dia2.inspect.schema.draw import book_of
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
 from dia2.inspect.schema.view_draws import LOGIT_STEP, drawn_columns
 from dia2.inspect.trace.trace import Trace
@@ -162,17 +162,11 @@ def _draw(trace: Trace[Any], name: str, settings: dict[str, object]) -> Header:
 
 def _drawn(trace: Trace[Any], script: int, shown: int) -> Columns:
     """Candidates of the script's draws, and which of them could have been drawn: those that were kept."""
-    names, of = trace.manifest.draws, trace.adapter.draw_columns(trace.codebooks)
-    if not names:
+    if not trace.manifest.draws:
         return {}
-    own, wanted = slice(script * len(names), (script + 1) * len(names)), set(of.values())
     parts = []
-    for shard in trace._shards:
-        stored = shard.read([name for name in shard.columns if name.startswith("draw.") or name in wanted])
-        taken = chosen(stored, names, of)  # [n, D], or [n, scripts, D]
-        taken = taken if taken.ndim == 2 else taken[:, script]
-        candidates = {name: column[:, own] for name, column in stored.items() if name.startswith("draw.")}
-        widest = max(int(ids.max(initial=0)) for ids in (taken, stored.get("draw.ids", taken)))
+    for candidates, taken in trace.draw_parts(script):
+        widest = max(int(ids.max(initial=0)) for ids in (taken, candidates.get("draw.ids", taken)))
         parts.append(drawn_columns(candidates, taken, shown, widest + 1))
     made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return made | {"draw_alive": made["draw_kept"]}
