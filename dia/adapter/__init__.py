@@ -24,5 +24,6 @@ ADAPTER = Adapter(
     view="dia.adapter.view:view_of",
     codebook="channel",
     calls="dia.adapter.tables:calls",
+    findings="dia.adapter.findings:DETECTORS",
     replay="dia.adapter.replay:replay",
 )

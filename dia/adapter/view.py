@@ -94,7 +94,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "tracks": "What each row is to the script",
             "grid": "The delayed grid",
             "state": "From row to row",
-            "findings": "",
+            "findings": "What was found",
         },
         "where": "row {call}, {phase}",
         "names": {"phase": list(_PHASES), "countdown": {"-1": "–"}},
@@ -153,7 +153,6 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         "script": script_header(trace, script),
         "words": None,
         "rows": _rows(trace, phases),
-        "findings": [],
         "edits": [],
     }
 

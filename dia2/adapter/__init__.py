@@ -43,6 +43,7 @@ ADAPTER = Adapter(
     calls="dia2.adapter.tables:calls",
     replay="dia2.adapter.replay:replay",
     fork="dia2.adapter.fork:fork",
+    findings="dia2.adapter.findings:DETECTORS",
     doctor="dia2.adapter.doctor:diagnose",
     redact="dia2.adapter.redact:redact",
 )

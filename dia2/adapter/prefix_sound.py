@@ -23,6 +23,7 @@ _NEAR = 0.2  # what sound beside a word weighs against sound without a word
 _IDLE = 0.5  # what a word over silence weighs against sound without a word: transcripts stretch words over pauses
 _FAR = 0.1  # evidence that each frame of a shift must bring by itself
 _ENOUGH = 3.25  # evidence (frames of sound that have their word again) from which on a shift is believed
+_REGAINED = 1.0  # evidence that sound must bring: words over a pause fit it better anywhere
 _ELSEWHERE = 1.0  # evidence that it must have outside of its best place: else a single word is misplaced
 _PLACE = 10  # frames of a place
 
@@ -113,7 +114,8 @@ def find_shift(levels: Levels, words: np.ndarray, least: int, most: int) -> Shif
         evidence = as_it_is - _cost(levels, words - frames)
         first, last, begin, end = _richest(evidence, words, frames)
         total = float(evidence[begin:end].sum()) - _FAR * abs(frames)
-        if total > best and _elsewhere(evidence[begin:end]) >= _ELSEWHERE:
+        regained = float(evidence[begin:end][levels.sounding[begin:end]].sum())
+        if total > best and regained >= _REGAINED and _elsewhere(evidence[begin:end]) >= _ELSEWHERE:
             found, best = Shift(frames, first, last), total
     return found if found is not None and abs(found.frames) >= least else None
 

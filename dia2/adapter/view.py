@@ -37,7 +37,7 @@ def view_of(trace: Dia2Trace, script: int, candidates: int) -> View:
 def header_of(trace: Dia2Trace) -> Header:
     """What is said of a trace besides its calls; of one that has none yet too."""
     run, model = trace.run, trace.model
-    prefix, findings = run.prefix_frames, _findings(trace)
+    prefix = run.prefix_frames
     return {
         "name": text(trace.path.name),
         "state": text(trace.state),
@@ -55,7 +55,7 @@ def header_of(trace: Dia2Trace) -> Header:
             "tracks": "What the machine was told, and what it said",
             "grid": "audio_buf: the delayed grid",
             "state": "State machine",
-            "findings": "What the prefix doctor found" if findings else "What was edited",
+            "findings": "What was found",
         },
         "where": "call {call}, step {step}",
         "readouts": [
@@ -106,7 +106,6 @@ def header_of(trace: Dia2Trace) -> Header:
         ],
         "entries": entry_rows(run.entries),
         "rows": _rows(trace),
-        "findings": findings,
         "edits": [{"call": edit.call, "text": text(_edited(edit))} for edit in run.edits],
     }
 
@@ -189,15 +188,6 @@ def _rows(trace: Dia2Trace) -> list[Header]:
         "loop": [(prefix, None)] if prefix < calls else [],
     }
     return [row_header(filled, lit.get(filled.row.phase, [])) for filled in trace.rows()]
-
-
-def _findings(trace: Dia2Trace) -> list[Header]:
-    if "voice" in trace.manifest.redacted:
-        return []
-    return [
-        {"kind": found.kind, "message": text(found.message), "advice": text(found.advice), "call": found.call}
-        for found in trace.diagnose().findings
-    ]
 
 
 def grid_columns(trace: Dia2Trace) -> Columns:

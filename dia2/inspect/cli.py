@@ -1,4 +1,4 @@
-"""The command line of traces: `dia2 trace show|frames|grid|diff|prefix|hooks|html|export`.
+"""The command line of traces: `dia2 trace show|findings|frames|grid|diff|prefix|hooks|html|export`.
 
 Traces of Dia have the same views, of one script at a time. A subcommand is a function that takes the parsed flags, and
 a call of `_command` in `add_trace_commands`.
@@ -19,7 +19,7 @@ from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views import console as views
 from dia2.inspect.views.console.page import plain
 
-Run = Callable[[argparse.Namespace], None]
+Run = Callable[[argparse.Namespace], int | None]  # the exit code, if it is not 0
 
 
 def add_trace_commands(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,14 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="view", required=True, metavar="VIEW")
 
     _command(commands, "show", _show, "what a run was, and the rows it went through")
+
+    found = _command(commands, "findings", _findings, "what is wrong with a run, where, and what to do; worst first")
+    found.add_argument("--hear", action="store_true", help="also listen with Whisper for words that came out otherwise")
+    found.add_argument("--whisper", default="base", metavar="MODEL", help="the one to listen with (default: base)")
+    found.add_argument(
+        "--fail-on", choices=("bad", "note"), help="exit with 1 if there is a finding as bad as this, or worse"
+    )
+    _add_script(found)
 
     frames = _command(commands, "frames", _frames, "the calls of the transformer, a line each; or one of them in full")
     frames.add_argument("--from", dest="first", type=int, metavar="CALL", help="first call (default: 0)")
@@ -70,8 +78,7 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
 def run_trace(args: argparse.Namespace) -> int:
     """Run what `dia2 trace` parsed; returns the exit code."""
     run: Run = args.run
-    run(args)
-    return 0
+    return run(args) or 0
 
 
 def _command(
@@ -130,6 +137,17 @@ def _show(args: argparse.Namespace) -> None:
         _print_json(views.show_facts(trace, times=args.times))
     else:
         views.print_show(trace, console, times=args.times)
+
+
+def _findings(args: argparse.Namespace) -> int:
+    trace, console = load(args.path), _console(args)
+    found = trace.findings(hear=args.hear, whisper=args.whisper, script=_which(trace, args.script))
+    if args.json:
+        _print_json(views.findings_facts(found))
+    else:
+        views.print_findings(trace, found, console)
+    failing = {"bad": ("bad",), "note": ("bad", "note"), None: ()}[args.fail_on]
+    return int(any(one.severity in failing for one in found))
 
 
 def _frames(args: argparse.Namespace) -> None:

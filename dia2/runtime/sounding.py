@@ -14,6 +14,7 @@ is written or shown against the sound says when a word sounds.
 from __future__ import annotations
 
 LAG = 2  # frames from the first of a word's sound to the step at which the machine takes the word
+SPEAKER_1_OFFSET = 3  # frames; a constant of the published runtime that its checkpoints were used with
 _EARLY = 1  # frames by which speaker 2's words in the warm-up come before their sound instead
 
 

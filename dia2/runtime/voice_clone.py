@@ -19,7 +19,7 @@ from dia2.generation import PrefixConfig, WordList
 from dia2.runtime.audio_io import encode_audio_tokens, require_audio, resample
 from dia2.runtime.recordings import whisper_key
 from dia2.runtime.script_parser import Encode
-from dia2.runtime.sounding import asked_at
+from dia2.runtime.sounding import SPEAKER_1_OFFSET, asked_at
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, load_voice, require_voice
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
 
 logger = logging.getLogger("dia2")
-
-SPEAKER_1_OFFSET = 3  # frames; a constant of the published runtime that its checkpoints were used with
 
 
 @dataclass(frozen=True)

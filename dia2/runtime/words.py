@@ -60,6 +60,16 @@ def transcribe_words(
         UsageError: Whisper is not installed, the name is unknown, or it heard nothing, or more than can be said.
         Dia2Error: the checkpoint cannot be downloaded or read.
     """
+    words = hear_words(samples, whisper_model, device, name)
+    if not words:
+        raise UsageError(
+            f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
+        )
+    return words
+
+
+def hear_words(samples: Tensor, whisper_model: str, device: torch.device, name: str = "the recording") -> list[Word]:
+    """As `transcribe_words`, of any sound, which may have no words."""
     on = torch.device("cpu") if device.type == "mps" else device
     with own_chance():  # it draws where it is unsure, and is to hear the same each time
         model = load_whisper(whisper_model, on)
@@ -69,9 +79,7 @@ def transcribe_words(
     pieces = join_pieces(heard["segments"])
     words = [(text, start, end) for word, start, end in pieces if (text := visible(word).strip())]
     if not words:
-        raise UsageError(
-            f"Whisper ({whisper_model}) heard no words in the prefix: check the recording, or give --prefix-words-1/2."
-        )
+        return []
     seconds = samples.shape[0] / WHISPER_RATE
     most = int(1 + _WORDS_A_SECOND * seconds)
     words = thin(words, most)

@@ -356,7 +356,8 @@ def test_the_explorer_is_made_of_the_columns() -> None:
 def test_a_run_that_never_began_has_rows_and_nothing_else() -> None:
     recorded(Path("never.dia2trace"), calls=0)
     text = shown(lambda trace, console: print_show(trace, console), path="never.dia2trace")
-    assert text.startswith("never.dia2trace  partial: out of breath\n")
+    assert text.startswith("✗ call 0: The trace ends before its run: out of breath.\n")
+    assert "never.dia2trace  partial: out of breath\n" in text
     assert "settings" not in text
     trace = load("never.dia2trace")
     for view in (lambda: choose_calls(trace), lambda: frame_facts(trace, 0), lambda: grid_facts(trace)):
@@ -385,6 +386,7 @@ def test_what_it_has_not_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[
 # Expected
 
 SHOW = """\
+✓ Nothing is wrong that can be told.
 hum.dia2trace  complete
   recorded  level topk
   model     Hum

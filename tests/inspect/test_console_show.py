@@ -65,7 +65,8 @@ def unfinished(folder: Path, error: str | None) -> Path:
 def test_a_failed_row_stands_out(width: int, head: str, tmp_path: Path) -> None:
     path = unfinished(tmp_path, "RuntimeError: out of memory")
     lines = shown(show, width, path).splitlines()
-    assert lines[0] == "run.dia2trace  partial: RuntimeError: out of memory"
+    assert lines[0].startswith("✗ call 116: The trace ends before its run: RuntimeError: out of memory.")
+    assert "run.dia2trace  partial: RuntimeError: out of memory" in lines
     assert any(line.startswith("✗") and "25" in line and "Main generation loop" in line for line in lines)
     assert any(line.startswith(head) and line.endswith("RuntimeError: out of memory") for line in lines)
     assert "\x1b[1;7m" in shown(show, width, path, colour=True)  # bold, reverse
@@ -74,7 +75,7 @@ def test_a_failed_row_stands_out(width: int, head: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "head"), [(80, "      NOT FINISHED"), (160, "       NOT FINISHED:")])
 def test_a_row_that_never_ended_stands_out(width: int, head: str, tmp_path: Path) -> None:
     lines = shown(show, width, unfinished(tmp_path, None)).splitlines()
-    assert lines[0] == "run.dia2trace  partial: the run was killed, or still runs"
+    assert "run.dia2trace  partial: the run was killed, or still runs" in lines
     assert any(line.startswith("…  25") or line.startswith("… 25") for line in lines)
     assert any(line.startswith(head) and line.endswith("the trace ends before it does") for line in lines)
 
@@ -111,6 +112,11 @@ def test_the_header_tells_edits_forks_redactions_and_spent_budgets(tmp_path: Pat
 # Expected
 
 AT_80 = """\
+✗ call 20: The boundary of “Good” at step 20 was swallowed: 6 tokens of
+“friend.” were still pending. (8 more)
+  → leave a pause before that word, at least one frame for each token still
+  pending: for a second speaker's first word, append silence to the first
+  recording
 run.dia2trace  complete
   recorded  level topk
   model     cpu, float32
@@ -271,6 +277,8 @@ run.dia2trace  complete
 """
 
 AT_160 = """\
+✗ call 20: The boundary of “Good” at step 20 was swallowed: 6 tokens of “friend.” were still pending. (8 more)
+  → leave a pause before that word, at least one frame for each token still pending: for a second speaker's first word, append silence to the first recording
 run.dia2trace  complete
   recorded  level topk
   model     cpu, float32

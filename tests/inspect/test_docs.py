@@ -18,19 +18,21 @@ import pytest
 from dia.adapter import layout as dia_layout
 from dia.adapter import rows as dia_rows
 from dia2.adapter import layout as dia2_layout
+from dia2.adapter.findings import DETECTORS
 from dia2.adapter.rows import ROWS
 from dia2.common import hooks
 from dia2.inspect import load, record
 from dia2.inspect.schema.column import Layout
 from dia2.inspect.schema.row import Row
 from dia2.inspect.store import layout
+from dia2.inspect.trace.findings import FIRST, LAST
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
 from ..support.reference import Case, engine
 from ..support.traces import recorded_dia
 
 DOCS = Path(__file__).parents[2] / "docs"
-FORMAT, HOOKS = DOCS / "trace-format.md", DOCS / "hooks.md"
+FORMAT, HOOKS, FINDINGS = (DOCS / f"{name}.md" for name in ("trace-format", "hooks", "findings"))
 CASE = Case("tiny8", "prefix2")
 DIA_BOUNDS = {
     "MAX_SCRIPTS": "scripts of a run of Dia",
@@ -84,6 +86,14 @@ def _rows(rows: Sequence[Row]) -> str:
     return _table(("row", "title", "where", "phase"), cells)
 
 
+def _kinds() -> str:
+    """Every kind of finding of a run of Dia2, from causes to effects."""
+    detectors = [FIRST, *DETECTORS, LAST]
+    kinds = dict.fromkeys(kind for detector in detectors for kind in detector.kinds)
+    rows = [(f"`{k.name}`", k.severity, k.meaning, k.reason, k.fix) for k in kinds]
+    return _table(("kind", "severity", "is found when", "why these limits", "what to do"), rows)
+
+
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
     listed = [point for point in hooks.listed() if {"dia2", "dia"}.issuperset(point.models)]
@@ -99,6 +109,7 @@ def generated() -> dict[str, str]:
         "points": _table(("point", "family", "of", "when", "value"), points),
         "rows": _rows(ROWS),
         "dia-rows": _rows(dia_rows.ROWS),
+        "findings": _kinds(),
     }
 
 
@@ -115,7 +126,12 @@ def _filled(page: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("page", "names"), [(FORMAT, ("columns", "dia-columns", "bounds")), (HOOKS, ("points", "rows", "dia-rows"))]
+    ("page", "names"),
+    [
+        (FORMAT, ("columns", "dia-columns", "bounds")),
+        (HOOKS, ("points", "rows", "dia-rows")),
+        (FINDINGS, ("findings",)),
+    ],
 )
 def test_the_tables_are_those_of_the_code(page: Path, names: tuple[str, ...]) -> None:
     content = page.read_text(encoding="utf-8")
@@ -238,5 +254,5 @@ def test_there_are_examples() -> None:
 
 
 if __name__ == "__main__":
-    for file in (FORMAT, HOOKS):
+    for file in (FORMAT, HOOKS, FINDINGS):
         file.write_text(_filled(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -19,9 +19,10 @@ import soundfile
 import torch
 from torch import Tensor
 
-from dia2.adapter.finding import Finding, PrefixWord
+from dia2.adapter.findings.recordings import sound_findings
 from dia2.adapter.loudness import loudness
-from dia2.adapter.sound_findings import sound_findings
+from dia2.adapter.prefix_words import PrefixWord
+from dia2.inspect.schema.finding import Finding
 from dia2.runtime.audio_io import Sound, read_sound, resample
 from dia2.runtime.words import WHISPER_RATE, Word, transcribe_words
 
@@ -92,16 +93,16 @@ def faults(number: int) -> dict[str, tuple[str, Tensor, list[Word]]]:
     noise = torch.from_numpy(np.random.default_rng(number).standard_normal(len(samples)).astype(np.float32))
     late, early = (0.4, 0.5, 0.6)[number % 3], -(0.4, 0.5, 0.6)[number % 3]
     return {
-        "late from midway": ("drift", samples, words[:half] + moved(words[half:], late)),
-        "early to midway": ("drift", samples, moved(words[:half], early) + words[half:]),
-        "late": ("drift", samples, moved(words, late)),
-        "without every second word": ("wordless", samples, words[::2]),
-        "without the first half": ("wordless", samples, words[half:]),
-        "without the middle": ("wordless", samples, words[: half // 2] + words[half // 2 + half :]),
-        "without the second half": ("wordless", samples, words[:half]),
-        "at −45 dB": ("quiet", samples * 10 ** (-45 / 20) / level, words),
-        "with noise 10 dB below": ("noise", samples + noise * level * 10 ** (-10 / 20), words),
-        "with noise as loud": ("noise", samples + noise * level, words),
+        "late from midway": ("prefix-shift", samples, words[:half] + moved(words[half:], late)),
+        "early to midway": ("prefix-shift", samples, moved(words[:half], early) + words[half:]),
+        "late": ("prefix-shift", samples, moved(words, late)),
+        "without every second word": ("prefix-unlabelled-speech", samples, words[::2]),
+        "without the first half": ("prefix-unlabelled-speech", samples, words[half:]),
+        "without the middle": ("prefix-unlabelled-speech", samples, words[: half // 2] + words[half // 2 + half :]),
+        "without the second half": ("prefix-unlabelled-speech", samples, words[:half]),
+        "at −45 dB": ("prefix-quiet", samples * 10 ** (-45 / 20) / level, words),
+        "with noise 10 dB below": ("prefix-noise", samples + noise * level * 10 ** (-10 / 20), words),
+        "with noise as loud": ("prefix-noise", samples + noise * level, words),
     }
 
 
@@ -118,7 +119,7 @@ def false_alarms(number: int) -> list[str]:
     """What is said of a clean recording with Whisper's words, and with the true ones."""
     of = heard(number)
     return [
-        f"{number} {found.kind}: {found.message}"
+        f"{number} {found.kind}: {found.text}"
         for words in (of.words, of.true)
         for found in findings(of.sound.samples, of.sound.clipped, words)
     ]
@@ -131,7 +132,7 @@ def seeded(number: int, folder: Path) -> Counter[str]:
         told[name] = int(kind in {found.kind for found in findings(samples, torch.zeros(0), words)})
     for after in (1.0, 0.5):
         found = clipped_findings(number, 3.0, after, folder)
-        told[f"clipped, and then {after:g} times as loud"] = int("clipping" in {one.kind for one in found})
+        told[f"clipped, and then {after:g} times as loud"] = int("prefix-clipped" in {one.kind for one in found})
     assert clipped_findings(number, 1.0, 1.0, folder) == [], "normalised to full scale"
     return told
 

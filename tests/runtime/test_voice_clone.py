@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from dia2.common.errors import UsageError
 from dia2.generation import PrefixConfig
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.sounding import SPEAKER_1_OFFSET
 from dia2.runtime.state_machine import StateMachine, TokenIds
-from dia2.runtime.voice_clone import SPEAKER_1_OFFSET, build_prefix_plan, read_voice, words_to_entries
+from dia2.runtime.voice_clone import build_prefix_plan, read_voice, words_to_entries
 from dia2.runtime.voice_file import Voice, save_voice
 from dia2.runtime.words import Word
 

@@ -6,10 +6,11 @@ import math
 from dataclasses import asdict
 
 from dia2.adapter.doctor import Diagnosis, diagnose
-from dia2.adapter.finding import PrefixWord
+from dia2.adapter.prefix_words import PrefixWord
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.wording import counted, number
-from dia2.inspect.schema.report import Block, Cell, Column, Line, Paragraph, Report, Strip, Table, Title
+from dia2.inspect.schema.finding import Finding
+from dia2.inspect.schema.report import Block, Cell, Column, Facts, Line, Paragraph, Report, Strip, Table, Title
 
 _BARS = "▁▂▃▄▅▆▇█"  # from −60 dB to full scale
 _KEY = (
@@ -32,7 +33,7 @@ def report(trace: Dia2Trace) -> Report:
         "frame_rate": rate,
         "measured": found.measured,
         "words": [asdict(word) | {"slip": word.slip} for word in found.words],
-        "findings": [asdict(finding) | {"advice": finding.advice} for finding in found.findings],
+        "findings": [_fact(finding) for finding in found.findings],
     }
     if not found.frames:
         return Report(facts, [Line(f"{trace.path} has no prefix: no voice was cloned.")])
@@ -42,11 +43,38 @@ def report(trace: Dia2Trace) -> Report:
     return Report(facts, [*shown, *_findings(found)])
 
 
+# What scripts that read `dia2 trace prefix --json` know the kinds by.
+_FORMER = {
+    "prefix-clipped": "clipping",
+    "prefix-noise": "noise",
+    "prefix-quiet": "quiet",
+    "prefix-shift": "drift",
+    "prefix-unlabelled-speech": "wordless",
+    "prefix-words-without-speech": "silence",
+    "silence-long": "silence",
+}
+
+
+def _former(finding: Finding) -> str:
+    return _FORMER.get(finding.kind, finding.kind.partition("-")[2])
+
+
+def _fact(finding: Finding) -> Facts:
+    """As the doctor's own findings were told before: by former kind, with `message` and `advice`."""
+    told = {
+        "kind": _former(finding),
+        "message": finding.text,
+        "call": finding.call,
+        "word": finding.words[0] if finding.words else None,
+    }
+    return told | {"advice": finding.fix, "finding": finding.to_json()}
+
+
 def _words(found: Diagnosis) -> list[Block]:
     flags: dict[int, list[str]] = {}
     for finding in found.findings:
-        if finding.word is not None:
-            flags.setdefault(finding.word, []).append(finding.kind)
+        for word in finding.words:
+            flags.setdefault(word, []).append(_former(finding))
 
     def slip(word: PrefixWord) -> Cell:
         return "–" if word.slip is None else f"{word.slip:+d}" if word.slip else "0"
@@ -120,7 +148,7 @@ def _findings(found: Diagnosis) -> list[Block]:
     if not found.findings:
         blocks.append(Paragraph("Every word was taken where its times place it.", indent=2))
     for finding in found.findings:
-        where = "" if finding.call is None else f", call {finding.call}"
-        blocks.append(Line(["  ", (f"! {finding.kind}", "mark"), (where, "dim")]))
-        blocks += [Paragraph(finding.message, indent=4), Paragraph((f"→ {finding.advice}", "dim"), indent=4)]
+        where = f"call {finding.call}" if finding.until == finding.call else f"calls {finding.call} … {finding.until}"
+        blocks.append(Line(["  ", (f"! {finding.kind}", "mark"), (f", {where}", "dim")]))
+        blocks += [Paragraph(finding.text, indent=4), Paragraph((f"→ {finding.fix}", "dim"), indent=4)]
     return blocks if found.measured else [*blocks, Line(), Paragraph(_UNMEASURED, indent=2)]

@@ -44,6 +44,7 @@ class Adapter:
     # What not every family has.
     replay: str | None = None
     fork: str | None = None
+    findings: str | None = None  # its `dia2.inspect.trace.findings.Detector`s, from causes to effects
     doctor: str | None = None
     redact: str | None = None
     tracks: str | None = None  # gives the `dia2.inspect.schema.pictures.Tracks` of some calls

@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
-from dia2.inspect.schema.report import Block, Facts, Fitting, Line, Pairs, Paragraph, Rows, Text, picked
+from dia2.inspect.schema.report import Block, Facts, Fitting, Line, Pairs, Paragraph, Rows, Style, Text, picked
 from dia2.inspect.schema.row import FilledRow
+from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
 
 
+def verdict_facts(trace: Trace[Any]) -> Facts:
+    """What the findings of a run come to; `fix` of the worst."""
+    judgements = [judged(trace, script) for script in range(trace.scripts)]
+    found, said = min(judgements, key=lambda one: ("bad", "note", "good").index(one[1].severity))
+    return vars(said) | {"findings": len(found), "fix": found[0].fix if found else None}
+
+
 def state_facts(trace: Trace[Any], times: bool) -> Facts:
-    """How much of a run a trace holds."""
-    facts = picked(trace, "state", "complete") | {"started": trace.manifest.started if times else None}
+    """What is wrong with a run, and how much of it a trace holds."""
+    facts: Facts = {"verdict": verdict_facts(trace)}
+    facts |= picked(trace, "state", "complete") | {"started": trace.manifest.started if times else None}
     return facts | picked(trace.manifest, "level", "hooks", "tokens_only_from")
+
+
+SIGNS: dict[str, tuple[str, Style]] = {"bad": ("✗", "failed"), "note": ("!", "mark"), "good": ("✓", "label")}
+
+
+def verdict_blocks(facts: Facts) -> list[Block]:
+    """The first lines of a report: what is wrong, where, and what to do."""
+    sign, style = SIGNS[facts["severity"]]
+    where = "" if facts["call"] is None or facts["severity"] == "good" else f"call {facts['call']}: "
+    blocks: list[Block] = [Paragraph([(f"{sign} {where}", style), facts["text"]])]
+    if facts["fix"]:
+        blocks.append(Paragraph((f"→ {facts['fix']}", "dim"), indent=2))
+    return blocks
 
 
 def row_facts(filled: FilledRow, times: bool) -> Facts:
@@ -23,10 +45,10 @@ def row_facts(filled: FilledRow, times: bool) -> Facts:
 
 
 def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -> list[Block]:
-    """Which trace it is and whether it is whole, how much was recorded and when, `pairs`, `more`, and the rows.
+    """What is wrong; which trace it is, whether it is whole, how much was recorded and when; `pairs`, `more`, the rows.
 
     Args:
-        facts: path, those of `state_facts`, and rows.
+        facts: path, verdict, those of `state_facts`, and rows.
         pairs: labels with what belongs to them; `None`: they are left out.
         more: stands before the rows.
     """
@@ -39,7 +61,8 @@ def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -
     began = f", began {facts['started']}" if facts["started"] else ""
     told = {"recorded": level + began} | {name: text for name, text in pairs.items() if text is not None}
     title: Text = [(facts["path"], "head"), "  ", (facts["state"], "label" if facts["complete"] else "failed")]
-    return [Paragraph(title), Pairs([*told.items()]), *more, Line(), Rows(facts["rows"])]
+    said = verdict_blocks(facts["verdict"])
+    return [*said, Paragraph(title), Pairs([*told.items()]), *more, Line(), Rows(facts["rows"])]
 
 
 def no_draws(trace: Trace[Any], call: int, *, what: str = "draws") -> str:

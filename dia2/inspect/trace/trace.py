@@ -11,6 +11,7 @@ import numpy as np
 
 from dia2.common.errors import TraceError
 from dia2.inspect.schema.caches import Caches
+from dia2.inspect.schema.finding import Finding
 from dia2.inspect.schema.row import FilledRow, Row, filled
 from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.trace import values
@@ -236,6 +237,24 @@ class Trace(TraceData[F]):
         recorded = {"path": path, "level": level, "hooks": hooks}
         options = {"edits": edits, "seed": seed, "verbose": verbose, "progress": progress}
         return offered(self, "fork")(self, tts, call, **options, **recorded)
+
+    def findings(self, tts: Any = None, *, hear: bool = False, whisper: str = "base", script: int = 0) -> list[Finding]:
+        """What is wrong with the run, worst first; see docs/findings.md for what is looked for.
+
+        Args:
+            tts: an engine of its checkpoint, by whose ear the words of a prefix are judged where the trace has not
+                kept that; `None`: by loudness alone.
+            hear: also listen to the audio with Whisper, for words that came out otherwise.
+            whisper: the one to listen with.
+            script: which, of a run of Dia.
+
+        Raises:
+            TraceError: the trace is damaged, or there is no such script.
+            Dia2Error: Whisper is asked for and not there.
+        """
+        from dia2.inspect.trace.findings import Case, findings
+
+        return findings(Case(self, self.check_script(script), tts, hear, whisper))
 
     def diagnose(self) -> Any:
         """What became of the prefix; see `dia2.adapter.doctor.diagnose`. Not of Dia."""

@@ -63,7 +63,7 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
             "tracks": "From call to call",
             "grid": "The codes",
             "state": "This call",
-            "findings": "",
+            "findings": "What was found",
         },
         "where": "call {call}, {phase}",
         "names": {"phase": ["given", "drawn"], **dict.fromkeys(numbers, _NO_CODE)},
@@ -95,7 +95,6 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
         "script": None,
         "words": None,
         "rows": _rows(trace),
-        "findings": [],
         "edits": [],
     }
 

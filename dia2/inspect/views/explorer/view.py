@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dia2.common.errors import TraceError
-from dia2.inspect.schema.view import CANDIDATES, View, peaks
+from dia2.inspect.schema.view import CANDIDATES, Header, View, peaks, text
+from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer import declared
 from dia2.inspect.views.explorer.sound import samples_of
@@ -27,9 +28,16 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int = CANDIDATES)
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
     view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
     view: View = view_of_family(trace, script, candidates)
-    view.header["seconds"] = None
+    view.header.update(_found(trace, script), seconds=None)
     samples = samples_of(trace, script)
     if samples is not None:
         view.columns["peaks"] = peaks(*samples)
         view.header["seconds"] = len(samples[0]) / samples[1]
     return view
+
+
+def _found(trace: Trace[Any], script: int) -> Header:
+    """The findings, worst first, and what they come to."""
+    found, said = judged(trace, script)
+    rows = [one.to_json() | {"text": text(one.text), "fix": text(one.fix)} for one in found]
+    return {"findings": rows, "verdict": vars(said) | {"text": text(said.text)}}

@@ -184,8 +184,7 @@ export function scrubber(views, store) {
     context.lineWidth = 1;
     const [left, right] = [line.x(state.first), line.x(state.first + state.span)];
     context.strokeRect(left + 0.5, 0.5, Math.max(2, right - left - 1), 9);
-    for (const finding of data.header.findings) {
-      if (finding.call === null) continue;
+    for (const finding of data.header.findings ?? []) {
       context.fillStyle = palette.over;
       context.fillRect(line.x(finding.call) - 1, 0, 3, 10);
     }

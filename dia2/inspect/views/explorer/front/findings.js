@@ -1,4 +1,4 @@
-// What the prefix doctor found, where it happened; and what was edited.
+// What was found, where it is; and what was edited.
 
 import { bdi, h, pane } from "./dom.js";
 
@@ -15,18 +15,18 @@ import { bdi, h, pane } from "./dom.js";
  */
 export function findingsPane(data, store) {
   const items = [
-    ...data.header.findings.map(({ message, ...found }) => ({ ...found, text: message })),
-    ...data.header.edits.map((edit) => ({ ...edit, kind: "edit", advice: "" })),
+    ...(data.header.findings ?? []),
+    ...data.header.edits.map((edit) => ({ ...edit, kind: "edit", fix: "" })),
   ];
   if (!items.length) return null;
-  const list = items.map(({ call, kind, text, advice }) =>
+  const list = items.map(({ call, kind, text, fix }) =>
     h(
       "li",
       {},
-      call === null ? h("span", { class: "kind" }, kind) : jump(store, call, kind),
+      jump(store, call, kind),
       " ",
       bdi(text),
-      advice ? h("span", { class: "advice" }, " → ", bdi(advice)) : null,
+      fix ? h("span", { class: "advice" }, " → ", bdi(fix)) : null,
     ),
   );
   const { element } = pane("findings", data.header.titles.findings, "", h("ul", {}, list));

@@ -121,7 +121,8 @@ export interface Header {
   mime?: string;
   sounds?: { label: string; column: string }[];
   rows: Row[];
-  findings: Finding[];
+  findings?: Finding[]; // worst first; none of a run that goes on
+  verdict?: Verdict;
   edits: { call: number; text: string }[];
 }
 
@@ -298,8 +299,17 @@ export interface Row {
 
 export interface Finding {
   kind: string;
-  message: string;
-  advice: string;
+  call: number;
+  until: number; // the last call that it is about, included
+  speaker: number | null;
+  severity: "bad" | "note";
+  text: string;
+  fix: string;
+}
+
+export interface Verdict {
+  severity: "bad" | "note" | "good";
+  text: string;
   call: number | null;
 }
 

@@ -1,0 +1,251 @@
+"""Findings: their order and verdict, each rule at its limit, and runs of nano with a fault put in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dia2.adapter.findings.hearing import compare
+from dia2.adapter.findings.made import MadeSound, MadeWord
+from dia2.adapter.findings.pace import _kept_waiting, _not_ready, _rushed, _silences, _sounding
+from dia2.adapter.findings.repeats import repeating
+from dia2.adapter.findings.voices import agreement
+from dia2.adapter.prefix_sound import measure
+from dia2.cli import main
+from dia2.inspect import load
+from dia2.inspect.schema.finding import Finding, FindingKind, verdict
+from dia2.inspect.trace.findings import Case, findings
+from dia2.runtime.assets import nano_folder
+from dia2.runtime.words import Word
+
+from ..support.seeded import clean, named, seeded
+from ..support.seeded_runs import Seeded
+from ..support.traces import copied, recorded, recorded_dia, with_manifest
+
+RATE = 12.5
+BAD = FindingKind("some-bad", "bad", "When.", "Why.", "mend it")
+NOTE = FindingKind("some-note", "note", "When.", "Why.", "look")
+
+
+# --- What a finding is
+
+
+def test_a_finding_has_its_kinds_severity_and_fix_unless_it_says_more() -> None:
+    found = BAD.found("It is so.", 3, 7, speaker=2)
+    assert found.to_json() == {
+        "kind": "some-bad",
+        "call": 3,
+        "until": 7,
+        "speaker": 2,
+        "severity": "bad",
+        "text": "It is so.",
+        "fix": "mend it",
+    }
+    assert (BAD.found("x", 3).until, BAD.found("x", 3, 1).until) == (3, 3)
+    assert (BAD.found("x", 3, severity="note").severity, BAD.found("x", 3, fix="wait").fix) == ("note", "wait")
+
+
+def test_the_verdict_is_the_worst_and_where_it_is() -> None:
+    found = [BAD.found("Worst.", 5), NOTE.found("Mild.", 1), NOTE.found("Mild, too.", 2)]
+    assert vars(verdict(found)) == {"severity": "bad", "text": "Worst. (2 more)", "call": 5}
+    assert vars(verdict(found[1:2])) == {"severity": "note", "text": "Mild.", "call": 1}
+    assert verdict([], 9).severity == "good"
+    assert verdict([], 9).call == 9
+
+
+# --- A clean run, and the views
+
+
+def test_the_sample_brings_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    sample = str(nano_folder() / "sample.dia2trace")
+    assert main(["trace", "findings", sample, "--json", "--fail-on", "note"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert main(["trace", "findings", sample]) == 0
+    assert "✓ Nothing is wrong that can be told." in capsys.readouterr().out
+    assert main(["trace", "show", sample]) == 0
+    assert capsys.readouterr().out.startswith("✓ Nothing is wrong that can be told.\n")
+
+
+def test_the_command_says_each_with_its_place_and_fails_where_it_is_asked_to(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = str(recorded())
+    assert main(["trace", "findings", path]) == 0
+    text = capsys.readouterr().out
+    assert "✗ word-swallowed  call 20, speaker 2\n" in text
+    assert "! prefix-short  calls 0 … 19, speaker 1\n" in text
+    assert main(["trace", "findings", path, "--fail-on", "bad"]) == 1
+    capsys.readouterr()
+    assert main(["trace", "findings", path, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {tuple(one) for one in found} == {("kind", "call", "until", "speaker", "severity", "text", "fix")}
+    order = [one["severity"] for one in found]
+    assert order == sorted(order), "bad before notes"
+
+
+def test_an_unfinished_run_is_the_first_thing_that_is_said(tmp_path: Path) -> None:
+    trace = load(with_manifest(recorded(), tmp_path, status="failed", error="RuntimeError: out of memory"))
+    first = trace.findings()[0]
+    assert (first.kind, first.call, first.severity) == ("early-stop", len(trace) - 1, "bad")
+    assert first.text == "The trace ends before its run: RuntimeError: out of memory."
+
+
+def test_a_redacted_run_is_judged_by_what_is_left(tmp_path: Path) -> None:
+    trace: Any = load(recorded())
+    for what in ({"voice": True}, {"text": True}, {"voice": True, "text": True}):
+        copy = trace.redact(tmp_path / "-".join(what), **what)
+        assert all(0 <= one.call <= one.until < len(copy) for one in copy.findings())
+
+
+def test_a_damaged_prefix_is_the_verdict_and_other_views_go_on(tmp_path: Path) -> None:
+    path = copied(tmp_path / "run.dia2trace")
+    (path / "prefix.safetensors").unlink()
+    (path / "prefix.safetensors").write_bytes(b"damaged")
+    assert main(["trace", "findings", str(path)]) == 1
+    assert main(["trace", "show", str(path)]) == 0
+
+
+def test_other_families_have_those_that_need_columns_only(tmp_path: Path) -> None:
+    assert [one.kind for one in load(recorded_dia()).findings()] == ["script-cut"]
+    broken = load(with_manifest(recorded_dia(), tmp_path, status="running"))
+    assert [one.kind for one in findings(Case(broken, script=1))] == ["early-stop", "script-cut"]
+
+
+# --- Rules
+
+
+def spoken(*lengths: int, letters: int = 4, text: str = "word") -> list[MadeWord]:
+    """Words of so many frames, one after the other."""
+    words, call = [], 0
+    for length in lengths:
+        words.append(MadeWord(text, 1, call, call + length - 1, 0, letters, False))
+        call += length
+    return words
+
+
+@pytest.mark.parametrize(("lengths", "told"), [((2, 2), [0]), ((2,), []), ((3, 3, 3), []), ((4, 2, 2), [4])])
+def test_words_in_a_hurry(lengths: Sequence[int], told: Sequence[int]) -> None:
+    """Of four letters each usually takes six frames, and 3.6 in a hurry; together they have to lack 2.4 of these."""
+    assert [one.call for one in _rushed(spoken(*lengths), 1.0, RATE)] == told
+
+
+def test_each_rush_is_told_once_with_its_words() -> None:
+    words = spoken(2, 2, 2, 9, 2, 2, 2)
+    found = list(_rushed(words, 1.0, RATE))
+    assert [(one.call, one.until) for one in sorted(found, key=lambda one: one.call)] == [(0, 6), (15, 21)]
+
+
+@pytest.mark.parametrize(
+    ("costs", "told"),
+    [((8, 8), [(0, 6)]), ((8, 6), []), ((8, 0, 0, 8), [(0, 12)]), ((8, 0, 0, 0, 8), []), ((8, 0, 8), [(0, 9)])],
+)
+def test_words_that_come_though_the_model_is_not_ready(costs: Sequence[float], told: list[tuple[int, int]]) -> None:
+    words = spoken(*[3] * 8)
+    bits = np.zeros(24)
+    bits[[3 * (i + 1) for i in range(len(costs))]] = costs
+    assert [(one.call, one.until) for one in _not_ready(words, bits)] == told
+
+
+def test_pads_against_the_odds() -> None:
+    words, bits = spoken(8, 3), np.zeros(11)
+    bits[2:7] = 2
+    assert [(one.call, one.until) for one in _kept_waiting(words, 1.0, bits, RATE)] == [(0, 7)]
+    bits[2] = 1.9
+    assert list(_kept_waiting(words, 1.0, bits, RATE)) == []
+    bits[2] = 2
+    assert list(_kept_waiting(spoken(7, 4), 1.0, bits, RATE)) == [], "two frames longer than usual at least"
+
+
+def heard(sounding: str) -> MadeSound:
+    """`#` sounds, `.` is a pause; a frame sounds where a call two steps later takes words."""
+    rms = np.array([0.1 if char == "#" else 1e-5 for char in sounding])
+    return MadeSound(measure(rms), RATE, 0, 2, 0, len(sounding))
+
+
+def test_a_word_that_goes_on_and_one_that_is_cut() -> None:
+    words = spoken(4, 12, 4)
+    told = [(one.kind, one.call) for one in _sounding(words, heard("####" + "###########." + "####" + "..."), 1.0)]
+    assert told == [("word-held", 4)]
+    assert list(_sounding(words, heard("####" + "##########.." + "####" + "..."), 1.0)) == []
+    told = [(one.kind, one.call) for one in _sounding(words, heard("####" + "#..........." + "####" + "..."), 1.0)]
+    assert told == [("word-cut", 4)]
+    assert list(_sounding(words, heard("####" + "##.........." + "####" + "..."), 1.0)) == []
+
+
+def test_a_pause_beyond_what_its_break_asks_for() -> None:
+    words = spoken(4, 20, 4)
+    sound = heard("####" + "####" + "." * 16 + "####" + "." * 20)
+    assert [(one.call, one.until) for one in _silences(words, sound)] == [(8, 23)]
+    assert list(_silences(words, heard("########" + "." * 12 + "########"))) == [], "less than a second"
+    asked = [*words[:1], MadeWord("", 0, 8, 23, 5, 0, False), *words[1:]]
+    assert list(_silences(asked, sound)) == [], "four frames of it were asked for"
+    asked = [*words[:1], MadeWord("", 0, 8, 23, 3, 0, False), *words[1:]]
+    assert "more than its break asks for" in next(_silences(asked, sound)).text
+
+
+def test_codes_that_repeat() -> None:
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 256, (60, 8))
+    every = np.ones(60, bool)
+    assert repeating(codes, every) == []
+    codes[20:35] = codes[20]
+    assert repeating(codes, every) == [(20, 35, 1)]
+    assert repeating(codes, ~((np.arange(60) >= 25) & (np.arange(60) < 30))) == [], "a pause repeats"
+    codes = rng.integers(0, 256, (60, 8))
+    codes[14:32] = np.tile(codes[8:14], (3, 1))
+    assert repeating(codes, every) == [(8, 32, 6)]
+    codes[14:32:4] = rng.integers(0, 256, (5, 8))
+    assert repeating(codes, every) == []
+
+
+def test_one_recording_twice() -> None:
+    rng = np.random.default_rng(0)
+    first, other = rng.integers(0, 256, (8, 40)), rng.integers(0, 256, (8, 30))
+    assert agreement(first, other) < 0.1
+    assert agreement(first, first[:, 7:]) == 1.0
+    assert agreement(first[:, 5:], first) == 1.0
+    assert agreement(np.repeat(first[:, :1], 40, 1), np.repeat(first[:, :1], 30, 1)) == 0.0, "pauses are alike"
+
+
+def test_what_was_heard_instead() -> None:
+    asked = [
+        MadeWord(text, 1, i, i, 0, 4, False) for i, text in enumerate(["The", "dog", "was", "under", "the", "table."])
+    ]
+    said = [Word(text, 0, 0) for text in ["the", "dog", "was", "on", "the,", "Table"]]
+    assert [([word.text for word in words], instead) for words, instead in compare(asked, said)] == [(["under"], "on")]
+    assert [len(words) for words, _ in compare(asked, [])] == [6]
+    split = [Word(text, 0, 0) for text in ["the", "dog", "was", "un", "der", "the", "table"]]
+    assert list(compare(asked, split)) == [], "a word in two pieces is the same word"
+
+
+# --- Runs with a fault put in; all of them in `make test-all`
+
+FAST = {"prefix-shift": 1, "loop": 1}  # how many of a kind
+
+
+def _seeded() -> list[Any]:
+    left = dict(FAST)
+    cases = []
+    for number, case in enumerate(seeded()):
+        fast = left.get(case.kind, 0) > 0
+        left[case.kind] = left.get(case.kind, 0) - 1
+        cases.append(pytest.param(case, id=f"{number:02}-{case.kind}", marks=() if fast else pytest.mark.slow))
+    return cases
+
+
+@pytest.mark.parametrize("case", _seeded())
+def test_a_fault_is_named_in_its_place(case: Seeded, tmp_path: Path) -> None:
+    trace: Any = load(case.make(tmp_path))
+    found: list[Finding] = trace.findings()
+    assert named(case, trace, found), [(one.kind, one.call, one.until) for one in found]
+
+
+@pytest.mark.parametrize("number", [30, *(pytest.param(i, marks=pytest.mark.slow) for i in range(44) if i != 30)])
+def test_a_clean_run_brings_nothing_bad(number: int, tmp_path: Path) -> None:
+    _, make = clean()[number]
+    assert [one.text for one in load(make(tmp_path)).findings() if one.severity == "bad"] == []
