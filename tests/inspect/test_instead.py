@@ -109,8 +109,9 @@ def words(text: str) -> str:
     return re.sub("<[^>]+>", " ", text).replace("&#x27;", "'")
 
 
-def test_a_terminal_says_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(instead, "get_ipython", lambda: TerminalInteractiveShell.__new__(TerminalInteractiveShell))
+@pytest.mark.parametrize("shell", [TerminalInteractiveShell.__new__(TerminalInteractiveShell), None])
+def test_a_terminal_says_it_once(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instead, "get_ipython", lambda: shell)
     assert len(cell_of(sample().explore()).outputs) == 1
 
 
@@ -157,10 +158,11 @@ def test_a_page_has_the_explorer() -> None:
 def test_a_run_that_was_followed_is_kept_when_it_is_over(tmp_path: Path) -> None:
     with capture_output() as captured, follow(tmp_path / "run.dia2trace") as explorer:
         Dia2.nano().generate("[S1] Hello.", seed=1)
-    first, text, changed, script = cell_with(captured).outputs
+    first, text, script = cell_with(captured).outputs
     assert "image/png" not in first.data
-    assert "a run in progress" in text.data["text/plain"]
-    assert "Explorer of run.dia2trace" in changed.data["text/plain"]
+    assert first.data["text/plain"] == "<LiveExplorer of a run in progress>"
+    assert text.data["text/plain"].startswith("<LiveExplorer of run.dia2trace: ")
+    assert set(text.data) == {"text/html", "text/plain", "image/png"}  # for print; pages take the text
     kept = json.loads(re.findall(r"revive\(at, (\{.*\})\);", script.data[_SCRIPT])[0])
     assert [base64.b64decode(view) for view in kept["views"]] == explorer._views
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from IPython.core.getipython import get_ipython
-from IPython.display import display, update_display
+from IPython.display import display
 from IPython.terminal.interactiveshell import TerminalInteractiveShell
 
 from dia2.common.messages import printable
@@ -39,30 +39,36 @@ class Beside:
         self.cell = uuid4().hex
         self._how = how
 
-    def display(self, widget: Any, lines: Sequence[str], kept: Kept) -> None:
+    def display(self, widget: Any, lines: Sequence[str], kept: Kept | None) -> None:
         """Show the widget.
 
         Args:
             widget: of ipywidgets.
             lines: of text; see `told`.
-            kept: of the explorer in it.
+            kept: of the explorer in it; `None`: nothing yet, see `add`.
         """
         bundle = widget._repr_mimebundle_()
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         data["text/plain"] = "\n".join(lines)
-        if kept.picture is not None:
+        if kept is not None and kept.picture is not None:
             data["image/png"] = base64.b64encode(kept.picture).decode()
         display(data, metadata=metadata, raw=True)
-        if not isinstance(get_ipython(), TerminalInteractiveShell):  # it would print the text again
-            text, script = self._text_and_script(widget, lines, kept)
-            display(text, raw=True, display_id=self.cell)
-            _run(script)
+        if kept is not None:
+            self._add(widget, lines, kept, {})
 
-    def change(self, widget: Any, lines: Sequence[str], kept: Kept) -> None:
-        """Keep an explorer in a cell that shows the widget already."""
+    def add(self, widget: Any, lines: Sequence[str], kept: Kept) -> None:
+        """Keep the explorer of a widget that the cell shows already; the picture goes to print alone."""
+        picture = {} if kept.picture is None else {"image/png": base64.b64encode(kept.picture).decode()}
+        self._add(widget, lines, kept, picture)
+
+    def _add(self, widget: Any, lines: Sequence[str], kept: Kept, picture: dict[str, str]) -> None:
+        shell = get_ipython()
+        if shell is None or isinstance(shell, TerminalInteractiveShell):
+            return  # it would print the text again, and all else
         text, script = self._text_and_script(widget, lines, kept)
-        update_display(text, raw=True, display_id=self.cell)
-        _run(script)
+        display(text | picture, raw=True)
+        if script:
+            display({"application/javascript": script, "text/plain": ""}, raw=True)
 
     def _text_and_script(self, widget: Any, lines: Sequence[str], kept: Kept) -> tuple[dict[str, str], str]:
         picture = "" if kept.picture is None else base64.b64encode(kept.picture).decode()
@@ -75,8 +81,3 @@ class Beside:
             script = ""
         told = "".join(f"<div>{html.escape(printable(line.strip('<>')))}</div>" for line in (*lines, how))
         return {"text/html": f'<div class="dia2-instead">{told}</div>', "text/plain": "\n".join(lines)}, script
-
-
-def _run(script: str) -> None:
-    if script:
-        display({"application/javascript": script, "text/plain": ""}, raw=True)

@@ -73,9 +73,9 @@ class _Page(anywidget.AnyWidget):
         """What stands where no widget can be shown, line by line."""
         return [repr(self)]
 
-    def kept(self) -> Kept:
-        """What a saved notebook keeps of the explorer."""
-        return Kept(None)
+    def kept(self) -> Kept | None:
+        """What a saved notebook keeps of the explorer; `None`: nothing yet."""
+        return None
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -105,7 +105,7 @@ class LiveExplorer(_Page):
         with self.hold_sync():
             self._views, self._pieces = [payload(trace)], []
         kept = Kept(picture(trace), self._views if page_by_default() else ())
-        self._beside.change(self, told(trace, repr(self)), kept)
+        self._beside.add(self, told(trace, repr(self)), kept)
 
 
 class Explorer(_Page):
