@@ -27,6 +27,7 @@ def test_untouched_controls_give_the_same_run(trace: Dia2Trace) -> None:
     lab = trace.lab(engine("tiny4"))
     lab.call.value = 9
     assert lab.edits() == []
+    assert (lab.action.index, lab.action.label, lab.action.value) == (0, "as it is drawn", None)
     lab.fork()
     assert lab.forked is not None
     assert trace.diff(lab.forked).shared == len(trace)

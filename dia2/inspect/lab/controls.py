@@ -121,7 +121,9 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
 def _control(knob: Knob) -> Any:
     if knob.options:
-        return widgets.Dropdown(options=list(knob.options), value=knob.value, description=knob.label, style=_STYLE)
+        # By its index: a value of None would be no change to ipywidgets, and hosts show an index of None as a blank.
+        index = [value for _, value in knob.options].index(knob.value)
+        return widgets.Dropdown(options=list(knob.options), index=index, description=knob.label, style=_STYLE)
     return widgets.FloatSlider(
         knob.value, min=knob.least, max=knob.most, step=knob.step, description=knob.label, style=_STYLE
     )
