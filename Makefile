@@ -31,7 +31,7 @@ checked:  # one core would wait while the other installs, or lints
 
 NOTEBOOKS ?= notebooks docs
 notebooks: $(VENV)/.dev  ## run the notebooks and compare what they print; save.py saves them anew
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --nbval -p no:cacheprovider $(NOTEBOOKS)
+	OMP_NUM_THREADS=1 DIA2_EXPLORER_PAGE=0 $(PYTHON) -m pytest -n 2 --dist loadfile --nbval -p no:cacheprovider $(NOTEBOOKS)
 
 lint:  ## the style and the types of all code, of the explorer's front end too
 	@$(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,--jobs 2 --output-sync=target) lint-python lint-front

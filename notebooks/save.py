@@ -1,11 +1,12 @@
 """Run notebooks and save them with what they print: `python notebooks/save.py [NOTEBOOK …]`, all of them by default.
 
 What a widget leaves in a file is taken out: its state is large, makes files that GitHub refuses, and shows nothing
-without a kernel. The text and the pictures beside it stay.
+without a kernel. The text and the pictures beside it stay; the explorers that cells keep are left out as well.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def run(path: Path) -> nbformat.NotebookNode:
         kernel_name="python3",
         coalesce_streams=True,  # else how output is cut depends on time
         resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    ).execute(env=os.environ | {"DIA2_EXPLORER_PAGE": "0"})
     return notebook
 
 

@@ -21,7 +21,7 @@ from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load
 from dia2.inspect.schema.view import View, peaks
 from dia2.inspect.views.explorer import bundle, to_html
-from dia2.inspect.views.explorer.bundle import script, style
+from dia2.inspect.views.explorer.bundle import reviver, script, style
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.payload import difference_of, payload
 from dia2.inspect.views.explorer.sound import codebook_sound
@@ -205,13 +205,15 @@ def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:
 
 
 def test_the_script_has_every_module_and_none_of_their_documents() -> None:
-    hosts = {"page", "widget"}
+    hosts, apart = {"page", "widget"}, {"saved"}
     opening = {path.stem: path.read_text(encoding="utf-8").partition("\n")[0] for path in FRONT.glob("*.js")}
-    assert hosts < opening.keys()
+    assert hosts | apart < opening.keys()
     for host in hosts:
         code = script(host)
-        assert {name for name, line in opening.items() if line in code} == opening.keys() - hosts | {host}
+        assert {name for name, line in opening.items() if line in code} == opening.keys() - hosts - apart | {host}
         assert not re.search(r"@(import|param|returns|template|typedef)\b", code)  # they are for tsc and for readers
+    assert opening["saved"] in reviver()
+    assert not re.search(r"^export|@(import|param|property|typedef)\b|</", reviver(), re.MULTILINE)
 
 
 def test_the_page_allows_its_own_script_and_style_alone(trace: Dia2Trace, tmp_path: Path) -> None:

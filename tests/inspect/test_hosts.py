@@ -12,6 +12,7 @@ import pytest
 from dia2.inspect import sample
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.saved import alive
 
 from ..support.browser import needs_chromium
 
@@ -21,7 +22,8 @@ HOST = """<!doctype html><meta charset="utf-8"><body><style>{css}</style><style 
 <script type="module">
 const {{ default: widget }} = await import(URL.createObjectURL(new Blob([{source}], {{ type: "text/javascript" }})));
 const bytes = Uint8Array.from(atob({view}), (character) => character.charCodeAt(0));
-const values = {{ _views: [new DataView(bytes.buffer)], _pieces: [], _difference: null, _can_decode: true, call: 0 }};
+const values = {{ _views: [new DataView(bytes.buffer)], _pieces: [], _difference: null, call: 0 }};
+Object.assign(values, {{ _can_decode: true, _cell: "0f" }});
 window.listening = new Set();
 window.answer = (message) => listening.forEach((listen) => listen(message, [new DataView(new ArrayBuffer(8))]));
 window.heard = [];
@@ -270,3 +272,45 @@ def test_a_kernel_that_does_not_answer_is_told_of(host: Host) -> None:
     host.page.clock.run_for(100)
     assert host.run(told) == ""
     assert host.run("one.root.querySelector('.hear').selectedIndex") == 1
+
+
+def saved(host: Host) -> None:
+    """Run the script that a cell keeps, as a notebook does that is open."""
+    code = alive("0f", "view", [payload(sample())], None, 40, "")
+    host.run("window.kept = document.createElement('div'), out.append(kept)")
+    host.page.evaluate("(code) => { new Function('element', code)(kept); }", code)
+
+
+EXPLORERS = "[...document.querySelectorAll('[data-dia2-explorer]')]"
+
+
+def test_what_a_cell_keeps_is_not_drawn_beside_its_widget(host: Host) -> None:
+    assert host.run(f"{EXPLORERS}.map((root) => root.dataset.dia2Explorer)") == ["0f"]
+    saved(host)
+    host.page.wait_for_timeout(4_000)
+    assert host.run("kept.childElementCount") == 0
+
+
+def test_what_a_cell_keeps_is_drawn_where_no_widget_comes(host: Host) -> None:
+    host.run("one.end(), one.el.remove()")
+    saved(host)
+    host.page.wait_for_timeout(1_000)
+    assert host.run("kept.childElementCount") == 0  # it may come yet
+    host.until("kept.querySelector('[data-dia2-explorer]')?.dia2?.store.state.call === 40")
+    host.run("kept.querySelector('[data-dia2-explorer]').dia2.player.play()")
+    host.run("window.drawn = kept.querySelector('[data-dia2-explorer]').dia2")
+    host.run("add()")  # a kernel that was slow
+    host.until("one.root?.dia2 !== undefined")
+    assert host.run(f"{EXPLORERS}.length") == 1
+    assert host.run("[kept.childElementCount, drawn.player.audio.paused]") == [0, True]
+
+
+def test_fingers_find_all_controls_and_no_phone_zooms_into_a_field(browser: Any) -> None:
+    host = Host(browser, width=390, has_touch=True, is_mobile=True)
+    assert host.run("matchMedia('(pointer: coarse)').matches")
+    controls = "[...one.root.querySelectorAll('button, select, input, summary, a')].filter((each) => each.offsetHeight)"
+    assert host.run(f"{controls}.length") > 40
+    assert host.run(f"{controls}.filter((each) => each.offsetHeight < 24).map((each) => each.outerHTML)") == []
+    fields = "[...one.root.querySelectorAll('select, input[type=search]')]"
+    assert host.run(f"{fields}.filter((each) => parseFloat(getComputedStyle(each).fontSize) < 16).length") == 0
+    host.close()

@@ -232,3 +232,53 @@ def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: s
     page.keyboard.press("Control+s")  # the notebook's, and it still has it
     notebook.until("!window.jupyterapp.shell.currentWidget.context.model.dirty", 20)
     assert notebook.wrong == []
+
+
+def test_a_saved_notebook_shows_one_explorer_whatever_became_of_its_kernel(
+    browser: Any, lab: str, folder: Path
+) -> None:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    cell: dict[str, Any] = {"cell_type": "code", "id": "run", "metadata": {}, "outputs": [], "execution_count": None}
+    cell["source"] = "from dia2.inspect import sample\nsample().explore(call=40)"
+    made = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    (folder / "saved.ipynb").write_text(json.dumps(made))
+    count = "document.querySelectorAll('[data-dia2-explorer]').length"
+    notebook = Notebook(browser, lab, "saved.ipynb")
+    notebook.run_all()
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined")
+    notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    notebook.until("!window.jupyterapp.shell.currentWidget.context.model.dirty", 20)
+    notebook.page.wait_for_timeout(4_000)  # longer than what is kept waits for a widget
+    assert notebook.page.evaluate(count) == 1
+    assert notebook.page.locator("[data-dia2-saved]").count() == 0
+    assert (folder / "saved.ipynb").stat().st_size < 200_000
+    notebook.page.close()
+
+    notebook = Notebook(browser, lab, "saved.ipynb")  # its kernel is alive
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined", 20)
+    notebook.page.wait_for_timeout(4_000)
+    assert notebook.page.evaluate(count) == 1
+    assert notebook.page.locator("[data-dia2-saved]").count() == 0
+    notebook.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+    notebook.page.close()
+
+    notebook = Notebook(browser, lab, "saved.ipynb")  # and now it knows nothing of the widget
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined", 20)
+    assert notebook.page.evaluate(count) == 1
+    assert notebook.page.locator("[data-dia2-saved]").count() == 1
+    notebook.key("ArrowRight")
+    notebook.shown("call", 41)
+    notebook.page.click(".dia2-explorer .play")
+    notebook.until(f"{EXPLORER}.dia2.store.state.call > 44", 20)
+    keep_picture(notebook.page, "jupyterlab-saved")
+    notebook.page.close()
+
+    content = json.loads((folder / "saved.ipynb").read_text())
+    content["cells"][0]["outputs"][0]["data"]["text/plain"] = ["changed by somebody else"]
+    (folder / "theirs.ipynb").write_text(json.dumps(content))  # which this Lab does not trust
+    notebook = Notebook(browser, lab, "theirs.ipynb")
+    notebook.until("document.querySelector('.dia2-instead')?.offsetHeight > 0", 20)
+    assert notebook.page.locator(".jp-OutputArea-output img").is_visible()
+    notebook.page.wait_for_timeout(4_000)
+    assert notebook.page.evaluate(count) == 0
+    assert notebook.wrong == []

@@ -27,6 +27,7 @@ def test_untouched_controls_give_the_same_run(trace: Dia2Trace) -> None:
     lab = trace.lab(engine("tiny4"))
     lab.call.value = 9
     assert lab.edits() == []
+    assert (lab.action.index, lab.action.label, lab.action.value) == (0, "as it is drawn", None)
     lab.fork()
     assert lab.forked is not None
     assert trace.diff(lab.forked).shared == len(trace)
@@ -53,8 +54,14 @@ def test_controls_become_edits(trace: Dia2Trace, tmp_path: Path) -> None:
 
 
 def test_a_line_stands_below_it_for_pages_that_cannot_show_it(trace: Dia2Trace) -> None:
-    cell = cell_of(trace.lab(engine("tiny4")))
-    assert '<p class="dia2-instead">Lab of run.dia2trace: Choose a call' in cell.outputs[1].data["text/html"]
+    lab = trace.lab(engine("tiny4"))
+    cell = cell_of(lab)
+    assert '<div class="dia2-instead"><div>Lab of run.dia2trace: Choose a call' in cell.outputs[1].data["text/html"]
+    assert "its controls need a kernel" in cell.outputs[1].data["text/html"]
+    assert f'"view": "{lab.model_id}"' in cell.outputs[2].data["application/javascript"]  # the page shows the explorer
+    lab.fork()
+    (shown,) = lab._shown.children
+    assert f'"cell": "{shown._cell}"' in cell.outputs[2].data["application/javascript"]  # the widget, where it is alive
 
 
 def test_settings_changed_before_are_where_the_controls_begin(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from dia2.inspect import load, record
 from dia2.inspect.record import recorder
 from dia2.inspect.store.layout import MANIFEST
 from dia2.inspect.views.explorer.pack import pack
+from dia2.inspect.views.explorer.picture import picture
 from dia2.inspect.views.explorer.view import view_of
 from dia2.runtime import capture as buffers
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
@@ -191,6 +192,7 @@ def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
     for call in (0, len(trace) - 1, len(trace)):
         yield lambda call=call: (trace.draws(call), trace.draws(call, 1), trace.logits(call))  # type: ignore[misc]  # likewise
     yield lambda: [pack(view_of(trace, script=script)) for script in (0, 1)]
+    yield lambda: [picture(trace, script=script) for script in (0, 1)]
     yield lambda: trace.diff(load(recorded_dia()))
     yield lambda: replayed(trace)
 
@@ -239,3 +241,4 @@ def dia2_questions(trace: Dia2Trace) -> Iterator[Callable[[], object]]:
     yield lambda: [trace.draws(call) for call in (0, len(trace) - 1)]
     yield lambda: trace.draws(len(trace))
     yield lambda: view_of(trace)
+    yield lambda: [picture(trace, call=call) for call in (0, len(trace))]

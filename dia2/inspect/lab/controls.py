@@ -21,7 +21,8 @@ from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.trace.family import offered
 from dia2.inspect.trace.load import load
 from dia2.inspect.trace.trace import Trace
-from dia2.inspect.views.explorer.instead import display_with_line
+from dia2.inspect.views.explorer.instead import Beside
+from dia2.inspect.views.explorer.saved import told
 from dia2.inspect.views.explorer.widget import Explorer
 
 _STYLE = {"description_width": "90px"}
@@ -54,7 +55,9 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.button.on_click(lambda _: self.fork())
         self.bar = widgets.IntProgress(0, min=0, max=1, layout={"visibility": "hidden"})
         self.told = widgets.Label("Choose a call, and what should be different from there on.")
-        self._shown = widgets.Box([Explorer(trace, tts=tts)], layout={"width": "100%", "display": "block"})
+        self._beside = Beside("its controls need a kernel, so run the notebook's cell again.")
+        self._first = Explorer(trace, tts=tts, cell=self._beside.cell)
+        self._shown = widgets.Box([self._first], layout={"width": "100%", "display": "block"})
         left = widgets.VBox([self.call, *choices, self.seed])
         right = widgets.VBox([*sliders, widgets.HBox([self.button, self.bar])])
         super().__init__([widgets.HBox([left, right]), self.told, self._shown])
@@ -70,7 +73,7 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         return f"<Lab of {self.trace.path.name}: {self.told.value}>"
 
     def _ipython_display_(self) -> None:
-        display_with_line(self, "its controls need a kernel, so run the notebook's cell again.")
+        self._beside.display(self, told(self.trace, repr(self)), self._first.kept())
 
     def edits(self) -> list[Any]:
         """What the controls ask for, besides the seed."""
@@ -104,7 +107,7 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _show(self, path: Path, told: str) -> None:
         self.forked = load(path)
-        self._shown.children = [Explorer(self.trace, other=self.forked)]
+        self._shown.children = [Explorer(self.trace, other=self.forked, cell=self._beside.cell)]
         found = self.trace.diff(self.forked)
         first = found.first
         if first is None or not found.parts:
@@ -118,7 +121,9 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
 def _control(knob: Knob) -> Any:
     if knob.options:
-        return widgets.Dropdown(options=list(knob.options), value=knob.value, description=knob.label, style=_STYLE)
+        # By its index: a value of None would be no change to ipywidgets, and hosts show an index of None as a blank.
+        index = [value for _, value in knob.options].index(knob.value)
+        return widgets.Dropdown(options=list(knob.options), index=index, description=knob.label, style=_STYLE)
     return widgets.FloatSlider(
         knob.value, min=knob.least, max=knob.most, step=knob.step, description=knob.label, style=_STYLE
     )

@@ -260,7 +260,15 @@ class Trace(TraceData[F]):
         """What became of the prefix; see `dia2.adapter.doctor.diagnose`. Not of Dia."""
         return offered(self, "doctor")(self)
 
-    def explore(self, other: Trace[Any] | None = None, *, tts: Any = None, script: int = 0, call: int = 0) -> Any:
+    def explore(
+        self,
+        other: Trace[Any] | None = None,
+        *,
+        tts: Any = None,
+        script: int = 0,
+        call: int = 0,
+        page: bool | None = None,
+    ) -> Any:
         """Look at the run in a notebook: play it, scrub, click; see docs/explorer.md.
 
         Args:
@@ -268,6 +276,9 @@ class Trace(TraceData[F]):
             tts: an engine with the run's codec: then single codebooks can be heard; not of Dia.
             script: which, from 0.
             call: where to begin.
+            page: whether the notebook keeps the explorer, for pages made of it and for readers without a kernel. It
+                grows by some 50 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
+                environment. A picture and the text are kept in any case.
 
         Returns:
             The widget, an `Explorer`.
@@ -276,7 +287,7 @@ class Trace(TraceData[F]):
             TraceError: there is no such script or call, or the trace is damaged.
             UsageError: anywidget is not installed.
         """
-        return extension("explore")(self, other, tts=tts, script=script, call=call)
+        return extension("explore")(self, other, tts=tts, script=script, call=call, page=page)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the explorer as one file for any browser; see `dia2.inspect.to_html`."""

@@ -52,7 +52,17 @@ def style() -> str:
 @lru_cache
 def script(host: str) -> str:
     """The front end for a host: `widget`, a module with a default export, or `page`, which runs by itself."""
-    sources = [(_FRONT / f"{name}.js").read_text(encoding="utf-8") for name in (*_MODULES, host)]
+    return "\n".join(_code(name) for name in (*_MODULES, host))
+
+
+@lru_cache
+def reviver() -> str:
+    """The function `revive`, which opens the widget's script in a saved notebook; see saved.js."""
+    return _code("saved")
+
+
+def _code(name: str) -> str:
+    source = (_FRONT / f"{name}.js").read_text(encoding="utf-8")
     for unneeded in (_IMPORT, _EXPORT, _DOCUMENTS):
-        sources = [unneeded.sub("", source) for source in sources]
-    return "\n".join(sources)
+        source = unneeded.sub("", source)
+    return source

@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 
 def explore(
-    trace: Trace[Any], other: Trace[Any] | None = None, *, tts: Any = None, script: int = 0, call: int = 0
+    trace: Trace[Any],
+    other: Trace[Any] | None = None,
+    *,
+    tts: Any = None,
+    script: int = 0,
+    call: int = 0,
+    page: bool | None = None,
 ) -> Explorer:
     """See `Trace.explore`."""
     with notebook_extra("The explorer", ", or write a file by to_html()"):
         from dia2.inspect.views.explorer.widget import Explorer
-    return Explorer(trace, other=other, tts=tts, script=script, call=call)
+    return Explorer(trace, other=other, tts=tts, script=script, call=call, page=page)

@@ -16,15 +16,18 @@ from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.wording import counted
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
-from dia2.inspect.views.explorer.instead import display_with_line
+from dia2.inspect.views.explorer.instead import Beside, Kept
 from dia2.inspect.views.explorer.payload import check_engine, difference_of, payload
+from dia2.inspect.views.explorer.picture import picture
+from dia2.inspect.views.explorer.saved import page_by_default, told
 from dia2.inspect.views.explorer.sound import Sound, codebook_sound
 
 _LONGEST = 1000  # characters of an error
+_HOW = "run the notebook's cell again, or write a page that needs no notebook by to_html()."
 
 
 class _Page(anywidget.AnyWidget):
-    """The front end, and in its place a line of text where no widget can be shown."""
+    """The front end, and in its place what the cell keeps where no widget can be shown."""
 
     _esm = script("widget")
     _css = style()
@@ -32,10 +35,12 @@ class _Page(anywidget.AnyWidget):
     _pieces = traitlets.List(traitlets.Bytes()).tag(sync=True)  # of a run that goes on
     _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _can_decode = traitlets.Bool(False).tag(sync=True)
+    _cell = traitlets.Unicode("").tag(sync=True)  # that shows it; see instead.py
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
 
     def __init__(self, **traits: Any) -> None:
-        super().__init__(**traits)
+        self._beside = Beside(_HOW)
+        super().__init__(**{"_cell": self._beside.cell} | traits)
         self.on_msg(self._answer)
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
@@ -62,13 +67,21 @@ class _Page(anywidget.AnyWidget):
         raise UsageError("Single codebooks can be heard once the run is over: by trace.explore(tts=…).")
 
     def _ipython_display_(self) -> None:
-        display_with_line(self, "run the notebook's cell again, or write a page that needs no notebook by to_html().")
+        self._beside.display(self, self._told(), self.kept())
+
+    def _told(self) -> list[str]:
+        """What stands where no widget can be shown, line by line."""
+        return [repr(self)]
+
+    def kept(self) -> Kept | None:
+        """What a saved notebook keeps of the explorer; `None`: nothing yet."""
+        return None
 
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle is not None:
             data = bundle[0] if isinstance(bundle, tuple) else bundle
-            data["text/plain"] = repr(self)
+            data["text/plain"] = "\n".join(self._told())
         return bundle
 
 
@@ -91,6 +104,8 @@ class LiveExplorer(_Page):
         self.trace = trace
         with self.hold_sync():
             self._views, self._pieces = [payload(trace)], []
+        kept = Kept(picture(trace), self._views if page_by_default() else ())
+        self._beside.add(self, told(trace, repr(self)), kept)
 
 
 class Explorer(_Page):
@@ -104,14 +119,18 @@ class Explorer(_Page):
         tts: Any = None,
         call: int = 0,
         script: int = 0,
+        page: bool | None = None,
+        cell: str | None = None,
     ) -> None:
-        """See `Trace.explore`."""
+        """See `Trace.explore`; `cell` is the name of that of a widget which this one is part of."""
         check_engine(trace, tts)
         call = trace.check_call(call)
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
-        self._tts = tts
+        self._tts, self._script = tts, script
+        self._page = page_by_default() if page is None else page
         super().__init__(
+            **({} if cell is None else {"_cell": cell}),
             _views=[payload(each, script=script) for each in (trace, other) if each is not None],
             _difference=difference,
             _can_decode=tts is not None and other is None,
@@ -121,6 +140,15 @@ class Explorer(_Page):
     def __repr__(self) -> str:
         other = "" if self.other is None else f" and {self.other.path.name}"
         return f"<Explorer of {self.trace.path.name}{other}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
+
+    def _told(self) -> list[str]:
+        """See `_Page`."""
+        return told(self.trace, repr(self))
+
+    def kept(self) -> Kept:
+        """See `_Page`."""
+        seen = picture(self.trace, script=self._script, call=self.call)
+        return Kept(seen, self._views if self._page else (), self._difference, self.call)
 
     def _hear(self, books: Any) -> Sound:
         """See `_Page`."""

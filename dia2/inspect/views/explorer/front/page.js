@@ -21,6 +21,7 @@ function byId(id) {
 
 async function show() {
   const root = byId("explorer");
+  root.dataset.dia2Explorer = "";
   const views = document.querySelectorAll("script[type='application/dia2view']");
   const parts = Array.from(views, (view) => bytes(view.textContent.trim()));
   /** @type {Options} */

@@ -411,6 +411,8 @@ export interface Traits {
   _pieces: DataView<ArrayBuffer>[];
   _difference: Difference | null;
   _can_decode: boolean;
+  /** Name of the cell that shows it, for the copy that is saved there. */
+  _cell: string;
   call: number;
 }
 

@@ -98,7 +98,14 @@ class Asker {
 async function render({ model, el }) {
   /** @type {Root} */
   const root = document.createElement("div");
+  root.dataset.dia2Explorer = model.get("_cell");
   el.append(root);
+  for (const saved of document.querySelectorAll("[data-dia2-saved]")) {
+    // The widget of a notebook is there after all, and takes over; see saved.js.
+    if (saved instanceof HTMLElement && saved.dataset.dia2Saved === model.get("_cell")) {
+      saved.dispatchEvent(new Event("dia2-widget"));
+    }
+  }
   Object.assign(el.style, { flex: "1 1 auto", minWidth: "0" }); // in a row of widgets it takes the width that is left
   /** @type {Mounted | null} */
   let shown = null; // what stands on the page
