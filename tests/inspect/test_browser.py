@@ -75,10 +75,10 @@ def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Dia2Tr
     canvas.click(position={"x": x, "y": (book + 0.5) * box["height"] / trace.model.codebooks})
     assert page.readout("call") == str(call)
     draw = next(draw for draw in trace.draws(call) if draw.name == f"dep.{book}")
-    assert f"drew {draw.choice}" in page.page.inner_text(".draw .note")
-    tokens = page.page.locator(".candidates tbody th").all_inner_texts()
-    assert str(draw.choice) in tokens
-    assert page.page.inner_text(".candidates .chosen th") == str(draw.choice)
+    assert page.page.inner_text(".why-said b").endswith(str(draw.choice))
+    tokens = page.page.locator(".why-token").all_inner_texts()
+    assert tokens == [str(candidate.token) for candidate in draw.candidates]
+    assert page.page.inner_text(".why-took .why-token") == str(draw.choice)
 
 
 def spot(page: Page, pane: str, call: int, down: float = 0.5) -> dict[str, float]:
@@ -271,10 +271,11 @@ def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Dia2Tra
     opened = Page(browser, to_html(Dia2Trace.load(tmp_path / "fork.dia2trace"), tmp_path / "run.html", call=50))
     opened.page.locator(".draw select").select_option("codebook 2")
     opened.drawn()
-    assert opened.page.inner_text(".draw .note") == f"drew {unlikely}, p –"
-    chances = opened.page.locator(".candidates tbody td:nth-child(2)").all_inner_texts()
+    assert "an edit put it there" in opened.page.inner_text(".why-said")
+    assert "not drawn by this run" in opened.page.inner_text(".why-told")
+    chances = opened.page.locator(".why-table tbody .why-number").all_inner_texts()
     assert "–" in chances  # the one that could have been drawn
-    assert set(chances) <= {"–", "0.00", "out"}
+    assert set(chances) <= {"–", "cut", "out"}
     opened.check()
     opened.page.context.close()
 
@@ -387,14 +388,15 @@ def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace
 def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
     from dia2.adapter.layout import draw_names
-    from dia2.adapter.view import draw_header
+    from dia2.adapter.view_draws import draw_header
     from dia2.inspect.schema.view import peaks
     from dia2.inspect.views.explorer import html
     from dia2.inspect.views.explorer.pack import pack
     from dia2.inspect.views.explorer.sound import encode
     from dia2.inspect.views.explorer.view import view_of
 
-    base = view_of(Dia2Trace.load(recorded()))
+    trace = Dia2Trace.load(recorded())
+    base, base_model = view_of(trace), trace.model
     rng, calls, books = np.random.default_rng(0), 1500, 32
     tile = {
         name: np.resize(column, (calls, *column.shape[1:]))
@@ -415,7 +417,10 @@ def long_page(path: Path) -> Path:
         "draw_guided": rng.integers(0, 4000, (calls, draws, 8)).astype(np.uint16),
         "best_cond": best,
         "best_guided": best,
-        "draw_kept": rng.integers(0, 256, (calls, draws)).astype(np.uint16),
+        "draw_kept": rng.integers(0, 256, (calls, draws, 1)).astype(np.uint8),
+        "draw_uniform": rng.random((calls, draws)).astype(np.float32),
+        "draw_step_cond": np.full((calls, draws), 2.0**-12, np.float32),
+        "draw_step_guided": np.full((calls, draws), 2.0**-12, np.float32),
         "draw_probability": rng.random((calls, draws)).astype(np.float32),
     }
     tile["draw_choice"] = tile["draw_ids"][:, :, 0].astype(np.int32)
@@ -425,7 +430,7 @@ def long_page(path: Path) -> Path:
         "calls": calls, "seconds": 120.0, "mime": "audio/mpeg",
         "given": base.header["given"] | {"calls": 0},
         "clock": base.header["clock"] | {"zero": 0, "twice": None},
-        "draws": [draw_header(name) for name in draw_names(books)],
+        "draws": [draw_header(name, base_model) for name in draw_names(books)],
         "sounds": [{"label": "all codebooks", "column": "sound_0"}],
         "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i, "at": 5 * i}
                   for i in range(299)],
