@@ -276,8 +276,8 @@ def test_where_the_record_contradicts_itself_nothing_is_named(run: Dia2Trace, tm
     view = view_of(run)
     first = view.columns["draw_uniform"][run.warmup_calls :]
     first[:] = np.roll(first, 1, axis=0)  # the chance of other calls
-    draws = [(call, 0, {"temperature": 1}) for call in range(run.warmup_calls, len(run))]
-    draws += [(call, 3, {"temperature": 1}) for call in range(run.warmup_calls, len(run))]
+    calls, count = range(run.warmup_calls, len(run)), len(run.manifest.draws)
+    draws = [(call, draw, {"temperature": 1}) for call in calls for draw in range(count)]
     kinds = Counter(answer["kind"] for answer in asked(pack(view), draws, tmp_path))
     assert kinds["contrary"] > 5
 
@@ -313,6 +313,7 @@ def test_ten_thousand_draws(level: str, runs: list[Dia2Trace], tmp_path: Path) -
         rng = np.random.default_rng([i, 7])
         made = [made_logits(rng, WIDTHS[name]) for _ in range(count // 2)]
         found += compare(name, level, made + real_logits(name, count - count // 2, runs), rng, tmp_path)
+    print(level, found)
     assert found["token"] + found["close"] + found["beyond"] == 10_000
     assert found["changed"] > (1000 if level == "full" else 300)
     assert found["close"] < 100

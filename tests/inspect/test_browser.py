@@ -81,6 +81,51 @@ def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Dia2Tr
     assert page.page.inner_text(".why-took .why-token") == str(draw.choice)
 
 
+def test_a_slider_says_what_would_have_been_drawn(browser: Any, tmp_path: Path) -> None:
+    trace = sample()
+    page = Page(browser, to_html(trace, tmp_path / "run.html"))
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60, draw: 2})")
+    page.drawn()
+    draw, own = trace.draws(60)[2], "0.80, as recorded"
+    told, reset = page.page.locator(".why-told"), page.page.locator(".why-reset")
+    assert "Move a slider" in told.inner_text()
+    assert reset.is_disabled()
+    labels = page.page.locator(".why-slider span").all_inner_texts()
+    assert labels == ["temperature", "top-k", "cfg", "keep"]
+    slider = page.page.get_by_role("slider", name="temperature")
+    assert slider.get_attribute("aria-valuetext") == own
+    slider.focus()
+    page.press("ArrowRight")  # moves the slider, and not the run
+    assert page.readout("call") == "60"
+    assert slider.get_attribute("aria-valuetext") != own
+    assert "At temperature " in told.inner_text()
+    page.press("Home")
+    best = next(candidate for candidate in draw.candidates if candidate.kept).token
+    same = "the same, " if best == draw.choice else ""
+    assert told.inner_text() == f"At temperature 0 it would have been {same}{best}."
+    assert page.page.inner_text(":is(.why-new, .why-took:not(:has(~ .why-new), .why-new ~ *)) .why-token") == str(best)
+    reset.click()
+    assert reset.is_disabled()
+    assert slider.get_attribute("aria-valuetext") == own
+    page.check()
+    page.page.context.close()
+
+
+def test_the_strip_and_its_buttons_choose_the_draw(page: Page, trace: Dia2Trace) -> None:
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60, draw: 0})")
+    page.drawn()
+    bars = page.page.locator(".why-strip > span")
+    assert bars.count() == len(trace.draws(60))
+    bars.nth(3).click()
+    assert page.page.input_value(".draw select") == "codebook 2"
+    page.page.get_by_role("button", name="draw after").click()
+    page.drawn()
+    assert page.state("draw") == 4
+    assert page.page.inner_text(".why-said b") == f"code {trace.draws(60)[4].choice}"
+    strip = page.page.locator(".why-strip")
+    assert (strip.get_attribute("aria-label") or "").startswith("Surprise of each of the 9 draws: most in ")
+
+
 def spot(page: Page, pane: str, call: int, down: float = 0.5) -> dict[str, float]:
     """Where a call stands on a pane's canvas, `down` of its height."""
     page.drawn()

@@ -48,7 +48,7 @@ export function candidatesPane(data, store, label) {
     wide = !wide;
     fill();
   };
-  const all = h("button", { type: "button", class: "why-all", onclick: widen });
+  const all = h("button", { type: "button", class: "why-all", onclick: widen }, "Show all");
   const told = h("p", { class: "told" });
   const sliders = whatIf(() => fill());
   const parts = [...(draws.length ? [bars.element, pick] : []), said, table, all, told, sliders.element];

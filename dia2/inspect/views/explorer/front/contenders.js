@@ -81,7 +81,7 @@ export function headsOf(draw, rows, guided) {
   const found = [
     h("th", { scope: "col", class: named ? "why-named" : "" }, named ? "token" : "code"),
     h("th", { scope: "col", class: "why-wide" }, keys),
-    h("th", { scope: "col", class: "why-number" }, "chance"),
+    h("th", { scope: "col", class: "why-number" }, h("span", { class: "why-unseen" }, "chance")),
   ];
   return guided ? [...found, h("th", { scope: "col", class: "why-dots" }, "guided", cut)] : found;
 }
