@@ -313,7 +313,6 @@ def test_ten_thousand_draws(level: str, runs: list[Dia2Trace], tmp_path: Path) -
         rng = np.random.default_rng([i, 7])
         made = [made_logits(rng, WIDTHS[name]) for _ in range(count // 2)]
         found += compare(name, level, made + real_logits(name, count - count // 2, runs), rng, tmp_path)
-    print(level, found)
     assert found["token"] + found["close"] + found["beyond"] == 10_000
     assert found["changed"] > (1000 if level == "full" else 300)
     assert found["close"] < 100
