@@ -13,10 +13,9 @@ import numpy as np
 
 from dia.adapter.origins import GIVEN, ORIGINS, cell_origins
 from dia.adapter.script import script_header
+from dia.adapter.view_draws import draw_headers, drawn, special_names
 from dia2.common.wording import counted
-from dia2.inspect.schema.draw import unpack_kept
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
-from dia2.inspect.schema.view_draws import LOGIT_STEP, drawn_columns, pack_places, shown_places
 
 if TYPE_CHECKING:
     from dia.adapter.trace import DiaTrace
@@ -35,7 +34,7 @@ _VERDICTS = (
 _LIT = {7: (_PREFILL,), 8: (_PROMPT, _STEP, _ENDED), 10: (_COUNTDOWN,)}  # rows of the pipeline
 
 
-def view_of(trace: DiaTrace, script: int, candidates: int) -> View:
+def view_of(trace: DiaTrace, script: int, candidates: int | None) -> View:
     """See `dia2.inspect.views.explorer.view.view_of`."""
     grid, origins = trace.grid(script), cell_origins(trace, script)
     phases = _phases(trace, script)
@@ -48,7 +47,7 @@ def view_of(trace: DiaTrace, script: int, candidates: int) -> View:
         "grid": grid.astype(np.int16 if trace.model.vocabulary < 1 << 15 else np.int32),
         "grid_origin": origins,
     }
-    columns |= _drawn(trace, script, candidates)
+    columns |= drawn(trace, script, candidates)
     return View(_header(trace, script, phases, origins), columns)
 
 
@@ -85,9 +84,8 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "told": "a row stands where channel 0 of its frame begins",
         },
         "peak_rate": PEAK_RATE,
-        "logit_step": LOGIT_STEP,
         "sampling": [_sampling(trace)],
-        "draws": [_draw(trace, channel) for channel in _channels(trace)],
+        "draws": draw_headers(trace),
         "titles": {
             "rows": "The thirteen rows",
             "script": "What the encoder read",
@@ -127,7 +125,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "at": 0,
             "words": {"book": "channel", "short": "ch", "column": "row"},
             "missing": "",
-            "specials": _specials(trace),
+            "specials": special_names(trace),
             "origins": [
                 {"name": o.name, "by": o.by, "paint": o.paint, "key": o.key if (origins == i).any() else None}
                 for i, o in enumerate(ORIGINS.values())
@@ -170,11 +168,6 @@ def _facts(trace: DiaTrace, script: int) -> list[str]:
     return facts
 
 
-def _specials(trace: DiaTrace) -> dict[str, str]:
-    model = trace.model
-    return {str(model.eos): "eos", str(model.pad): "PAD", str(model.bos): "BOS"}
-
-
 def _sampling(trace: DiaTrace) -> Header:
     config = trace.run.config
     told = guided(config.cfg_scale, config.cfg_filter_top_k)
@@ -185,7 +178,9 @@ def _sampling(trace: DiaTrace) -> Header:
         told += " eos of channel 0 is drawn only where it is the best."
     else:
         told += " The best one is taken."
-    return {"call": 0, "told": told, "audio": {"temperature": config.temperature, "top_k": 0}}
+    guidance = {"cfg": config.cfg_scale, "keep": config.cfg_filter_top_k, "plus": 1, "off": None}
+    audio = {"temperature": config.temperature, "top_p": config.top_p}
+    return {"call": 0, "told": told, "guidance": guidance, "audio": audio}
 
 
 def _rows(trace: DiaTrace, phases: np.ndarray) -> list[Header]:
@@ -196,55 +191,3 @@ def _stretches(there: np.ndarray) -> list[tuple[int, int | None]]:
     """Where [n] bool is true, as stretches from and up to."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], there.astype(np.int8), [0])))).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
-
-
-# Draws
-
-
-def _channels(trace: DiaTrace) -> list[int]:
-    """Channels whose draws were recorded."""
-    return [int(name.removeprefix("channel.")) for name in trace.manifest.draws]
-
-
-def _draw(trace: DiaTrace, channel: int) -> Header:
-    return {"title": f"channel {channel}", "book": channel, "sampling": "audio", "names": _specials(trace)}
-
-
-def _drawn(trace: DiaTrace, script: int, shown: int) -> Columns:
-    """Candidates of the script's draws, and which of them could have been drawn."""
-    if not trace.manifest.draws:
-        return {}
-    parts = []
-    for columns, chosen in trace.draw_parts(script):
-        made = drawn_columns(columns, chosen, shown, trace.model.vocabulary)
-        made["draw_alive"] = np.zeros_like(made["draw_kept"])
-        if columns:
-            there = alive(columns, chosen, trace.run.config.temperature)
-            places = shown_places(columns["draw.ids"], chosen, shown)
-            made["draw_alive"] = pack_places(np.take_along_axis(there, places, axis=2))
-        parts.append(made)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def alive(columns: Columns, chosen: np.ndarray, temperature: float) -> np.ndarray:
-    """[n, D, 16] which candidates could have been drawn: kept by guidance, and within top-p too.
-
-    Which ones top-p left, the recorded chance of the choice tells: they are the best by conditional logit, down to some
-    place, and their chances sum to 1. So one that comes after all of that sum was cut.
-
-    Args:
-        columns: `draw.ids`, `draw.cond`, `draw.kept` and `draw.probability` of n calls, best candidate first.
-        chosen: [n, D] what was drawn.
-        temperature: of the draws.
-    """
-    choice: np.ndarray = columns["draw.ids"] == chosen[:, :, None]
-    if temperature <= 0:
-        return choice
-    kept, cond = unpack_kept(columns["draw.kept"]), columns["draw.cond"].astype(np.float64)
-    own = np.where(choice, cond, -np.inf).max(2, keepdims=True)
-    with np.errstate(invalid="ignore", over="ignore"):  # a choice may be −∞ where all are; files hold any number
-        chance = columns["draw.probability"][:, :, None] * np.exp((cond - own) / temperature)
-        chance = np.where(kept, np.nan_to_num(chance, posinf=1.0).clip(0, 1), 0.0)
-    before = chance.cumsum(2) - chance
-    there: np.ndarray = choice | (kept & (before + chance / 2 < 1))
-    return there

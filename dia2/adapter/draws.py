@@ -52,21 +52,21 @@ def draw_table(frames: Frames, names: Sequence[str], specials: Tensor) -> DrawTa
     config, parts = frames.config, []
     if "action" in names:
         actions = torch.tensor([row.action for row in frames.machine])[:, None]
-        parts.append(_group("action", frames.logits["action"].transpose(0, 1)[:, :, None], actions, config, specials))
+        parts.append(table_of("action", frames.logits["action"].transpose(0, 1)[:, :, None], actions, config, specials))
     if "cb0" in names:
         logits = frames.logits["cb0"].transpose(0, 1)[:, :, None]  # [B, n, 1, V]
-        parts.append(_group("cb0", logits, frames.codes[:, :1], config, specials))
+        parts.append(table_of("cb0", logits, frames.codes[:, :1], config, specials))
     stages = [int(name.removeprefix("dep.")) - 1 for name in names if name.startswith("dep.")]
     if stages:
         logits = frames.logits["dep"]  # [n, K-1, B, codes]
         if len(stages) < logits.shape[1]:
             logits = logits[:, stages]
         choice = frames.codes[:, [stage + 1 for stage in stages]]
-        parts.append(_group("dep", logits.permute(2, 0, 1, 3), choice, config, specials))
+        parts.append(table_of("dep", logits.permute(2, 0, 1, 3), choice, config, specials))
     return DrawTable(*(torch.cat(column, dim=1) for column in zip(*parts, strict=True)))
 
 
-def _group(name: str, logits: Tensor, choice: Tensor, config: GenerationConfig, specials: Tensor) -> DrawTable:
+def table_of(name: str, logits: Tensor, choice: Tensor, config: GenerationConfig, specials: Tensor) -> DrawTable:
     """Draws over one vocabulary: `logits` [B, n, d, V], `choice` [n, d]."""
     sampling = config.text if name == "action" else config.audio
     cond = logits[0]

@@ -18,7 +18,7 @@ class Live:
 
     def __init__(self, trace: Dia2Trace, recording: Dia2Recording) -> None:
         self._trace, self._recording = trace, recording
-        self._calls = Calls(trace.model, recording.entries, trace.run.config.initial_padding, [], 0)
+        self._calls = Calls(trace.model, recording.entries, trace.run.config.initial_padding)
         self._told = len(trace.run.entries)  # entries that the front end knows
         self._taken = 0  # entries that the machine took
         self._begun = trace.run.config.includes_prefix  # the frame is known with which the sound begins

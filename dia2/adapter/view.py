@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import numpy as np
 
 from dia2.adapter.manifest import ModelFacts
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
+from dia2.adapter.view_draws import Draws, sampling_header
 from dia2.common.wording import counted
-from dia2.inspect.schema.draw import book_of
-from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
-from dia2.inspect.schema.view_draws import LOGIT_STEP
+from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
 from dia2.runtime.edits import ChangeSampling, Edit
 from dia2.runtime.sounding import LAG
 from dia2.runtime.state_machine import Entry
 
-_ACTIONS = {0: "pad", 1: "new_word"}
 
-
-def view_of(trace: Dia2Trace, script: int, candidates: int) -> View:
+def view_of(trace: Dia2Trace, script: int, candidates: int | None) -> View:
     """See `dia2.inspect.views.explorer.view.view_of`."""
-    draws = trace.manifest.draws  # a copy without the voice keeps those of the actions
-    calls = Calls(trace.model, trace.run.entries, trace.run.config.initial_padding, draws, candidates)
-    parts = [  # without logits, of which a level `full` has half a megabyte a call
-        calls.add(shard.read([name for name in shard.columns if not name.startswith("logits.")]))
-        for shard in trace._shards
-    ]
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | grid_columns(trace)
-    header = header_of(trace) | {"reasons": calls.reasons, "draws": [draw_header(name) for name in draws]}
-    return View(header, columns)
+    draws = Draws(trace, candidates)
+    calls = Calls(trace.model, trace.run.entries, trace.run.config.initial_padding)
+    parts = []
+    for shard in trace._shards:
+        columns = shard.read(list(shard.columns))
+        parts.append(calls.add(columns) | draws.columns(columns))
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    header = header_of(trace) | {"reasons": calls.reasons, "draws": draws.header}
+    return View(header, joined | draws.uniforms() | grid_columns(trace))
 
 
 def header_of(trace: Dia2Trace) -> Header:
@@ -48,7 +44,6 @@ def header_of(trace: Dia2Trace) -> Header:
         "given": {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."},
         "clock": clock(trace, trace.crop),
         "peak_rate": PEAK_RATE,
-        "logit_step": LOGIT_STEP,
         "sampling": _sampling(trace),
         "titles": {
             "rows": "The thirty rows",
@@ -110,14 +105,6 @@ def header_of(trace: Dia2Trace) -> Header:
     }
 
 
-def draw_header(name: str) -> Header:
-    """A draw as the front end gets it: whose codebook it is (`None`: the action), and how it is sampled."""
-    book = book_of(name)
-    if book is None:
-        return {"title": name, "book": None, "sampling": "text", "names": _ACTIONS}
-    return {"title": f"codebook {book}", "book": book, "sampling": "audio", "names": {}}
-
-
 def word_row(said: str, speaker: int, prefix: bool, call: int | None, at: float | None) -> Header:
     """A word as the front end gets it, with the call that took it, and the call (and part of it) in which it sounds."""
     return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call, "at": at}
@@ -166,14 +153,7 @@ def _facts(trace: Dia2Trace) -> list[str]:
 def _sampling(trace: Dia2Trace) -> list[Header]:
     """Settings from call 0 on, and from each call where an edit changes them."""
     calls = sorted({0, *(edit.call for edit in trace.run.edits if isinstance(edit, ChangeSampling))})
-    found = []
-    for call in calls:
-        config = trace.config_at(call)
-        told = "No guidance: the conditional logits decide alone."
-        if config.cfg_scale != 1.0:
-            told = guided(config.cfg_scale, config.cfg_filter_k)
-        found.append({"call": call, "told": told, "text": asdict(config.text), "audio": asdict(config.audio)})
-    return found
+    return [sampling_header(call, trace.config_at(call)) for call in calls]
 
 
 def _edited(edit: Edit) -> str:

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dia2.adapter import ADAPTER
 from dia2.adapter.machine import Before, Part, Queues, judge
 from dia2.adapter.manifest import ModelFacts
-from dia2.inspect.schema.draw import chosen
 from dia2.inspect.schema.view import Columns
-from dia2.inspect.schema.view_draws import drawn_columns
 from dia2.runtime.state_machine import Entry
 
 _QUEUED = 12  # tokens of a queue that are shown; the rest is counted
@@ -27,8 +24,6 @@ class Calls:
         model: ModelFacts,
         entries: Sequence[Entry],
         initial_padding: int,
-        draws: Sequence[str],
-        candidates: int,
     ) -> None:
         """Begin before the first call.
 
@@ -36,10 +31,8 @@ class Calls:
             model: facts about the checkpoint.
             entries: of the run; may grow while calls are added.
             initial_padding: of the run's config.
-            draws: names of those that are recorded.
-            candidates: of each draw, how many are shown.
         """
-        self._model, self._draws, self._candidates = model, draws, candidates
+        self._model = model
         self.reasons: list[str | None] = [None]  # for which actions were overruled so far, as `overruled` numbers them
         self._queues = Queues(entries, model.second_stream_ahead)
         self._before = Before(False, initial_padding, initial_padding)
@@ -49,7 +42,7 @@ class Calls:
         """The next calls.
 
         Args:
-            columns: as `layout.COLUMNS` has them, [n, …] each; draws may be missing.
+            columns: as `layout.COLUMNS` has them, [n, …] each; draws and logits may be missing.
         """
         main = columns["phase"] == 1
         # The queue is counted from the front: streamed text adds to its end while calls go on.
@@ -64,7 +57,7 @@ class Calls:
             "kv_transformer": (columns["slot"] + 1).astype(np.int32),
             "kv_depformer": np.where(main, self._model.codebooks - 1, 0).astype(np.int32),
         }
-        return made | self._machine(columns) | self._drawn(columns)
+        return made | self._machine(columns)
 
     def _machine(self, columns: Columns) -> Columns:
         """What each call drew and took, and the word that every text token is a part of; −1: of none."""
@@ -107,14 +100,6 @@ class Calls:
         if reason not in self.reasons:
             self.reasons.append(reason)
         return self.reasons.index(reason)
-
-    def _drawn(self, columns: Columns) -> Columns:
-        """Candidates and choices of every draw."""
-        if not self._draws:
-            return {}
-        vocabulary = max(self._model.audio_vocabulary, self._model.actions)
-        taken = chosen(columns, self._draws, ADAPTER.draw_columns(self._model.codebooks))
-        return drawn_columns(columns, taken, self._candidates, vocabulary)
 
 
 def _numbers(part: Part) -> tuple[int, int, int]:

@@ -149,7 +149,10 @@ function drawn(more = {}) {
     draw_choice: each(-1, -1, 0, 1, 5, 7),
     draw_cond: column(Uint16Array, [2, 3, 3], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 2, 4, 0, 1, 0]),
     draw_guided: column(Uint16Array, [2, 3, 3], [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 6, 8, 0, 1, 0]),
-    draw_kept: column(Uint16Array, [2, 3], [0, 0, 0b001, 0b011, 0b011, 0b001]),
+    draw_kept: column(Uint8Array, [2, 3, 1], [0, 0, 0b001, 0b011, 0b011, 0b001]),
+    draw_uniform: column(Float32Array, [2, 3], [NaN, NaN, 0.5, 0.25, 0.5, 0.75]),
+    draw_step_cond: column(Float32Array, [2, 3], [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
+    draw_step_guided: column(Float32Array, [2, 3], [0.5, 0.5, 0.5, 0.5, 0.5, 0.5]),
     best_cond: column(Float32Array, [2, 3], [0, 0, 1, 2, 10, 3]),
     best_guided: column(Float32Array, [2, 3], [0, 0, 1, 2, 20, 3]),
     draw_probability: column(Float32Array, [2, 3], [0, 0, 1, 0.5, 0.25, 1]),
@@ -171,7 +174,7 @@ test("a draw has its candidates, best first, and none where none was kept", () =
   ]);
   assert.deepEqual(data.draw(1, 2).candidates.map(({ token }) => token), [7, 8]);
   assert.equal(run().draw(1, 1), null);
-  const alive = drawn({ draw_alive: column(Uint16Array, [2, 3], [0, 0, 0, 0, 0b010, 0]) });
+  const alive = drawn({ draw_alive: column(Uint8Array, [2, 3, 1], [0, 0, 0, 0, 0b010, 0]) });
   assert.deepEqual(alive.draw(1, 1).candidates.map((candidate) => candidate.alive), [false, true, false]);
 });
 

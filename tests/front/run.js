@@ -25,7 +25,6 @@ const HEADER = {
   given: { calls: 0, why: "" },
   clock: { rate: 10, zero: 0, twice: null, before: "prefix" },
   seconds: null,
-  logit_step: 0.5,
   sampling: [{ call: 0, told: "", text: { temperature: 0.5, top_k: 2 }, audio: { temperature: 1, top_k: 0 } }],
   titles: { rows: "", tracks: "", grid: "", state: "", findings: "" },
   tracks: [],

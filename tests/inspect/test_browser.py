@@ -75,10 +75,55 @@ def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: Dia2Tr
     canvas.click(position={"x": x, "y": (book + 0.5) * box["height"] / trace.model.codebooks})
     assert page.readout("call") == str(call)
     draw = next(draw for draw in trace.draws(call) if draw.name == f"dep.{book}")
-    assert f"drew {draw.choice}" in page.page.inner_text(".draw .note")
-    tokens = page.page.locator(".candidates tbody th").all_inner_texts()
-    assert str(draw.choice) in tokens
-    assert page.page.inner_text(".candidates .chosen th") == str(draw.choice)
+    assert page.page.inner_text(".why-said b").endswith(str(draw.choice))
+    tokens = page.page.locator(".why-token").all_inner_texts()
+    assert tokens == [str(candidate.token) for candidate in draw.candidates]
+    assert page.page.inner_text(".why-took .why-token") == str(draw.choice)
+
+
+def test_a_slider_says_what_would_have_been_drawn(browser: Any, tmp_path: Path) -> None:
+    trace = sample()
+    page = Page(browser, to_html(trace, tmp_path / "run.html"))
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60, draw: 2})")
+    page.drawn()
+    draw, own = trace.draws(60)[2], "0.80, as recorded"
+    told, reset = page.page.locator(".why-told"), page.page.locator(".why-reset")
+    assert "Move a slider" in told.inner_text()
+    assert reset.is_disabled()
+    labels = page.page.locator(".why-slider span").all_inner_texts()
+    assert labels == ["temperature", "top-k", "cfg", "keep"]
+    slider = page.page.get_by_role("slider", name="temperature")
+    assert slider.get_attribute("aria-valuetext") == own
+    slider.focus()
+    page.press("ArrowRight")  # moves the slider, and not the run
+    assert page.readout("call") == "60"
+    assert slider.get_attribute("aria-valuetext") != own
+    assert "At temperature " in told.inner_text()
+    page.press("Home")
+    best = next(candidate for candidate in draw.candidates if candidate.kept).token
+    same = "the same, " if best == draw.choice else ""
+    assert told.inner_text() == f"At temperature 0 it would have been {same}{best}."
+    assert page.page.inner_text(":is(.why-new, .why-took:not(:has(~ .why-new), .why-new ~ *)) .why-token") == str(best)
+    reset.click()
+    assert reset.is_disabled()
+    assert slider.get_attribute("aria-valuetext") == own
+    page.check()
+    page.page.context.close()
+
+
+def test_the_strip_and_its_buttons_choose_the_draw(page: Page, trace: Dia2Trace) -> None:
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 60, draw: 0})")
+    page.drawn()
+    bars = page.page.locator(".why-strip > span")
+    assert bars.count() == len(trace.draws(60))
+    bars.nth(3).click()
+    assert page.page.input_value(".draw select") == "codebook 2"
+    page.page.get_by_role("button", name="draw after").click()
+    page.drawn()
+    assert page.state("draw") == 4
+    assert page.page.inner_text(".why-said b") == f"code {trace.draws(60)[4].choice}"
+    strip = page.page.locator(".why-strip")
+    assert (strip.get_attribute("aria-label") or "").startswith("Surprise of each of the 9 draws: most in ")
 
 
 def spot(page: Page, pane: str, call: int, down: float = 0.5) -> dict[str, float]:
@@ -271,10 +316,11 @@ def test_no_chances_are_made_up_where_an_edit_chose(browser: Any, trace: Dia2Tra
     opened = Page(browser, to_html(Dia2Trace.load(tmp_path / "fork.dia2trace"), tmp_path / "run.html", call=50))
     opened.page.locator(".draw select").select_option("codebook 2")
     opened.drawn()
-    assert opened.page.inner_text(".draw .note") == f"drew {unlikely}, p –"
-    chances = opened.page.locator(".candidates tbody td:nth-child(2)").all_inner_texts()
+    assert "an edit put it there" in opened.page.inner_text(".why-said")
+    assert "not drawn by this run" in opened.page.inner_text(".why-told")
+    chances = opened.page.locator(".why-table tbody .why-number").all_inner_texts()
     assert "–" in chances  # the one that could have been drawn
-    assert set(chances) <= {"–", "0.00", "out"}
+    assert set(chances) <= {"–", "cut", "out"}
     opened.check()
     opened.page.context.close()
 
@@ -387,14 +433,15 @@ def test_scrubbing_a_long_trace_draws_thirty_frames_a_second(browser: Any, trace
 def long_page(path: Path) -> Path:
     """An explorer of 1,500 calls of 32 codebooks, as large as a published checkpoint's longest run."""
     from dia2.adapter.layout import draw_names
-    from dia2.adapter.view import draw_header
+    from dia2.adapter.view_draws import draw_header
     from dia2.inspect.schema.view import peaks
     from dia2.inspect.views.explorer import html
     from dia2.inspect.views.explorer.pack import pack
     from dia2.inspect.views.explorer.sound import encode
     from dia2.inspect.views.explorer.view import view_of
 
-    base = view_of(Dia2Trace.load(recorded()))
+    trace = Dia2Trace.load(recorded())
+    base, base_model = view_of(trace), trace.model
     rng, calls, books = np.random.default_rng(0), 1500, 32
     tile = {
         name: np.resize(column, (calls, *column.shape[1:]))
@@ -415,7 +462,10 @@ def long_page(path: Path) -> Path:
         "draw_guided": rng.integers(0, 4000, (calls, draws, 8)).astype(np.uint16),
         "best_cond": best,
         "best_guided": best,
-        "draw_kept": rng.integers(0, 256, (calls, draws)).astype(np.uint16),
+        "draw_kept": rng.integers(0, 256, (calls, draws, 1)).astype(np.uint8),
+        "draw_uniform": rng.random((calls, draws)).astype(np.float32),
+        "draw_step_cond": np.full((calls, draws), 2.0**-12, np.float32),
+        "draw_step_guided": np.full((calls, draws), 2.0**-12, np.float32),
         "draw_probability": rng.random((calls, draws)).astype(np.float32),
     }
     tile["draw_choice"] = tile["draw_ids"][:, :, 0].astype(np.int32)
@@ -425,7 +475,7 @@ def long_page(path: Path) -> Path:
         "calls": calls, "seconds": 120.0, "mime": "audio/mpeg",
         "given": base.header["given"] | {"calls": 0},
         "clock": base.header["clock"] | {"zero": 0, "twice": None},
-        "draws": [draw_header(name) for name in draw_names(books)],
+        "draws": [draw_header(name, base_model) for name in draw_names(books)],
         "sounds": [{"label": "all codebooks", "column": "sound_0"}],
         "words": [{"text": f"word{i}", "speaker": 1 + i % 2, "prefix": False, "call": 5 * i, "at": 5 * i}
                   for i in range(299)],

@@ -347,6 +347,7 @@ def test_the_explorer_is_made_of_the_columns() -> None:
     header = view.header
     assert [track["name"] for track in header["tracks"]] == ["phase", "left"]
     assert header["caches"] == [{"column": "heat", "told": "heat {heat:degree}"}]
+    assert not any("sampler" in draw for draw in header["draws"])  # nothing tells how it draws
     assert header["facts"] == ["script 2 of 2", "seed 7", "temperature 0.5", "5 calls"]
     assert [draw["sampling"] for draw in header["draws"]] == [{"temperature": 0.5, "top_k": 0, "by": "guided"}] * 3
     assert (header["grid"]["first"], header["grid"]["codes"], header["clock"]) == (3, 18, None)

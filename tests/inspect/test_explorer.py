@@ -73,7 +73,7 @@ def test_the_same_trace_gives_the_same_bytes(trace: Dia2Trace) -> None:
 
 
 def test_draws_are_those_of_the_trace(trace: Dia2Trace, view: View) -> None:
-    columns, step = view.columns, view.header["logit_step"]
+    columns = view.columns
     for call in (trace.warmup_calls, 60, len(trace) - 1):
         for i, draw in enumerate(trace.draws(call)):
             shown = columns["draw_ids"][call, i]
@@ -82,12 +82,13 @@ def test_draws_are_those_of_the_trace(trace: Dia2Trace, view: View) -> None:
             assert draw.choice in shown.tolist()
             best = [candidate.token for candidate in draw.candidates[: len(shown)]]
             assert set(shown.tolist()) == {*best[:-1], draw.choice if draw.choice not in best else best[-1]}
+            steps = {name: float(columns[f"draw_step_{name}"][call, i]) for name in ("cond", "guided")}
             for place, token in enumerate(shown.tolist()):
-                cond = columns["best_cond"][call, i] - columns["draw_cond"][call, i, place] * step
-                guided = columns["best_guided"][call, i] - columns["draw_guided"][call, i, place] * step
-                assert cond == pytest.approx(by_token[token].cond, abs=step)
-                assert guided == pytest.approx(by_token[token].guided, abs=step)
-                assert bool(columns["draw_kept"][call, i] >> place & 1) == by_token[token].kept
+                cond = columns["best_cond"][call, i] - columns["draw_cond"][call, i, place] * steps["cond"]
+                guided = columns["best_guided"][call, i] - columns["draw_guided"][call, i, place] * steps["guided"]
+                assert cond == pytest.approx(by_token[token].cond, abs=steps["cond"])
+                assert guided == pytest.approx(by_token[token].guided, abs=steps["guided"])
+                assert bool(columns["draw_kept"][call, i, place // 8] >> place % 8 & 1) == by_token[token].kept
             assert columns["draw_choice"][call, i] == draw.choice
             assert columns["draw_probability"][call, i] == pytest.approx(draw.probability)
     assert (columns["draw_choice"][: trace.warmup_calls] == -1).all()

@@ -17,7 +17,6 @@ from dia2.common.messages import printable
 if TYPE_CHECKING:
     from dia2.inspect.schema.row import FilledRow
 
-CANDIDATES = 8  # of each draw that are shown
 PEAK_RATE = 100  # minimum and maximum of the waveform, so many pairs a second
 _LONGEST = 200  # characters of a text
 

@@ -1,21 +1,91 @@
-"""Candidates of draws as the front end gets them: the best ones, their logits in steps below the best one's."""
+"""Candidates of draws as the front end gets them: the best ones, their logits in steps below the best one's.
+
+The front end draws again from them with other settings, so logits are as fine as 16 bits allow, the order of the
+candidates is that of the trace, and each draw has the number between 0 and 1 that decided it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from dia2.inspect.schema.draw import unpack_kept
 from dia2.inspect.schema.view import Columns
 
-LOGIT_STEP = 1 / 256  # by which candidates' logits are told to lie below the best
+LEAST = 8  # candidates of each draw, however many draws there are
+FINEST_STEP = 2.0**-12  # of logits; wider ones where the best and the worst are more than 16 apart
+RECORDED_BYTES = 5 << 19  # 2.5 MiB: of a view's candidates where a trace has sixteen of each draw
+FULL_BYTES = 6 << 20  # likewise where it has all logits
+_CANDIDATE_BYTES = 6  # an id and two logits
+_BELOW_ALL = 0xFFFF  # steps: −∞
 
 
-def drawn_columns(columns: Mapping[str, np.ndarray], chosen: np.ndarray, shown: int, vocabulary: int) -> Columns:
-    """Candidates [n, D, C] and choices [n, D] of every draw; a choice of −1 says that a call has none.
+class Candidates(NamedTuple):
+    """C candidates of each draw, the most likely first; where there are fewer the id is −1."""
+
+    ids: np.ndarray  # [n, D, C] integers
+    cond: np.ndarray  # [n, D, C] float32: conditional logits
+    guided: np.ndarray  # [n, D, C] float32: after guidance
+    kept: np.ndarray  # [n, D, C] bool: guidance, and what the model forbids, leave it in the draw
+
+    def taken(self, places: np.ndarray) -> Candidates:
+        """Those at `places` [n, D, c]."""
+        return Candidates(*(np.take_along_axis(part, places, axis=2) for part in self))
+
+
+def room_for(draws: int, most: int, room: int = RECORDED_BYTES) -> int:
+    """How many candidates of each draw a view has: so many that a page of it stays small.
 
     Args:
-        columns: of a trace, [n, D, …] those of its draws; they may be missing.
+        draws: in the run.
+        most: that there are of a draw.
+        room: bytes for all of them.
+    """
+    return max(1, min(most, max(LEAST, room // (_CANDIDATE_BYTES * max(1, draws)))))
+
+
+def stored_candidates(columns: Mapping[str, np.ndarray], chosen: np.ndarray, shown: int) -> Candidates | None:
+    """Those that the columns `draw.*` [n, D, …] have, `shown` of each draw; `None` where there are none.
+
+    Args:
+        columns: of a shard.
+        chosen: [n, D] what each draw took, which is always among them.
+        shown: C.
+    """
+    if "draw.ids" not in columns:
+        return None
+    kept = unpack_kept(columns["draw.kept"])
+    found = Candidates(columns["draw.ids"], columns["draw.cond"], columns["draw.guided"], kept)
+    return _best(found, chosen, shown)
+
+
+def full_candidates(
+    cond: np.ndarray, guided: np.ndarray, kept: np.ndarray, chosen: np.ndarray, shown: int
+) -> Candidates:
+    """The best `shown` of all candidates [n, D, V], the choice in the last place if it is none of these."""
+    order = np.argsort(-cond, axis=2, kind="stable")
+    ids = np.broadcast_to(np.arange(cond.shape[2]), cond.shape)
+    return _best(Candidates(ids, cond, guided, kept).taken(order), chosen, shown)
+
+
+def _best(found: Candidates, chosen: np.ndarray, shown: int) -> Candidates:
+    """`shown` of each draw's candidates; with an id of −1 where there are not so many."""
+    missing = ((0, 0), (0, 0), (0, max(0, shown - found.ids.shape[2])))
+    best = found.taken(shown_places(found.ids, chosen, min(shown, found.ids.shape[2])))
+    ids, *rest = best
+    return Candidates(np.pad(ids, missing, constant_values=-1), *(np.pad(part, missing) for part in rest))
+
+
+def drawn_columns(
+    candidates: Candidates | None, probability: np.ndarray | None, chosen: np.ndarray, shown: int, vocabulary: int
+) -> Columns:
+    """Candidates and choices of every draw; a choice of −1 says that a call has none.
+
+    Args:
+        candidates: of all draws; `None`: these calls draw nothing.
+        probability: [n, D] of each choice; likewise.
         chosen: [n, D] what each draw took.
         shown: C.
         vocabulary: ids are below it.
@@ -23,40 +93,47 @@ def drawn_columns(columns: Mapping[str, np.ndarray], chosen: np.ndarray, shown: 
     n, count = chosen.shape
     made: Columns = {
         "draw_ids": np.full((n, count, shown), -1, np.int16 if vocabulary < 1 << 15 else np.int32),
-        "draw_kept": np.zeros((n, count), np.uint16),
+        "draw_kept": np.zeros((n, count, -(-shown // 8)), np.uint8),
         "draw_probability": np.zeros((n, count), np.float32),
         "draw_choice": np.full((n, count), -1, np.int32),
     }
     for name in ("cond", "guided"):
         made[f"draw_{name}"] = np.zeros((n, count, shown), np.uint16)  # steps below the best
         made[f"best_{name}"] = np.zeros((n, count), np.float32)
-    if "draw.ids" not in columns:
+        made[f"draw_step_{name}"] = np.zeros((n, count), np.float32)
+    if candidates is None or probability is None:
         return made
-    places = shown_places(columns["draw.ids"], chosen, shown)
-    made["draw_ids"][:] = np.take_along_axis(columns["draw.ids"], places, axis=2)
-    bits = (columns["draw.kept"][:, :, None] >> places & 1).astype(np.uint16)
-    made["draw_kept"][:] = pack_places(bits)
-    made["draw_probability"][:] = np.nan_to_num(columns["draw.probability"])
+    made["draw_ids"][:] = candidates.ids
+    made["draw_kept"][:] = pack_places(candidates.kept)
+    made["draw_probability"][:] = np.nan_to_num(probability)
     made["draw_choice"][:] = chosen
-    there = made["draw_ids"] >= 0
-    for name in ("cond", "guided"):
-        logits = np.nan_to_num(np.take_along_axis(columns[f"draw.{name}"], places, axis=2), neginf=-1e30)
-        best = np.where(there, logits, -1e30).max(2)
-        made[f"best_{name}"][:] = best
-        below = np.clip((best[:, :, None] - logits) / LOGIT_STEP, 0, 65_535)
-        made[f"draw_{name}"][:] = np.where(there, np.round(below), 0)
+    for name, logits in (("cond", candidates.cond), ("guided", candidates.guided)):
+        steps = _steps(logits, candidates.ids >= 0)
+        made[f"draw_{name}"][:], made[f"best_{name}"][:], made[f"draw_step_{name}"][:] = steps
     return made
 
 
+def _steps(logits: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits [n, D, C] as [n, D, C] whole steps below [n, D] the best, and [n, D] how wide a step is."""
+    logits = logits.astype(np.float64)
+    finite = there & np.isfinite(logits)
+    best = np.where(finite, logits, -np.inf).max(2)
+    best = np.where(np.isfinite(best), best, 0.0)
+    below = np.where(finite, best[:, :, None] - logits, 0.0)
+    step = np.maximum(FINEST_STEP, below.max(2) / (_BELOW_ALL - 1)).astype(np.float32)
+    places = np.clip(np.round(below / step[:, :, None]), 0, _BELOW_ALL - 1)
+    return np.where(there & ~finite, _BELOW_ALL, places), best, step
+
+
 def shown_places(ids: np.ndarray, chosen: np.ndarray, shown: int) -> np.ndarray:
-    """[n, D, C] which of the recorded candidates are shown: the best, the choice in the last place if it is none."""
+    """[n, D, C] which of the candidates are shown: the best, the choice in the last place if it is none."""
     places = np.broadcast_to(np.arange(shown), (*ids.shape[:2], shown)).copy()
-    place = (ids == chosen[:, :, None]).argmax(2)  # it is always among the sixteen
+    place = (ids == chosen[:, :, None]).argmax(2)  # it is always among those that were recorded
     places[:, :, -1] = np.where(place < shown, places[:, :, -1], place)
     return places
 
 
 def pack_places(bits: np.ndarray) -> np.ndarray:
-    """[n, D, C] of 0 and 1 as [n, D] uint16: bit i is candidate i."""
-    packed: np.ndarray = (bits.astype(np.uint16) << np.arange(bits.shape[2], dtype=np.uint16)).sum(2, dtype=np.uint16)
+    """[n, D, C] of true and false as [n, D, C / 8] uint8: bit i of byte b is candidate 8 b + i."""
+    packed: np.ndarray = np.packbits(bits.astype(bool), axis=2, bitorder="little")
     return packed

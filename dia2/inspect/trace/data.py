@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -226,14 +226,20 @@ class TraceData(ABC, Generic[F]):
         taken = chosen(columns, names, self.adapter.draw_columns(self.codebooks))  # [D], or [scripts, D]
         return stored_draws(mine, names, (taken if taken.ndim == 1 else taken[script]).tolist())
 
-    def draw_parts(self, script: int) -> Iterator[tuple[Arrays, np.ndarray]]:
-        """Shard by shard, the columns `draw.*` [n, D, …] of a script, if they are there, and what was drawn [n, D]."""
+    def draw_parts(self, script: int, also: Sequence[str] = ()) -> Iterator[tuple[Arrays, np.ndarray]]:
+        """Shard by shard, the columns `draw.*` [n, D, …] of a script, if they are there, and what was drawn [n, D].
+
+        With them come those columns of `also` that a shard has, as they are.
+        """
         names, of = self.manifest.draws, self.adapter.draw_columns(self.codebooks)
-        own, wanted = slice(script * len(names), (script + 1) * len(names)), set(of.values())
+        own, wanted = slice(script * len(names), (script + 1) * len(names)), {*of.values(), *also}
         for shard in self._shards:
-            stored = shard.read([name for name in shard.columns if name.startswith("draw.") or name in wanted])
+            stored = shard.read(
+                [name for name in shard.columns if name.startswith("draw.") or name in {*wanted, *also}]
+            )
             taken = chosen(stored, names, of)  # [n, D], or [n, scripts, D]
             mine = {name: column[:, own] for name, column in stored.items() if name.startswith("draw.")}
+            mine |= {name: stored[name] for name in also if name in stored}
             yield mine, taken if taken.ndim == 2 else taken[:, script]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from dia.sampling import all_or_no_eos, kept_logits, probabilities
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load, record
 from dia2.inspect.schema.view import View
-from dia2.inspect.schema.view_draws import LOGIT_STEP
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
 from dia2.inspect.views.explorer.view import view_of
@@ -149,7 +148,7 @@ def test_cells_know_where_they_come_from(trace: DiaTrace, script: int, view: Vie
 
 
 def test_draws_are_those_of_the_trace(trace: DiaTrace, script: int, view: View) -> None:
-    columns, step = view.columns, view.header["logit_step"]
+    columns = view.columns
     for call in (0, 30, len(trace) - 1):
         draws = trace.draws(call, script)
         assert len(draws) == trace.model.channels
@@ -161,10 +160,14 @@ def test_draws_are_those_of_the_trace(trace: DiaTrace, script: int, view: View) 
             assert draw.choice in shown
             assert columns["draw_choice"][call, i] == draw.choice
             assert columns["draw_probability"][call, i] == pytest.approx(draw.probability)
+            step = float(columns["draw_step_cond"][call, i])
+            assert by_token.keys() <= set(shown)  # of the level `full` all are
             for place, token in enumerate(shown):
+                if token not in by_token:
+                    continue
                 cond = columns["best_cond"][call, i] - columns["draw_cond"][call, i, place] * step
                 assert cond == pytest.approx(by_token[token].cond, abs=step)
-                assert bool(columns["draw_kept"][call, i] >> place & 1) == by_token[token].kept
+                assert bool(columns["draw_kept"][call, i, place // 8] >> place % 8 & 1) == by_token[token].kept
 
 
 @pytest.mark.parametrize(
@@ -178,7 +181,6 @@ def test_who_is_in_a_draw_and_how_likely_is_what_the_sampler_says(settings: dict
         toy().speak(SCRIPTS, seed=1, max_tokens=60, audio_prompt=[PROMPT, None], **settings)
     trace = DiaTrace.load(tmp_path / "run.dia2trace")
     config, eos, cut = trace.run.config, trace.model.eos, 0
-    near = 2 * LOGIT_STEP / max(config.temperature, 0.1)
     for script in range(2):
         columns = view_of(trace, script=script).columns
         for call in range(len(trace)):
@@ -191,13 +193,14 @@ def test_who_is_in_a_draw_and_how_likely_is_what_the_sampler_says(settings: dict
                 chance = np.eye(kept.shape[-1])[kept.argmax(dim=-1)[script].numpy()]
             for channel, own in enumerate(chance):
                 ids = columns["draw_ids"][call, channel]
-                places = range(len(ids))
-                alive = np.array([bool(columns["draw_alive"][call, channel] >> place & 1) for place in places])
+                alive = np.unpackbits(columns["draw_alive"][call, channel], bitorder="little")[: len(ids)].astype(bool)
                 np.testing.assert_array_equal(alive, own[ids] > 0)
-                stays = np.array([bool(columns["draw_kept"][call, channel] >> place & 1) for place in places])
+                stays = np.unpackbits(columns["draw_kept"][call, channel], bitorder="little")[: len(ids)].astype(bool)
                 cut += int((stays & ~alive).sum())
+                step = float(columns["draw_step_cond"][call, channel])
+                near = 2 * step / max(config.temperature, 0.1)
                 below = columns["draw_cond"][call, channel].astype(int)
-                behind = (below[ids == columns["draw_choice"][call, channel]] - below) * LOGIT_STEP
+                behind = (below[ids == columns["draw_choice"][call, channel]] - below) * step
                 told = columns["draw_probability"][call, channel] * np.exp(behind / max(config.temperature, 0.1))
                 np.testing.assert_allclose(np.where(alive, told, 0), own[ids], rtol=near, atol=1e-6)
     assert cut or not settings, "nothing was cut: this run tests less than it says"

@@ -16,6 +16,7 @@ _MODULES = (
     "dom",
     "colours",
     "unpack",
+    "draws",
     "data",
     "views",
     "store",
@@ -29,6 +30,10 @@ _MODULES = (
     "state",
     "script",
     "chances",
+    "sampler",
+    "why",
+    "strip",
+    "contenders",
     "candidates",
     "findings",
     "player",
@@ -38,6 +43,7 @@ _MODULES = (
     "bar",
     "main",
 )
+_SHEETS = ("style", "why")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 _DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
@@ -45,8 +51,8 @@ _DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 
 @lru_cache
 def style() -> str:
-    """The style sheet."""
-    return (_FRONT / "style.css").read_text(encoding="utf-8")
+    """The style sheets as one."""
+    return "".join((_FRONT / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
 
 
 @lru_cache

@@ -8,9 +8,9 @@ import numpy as np
 
 from dia2.common.wording import counted
 from dia2.inspect.schema.column import Column
-from dia2.inspect.schema.draw import book_of
+from dia2.inspect.schema.draw import BEST, book_of
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
-from dia2.inspect.schema.view_draws import LOGIT_STEP, drawn_columns
+from dia2.inspect.schema.view_draws import drawn_columns, room_for, stored_candidates
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.trace.values import Values
 
@@ -21,7 +21,7 @@ _MOST_FACTS = 4
 _NO_CODE = {"-1": "–"}
 
 
-def view_of(trace: Trace[Any], script: int, candidates: int) -> View:
+def view_of(trace: Trace[Any], script: int, candidates: int | None) -> View:
     """See `dia2.inspect.views.explorer.view.view_of`."""
     values = Values(trace, script)
     phase = trace.column("phase").astype(np.uint8)
@@ -49,7 +49,6 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
         "given": {"calls": given, "why": text(trace.nothing_drawn.capitalize())},
         "clock": None if rate is None else {"rate": rate, "zero": given, "twice": None, "before": "given"},
         "peak_rate": PEAK_RATE,
-        "logit_step": LOGIT_STEP,
         "sampling": [
             {
                 "call": 0,
@@ -159,13 +158,15 @@ def _draw(trace: Trace[Any], name: str, settings: dict[str, object]) -> Header:
     return {"title": text(name), "book": book_of(name), "sampling": sampling, "names": names}
 
 
-def _drawn(trace: Trace[Any], script: int, shown: int) -> Columns:
+def _drawn(trace: Trace[Any], script: int, shown: int | None) -> Columns:
     """Candidates of the script's draws, and which of them could have been drawn: those that were kept."""
     if not trace.manifest.draws:
         return {}
+    shown = shown or room_for((len(trace) - trace.given_calls) * len(trace.manifest.draws), BEST)
     parts = []
-    for candidates, taken in trace.draw_parts(script):
-        widest = max(int(ids.max(initial=0)) for ids in (taken, candidates.get("draw.ids", taken)))
-        parts.append(drawn_columns(candidates, taken, shown, widest + 1))
+    for columns, taken in trace.draw_parts(script):
+        widest = max(int(ids.max(initial=0)) for ids in (taken, columns.get("draw.ids", taken)))
+        found = stored_candidates(columns, taken, shown)
+        parts.append(drawn_columns(found, columns.get("draw.probability"), taken, shown, widest + 1))
     made = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     return made | {"draw_alive": made["draw_kept"]}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import reviver, script, style
 
@@ -23,13 +24,13 @@ _PICTURE_END = 64  # characters of a picture by which a page finds it
 
 
 def told(trace: Trace[Any], shown: str) -> list[str]:
-    """What stands where no widget can be shown, line by line.
+    """What stands where no widget can be shown, line by line: what is wrong with the run, and what shows it.
 
     Args:
         trace: that is shown.
         shown: what shows it, such as "<Explorer of run.dia2trace: 77 calls, complete>".
     """
-    return [shown]
+    return [judged(trace)[1].text, shown]
 
 
 def page_by_default() -> bool:

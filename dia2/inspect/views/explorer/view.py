@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from dia2.common.errors import TraceError
-from dia2.inspect.schema.view import CANDIDATES, Header, View, peaks, text
+from dia2.inspect.schema.view import Header, View, peaks, text
 from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer import declared
 from dia2.inspect.views.explorer.sound import samples_of
 
 
-def view_of(trace: Trace[Any], *, script: int = 0, candidates: int = CANDIDATES) -> View:
+def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None) -> View:
     """All that the explorer shows of `trace`, except sound.
 
     Args:
         trace: a whole or partial one; redacted parts are empty.
         script: which of its scripts, from 0.
-        candidates: of each draw, at most 16.
+        candidates: of each draw at most; `None`: those that were recorded, as far as a page has room.
 
     Raises:
         TraceError: the run ended before its first call, there is no such script, or the trace is damaged.

@@ -1,13 +1,20 @@
-// What a draw chose among: how likely each candidate was, and what guidance made of it.
+// Why this token: what a draw chose among, how likely each was, what guidance made of it, and what would have been.
 
 import { chances } from "./chances.js";
+import { headsOf, percentText, rowsOf, shownOf, tokenName } from "./contenders.js";
+import { surprise } from "./draws.js";
 import { h, pane, say } from "./dom.js";
+import { again } from "./sampler.js";
+import { stripOf } from "./strip.js";
+import { whatIf } from "./why.js";
 
 /**
  * @import { Data } from "./data.js"
  * @import { Store } from "./store.js"
- * @import { Candidate, Draw, Part } from "./types.d.ts"
+ * @import { Draw, Part } from "./types.d.ts"
  */
+
+const ROWS_FIRST = 16; // that are seen at first
 
 /**
  * @param {Data} data
@@ -17,17 +24,55 @@ import { h, pane, say } from "./dom.js";
  */
 export function candidatesPane(data, store, label) {
   const { draws } = data.header;
+  const choose = (/** @type {number} */ draw) => {
+    store.set({ draw: Math.max(0, Math.min(draws.length - 1, draw)), cell: null });
+  };
+  const bars = stripOf(data, choose);
   const select = h(
     "select",
-    { "aria-label": "draw to look at", onchange: () => store.set({ draw: select.selectedIndex, cell: null }) },
+    { "aria-label": "draw to look at", onchange: () => choose(select.selectedIndex) },
     draws.map((draw) => h("option", {}, draw.title)),
   );
+  const step = (/** @type {string} */ sign, /** @type {string} */ name, /** @type {number} */ by) =>
+    h(
+      "button",
+      { type: "button", "aria-label": name, title: name, onclick: () => choose(select.selectedIndex + by) },
+      sign,
+    );
+  const pick = h("div", { class: "why-pick" }, step("◀", "draw before", -1), select, step("▶", "draw after", 1));
+  const said = h("p", { class: "why-said" });
   const body = h("tbody");
-  const heads = ["", "chance", "cond", "guided", ""].map((text) => h("th", { scope: "col" }, text));
-  const table = h("table", { class: "candidates" }, h("thead", {}, h("tr", {}, heads)), body);
+  const head = h("tr");
+  const table = h("table", { class: "why-table" }, h("thead", {}, head), body);
+  const widen = () => {
+    wide = !wide;
+    fill();
+  };
+  const all = h("button", { type: "button", class: "why-all", onclick: widen }, "Show all");
   const told = h("p", { class: "told" });
-  const title = label ?? "Candidates of a draw";
-  const { element, note } = pane("draw", title, "", draws.length ? select : null, table, told);
+  const sliders = whatIf(() => fill());
+  const parts = [...(draws.length ? [bars.element, pick] : []), said, table, all, told, sliders.element];
+  const { element, note } = pane("draw why", label ?? "Why this token?", "", ...parts);
+
+  /** @type {Draw | null} */
+  let found = null;
+  let wide = false;
+  let at = 0;
+  const fill = () => {
+    if (!found) return;
+    const draw = found;
+    const settings = sliders.recorded ? null : sliders.settings;
+    const rows = shownOf(draw, settings);
+    const fresh = settings && again(draw, settings);
+    const other = fresh && fresh.kind === "token" && fresh.token !== draw.choice ? fresh.token : null;
+    const marked = (/** @type {number} */ i) => draw.candidates[i].chosen || draw.candidates[i].token === other;
+    const some = rows.filter((_, i) => wide || i < ROWS_FIRST || marked(i));
+    const guided = draw.guidance !== null || draw.candidates.some((each) => each.cond !== each.guided);
+    head.replaceChildren(...headsOf(draw, rows, guided));
+    body.replaceChildren(...rowsOf(draw, some, rows, guided, other));
+    all.hidden = rows.length <= ROWS_FIRST;
+    say(all, wide ? `Show the best ${ROWS_FIRST}` : `Show all ${rows.length}`);
+  };
 
   let shown = "";
   /** @type {Part["draw"]} */
@@ -35,75 +80,58 @@ export function candidatesPane(data, store, label) {
     const key = `${state.call} ${state.draw}`;
     if (key === shown) return;
     shown = key;
-    if (select.selectedIndex !== state.draw) select.selectedIndex = state.draw;
-    const found = draws.length ? data.draw(state.call, Math.min(state.draw, draws.length - 1)) : null;
-    table.hidden = !found;
+    at = Math.min(state.draw, draws.length - 1);
+    if (draws.length) {
+      if (select.selectedIndex !== at) select.selectedIndex = at;
+      bars.draw(state.call, at);
+    }
+    found = draws.length ? data.draw(state.call, at) : null;
+    table.hidden = all.hidden = !found;
+    sliders.show(found);
     if (!found) {
       say(note, "");
-      say(told, why(data, state.call));
+      said.replaceChildren();
+      say(told, whyNone(data, state.call));
       return;
     }
-    say(note, `drew ${token(found, found.choice)}, p ${found.probability > 0 ? found.probability.toFixed(2) : "–"}`);
-    body.replaceChildren(...rows(found));
+    say(note, `its ${draws.length} draws, by surprise`);
+    said.replaceChildren(...drawnSentence(found, draws[at].book === null, surprise(data, state.call, at)));
     say(told, data.samplingAt(state.call).told);
+    fill();
   };
   return { element, draw };
 }
 
 /**
+ * What was drawn, how likely it was, and what was likelier.
+ *
  * @param {Draw} draw
- * @param {number} id
+ * @param {boolean} action
+ * @param {number | null} bits
  */
-function token(draw, id) {
-  return draw.names[id] ?? String(id);
-}
-
-/** @param {Draw} draw */
-function rows(draw) {
-  const chance = chances(draw);
-  const cond = Math.max(...draw.candidates.map((candidate) => candidate.cond));
-  const guided = Math.max(...draw.candidates.map((candidate) => candidate.guided));
-  return draw.candidates.map((candidate, i) =>
-    h(
-      "tr",
-      { class: `${candidate.chosen ? "chosen" : ""} ${candidate.alive ?? candidate.kept ? "" : "removed"}` },
-      h("th", { scope: "row" }, token(draw, candidate.token)),
-      h("td", { class: "number" }, chanceOf(candidate, chance[i])),
-      h("td", { class: "number" }, candidate.cond.toFixed(1)),
-      h("td", { class: "number" }, candidate.guided.toFixed(1)),
-      h("td", { class: "bars" }, bar("cond", candidate.cond - cond), bar("guided", candidate.guided - guided)),
-    ),
-  );
-}
-
-/**
- * How likely a candidate is; `out` where guidance struck it out, `cut` where a later rule did.
- *
- * @param {Candidate} candidate
- * @param {number | null} chance
- */
-function chanceOf(candidate, chance) {
-  if (candidate.alive ?? candidate.kept) return chance === null ? "–" : chance.toFixed(2);
-  return candidate.kept ? "cut" : "out";
-}
-
-/**
- * A bar as long as the candidate is likely beside the best one.
- *
- * @param {"cond" | "guided"} kind
- * @param {number} behind the best one's logit
- */
-function bar(kind, behind) {
-  const element = h("span", { class: `bar ${kind}` });
-  element.style.width = `${Math.max(1, 100 * Math.exp(behind))}%`;
-  return element;
+function drawnSentence(draw, action, bits) {
+  const { temperature } = draw.sampling;
+  const noun = (/** @type {number} */ id) =>
+    h("b", {}, `${action || draw.names[id] ? "" : "code "}${tokenName(draw, id)}`);
+  const own = noun(draw.choice);
+  if (bits === null) return [own, " stands here, though the draw could not give it: an edit put it there."];
+  if (temperature !== null && temperature <= 0) {
+    return [own, " was taken as the best: temperature 0 leaves nothing to chance."];
+  }
+  const chance = chances(draw).map((each) => each ?? 0);
+  const most = Math.max(...chance);
+  const likelier = draw.candidates[chance.indexOf(most)];
+  const [share, surprised] = [h("b", {}, percentText(draw.probability)), `: ${bits.toFixed(1)} bits. `];
+  const parts = [own, " was drawn with a chance of ", share, surprised];
+  if (likelier.chosen || most <= draw.probability) return [...parts, "It was the likeliest."];
+  return [...parts, noun(likelier.token), ` was likelier, ${percentText(most)}.`];
 }
 
 /**
  * @param {Data} data
  * @param {number} call
  */
-function why(data, call) {
+function whyNone(data, call) {
   if (data.header.live) return "Candidates are shown as soon as the run is over.";
   if (!data.header.draws.length) return "The trace kept no draws: record it at the level topk or full.";
   if (call < data.given) return data.header.given.why;

@@ -11,7 +11,7 @@
  * @param {Draw} draw
  */
 export function chances(draw) {
-  const { temperature, top_k: topK, by = "cond" } = draw.sampling;
+  const { temperature, top_k: topK = 0, by = "cond" } = draw.sampling;
   const chosen = draw.candidates.find((candidate) => candidate.chosen);
   let better = 0;
   return draw.candidates.map((candidate) => {

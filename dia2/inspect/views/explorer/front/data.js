@@ -1,10 +1,11 @@
 // A trace as the panes ask for it: by calls, cells of the grid, draws and words.
 
 import { counted } from "./dom.js";
+import { drawAt } from "./draws.js";
 import { joined, like, unpack } from "./unpack.js";
 
 /**
- * @import { Action, Candidate, Column, Draw, Packed, PieceHeader, SpokenWord, Stretch } from "./types.d.ts"
+ * @import { Action, Column, Draw, Packed, PieceHeader, SpokenWord, Stretch } from "./types.d.ts"
  * @import { TokenPart, Word } from "./types.d.ts"
  */
 
@@ -338,30 +339,7 @@ export class Data {
    * @returns {Draw | null}
    */
   draw(call, index) {
-    const ids = this.columns.draw_ids;
-    if (!ids) return null;
-    const [, draws, width] = ids.shape;
-    const cell = call * draws + index;
-    const choice = this.at("draw_choice", cell);
-    if (choice < 0) return null;
-    const alive = this.columns.draw_alive;
-    /** @type {Candidate[]} */
-    const candidates = [];
-    for (let i = 0; i < width; i += 1) {
-      const at = cell * width + i;
-      if (ids[at] < 0) continue;
-      candidates.push({
-        token: ids[at],
-        cond: this.at("best_cond", cell) - this.at("draw_cond", at) * this.header.logit_step,
-        guided: this.at("best_guided", cell) - this.at("draw_guided", at) * this.header.logit_step,
-        kept: Boolean((this.at("draw_kept", cell) >> i) & 1),
-        chosen: ids[at] === choice,
-        alive: alive ? Boolean((alive[cell] >> i) & 1) : null,
-      });
-    }
-    const { names, sampling: kind } = this.header.draws[index];
-    const sampling = typeof kind === "object" ? kind : need(this.samplingAt(call)[kind], `settings of ${kind}`);
-    return { names, choice, probability: this.at("draw_probability", cell), candidates, sampling };
+    return drawAt(this, call, index);
   }
 
   /**

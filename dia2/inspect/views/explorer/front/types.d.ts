@@ -48,7 +48,7 @@ export type Props = { [Name in `aria-${string}`]?: string | undefined } & { clas
   { [Name in PlainAttribute]?: Attribute };
 
 type PlainAttribute =
-  | "hidden" | "max" | "min" | "placeholder" | "preload" | "role" | "scope" | "selected" | "title" | "type" | "value";
+  | "hidden" | "max" | "min" | "placeholder" | "preload" | "role" | "scope" | "selected" | "step" | "title" | "type" | "value";
 
 /** A part of the page: its element, and what draws it anew. */
 export interface Part {
@@ -100,7 +100,6 @@ export interface Header {
   /** Of the sound; null without one. */
   seconds: number | null;
   peak_rate: number;
-  logit_step: number;
   sampling: SamplingFrom[];
   titles: { rows: string; tracks: string; grid: string; state: string; findings: string; script?: string };
   where: string;
@@ -152,15 +151,48 @@ export interface Clock {
 export interface Sampling {
   /** null: nothing tells it. */
   temperature: number | null;
-  /** 0: all. */
-  top_k: number;
+  /** 0: all; not there: the family has no such setting. */
+  top_k?: number;
+  /** Likewise; 1: all. */
+  top_p?: number;
   /** The logits of which softmax makes the chances; those before guidance where it does not say. */
   by?: "cond" | "guided";
+}
+
+/** Who stays of the candidates: the `keep` best of uncond + (cfg + plus) · (cond − uncond). */
+export interface Guidance {
+  cfg: number;
+  /** 0, or more than there are: all. */
+  keep: number;
+  plus: number;
+  /** The cfg that lets all stay; null where `keep` holds at any. */
+  off: number | null;
+}
+
+/** What can be set of a draw; what the family does not have is not there. */
+export interface Settings {
+  temperature: number;
+  top_k?: number;
+  top_p?: number;
+  cfg?: number;
+  keep?: number;
+}
+
+/** How ids are drawn: by inverse CDF over ids, of a softmax over the conditional logits of those that stay. */
+export interface Sampler {
+  /** Ids there are. */
+  vocabulary: number;
+  /** Ids that are never drawn. */
+  forbidden: number[];
+  /** An id that is drawn only where it is the best. */
+  alone?: number;
 }
 
 export interface SamplingFrom {
   call: number;
   told: string;
+  /** null: there is none. */
+  guidance?: Guidance | null;
   text?: Sampling;
   audio: Sampling;
 }
@@ -282,6 +314,8 @@ export interface DrawFacts {
   sampling: "text" | "audio" | Sampling;
   /** Of tokens. */
   names: Record<string, string>;
+  /** Not there: nothing tells how it is drawn. */
+  sampler?: Sampler;
 }
 
 export interface Row {
@@ -338,9 +372,50 @@ export interface Draw {
   names: Record<string, string>;
   choice: number;
   probability: number;
+  /** Best first by conditional logit; the last one may be the choice, wherever it stands. */
   candidates: Candidate[];
   sampling: Sampling;
+  guidance: Guidance | null;
+  sampler: Sampler | null;
+  /** The number in 0 … 1 that decided it; null where none did. */
+  uniform: number | null;
+  /** How finely the logits are told. */
+  step: { cond: number; guided: number };
 }
+
+/** Who takes part in a draw; lists have one entry for each candidate. */
+export interface Weighed {
+  guided: number[];
+  /** Guidance leaves them in. */
+  kept: boolean[];
+  /** It may, within rounding. */
+  unsure: boolean[];
+  /** Others than the recorded may stay. */
+  beyond: boolean;
+  /** It is known which of the recorded stay. */
+  known: boolean;
+  /** Those that can be drawn, best first. */
+  list: number[];
+  /** How many there were before top-k and top-p. */
+  all: number;
+  chances: number[];
+  /** By how much the shares can be off for what is unsure. */
+  lost: number;
+}
+
+/** What a draw would have been: this token; or it is not known, and why. */
+export type Again =
+  | { kind: "token"; token: number }
+  /** One of these, too close to call. */
+  | { kind: "close"; tokens: number[] }
+  /** The filter keeps more than was recorded. */
+  | { kind: "beyond" }
+  /** There is no number: it was put there. */
+  | { kind: "put" }
+  /** Nothing tells how it is drawn. */
+  | { kind: "unknown" }
+  /** With its own settings it would not have been what was recorded. */
+  | { kind: "contrary" };
 
 export interface Action {
   drawn: "new_word" | "pad";
