@@ -277,7 +277,7 @@ def test_where_the_record_contradicts_itself_nothing_is_named(run: Dia2Trace, tm
     first = view.columns["draw_uniform"][run.warmup_calls :]
     first[:] = np.roll(first, 1, axis=0)  # the chance of other calls
     calls, count = range(run.warmup_calls, len(run)), len(run.manifest.draws)
-    draws = [(call, draw, {"temperature": 1}) for call in calls for draw in range(count)]
+    draws = [(call, draw, {"temperature": 1.0}) for call in calls for draw in range(count)]
     kinds = Counter(answer["kind"] for answer in asked(pack(view), draws, tmp_path))
     assert kinds["contrary"] > 5
 
