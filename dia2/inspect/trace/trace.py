@@ -268,6 +268,7 @@ class Trace(TraceData[F]):
         script: int = 0,
         call: int = 0,
         page: bool | None = None,
+        voice: bool = True,
     ) -> Any:
         """Look at the run in a notebook: play it, scrub, click; see docs/explorer.md.
 
@@ -279,6 +280,7 @@ class Trace(TraceData[F]):
             page: whether the notebook keeps the explorer, for pages made of it and for readers without a kernel. It
                 grows by some 50 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
                 environment. A picture and the text are kept in any case.
+            voice: with the recordings that the run was given, as `to_html` takes it.
 
         Returns:
             The widget, an `Explorer`.
@@ -287,7 +289,7 @@ class Trace(TraceData[F]):
             TraceError: there is no such script or call, or the trace is damaged.
             UsageError: anywidget is not installed.
         """
-        return extension("explore")(self, other, tts=tts, script=script, call=call, page=page)
+        return extension("explore")(self, other, tts=tts, script=script, call=call, page=page, voice=voice)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the explorer as one file for any browser; see `dia2.inspect.to_html`."""
