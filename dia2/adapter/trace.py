@@ -16,7 +16,7 @@ from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix, recordings_of
 from dia2.adapter.rows import fill_row
-from dia2.adapter.words import calls_of, prefix_starts, words_of
+from dia2.adapter.words import calls_of, prefix_starts, recorded_words, words_of
 from dia2.common.errors import TraceError
 from dia2.common.wording import counted
 from dia2.inspect.schema.caches import Caches, Curve, Panel
@@ -159,6 +159,10 @@ class Dia2Trace(Trace[Manifest]):
         and where the voice was redacted.
         """
         return recordings_of(self.path, self.manifest)
+
+    def recorded_words(self, recording: PrefixRecording) -> list[TraceWord]:
+        """See `Trace`."""
+        return recorded_words(self, recording)
 
     def given_samples(self, script: int = 0) -> int:
         """See `Trace`: what the crop leaves of the prefix; a frame or two, unless the prefix is to be heard."""

@@ -21,9 +21,10 @@ from dia2.adapter.layout import PREFIX_FILE, recording_name
 from dia2.adapter.manifest import parse_manifest
 from dia2.adapter.trace import Dia2Trace
 from dia2.cli import main
-from dia2.common.errors import Dia2Error, TraceError
+from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.common.hooks import Span
-from dia2.inspect import follow, record
+from dia2.common.wording import counted
+from dia2.inspect import follow, plots, record
 from dia2.inspect.record.sink import TraceSink
 from dia2.inspect.store.layout import MANIFEST
 from dia2.inspect.store.manifest import read_raw_manifest
@@ -276,6 +277,36 @@ def test_the_name_is_that_of_the_file_on_any_system(trace: Dia2Trace, tmp_path: 
     assert [recording.name for recording in Dia2Trace(path).recordings] == ["anna.wav", "ben.wav"]
 
 
+# Drawn
+
+
+def test_a_recording_is_drawn_with_its_words_where_it_says_them(trace: Dia2Trace) -> None:
+    for recording in trace.recordings:
+        figure = plots.waveform(trace, recording=recording.speaker)
+        spoken = [word for word in trace.run.spoken if word.speaker == recording.speaker]
+        words = trace.recorded_words(recording)
+        assert [word.text for word in words] == [word.text for word in spoken]
+        assert [word.seconds for word in words] == pytest.approx([word.start for word in spoken])
+        peak = np.abs(recording.samples).max()
+        assert plots.describe(figure).startswith(
+            f"Recording of speaker {recording.speaker}: {recording.seconds:.2f} s at 24 kHz · peak {peak:.2f} · "
+            f"{counted(len(words), 'word')}"
+        )
+        assert figure.axes[-1].get_xlim()[1] == pytest.approx(recording.seconds)
+        part = plots.waveform(trace, 0.5, 1.0, recording=recording.speaker)
+        assert [axes.get_xlim() for axes in part.axes] == [(0.5, 1.0)]
+
+
+def test_a_recording_that_is_not_there_cannot_be_drawn(trace: Dia2Trace, tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"keeps no recording of speaker 3, only of speaker 1 and 2\."):
+        plots.waveform(trace, recording=3)
+    with pytest.raises(UsageError, match="speaker is a whole number"):
+        plots.waveform(trace, recording="anna")  # type: ignore[arg-type]
+    copy = trace.redact(tmp_path / "copy", voice=True)
+    with pytest.raises(TraceError, match=r"keeps no recording of speaker 1, and of nobody else\."):
+        plots.waveform(copy, recording=1)
+
+
 # From anybody
 
 
@@ -324,6 +355,15 @@ def written(samples: np.ndarray, rate: int = 24_000, format_: str = "FLAC") -> b
     return buffer.getvalue()
 
 
+def claiming(samples: int) -> bytes:
+    """A file of fewer samples than its header says."""
+    content = bytearray(written(SILENCE[:38_000]))
+    facts = int.from_bytes(content[21:26], "big")
+    assert facts % (1 << 36) == 38_000
+    content[21:26] = (facts - 38_000 + samples).to_bytes(5, "big")
+    return bytes(content)
+
+
 SILENCE = np.zeros(38_400, np.float32)
 
 
@@ -336,6 +376,7 @@ SILENCE = np.zeros(38_400, np.float32)
         (written(np.zeros((38_400, 2))), "is not the audio of a run"),
         (written(SILENCE, format_="WAV"), "is not the audio of a run"),
         (written(SILENCE, format_="OGG"), "is not the audio of a run"),
+        (claiming(38_400), "cannot be read"),
         (b"", "cannot be read"),
         (b"no sound", "cannot be read"),
     ],

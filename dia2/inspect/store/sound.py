@@ -35,10 +35,8 @@ def read_exactly(path: Path, name: str, samples: int, rate: int) -> np.ndarray:
         if (sound.frames, sound.samplerate) != (samples, rate):
             is_there = f"{counted(sound.frames, 'sample')} at {sound.samplerate:,} Hz"
             raise TraceError(f"{path / name} holds {is_there}, not {samples:,} at {rate:,}: the trace is damaged.")
-        found: np.ndarray = sound.read(dtype="int16")
-    if len(found) != samples:
-        raise TraceError(f"{path / name} ends after {counted(len(found), 'sample')}: the trace is damaged.")
-    return found
+        found: np.ndarray = sound.read(dtype="int16")  # which fails where there are fewer than the header says
+        return found
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dia2.common.brief import brief_repr
+from dia2.common.checks import counted_from_0, short
+from dia2.common.errors import TraceError
 from dia2.inspect.store.sound import read_exactly
 
 if TYPE_CHECKING:
@@ -56,6 +58,21 @@ class PrefixRecording:
             TraceError: the file is missing or damaged.
         """
         return self.whole_numbers.astype(np.float32) / _FULL
+
+
+def recording_of(trace: TraceData[Any], speaker: int) -> PrefixRecording:
+    """The recording of a speaker, counted from 1.
+
+    Raises:
+        UsageError: it is no speaker's number.
+        TraceError: the trace has no such recording; says which it has.
+    """
+    number = counted_from_0(speaker, "speaker")
+    kept = {recording.speaker: recording for recording in trace.recordings}
+    if number in kept:
+        return kept[number]
+    there = f", only of speaker {' and '.join(map(str, kept))}" if kept else ", and of nobody else"
+    raise TraceError(f"{trace.path} keeps no recording of speaker {short(number)}{there}.")
 
 
 def contains(recordings: Sequence[PrefixRecording]) -> str:

@@ -23,6 +23,7 @@ from dia2.inspect.trace.find import changes_or_hits
 if TYPE_CHECKING:
     from dia2.common.hooks import Level, PointFilter
     from dia2.inspect.trace.diff import Diff
+    from dia2.inspect.trace.recordings import PrefixRecording
 
 
 class Trace(TraceData[F]):
@@ -93,6 +94,10 @@ class Trace(TraceData[F]):
     def timed_words(self, script: int = 0) -> list[TraceWord]:
         """The words that sound, in order, each with its seconds; none of a family that takes no words one by one."""
         self.check_script(script)
+        return []
+
+    def recorded_words(self, recording: PrefixRecording) -> list[TraceWord]:
+        """The words of one of `recordings`, each with the second of it at which it is said, as was heard or given."""
         return []
 
     @property
