@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,6 +173,12 @@ def visible(page: Path) -> str:
     return text[text.index("<body>") : text.index("<main")]
 
 
+def views_in(page: Path) -> list[dict[str, Any]]:
+    """The headers of what a page holds."""
+    found = re.findall(r'<script type="application/dia2view">(.*?)</script>', page.read_text(encoding="utf-8"))
+    return [opened(base64.b64decode(packed))[0] for packed in found]
+
+
 def test_the_page_says_what_it_contains(trace: Dia2Trace, whole: Dia2Trace, tmp_path: Path) -> None:
     page = to_html(trace, tmp_path / "run.html")
     assert visible(page) == f'<body>\n<header id="told">This page {CONTAINS}.</header>\n'
@@ -178,7 +187,10 @@ def test_the_page_says_what_it_contains(trace: Dia2Trace, whole: Dia2Trace, tmp_
     hostile = copied(tmp_path / "a<b>&.dia2trace", recorded_quickly)
     two = to_html(Dia2Trace(hostile), tmp_path / "two.html", other=whole.redact(tmp_path / "copy", voice=True))
     assert visible(two) == f'<body>\n<header id="told">a&lt;b&gt;&amp;.dia2trace {CONTAINS}</header>\n'
-    assert visible(to_html(trace, tmp_path / "x.html", other=whole, voice=False)) == "<body>\n"
+    neither = to_html(trace, tmp_path / "x.html", other=whole, voice=False)
+    assert visible(neither) == "<body>\n"
+    for page_, counts in ((page, [2]), (tmp_path / "no.html", [0]), (two, [2, 0]), (neither, [0, 0])):
+        assert [len(view["recordings"]) for view in views_in(page_)] == counts
 
 
 def test_the_command_says_it_too(trace: Dia2Trace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -187,8 +199,10 @@ def test_the_command_says_it_too(trace: Dia2Trace, tmp_path: Path, capsys: pytes
     assert capsys.readouterr().out == f"{tmp_path}/run.html\n{CONTAINS}\n"
     assert main([*command, "--other", str(trace.path)]) == 0
     assert capsys.readouterr().out == (f"{tmp_path}/run.html\nrun.dia2trace {CONTAINS}; run.dia2trace {CONTAINS}\n")
+    assert [len(view["recordings"]) for view in views_in(tmp_path / "run.html")] == [2, 2]
     assert main([*command, "--no-voice"]) == 0
     assert capsys.readouterr().out == f"{tmp_path}/run.html\n"
+    assert [view["recordings"] for view in views_in(tmp_path / "run.html")] == [[]]
     for flags, told in (([], CONTAINS), (["--no-voice"], "")):
         assert main([*command, "--json", *flags]) == 0
         assert json.loads(capsys.readouterr().out)["contains"] == told

@@ -349,6 +349,24 @@ def test_a_manifest_that_a_run_may_write_is_read(trace: Dia2Trace) -> None:
         assert read.recordings[0].samples == samples
 
 
+def test_a_recording_of_a_speaker_without_frames_is_refused(trace: Dia2Trace) -> None:
+    raw = read_raw_manifest(trace.path)
+    raw["run"]["voice_frames"] = [33]
+    for entry in raw["run"]["entries"][: raw["run"]["prefix_words"]]:
+        entry[3] = 1
+    for word in raw["run"]["spoken"]:
+        word["speaker"] = 1
+    assert parse_manifest(raw | {"recordings": [one(1, 33 * 1_920)]}, trace.path).recordings
+    with pytest.raises(TraceError, match="recordings is"):
+        parse_manifest(raw | {"recordings": [one(2, 24_960)]}, trace.path)
+
+
+def test_a_run_that_never_began_has_none(trace: Dia2Trace, tmp_path: Path) -> None:
+    path = with_manifest(trace.path, tmp_path, run=None, calls=0, draws=[], audio=None)
+    assert len(parse_manifest(read_raw_manifest(path), path).recordings) == 2
+    assert Dia2Trace(path).recordings == []
+
+
 def written(samples: np.ndarray, rate: int = 24_000, format_: str = "FLAC") -> bytes:
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format=format_, subtype="PCM_16" if format_ != "OGG" else None)
