@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from dia2 import __version__
 from dia2.common.errors import UsageError
 from dia2.common.files import check_sound_writable, check_writable, write_atomically
-from dia2.common.hooks import Span, phase
+from dia2.common.hooks import Level, Span, phase
 from dia2.common.terminal.command import (
     Job,
     Parser,
@@ -140,6 +140,12 @@ def build_parser(*, traces: bool = True) -> Parser:
     outputs.add_argument("--words", metavar="FILE.json", help="write words, times and speakers")
     outputs.add_argument("--spectrogram", action="store_true", help="draw the sound, with its words, in the terminal")
     add_report_flags(outputs, "draw.cb0")
+    outputs.add_argument(
+        "--no-prefix-sound",
+        dest="prefix_sound",
+        action="store_false",
+        help="let the trace keep no sound of the recordings, only what was made of them",
+    )
     outputs.add_argument("--verbose", action="store_true", help="say what is done")
     outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
     speed = speak.add_argument_group("speed")
@@ -245,11 +251,14 @@ def generation_config(args: argparse.Namespace) -> GenerationConfig:
 def generate(args: argparse.Namespace) -> int:
     """`dia2 generate`, recorded if a trace is asked for."""
     check_trace_flags(args)
+    if args.trace is None and not args.prefix_sound:
+        raise UsageError("--no-prefix-sound says what a trace holds: give --trace FOLDER too.")
     if args.trace is None:
         return run_generate(args)
     from dia2.inspect.record.recorder import record  # brings what untraced runs do not need
 
-    with record(args.trace, level=args.trace_level or "topk", hooks=args.trace_hooks) as recorder:
+    level: Level = args.trace_level or "topk"
+    with record(args.trace, level=level, hooks=args.trace_hooks, prefix_sound=args.prefix_sound) as recorder:
         recorder.happened(args.parsing)
         return run_generate(args)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from dia2.adapter.checkpoint import check_checkpoint, check_trace
+from dia2.adapter.given_voice import GivenVoice
 from dia2.adapter.loudness import Loudness
 from dia2.adapter.recording import Dia2Recording
 from dia2.adapter.trace import Dia2Trace
@@ -91,10 +92,12 @@ def fork(
 def _hand_on(trace: Dia2Trace, recorder: Recorder) -> None:
     """Tell the new trace what the old one knows of script and prefix."""
     run, prefix, voices, first = trace.run, trace.prefix, [], 0
-    for frames in run.voice_frames:
+    sounds = {recording.speaker: recording.whole_numbers for recording in trace.recordings}
+    for speaker, frames in enumerate(run.voice_frames, 1):
         if prefix is not None:
             part = slice(first, first + frames)
-            voices.append(Loudness(*(torch.from_numpy(getattr(prefix, name)[part]) for name in Loudness._fields)))
+            loudness = Loudness(*(torch.from_numpy(getattr(prefix, name)[part]) for name in Loudness._fields))
+            voices.append(GivenVoice(loudness, sounds.get(speaker)))
         first += frames
     recording = recorder.recording("dia2")
     assert isinstance(recording, Dia2Recording), "of that family"

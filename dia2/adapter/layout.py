@@ -8,6 +8,7 @@ from dia2.inspect.store.layout import MAX_CALLS
 
 PREFIX_FILE = "prefix.safetensors"
 MAX_PREFIX_FRAMES = 60_000
+SPEAKERS = (1, 2)  # that a prefix can have
 
 _COUNT = (0, MAX_CALLS + 1)
 _TEXT, _CODE = (-1, "text vocabulary"), (-1, "vocabulary")
@@ -64,6 +65,11 @@ LAYOUT = Layout(COLUMNS, frozenset({"audio", "codes", "draw.ids"}), ragged=("pen
 
 
 DRAWS = (DrawKind("action", "action"), DrawKind("cb0", "codes"), DrawKind("dep.{k}", "codes"))
+
+
+def recording_name(speaker: int) -> str:
+    """File name of the sound of a speaker's prefix recording."""
+    return f"prefix-{speaker}.flac"
 
 
 def draw_names(codebooks: int) -> list[str]:

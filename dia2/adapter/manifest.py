@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
-from dia2.adapter.layout import MAX_PREFIX_FRAMES, draw_names
+from dia2.adapter.layout import MAX_PREFIX_FRAMES, SPEAKERS, draw_names
 from dia2.common.brief import brief_repr
 from dia2.common.hooks import MAX_CODEBOOKS
 from dia2.generation import GenerationConfig, PrefixConfig, SamplingConfig
 from dia2.inspect.store import bounds
 from dia2.inspect.store.bounds import Count, Delay, Layers, Listed, Vocabulary
-from dia2.inspect.store.layout import AUDIO_FILE, MAX_CALLS
+from dia2.inspect.store.layout import AUDIO_FILE, MAX_AUDIO_SAMPLES, MAX_CALLS
 from dia2.inspect.store.manifest import Head, decode, require
 from dia2.runtime.edits import Edit, edit_from_json
 from dia2.runtime.state_machine import Entry, TokenIds
@@ -93,6 +93,14 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
+class RecordingFacts:
+    """A prefix recording whose sound is kept."""
+
+    speaker: Annotated[int, Meta(ge=1, le=SPEAKERS[-1])]
+    samples: Annotated[int, Meta(ge=1, le=MAX_AUDIO_SAMPLES)]  # at the codec's rate
+
+
+@dataclass(frozen=True)
 class ResultFacts:
     """What came out; fields are `None` where the run did not get so far."""
 
@@ -116,12 +124,24 @@ class Manifest(Head):
     run: RunFacts | None = None  # `None` if the run never began
     result: ResultFacts = ResultFacts()
     audio: bool  # there is an audio file
+    # Those of the prefix whose sound is there, by speaker; none where it was not kept, and of an earlier dia2.
+    recordings: Annotated[list[RecordingFacts], Meta(max_length=len(SPEAKERS))] = field(default_factory=list)
     redacted: bounds.Names = field(default_factory=list)  # what was taken out: voice, text
 
     def __post_init__(self) -> None:
         """Check the draws; see `Head`."""
         super().__post_init__()
         self.check_draws(draw_names(self.run.model.codebooks if self.run else MAX_CODEBOOKS))
+        require("recordings", self.run is None or _fit(self.recordings, self.run))
+
+
+def _fit(recordings: Sequence[RecordingFacts], run: RunFacts) -> bool:
+    """Each is of another speaker of the prefix, in order, and as long as its frames but for a part of one."""
+    speakers, frames = [recording.speaker for recording in recordings], run.voice_frames
+    if speakers != sorted(set(speakers)) or max(speakers, default=0) > len(frames):
+        return False
+    frame = run.model.sample_rate / run.model.frame_rate  # in samples
+    return all(abs(each.samples - frames[each.speaker - 1] * frame) <= frame for each in recordings)
 
 
 def parse_manifest(raw: Mapping[str, Any], path: Path) -> Manifest:

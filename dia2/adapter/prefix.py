@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from dia2.adapter.layout import PREFIX_FILE
-from dia2.adapter.manifest import ModelFacts
+from dia2.adapter.layout import PREFIX_FILE, recording_name
+from dia2.adapter.manifest import Manifest, ModelFacts
 from dia2.common.brief import brief_repr
 from dia2.common.checks import check_header, is_file
 from dia2.common.errors import TraceError, one_line
 from dia2.common.rust import RustPanicError, calling_rust
 from dia2.inspect.store.layout import MAX_HEADER
+from dia2.inspect.trace.recordings import PrefixRecording
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,17 @@ def read_prefix(path: Path, model: ModelFacts, frames: int, words: int) -> Prefi
         raise TraceError(f"{file} is damaged: its codes or steps are out of range.")
     clipped = found.get("clipped", np.full(frames, np.nan, np.float32))
     return Prefix(codes, steps, found["rms"], found["peak"], clipped)
+
+
+def recordings_of(path: Path, manifest: Manifest) -> list[PrefixRecording]:
+    """The recordings whose sound the trace at `path` keeps, by speaker."""
+    run, found = manifest.run, []
+    if run is None:
+        return []
+    for kept in manifest.recordings:
+        *before, frames = run.voice_frames[: kept.speaker]
+        file, rate = recording_name(kept.speaker), run.model.sample_rate
+        given = None if run.config.prefix is None else getattr(run.config.prefix, f"speaker_{kept.speaker}")
+        name = "" if given is None or "text" in manifest.redacted else PureWindowsPath(given).name  # of any system
+        found.append(PrefixRecording(path, file, kept.speaker, sum(before), frames, kept.samples, rate, name))
+    return found

@@ -12,8 +12,8 @@ from torch import Tensor
 from dia2.adapter.columns import copied, frame_columns, held_bytes, merged
 from dia2.adapter.describe import SAY, note
 from dia2.adapter.facts import prefix_columns, run_facts
-from dia2.adapter.layout import LAYOUT, PREFIX_FILE, draw_names
-from dia2.adapter.loudness import Loudness, loudness, unknown
+from dia2.adapter.given_voice import GivenVoice, given_voice
+from dia2.adapter.layout import LAYOUT, PREFIX_FILE, draw_names, recording_name
 from dia2.common.hooks import Span
 from dia2.generation import GenerationConfig
 from dia2.inspect.record.draws import arrays
@@ -26,7 +26,6 @@ from dia2.runtime.interventions import Interventions
 from dia2.runtime.observed import Frames, MachineRow
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan
-from dia2.runtime.voice_file import Voice
 
 
 class Dia2Recording(Recording):
@@ -35,27 +34,27 @@ class Dia2Recording(Recording):
     say = SAY
 
     def __init__(self, sink: TraceSink) -> None:
-        sink.manifest["script"] = None
+        sink.manifest |= {"script": None, "recordings": []}
         self.draws: list[str] = []
         self.entries: list[Entry] = []  # prefix first; those of streamed text come while the run goes on
         self._sink = sink
         self._selected: frozenset[str] = frozenset()
         self._specials = torch.zeros(0, dtype=torch.bool)
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
-        self._loudness: list[Loudness] = []  # per prefix voice; NaN without a waveform
+        self._voices: list[GivenVoice] = []  # of the prefix, and whatever was read before it
         self._stop: str | None = None
         self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
 
-    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[Loudness]) -> None:
+    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[GivenVoice]) -> None:
         """Know what a fork does not go through again, from the trace that it comes from.
 
         Args:
             script: its text.
             spoken: the prefix's words with their times.
-            voices: how loud each prefix recording is.
+            voices: what is known of each prefix recording.
         """
         self._sink.manifest["script"] = script
-        self._spoken, self._loudness = spoken, list(voices)
+        self._spoken, self._voices = spoken, list(voices)
 
     # Phases
 
@@ -77,20 +76,37 @@ class Dia2Recording(Recording):
         assert isinstance(config, GenerationConfig), "its second"
         assert plan is None or isinstance(plan, PrefixPlan), "its fourth"
         assert interventions is None or isinstance(interventions, Interventions), "its fifth"
-        data, sink = runtime.config.data, self._sink
+        data, sink, voices = runtime.config.data, self._sink, self._voices_of(config, plan)
         self._selected = selected
         self.draws = [name for name in draw_names(data.num_codebooks) if f"draw.{name}" in selected]
         self._specials = special_codes(runtime.constants, data.audio_vocab_size)
         sink.writer.small = frozenset() if data.audio_vocab_size > 2**15 else LAYOUT.small
         sink.manifest["draws"] = self.draws
         sink.manifest["run"] = run_facts(runtime, config, span.inputs["seed"], plan, interventions) | {
-            "voice_frames": [len(voice.rms) for voice in self._loudness],
+            "voice_frames": [len(voice.loudness.rms) for voice in voices],
             "spoken": self._spoken,
             "entries": self._entry_rows(),
         }
         sink.begin()
         if plan is not None:
-            sink.attempt(sink.writer.tensors, PREFIX_FILE, prefix_columns(plan, self._loudness))
+            sink.attempt(sink.writer.tensors, PREFIX_FILE, prefix_columns(plan, [voice.loudness for voice in voices]))
+        self._keep(voices, runtime.mimi.sample_rate)
+
+    def _voices_of(self, config: GenerationConfig, plan: PrefixPlan | None) -> list[GivenVoice]:
+        """The last that were read: others may have been before them, as by `save_voice`."""
+        if plan is None or config.prefix is None:
+            return []
+        given = [source for source in (config.prefix.speaker_1, config.prefix.speaker_2) if source is not None]
+        return self._voices[max(0, len(self._voices) - len(given)) :]
+
+    def _keep(self, voices: Sequence[GivenVoice], rate: int) -> None:
+        """Write the sound of the prefix's recordings, and let go of it."""
+        kept = self._sink.manifest["recordings"]
+        for speaker, voice in enumerate(voices, 1):
+            samples = voice.samples
+            if samples is not None and self._sink.sound(samples, rate, recording_name(speaker)):
+                kept.append({"speaker": speaker, "samples": len(samples)})
+        self._voices = []
 
     def learn(self, span: Span) -> None:
         """See `Recording`."""
@@ -102,7 +118,7 @@ class Dia2Recording(Recording):
             sink.manifest["script"] = result
         elif span.name == "prefix.voice":
             voiced: Any = span.inputs["runtime"]
-            self._loudness.append(_loudness(result, voiced.mimi.sample_rate, voiced.mimi.frame_rate))
+            self._voices.append(given_voice(result, voiced.mimi, sound=sink.prefix_sound))
         elif span.name == "prefix.words":
             words: Any = span.inputs["words"]
             speaker = span.inputs["speaker"]
@@ -205,14 +221,6 @@ def _logit_points(logits: dict[str, Tensor]) -> set[str]:
     if "dep" in logits:
         names |= {f"logits.dep.{k + 1}" for k in range(logits["dep"].shape[1])}
     return names
-
-
-def _loudness(voice: Voice, sample_rate: int, frame_rate: float) -> Loudness:
-    frames = voice.codes.shape[1]
-    if voice.samples is None:
-        return unknown(frames)
-    clipped = None if voice.clipped is None else voice.clipped * sample_rate
-    return loudness(voice.samples, sample_rate / frame_rate, frames, clipped)
 
 
 _FRAME_POINTS = frozenset(

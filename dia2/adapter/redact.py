@@ -33,7 +33,8 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
     Args:
         trace: may be partial, or a redacted copy itself; what it lacks, the copy lacks too.
         path: a folder to create; a trace that is there is replaced.
-        voice: take out audio, prefix, audio tokens, and draws and logits of codebooks: all that sound can be made from.
+        voice: take out audio, prefix, its recordings, audio tokens, and draws and logits of codebooks: all that sound
+            can be made from.
         text: take out script, words, text tokens, file names and the texts of phases. The sound, if it stays, still
             says the words.
 
@@ -48,12 +49,14 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
     voice, text = voice or "voice" in trace.manifest.redacted, text or "text" in trace.manifest.redacted
     manifest = _manifest(trace, voice, text)
     prefix, sound = (None, None) if voice else (_prefix(trace), _sound(trace))
+    recordings = [] if voice else [(each.whole_numbers, each.rate, each.file) for each in trace.recordings]
     writer = TraceWriter(path)
     if trace.manifest.run is not None and trace.model.audio_vocabulary <= 2**15:
         writer.small = LAYOUT.small
     writer.begin()
     try:
-        writer.manifest(manifest | {"status": "running", "audio": None})  # if this ends early, so does the copy
+        begun: dict[str, Any] = {"status": "running", "audio": None, "recordings": []}
+        writer.manifest(manifest | begun)  # if this ends early, so does the copy
         for event in _events(trace.phases, text):
             writer.phase(event)
         for index, shard in enumerate(trace._shards):
@@ -61,6 +64,8 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
             writer.shard(_columns(shard.read(shard.columns), trace, voice, text))
         if prefix is not None:
             writer.tensors(PREFIX_FILE, prefix)
+        for recording in recordings:
+            writer.audio(*recording)
         if sound is not None:
             writer.audio(*sound)
         writer.manifest(manifest)
@@ -108,6 +113,7 @@ def _manifest(trace: Dia2Trace, voice: bool, text: bool) -> dict[str, Any]:
         "run": None if known.run is None else _run(trace, raw["run"]["config"], voice, text),
         "result": result,
         "audio": AUDIO_FILE if known.audio and not voice else None,
+        "recordings": [] if voice else [asdict(recording) for recording in known.recordings],
         "redacted": [name for name, wanted in (("voice", voice), ("text", text)) if wanted],
     }
 

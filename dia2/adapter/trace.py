@@ -14,9 +14,9 @@ from dia2.adapter import ADAPTER
 from dia2.adapter.frame import Frame, Frames, FrameSeconds
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
-from dia2.adapter.prefix import Prefix, read_prefix
+from dia2.adapter.prefix import Prefix, read_prefix, recordings_of
 from dia2.adapter.rows import fill_row
-from dia2.adapter.words import calls_of, prefix_starts, words_of
+from dia2.adapter.words import calls_of, prefix_starts, recorded_words, words_of
 from dia2.common.errors import TraceError
 from dia2.common.wording import counted
 from dia2.inspect.schema.caches import Caches, Curve, Panel
@@ -25,6 +25,7 @@ from dia2.inspect.schema.row import FilledRow, Row
 from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.inspect.store.shards import out_of_order
+from dia2.inspect.trace.recordings import PrefixRecording
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.trace.values import field
 from dia2.runtime.assets import nano_folder
@@ -149,6 +150,24 @@ class Dia2Trace(Trace[Manifest]):
         if not frames:
             return None
         return read_prefix(self.path, self.model, frames, self.run.prefix_words)
+
+    @cached_property
+    def recordings(self) -> list[PrefixRecording]:
+        """The prefix's recordings whose sound the trace keeps, speaker 1 first.
+
+        None of a `.voice` file, which has no sound; of a run recorded with `prefix_sound=False`, or by an earlier dia2;
+        and where the voice was redacted.
+        """
+        return recordings_of(self.path, self.manifest)
+
+    def recorded_words(self, recording: PrefixRecording) -> list[TraceWord]:
+        """See `Trace`."""
+        return recorded_words(self, recording)
+
+    def given_samples(self, script: int = 0) -> int:
+        """See `Trace`: what the crop leaves of the prefix; a frame or two, unless the prefix is to be heard."""
+        self.check_script(script)
+        return max(0, round((self.run.prefix_frames - self.crop) * self.model.sample_rate / self.model.frame_rate))
 
     @cached_property
     def grid(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from dia2.runtime.sounding import asked_at, sounds_at
 
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
+    from dia2.inspect.trace.recordings import PrefixRecording
 
 
 def words_of(trace: Dia2Trace) -> list[TraceWord]:
@@ -48,6 +50,15 @@ def prefix_starts(trace: Dia2Trace) -> list[float]:
         return []
     asked = zip([] if prefix is None else prefix.new_word_steps.tolist(), run.entries, strict=False)
     return [asked_at(step, entry.speaker, rate) for step, entry in asked]
+
+
+def recorded_words(trace: Dia2Trace, recording: PrefixRecording) -> list[TraceWord]:
+    """The words of one recording, with the second of it at which each is said."""
+    starts, offset = trace.prefix_starts, recording.first / trace.model.frame_rate
+    spoken = [i for i, entry in enumerate(trace.run.entries) if entry.tokens]
+    mine = [word for word in trace.words if word.prefix and word.speaker == recording.speaker]
+    told = [(word, spoken[word.index]) for word in mine]
+    return [replace(word, seconds=max(0.0, starts[i] - offset)) for word, i in told if i < len(starts)]
 
 
 def calls_of(words: Sequence[TraceWord], text: str) -> list[int]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
 from dia2.inspect.trace.load import load
+from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views import console as views
 from dia2.inspect.views.console.page import plain
@@ -68,6 +69,9 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     html.add_argument("--other", metavar="TRACE", help="a second trace, shown beside it with what differs marked")
     html.add_argument(
         "--call", type=int, metavar="CALL", help="where to begin (default: the first, or where they part)"
+    )
+    html.add_argument(
+        "--no-voice", dest="voice", action="store_false", help="leave out the recordings of the prefix, and its codes"
     )
     _add_script(html)
 
@@ -207,11 +211,16 @@ def _html(args: argparse.Namespace) -> None:
 
     check_writable(args.output)
     other = None if args.other is None else load(args.other)
-    path = to_html(trace, args.output, other=other, call=args.call, script=_which(trace, args.script))
+    script = _which(trace, args.script)
+    path = to_html(trace, args.output, other=other, call=args.call, script=script, voice=args.voice)
+    shown = [each for each in (trace, other) if each is not None]
+    contains = told_of(shown) if args.voice else ""
     if args.json:
-        _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size})
+        _print_json({"path": str(trace.path), "file": str(path), "bytes": path.stat().st_size, "contains": contains})
         return
     console.print(plain(path), soft_wrap=True, highlight=False)
+    if contains:
+        console.print(plain(contains), soft_wrap=True, highlight=False)
 
 
 def _export(args: argparse.Namespace) -> None:

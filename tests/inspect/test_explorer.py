@@ -294,7 +294,8 @@ def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixtu
 
     output = tmp_path / "run.html"
     assert main(["trace", "html", str(recorded()), "-o", str(output), "--call", "60"]) == 0
-    assert capsys.readouterr().out.strip() == str(output)
+    told = "contains the recording of speaker 1 (1.6 s) and the recording of speaker 2 (1.0 s)"
+    assert capsys.readouterr().out == f"{output}\n{told}\n"
     assert '{"call": 60}' in output.read_text(encoding="utf-8")
     assert main(["trace", "html", str(recorded()), "-o", str(output), "--call", "600"]) == 1
     assert "There is no call 600" in capsys.readouterr().err
@@ -302,7 +303,8 @@ def test_the_command_writes_the_file(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_the_widget_has_a_line_of_text_where_none_is_shown(trace: Dia2Trace) -> None:
     explorer = trace.explore(call=60)
-    assert repr(explorer) == "<Explorer of run.dia2trace: 117 calls, complete>"
+    contains = "contains the recording of speaker 1 (1.6 s) and the recording of speaker 2 (1.0 s)"
+    assert repr(explorer) == f"<Explorer of run.dia2trace: 117 calls, complete; {contains}>"
     bundle = explorer._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert data is not None

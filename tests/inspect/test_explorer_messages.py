@@ -198,5 +198,5 @@ def test_a_codec_of_another_rate_is_recorded_and_heard(
         trace = Dia2Trace.load(path)
         assert trace.complete
         assert (trace.audio is not None) == kept
-        assert kept or f"the trace keeps no sound: FLAC has no rate of {rate} Hz" in caplog.text
+        assert kept or f"the trace keeps no audio.flac: FLAC has no rate of {rate} Hz" in caplog.text
         assert trace.to_html(tmp_path / "a.html", tts=tts, books=[[0]]).exists()

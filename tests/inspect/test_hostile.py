@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file, save
 
-from dia2.adapter.layout import PREFIX_FILE
+from dia2.adapter.layout import PREFIX_FILE, recording_name
 from dia2.common.errors import TraceError
 from dia2.inspect import Dia2Trace
 from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, VERSION, shard_name
@@ -390,7 +390,7 @@ def test_changed_prefixes_and_sounds_do_no_harm(tmp_path: Path) -> None:
     chance = random.Random(3)
 
     def mutations() -> Iterator[Mutation]:
-        for name in (PREFIX_FILE, AUDIO_FILE):
+        for name in (PREFIX_FILE, AUDIO_FILE, recording_name(1)):
             content = original(name)
             for _ in range(60):
                 for span in (len(content), min(600, len(content))):
@@ -481,7 +481,7 @@ def test_no_file_outside_of_the_trace_is_read(tmp_path: Path) -> None:
             assert not trace.phases
         else:
             with pytest.raises(TraceError):
-                _ = (trace.prefix, trace.audio)
+                _ = (trace.prefix, trace.audio, [recording.samples for recording in trace.recordings])
 
 
 def grown(name: str, size: int) -> Callable[[Path], None]:

@@ -176,7 +176,7 @@ def test_what_is_not_redacted_is_as_it_was(trace: Dia2Trace, copies: dict[tuple[
     assert (voiceless.path / "phases.jsonl").read_bytes() == (trace.path / "phases.jsonl").read_bytes()
     was, now = _manifest(trace), _manifest(voiceless)
     assert now.pop("redacted") == ["voice"]
-    was |= {"audio": None, "draws": ["action"]}
+    was |= {"audio": None, "recordings": [], "draws": ["action"]}
     was["run"]["edits"] = [edit for edit in was["run"]["edits"] if "codebook" not in edit]
     assert now == was, "every field of a manifest is copied"
     for before, after in zip(_shards(trace), _shards(textless), strict=True):

@@ -234,6 +234,7 @@ def dia2_questions(trace: Dia2Trace) -> Iterator[Callable[[], object]]:
     yield lambda: trace.find("action", 1, after=3, before=60)
     yield lambda: trace.find("codes.1", lambda code: code > 3)
     yield lambda: [trace.find(word=word.text) for word in trace.words[:5]]
+    yield lambda: [recording.samples for recording in trace.recordings]
     yield lambda: trace.config_at(len(trace))
     yield lambda: list(trace.frames)
     yield lambda: (trace.frames[-3:], trace.frame(len(trace)))

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def follow(
-    path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
+    path: str | Path,
+    *,
+    level: Level = "topk",
+    hooks: PointFilter | None = None,
+    budget: int = DEFAULT_BUDGET,
+    prefix_sound: bool = True,
 ) -> Iterator[LiveExplorer]:
     """Record the run that is made inside this block, and show it in the notebook meanwhile.
 
@@ -37,7 +42,7 @@ def follow(
     explorer = LiveExplorer()
     recorder: Recorder | None = None
     try:
-        with record(path, level=level, hooks=hooks, budget=budget) as recorder:
+        with record(path, level=level, hooks=hooks, budget=budget, prefix_sound=prefix_sound) as recorder:
             display(explorer)
             with observing(Follower(recorder, explorer.add)):
                 yield explorer

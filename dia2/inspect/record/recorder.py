@@ -36,7 +36,12 @@ def level_points(level: Level) -> frozenset[str]:
 
 @contextmanager
 def record(
-    path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
+    path: str | Path,
+    *,
+    level: Level = "topk",
+    hooks: PointFilter | None = None,
+    budget: int = DEFAULT_BUDGET,
+    prefix_sound: bool = True,
 ) -> Iterator[Recorder]:
     """Record the run that is made inside this block.
 
@@ -52,11 +57,13 @@ def record(
         level: `tokens`, `topk` (also the best candidates of each draw) or `full` (also all logits).
         hooks: narrows what the level records, see `dia2.common.hooks.select`; the tokens themselves are always kept.
         budget: bytes from which on only the tokens are kept.
+        prefix_sound: keep recordings that the run goes on from with their sound; else only what it made of them: codes,
+            words and loudness.
 
     Raises:
         UsageError: a filter that matches nothing, an unknown level, or a path that cannot be written.
     """
-    recorder = Recorder(path, level=level, hooks=hooks, budget=budget)
+    recorder = Recorder(path, level=level, hooks=hooks, budget=budget, prefix_sound=prefix_sound)
     try:
         with observing(recorder):
             yield recorder
@@ -81,7 +88,13 @@ class Recorder:
     """
 
     def __init__(
-        self, path: str | Path, *, level: Level = "topk", hooks: PointFilter | None = None, budget: int = DEFAULT_BUDGET
+        self,
+        path: str | Path,
+        *,
+        level: Level = "topk",
+        hooks: PointFilter | None = None,
+        budget: int = DEFAULT_BUDGET,
+        prefix_sound: bool = True,
     ) -> None:
         if level not in get_args(Level):
             raise UsageError(f"There is no trace level {short(level)}: choose {', '.join(LEVELS)}.")
@@ -124,6 +137,7 @@ class Recorder:
                 "result": None,
                 "audio": None,
             },
+            prefix_sound=prefix_sound,
         )
 
     @property

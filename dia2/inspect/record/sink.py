@@ -20,14 +20,20 @@ _ANY_RATE, _HIGHEST_RATE = 65_535, 655_350  # Hz; FLAC has tens of them between 
 class TraceSink:
     """What a recorder and its knowledge of one model write to together."""
 
-    def __init__(self, path: str | Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: str | Path, manifest: dict[str, Any], *, prefix_sound: bool = True) -> None:
         """Take the folder, to which nothing is written before `begin`.
+
+        Args:
+            path: the folder.
+            manifest: what it says so far.
+            prefix_sound: recordings that the run goes on from may be kept with their sound.
 
         Raises:
             UsageError: it cannot be created.
         """
         self.writer = TraceWriter(path)
         self.manifest = manifest
+        self.prefix_sound = prefix_sound
         self.fired: set[str] = set()  # hook points that came
         self.broken: str | None = None  # why nothing is written any more
         self.stored = 0  # calls in finished shards
@@ -78,9 +84,9 @@ class TraceSink:
         return True
 
     def sound(self, waveform: np.ndarray, rate: int, name: str = AUDIO_FILE) -> bool:
-        """Write the run's sound, if the file's format has such a rate; whether it is there."""
+        """Write a sound, [N] float32 or int16, if the file's format has such a rate; whether it is there."""
         if rate > _ANY_RATE and (rate > _HIGHEST_RATE or rate % 10):
-            logger.warning("the trace keeps no sound: FLAC has no rate of %d Hz", rate)
+            logger.warning("the trace keeps no %s: FLAC has no rate of %d Hz", name, rate)
             return False
         return self.attempt(self.writer.audio, waveform, rate, name)
 

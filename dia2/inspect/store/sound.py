@@ -1,7 +1,9 @@
-"""The sound of a trace."""
+"""Sounds of a trace."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import soundfile
 
 from dia2.common.checks import is_file
 from dia2.common.errors import TraceError, one_line
+from dia2.common.wording import counted
 from dia2.inspect.store.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES
 
 
@@ -18,13 +21,37 @@ def read_audio(path: Path, name: str = AUDIO_FILE) -> tuple[np.ndarray, int]:
     Raises:
         TraceError: the file is missing or damaged.
     """
-    file = path / name
+    with _opened(path / name) as sound:
+        return sound.read(dtype="float32"), int(sound.samplerate)
+
+
+def read_exactly(path: Path, name: str, samples: int, rate: int) -> np.ndarray:
+    """[samples] int16 in the file `name`, which has to hold so many at that rate.
+
+    Raises:
+        TraceError: the file is missing or damaged, or holds something else.
+    """
+    with _opened(path / name) as sound:
+        if (sound.frames, sound.samplerate) != (samples, rate):
+            is_there = f"{counted(sound.frames, 'sample')} at {sound.samplerate:,} Hz"
+            raise TraceError(f"{path / name} holds {is_there}, not {samples:,} at {rate:,}: the trace is damaged.")
+        found: np.ndarray = sound.read(dtype="int16")  # which fails where there are fewer than the header says
+        return found
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[soundfile.SoundFile]:
+    """A sound that a recorder may have written, no larger than any of a run.
+
+    Raises:
+        TraceError: it is none, is missing, or cannot be read.
+    """
     try:
         if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
             raise TraceError(f"{file} is missing or far too large: the trace is damaged.")
         with soundfile.SoundFile(file) as sound:
             if sound.frames > MAX_AUDIO_SAMPLES or sound.channels != 1 or sound.format != "FLAC":
                 raise TraceError(f"{file} is not the audio of a run: the trace is damaged.")
-            return sound.read(dtype="float32"), int(sound.samplerate)
+            yield sound
     except (OSError, soundfile.SoundFileError) as error:
         raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error

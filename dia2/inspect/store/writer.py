@@ -96,7 +96,7 @@ class TraceWriter:
         self.bytes += len(content)
 
     def audio(self, waveform: np.ndarray, sample_rate: int, name: str = AUDIO_FILE) -> None:
-        """Write the run's audio, 16 bits, lossless."""
+        """Write a sound, the run's own or one that it was given: [N] float32 or int16, 16 bits, lossless."""
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform, sample_rate, format="FLAC", subtype="PCM_16")
         content = buffer.getvalue()

@@ -22,6 +22,7 @@ from dia2.inspect.store.manifest import Head, read_raw_manifest
 from dia2.inspect.store.phases import read_phases
 from dia2.inspect.store.shards import Arrays, Shard, open_shards, read_tokens
 from dia2.inspect.store.sound import read_audio
+from dia2.inspect.trace.recordings import PrefixRecording
 
 F = TypeVar("F", bound=Head, covariant=True)
 Run = TypeVar("Run")
@@ -256,6 +257,16 @@ class TraceData(ABC, Generic[F]):
             return shards[index].read([name for name in shards[index].columns if name not in ragged])
 
         return read
+
+    @property
+    def recordings(self) -> list[PrefixRecording]:
+        """The recordings that the run went on from, those whose sound the trace keeps; none of most families."""
+        return []
+
+    def given_samples(self, script: int = 0) -> int:
+        """Samples at the front of a script's sound that are not the run's own, but of a prefix that it goes on from."""
+        self.check_script(script)
+        return 0
 
     def sound(self, script: int = 0) -> tuple[np.ndarray, int] | None:
         """(waveform [N] float32, sample rate) of a script's result; `None` if there is none.

@@ -23,6 +23,7 @@ from dia2.inspect.trace.find import changes_or_hits
 if TYPE_CHECKING:
     from dia2.common.hooks import Level, PointFilter
     from dia2.inspect.trace.diff import Diff
+    from dia2.inspect.trace.recordings import PrefixRecording
 
 
 class Trace(TraceData[F]):
@@ -93,6 +94,10 @@ class Trace(TraceData[F]):
     def timed_words(self, script: int = 0) -> list[TraceWord]:
         """The words that sound, in order, each with its seconds; none of a family that takes no words one by one."""
         self.check_script(script)
+        return []
+
+    def recorded_words(self, recording: PrefixRecording) -> list[TraceWord]:
+        """The words of one of `recordings`, each with the second of it at which it is said, as was heard or given."""
         return []
 
     @property
@@ -268,6 +273,7 @@ class Trace(TraceData[F]):
         script: int = 0,
         call: int = 0,
         page: bool | None = None,
+        voice: bool = True,
     ) -> Any:
         """Look at the run in a notebook: play it, scrub, click; see docs/explorer.md.
 
@@ -279,6 +285,7 @@ class Trace(TraceData[F]):
             page: whether the notebook keeps the explorer, for pages made of it and for readers without a kernel. It
                 grows by some 50 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
                 environment. A picture and the text are kept in any case.
+            voice: with the recordings that the run was given, as `to_html` takes it.
 
         Returns:
             The widget, an `Explorer`.
@@ -287,7 +294,7 @@ class Trace(TraceData[F]):
             TraceError: there is no such script or call, or the trace is damaged.
             UsageError: anywidget is not installed.
         """
-        return extension("explore")(self, other, tts=tts, script=script, call=call, page=page)
+        return extension("explore")(self, other, tts=tts, script=script, call=call, page=page, voice=voice)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the explorer as one file for any browser; see `dia2.inspect.to_html`."""

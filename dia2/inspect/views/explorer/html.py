@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from dia2.common.files import write_atomically
+from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.payload import difference_of, payload
 
 _PAGE_STYLE = (
-    ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } #explorer { min-height: 100%; }"
+    ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } "
+    "body { display: flex; flex-direction: column; } #explorer { flex: 1 0 auto; } "
+    "#told { padding: 4px 16px; font: 12px/1.4 system-ui, sans-serif; }"
 )
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -33,7 +36,7 @@ _PAGE = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<main id="explorer">{noscript}</main>
+{told}<main id="explorer">{noscript}</main>
 {views}
 <script type="application/json" id="options">{options}</script>
 <script type="module">{script}</script>
@@ -51,6 +54,7 @@ def to_html(
     books: Sequence[Sequence[int]] = (),
     call: int | None = None,
     script: int = 0,
+    voice: bool = True,
 ) -> Path:
     """Write the explorer of a trace as one HTML file.
 
@@ -62,6 +66,8 @@ def to_html(
         books: which codebooks to put into the file beside the whole sound, such as `[[0], [0, 1]]`.
         call: where to begin.
         script: which, from 0.
+        voice: with the recordings that the run was given, which the page says in words. Without them, the codes of the
+            prefix and what the run's sound holds of it are left out too; what the run made stays.
 
     Raises:
         TraceError: a trace holds no calls, or is damaged; or the two are of different models.
@@ -70,18 +76,20 @@ def to_html(
     options: dict[str, Any] = {}
     if other is not None:
         options["difference"] = difference_of(trace, other)
-    packed = [payload(trace, tts, books, script=script)]
+    packed = [payload(trace, tts, books, script=script, voice=voice)]
     if other is not None:
-        packed.append(payload(other, script=script))
+        packed.append(payload(other, script=script, voice=voice))
     if call is not None:
         options["call"] = trace.check_call(call)
     title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"
-    write_page(Path(path), packed, options, title)
+    shown = [trace] if other is None else [trace, other]
+    said = told_of(shown) if voice else ""
+    write_page(Path(path), packed, options, title, said and f"This page {said}." if other is None else said)
     return Path(path)
 
 
-def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], title: str) -> None:
-    """Write a page that shows packed views; see `payload`."""
+def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], title: str, told: str = "") -> None:
+    """Write a page that shows packed views, see `payload`, and says what is `told` of it."""
     views = "\n".join(
         f'<script type="application/dia2view">{base64.b64encode(data).decode()}</script>' for data in packed
     )
@@ -93,6 +101,7 @@ def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], tit
     page = _PAGE.format(
         policy=policy,
         title=html.escape(title),
+        told=f'<header id="told">{html.escape(told)}</header>\n' if told else "",
         style=sheet,
         noscript=html.escape("This page draws a trace by its own script, which this viewer does not run."),
         views=views,

@@ -19,8 +19,9 @@ def explore(
     script: int = 0,
     call: int = 0,
     page: bool | None = None,
+    voice: bool = True,
 ) -> Explorer:
     """See `Trace.explore`."""
     with notebook_extra("The explorer", ", or write a file by to_html()"):
         from dia2.inspect.views.explorer.widget import Explorer
-    return Explorer(trace, other=other, tts=tts, script=script, call=call, page=page)
+    return Explorer(trace, other=other, tts=tts, script=script, call=call, page=page, voice=voice)

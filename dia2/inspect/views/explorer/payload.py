@@ -10,6 +10,7 @@ from dia2.common.errors import UsageError
 from dia2.inspect.schema.view import text
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.pack import pack
+from dia2.inspect.views.explorer.recordings import add_recordings
 from dia2.inspect.views.explorer.sound import MIME, codebook_sound, trace_sound
 from dia2.inspect.views.explorer.view import view_of
 
@@ -30,7 +31,14 @@ def check_engine(trace: Trace[Any], tts: Any) -> None:
         trace.adapter.check_engine(tts, "To hear codebooks apart, the explorer")
 
 
-def payload(trace: Trace[Any], tts: Any = None, books: Sequence[Sequence[int]] = (), *, script: int = 0) -> bytes:
+def payload(
+    trace: Trace[Any],
+    tts: Any = None,
+    books: Sequence[Sequence[int]] = (),
+    *,
+    script: int = 0,
+    voice: bool = True,
+) -> bytes:
     """The packed view of a trace with its sound, and with those of some of its codebooks.
 
     Args:
@@ -38,6 +46,7 @@ def payload(trace: Trace[Any], tts: Any = None, books: Sequence[Sequence[int]] =
         tts: an engine with the run's codec.
         books: which codebooks are to be heard apart.
         script: which, from 0.
+        voice: with the recordings that the run was given, and what else would tell how they sound.
 
     Raises:
         TraceError: it holds no calls, or is damaged.
@@ -50,12 +59,12 @@ def payload(trace: Trace[Any], tts: Any = None, books: Sequence[Sequence[int]] =
     if books and tts is None:
         raise UsageError("To hear codebooks apart, give the engine too: tts=Dia2.nano(), or whichever made the trace.")
     check_engine(trace, tts)
-    view = view_of(trace, script=script)
-    whole = trace_sound(trace, script)
+    view = view_of(trace, script=script, voice=voice)
+    whole = trace_sound(trace, script, voice=voice)
     sounds = [] if whole is None else [whole]
     if tts is not None:
-        sounds += [codebook_sound(trace, tts, part) for part in books]
-    extra = {f"sound_{i}": sound.data for i, sound in enumerate(sounds)}
+        sounds += [codebook_sound(trace, tts, part, voice=voice) for part in books]
+    extra = {f"sound_{i}": sound.data for i, sound in enumerate(sounds)} | add_recordings(view, trace, voice=voice)
     view.header["mime"] = MIME
     view.header["sounds"] = [{"label": sound.label, "column": f"sound_{i}"} for i, sound in enumerate(sounds)]
     return pack(view, extra)

@@ -17,6 +17,8 @@ from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, peaks
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.recordings import leave_out_given_codes
+from dia2.inspect.views.explorer.sound import without_given
 from dia2.inspect.views.explorer.view import view_of
 from dia2.inspect.views.plots.page import GREY, INK, SPEAKER
 
@@ -32,13 +34,14 @@ _LONGEST = 60  # characters of a word that are looked at
 Said = tuple[str, int, float, float]  # text, speaker, and the seconds from which to which it lasts
 
 
-def picture(trace: Trace[Any], *, script: int = 0, call: int = 0) -> bytes | None:
+def picture(trace: Trace[Any], *, script: int = 0, call: int = 0, voice: bool = True) -> bytes | None:
     """The sound and its words around a call, or the grid where there is no sound, as PNG.
 
     Args:
         trace: what to draw.
         script: which, from 0.
         call: that is to be seen.
+        voice: with what the sound, or the grid, holds of a prefix.
 
     Returns:
         None if there is neither sound nor grid, as in a redacted trace, or no Pillow.
@@ -47,11 +50,14 @@ def picture(trace: Trace[Any], *, script: int = 0, call: int = 0) -> bytes | Non
         return None
     sound = None if "voice" in trace.redacted else trace.sound(script)
     if sound is not None and len(sound[0]):
+        sound = sound if voice else without_given(trace, script, *sound)
         paper = _sound(trace, script, call, *sound)
     else:
         view = view_of(trace, script=script)
         if "grid" not in view.columns:
             return None
+        if not voice:
+            leave_out_given_codes(view)
         paper = _grid(trace.path.name, view.columns["grid"], view.header["grid"]["codes"], call)
     file = io.BytesIO()
     paper.image.quantize(_COLOURS).save(file, format="png", optimize=True)

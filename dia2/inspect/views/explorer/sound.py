@@ -51,29 +51,43 @@ def encode(samples: np.ndarray, rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def samples_of(trace: Trace[Any], script: int = 0) -> tuple[np.ndarray, int] | None:
+def samples_of(trace: Trace[Any], script: int = 0, *, voice: bool = True) -> tuple[np.ndarray, int] | None:
     """Waveform [N] and rate of the trace's run, of Dia: of one script; `None` if it gave nothing, or it was redacted.
+
+    Args:
+        trace: the trace.
+        script: which, from 0.
+        voice: with what it holds of a prefix; else that is silent.
 
     Raises:
         TraceError: the file is damaged, or its sound longer than any run's.
     """
     found = trace.sound(script)
-    return playable(*found) if found is not None and len(found[0]) else None
+    if found is None or not len(found[0]):
+        return None
+    return playable(*found if voice else without_given(trace, script, *found))
 
 
-def trace_sound(trace: Trace[Any], script: int = 0) -> Sound | None:
+def without_given(trace: Trace[Any], script: int, samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
+    """Samples [N] with silence where a prefix is heard."""
+    given = trace.given_samples(script)
+    return np.concatenate((np.zeros_like(samples[:given]), samples[given:])), rate
+
+
+def trace_sound(trace: Trace[Any], script: int = 0, *, voice: bool = True) -> Sound | None:
     """What the trace's run gave, of Dia: for one script; `None` if nothing."""
-    found = samples_of(trace, script)
+    found = samples_of(trace, script, voice=voice)
     return None if found is None else Sound("all codebooks", encode(*found))
 
 
-def codebook_sound(trace: Trace[Any], tts: Any, books: Sequence[int]) -> Sound:
+def codebook_sound(trace: Trace[Any], tts: Any, books: Sequence[int], voice: bool = True) -> Sound:
     """The run's sound by some of its codebooks alone.
 
     Args:
         trace: whole, with its codes.
         tts: an engine with the codec that the run had.
         books: of the codebooks, one or more.
+        voice: with what it holds of a prefix; else that is silent.
 
     Raises:
         UsageError: there is no such codebook, or none is named.
@@ -81,8 +95,9 @@ def codebook_sound(trace: Trace[Any], tts: Any, books: Sequence[int]) -> Sound:
         CheckpointError: the codec computes no numbers.
     """
     chosen = _chosen(books, trace.codebooks)
-    samples, rate = offered(trace, "codebooks")(trace, tts, chosen)
-    return Sound(_label(chosen, trace.codebooks), encode(*playable(samples, rate)))
+    found = offered(trace, "codebooks")(trace, tts, chosen)
+    heard = found if voice else without_given(trace, 0, *found)
+    return Sound(_label(chosen, trace.codebooks), encode(*playable(*heard)))
 
 
 def _chosen(books: Any, count: int) -> list[int]:

@@ -12,13 +12,14 @@ from dia2.inspect.views.explorer import declared
 from dia2.inspect.views.explorer.sound import samples_of
 
 
-def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None) -> View:
+def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None, voice: bool = True) -> View:
     """All that the explorer shows of `trace`, except sound.
 
     Args:
         trace: a whole or partial one; redacted parts are empty.
         script: which of its scripts, from 0.
         candidates: of each draw at most; `None`: those that were recorded, as far as a page has room.
+        voice: outline what the sound holds of a prefix, too.
 
     Raises:
         TraceError: the run ended before its first call, there is no such script, or the trace is damaged.
@@ -29,7 +30,7 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
     view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
     view: View = view_of_family(trace, script, candidates)
     view.header.update(_found(trace, script), seconds=None)
-    samples = samples_of(trace, script)
+    samples = samples_of(trace, script, voice=voice)
     if samples is not None:
         view.columns["peaks"] = peaks(*samples)
         view.header["seconds"] = len(samples[0]) / samples[1]

@@ -14,6 +14,7 @@ import traitlets
 
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.wording import counted
+from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.instead import Beside, Kept
@@ -120,6 +121,7 @@ class Explorer(_Page):
         call: int = 0,
         script: int = 0,
         page: bool | None = None,
+        voice: bool = True,
         cell: str | None = None,
     ) -> None:
         """See `Trace.explore`; `cell` is the name of that of a widget which this one is part of."""
@@ -127,11 +129,11 @@ class Explorer(_Page):
         call = trace.check_call(call)
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
-        self._tts, self._script = tts, script
+        self._tts, self._script, self._voice = tts, script, voice
         self._page = page_by_default() if page is None else page
         super().__init__(
             **({} if cell is None else {"_cell": cell}),
-            _views=[payload(each, script=script) for each in (trace, other) if each is not None],
+            _views=[payload(each, script=script, voice=voice) for each in (trace, other) if each is not None],
             _difference=difference,
             _can_decode=tts is not None and other is None,
             call=call,
@@ -139,7 +141,10 @@ class Explorer(_Page):
 
     def __repr__(self) -> str:
         other = "" if self.other is None else f" and {self.other.path.name}"
-        return f"<Explorer of {self.trace.path.name}{other}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
+        shown = [trace for trace in (self.trace, self.other) if trace is not None]
+        said = told_of(shown) if self._voice else ""
+        calls = counted(len(self.trace), "call")
+        return f"<Explorer of {self.trace.path.name}{other}: {calls}, {self.trace.state}{said and f'; {said}'}>"
 
     def _told(self) -> list[str]:
         """See `_Page`."""
@@ -147,14 +152,14 @@ class Explorer(_Page):
 
     def kept(self) -> Kept:
         """See `_Page`."""
-        seen = picture(self.trace, script=self._script, call=self.call)
+        seen = picture(self.trace, script=self._script, call=self.call, voice=self._voice)
         return Kept(seen, self._views if self._page else (), self._difference, self.call)
 
     def _hear(self, books: Any) -> Sound:
         """See `_Page`."""
         if self._tts is None:
             raise UsageError("Single codebooks need an engine to be heard: give it by trace.explore(tts=…).")
-        return codebook_sound(self.trace, self._tts, books)
+        return codebook_sound(self.trace, self._tts, books, self._voice)
 
 
 def _sendable(key: Any) -> Any:

@@ -10,6 +10,7 @@ from dia2.common.checks import plain, short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.wording import counted
 from dia2.inspect.schema.word import TraceWord
+from dia2.inspect.trace.recordings import recording_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.plots import page
 
@@ -27,7 +28,14 @@ _TINT = {1: "#d6e8f3", 2: "#f6e3ed"}
 Said = tuple[TraceWord, float, float]  # a word, and the seconds from which to which it lasts
 
 
-def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *, script: int = 0) -> Figure:
+def waveform(
+    trace: Trace[Any],
+    start: float = 0.0,
+    end: float | None = None,
+    *,
+    script: int = 0,
+    recording: int | None = None,
+) -> Figure:
     """The audio over seconds, and beneath it each word in its speaker's tier, from its sound to the next one's.
 
     More than four and a half seconds are set in lines. A word too short for its letters is cut, or is a box only.
@@ -37,14 +45,20 @@ def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *,
         start: second of the audio to draw from.
         end: second to draw to; `None`: the audio's end.
         script: which, from 0.
+        recording: of which speaker of the prefix to draw the recording instead, with its words where it says them.
 
     Raises:
-        TraceError: the trace has no audio, or it was redacted.
+        TraceError: the trace has no audio, or no such recording, or it was redacted.
         UsageError: the audio has no such seconds.
         Dia2Error: matplotlib is missing.
     """
     page.check_trace(trace, "plots.waveform")
-    samples, rate = _sound(trace, script)
+    if recording is None:
+        samples, rate = _sound(trace, script)
+        told = trace.timed_words(script)
+    else:
+        given = recording_of(trace, recording)
+        samples, rate, told = given.samples, given.rate, trace.recorded_words(given)
     whole = len(samples) / rate
     start, end = plain(start), plain(end)
     for second in (start, end):
@@ -53,7 +67,7 @@ def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *,
     until = whole if end is None else min(end, whole)
     if not 0 <= start < until:
         raise UsageError(f"There is no sound from {start:g} to {until:g} s: {trace.path} has {whole:.2f} s of audio.")
-    words = [said for said in _said(trace, script, whole) if said[1] < until and said[2] > start]
+    words = [said for said in _said(told, whole) if said[1] < until and said[2] > start]
     speakers = sorted({word.speaker for word, _, _ in words})
     fits = page.lines(until - start, _LINE, _LINES)
     length = (until - start) / fits
@@ -68,7 +82,9 @@ def waveform(trace: Trace[Any], start: float = 0.0, end: float | None = None, *,
     rows[-1].set_xlabel("seconds", fontsize=8)
     drawn = f"{start:.2f} … {until:.2f} s of {whole:.2f} s" if until - start < whole else f"{whole:.2f} s"
     page.headline(
-        rows[0], "Waveform", f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {counted(len(words), 'word')}"
+        rows[0],
+        "Waveform" if recording is None else f"Recording of speaker {recording}",
+        f"{drawn} at {rate / 1000:g} kHz · peak {peak:.2f} · {counted(len(words), 'word')}",
     )
     page.legend(figure, _legend(words))
     return figure
@@ -83,9 +99,9 @@ def _sound(trace: Trace[Any], script: int) -> tuple[np.ndarray, int]:
     return found
 
 
-def _said(trace: Trace[Any], script: int, whole: float) -> list[Said]:
+def _said(words: list[TraceWord], whole: float) -> list[Said]:
     """The words that are heard, with their spans; the last one lasts to the end of the audio."""
-    heard = [(word, word.seconds) for word in trace.timed_words(script) if word.seconds is not None]
+    heard = [(word, word.seconds) for word in words if word.seconds is not None]
     starts = [*(seconds for _, seconds in heard), whole]
     return [(word, seconds, max(seconds, end)) for (word, seconds), end in zip(heard, starts[1:], strict=True)]
 

@@ -73,7 +73,7 @@ export interface ArrayConstructor {
 
 export type Dtype = "int8" | "uint8" | "int16" | "uint16" | "int32" | "float32";
 
-/** [calls, …], but for `grid…` [columns, codebooks], `peaks` [n, 2], queues [tokens, 3] and sounds [bytes]. */
+/** [calls, …], but for `grid…` [columns, codebooks], `peaks…` [n, 2], queues [tokens, 3] and sounds [bytes]. */
 export type Column = TypedArray & { shape: number[] };
 
 /** By their names; which ones there are depends on the model, and on what was recorded and not redacted. */
@@ -119,6 +119,10 @@ export interface Header {
   draws: DrawFacts[];
   mime?: string;
   sounds?: { label: string; column: string }[];
+  /** Whose recordings the view holds, in words; empty where none. */
+  contains?: string;
+  /** Those of the prefix, by speaker; their outlines are `peaks_recording_<speaker>` [n, 2] at `peak_rate`. */
+  recordings?: Recording[];
   rows: Row[];
   findings?: Finding[]; // worst first; none of a run that goes on
   verdict?: Verdict;
@@ -134,6 +138,19 @@ export interface PieceHeader {
   clock?: Clock;
   /** The first column of `grid`, if the piece has one. */
   grid_at?: number;
+}
+
+export interface Recording {
+  speaker: 1 | 2;
+  /** The call that reads its first frame, and how many read it. */
+  first: number;
+  calls: number;
+  seconds: number;
+  rate: number;
+  /** Of its sound. */
+  column: string;
+  /** Of the file that was given, or what to call it. */
+  name: string;
 }
 
 export interface Clock {
