@@ -24,7 +24,7 @@ def add_recordings(view: View, trace: Trace[Any], *, voice: bool) -> dict[str, b
         TraceError: a recording is damaged.
     """
     recordings = trace.recordings if voice else []
-    view.header |= {"contains": contains(recordings), "recordings": []}
+    view.header.update(contains=contains(recordings), recordings=[])
     if recordings:
         view.header["facts"] = [*view.header["facts"], contains(recordings)]  # in sight wherever the view is shown
     sounds = {}
