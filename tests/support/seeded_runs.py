@@ -154,6 +154,9 @@ def runs() -> Iterator[Seeded]:
     yield Seeded("sampling-narrow", "temperature 0", partial(made, temp_audio=0.0), _at(0))
     narrow = [ChangeSampling(50, topk_audio=2)]
     yield Seeded("sampling-narrow", "top-k 2 from call 50 on", partial(made, edits=narrow), _at(50))
+    yield Seeded("sampling-wide", "temperature 3", partial(made, temp_audio=3.0), _at(0))
+    wide = [ChangeSampling(40, temp_audio=6.0)]
+    yield Seeded("sampling-wide", "temperature 6 from call 40 on", partial(made, edits=wide), _at(40))
     for word, calls in (("bread", 17), ("morning.", 17)):
         rushed = partial(_actions, word, "new_word", calls)
         yield _edited("word-rushed", f"new words forced from “{word}” on", word, rushed)

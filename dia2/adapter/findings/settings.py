@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 NARROW_TEMPERATURE = 0.2
 NARROW_TOP_K = 3
+WIDE_TEMPERATURE = 1.5
 
 GUIDANCE = FindingKind(
     "guidance-off",
@@ -30,6 +31,14 @@ NARROW = FindingKind(
     "Where the likeliest code is always taken, codecs' language models fall into silence, drones and loops; 0.8 and 50 "
     "are the defaults.",
     "give temp_audio=0.8 and topk_audio=50",
+)
+WIDE = FindingKind(
+    "sampling-wide",
+    "bad",
+    f"Codes are drawn at a temperature of {WIDE_TEMPERATURE:g} or more.",
+    "At 1.5 a candidate whose chance is a thousandth of the best one's gets a hundredth of it; 0.8 is the default, and "
+    "nobody recommends more than 1.2.",
+    "give temp_audio=0.8",
 )
 
 
@@ -60,9 +69,15 @@ def _look(case: Case) -> Iterator[Finding]:
     for first, last in _stretches(trace, lambda config: config.cfg_scale == 1):
         yield GUIDANCE.found(f"Guidance is off (cfg 1) in calls {first} … {last}.", first, last)
     for first, last in _stretches(trace, _is_narrow):
-        audio = trace.config_at(first).audio
-        how = f"temperature {audio.temperature:g}, top-k {audio.top_k}"
-        yield NARROW.found(f"Codes are drawn from very few candidates ({how}) in calls {first} … {last}.", first, last)
+        yield _told(NARROW, trace, "from very few candidates", first, last)
+    for first, last in _stretches(trace, lambda config: config.audio.temperature >= WIDE_TEMPERATURE):
+        yield _told(WIDE, trace, "almost at random", first, last)
 
 
-DETECTORS = (Detector((GUIDANCE, NARROW), _look),)
+def _told(kind: FindingKind, trace: Dia2Trace, how: str, first: int, last: int) -> Finding:
+    audio = trace.config_at(first).audio
+    by = f"temperature {audio.temperature:g}, top-k {audio.top_k}"
+    return kind.found(f"Codes are drawn {how} ({by}) in calls {first} … {last}.", first, last)
+
+
+DETECTORS = (Detector((GUIDANCE, NARROW, WIDE), _look),)
