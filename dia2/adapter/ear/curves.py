@@ -145,6 +145,6 @@ def _read(file: Path, frames: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     except (OSError, SafetensorError, RustPanicError, ValueError, KeyError) as error:
         raise TraceError(f"{file} cannot be read ({one_line(error)}): the trace is damaged.") from error
     ordered = (np.diff(late) > 0).all() and (abs(late) <= _MAX_LATE).all() and (late == 0).any()
-    if not ordered or np.isinf(nats).any() or np.isinf(given).any():
+    if not ordered or any((np.isinf(part) | (part < 0)).any() for part in (nats, given)):
         raise TraceError(f"{file} is damaged: its shifts or its nats are out of range.")
     return late, nats, given

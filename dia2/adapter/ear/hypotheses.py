@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from dia2.common.hooks import unobserved
 from dia2.runtime.script_parser import Encode
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import SPEAKER_1_OFFSET, words_to_entries
@@ -72,7 +73,8 @@ class Hypotheses:
         before = 0
         for words, length, speaker in zip(spoken, self._frames, speakers, strict=False):
             if words:
-                own, at = words_to_entries(words, self._encode, speaker, self._rate)
+                with unobserved():
+                    own, at = words_to_entries(words, self._encode, speaker, self._rate)
                 entries += own
                 steps += [step + before + SPEAKER_1_OFFSET for step in at]
             before += length

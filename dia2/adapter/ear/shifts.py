@@ -19,8 +19,10 @@ LEAST_FRAMES = 3  # of a shift that is told; transcripts of clean recordings sta
 FEWEST_WORDS = 3  # that a shift moves
 CHANGE = 20.0  # nats that a change of shift between two words costs
 ENOUGH = 40.0  # nats that a shift must gain over the words as they were given, all its frames together
-ENOUGH_A_FRAME = 1.0  # nats likewise, a frame
-AS_WELL = 10.0  # nats by which another beginning may be worse and still be possible
+ENOUGH_A_FRAME = 0.5  # nats likewise, a frame
+AS_WELL = 20.0  # nats by which another beginning may be worse and still be possible
+SURELY = 0.3  # nats a frame by which a checkpoint must beat a blind guess, or else
+CLEARER = 1.5  # nats a frame by which the likeliest shifts must beat the usual ones, for it to follow a recording
 WINDOW, HOP = 32, 8  # frames
 FLAT = 1.0  # nats a frame; where the best shift is no better than others by so much, nothing can be told
 
@@ -143,16 +145,23 @@ class WordPath:
 
 
 def hears(path: WordPath, chance: float) -> bool:
-    """The checkpoint can follow the recording: under the likeliest shifts it does better than by guessing blindly.
+    """The checkpoint can follow the recording: what it finds likelier means something.
 
-    Silence, which any words explain, does not count.
+    Either it does better under the likeliest shifts than by guessing blindly, or much better than under others, changes
+    of shift counted. Of a voice that it does not know it does neither: it is surprised whatever the words. Silence,
+    which any words explain, does not count.
 
     Args:
         path: of the recording.
         chance: nats of a blind guess.
     """
     speech = path.usual > chance / 2
-    return bool(speech.any() and path.each(path.best())[speech].mean() < chance)
+    if not speech.any():
+        return False
+    best = path.best()
+    nats = path.each(best)[speech]
+    net = float((path.usual[speech] - nats).sum()) - CHANGE * int((np.diff(best) != 0).sum())
+    return bool(nats.mean() < chance - SURELY or net >= CLEARER * len(nats))
 
 
 def shifts_of(path: WordPath, speaker: int, before: int, rate: float) -> list[ShiftFound]:
