@@ -7,7 +7,7 @@ import json
 import math
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,6 +21,8 @@ from dia2 import Dia2
 from dia2.adapter.checkpoint import check_checkpoint
 from dia2.adapter.ear import hear as ear_hear
 from dia2.adapter.ear import listen as ear_listen
+from dia2.adapter.ear.curves import EarCurves
+from dia2.adapter.ear.hypotheses import Hypothesis
 from dia2.adapter.ear.listen import Ear
 from dia2.adapter.ear.of import alternatives_of, ear_of, engine_of
 from dia2.adapter.ear.voice import hear_voices
@@ -86,6 +88,12 @@ def clean(tts: Dia2, prefix: Prefix, tmp_path_factory: pytest.TempPathFactory) -
     return Dia2Trace(path)
 
 
+def forgotten(tts: Dia2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of what was heard is kept, neither in traces nor by the engine."""
+    tts.runtime.forget()
+    monkeypatch.setattr(Dia2Trace, "ear", None)
+
+
 def as_replayed(trace: Dia2Trace, tts: Dia2) -> np.ndarray:
     """[frames] −log p of codebook 0 in the warm-up, by the frame that sounds, out of a replay's logits."""
     frames, prefix, delay = trace.warmup_calls, trace.prefix, trace.model.delays[0]
@@ -124,7 +132,7 @@ def test_one_hypothesis_at_a_time_hears_the_same(late: Dia2Trace, tts: Dia2, mon
     assert late.ear is not None
     copy = Dia2Trace(late.path)
     monkeypatch.setattr(ear_listen, "MOST_BYTES", 1)
-    monkeypatch.setattr(Dia2Trace, "ear", None)
+    forgotten(tts, monkeypatch)
     alone = ear_of(copy, tts)
     assert alone is not None
     np.testing.assert_array_equal(alone.late, late.ear.late)
@@ -224,7 +232,7 @@ def test_nothing_of_the_run_is_touched(tts: Dia2, prefix: Prefix, tmp_path: Path
 
 def test_nobody_observes_it(clean: Dia2Trace, tts: Dia2, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(Dia2Trace, "ear", None)
+    forgotten(tts, monkeypatch)
     with observing(Watch(lambda name, _: seen.append(name))):
         assert ear_of(Dia2Trace(clean.path), tts) is not None
     assert set(seen) == {"runtime.ensure"}
@@ -232,7 +240,7 @@ def test_nobody_observes_it(clean: Dia2Trace, tts: Dia2, monkeypatch: pytest.Mon
 
 def test_progress_is_told(clean: Dia2Trace, tts: Dia2, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
-    monkeypatch.setattr(Dia2Trace, "ear", None)
+    forgotten(tts, monkeypatch)
     monkeypatch.setattr(ear_listen.Ear, "passes_at_once", lambda self: 4)
     heard = ear_of(Dia2Trace(clean.path), tts, lambda *now: told.append(now))
     assert heard is not None
@@ -246,7 +254,7 @@ def test_progress_is_told(clean: Dia2Trace, tts: Dia2, monkeypatch: pytest.Monke
 def test_a_long_prefix_of_a_large_model_is_heard_under_fewer_hypotheses(
     late: Dia2Trace, tts: Dia2, monkeypatch: pytest.MonkeyPatch, products: float, grid: int
 ) -> None:
-    monkeypatch.setattr(Dia2Trace, "ear", None)
+    forgotten(tts, monkeypatch)
     monkeypatch.setitem(ear_hear.MOST_PRODUCTS, "cpu", products)
     heard = ear_of(Dia2Trace(late.path), tts)
     assert heard is not None
@@ -266,6 +274,38 @@ def test_memory_is_bounded(tts: Dia2) -> None:
     assert state.transformer.keys.nbytes + state.transformer.values.nbytes <= ear_listen.MOST_BYTES
 
 
+def test_the_same_prefix_is_heard_once(prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also before another script, as long as what the second stream looks ahead to is the same."""
+    tts, passes, read = Dia2.nano(), list[int](), Ear._read
+
+    def counted(self: Ear, those: Sequence[Hypothesis]) -> np.ndarray:
+        passes.append(len(those))
+        return read(self, those)
+
+    monkeypatch.setattr(Ear, "_read", counted)
+
+    def heard(script: str, words: list[dict[str, Any]]) -> tuple[EarCurves, bool]:
+        passes.clear()
+        tts.generate(script, seed=1, prefix_speaker_1=prefix.path, prefix_words_1=words, trace=tmp_path / "run")
+        ear = Dia2Trace(tmp_path / "run").ear
+        assert ear is not None
+        return ear, bool(passes)
+
+    first, new = heard("[S1] Yes. No. Good.", prefix.words)
+    again, anew = heard("[S1] Yes. No. Come.", prefix.words)
+    assert (new, anew) == (True, False)
+    np.testing.assert_array_equal(again.nats, first.nats)
+    assert heard("[S1] No. Yes. Good.", prefix.words)[1]
+    assert heard("[S1] Yes. No. Good.", prefix.moved)[1]
+    with torch.no_grad():
+        tts.runtime.model.transformer.cb0_head.weight *= 1.1
+    changed, anew = heard("[S1] Yes. No. Good.", prefix.words)
+    assert anew
+    assert not np.allclose(changed.given[:20], first.given[:20])
+    tts.runtime.forget()
+    assert heard("[S1] Yes. No. Good.", prefix.words)[1]
+
+
 # Kept in a trace
 
 
@@ -274,7 +314,7 @@ def test_what_was_heard_is_read_back(late: Dia2Trace, tts: Dia2, monkeypatch: py
     assert kept is not None
     assert ear_of(late, tts) is kept, "what is kept is not computed again"
     assert set(load_file(late.path / EAR_FILE)) == {"late", "nats", "given"}
-    monkeypatch.setattr(Dia2Trace, "ear", None)
+    forgotten(tts, monkeypatch)
     anew = ear_of(Dia2Trace(late.path), tts)
     assert anew is not None
     for name, value in vars(anew).items():
@@ -351,6 +391,7 @@ def test_a_fork_hands_it_on(
     def never(*_: Any) -> NoReturn:
         raise AssertionError("it is heard already")
 
+    tts.runtime.forget()
     monkeypatch.setattr(Ear, "listen", never)
     late.fork(tts, late.warmup_calls, path=tmp_path / "fork")
     forked = Dia2Trace(tmp_path / "fork").ear
@@ -377,6 +418,7 @@ def test_ctrl_c_leaves_out_the_ear_alone(
     def stopped(*_: Any) -> NoReturn:
         raise KeyboardInterrupt
 
+    tts.runtime.forget()
     monkeypatch.setattr(Ear, "listen", stopped)
     cloned(tts, prefix, prefix.words, trace=tmp_path / "run")
     trace = Dia2Trace(tmp_path / "run")
@@ -392,6 +434,7 @@ def test_too_little_memory_leaves_out_the_ear_alone(
     def too_much(*_: Any) -> NoReturn:
         raise torch.OutOfMemoryError
 
+    tts.runtime.forget()
     monkeypatch.setattr(Ear, "listen", too_much)
     cloned(tts, prefix, prefix.words, trace=tmp_path / "run")
     trace = Dia2Trace(tmp_path / "run")

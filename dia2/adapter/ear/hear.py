@@ -7,7 +7,7 @@ cost; where prefix and checkpoint are large, fewer passes are made.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,9 @@ from dia2.adapter.ear.listen import Ear
 from dia2.adapter.ear.shifts import WordPath
 from dia2.common.progress import doing
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.generator import WARMUP_CHUNK
+from dia2.runtime.prefix_cache import PrefixKey, prefix_key
+from dia2.runtime.state_machine import Entry
 
 logger = logging.getLogger("dia2")
 
@@ -44,7 +47,7 @@ def hear(
     given: Hypothesis,
     progress: Progress | None = None,
 ) -> Heard:
-    """Listen to a prefix under shifts of its words.
+    """Listen to a prefix under shifts of its words. What was heard lately is not heard again.
 
     Args:
         runtime: the checkpoint.
@@ -54,8 +57,47 @@ def hear(
         given: as the run was warmed up: entries of prefix and script, and the prefix's steps.
         progress: called with (hypotheses heard, hypotheses in all).
     """
-    ear, prefix_words = Ear(runtime, codes), sum(map(len, spoken))
-    hypotheses = Hypotheses(runtime.encode, runtime.frame_rate, voice_frames, given.entries[prefix_words:])
+    ear, following = Ear(runtime, codes), _seen_ahead(runtime, given.entries[sum(map(len, spoken)) :])
+    key = _key(runtime, ear, voice_frames, spoken, given, following)
+    known: Heard | None = None if key is None else runtime.judged.get(key)
+    if known is not None:
+        return known
+    found = _hear(runtime, ear, voice_frames, spoken, given, following, progress)
+    if key is not None:
+        runtime.judged.keep(key, found.nats.nbytes + len(key[0].tokens), lambda: found)
+    return found
+
+
+def _key(
+    runtime: RuntimeContext,
+    ear: Ear,
+    voice_frames: Sequence[int],
+    spoken: Spoken,
+    given: Hypothesis,
+    following: Sequence[Entry],
+) -> tuple[PrefixKey, Hashable] | None:
+    """All that decides what is heard; `None` if somebody's torch hook may."""
+    read = prefix_key(runtime.model.transformer, ear.tokens([given]), WARMUP_CHUNK)
+    words = tuple(map(tuple, spoken)), tuple(voice_frames), tuple(tuple(entry.tokens) for entry in following)
+    return None if read is None else (read, words)
+
+
+def _seen_ahead(runtime: RuntimeContext, script: Sequence[Entry]) -> list[Entry]:
+    """The entries of the script that the second stream can look ahead to while the prefix is read."""
+    words = [i for i, entry in enumerate(script) if entry.tokens][: runtime.machine.second_stream_ahead]
+    return list(script[: words[-1] + 1]) if words else []
+
+
+def _hear(
+    runtime: RuntimeContext,
+    ear: Ear,
+    voice_frames: Sequence[int],
+    spoken: Spoken,
+    given: Hypothesis,
+    following: Sequence[Entry],
+    progress: Progress | None,
+) -> Heard:
+    hypotheses = Hypotheses(runtime.encode, runtime.frame_rate, voice_frames, following)
     grid = _grid(runtime, ear.frames)
     doing("judging the word times")
     total = 1 + len(grid) + (_FINER if len(grid) > 1 else 0)

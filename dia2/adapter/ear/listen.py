@@ -87,9 +87,7 @@ class Ear:
     def _read(self, hypotheses: Sequence[Hypothesis]) -> np.ndarray:
         """As `warmup_with_prefix` does it, branch by branch another text."""
         runtime, device, frames = self._runtime, self._runtime.device, self.frames
-        count = len(hypotheses)
-        text = torch.tensor([self._text(one) for one in hypotheses], device=device)  # [B, frames, 2]
-        tokens = torch.cat((text.transpose(1, 2), self._audio.expand(count, -1, -1)), dim=1)  # [B, 2 + K, frames]
+        count, tokens = len(hypotheses), self.tokens(hypotheses)
         state = runtime.model.new_decode_state(branches=count, slots=frames, positions=frames, device=device)
         cos, sin = state.rotation
         found = torch.full((count, frames), torch.nan, dtype=torch.float32)
@@ -103,6 +101,13 @@ class Ear:
             nats = torch.nn.functional.cross_entropy(logits, codes, reduction="none")
             found[:, part] = nats.masked_fill(~self._known[part], torch.nan).cpu()
         return found.numpy()
+
+    def tokens(self, hypotheses: Sequence[Hypothesis]) -> Tensor:
+        """[hypotheses, 2 + K, frames] int64: what the transformer reads."""
+        with unobserved():
+            streams = [self._text(one) for one in hypotheses]
+        text = torch.tensor(streams, device=self._runtime.device)  # [B, frames, 2]
+        return torch.cat((text.transpose(1, 2), self._audio.expand(len(hypotheses), -1, -1)), dim=1)
 
     def _text(self, hypothesis: Hypothesis) -> list[tuple[int, int]]:
         """Main and second token of each frame as the transformer reads them."""
