@@ -220,7 +220,7 @@ class Dia2Recording(Recording):
             self._sink.attempt(self._sink.writer.tensors, EAR_FILE, heard._asdict())
 
     def _listen(self, runtime: RuntimeContext, plan: PrefixPlan) -> Heard | None:
-        voice_frames = [len(voice.rms) for voice in self._loudness]
+        voice_frames: list[int] = self._sink.manifest["run"]["voice_frames"]
         if len(self._spoken) != len(plan.entries) or sum(voice_frames) != plan.aligned_frames:
             return None  # somebody else made the plan, and when its words are said is not known
         spoken = [

@@ -372,7 +372,8 @@ def test_no_file_that_is_elsewhere_is_read(late: Dia2Trace, tmp_path: Path) -> N
     path = shutil.copytree(late.path, tmp_path / "linked")
     (path / EAR_FILE).unlink()
     (path / EAR_FILE).symlink_to(late.path / EAR_FILE)
-    assert Dia2Trace(path).ear is None
+    with pytest.raises(TraceError, match="is a link"):
+        _ = Dia2Trace(path).ear
 
 
 def test_without_the_voice_nothing_is_left_of_it_without_the_text_it_stays(late: Dia2Trace, tmp_path: Path) -> None:

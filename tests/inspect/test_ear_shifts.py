@@ -1,6 +1,8 @@
 """Shifts of words out of curves that are made up, so that every number is known."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from dia2.adapter.ear.shifts import WordPath
 
 LATE = np.arange(-6, 7, dtype=np.int32)
 RATE = 12.5
-STARTS = np.arange(20) * 5.0  # frames, as the words really sound
+STARTS = 4 + np.arange(20) * 4.5  # frames, as the words really sound
 
 
 def curves(
@@ -19,7 +21,7 @@ def curves(
     """A recording whose words come `true` [words] frames late, heard clearly."""
     nats = np.full((len(LATE), frames), wrong, np.float32)
     ends = [*STARTS[1:], frames]
-    for late, begin, end in zip(true, STARTS, ends, strict=True):
+    for late, begin, end in zip(true, [0, *STARTS[1:]], ends, strict=True):
         nats[list(LATE).index(late), int(begin) : int(end)] = right
     nats += np.random.default_rng(1).normal(0, noise, nats.shape).astype(np.float32)
     nats[:, -5:] = np.nan
@@ -152,7 +154,7 @@ def test_every_frame_is_counted_once() -> None:
     path = WordPath(nats, LATE, STARTS + 2)
     chosen = np.repeat([6, 8, 7], [5, 8, 7])
     assert path.total(chosen) == pytest.approx(path.each(chosen).sum())
-    onsets = (STARTS + 2 - LATE[chosen]).astype(int)
+    onsets = np.round(STARTS + 2 - LATE[chosen]).astype(int)
     want = [nats[chosen[max(0, int((onsets <= frame).sum()) - 1)], frame] for frame in range(100)]
     assert path.each(chosen) == pytest.approx(want)
 
@@ -165,3 +167,25 @@ def test_the_best_path_is_the_best_of_all() -> None:
     every = np.array(np.meshgrid(*[range(3)] * 4)).reshape(4, -1).T
     costs = [path.total(chosen) + 20.0 * (np.diff(chosen) != 0).sum() for chosen in every]
     assert path.best().tolist() == every[int(np.argmin(costs))].tolist()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"starts": np.arange(20)[::-1] / RATE},
+        {"starts": np.arange(20) * 50 / RATE},
+        {"starts": np.arange(20) * 5 / RATE - 2},
+        {"starts": np.zeros(5000), "speakers": np.ones(5000, np.int64)},
+        {"speakers": np.repeat([2, 1], 10)},
+        {"speakers": np.zeros(20, np.int64)},
+        {"voice_frames": (40_000, 7)},
+        {"voice_frames": (0, 0)},
+        {"starts": np.zeros(0), "speakers": np.zeros(0, np.int64)},
+    ],
+    ids=str,
+)
+def test_words_that_no_recording_has_are_not_judged(change: dict[str, Any]) -> None:
+    found = replace(curves(np.full(20, 5)), **change)
+    assert found.shifts == []
+    assert 1 in found.deaf
+    assert all(math.isnan(window.seconds) for window in found.windows)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
 
 MAX_HYPOTHESES = 64
+MOST_WORDS = 4000  # that are judged; two minutes of speech have some 400
 _MAX_LATE = 1000  # frames
 
 
@@ -86,10 +87,15 @@ class EarCurves:
     @cached_property
     def _paths(self) -> dict[int, WordPath]:
         """Of each speaker who has words, and more than one hypothesis about them."""
-        paths = {}
+        paths: dict[int, WordPath] = {}
+        if len(self.late) < 2 or len(self.starts) > MOST_WORDS or (np.diff(self.speakers) < 0).any():
+            return paths
+        if sum(self.voice_frames) != self.nats.shape[1]:
+            return paths
         for speaker, part in self._parts.items():
             starts = self.starts[self.speakers == speaker] * self.frame_rate - part.start
-            if len(starts) and len(self.late) > 1:
+            within = len(starts) > 0 and starts[0] >= -1 and starts[-1] <= part.stop - part.start + 1
+            if within and (np.diff(starts) >= 0).all():
                 paths[speaker] = WordPath(self.nats[:, part], self.late, starts)
         return paths
 
@@ -105,7 +111,9 @@ def read_ear(trace: Dia2Trace) -> EarCurves | None:
         TraceError: the file is damaged.
     """
     file, frames = trace.path / EAR_FILE, trace.run.prefix_frames
-    if not frames or file.is_symlink() or not is_file(file):
+    if file.is_symlink():
+        raise TraceError(f"{file} is a link, which is not followed.")
+    if not frames or not is_file(file):
         return None
     late, nats, given = _read(file, frames)
     return curves_of(trace, late, nats, given)

@@ -18,7 +18,8 @@ import numpy as np
 LEAST_FRAMES = 3  # of a shift that is told; transcripts of clean recordings stand one or two aside
 FEWEST_WORDS = 3  # that a shift moves
 CHANGE = 20.0  # nats that a change of shift between two words costs
-ENOUGH = 40.0  # nats that a shift must gain over the words as they were given, all its frames together
+ENOUGH = 50.0  # nats that a shift must gain over the words as they were given, all its frames together
+ENOUGH_FOR_LEAST = 100.0  # likewise, the smallest shift: a few words that Whisper misheard can look like one
 ENOUGH_A_FRAME = 0.5  # nats likewise, a frame
 AS_WELL = 20.0  # nats by which another beginning may be worse and still be possible
 SURELY = 0.3  # nats a frame by which a checkpoint must beat a blind guess, or else
@@ -181,7 +182,8 @@ def shifts_of(path: WordPath, speaker: int, before: int, rate: float) -> list[Sh
         if not late or last - first + 1 < FEWEST_WORDS:
             continue
         gain, frames = _gain(path, chosen, first, last)
-        if gain < ENOUGH or gain < ENOUGH_A_FRAME * frames:
+        enough = ENOUGH_FOR_LEAST if abs(late) == LEAST_FRAMES else ENOUGH
+        if gain < max(enough, ENOUGH_A_FRAME * frames):
             continue
         begins = _possible(path, chosen, base, first, last, moves_first=True)
         ends = _possible(path, chosen, base, first, last, moves_first=False)
@@ -210,16 +212,17 @@ def _gain(path: WordPath, chosen: np.ndarray, first: int, last: int) -> tuple[fl
 
 def _settled(path: WordPath, chosen: np.ndarray) -> np.ndarray:
     """Small shifts are none, and neighbours that hardly differ are one."""
-    settled = chosen.copy()
+    settled, words = chosen.copy(), np.arange(len(chosen))
     settled[abs(path.late[settled]) < LEAST_FRAMES] = path.zero
     merged = True
     while merged:
         merged = False
         runs = _runs(settled)
-        for (a, b), (c, d) in pairwise(runs):
+        for (a, _), (c, d) in pairwise(runs):
             one, two = path.late[settled[a]], path.late[settled[c]]
             if one and two and abs(one - two) < LEAST_FRAMES:
-                settled[a : d + 1] = settled[a] if b - a >= d - c else settled[c]
+                either = [np.where((words >= a) & (words <= d), settled[at], settled) for at in (a, c)]
+                settled = min(either, key=path.total)
                 merged = True
                 break
     return settled
