@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dia2.adapter.checkpoint import check_checkpoint, fingerprint
+from dia2.adapter.checkpoint import check_checkpoint
 from dia2.adapter.ear.alternatives import Alternatives
 from dia2.adapter.ear.curves import EarCurves, curves_of
 from dia2.adapter.ear.hear import Progress, hear
@@ -16,6 +16,7 @@ from dia2.adapter.ear.hypotheses import Hypothesis
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError
 from dia2.engine import Dia2
+from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.assets import Assets, from_local, nano_folder
 from dia2.runtime.words import Word
 
@@ -87,8 +88,8 @@ def engine_of(trace: Dia2Trace) -> Dia2 | None:
     """
     hashes = trace.run.hashes
     for assets in _at_hand(trace):
-        found = fingerprint(assets)
-        if all(found[part] == hashes.get(part) for part in ("config", "weights")):
+        parts = {"config": assets.config_path, "weights": assets.weights_path}
+        if all(hash_path(path) == hashes.get(part) for part, path in parts.items()):  # the small file first
             return Dia2.from_local(
                 assets.config_path, assets.weights_path, tokenizer_id=assets.tokenizer, mimi_id=assets.mimi
             )
@@ -102,6 +103,7 @@ def _at_hand(trace: Dia2Trace) -> Iterator[Assets]:
         if phase.name == "runtime.build" and phase.trigger is not None:
             config, _, weights = phase.trigger.partition(", ")
             try:
-                yield from_local(Path(config), Path(weights))
+                assets = from_local(Path(config), Path(weights))
             except (Dia2Error, OSError, ValueError):  # it is not there any more, or never was
                 continue
+            yield assets
