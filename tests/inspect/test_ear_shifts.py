@@ -85,7 +85,17 @@ def test_neighbours_that_hardly_differ_are_one_shift() -> None:
 
 
 def test_two_words_are_no_shift() -> None:
-    assert curves(np.repeat([0, 5, 0], [9, 2, 9])).shifts == []
+    assert curves(np.repeat([0, 4, 0], [9, 2, 9]), wrong=20.0).shifts == []
+    assert len(curves(np.repeat([0, 4, 0], [9, 3, 8]), wrong=20.0).shifts) == 1
+
+
+def test_where_the_sound_cannot_tell_the_beginning_is_a_range() -> None:
+    found = curves(np.repeat([0, 4], [12, 8]))
+    found.nats[:, int(STARTS[12]) : int(STARTS[14])] = 4.0  # as well under one as under another
+    (shift,) = found.shifts
+    assert shift.begins_between[0] == 12, "the eleventh word would come before the tenth"
+    assert 14 <= shift.begins_between[1] <= 17
+    assert shift.ends_between == (19, 19)
 
 
 def test_a_small_gain_is_none() -> None:
@@ -189,3 +199,14 @@ def test_words_that_no_recording_has_are_not_judged(change: dict[str, Any]) -> N
     assert found.shifts == []
     assert 1 in found.deaf
     assert all(math.isnan(window.seconds) for window in found.windows)
+
+
+def test_the_smallest_shift_needs_more_evidence() -> None:
+    def told(late: int, wrong: float) -> list[float]:
+        return [shift.gain_nats for shift in curves(np.repeat([0, late], [14, 6]), right=4.0, wrong=wrong).shifts]
+
+    (gain,) = told(4, 7.5)
+    assert 50 < gain < 100
+    assert told(3, 7.5) == []
+    (gain,) = told(3, 11.0)
+    assert gain > 100
