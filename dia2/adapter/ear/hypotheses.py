@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from dia2.common.hooks import unobserved
 from dia2.runtime.script_parser import Encode
+from dia2.runtime.sounding import SPEAKER_1_OFFSET
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.voice_clone import SPEAKER_1_OFFSET, words_to_entries
+from dia2.runtime.voice_clone import words_to_entries
 from dia2.runtime.words import Word
 
 Spoken = Sequence[Sequence[Word]]  # the words of each recording, with times within it
