@@ -14,7 +14,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -37,6 +37,7 @@ from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_text
 from dia2.common.wording import counted
 
 if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unless the arguments are good
+    from dia2.common.progress import ProgressCallback
     from dia2.engine import Dia2
     from dia2.generation import GenerationConfig, GenerationResult
 
@@ -146,6 +147,7 @@ def build_parser(*, traces: bool = True) -> Parser:
         action="store_false",
         help="let the trace keep no sound of the recordings, only what was made of them",
     )
+    _add_doctor_flag(outputs, "do not judge afterwards whether a recorded prefix's words stand where they sound")
     outputs.add_argument("--verbose", action="store_true", help="say what is done")
     outputs.add_argument("--quiet", action="store_true", help="print nothing but errors")
     speed = speak.add_argument_group("speed")
@@ -162,6 +164,7 @@ def build_parser(*, traces: bool = True) -> Parser:
     clone.add_argument("--speaker", type=int, choices=(1, 2), default=1, help="who it is meant for; noted in the file")
     clone.add_argument("--words", metavar="FILE.json", help="words and times, instead of Whisper's")
     clone.add_argument("--whisper", metavar="NAME_OR_PATH", default="turbo", help="checkpoint (default: %(default)s)")
+    _add_doctor_flag(clone, "do not judge whether the words stand where they sound")
     _add_model_flags(clone)
 
     trace = commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
@@ -170,6 +173,10 @@ def build_parser(*, traces: bool = True) -> Parser:
 
         add_trace_commands(trace)
     return parser
+
+
+def _add_doctor_flag(group: Any, text: str) -> None:
+    group.add_argument("--no-doctor", dest="doctor", action="store_false", help=text)
 
 
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
@@ -258,14 +265,25 @@ def generate(args: argparse.Namespace) -> int:
     from dia2.inspect.record.recorder import record  # brings what untraced runs do not need
 
     level: Level = args.trace_level or "topk"
-    with record(args.trace, level=level, hooks=args.trace_hooks, prefix_sound=args.prefix_sound) as recorder:
+    with record(
+        args.trace, level=level, hooks=args.trace_hooks, prefix_sound=args.prefix_sound, doctor=args.doctor
+    ) as recorder:
         recorder.happened(args.parsing)
-        return run_generate(args)
+        code = run_generate(args)
+        with _bar(args.quiet or args.prefix_speaker_1 is None):
+            recorder.examine()
+        return code
+
+
+def _bar(hidden: bool = False) -> AbstractContextManager[ProgressCallback | None]:
+    """A progress bar, where somebody looks."""
+    from dia2.common.progress import progress_bar
+
+    return nullcontext() if hidden or not sys.stderr.isatty() else progress_bar()
 
 
 def run_generate(args: argparse.Namespace) -> int:
     """Check, generate, write, report."""
-    from dia2.common.progress import progress_bar
     from dia2.common.terminal.summary import tell
     from dia2.generation import GenerationInterrupted, load_script_text
     from dia2.runtime.subtitles import check_subtitle_path, words_json, write_subtitles
@@ -283,7 +301,7 @@ def run_generate(args: argparse.Namespace) -> int:
     config = generation_config(args)
     overrides = generation_overrides(args)
     code = 0
-    with progress_bar() if sys.stderr.isatty() and not args.quiet else nullcontext() as draw:
+    with _bar(args.quiet) as draw:
         try:
             result = tts.generate(
                 script,
@@ -332,13 +350,19 @@ def _report(args: argparse.Namespace, result: GenerationResult) -> None:
 
 def voice(args: argparse.Namespace) -> int:
     """`dia2 voice`."""
-    from dia2.common.progress import progress_bar
     from dia2.common.terminal.summary import tell
 
     refuse_clashes([args.output], [args.audio, args.words])
     tts = open_checkpoint(args)
-    with progress_bar() if sys.stderr.isatty() else nullcontext():
+    found: list[str] = []
+    with _bar():
         tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
+        if args.doctor:
+            from dia2.adapter.ear.voice import beside_their_sound
+
+            found = beside_their_sound(tts, args.output)
+    for text in found:
+        tell("warning", text)
     tell("note", f"{args.output} is ready: give it to --prefix-speaker-{args.speaker}")
     return 0
 

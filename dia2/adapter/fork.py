@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from dia2.adapter.checkpoint import check_checkpoint, check_trace
+from dia2.adapter.ear.hear import Heard
 from dia2.adapter.given_voice import GivenVoice
 from dia2.adapter.loudness import Loudness
 from dia2.adapter.recording import Dia2Recording
@@ -101,7 +102,8 @@ def _hand_on(trace: Dia2Trace, recorder: Recorder) -> None:
         first += frames
     recording = recorder.recording("dia2")
     assert isinstance(recording, Dia2Recording), "of that family"
-    recording.inherit(trace.manifest.script, [asdict(word) for word in run.spoken], voices)
+    heard = None if trace.ear is None else Heard(**trace.ear.tensors())
+    recording.inherit(trace.manifest.script, [asdict(word) for word in run.spoken], voices, heard)
 
 
 def prefix_plan(trace: Dia2Trace) -> PrefixPlan | None:

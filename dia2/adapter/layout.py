@@ -7,6 +7,7 @@ from dia2.inspect.schema.draw import DrawKind
 from dia2.inspect.store.layout import MAX_CALLS
 
 PREFIX_FILE = "prefix.safetensors"
+EAR_FILE = "ear.safetensors"  # what `dia2.adapter.ear` heard
 MAX_PREFIX_FRAMES = 60_000
 SPEAKERS = (1, 2)  # that a prefix can have
 

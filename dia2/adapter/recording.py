@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from dia2.adapter.columns import copied, frame_columns, held_bytes, merged
 from dia2.adapter.describe import SAY, note
+from dia2.adapter.ear.hear import Heard, hear
+from dia2.adapter.ear.hypotheses import Hypothesis
 from dia2.adapter.facts import prefix_columns, run_facts
 from dia2.adapter.given_voice import GivenVoice, given_voice
-from dia2.adapter.layout import LAYOUT, PREFIX_FILE, draw_names, recording_name
+from dia2.adapter.layout import EAR_FILE, LAYOUT, PREFIX_FILE, draw_names, recording_name
 from dia2.common.hooks import Span
 from dia2.generation import GenerationConfig
 from dia2.inspect.record.draws import arrays
@@ -26,6 +29,9 @@ from dia2.runtime.interventions import Interventions
 from dia2.runtime.observed import Frames, MachineRow
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.runtime.words import Word
+
+logger = logging.getLogger("dia2")
 
 
 class Dia2Recording(Recording):
@@ -42,19 +48,24 @@ class Dia2Recording(Recording):
         self._specials = torch.zeros(0, dtype=torch.bool)
         self._spoken: list[dict[str, Any]] = []  # prefix words with their times
         self._voices: list[GivenVoice] = []  # of the prefix, and whatever was read before it
+        self._prefix: tuple[RuntimeContext, PrefixPlan] | None = None  # what is to be examined yet
+        self._heard: Heard | None = None  # what the ear heard of it
         self._stop: str | None = None
         self._last: tuple[MachineRow, int] | None = None  # state after the last call seen of the main loop; its number
 
-    def inherit(self, script: str | None, spoken: list[dict[str, Any]], voices: list[GivenVoice]) -> None:
+    def inherit(
+        self, script: str | None, spoken: list[dict[str, Any]], voices: list[GivenVoice], heard: Heard | None
+    ) -> None:
         """Know what a fork does not go through again, from the trace that it comes from.
 
         Args:
             script: its text.
             spoken: the prefix's words with their times.
             voices: what is known of each prefix recording.
+            heard: what the ear heard of the prefix.
         """
         self._sink.manifest["script"] = script
-        self._spoken, self._voices = spoken, list(voices)
+        self._spoken, self._voices, self._heard = spoken, list(voices), heard
 
     # Phases
 
@@ -89,6 +100,7 @@ class Dia2Recording(Recording):
         }
         sink.begin()
         if plan is not None:
+            self._prefix = runtime, plan
             sink.attempt(sink.writer.tensors, PREFIX_FILE, prefix_columns(plan, [voice.loudness for voice in voices]))
         self._keep(voices, runtime.mimi.sample_rate)
 
@@ -197,6 +209,30 @@ class Dia2Recording(Recording):
             return False
         run["entries"] = self._entry_rows()
         return True
+
+    def examine(self) -> None:
+        """See `Recording`: whether the words of the prefix stand where they sound, by the checkpoint's own ear."""
+        prefix, self._prefix = self._prefix, None
+        if prefix is None or self._stop == "interrupted":
+            return
+        heard = self._heard or self._listen(*prefix)
+        if heard is not None:
+            self._sink.attempt(self._sink.writer.tensors, EAR_FILE, heard._asdict())
+
+    def _listen(self, runtime: RuntimeContext, plan: PrefixPlan) -> Heard | None:
+        voice_frames: list[int] = self._sink.manifest["run"]["voice_frames"]
+        if len(self._spoken) != len(plan.entries) or sum(voice_frames) != plan.aligned_frames:
+            return None  # somebody else made the plan, and when its words are said is not known
+        spoken = [
+            [Word(row["text"], row["start"], row["end"]) for row in self._spoken if row["speaker"] == speaker]
+            for speaker in range(1, len(voice_frames) + 1)
+        ]
+        given = Hypothesis(self.entries, plan.new_word_steps)
+        try:
+            return hear(runtime, plan.aligned_tokens, voice_frames, spoken, given)
+        except torch.OutOfMemoryError:
+            logger.warning("the word times of the prefix are not judged: there is too little memory on the device")
+            return None
 
     def cut_short(self) -> str | None:
         """See `Recording`."""

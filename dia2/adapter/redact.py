@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from dia2.adapter.layout import LAYOUT, PREFIX_FILE
+from dia2.adapter.layout import EAR_FILE, LAYOUT, PREFIX_FILE
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import UsageError
 from dia2.inspect.store.layout import AUDIO_FILE, FORMAT, VERSION
@@ -33,8 +33,8 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
     Args:
         trace: may be partial, or a redacted copy itself; what it lacks, the copy lacks too.
         path: a folder to create; a trace that is there is replaced.
-        voice: take out audio, prefix, its recordings, audio tokens, and draws and logits of codebooks: all that sound
-            can be made from.
+        voice: take out audio, prefix, its recordings, audio tokens, draws and logits of codebooks, and what the ear
+            heard: all that sound can be made or guessed from.
         text: take out script, words, text tokens, file names and the texts of phases. The sound, if it stays, still
             says the words.
 
@@ -48,7 +48,7 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
     trace.refuse_itself(path, "a redacted copy")
     voice, text = voice or "voice" in trace.manifest.redacted, text or "text" in trace.manifest.redacted
     manifest = _manifest(trace, voice, text)
-    prefix, sound = (None, None) if voice else (_prefix(trace), _sound(trace))
+    prefix, sound, ear = (None, None, None) if voice else (_prefix(trace), _sound(trace), _ear(trace))
     recordings = [] if voice else [(each.whole_numbers, each.rate, each.file) for each in trace.recordings]
     writer = TraceWriter(path)
     if trace.manifest.run is not None and trace.model.audio_vocabulary <= 2**15:
@@ -66,6 +66,8 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
             writer.tensors(PREFIX_FILE, prefix)
         for recording in recordings:
             writer.audio(*recording)
+        if ear is not None:
+            writer.tensors(EAR_FILE, ear)
         if sound is not None:
             writer.audio(*sound)
         writer.manifest(manifest)
@@ -77,6 +79,12 @@ def redact(trace: Dia2Trace, path: str | Path, *, voice: bool = False, text: boo
 def _prefix(trace: Dia2Trace) -> dict[str, np.ndarray] | None:
     prefix = None if trace.manifest.run is None else trace.prefix
     return None if prefix is None else dict(vars(prefix))
+
+
+def _ear(trace: Dia2Trace) -> dict[str, np.ndarray] | None:
+    """It tells when words are said, as the manifest does, and none of them."""
+    ear = None if trace.manifest.run is None else trace.ear
+    return None if ear is None else ear.tensors()
 
 
 def _sound(trace: Dia2Trace) -> tuple[np.ndarray, int] | None:

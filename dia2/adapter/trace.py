@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dia2.adapter import ADAPTER
+from dia2.adapter.ear.curves import EarCurves, read_ear
 from dia2.adapter.frame import Frame, Frames, FrameSeconds
 from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
@@ -168,6 +169,15 @@ class Dia2Trace(Trace[Manifest]):
         """See `Trace`: what the crop leaves of the prefix; a frame or two, unless the prefix is to be heard."""
         self.check_script(script)
         return max(0, round((self.run.prefix_frames - self.crop) * self.model.sample_rate / self.model.frame_rate))
+
+    @cached_property
+    def ear(self) -> EarCurves | None:
+        """How likely the checkpoint found the prefix's sound under its words; `None` where that is not kept.
+
+        Raises:
+            TraceError: it is damaged.
+        """
+        return read_ear(self)
 
     @cached_property
     def grid(self) -> np.ndarray:

@@ -234,6 +234,16 @@ def observing(observer: Observer | None) -> Iterator[None]:
         _observer.reset(token)
 
 
+@contextmanager
+def unobserved() -> Iterator[None]:
+    """A block that no observer sees: what is done in it is no part of any run."""
+    token = _observer.set(None)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
 class _Both:
     def __init__(self, first: Observer, second: Observer) -> None:
         self._members = (first, second)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,12 +22,17 @@ from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
 from dia2.runtime.assets import Assets, codec_folder
 from dia2.runtime.graphs import CudaGraphs
+from dia2.runtime.lru_cache import LRUCache
 from dia2.runtime.pool import StatePool
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
 from dia2.runtime.tokenizer import encoder, load_tokenizer
 from dia2.runtime.weights import load_model, weight_bytes
+
+
+def _few() -> LRUCache[Hashable, Any]:
+    return LRUCache(most=8, most_bytes=64 << 20)
 
 
 @dataclass
@@ -57,6 +62,7 @@ class RuntimeContext:
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
     warm: WarmPrefixes = field(default_factory=WarmPrefixes, init=False, repr=False)
     recordings: Recordings = field(default_factory=Recordings, init=False, repr=False)
+    judged: LRUCache[Hashable, Any] = field(default_factory=_few, init=False, repr=False)  # of prefixes, by who judges
 
     def __post_init__(self) -> None:
         self.pool = StatePool(partial(CudaGraphs, self.device) if self.device.type == "cuda" else None)
@@ -77,6 +83,7 @@ class RuntimeContext:
     def forget(self) -> None:
         """Let go of all that is kept between runs."""
         self.warm.clear()
+        self.judged.clear()
         self.recordings.clear()
 
     def computing(self) -> AbstractContextManager[None]:

@@ -227,7 +227,7 @@ def test_the_page_names_every_field_of_an_event_and_every_file(folder: Path) -> 
     assert {name for event in events for name in event} - {"event"} <= named
     files = {re.sub(r"\d{5}", "00000", path.name) for path in (folder / "run.dia2trace").iterdir()}
     assert files <= _named(page[: page.index("## Levels")])
-    assert len(files) == 7  # whatever the number of shards
+    assert len(files) == 8  # whatever the number of shards
 
 
 def _examples() -> list[Any]:

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from safetensors.numpy import load_file, save
 
-from dia2.adapter.layout import PREFIX_FILE, recording_name
+from dia2.adapter.layout import EAR_FILE, PREFIX_FILE, recording_name
 from dia2.common.errors import TraceError
 from dia2.inspect import Dia2Trace
 from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, VERSION, shard_name
@@ -390,7 +390,7 @@ def test_changed_prefixes_and_sounds_do_no_harm(tmp_path: Path) -> None:
     chance = random.Random(3)
 
     def mutations() -> Iterator[Mutation]:
-        for name in (PREFIX_FILE, AUDIO_FILE, recording_name(1)):
+        for name in (PREFIX_FILE, EAR_FILE, AUDIO_FILE, recording_name(1)):
             content = original(name)
             for _ in range(60):
                 for span in (len(content), min(600, len(content))):
@@ -400,12 +400,13 @@ def test_changed_prefixes_and_sounds_do_no_harm(tmp_path: Path) -> None:
                     yield f"{name} flipped at {where}", written(name, bytes(flipped))
                 yield f"{name} cut", written(name, content[: chance.randrange(len(content))])
             yield f"{name} of noise", written(name, chance.randbytes(5000))
-        columns = load_file(recorded() / PREFIX_FILE)
-        for column, array in columns.items():
-            for value in (-10, 10**6):
-                yield f"{column} {value}", written(PREFIX_FILE, save(columns | {column: np.full_like(array, value)}))
-            yield f"no {column}", written(PREFIX_FILE, save({k: v for k, v in columns.items() if k != column}))
-            yield f"wide {column}", written(PREFIX_FILE, save(columns | {column: array.astype(np.float64)}))
+        for name in (PREFIX_FILE, EAR_FILE):
+            columns = load_file(recorded() / name)
+            for column, array in columns.items():
+                for value in (-10, 10**6):
+                    yield f"{column} {value}", written(name, save(columns | {column: np.full_like(array, value)}))
+                yield f"no {column}", written(name, save({k: v for k, v in columns.items() if k != column}))
+                yield f"wide {column}", written(name, save(columns | {column: array.astype(np.float64)}))
         for field in range(8, 26):  # of the sound's header: block sizes, rate, channels, number of samples
             for value in (0, 255):
                 wrong = bytearray(original(AUDIO_FILE))
@@ -481,7 +482,7 @@ def test_no_file_outside_of_the_trace_is_read(tmp_path: Path) -> None:
             assert not trace.phases
         else:
             with pytest.raises(TraceError):
-                _ = (trace.prefix, trace.audio, [recording.samples for recording in trace.recordings])
+                _ = (trace.prefix, trace.audio, trace.ear, [recording.samples for recording in trace.recordings])
 
 
 def grown(name: str, size: int) -> Callable[[Path], None]:
@@ -535,7 +536,7 @@ def test_sparse_giants_are_refused_or_read_in_part(tmp_path: Path) -> None:
     def mutations() -> Iterator[Mutation]:
         for name in SHARDS:
             yield f"{name} grown", grown(name, 10 << 30)
-        for name in (MANIFEST, PHASES_FILE, PREFIX_FILE, AUDIO_FILE):
+        for name in (MANIFEST, PHASES_FILE, PREFIX_FILE, EAR_FILE, AUDIO_FILE):
             yield f"{name} grown", grown(name, 10 << 30)
         yield "logits", wide
         yield "pending", ragged

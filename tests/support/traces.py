@@ -209,6 +209,7 @@ def dia2_questions(trace: Dia2Trace) -> Iterator[Callable[[], object]]:
     """Of a run of Dia2."""
     yield lambda: (len(trace), repr(trace), trace.state, trace.complete)
     yield lambda: trace.rows()
+    yield lambda: (ear := trace.ear) and (ear.deaf, ear.shifts, ear.windows)
     for name in (
         "run",
         "model",

@@ -18,7 +18,7 @@ STOPPED = "interrupted by the user"
 class Recording(Protocol):
     """One model's part in recording a run; `Recorder` makes it when the first phase of that model begins.
 
-    `note`, `take` and `refresh` are there for who needs them.
+    `note`, `take`, `examine` and `refresh` are there for who needs them.
     """
 
     say: ClassVar[Sayings]  # the texts of its phases
@@ -65,6 +65,10 @@ class Recording(Protocol):
     def refresh(self) -> bool:
         """Bring the manifest up to date before a shard or the end; whether anything changed."""
         return False
+
+    def examine(self) -> None:
+        """Look at the finished run as the family's doctor needs it, which may take a while, and keep what was found."""
+        return
 
     def cut_short(self) -> str | None:
         """Why a run that raised nothing is not complete; `None`: it is."""
