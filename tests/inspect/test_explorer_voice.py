@@ -19,6 +19,7 @@ from dia2.inspect import load
 from dia2.inspect.schema.view import peaks
 from dia2.inspect.views.explorer import to_html
 from dia2.inspect.views.explorer.payload import payload
+from dia2.inspect.views.explorer.picture import picture
 
 from ..support.reference import Case, engine
 from ..support.traces import copied, recorded_dia, recorded_quickly, with_manifest
@@ -118,7 +119,8 @@ def test_without_voice_nothing_of_the_prefix_is_left(run: str, request: pytest.F
     np.testing.assert_array_equal(grid[33:], was[33:])
     assert header["grid"]["specials"]["-3"] == "a code that was left out"
     same = {name for name in full if full[name] != header[name]}
-    assert same == {"contains", "recordings", "grid"}
+    assert same == {"contains", "facts", "recordings", "grid"}
+    assert full["facts"] == [*header["facts"], CONTAINS]
 
 
 @pytest.mark.parametrize(("run", "frames"), [("trace", 2), ("whole", 33)])
@@ -149,6 +151,15 @@ def test_codebooks_apart_are_silent_there_too(whole: Dia2Trace) -> None:
     assert np.abs(heard(full["sound_1"])[: 32 * FRAME]).max() > 0.01
     explorer = whole.explore(tts=tts, voice=False)
     assert explorer._hear([0]).data == columns["sound_1"].tobytes()
+
+
+def test_the_picture_of_a_cell_shows_nothing_of_it_either(whole: Dia2Trace, tmp_path: Path) -> None:
+    for trace in (whole, Dia2Trace(with_manifest(whole.path, tmp_path, audio=None))):  # its sound, its grid
+        drawn = [picture(trace, voice=voice) for voice in (True, False)]
+        assert None not in drawn
+        assert drawn[0] != drawn[1]
+        kept = trace.explore(voice=False).kept()
+        assert kept.picture == drawn[1]
 
 
 def test_without_voice_a_prompt_of_dia_has_no_codes() -> None:
