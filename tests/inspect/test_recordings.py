@@ -126,9 +126,10 @@ def test_nobody_has_to_keep_them(tmp_path: Path, trace: Dia2Trace) -> None:
 
 def test_a_run_that_is_followed_can_leave_them_out(tmp_path: Path) -> None:
     for kept in (True, False):
-        with follow(tmp_path / "t", prefix_sound=kept):
+        with follow(tmp_path / "t", prefix_sound=kept) as explorer:
             engine("tiny3").generate(SCRIPT, CASE.config(seed=1))
         assert sounds_of(tmp_path / "t") == (FILES if kept else [])
+        assert ("; contains the recording of speaker 1 (1.6 s)" in repr(explorer)) == kept
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-prefix-sound"]])

@@ -94,7 +94,8 @@ class LiveExplorer(_Page):
     def __repr__(self) -> str:
         if self.trace is None:
             return "<LiveExplorer of a run in progress>"
-        return f"<LiveExplorer of {self.trace.path.name}: {counted(len(self.trace), 'call')}, {self.trace.state}>"
+        said, calls = told_of([self.trace]), counted(len(self.trace), "call")
+        return f"<LiveExplorer of {self.trace.path.name}: {calls}, {self.trace.state}{said and f'; {said}'}>"
 
     def add(self, piece: bytes) -> None:
         """Show the next calls. All pieces are sent anew, so that a view that is opened late misses none."""
