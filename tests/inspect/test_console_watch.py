@@ -181,7 +181,8 @@ def test_a_trace_that_is_half_there_is_given_time(tmp_path: Path) -> None:
     replace(path / MANIFEST, manifest[:50])
     with pytest.raises(TraceError, match="damaged"):  # nobody writes it
         watch(path, None, wait=never)
-    held, waited = FolderLock(path), []
+    held = FolderLock(path)
+    waited: list[float] = []
     with pytest.raises(TraceError, match="damaged"):  # it stays as it is
         watch(path, None, wait=waited.append)
     held.release()

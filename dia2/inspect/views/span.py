@@ -7,6 +7,7 @@ from typing import Any
 from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.terminal.did_you_mean import nearest
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.trace.family import OtherFamilyError
 from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.trace import Trace
@@ -53,10 +54,11 @@ def _calls_of(trace: Trace[Any], word: str) -> list[int]:
 
 def _instead(trace: Trace[Any], word: str) -> str:
     """What may have been meant, or why the word was not taken."""
-    taken = [known.text for known in trace.words if known.call is not None]
+    words: list[TraceWord] = getattr(trace, "words", [])  # a family can find words and have no list of them
+    taken = [known.text for known in words if known.call is not None]
     if near := nearest(bare(word), dict.fromkeys(map(bare, taken))):
         return f": did you mean {next(text for text in taken if bare(text) == near)[:60]!r}?"
-    left = any(bare(known.text) == bare(word) for known in trace.words)
+    left = any(bare(known.text) == bare(word) for known in words)
     return ": it is in the script, and the run ended before it." if left and bare(word) else "."
 
 
