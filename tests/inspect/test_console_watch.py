@@ -134,6 +134,20 @@ def test_a_terminal_is_drawn_over_in_place(tmp_path: Path, monkeypatch: pytest.M
     assert text.rstrip().endswith("\x1b[?25h"), "and comes back"
 
 
+def test_a_terminal_is_left_alone_while_nothing_changes(tmp_path: Path) -> None:
+    lock, file = FolderLock(tmp_path), io.StringIO()
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 9:
+            lock.release()
+
+    with pytest.raises(TraceError):  # it is empty, and nobody writes there any more
+        watch(tmp_path, Console(file=file, width=120, force_terminal=True), wait=wait)
+    assert file.getvalue().count("waiting for the run to begin") == 2, "once, and once when it ends"
+
+
 @pytest.mark.parametrize("width", [20, 40, 200])
 def test_no_line_is_wider_than_the_terminal(width: int, tmp_path: Path) -> None:
     path = with_manifest(recorded_quickly(), tmp_path, status="running", calls=0, result=None, audio=None)

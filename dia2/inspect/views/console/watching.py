@@ -88,13 +88,13 @@ def watch(
         shown = None
         while True:
             look = watched.look()
-            if live is not None and look is not None:
-                live.update(_block(look, Page(live.console, least=1)), refresh=True)
-            elif console is not None and look is not None:
+            if console is not None and look is not None:
                 line = Page(console).text(_joined(look))
-                if line.plain != shown:
+                if line.plain != shown and live is not None:
+                    live.update(_block(look, Page(console, least=1)), refresh=True)
+                elif line.plain != shown:
                     Page(console).line(line)
-                    shown = line.plain
+                shown = line.plain
             if look is not None and look.over:
                 return look.facts
             wait(every)
