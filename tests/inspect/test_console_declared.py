@@ -410,7 +410,6 @@ settings
 """
 
 ROWS = """\
-
 ✓  1  Hum   5 notes
 ·  2  Rest  not run: not called while it was recorded
 """

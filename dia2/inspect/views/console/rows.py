@@ -21,10 +21,12 @@ _HEADS = ("    #", "phase, file → function", "trigger", "state before", "mutat
 
 
 def print_rows(rows: Sequence[Facts], page: Page, *, full: bool) -> None:
-    """Print what a run went through, a line a row; in full as blocks, or from 120 columns on as a table."""
+    """Print what a run went through, a line a row; in full after an empty line as blocks, or as a wide table."""
     if not full:
         _print_lines(rows, page)
-    elif page.width >= WIDE:
+        return
+    page.line()
+    if page.width >= WIDE:
         _print_wide(rows, page)
     else:
         for row in rows:
