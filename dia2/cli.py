@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unle
     from dia2.generation import GenerationConfig, GenerationResult
 
 COMMANDS = ("generate", "voice", "trace")
-VIEWS = ("show", "frames", "grid", "diff", "prefix", "hooks", "html", "export")
+VIEWS = ("show", "watch", "findings", "frames", "grid", "diff", "prefix", "hooks", "html", "export")
 _MEANT = (
     {name: name for name in COMMANDS}
     | {name: f"trace {name}" for name in VIEWS}

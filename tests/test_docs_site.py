@@ -76,7 +76,8 @@ dia2 generate again.wav --hf nari-labs/Dia2-2B --input input.txt --prefix-speake
 # Record a run, then look into it.
 dia2 generate hello.wav --input "[S1] Hello there. [S2] Hi!" --cfg 2 --seed 7 --trace run.dia2trace
 dia2 trace findings run.dia2trace              # what is wrong, where, and what to do
-dia2 trace show run.dia2trace                  # what the run was, step by step
+dia2 trace show run.dia2trace                  # what the run was, a line for each step; --full says all of it
+dia2 trace watch run.dia2trace                 # from another terminal, while it is recorded
 dia2 trace frames run.dia2trace --call 11      # one call in full: every stream and draw
 dia2 trace grid run.dia2trace                  # the delayed codebooks
 dia2 trace prefix run.dia2trace                # what became of each word of a voice clone

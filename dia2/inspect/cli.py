@@ -1,4 +1,4 @@
-"""The command line of traces: `dia2 trace show|findings|frames|grid|diff|prefix|hooks|html|export`.
+"""The command line of traces: `dia2 trace show|watch|findings|frames|grid|diff|prefix|hooks|html|export`.
 
 Traces of Dia have the same views, of one script at a time. A subcommand is a function that takes the parsed flags, and
 a call of `_command` in `add_trace_commands`.
@@ -27,7 +27,10 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     """Give `parser`, which is that of `dia2 trace`, its subcommands; `run_trace` runs what they parse."""
     commands = parser.add_subparsers(dest="view", required=True, metavar="VIEW")
 
-    _command(commands, "show", _show, "what a run was, and the rows it went through")
+    show = _command(commands, "show", _show, "what a run was, and the rows it went through")
+    show.add_argument("--full", action="store_true", help="all that each row read, changed and gave")
+
+    _command(commands, "watch", _watch, "a run while it is recorded, until it is over")
 
     found = _command(commands, "findings", _findings, "what is wrong with a run, where, and what to do; worst first")
     found.add_argument("--hear", action="store_true", help="also listen with Whisper for words that came out otherwise")
@@ -47,7 +50,11 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     grid = _command(commands, "grid", _grid, "the delayed grid of codes, and where each cell comes from")
     grid.add_argument("--from", dest="first", type=int, metavar="COLUMN", help="first column, of Dia row (default: 0)")
     grid.add_argument("--to", dest="last", type=int, metavar="COLUMN", help="last one (default: what fits)")
-    grid.add_argument("--codes", action="store_true", help="show the codes, not only where they come from")
+    grid.add_argument(
+        "--codes",
+        action=argparse.BooleanOptionalAction,
+        help="show the codes, or only where they come from (default: the codes, if there is room for all)",
+    )
     _add_script(grid)
 
     diff = _command(commands, "diff", _diff, "the first call where two runs part, and why")
@@ -140,7 +147,13 @@ def _show(args: argparse.Namespace) -> None:
     if args.json:
         _print_json(views.show_facts(trace, times=args.times))
     else:
-        views.print_show(trace, console, times=args.times)
+        views.print_show(trace, console, times=args.times, full=args.full)
+
+
+def _watch(args: argparse.Namespace) -> None:
+    facts = views.watch(args.path, None if args.json else _console(args))
+    if args.json:
+        _print_json(facts)
 
 
 def _findings(args: argparse.Namespace) -> int:

@@ -60,7 +60,7 @@ def test_no_times_makes_two_outputs_comparable(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(recorded().parent)
-    code, out, _ = run(capsys, "show", recorded().name, "--no-times", "--width", "80")
+    code, out, _ = run(capsys, "show", recorded().name, "--no-times", "--full", "--width", "80")
     assert (code, out) == (0, SHOW_AT_80)
     assert out == shown(show, 80)
     for flags in (["show"], ["frames"], ["frames", "--call", "57"]):

@@ -153,7 +153,8 @@ def shown(view: Callable[[Trace[Any], Console], None], width: int = 80, path: st
 
 
 def test_show() -> None:
-    assert shown(lambda trace, console: print_show(trace, console, times=False)) == SHOW
+    assert shown(lambda trace, console: print_show(trace, console, times=False, full=True)) == SHOW
+    assert shown(lambda trace, console: print_show(trace, console, times=False)).endswith(ROWS)
 
 
 def test_calls() -> None:
@@ -204,7 +205,7 @@ def test_a_call_that_was_given_or_kept_no_draws_says_so() -> None:
 
 
 def test_grid() -> None:
-    assert shown(print_grid) == GRID
+    assert shown(lambda trace, console: print_grid(trace, console, codes=False)) == GRID
     assert shown(lambda trace, console: print_grid(trace, console, 1, 3, script=1, codes=True)) == CODES
 
 
@@ -406,6 +407,11 @@ settings
       outputs    5 notes
 ·  2  Rest                                                               not run
       not called while it was recorded
+"""
+
+ROWS = """\
+✓  1  Hum   5 notes
+·  2  Rest  not run: not called while it was recorded
 """
 
 CALLS = """\

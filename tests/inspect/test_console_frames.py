@@ -43,13 +43,24 @@ def test_the_calls_to_show() -> None:
         ({"first": 117}, "There is no call 117"),
         ({"first": -1}, "There is no call -1"),
         ({"first": 5, "last": 4}, "Calls 5 to 4 do not exist"),
-        ({"word": "nope"}, "took the word 'nope'"),
+        ({"word": "nope"}, r"took the word 'nope'\.$"),
+        ({"word": "realy"}, r"took the word 'realy': did you mean 'Really\?'\?$"),
+        ({"word": "HELO"}, r"took the word 'HELO': did you mean 'Hello'\?$"),
+        ({"word": "…"}, r"took the word '…'\.$"),
         ({"first": 3, "word": "Fine."}, "not both"),
     ],
 )
 def test_calls_that_are_not_there_are_told(given: dict[str, int], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         choose_calls(Dia2Trace.load(recorded()), **given)  # type: ignore[arg-type]  # the word is a string
+
+
+def test_a_word_that_the_run_did_not_reach_is_told_as_such(tmp_path: Path) -> None:
+    path = changed(
+        tmp_path, run=manifest()["run"] | {"entries": [*manifest()["run"]["entries"], ["Later!", [5], 0, 1]]}
+    )
+    with pytest.raises(UsageError, match=r"took the word 'later': it is in the script, and the run ended before it\.$"):
+        choose_calls(Dia2Trace.load(path), word="later")
 
 
 def test_the_facts_are_the_trace_s_own() -> None:

@@ -72,6 +72,24 @@ def test_columns_that_are_not_there_are_told() -> None:
     assert grid_facts(trace, 110, 500)["to"] == 116
 
 
+def test_codes_are_shown_where_all_of_them_have_room() -> None:
+    """Of what was asked for: the whole grid, or the columns from one on, or up to one."""
+    lines = shown(lambda trace, console: print_grid(trace, console, 28, 44), 80)
+    assert lines == CODES_AT_80
+    for first, last, width in ((None, None, 500), (100, None, 80), (0, 16, 80), (100, 400, 80)):
+        with_codes, automatic, signs = (
+            shown(lambda trace, console, c=c: print_grid(trace, console, first, last, codes=c), width)  # type: ignore[misc]  # noqa: B023
+            for c in (True, None, False)
+        )
+        assert automatic == with_codes != signs
+    for first, last, width in ((None, None, 80), (99, None, 80), (0, 17, 80)):
+        automatic, signs = (
+            shown(lambda trace, console, c=c: print_grid(trace, console, first, last, codes=c), width)  # type: ignore[misc]  # noqa: B023
+            for c in (None, False)
+        )
+        assert automatic == signs
+
+
 # Expected
 
 AT_80 = """\

@@ -3,15 +3,20 @@
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from dia2.adapter.rows import ROWS
+from dia2.common.wording import duration
 from dia2.inspect import Dia2Trace
 from dia2.inspect.views.console import print_show, show_facts
+from dia2.runtime.assets import nano_folder
 
 from .test_console_trace import View, changed, manifest, recorded, shown
 
 # Wall times and the date are all that differs between two recordings, and `--no-times` leaves them out.
-show: View = lambda trace, console: print_show(trace, console, times=False)  # noqa: E731
+show: View = lambda trace, console: print_show(trace, console, times=False, full=True)  # noqa: E731
+lines: View = lambda trace, console: print_show(trace, console, times=False)  # noqa: E731
+with_times: View = lambda trace, console: print_show(trace, console, full=True)  # noqa: E731
 
 
 def test_at_80_columns() -> None:
@@ -22,10 +27,42 @@ def test_at_160_columns() -> None:
     assert shown(show, 160) == AT_160
 
 
+def test_a_line_a_row() -> None:
+    assert shown(lines, 100) == LINES_AT_100
+
+
+def test_a_line_a_row_with_its_wall_time() -> None:
+    trace = Dia2Trace.load(recorded())
+    timed = shown(print_show, 100).splitlines()
+    for row in show_facts(trace)["rows"]:
+        (line,) = (line for line in timed if line[1:].lstrip().startswith(f"{row['number']}  "))
+        assert line.endswith(duration(row["seconds"]))
+        assert len(line) <= 100
+
+
+@pytest.mark.parametrize("width", [50, 80, 100, 160, 300])
+def test_a_page_of_forty_lines(width: int) -> None:
+    """Two of them are left for what is wrong, which is told above, and can be long."""
+    for path in (recorded(), nano_folder() / "sample.dia2trace"):
+        printed = shown(print_show, width, path).splitlines()
+        below = [line.startswith(path.name) for line in printed].index(True)
+        assert len(printed) - below <= 38 or width < 100
+        assert all(cell_len(line) <= max(50, width) for line in printed)
+        assert [line for line in printed if line[:1] in "✓·"][-30:] == printed[-30:]
+    assert len(shown(print_show, 100, nano_folder() / "sample.dia2trace").splitlines()) <= 40
+
+
+def test_what_is_too_long_is_cut(tmp_path: Path) -> None:
+    narrow = shown(lines, 50).splitlines()
+    assert "✓  8  Build runtime               316,800 paramet…" in narrow
+    wide = shown(lines, 160).splitlines()
+    assert "✓  8  Build runtime               316,800 parameters, torch.float32, 8 codebooks, 12.5 frames/s" in wide
+
+
 @pytest.mark.parametrize("width", [80, 160])
 def test_wall_times_and_the_date_stand_at_their_places(width: int) -> None:
     trace = Dia2Trace.load(recorded())
-    text = shown(print_show, width)
+    text = shown(with_times, width)
     assert f"recorded  level topk, began {trace.manifest.started}\n" in text
     timed = [line for line in text.splitlines() if line.startswith("✓")]
     assert len(timed) == sum(row["status"] == "done" for row in show_facts(trace)["rows"])
@@ -50,6 +87,7 @@ def test_the_facts_have_thirty_rows_and_the_header() -> None:
 def unfinished(folder: Path, error: str | None) -> Path:
     """A copy whose main loop failed, or never ended."""
     status = "failed" if error else "running"
+    folder.mkdir(exist_ok=True)
     path = changed(folder, status=status, error=error, result=None, audio=None)
     (path / "audio.flac").unlink()
     file = path / "phases.jsonl"
@@ -70,6 +108,8 @@ def test_a_failed_row_stands_out(width: int, head: str, tmp_path: Path) -> None:
     assert any(line.startswith("✗") and "25" in line and "Main generation loop" in line for line in lines)
     assert any(line.startswith(head) and line.endswith("RuntimeError: out of memory") for line in lines)
     assert "\x1b[1;7m" in shown(show, width, path, colour=True)  # bold, reverse
+    (line,) = (line for line in shown(print_show, width, path).splitlines() if line.startswith("✗ 25"))
+    assert line.startswith("✗ 25  Main generation loop        FAILED: RuntimeError: out of memory ")
 
 
 @pytest.mark.parametrize(("width", "head"), [(80, "      NOT FINISHED"), (160, "       NOT FINISHED:")])
@@ -78,6 +118,8 @@ def test_a_row_that_never_ended_stands_out(width: int, head: str, tmp_path: Path
     assert "run.dia2trace  partial: the run was killed, or still runs" in lines
     assert any(line.startswith("…  25") or line.startswith("… 25") for line in lines)
     assert any(line.startswith(head) and line.endswith("the trace ends before it does") for line in lines)
+    short = shown(print_show, width, unfinished(tmp_path / "again", None)).splitlines()
+    assert "… 25  Main generation loop        NOT FINISHED: the trace ends before it does" in short
 
 
 def test_words_behind_the_end_of_the_audio_are_not_heard(tmp_path: Path) -> None:
@@ -110,6 +152,51 @@ def test_the_header_tells_edits_forks_redactions_and_spent_budgets(tmp_path: Pat
 
 
 # Expected
+
+LINES_AT_100 = """\
+✗ call 20: The boundary of “Good” at step 20 was swallowed: 6 tokens of “friend.” were still
+pending. (8 more)
+  → leave a pause before that word, at least one frame for each token still pending: for a second
+  speaker's first word, append silence to the first recording
+run.dia2trace  complete
+  recorded  level topk
+  model     cpu, float32
+  sampling  seed 1, cfg 2 keeping 50, text 0/50, audio 0/50 (temperature/top-k)
+  calls     117 = 33 of warm-up + 84 of the main loop; stopped by end
+  prefix    5 words, 33 frames
+  words     14: 14 taken by the machine, 9 heard in the audio
+  audio     6.32 s
+·  1  CLI parse                   not run: called from Python, not from the command line
+·  2  Engine init                 not run: the engine was made before the recording began
+·  3  Load script text            not run: called from Python, not from the command line
+·  4  Validate sampling           not run: called from Python, not from the command line
+·  5  Build GenerationConfig      not run: called from Python, not from the command line
+·  6  Merge overrides             not run: called from Python, not from the command line
+✓  7  Ensure runtime              1.3 MB of weights on cpu
+✓  8  Build runtime               316,800 parameters, torch.float32, 8 codebooks, 12.5 frames/s
+✓  9  Token constants             new_word 301, pad 300, bos 1, zero 302, [S1] 3, [S2] 4, audio pad…
+✓ 10  StateMachine init           max_padding 6, initial_padding 0
+✓ 11  Merge generation config     text 0/50, audio 0/50 (temperature/top-k), cfg 2 keeping 50
+✓ 12  Normalize script            78 characters: “[S1] Hello Dia2! It's a test: one two. [S2] Reall…
+✓ 13  Build prefix plan           5 words, 33 frames
+· 14  Speaker 1: transcribe       not run: words were given, so Whisper was not asked
+✓ 15  Speaker 1: words → entries  3 words: “Hello there, friend.”; steps 1, 9, 16
+✓ 16  Speaker 1: encode audio     codes [8, 20], 0 … 63
+✓ 17  Speaker 2: the same         codes [8, 13]; 2 words: “Good morning”; steps 0, 7
+✓ 18  Combined PrefixPlan         PrefixPlan: 5 words, 33 frames, new words at 4, 12, 19, 20, 27
+✓ 19  Parse script                9 words and 1 break: “Hello Dia2! It's a test one two. Really? Fi…
+✓ 20  Combine entries             15 entries
+✓ 21  Set initial padding         no word before frame 2
+✓ 22  StateMachine state          15 entries, padding budget 2, forced padding 2
+✓ 23  Build GenerationState       KV of transformer [3, 2, 2, 193, 16], of depformer [2, 2, 4, 7, 1…
+✓ 24  Warm-up with prefix         start_step 32; pending [], 11 entries, padding budget 1, forced p…
+✓ 25  Main generation loop        stopped by end, first word at frame 32, grid [2, 8, 117]
+✓ 26  Undelay tokens              aligned [8, 111]
+✓ 27  Crop prefix audio           79 frames left
+✓ 28  Mimi decode                 151,680 samples
+· 29  Write WAV                   not run: no output file was named
+✓ 30  Build timestamps            9 words with seconds
+"""
 
 AT_80 = """\
 ✗ call 20: The boundary of “Good” at step 20 was swallowed: 6 tokens of

@@ -9,6 +9,7 @@ REPORTS = Reports(
     call=call.report,
     grid=grid.report,
     where=calls.where,
+    progress=calls.progress,
     compared="every token, action and machine state",
     prefix="dia2.adapter.reports.prefix:report",
 )

@@ -8,7 +8,7 @@ from operator import itemgetter
 from dia2.adapter.machine import Labels, labels
 from dia2.adapter.reports.words import action_facts, action_text, token_cell, token_facts
 from dia2.adapter.trace import Dia2Trace
-from dia2.common.wording import finite, milliseconds
+from dia2.common.wording import counted, finite, milliseconds
 from dia2.inspect.schema.report import (
     Block,
     Cell,
@@ -58,6 +58,13 @@ def where(trace: Dia2Trace, call: int) -> list[Part]:
     told = f"call {call} · {kind} · step {int(trace.steps[call])}, "
     spoken = [word for word in trace.words if word.call is not None and word.call <= call]
     return [told, Cut(spoken[-1].text, before="in “", after="”", room=29) if spoken else "before the first word"]
+
+
+def progress(trace: Dia2Trace) -> str:
+    """Words that were taken, and how long the frames of the main loop sound."""
+    taken = sum(word.call is not None for word in trace.words)
+    seconds = (len(trace) - trace.warmup_calls) / trace.model.frame_rate
+    return f"{taken} of {counted(len(trace.words), 'word')} taken, {seconds:.2f} s of frames"
 
 
 def decoded_twice(trace: Dia2Trace) -> tuple[int, int] | None:

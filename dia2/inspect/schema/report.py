@@ -142,6 +142,7 @@ class Rows:
     """What a run went through, as `dia2.inspect.trace.header.row_facts` tells it."""
 
     rows: Sequence[Facts]
+    full: bool = False  # with all that a row read, changed and gave; else a line each
 
 
 @dataclass(frozen=True)

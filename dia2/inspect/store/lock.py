@@ -51,6 +51,31 @@ class FolderLock:
         self._let_go()
 
 
+def is_held(folder: Path) -> bool | None:
+    """Whether somebody writes to a folder; `None` where the system does not tell.
+
+    Asked by a shared lock that is let go of at once, so that whoever asks does not keep others from asking.
+
+    Returns:
+        False also of a folder that is not there.
+    """
+    if sys.platform == "win32":
+        return None
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except (OSError, ValueError):  # a name that no folder can have
+        return False
+    try:
+        fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(opened)  # and with it the lock
+    return False
+
+
 def _unlock(opened: int) -> None:
     if sys.platform != "win32":
         fcntl.flock(opened, fcntl.LOCK_UN)  # also for a child that was forked and holds it open

@@ -62,7 +62,7 @@ def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -
     told = {"recorded": level + began} | {name: text for name, text in pairs.items() if text is not None}
     title: Text = [(facts["path"], "head"), "  ", (facts["state"], "label" if facts["complete"] else "failed")]
     said = verdict_blocks(facts["verdict"])
-    return [*said, Paragraph(title), Pairs([*told.items()]), *more, Line(), Rows(facts["rows"])]
+    return [*said, Paragraph(title), Pairs([*told.items()]), *more, Rows(facts["rows"])]
 
 
 def no_draws(trace: Trace[Any], call: int, *, what: str = "draws") -> str:

@@ -23,6 +23,7 @@ class Reports:
     call: Callable[[Any, int, int, bool], Report] = declared.call  # (trace, call, script, with wall times)
     grid: Callable[[Any, int], Grid] = declared.grid  # (trace, script)
     where: Callable[[Any, int], Text] = declared.where  # (trace, call): which call that is, in a line
+    progress: Callable[[Any], str] | None = None  # (trace), how much of a run that goes on is made, in a few words
     compared: str = "every column"  # what of two runs that are the same is the same
     prefix: str | None = None  # `module:function` of (trace), what became of the prefix that a voice is cloned from
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import TraceError, UsageError
+from dia2.common.terminal.did_you_mean import nearest
+from dia2.inspect.schema.word import TraceWord
 from dia2.inspect.trace.family import OtherFamilyError
+from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.trace import Trace
 
 SHORT = 24  # calls shown where nothing was asked for
@@ -33,7 +36,7 @@ def choose_calls(
             raise UsageError("Give a word or a first call, not both.")
         found = _calls_of(trace, word)
         if not found:
-            raise UsageError(f"No call of {trace.path} took the word {word[:60]!r}.")
+            raise UsageError(f"No call of {trace.path} took the word {word[:60]!r}{_instead(trace, word)}")
         first = max(0, found[0] - _BEFORE_WORD)
     if not len(trace):
         raise TraceError(f"{trace.path} holds no calls ({trace.state}).")
@@ -47,6 +50,16 @@ def _calls_of(trace: Trace[Any], word: str) -> list[int]:
         raise UsageError(
             f"{trace.adapter.title} takes no words one by one, so --word finds none: choose calls by --from and --to."
         ) from error
+
+
+def _instead(trace: Trace[Any], word: str) -> str:
+    """What may have been meant, or why the word was not taken."""
+    words: list[TraceWord] = getattr(trace, "words", [])  # a family can find words and have no list of them
+    taken = [known.text for known in words if known.call is not None]
+    if near := nearest(bare(word), dict.fromkeys(map(bare, taken))):
+        return f": did you mean {next(text for text in taken if bare(text) == near)[:60]!r}?"
+    left = any(bare(known.text) == bare(word) for known in words)
+    return ": it is in the script, and the run ended before it." if left and bare(word) else "."
 
 
 def choose_columns(

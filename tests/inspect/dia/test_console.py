@@ -51,7 +51,7 @@ PROMPT = torch.arange(6 * 9).reshape(6, 9)  # [T, C]
 
 # Wall times and the date are all that differs between two recordings.
 VIEWS: dict[str, Callable[[Any, Console], None]] = {
-    "show": lambda trace, console: print_show(trace, console, times=False),
+    "show": lambda trace, console: print_show(trace, console, times=False, full=True),
     "frames": lambda trace, console: print_frames(trace, console, 0, len(trace) - 1, times=False),
     "frame": lambda trace, console: print_frame(trace, console, 30, script=1, times=False),
     "grid": lambda trace, console: print_grid(trace, console, script=1),
@@ -217,7 +217,7 @@ def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkey
     text = shown(VIEWS["show"], 80, path)
     assert text.startswith("✗ call 9: The trace ends before its run: the run was killed, or still runs.\n")
     assert "\n  1  [S1] Well.\n     7 bytes\n" in text
-    lines = shown(lambda trace, console: print_grid(trace, console), 80, path).splitlines()
+    lines = shown(lambda trace, console: print_grid(trace, console, codes=False), 80, path).splitlines()
     assert lines[2:4] == ["ch0  +0   B##########", "ch1  +8   BBBBBBBBB##"]
     assert shown(VIEWS["frames"], 80, path).endswith("calls 0 … 9 of 0 … 9\n")
 

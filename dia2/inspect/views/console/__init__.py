@@ -16,6 +16,7 @@ from dia2.inspect.views.console.views import (
     print_show,
     show_facts,
 )
+from dia2.inspect.views.console.watching import watch
 from dia2.inspect.views.span import choose_calls
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "print_show",
     "show_facts",
     "to_json",
+    "watch",
 ]

@@ -83,6 +83,6 @@ _PRINTS: dict[type, Callable[[Any, Page], None]] = {
     Note: _note,
     Pairs: _pairs,
     Table: _table,
-    Rows: lambda block, page: print_rows(block.rows, page),
+    Rows: lambda block, page: print_rows(block.rows, page, full=block.full),
     Strip: _strip,
 }

@@ -43,15 +43,22 @@ def print_grid(
     last: int | None = None,
     *,
     script: int = 0,
-    codes: bool = False,
+    codes: bool | None = None,
 ) -> None:
     """Print columns `first` … `last`; as many as fit the width without `last`, in several bands if more are asked for.
+
+    With `codes`, or where nobody says and all of these columns have room for them, the codes stand in the cells; else
+    where each comes from.
 
     Raises:
         UsageError, TraceError: as `grid_facts`.
     """
     page, grid = Page(console), reports_of(trace).grid(trace, trace.check_script(script))
-    bands, count = _Bands(page, grid, codes), grid.cells.shape[1]
+    count = grid.cells.shape[1]
+    if codes is None:
+        start, end = choose_columns(trace, first, last, fits=count, count=count, what=grid.across)
+        codes = end - start < _Bands(page, grid, codes=True).fits
+    bands = _Bands(page, grid, codes)
     first, last = choose_columns(trace, first, last, fits=bands.fits, count=count, what=grid.across)
     print_blocks(grid.before, page)
     for at in range(first, last + 1, bands.fits):

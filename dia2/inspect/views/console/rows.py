@@ -1,32 +1,61 @@
-"""What a run went through, row by row; a table where the terminal is wide."""
+"""What a run went through: a line a row; in full, with all that a row read, changed and gave."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.text import Text as Rich
 
 from dia2.common.wording import duration
-from dia2.inspect.schema.report import Align, Cell, Facts, Style
+from dia2.inspect.schema.report import Align, Cell, Cut, Facts, Style
 from dia2.inspect.views.console.page import Page
 
 WIDE = 120  # columns from which the rows are a table
 _SIGNS = {"done": "✓", "not run": "·", "failed": "✗", "not finished": "…"}
+_LONGEST = 30  # cells of a title
+_TIME = 8  # cells of a wall time
+_ALIGNED: list[Align] = ["left", "left", "left", "right"]
 _CELLS = ("trigger", "before", "mutations", "outputs")
 _HEADS = ("    #", "phase, file → function", "trigger", "state before", "mutations", "outputs", "wall time")
 
 
-def print_rows(rows: Sequence[Facts], page: Page) -> None:
-    """Print what a run went through; a table from 120 columns on."""
+def print_rows(rows: Sequence[Facts], page: Page, *, full: bool) -> None:
+    """Print what a run went through, a line a row; in full after an empty line as blocks, or as a wide table."""
+    if not full:
+        _print_lines(rows, page)
+        return
+    page.line()
     if page.width >= WIDE:
         _print_wide(rows, page)
-        return
-    for row in rows:
-        _print_narrow(row, page)
+    else:
+        for row in rows:
+            _print_narrow(row, page)
 
 
 def _style(row: Facts, otherwise: Style) -> Style:
     return {"done": otherwise, "not run": "dim"}.get(row["status"], "failed")
+
+
+def _print_lines(rows: Sequence[Facts], page: Page) -> None:
+    title = min(_LONGEST, max((cell_len(row["title"]) for row in rows), default=0))
+    widths = [4, title, page.width - 4 - title - 2 * 2]
+    for row in rows:
+        sign: Cell = (f"{_SIGNS[row['status']]} {row['number']:>2}", _style(row, "label"))
+        cells: list[Cell] = [sign, Cut(*_title(row)), _told(row)]
+        if time := duration(row["seconds"]):
+            page.row([*cells, time], [*widths[:2], widths[2] - 2 - _TIME, _TIME], _ALIGNED)
+        else:
+            page.row(cells, widths)
+
+
+def _told(row: Facts) -> Cell:
+    """What came of a row, and where nothing came of it, what it changed, or why it did neither."""
+    if row["status"] == "done":
+        return Cut(next((row[name] for name in ("outputs", "mutations") if row[name] not in ("", "none")), ""))
+    if row["status"] == "not run":
+        return Cut(f"not run: {row['note']}", "dim")
+    return f"{row['status'].upper()}: {row['note']}", "failed"
 
 
 def _print_narrow(row: Facts, page: Page) -> None:

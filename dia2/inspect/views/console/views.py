@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.inspect.schema.adapter import adapters
-from dia2.inspect.schema.report import Facts, Report
+from dia2.inspect.schema.report import Facts, Report, Rows
 from dia2.inspect.trace.reports import reports_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console.blocks import print_blocks
@@ -30,9 +31,11 @@ def show_facts(trace: Trace[Any], *, times: bool = True) -> Facts:
     return reports_of(trace).show(trace, times).facts
 
 
-def print_show(trace: Trace[Any], console: Console, *, times: bool = True) -> None:
-    """Print what a run was, and its rows; a table from 120 columns on."""
-    _print(reports_of(trace).show(trace, times), console, least=50)
+def print_show(trace: Trace[Any], console: Console, *, times: bool = True, full: bool = False) -> None:
+    """Print what a run was, and its rows: a line each, or in `full`; then as a table from 120 columns on."""
+    report = reports_of(trace).show(trace, times)
+    blocks = [replace(block, full=full) if isinstance(block, Rows) else block for block in report.blocks]
+    _print(replace(report, blocks=blocks), console, least=50)
 
 
 def _calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) -> Report:
