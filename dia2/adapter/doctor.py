@@ -48,5 +48,5 @@ def diagnose(trace: Dia2Trace) -> Diagnosis:
     if prefix is None:
         return Diagnosis([], [], 0, measured=False)
     words = prefix_words(trace)
-    found = [*word_findings(trace, words), *recording_findings(trace, words)]
+    found = [*word_findings(trace, words), *recording_findings(trace, words, trace.ear)]
     return Diagnosis(words, found, trace.run.prefix_frames, bool(np.isfinite(prefix.rms).all()))

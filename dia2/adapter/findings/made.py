@@ -98,7 +98,7 @@ def made_sound(trace: Dia2Trace) -> MadeSound | None:
     if heard is None or warmup >= len(trace):
         return None
     samples, sample_rate = heard
-    step = round(sample_rate / trace.model.frame_rate)
+    step = max(1, round(sample_rate / trace.model.frame_rate))
     count = len(samples) // step
     rms = np.sqrt(np.square(samples[: count * step].reshape(count, step)).mean(axis=1))
     if not rms.any():

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from dia2.adapter.findings.made import SILENCE, SILENT_SECONDS
-from dia2.adapter.findings.shift import DRIFT_FRAMES, MOST_DRIFT, SHIFT, shift_text
-from dia2.adapter.prefix_sound import Levels, covered, find_shift, measure, wordless
+from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, shift_finding
+from dia2.adapter.prefix_sound import Levels, covered, measure, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
 
 if TYPE_CHECKING:
+    from dia2.adapter.ear.curves import EarCurves
     from dia2.adapter.trace import Dia2Trace
 
 SHORT_SECONDS = 2.0  # of speech; a recording with less is called short
@@ -79,7 +81,13 @@ WORDS_ONLY = FindingKind(
 
 
 def sound_findings(
-    rms: np.ndarray, clipped: np.ndarray, words: Sequence[PrefixWord], speaker: int, rate: float, first: int = 0
+    rms: np.ndarray,
+    clipped: np.ndarray,
+    words: Sequence[PrefixWord],
+    speaker: int,
+    rate: float,
+    first: int = 0,
+    shifts: Sequence[Shifted] | None = None,
 ) -> Iterator[Finding]:
     """Look at one speaker's recording.
 
@@ -90,6 +98,7 @@ def sound_findings(
         speaker: whose it is.
         rate: frames a second.
         first: call of the warm-up that reads its first frame.
+        shifts: of the words, as the ear heard them; `None`: the ear cannot tell, so loudness does.
     """
     last = first + len(rms) - 1
     if not rms.any():
@@ -99,7 +108,7 @@ def sound_findings(
     levels = measure(rms)
     yield from _levels(levels, clipped, speaker, rate, first)
     if words:
-        yield from _against_words(levels, words, speaker, rate, first)
+        yield from _against_words(levels, words, speaker, rate, first, shifts)
 
 
 def _levels(levels: Levels, clipped: np.ndarray, speaker: int, rate: float, first: int) -> Iterator[Finding]:
@@ -124,7 +133,12 @@ def _levels(levels: Levels, clipped: np.ndarray, speaker: int, rate: float, firs
 
 
 def _against_words(
-    levels: Levels, words: Sequence[PrefixWord], speaker: int, rate: float, first: int
+    levels: Levels,
+    words: Sequence[PrefixWord],
+    speaker: int,
+    rate: float,
+    first: int,
+    shifts: Sequence[Shifted] | None,
 ) -> Iterator[Finding]:
     """What is wrong between a recording and its words."""
     times = np.array([[word.start, word.end] for word in words]) * rate  # [W, 2]
@@ -135,14 +149,14 @@ def _against_words(
         text = f"The recording of speaker {speaker} is noisy: {how}"
         yield NOISE.found(text, first, first + len(levels.sounding) - 1, speaker=speaker)
     lacking = list(_wordless(levels, times, speaker, rate, first))
-    shift, moved = find_shift(levels, times, DRIFT_FRAMES, int(MOST_DRIFT * rate)), range(0)
-    if shift is not None and not any(_wordless(levels, shift.applied(times), speaker, rate, first)):
-        lacking, moved = [], range(shift.first, shift.last + 1)
-        text = shift_text(words, shift.first, shift.last, shift.frames / rate)
-        ends = words[shift.first].place, words[shift.last].place
-        yield SHIFT.found(
-            text, *ends, speaker=speaker, words=[word.index for word in words[shift.first : shift.last + 1]]
-        )
+    told = by_loudness(levels, times, rate) if shifts is None else shifts
+    moved: set[int] = set()
+    for shift in told:
+        mends = not any(_wordless(levels, shift.applied(times, rate), speaker, rate, first))
+        if mends or shifts is not None:  # to loudness, missing words look like shifted ones
+            lacking = [] if mends else lacking
+            moved |= set(range(shift.first, shift.last + 1))
+            yield shift_finding(words, shift)
     yield from lacking  # where words are missing, those that are there look shifted too
     if above >= CLEAR:
         silent = [i for i, word in enumerate(words) if i not in moved and _is_silent(word, levels.hushed, rate)]
@@ -203,8 +217,16 @@ def decibels(level: float) -> str:
     return f"−{abs(level):.0f} dB" if level < 0 else f"{level:.0f} dB"
 
 
-def recording_findings(trace: Any, words: Sequence[PrefixWord]) -> Iterator[Finding]:
-    """What all recordings of a trace's prefix sound like, speaker by speaker; nothing where that was not measured."""
+def recording_findings(
+    trace: Dia2Trace, words: Sequence[PrefixWord], ear: EarCurves | None = None
+) -> Iterator[Finding]:
+    """What all recordings of a trace's prefix sound like, speaker by speaker; nothing where that was not measured.
+
+    Args:
+        trace: with a prefix.
+        words: of it.
+        ear: what the checkpoint heard; `None`: loudness tells.
+    """
     prefix, first = trace.prefix, 0
     if prefix is None or not np.isfinite(prefix.rms).all():
         return
@@ -212,15 +234,18 @@ def recording_findings(trace: Any, words: Sequence[PrefixWord]) -> Iterator[Find
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker and word.start is not None]
         if frames:
-            rate = trace.model.frame_rate
-            yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first)
+            rate, shifts = trace.model.frame_rate, None if ear is None else by_ear(ear, speaker, mine)
+            yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
         first += frames
 
 
 def _look(case: Case) -> Iterator[Finding]:
     trace = cast("Dia2Trace", case.trace)
     if "voice" not in trace.redacted:
-        yield from recording_findings(trace, prefix_words(trace))
+        ear = trace.ear
+        if ear is None and case.tts is not None and trace.prefix is not None:
+            ear = resolve_name("dia2.adapter.ear.of:ear_of")(trace, case.tts)  # brings the runtime
+        yield from recording_findings(trace, prefix_words(trace), ear)
 
 
 DETECTORS = (Detector((SHORT, QUIET, CLIPPED, NOISE, UNLABELLED, WORDS_ONLY, SHIFT, SILENCE), _look),)
