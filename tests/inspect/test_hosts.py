@@ -116,6 +116,9 @@ def test_no_key_that_means_nothing_elsewhere_leaves_it(host: Host) -> None:
         " ",
     ]
     for focus in [None, *CONTROLS]:
+        if focus == ".list button":
+            host.run("one.root.dia2.store.set({ tab: 'Call' })")
+            host.drawn()
         if focus is not None:
             host.page.locator(f".dia2-explorer {focus}").first.focus()
         for key in keys:
