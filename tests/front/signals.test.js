@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { cellColours, describe, givenIn, recordingAt, secondIn, signalsOf, soundOf, speakerAt } from "./front.js";
+import {
+  cellColours, describe, givenIn, momentIn, recordingAt, secondIn, signalsOf, soundOf, speakerAt,
+} from "./front.js";
 import { column, run, word } from "./run.js";
 
 const SURPRISE = column(Uint8Array, [2, 3], [0, 17, 49, 33, 0, 17]); // action and two codebooks; 0: not known
@@ -50,8 +52,20 @@ test("a call of the warm-up reads a recording, and its speaker speaks", () => {
   const data = run({ ...GIVEN, recordings: RECORDINGS, words: [word("Yes", 4, { speaker: 2 })] });
   assert.deepEqual([0, 1, 2, 3].map((call) => recordingAt(data, call)?.speaker ?? 0), [1, 1, 2, 0]);
   assert.deepEqual([0, 2, 3, 4].map((call) => speakerAt(data, call)), [1, 2, 0, 2]);
-  assert.ok(Math.abs(secondIn(RECORDINGS[0], 1.5) - 0.15) < 1e-9);
+  assert.ok(Math.abs(secondIn(data, RECORDINGS[0], 1.5) - 0.15) < 1e-9);
   assert.equal(recordingAt(run(), 0), null);
+});
+
+test("a recording stands by the clock of the sound, so that its words stand where it says them", () => {
+  const clock = { rate: 10, zero: 5, twice: 3, before: "", frame: 3 }; // a frame sounds two calls after its column
+  const data = run({ ...GIVEN, clock, recordings: RECORDINGS });
+  const speakers = [0, 1, 2, 3, 4, 5, 6].map((call) => recordingAt(data, call)?.speaker ?? 0);
+  assert.deepEqual(speakers, [0, 0, 1, 1, 1, 2, 0]); // the first call of the loop, 3, reads the step of 2 again
+  assert.equal(secondIn(data, RECORDINGS[0], 2), 0);
+  const again = secondIn(data, RECORDINGS[0], momentIn(data, RECORDINGS[0], 0.05));
+  assert.ok(Math.abs(again - 0.05) < 1e-9);
+  assert.equal(momentIn(data, RECORDINGS[1], 0), 5);
+  assert.equal(speakerAt(data, 5), 2);
 });
 
 test("the frame that a call completes sounds at its place on the axis", () => {

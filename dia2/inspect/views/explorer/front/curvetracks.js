@@ -95,7 +95,7 @@ export function loudnessTrack(data) {
   const level = (call) => {
     const recording = recordingAt(data, call);
     const frames = recording ? data.columns[`loudness_recording_${recording.speaker}`] : loudness;
-    const second = recording ? secondIn(recording, call) : data.secondsOf(call) ?? -1;
+    const second = recording ? secondIn(data, recording, call) : data.secondsOf(call) ?? -1;
     const frame = Math.floor(second * (clock?.rate ?? 0) + 1e-6);
     return frames && frame >= 0 && frame < frames.length ? -frames[frame] : Number.NaN;
   };

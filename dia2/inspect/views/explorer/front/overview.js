@@ -82,11 +82,11 @@ export class Minimap {
   loudness(x) {
     const { data, axis } = this;
     const [from, to] = [axis.at(x), axis.at(x + 1)];
-    const recording = recordingAt(data, Math.floor(from));
+    const recording = recordingAt(data, from);
     const peaks = recording ? data.columns[`peaks_recording_${recording.speaker}`] : data.columns.peaks;
     if (!peaks || !data.header.clock) return 0;
     /** @type {(place: number) => number} */
-    const second = (place) => (recording ? secondIn(recording, place) : data.secondsOf(place) ?? 0);
+    const second = (place) => (recording ? secondIn(data, recording, place) : data.secondsOf(place) ?? 0);
     /** @type {(place: number) => number} */
     const at = (place) => Math.floor(second(place) * data.header.peak_rate);
     let most = 0;

@@ -1,7 +1,7 @@
 // Time: what is heard drives the calls; where nothing is heard, the clock does.
 
 import { h } from "./dom.js";
-import { recordingAt, secondIn } from "./voices.js";
+import { momentIn, recordingAt, secondIn } from "./voices.js";
 
 /**
  * @import { Data } from "./data.js"
@@ -95,10 +95,9 @@ export class Player {
     const recording = recordingAt(this.data, call);
     if (recording) {
       const audio = this.recordingOf(recording.column);
-      const { first, calls, seconds } = recording;
       /** @type {Voice["callAt"]} */
-      const callAt = (at) => Math.floor(first + (at / seconds) * calls);
-      return audio && { audio, seconds: secondIn(recording, call), callAt };
+      const callAt = (at) => Math.floor(momentIn(this.data, recording, at) + 1e-6);
+      return audio && { audio, seconds: secondIn(this.data, recording, call), callAt };
     }
     const seconds = this.data.secondsOf(call);
     if (!this.url || seconds === null || seconds < 0 || seconds >= (this.data.header.seconds ?? 0)) return null;

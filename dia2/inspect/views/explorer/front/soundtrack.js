@@ -1,7 +1,7 @@
 // The track of what is heard: recordings that were given, then what was made.
 
 import { speakerColour, speakerPale } from "./colours.js";
-import { recordingAt, secondIn, speakerAt } from "./voices.js";
+import { momentIn, recordingAt, secondIn, speakerAt } from "./voices.js";
 
 /**
  * @import { Data } from "./data.js"
@@ -73,10 +73,10 @@ function paintWaves(sheet, data) {
     sheet.fill(speakerColour(sheet.palette, speakerAt(data, axis.at(x))), x, (sheet.height - high) / 2, 1, high);
   };
   for (let x = 0; x < sheet.width; x += 1) {
-    const recording = recordingAt(data, Math.floor(axis.at(x)));
+    const recording = recordingAt(data, axis.at(x));
     if (recording) {
       const { [`peaks_recording_${recording.speaker}`]: column } = data.columns;
-      bar(column, (at) => secondIn(recording, axis.at(at)), x);
+      bar(column, (at) => secondIn(data, recording, axis.at(at)), x);
     } else bar(data.columns.peaks, (at) => data.secondsOf(axis.at(at)) ?? 0, x);
   }
 }
@@ -106,11 +106,12 @@ function paintRecordings(sheet, data) {
   const { recordings = [] } = data.header;
   const { axis, palette } = sheet;
   const kept = recordings.filter(({ speaker }) => data.columns[`peaks_recording_${speaker}`]);
-  for (const { first, calls, speaker, seconds, name } of kept) {
-    const left = Math.max(0, axis.x(first));
+  for (const recording of kept) {
+    const { speaker, seconds, name } = recording;
+    const left = Math.max(0, axis.x(momentIn(data, recording, 0)));
     const told = `${speaker}: ${name} · ${seconds.toFixed(1)} s`;
     const room = sheet.widthOf(told) + 10;
-    if (axis.x(first + calls) - left < room || left > sheet.width) continue;
+    if (axis.x(momentIn(data, recording, seconds)) - left < room || left > sheet.width) continue;
     sheet.fill(speakerPale(palette, speaker), left + 1, 1, room, 17);
     sheet.text(told, left + 6, 10, palette.ink);
   }
