@@ -103,7 +103,7 @@ export function loudnessTrack(data) {
     height: 44,
     most: 90,
     there: Boolean(loudness && clock),
-    note: ({ call }) => (Number.isNaN(level(call)) ? "dB of full scale" : `${level(call)} dB here`),
+    note: ({ call }) => (Number.isNaN(level(call)) ? "dB of full scale" : `−${-level(call)} dB here`),
     paint(sheet) {
       const { axis, palette, height } = sheet;
       /** @type {(decibels: number) => number} */
@@ -114,7 +114,8 @@ export function loudnessTrack(data) {
       sheet.steps(from, to, level, y);
       sheet.dashed(palette.edge, y(QUIET));
       sheet.text(`−${-QUIET} dB`, sheet.width - 50, y(QUIET) - 8, palette.faint, palette.back);
-      if (Number.isNaN(level(0))) paintGiven(sheet, data, data.header.given.sound ?? "");
+      const { recordings = [], given } = data.header;
+      if (!recordings.length) paintGiven(sheet, data, given.sound ?? "");
     },
   };
 }
