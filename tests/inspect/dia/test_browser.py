@@ -91,8 +91,8 @@ def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: DiaTra
     call = row - 1
     assert page.readout("call") == str(call)
     draw = trace.draws(call)[channel]
-    assert f"drew {draw.choice}" in page.page.inner_text(".draw .note")
-    assert page.page.inner_text(".candidates .chosen th") == str(draw.choice)
+    assert page.page.inner_text(".why-said b").endswith(str(draw.choice))
+    assert page.page.inner_text(".why-took .why-token") == str(draw.choice)
     frame = row - trace.model.delays[channel] - trace.run.prefill_steps[0]
     said = page.told()
     bits = round(-16 * math.log2(draw.probability)) / 16  # as the view tells them
@@ -111,14 +111,14 @@ def test_chances_are_those_of_the_sampler(page: Page, trace: DiaTrace) -> None:
     eos = trace.model.eos
     kept = kept_logits(torch.from_numpy(logits), cfg_scale=config.cfg_scale, keep=config.cfg_filter_top_k, eos=eos)
     chance = probabilities(all_or_no_eos(kept, eos), config.temperature, config.cfg_filter_top_k, config.top_p)
-    rows = page.page.locator(".candidates tbody tr").all()
-    assert len(rows) == 8
+    rows = page.page.locator(".why-table tbody tr").all()
+    assert len(rows) == 16
     for row in rows:
-        token, told = row.locator("th").inner_text(), row.locator("td").first.inner_text()
+        token, told = row.locator(".why-token").inner_text(), row.locator(".why-number").inner_text()
         own = float(chance[0, channel, {"eos": eos, "PAD": trace.model.pad}.get(token) or int(token)])
         assert (told in ("out", "cut")) == (own == 0)
         if own:
-            assert float(told) == pytest.approx(own, abs=0.011)
+            assert float(told.strip(" <\u2009\u00a0%")) / 100 == pytest.approx(own, abs=0.006)
 
 
 def test_a_row_of_the_state_tells_read_drawn_and_written(page: Page, trace: DiaTrace) -> None:
