@@ -111,11 +111,12 @@ def test_chances_are_those_of_the_sampler(page: Page, trace: DiaTrace) -> None:
     eos = trace.model.eos
     kept = kept_logits(torch.from_numpy(logits), cfg_scale=config.cfg_scale, keep=config.cfg_filter_top_k, eos=eos)
     chance = probabilities(all_or_no_eos(kept, eos), config.temperature, config.cfg_filter_top_k, config.top_p)
+    names = {"eos": eos, "PAD": trace.model.pad, "BOS": trace.model.bos}
     rows = page.page.locator(".why-table tbody tr").all()
     assert len(rows) >= 16  # and the choice, where it is none of the best
     for row in rows:
         token, told = row.locator(".why-token").inner_text(), row.locator(".why-number").inner_text()
-        own = float(chance[0, channel, {"eos": eos, "PAD": trace.model.pad}.get(token) or int(token)])
+        own = float(chance[0, channel, names.get(token) or int(token)])
         assert (told in ("out", "cut")) == (own == 0)
         if own:
             assert float(told.strip(" <\u2009\u00a0%")) / 100 == pytest.approx(own, abs=0.006)
