@@ -16,10 +16,12 @@ from dia.adapter.script import script_header
 from dia.adapter.view_draws import draw_headers, drawn, special_names
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
+from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
 
 if TYPE_CHECKING:
     from dia.adapter.trace import DiaTrace
 
+_LENSES = ("run", "voice", "grid")
 _SPAN = 120  # calls that are seen at first, about 1.4 s
 _PREFILL, _PROMPT, _STEP, _COUNTDOWN, _ENDED = range(5)  # what a call is to a script
 _PHASES = ("prefill", "prompt", "step", "countdown", "ended")
@@ -81,6 +83,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             "zero": prefill - 1,
             "twice": None,
             "before": "prompt",
+            "frame": prefill,
             "told": "a row stands where channel 0 of its frame begins",
         },
         "peak_rate": PEAK_RATE,
@@ -89,10 +92,8 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
         "titles": {
             "rows": "The thirteen rows",
             "script": "What the encoder read",
-            "tracks": "What each row is to the script",
             "grid": "The delayed grid",
             "state": "From row to row",
-            "findings": "What was found",
         },
         "where": "row {call}, {phase}",
         "names": {"phase": list(_PHASES), "countdown": {"-1": "–"}},
@@ -104,13 +105,22 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             {"name": "time", "kind": "time"},
         ],
         "tracks": [
-            {
-                "name": "phase",
-                "kind": "states",
-                "colours": _COLOURS,
-                "keys": [[f"is-{_COLOURS[phase]}", _PHASES[phase]] for phase in np.unique(phases).tolist()],
-            },
-            {"name": "countdown", "label": "count", "kind": "count", "most": latest, "colour": "over"},
+            SOUND,
+            track(
+                "states",
+                "phase",
+                "Phase",
+                "What each row is to the script.",
+                *_LENSES,
+                colours=_COLOURS,
+                keys=[[f"is-{_COLOURS[phase]}", _PHASES[phase]] for phase in np.unique(phases).tolist()],
+            ),
+            SURPRISE,
+            PULL,
+            grid_track("Delayed grid"),
+            track("count", "countdown", "Countdown", "Rows since eos.", "run", most=latest, colour="over"),
+            CACHE,
+            LOUDNESS,
         ],
         "grid": {
             "codebooks": model.channels,

@@ -12,9 +12,52 @@ from dia2.adapter.view_calls import Calls
 from dia2.adapter.view_draws import Draws, sampling_header
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
+from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, WORDS, grid_track, track
 from dia2.runtime.edits import ChangeSampling, Edit
 from dia2.runtime.sounding import LAG
 from dia2.runtime.state_machine import Entry
+
+_TRACKS = [
+    SOUND,
+    WORDS | {"keys": [["is-s1", "[S1]"], ["is-s2", "[S2]"]]},
+    track(
+        "text",
+        "text",
+        "Text",
+        "action: what was drawn, or given by a prefix (pale); outlined where the machine overruled it. main: the word "
+        "that is being said. second: the one that comes next.",
+        "run",
+        "voice",
+        lanes=[
+            {"kind": "action", "name": "action"},
+            {"kind": "tokens", "name": "main"},
+            {"kind": "tokens", "name": "second"},
+        ],
+    ),
+    track(
+        "taken",
+        "taken",
+        "Words taken",
+        "Above: where the recordings of a prefix say each word. Below: the call at which the machine took it.",
+        "voice",
+    ),
+    SURPRISE,
+    PULL,
+    grid_track("Delayed grid"),
+    track(
+        "budget",
+        "budget",
+        "Budget, queue",
+        "Line: padding budget; at 0 a word is taken. Bars: forced padding, in which none may be. Above: words left.",
+        "run",
+        "voice",
+        line="padding_budget",
+        bars="forced_padding",
+        number="entries_left",
+    ),
+    CACHE,
+    LOUDNESS,
+]
 
 
 def view_of(trace: Dia2Trace, script: int, candidates: int | None) -> View:
@@ -41,16 +84,14 @@ def header_of(trace: Dia2Trace) -> Header:
         "facts": _facts(trace),
         "calls": len(trace),
         "span": 80,
-        "given": {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."},
+        "given": _given(prefix),
         "clock": clock(trace, trace.crop),
         "peak_rate": PEAK_RATE,
         "sampling": _sampling(trace),
         "titles": {
             "rows": "The thirty rows",
-            "tracks": "What the machine was told, and what it said",
             "grid": "audio_buf: the delayed grid",
             "state": "State machine",
-            "findings": "What was found",
         },
         "where": "call {call}, step {step}",
         "readouts": [
@@ -60,20 +101,7 @@ def header_of(trace: Dia2Trace) -> Header:
             {"name": "time", "kind": "time"},
             {"name": "word", "kind": "word"},
         ],
-        "tracks": [
-            {
-                "name": "action",
-                "kind": "action",
-                "keys": [
-                    ["word", "new word"],
-                    ["break", "break"],
-                    ["over", "drawn, but overruled"],
-                    ["given", "given by the prefix"],
-                ],
-            },
-            {"name": "main", "kind": "text", "keys": [["is-s1", "[S1]"], ["is-s2", "[S2]"]]},
-            {"name": "second", "kind": "text"},
-        ],
+        "tracks": _TRACKS,
         "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word},
         "grid": {
             "codebooks": model.codebooks,
@@ -105,6 +133,12 @@ def header_of(trace: Dia2Trace) -> Header:
     }
 
 
+def _given(prefix: int) -> Header:
+    """The calls of the warm-up, and what is said where they have nothing to show."""
+    given = {"calls": prefix, "why": "The prefix gives what a call of the warm-up sees: nothing is drawn."}
+    return given | {"sound": "the recording's sound was not kept"} if prefix else given
+
+
 def word_row(said: str, speaker: int, prefix: bool, call: int | None, at: float | None) -> Header:
     """A word as the front end gets it, with the call that took it, and the call (and part of it) in which it sounds."""
     return {"text": text(said), "speaker": speaker, "prefix": prefix, "call": call, "at": at}
@@ -118,7 +152,13 @@ def clock(trace: Dia2Trace, crop: int) -> Header:
     """
     prefix = trace.run.prefix_frames
     before = "prefix" if prefix else "–"
-    return {"rate": trace.model.frame_rate, "zero": crop + LAG, "twice": prefix or None, "before": before}
+    return {
+        "rate": trace.model.frame_rate,
+        "zero": crop + LAG,
+        "twice": prefix or None,
+        "before": before,
+        "frame": crop,
+    }
 
 
 def sounds_in(trace: Dia2Trace, index: int, call: int | None) -> float | None:

@@ -1,44 +1,81 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-import { listen } from "./front.js";
+import { commandsOf, helpSheet, keyName, listen } from "./front.js";
 import { FakeElement, page, press } from "./page.js";
-import { run } from "./run.js";
+import { looked, run } from "./run.js";
 
 /** The keyboard of an explorer, and what it did. */
-function keyboard(t, { header = {}, search = null } = {}) {
+function keyboard(t, { header = {}, state = {}, runs = [run(header)] } = {}) {
   page(t);
   const did = [];
   const tell = (name) => (...values) => did.push([name, ...values]);
-  const moves = { by: tell("by"), word: tell("word"), draw: tell("draw"), to: tell("to"), zoom: tell("zoom") };
+  const { views, store } = looked(runs, state);
+  const moves = { anomalies: [4] };
+  const ways = ["by", "word", "draw", "to", "zoom", "pan", "fit", "fitSelection", "anomaly"];
+  for (const name of ways) moves[name] = tell(name);
+  const hands = { tabs: ["Draw", "Call"] };
+  for (const name of ["go", "find", "help", "other", "link"]) hands[name] = tell(name);
   const end = new AbortController();
   const root = new FakeElement("div");
-  const dialog = listen(root, run(header), { toggle: tell("toggle") }, moves, search, end.signal);
-  return { root, dialog, did, end };
+  const commands = commandsOf(views, store, { toggle: tell("toggle") }, moves, hands);
+  listen(root, commands, end.signal);
+  return { root, commands, did, end, store, moves };
 }
 
 test("each key does what the list says", (t) => {
-  const { root, did } = keyboard(t);
-  const keys = [" ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "+", "=", "-"];
-  for (const key of keys) assert.deepEqual(press(root, key), { taken: true, kept: true });
-  press(root, "ArrowLeft", { shiftKey: true });
-  press(root, "ArrowRight", { shiftKey: true });
+  const { root, did } = keyboard(t, { state: { selection: [2, 5], span: 8 } });
+  const keys = [
+    " ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "w", "+", "=", "s", "-", "a", "d", "f", "z", "n",
+    "g", "/", "k", "?",
+  ];
+  for (const key of keys) assert.deepEqual(press(root, key), { taken: true, kept: true }, key);
+  for (const key of ["ArrowLeft", "ArrowRight", "N"]) press(root, key, { shiftKey: true });
   const near = 1 / 1.5;
   assert.deepEqual(did, [
     ["toggle"], ["by", -1], ["by", 1], ["draw", -1], ["draw", 1], ["to", 0],
-    ["zoom", near], ["zoom", near], ["zoom", 1.5], ["word", -1], ["word", 1],
+    ["zoom", near], ["zoom", near], ["zoom", near], ["zoom", 1.5], ["zoom", 1.5], ["pan", -2], ["pan", 2],
+    ["fit"], ["fitSelection"], ["anomaly", 1], ["go"], ["find"],
+    ["link"], ["help"], ["word", -1], ["word", 1], ["anomaly", -1],
   ]);
   did.length = 0;
   press(root, "End");
-  const [[name, call]] = did;
-  assert.equal(name, "to");
-  assert.ok(call >= run().calls - 1);
+  assert.deepEqual(did, [["to", 9]]);
+});
+
+test("a key with capitals on is the same key", (t) => {
+  const { root, did } = keyboard(t);
+  press(root, "W");
+  press(root, "?", { shiftKey: true });
+  assert.deepEqual(did, [["zoom", 1 / 1.5], ["help"]]);
+});
+
+test("keys of the state: loop, tabs, and Escape where there is a selection", (t) => {
+  const { root, store } = keyboard(t, { state: { selection: [2, 5] } });
+  press(root, "l");
+  assert.equal(store.state.loop, true);
+  press(root, "2");
+  assert.deepEqual([store.state.tab, store.state.pane], ["Call", "Call"]);
+  assert.deepEqual(press(root, "3"), { taken: false, kept: true }); // there are two tabs
+  assert.deepEqual(press(root, "Escape"), { taken: true, kept: true });
+  assert.equal(store.state.selection, null);
+  assert.deepEqual(press(root, "Escape"), { taken: false, kept: false }); // now one leaves by it
+});
+
+test("what cannot be done now does nothing, and stays within the explorer", (t) => {
+  const { root, did, moves } = keyboard(t);
+  moves.anomalies = [];
+  assert.deepEqual(press(root, "n"), { taken: false, kept: true });
+  assert.deepEqual(press(root, "z"), { taken: false, kept: true });
+  assert.deepEqual(press(root, "x"), { taken: false, kept: true }); // there is no other run
+  assert.deepEqual(did, []);
 });
 
 test("a key that means nothing stays within the explorer, for a notebook has its own", (t) => {
   const { root, did } = keyboard(t);
   for (const kind of ["keydown", "keypress", "keyup"]) {
-    assert.deepEqual(press(root, "d", { kind }), { taken: false, kept: true });
+    assert.deepEqual(press(root, "b", { kind }), { taken: false, kept: true });
   }
   assert.deepEqual(press(root, "ArrowRight", { kind: "keyup" }), { taken: false, kept: true });
   assert.deepEqual(did, []);
@@ -50,15 +87,17 @@ test("keys by which one leaves, or that are the browser's, are let through", (t)
   for (const modifier of ["ctrlKey", "metaKey", "altKey"]) {
     assert.deepEqual(press(root, "ArrowRight", { [modifier]: true }), { taken: false, kept: false });
   }
-  assert.equal(press(root, "F").kept, true); // no function key
   assert.deepEqual(did, []);
 });
 
 test("a field or a list keeps its own keys, a button its space", (t) => {
   const { root, did } = keyboard(t);
-  const search = new FakeElement("input");
-  search.setAttribute("type", "search");
-  for (const target of [search, new FakeElement("select"), new FakeElement("dialog")]) {
+  const fields = ["search", "text"].map((type) => {
+    const field = new FakeElement("input");
+    field.setAttribute("type", type);
+    return field;
+  });
+  for (const target of [...fields, new FakeElement("select"), new FakeElement("dialog")]) {
     assert.deepEqual(press(root, "ArrowRight", { target }), { taken: false, kept: true });
   }
   const button = new FakeElement("button");
@@ -71,34 +110,50 @@ test("a field or a list keeps its own keys, a button its space", (t) => {
   assert.deepEqual(did, [["by", 1], ["by", -1]]);
 });
 
-test("the search is reached where there is one", (t) => {
-  let focused = 0;
-  const search = { focus: () => (focused += 1) };
-  press(keyboard(t, { search }).root, "/");
-  assert.equal(focused, 1);
-  assert.equal(press(keyboard(t).root, "/").taken, true);
+test("the sheet of keys has every command, and Escape closes it and leaves nothing", (t) => {
+  const { commands } = keyboard(t);
+  const sheet = helpSheet(commands);
+  const told = (tag) => sheet.all.filter((element) => element.tag === tag).map((element) => element.textContent);
+  assert.deepEqual(told("dd"), commands.map(({ name }) => name));
+  assert.deepEqual(told("kbd"), commands.flatMap(({ keys }) => keys.map(keyName)));
+  sheet.showModal();
+  press(sheet, "a");
+  assert.equal(sheet.open, true);
+  assert.deepEqual(press(sheet, "Escape"), { taken: true, kept: true });
+  assert.equal(sheet.open, false);
+  sheet.showModal();
+  sheet.all.find(({ tag }) => tag === "button").dispatchEvent(new Event("click"));
+  assert.equal(sheet.open, false);
 });
 
-test("the list of keys opens, and Escape closes it and leaves nothing", (t) => {
-  const { root, dialog } = keyboard(t);
-  press(root, "?");
-  assert.equal(dialog.open, true);
-  press(dialog, "a");
-  assert.equal(dialog.open, true);
-  assert.deepEqual(press(dialog, "Escape"), { taken: true, kept: true });
-  assert.equal(dialog.open, false);
-  press(root, "?");
-  dialog.all.find(({ tag }) => tag === "button").dispatchEvent(new Event("click"));
-  assert.equal(dialog.open, false);
+test("keys have the names that people read", () => {
+  const names = [" ", "Shift+ArrowLeft", "Shift+N", "-", "+", "Escape"].map(keyName);
+  assert.deepEqual(names, ["space", "shift ←", "shift N", "−", "+", "esc"]);
+});
+
+test("commands have a name of their own each, a verb at first, and keys that no other has", (t) => {
+  const { commands } = keyboard(t, { runs: [run(), run()] });
+  const [ids, names] = [commands.map(({ id }) => id), commands.map(({ name }) => name)];
+  for (const list of [ids, names, commands.flatMap(({ keys }) => keys)]) {
+    assert.equal(new Set(list).size, list.length);
+  }
+  assert.ok(commands.some(({ id }) => id === "other"));
+  const verbs = /^(Play|Go|Look|Find|Zoom|Move|See|Repeat|Hear|Show|Copy|Drop)\b/;
+  for (const { name } of commands) assert.match(name, verbs);
+});
+
+test("the documentation tells every command by its name", (t) => {
+  const told = readFileSync(new URL("../../docs/explorer.md", import.meta.url), "utf8");
+  const { commands } = keyboard(t, { runs: [run(), run()] });
+  assert.deepEqual(commands.filter(({ name }) => !told.includes(name)), []);
 });
 
 test("a run without words has no keys for them", (t) => {
-  const keysOf = (dialog) => dialog.all.filter(({ tag }) => tag === "kbd").map((key) => key.textContent);
-  const listed = (header) => keysOf(keyboard(t, { header }).dialog);
-  const words = ["shift ← →", "/"];
-  assert.deepEqual(words.filter((key) => listed({}).includes(key)), words);
-  assert.deepEqual(words.filter((key) => listed({ words: null }).includes(key)), []);
-  assert.ok(listed({ words: null }).includes("space"));
+  const idsOf = (header) => keyboard(t, { header }).commands.map(({ id }) => id);
+  const words = ["word-back", "word-on", "find"];
+  assert.deepEqual(words.filter((id) => idsOf({}).includes(id)), words);
+  assert.deepEqual(words.filter((id) => idsOf({ words: null }).includes(id)), []);
+  assert.ok(idsOf({ words: null }).includes("play"));
 });
 
 test("nothing is heard after the end", (t) => {

@@ -64,9 +64,66 @@ test("what is looked at stays where it is when one sees more calls, or fewer", (
   moves.zoom(0.5);
   assert.deepEqual([store.state.span, store.state.first], [40, 110]); // a quarter of it is before the call
   moves.zoom(0.25);
-  assert.deepEqual([store.state.span, store.state.first], [20, 115]); // not fewer than twenty
+  assert.deepEqual([store.state.span, store.state.first], [12, 117]); // not fewer than twelve
   moves.zoom(99);
   assert.deepEqual([store.state.span, store.state.first], [200, 0]); // nor more than there are
+});
+
+test("the place that is pointed at stays too, and so does the middle where the call is not seen", (t) => {
+  const { moves, store } = moving(t, [run({ calls: 200 })], { call: 0, first: 100, span: 40 });
+  moves.zoom(0.5, 130);
+  assert.deepEqual([store.state.span, store.state.first], [20, 115]);
+  moves.zoom(2);
+  assert.deepEqual([store.state.span, store.state.first], [40, 105]);
+});
+
+test("one sees other calls without going to one", (t) => {
+  const { moves, store } = moving(t, [run({ calls: 200 })], { call: 0, first: 100, span: 40 });
+  moves.pan(15);
+  assert.equal(store.state.first, 115);
+  moves.pan(99);
+  assert.equal(store.state.first, 160);
+  moves.look(-5);
+  assert.deepEqual([store.state.first, store.state.call], [0, 0]);
+  moves.fit();
+  assert.deepEqual([store.state.first, store.state.span], [0, 200]);
+});
+
+test("the selection is seen with some room around it, and a word can be selected", (t) => {
+  const { moves, store } = moving(t, [run({ calls: 200, words: WORDS })], { first: 0, span: 200 });
+  moves.fitSelection();
+  assert.equal(store.state.span, 200);
+  store.set({ selection: [100, 150] });
+  moves.fitSelection();
+  assert.deepEqual([store.state.first, store.state.span], [95, 60]);
+  moves.selectWord(2);
+  assert.deepEqual(store.state.selection, [1, 4]);
+  moves.selectWord(0); // before the first word
+  assert.deepEqual(store.state.selection, [1, 4]);
+});
+
+test("anomalies and findings are gone to in the order of their calls", (t) => {
+  const header = {
+    anomalies: [{ call: 2, what: "codes", bits: 3 }, { call: 7, what: "action", bits: 2 }],
+    findings: [{ call: 5 }, { call: 7 }],
+  };
+  const { moves, store } = moving(t, [run(header)]);
+  const calls = [1, 1, 1, 1, -1].map((direction) => {
+    moves.anomaly(direction);
+    return store.state.call;
+  });
+  assert.deepEqual(calls, [2, 5, 7, 7, 5]);
+});
+
+test("a call is found by its number, and by a time of the sound", (t) => {
+  const { moves, store } = moving(t, [run({ calls: 200, clock: { rate: 10, zero: 5, twice: null, before: "" } })]);
+  const texts = ["31", " 12.4s ", "12,4 S", "−0.2s", "999", "x", "", "12.4m"];
+  const found = texts.map((text) => [moves.find(text), store.state.call]);
+  assert.deepEqual(found, [
+    [true, 31], [true, 129], [true, 129], [true, 3], [true, 199], [false, 199], [false, 199], [false, 199],
+  ]);
+  const silent = moving(t, [run({ clock: null })]);
+  assert.equal(silent.moves.find("1s"), false);
 });
 
 test("a short run is seen whole", (t) => {

@@ -4,7 +4,7 @@
 export class FakeElement extends EventTarget {
   constructor(tag) {
     super();
-    Object.assign(this, { tag, children: [], attributes: {}, style: {}, dataset: {}, open: false });
+    Object.assign(this, { tag, children: [], attributes: {}, style: { setProperty() {} }, dataset: {}, open: false });
   }
 
   append(...children) {

@@ -245,3 +245,46 @@ test("with another, shorter run it plays on to the end of the longer one", (t) =
   assert.deepEqual(callsOf(store, screen, 5), [1, 2, 3, 4, 4]);
   assert.equal(store.state.playing, false);
 });
+
+test("a selection is played again and again while the loop is on", (t) => {
+  const { player, store, calls } = playing(t, {}, { call: 0, loop: true, selection: [4, 6] });
+  player.play();
+  assert.equal(store.state.call, 4); // who stands before it begins with it
+  assert.deepEqual(calls(5), [5, 4, 5, 4, 5]);
+  store.set({ loop: false });
+  assert.deepEqual(calls(3), [6, 7, 8]);
+});
+
+test("without a selection the loop is the whole run", (t) => {
+  const { player, store, calls } = playing(t, {}, { call: 7, loop: true });
+  player.play();
+  assert.deepEqual(calls(3), [8, 0, 1]);
+  assert.equal(store.state.playing, true);
+});
+
+test("recordings sound while the calls read them, then what was made", (t) => {
+  const recordings = [
+    { speaker: 1, first: 0, calls: 2, seconds: 0.2, column: "sound_recording_1", rate: 8000 },
+    { speaker: 2, first: 2, calls: 1, seconds: 0.1, column: "sound_recording_2", rate: 8000 },
+  ];
+  const screen = page(t);
+  const clock = { rate: 10, zero: 3, twice: null, before: "prefix" };
+  const header = { recordings, clock, given: { calls: 3, why: "" }, seconds: 1, mime: "audio/mpeg" };
+  const data = run(header, { sound_recording_1: SOUND });
+  const { views, store } = looked([data]);
+  const player = new Player(views, store);
+  player.load(SOUND, data);
+  player.play();
+  const recorded = player.heard;
+  assert.notEqual(recorded, player.audio);
+  assert.deepEqual([recorded.paused, recorded.currentTime], [false, 0]);
+  recorded.currentTime = 0.15;
+  assert.deepEqual(callsOf(store, screen, 1), [1]);
+  recorded.currentTime = 0.2; // at its end the next call reads another recording, whose sound was not kept
+  assert.deepEqual(callsOf(store, screen, 1), [2]);
+  assert.deepEqual(callsOf(store, screen, 1), [3]);
+  assert.equal(player.heard, player.audio);
+  assert.deepEqual([recorded.paused, player.audio.paused, player.audio.currentTime], [true, false, 0]);
+  player.pause();
+  assert.equal(player.audio.paused, true);
+});

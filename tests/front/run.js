@@ -26,7 +26,7 @@ const HEADER = {
   clock: { rate: 10, zero: 0, twice: null, before: "prefix" },
   seconds: null,
   sampling: [{ call: 0, told: "", text: { temperature: 0.5, top_k: 2 }, audio: { temperature: 1, top_k: 0 } }],
-  titles: { rows: "", tracks: "", grid: "", state: "", findings: "" },
+  titles: { rows: "", grid: "", state: "" },
   tracks: [],
   grid: {
     codebooks: 2, delays: [0, 1], codes: 8, prefix: 0, prefix_name: "", edge: [0, 0], first: 0, ahead: 1, at: 1,
@@ -34,6 +34,8 @@ const HEADER = {
   },
   words: [],
   entries: [],
+  findings: [],
+  edits: [],
   reasons: [null],
   draws: [
     { title: "action", book: null, sampling: "text", names: {} },
@@ -50,7 +52,8 @@ export function run(header = {}, columns = {}) {
 export function looked(runs, state = {}) {
   const views = new Views(runs);
   const still = { call: 0, playing: false, speed: 1, draw: 0, row: null, cell: null };
-  const start = { ...still, first: 0, span: 10, theme: "light", ...state };
+  const seen = { first: 0, span: 10, theme: "light", selection: null, loop: false, open: [] };
+  const start = { ...still, ...seen, ...state };
   return { views, store: new Store(start, (call) => views.clamp(call)) };
 }
 

@@ -346,7 +346,8 @@ def test_the_explorer_is_made_of_the_columns() -> None:
     assert view.columns["draw_choice"].tolist() == np.where(np.arange(5)[:, None] < 2, -1, grid[1:]).tolist()
     assert (view.columns["draw_kept"][2:] == view.columns["draw_alive"][2:]).all()
     header = view.header
-    assert [track["name"] for track in header["tracks"]] == ["phase", "left"]
+    names = [track["name"] for track in header["tracks"]]
+    assert names == ["sound", "phase", "left", "surprise", "guidance", "grid", "cache", "loudness"]
     assert header["caches"] == [{"column": "heat", "told": "heat {heat:degree}"}]
     assert not any("sampler" in draw for draw in header["draws"])  # nothing tells how it draws
     assert header["facts"] == ["script 2 of 2", "seed 7", "temperature 0.5", "5 calls"]

@@ -85,6 +85,16 @@ class Page:
     def press(self, key: str) -> None:
         self.page.keyboard.press(key)
 
+    def tab(self, name: str) -> None:
+        """Open a tab of the inspector."""
+        self.page.get_by_role("tab", name=name).click()
+        self.drawn()
+
+    def told(self) -> str:
+        """What the last line says."""
+        self.drawn()
+        return str(self.page.inner_text(".foot .told"))
+
     def drawn(self) -> None:
         """Wait until what has changed is on the screen: a change is drawn with the next frame, whenever that is."""
         self.page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")

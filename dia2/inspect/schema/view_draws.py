@@ -13,6 +13,7 @@ import numpy as np
 
 from dia2.inspect.schema.draw import unpack_kept
 from dia2.inspect.schema.view import Columns
+from dia2.inspect.schema.view_signals import draw_signals
 
 LEAST = 8  # candidates of each draw, however many draws there are
 FINEST_STEP = 2.0**-12  # of logits; wider ones where the best and the worst are more than 16 apart
@@ -101,8 +102,10 @@ def drawn_columns(
         made[f"draw_{name}"] = np.zeros((n, count, shown), np.uint16)  # steps below the best
         made[f"best_{name}"] = np.zeros((n, count), np.float32)
         made[f"draw_step_{name}"] = np.zeros((n, count), np.float32)
+    made |= {name: np.zeros((n, count), np.uint8) for name in ("surprise", "pull")}
     if candidates is None or probability is None:
         return made
+    made |= draw_signals(candidates.ids, candidates.cond, candidates.guided, probability)
     made["draw_ids"][:] = candidates.ids
     made["draw_kept"][:] = pack_places(candidates.kept)
     made["draw_probability"][:] = np.nan_to_num(probability)

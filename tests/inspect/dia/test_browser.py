@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def test_play_moves_on_and_pauses(page: Page) -> None:
 def test_phase_time_and_row_go_together(page: Page, trace: DiaTrace) -> None:
     lit = "document.querySelector('.row[aria-current=step] .number').innerText"
     given = trace.run.prefill_steps[0]
+    page.tab("Call")
     go(page, 3)
     assert (page.readout("phase"), page.readout("time"), page.page.evaluate(lit)) == ("prompt", "prompt", "8")
     go(page, given - 1)
@@ -89,11 +91,14 @@ def test_a_click_on_a_cell_shows_the_draw_that_made_it(page: Page, trace: DiaTra
     call = row - 1
     assert page.readout("call") == str(call)
     draw = trace.draws(call)[channel]
-    assert f"drew {draw.choice}" in page.page.inner_text(".draw .note")
-    assert page.page.inner_text(".candidates .chosen th") == str(draw.choice)
+    assert page.page.inner_text(".why-said b").endswith(str(draw.choice))
+    assert page.page.inner_text(".why-took .why-token") == str(draw.choice)
     frame = row - trace.model.delays[channel] - trace.run.prefill_steps[0]
-    said = page.page.inner_text(".grid .told")
-    assert said == f"Channel {channel}, row {row}: code {draw.choice} of frame {frame}, drawn by call {call}"
+    said = page.told()
+    bits = round(-16 * math.log2(draw.probability)) / 16  # as the view tells them
+    assert said == (
+        f"Channel {channel}, row {row}: code {draw.choice} of frame {frame}, drawn by call {call}, {bits:.1f} bits"
+    )
 
 
 def test_chances_are_those_of_the_sampler(page: Page, trace: DiaTrace) -> None:
@@ -106,20 +111,22 @@ def test_chances_are_those_of_the_sampler(page: Page, trace: DiaTrace) -> None:
     eos = trace.model.eos
     kept = kept_logits(torch.from_numpy(logits), cfg_scale=config.cfg_scale, keep=config.cfg_filter_top_k, eos=eos)
     chance = probabilities(all_or_no_eos(kept, eos), config.temperature, config.cfg_filter_top_k, config.top_p)
-    rows = page.page.locator(".candidates tbody tr").all()
-    assert len(rows) == 8
+    names = {"eos": eos, "PAD": trace.model.pad, "BOS": trace.model.bos}
+    rows = page.page.locator(".why-table tbody tr").all()
+    assert len(rows) >= 16  # and the choice, where it is none of the best
     for row in rows:
-        token, told = row.locator("th").inner_text(), row.locator("td").first.inner_text()
-        own = float(chance[0, channel, {"eos": eos, "PAD": trace.model.pad}.get(token) or int(token)])
+        token, told = row.locator(".why-token").inner_text(), row.locator(".why-number").inner_text()
+        own = float(chance[0, channel, names.get(token) or int(token)])
         assert (told in ("out", "cut")) == (own == 0)
         if own:
-            assert float(told) == pytest.approx(own, abs=0.011)
+            assert float(told.strip(" <\u2009\u00a0%")) / 100 == pytest.approx(own, abs=0.006)
 
 
 def test_a_row_of_the_state_tells_read_drawn_and_written(page: Page, trace: DiaTrace) -> None:
     ended = trace.ended_at(0)
     assert ended is not None
     call = ended + trace.model.delays[1] - 1  # which writes eos into channel 1
+    page.tab("Machine")
     go(page, call)
     cells = page.page.locator(".cells tbody tr").nth(1).locator("td").all_inner_texts()
     assert cells == [str(trace.tokens[call, 0, 1]), str(trace.drawn[call, 0, 1]), "eos", "forced"]
@@ -131,16 +138,18 @@ def test_a_row_of_the_state_tells_read_drawn_and_written(page: Page, trace: DiaT
 
 
 def test_the_script_is_shown_by_speaker_and_has_no_words_in_time(page: Page) -> None:
+    page.tab("Script")
     said = page.page.locator(".script .said")
     assert [text.strip() for text in said.all_inner_texts()] == ["[S1] Hello there.", "[S2] Hi! How are you?"]
     assert ["s1" in said.nth(0).get_attribute("class"), "s2" in said.nth(1).get_attribute("class")] == [True, True]
     assert page.page.locator("input[type=search]").count() == 0
-    assert page.page.locator("[aria-label='Word on']").count() == 0
+    assert page.page.locator("[aria-label='Find a word']").count() == 0
     page.press("?")
     assert "word" not in page.page.inner_text("dialog")
 
 
 def test_rows_jump_and_tell_what_they_did(page: Page, trace: DiaTrace) -> None:
+    page.tab("Call")
     rows = page.page.locator(".row")
     assert rows.count() == 13
     rows.nth(9).click()
@@ -156,7 +165,7 @@ def test_rows_jump_and_tell_what_they_did(page: Page, trace: DiaTrace) -> None:
 def test_everything_that_can_be_used_has_a_name(page: Page) -> None:
     unnamed = page.page.evaluate(
         """[...document.querySelectorAll('button, select, input, meter, canvas:not([aria-hidden])')]
-           .filter(x => !(x.getAttribute('aria-label') || x.innerText || '').trim()).map(x => x.outerHTML)"""
+           .filter(x => !(x.getAttribute('aria-label') || x.textContent || '').trim()).map(x => x.outerHTML)"""
     )
     assert unnamed == []
 
@@ -180,8 +189,7 @@ def test_nothing_is_cut_off(browser: Any, file: Path, trace: DiaTrace, width: in
 
 def test_a_hostile_script_is_text(browser: Any, trace: DiaTrace, tmp_path: Path) -> None:
     opened = Page(browser, trace.to_html(tmp_path / "run.html", script=1))
-    opened.press("End")
-    opened.drawn()
+    opened.tab("Script")
     assert opened.page.evaluate("document.querySelectorAll('#explorer script, #explorer b[onclick]').length") == 0
     assert "<script>" in opened.page.inner_text(".script")  # shown as it was written
     opened.check()
@@ -192,7 +200,7 @@ def test_a_run_without_sound_plays(browser: Any, tmp_path: Path) -> None:
     mute = Dia.toy(device="cpu", load_dac=False)
     mute.speak(SCRIPTS[0], seed=1, max_tokens=60, trace=tmp_path / "run.dia2trace")
     opened = Page(browser, load(tmp_path / "run.dia2trace").to_html(tmp_path / "run.html"))
-    assert "no sound in this trace" in opened.page.inner_text(".wave")
+    assert "no sound in this trace" in opened.page.inner_text(".track.sound")
     assert opened.readout("time") == "–"
     opened.press("Space")
     opened.until("document.getElementById('explorer').dia2.store.state.call > 5")
@@ -210,7 +218,7 @@ def test_two_runs_are_shown_where_they_part(browser: Any, tmp_path: Path) -> Non
     assert opened.readout("call") == str(parted.shared)
     assert f"call {parted.shared}" in opened.page.inner_text(".parted")
     assert opened.page.locator(".grid canvas").count() == 2
-    assert "differs" in opened.page.locator(".grid .note").first.inner_text()
+    assert "differs" in opened.page.locator(".grid .head").first.inner_text()
     go(opened, 40)
     keep_picture(opened.page, "dia-two")
     opened.check()

@@ -11,9 +11,11 @@ from dia2.inspect.schema.column import Column
 from dia2.inspect.schema.draw import BEST, book_of
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
 from dia2.inspect.schema.view_draws import drawn_columns, room_for, stored_candidates
+from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.trace.values import Values
 
+_LENSES = ("run", "voice", "grid")
 _SPAN = 64  # calls that are seen at first
 _COLOURS = ("over", "word", "frame", "s2")  # of the tracks of numbers, in turn
 _LONGEST = 24  # characters of a setting among the facts
@@ -47,7 +49,9 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
         "calls": len(trace),
         "span": _SPAN,
         "given": {"calls": given, "why": text(trace.nothing_drawn.capitalize())},
-        "clock": None if rate is None else {"rate": rate, "zero": given, "twice": None, "before": "given"},
+        "clock": None
+        if rate is None
+        else {"rate": rate, "zero": given, "twice": None, "before": "given", "frame": given + 1},
         "peak_rate": PEAK_RATE,
         "sampling": [
             {
@@ -59,10 +63,8 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
         "draws": [_draw(trace, name, settings) for name in trace.manifest.draws],
         "titles": {
             "rows": "What the run went through",
-            "tracks": "From call to call",
             "grid": "The codes",
             "state": "This call",
-            "findings": "What was found",
         },
         "where": "call {call}, {phase}",
         "names": {"phase": ["given", "drawn"], **dict.fromkeys(numbers, _NO_CODE)},
@@ -72,13 +74,22 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
             {"name": "time", "kind": "time"},
         ],
         "tracks": [
-            {
-                "name": "phase",
-                "kind": "states",
-                "colours": ["s2", "s1"],
-                "keys": [["is-s2", "given"]] * bool(given) + [["is-s1", "drawn"]],
-            },
+            SOUND,
+            track(
+                "states",
+                "phase",
+                "Phase",
+                "Calls that are given, and those that draw.",
+                *_LENSES,
+                colours=["s2", "s1"],
+                keys=[["is-s2", "given"]] * bool(given) + [["is-s1", "drawn"]],
+            ),
             *(_track(known[name], values.numbers[name], i) for i, name in enumerate(numbers)),
+            SURPRISE,
+            PULL,
+            grid_track("Codes"),
+            CACHE,
+            LOUDNESS,
         ],
         "grid": _grid(trace, values.drawn),
         "caches": [
@@ -105,13 +116,9 @@ def _facts(trace: Trace[Any], script: int, settings: dict[str, object]) -> list[
 
 
 def _track(column: Column, values: np.ndarray, number: int) -> Header:
-    return {
-        "name": column.name,
-        "label": text(column.told),
-        "kind": "count",
-        "most": max(1, int(values.max())),
-        "colour": _COLOURS[number % len(_COLOURS)],
-    }
+    colour = _COLOURS[number % len(_COLOURS)]
+    label = text(column.told)
+    return track("count", column.name, label, label, "run", most=max(1, int(values.max())), colour=colour)
 
 
 def _grid(trace: Trace[Any], drawn: np.ndarray | None) -> Header:

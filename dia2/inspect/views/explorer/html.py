@@ -23,6 +23,7 @@ from dia2.inspect.views.explorer.payload import difference_of, payload
 _PAGE_STYLE = (
     ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } "
     "body { display: flex; flex-direction: column; } #explorer { flex: 1 0 auto; } "
+    "#explorer:is(:not(.narrow), .phone) { flex: 1 1 0; height: auto; min-height: 560px; } "
     "#told { padding: 4px 16px; font: 12px/1.4 system-ui, sans-serif; }"
 )
 _PAGE = """<!doctype html>
@@ -95,7 +96,7 @@ def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], tit
     )
     sheet, code = style() + _PAGE_STYLE, script("page")
     policy = (
-        f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(sheet)}; style-src-attr 'unsafe-inline'; "
+        f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(sheet)}; "
         "media-src blob:; base-uri 'none'; form-action 'none'"
     )
     page = _PAGE.format(

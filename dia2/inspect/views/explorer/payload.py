@@ -79,4 +79,10 @@ def difference_of(a: Trace[Any], b: Trace[Any]) -> dict[str, Any] | None:
     found = a.diff(b)
     if not found.parts:
         return None
-    return {"call": found.shared, "what": text("; ".join(f"{p.what} {p.a} | {p.b}" for p in found.parts[:3]))}
+    causes = [f"{part.what} {part.a} → {part.b}" for part in found.settings]
+    causes += [f"edited in B alone: {edit.b}" if edit.a == "none" else f"in A alone: {edit.a}" for edit in found.edits]
+    return {
+        "call": found.shared,
+        "what": text("; ".join(f"{part.what} {part.a} | {part.b}" for part in found.parts[:3])),
+        "cause": text("; ".join(causes[:3])),
+    }

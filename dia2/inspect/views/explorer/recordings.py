@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dia2.inspect.schema.view import View, peaks, text
+from dia2.inspect.schema.view_signals import loudness
 from dia2.inspect.trace.recordings import contains
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.sound import encode, playable
@@ -23,7 +24,7 @@ def add_recordings(view: View, trace: Trace[Any], *, voice: bool) -> dict[str, b
     Raises:
         TraceError: a recording is damaged.
     """
-    recordings = trace.recordings if voice else []
+    recordings, clock = trace.recordings if voice else [], view.header["clock"]
     view.header.update(contains=contains(recordings), recordings=[])
     if recordings:
         view.header["facts"] = [*view.header["facts"], contains(recordings)]  # in sight wherever the view is shown
@@ -33,6 +34,8 @@ def add_recordings(view: View, trace: Trace[Any], *, voice: bool) -> dict[str, b
         heard = playable(each.samples, each.rate)
         sounds[column] = encode(*heard)
         view.columns[f"peaks_recording_{each.speaker}"] = peaks(*heard)
+        if clock is not None:
+            view.columns[f"loudness_recording_{each.speaker}"] = loudness(*heard, clock["rate"])
         view.header["recordings"].append(
             {
                 "speaker": each.speaker,

@@ -19,6 +19,7 @@ from dia2.inspect.trace.trace import Trace
 MIME = "audio/mpeg"  # every browser plays it, and soundfile writes it
 RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)  # Hz that MP3 has
 _LONGEST = 3600  # seconds
+_COMPRESSION = 0.5  # of MP3, from 0 to 1: some 57 kbit/s of speech, so that pages of minutes of sound stay small
 _MOST_NAMED = 1024  # codebooks in one choice of them, the same ones again included
 
 
@@ -47,7 +48,8 @@ def playable(samples: np.ndarray, rate: int) -> tuple[np.ndarray, int]:
 def encode(samples: np.ndarray, rate: int) -> bytes:
     """Samples [N] in −1 … 1 as MP3, at one of its rates."""
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.clip(samples, -1, 1), rate, format="MP3", subtype="MPEG_LAYER_III")
+    wave = np.clip(samples, -1, 1)
+    soundfile.write(buffer, wave, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=_COMPRESSION)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What the explorer shows of a trace: what its family says, or what its columns do, and the outline of its sound."""
+"""What the explorer shows of a trace: what its family says, or its columns do, and what its draws and sound say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from dia2.common.errors import TraceError
 from dia2.inspect.schema.view import Header, View, peaks, text
+from dia2.inspect.schema.view_signals import anomalies, loudness, pull_of_books
 from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer import declared
@@ -30,10 +31,17 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
     view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
     view: View = view_of_family(trace, script, candidates)
     view.header.update(_found(trace, script), seconds=None)
-    samples = samples_of(trace, script, voice=voice)
+    samples, clock = samples_of(trace, script, voice=voice), view.header["clock"]
     if samples is not None:
         view.columns["peaks"] = peaks(*samples)
         view.header["seconds"] = len(samples[0]) / samples[1]
+        if clock is not None:
+            view.columns["loudness"] = loudness(*samples, clock["rate"])
+    view.header["anomalies"] = []
+    if "surprise" in view.columns:
+        books = [draw["book"] for draw in view.header["draws"]]
+        view.header["anomalies"] = anomalies(view.columns["surprise"], books)
+        view.columns["pull"] = pull_of_books(view.columns["pull"], books)
     return view
 
 

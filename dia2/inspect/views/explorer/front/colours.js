@@ -1,25 +1,34 @@
-// Colours by what they mean; the values stand in style.css, for light and for dark.
+// Colours by what they mean; the values stand in style.css, for light, dark and high contrast.
 
 /** @import { Colour, Palette, Rgb } from "./types.d.ts" */
 
 const NAMES = [
-  "ink", "faint", "line", "empty", "now", "frame", "s1", "s2", "word", "over", "code-low", "code-high", "back",
-  "differ",
+  "ink", "faint", "line", "edge", "soft", "empty", "now", "frame", "s1", "s2", "pale-1", "pale-2", "given-1", "given-2",
+  "word", "over", "back", "differ", "go", "ok", "ok-pale", "warn", "warn-pale", "select",
 ];
+const SYSTEM = /** @type {Partial<Record<Colour, string>>} */ ({
+  ink: "CanvasText", faint: "CanvasText", edge: "CanvasText", line: "GrayText", back: "Canvas", now: "Highlight",
+  go: "LinkText", warn: "CanvasText",
+});
+export const HOTTEST = 9; // of a surprise, from which on the heat is at its end
 
 /**
- * The colours in force at an element, as CSS texts.
+ * The colours in force at an element.
  *
  * @param {Element} element
  * @returns {Palette}
  */
 export function colours(element) {
   const style = getComputedStyle(element);
-  return named((name) => style.getPropertyValue(`--${name}`).trim());
+  const own = named((name) => style.getPropertyValue(`--${name}`).trim());
+  const stops = style.getPropertyValue("--heat").split(",").map((stop) => stop.trim());
+  const warmth = ramp(stops.length > 1 ? stops : ["#ffffff", "#000000"]); // a host may have lost the style sheet
+  const forced = matchMedia("(forced-colors: active)").matches ? SYSTEM : {};
+  return { ...own, ...forced, heat: warmth, heat_css: warmth.map((colour) => `rgb(${colour.join(" ")})`) };
 }
 
 /** No colours, before any are in force. */
-export const UNPAINTED = named(() => "");
+export const UNPAINTED = /** @type {Palette} */ ({ ...named(() => ""), heat: [], heat_css: [] });
 
 /** @param {(name: string) => string} valueOf */
 function named(valueOf) {
@@ -38,38 +47,84 @@ export function speakerColour(palette, speaker) {
 }
 
 /**
+ * What lies behind a speaker's text.
+ *
+ * @param {Palette} palette
+ * @param {number} speaker
+ */
+export function speakerPale(palette, speaker) {
+  return [palette.empty, palette.pale_1, palette.pale_2][speaker] ?? palette.empty;
+}
+
+/** @type {Map<string, Rgb>} */
+const READ = new Map();
+
+/**
  * @param {string} hex
  * @returns {Rgb}
  */
-function channels(hex) {
+export function channels(hex) {
+  const known = READ.get(hex);
+  if (known) return known;
   const value = Number.parseInt(hex.replace("#", ""), 16);
-  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
+  /** @type {Rgb} */
+  const read = [(value >> 16) & 255, (value >> 8) & 255, value & 255];
+  READ.set(hex, read);
+  return read;
 }
 
 /**
  * A colour as packed little-endian RGBA.
  *
- * @param {string} hex
+ * @param {Rgb} channels
  */
-export function packed(hex) {
-  return together(channels(hex));
-}
-
-/** @param {Rgb} channels */
-function together([r, g, b]) {
-  return ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
+export function packed([red, green, blue]) {
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 /**
- * [256] packed colours from the low end of codes to the high one.
+ * [64] colours along some stops.
+ *
+ * @param {string[]} stops
+ * @returns {Rgb[]}
+ */
+function ramp(stops) {
+  const known = stops.map(channels);
+  return Array.from({ length: 64 }, (_, i) => {
+    const place = (i / 63) * (known.length - 1);
+    const below = Math.min(known.length - 2, Math.floor(place));
+    /** @type {(c: number) => number} */
+    const between = (c) => Math.round(known[below][c] + (known[below + 1][c] - known[below][c]) * (place - below));
+    return [between(0), between(1), between(2)];
+  });
+}
+
+/**
+ * The colour of a share of the heat, 0 to 1.
  *
  * @param {Palette} palette
- * @param {string} top
+ * @param {number} share
  */
-export function ramp(palette, top = palette.code_high) {
-  const low = channels(palette.code_low);
-  const high = channels(top);
-  /** @type {(i: number, c: number) => number} */
-  const between = (i, c) => Math.round(low[c] + ((high[c] - low[c]) * i) / 255);
-  return Uint32Array.from({ length: 256 }, (_, i) => together([between(i, 0), between(i, 1), between(i, 2)]));
+export function heatOf(palette, share) {
+  return palette.heat[step64(share)];
+}
+
+/** @param {number} share */
+function step64(share) {
+  return Math.max(0, Math.min(63, Math.floor(share * 63)));
+}
+
+/**
+ * The same as CSS.
+ *
+ * @param {Palette} palette
+ * @param {number} share
+ */
+export function heat(palette, share) {
+  return palette.heat_css[step64(share)];
+}
+
+/** @param {Rgb} behind what is written on @returns {string} */
+export function inkOn([red, green, blue]) {
+  return 0.3 * red + 0.59 * green + 0.11 * blue > 135 ? "#111111" : "#ffffff";
 }

@@ -168,6 +168,17 @@ export class Data {
   }
 
   /**
+   * The moment of a second in the audio.
+   *
+   * @param {number} seconds
+   */
+  momentOf(seconds) {
+    const { rate, zero, twice } = need(this.header.clock, "clock");
+    const step = seconds * rate + zero;
+    return step + (twice !== null && step >= twice - 1 ? 1 : 0);
+  }
+
+  /**
    * The last call whose place in the audio is not after `seconds`.
    *
    * @param {number} seconds
@@ -272,6 +283,17 @@ export class Data {
     const parts = this.columns[`${track}_part`];
     if (!parts || parts[3 * call] < 0) return null;
     return this.partOf(parts, call);
+  }
+
+  /**
+   * Whose word a text token is a part of; 0: nobody's.
+   *
+   * @param {string} track
+   * @param {number} call
+   */
+  speakerOf(track, call) {
+    const entry = this.columns[`${track}_part`]?.[3 * call] ?? -1;
+    return entry < 0 ? 0 : need(this.header.entries, "entries")[entry].speaker;
   }
 
   /**

@@ -52,6 +52,15 @@ export function counted(number, noun) {
 }
 
 /**
+ * With a capital at its beginning.
+ *
+ * @param {string} text
+ */
+export function capital(text) {
+  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
+}
+
+/**
  * Set the text of an element only where it changes, so that nothing is laid out again for nothing.
  *
  * @param {Element} element

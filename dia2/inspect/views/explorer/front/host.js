@@ -2,7 +2,13 @@
 
 import { brush } from "./dom.js";
 
+/** @import { Layout } from "./types.d.ts" */
+
 const SYSTEM_DARK = "(prefers-color-scheme: dark)";
+const SYSTEM_CONTRAST = "(prefers-contrast: more)";
+const NARROW = 860; // pixels below which the inspector stands beneath the timeline
+const PHONE = 600; // and below which one thing is seen at a time
+export const THEMES = ["light", "dark", "contrast"];
 
 /**
  * Light or dark: what the notebook says, else what is seen behind the explorer, else what the page or the system wants.
@@ -71,6 +77,8 @@ export class Host {
     this.root = root;
     this.changed = changed;
     this.printing = false;
+    /** @type {string | null} */
+    this.chosen = null; // a theme; null: that of the page
     this.end = new AbortController(); // of all listening
     const { signal } = this.end;
     const look = () => {
@@ -88,7 +96,7 @@ export class Host {
     printed.addEventListener("change", () => paper(printed.matches), { signal });
     window.addEventListener("beforeprint", () => paper(true), { signal }); // the canvases have to be drawn before it
     window.addEventListener("afterprint", () => paper(false), { signal });
-    matchMedia(SYSTEM_DARK).addEventListener("change", look, { signal });
+    for (const query of [SYSTEM_DARK, SYSTEM_CONTRAST]) matchMedia(query).addEventListener("change", look, { signal });
     document.addEventListener("transitionend", background, { signal });
     this.sizes = new ResizeObserver(() => this.again());
     this.sizes.observe(root);
@@ -97,16 +105,25 @@ export class Host {
   }
 
   get theme() {
-    return this.printing ? "light" : surroundings(this.root);
+    if (this.printing) return "light";
+    return this.chosen ?? (matchMedia(SYSTEM_CONTRAST).matches ? "contrast" : surroundings(this.root));
+  }
+
+  /** @param {string | null} theme of these, or that of the page */
+  choose(theme) {
+    this.chosen = theme !== null && THEMES.includes(theme) ? theme : null;
+    this.again();
   }
 
   /**
-   * Less wide than this, or on paper, the panes stand beneath each other.
+   * How the parts stand: on paper all of them, beneath each other.
    *
-   * @param {number} width
+   * @returns {Layout}
    */
-  narrow(width) {
-    return this.printing || this.root.clientWidth < width;
+  get layout() {
+    if (this.printing) return "paper";
+    const width = this.root.clientWidth;
+    return width < PHONE ? "phone" : width < NARROW ? "narrow" : "wide";
   }
 
   again() {

@@ -1,34 +1,32 @@
-// The explorer on a page: one trace, or two beside each other.
+// The explorer on a page: one trace, or two over each other.
 
-import { topBar, scrubber } from "./bar.js";
-import { candidatesPane } from "./candidates.js";
+import { windowAround } from "./axis.js";
+import { commandButton, controls, LENSES } from "./controls.js";
+import { commandOf, commandsOf, keyName } from "./commands.js";
 import { open } from "./data.js";
-import { bdi, h, say } from "./dom.js";
-import { findingsPane } from "./findings.js";
-import { gridPane } from "./grid.js";
-import { growthPane } from "./growth.js";
-import { Host } from "./host.js";
+import { bdi, capital, h } from "./dom.js";
+import { hearing } from "./hearing.js";
+import { helpSheet } from "./help.js";
+import { Host, THEMES } from "./host.js";
+import { inspector, tabsOf } from "./inspector.js";
 import { listen } from "./keys.js";
-import { tracksPane } from "./tracks.js";
-import { machinePane } from "./machine.js";
+import { hashOf } from "./link.js";
 import { Moves } from "./moves.js";
 import { Player } from "./player.js";
-import { rowsPane } from "./rows.js";
-import { scriptPane } from "./script.js";
-import { statePane } from "./state.js";
+import { point } from "./pointer.js";
+import { Stage } from "./stage.js";
+import { Status } from "./status.js";
 import { Store } from "./store.js";
-import { windowAround } from "./timeline.js";
+import { differingDraw, partedBar, verdictBar } from "./verdict.js";
 import { Views } from "./views.js";
-import { wavePane } from "./wave.js";
 
 /**
  * @import { Data } from "./data.js"
- * @import { Difference, Options, Part, Sound, State } from "./types.d.ts"
+ * @import { Command, Link, Options, Part, State, Tab } from "./types.d.ts"
  */
 
-/** @typedef {{ element: HTMLElement, parts: Part[] }} Group panes that stand together */
-
-const NARROW = 960; // pixels below which the panes stand beneath each other
+const HINTED = ["nearer", "farther", "left", "right", "keys"]; // commands that no button shows, or that show the others
+const LEAST_STEP = 9; // pixels of a call at first
 
 /**
  * Show one or two traces in `root`.
@@ -51,171 +49,208 @@ export async function mount(root, packed, options = {}) {
 export function mountViews(root, shown, options = {}) {
   const [data, other] = shown;
   const views = new Views(shown);
-  /** @type {State} */
-  const initial = {
-    call: views.clamp(options.call ?? options.difference?.call ?? 0),
-    playing: false,
-    speed: 1,
-    draw: Math.max(0, data.drawOf(0)),
-    row: null,
-    cell: null,
-    first: 0,
-    span: data.header.live ? data.header.span : Math.min(data.header.span, views.places),
-    theme: "light",
-  };
-  const store = new Store(initial, (call) => views.clamp(call));
+  const store = new Store(stateOf(views, options), (call) => views.clamp(call));
   const player = new Player(views, store);
   const moves = new Moves(views, store);
+  const stage = new Stage(views, store);
   const hear = hearing(shown, player, options.ask);
-  const top = topBar(views, store, player, moves, hear, () => dialog);
-  const bottom = scrubber(views, store);
-  const panes = other ? compared(shown, store, options.difference, moves) : single(data, store);
+  const tabs = tabsOf(views, store);
+  const ends = new AbortController(); // another explorer may take the same element
+  /** @type {Command[]} */
+  const commands = commandsOf(views, store, player, moves, {
+    tabs: tabs.map(({ name }) => name),
+    go: () => bar.go.focus(),
+    find: () => bar.find?.focus(),
+    help() {
+      dialog.showModal();
+      dialog.querySelector("button")?.focus(); // not the list, which can be scrolled
+    },
+    other: () => hear.other(),
+    link: () => copy((options.linked ?? ((hash) => hash))(hashOf(store.state))).then((told) => status.tell(told)),
+  });
+  const dialog = helpSheet(commands);
+  /** @type {(lens: string) => void} */
+  const lens = (name) => store.set({ lens: name, pane: "Time", open: stage.tracksOf(name) });
+  const bar = controls(commands, store, moves, hear.elements, data.header.words !== null, lens);
+  const first = other ? partedBar(views, options.difference, moves) : verdictBar(data, moves);
+  const side = inspector(views, store, tabs);
+  const panes = paneButtons(store, tabs);
+  /** @type {(theme: string | null) => void} */
+  const choose = (theme) => host.choose(theme);
+  const head = headOf(data, commands, choose);
+  const status = new Status(views, hints(commands));
   root.classList.add("dia2-explorer");
   root.classList.toggle("comparing", Boolean(other));
-  root.setAttribute("tabindex", "0");
-  root.setAttribute("role", "application");
+  root.setAttribute("tabindex", "-1"); // a click gives it the focus; the first stop of Tab is to play
+  if (root.tagName !== "MAIN") root.setAttribute("role", "region");
   root.setAttribute("aria-label", `Explorer of ${data.header.name}`);
-  const keys = new AbortController(); // another explorer may take the same element
-  const dialog = listen(root, data, player, moves, top.search, keys.signal);
-  root.replaceChildren(top.element, ...panes.map((part) => part.element), bottom.element, dialog);
+  const parts = [bar, first, stage, side, panes, status].filter((part) => part !== null);
+  listen(root, commands, ends.signal);
+  point(stage, store, moves, (text) => status.point(text));
+  const elements = parts.map(({ element }) => element);
+  root.replaceChildren(bar.element, head, ...elements.slice(1), dialog);
 
-  const drawn = [top, bottom, ...panes.flatMap(({ parts }) => parts)];
+  let last = store.state.call;
   store.subscribe((state) => {
-    const first = windowAround(state.call, views.places, state.span, state.first);
-    if (first !== state.first) state.first = first;
-    for (const part of drawn) part.draw(state);
+    const moved = state.call !== last;
+    last = state.call;
+    if (moved) state.first = windowAround(state.call, views.places, state.span, state.first);
+    root.dataset.pane = state.pane === "Time" || state.pane === "Grid" ? "stage" : "side";
+    for (const part of parts) part.draw(state);
   });
   const host = new Host(root, () => {
-    if (root.clientWidth) root.classList.toggle("narrow", host.narrow(NARROW));
+    if (root.clientWidth) layOut(root, host.layout, store, stage);
     store.state.theme = root.dataset.theme ?? "light";
     store.draw();
   });
-  host.again();
+  host.choose(options.theme ?? null);
+  goTo(options, store, stage, tabs);
+  store.draw();
   requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
     store,
     data,
     player,
+    /** @type {(link: Link) => void} */
+    go: (link) => goTo(link, store, stage, tabs),
     destroy() {
       player.destroy();
-      keys.abort();
+      ends.abort();
       host.destroy();
     },
   };
 }
 
 /**
- * @param {string} name
- * @param {Part[]} parts
- * @returns {Group}
+ * @param {Views} views
+ * @param {Options} options
+ * @returns {State}
  */
-function column(name, parts) {
-  return { element: h("div", { class: name }, parts.map((part) => part.element)), parts };
+function stateOf(views, options) {
+  const [data] = views.all;
+  const { live, span } = data.header;
+  const call = views.clamp(options.call ?? options.difference?.call ?? 0);
+  const wide = live ? span : Math.min(span, views.places);
+  const parted = options.difference ? differingDraw(views.all, call) : -1;
+  return {
+    call,
+    playing: false,
+    speed: 1,
+    draw: parted >= 0 ? parted : Math.max(0, data.drawOf(0)),
+    row: null,
+    cell: null,
+    first: windowAround(call, views.places, wide, 0),
+    span: wide,
+    theme: "light",
+    layout: "wide",
+    lens: "run",
+    open: [],
+    tab: "Draw",
+    pane: "Time",
+    selection: null,
+    loop: false,
+    shows: views.all.length > 1 ? "difference" : "surprise",
+  };
+}
+
+/**
+ * @param {HTMLElement} root
+ * @param {State["layout"]} layout
+ * @param {Store} store
+ * @param {Stage} stage
+ */
+function layOut(root, layout, store, stage) {
+  root.classList.toggle("narrow", layout !== "wide");
+  root.classList.toggle("phone", layout === "phone");
+  root.classList.toggle("paper", layout === "paper");
+  store.state.layout = layout;
+  if (stage.begun) return;
+  stage.begun = true;
+  store.state.open = stage.tracksOf(store.state.lens);
+  const { call, first, span } = store.state;
+  store.state.span = Math.min(span, Math.max(20, stage.plotWidth / LEAST_STEP));
+  store.state.first = windowAround(call, stage.views.places, store.state.span, first);
+}
+
+/**
+ * Look at what a link names.
+ *
+ * @param {Link} link
+ * @param {Store} store
+ * @param {Stage} stage
+ * @param {Tab[]} tabs
+ */
+function goTo({ call, lens, track, tab, draw }, store, stage, tabs) {
+  /** @type {Partial<State>} */
+  const change = {};
+  if (call !== undefined) change.call = store.clamp(call);
+  if (draw !== undefined && draw < stage.data.header.draws.length) change.draw = draw;
+  if (tab !== undefined && tabs.some(({ name }) => name === tab)) change.tab = tab;
+  if (lens !== undefined && LENSES.includes(lens)) {
+    Object.assign(change, { lens, open: stage.tracksOf(lens) });
+  }
+  const found = stage.shells.find(({ name }) => name === track);
+  const seen = change.open ?? store.state.open;
+  if (found && !seen.includes(found.name)) change.open = [...seen, found.name];
+  store.set(change);
+  if (found) requestAnimationFrame(() => found.element.scrollIntoView({ block: "nearest" }));
 }
 
 /**
  * @param {Data} data
- * @param {Store} store
+ * @param {Command[]} commands
+ * @param {(theme: string | null) => void} choose
  */
-function single(data, store) {
-  const facts = data.header.state_pane;
-  const state = facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts);
-  const heard = [wavePane(data, store, "What is heard"), scriptPane(data)].filter((part) => part !== null);
-  const middle = [...heard, tracksPane(data, store), gridPane(data, store), growthPane(data, store)];
-  const right = [state, candidatesPane(data, store), findingsPane(data, store)].filter((part) => part !== null);
-  return [column("left", [rowsPane(data, store)]), column("middle", middle), column("right", right)];
-}
-
-/**
- * Two traces, one over the other on the same calls; the second one's panes stop where it ends.
- *
- * @param {Data[]} views two
- * @param {Store} store
- * @param {Difference | undefined} difference
- * @param {Moves} moves
- */
-function compared(views, store, difference, moves) {
-  const columns = views.map((data, i) => {
-    const other = views[1 - i];
-    const wave = wavePane(data, store, `${"AB"[i]}: ${data.header.name}`);
-    const parts = [wave, tracksPane(data, store), gridPane(data, store, other)];
-    return column("trace", parts.map((part) => bounded(part, data)));
-  });
-  const right = views.map((data, i) => bounded(candidatesPane(data, store, `Candidates in ${"AB"[i]}`), data));
-  const parted = h(
-    "p",
-    { class: "parted" },
-    difference
-      ? [
-          "The runs part at ",
-          h("button", { type: "button", onclick: () => moves.to(difference.call) }, `call ${difference.call}`),
-          ": ",
-          bdi(difference.what),
-        ]
-      : "The two runs are the same.",
+function headOf(data, commands, choose) {
+  const { header } = data;
+  const partial = header.complete ? "" : h("b", { class: "partial" }, bdi(` ${header.state}`));
+  const facts = h("span", { class: "facts" }, bdi(header.facts.join(" · ")), partial);
+  const names = ["Page’s colours", ...THEMES.map(capital)];
+  /** @type {HTMLSelectElement} */
+  const theme = h(
+    "select",
+    { "aria-label": "Colours", class: "colours", onchange: () => choose(THEMES[theme.selectedIndex - 1] ?? null) },
+    names.map((name) => h("option", {}, name)),
   );
-  return [{ element: parted, parts: [] }, ...columns, column("right", right)];
+  const buttons = ["link", "keys"].flatMap((id) => commandOf(commands, id) ?? []).map(commandButton);
+  return h("header", { class: "top" }, h("h1", {}, bdi(header.name)), facts, theme, buttons);
+}
+
+/** @param {Command[]} commands */
+function hints(commands) {
+  const found = HINTED.flatMap((id) => commandOf(commands, id) ?? []);
+  const told = found.map(({ name, keys }) => h("span", {}, h("kbd", {}, keyName(keys[0])), name.toLowerCase()));
+  return h("span", { class: "hint" }, h("span", {}, "shift-drag selects"), told);
 }
 
 /**
- * A part that stops at the last call of its run.
+ * On a phone: which one thing is seen.
  *
- * @param {Part} part
- * @param {Data} data
+ * @param {Store} store
+ * @param {Tab[]} tabs
  * @returns {Part}
  */
-function bounded(part, data) {
-  return { ...part, draw: (state) => part.draw({ ...state, call: Math.min(state.call, data.calls - 1) }) };
+function paneButtons(store, tabs) {
+  const names = ["Time", "Grid", ...tabs.slice(0, 3).map(({ name }) => name)];
+  const buttons = names.map((name) => h("button", { type: "button", onclick: () => choose(name) }, name));
+  /** @param {string} name */
+  function choose(name) {
+    store.set({ pane: name, ...(tabs.some((tab) => tab.name === name) ? { tab: name } : {}) });
+  }
+  const element = h("nav", { class: "panes", "aria-label": "Panes" }, buttons);
+  /** @type {Part["draw"]} */
+  const draw = ({ pane }) => {
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(names[i] === pane)));
+  };
+  return { element, draw };
 }
 
 /**
- * The choice of what to hear, and a line that says what could not be heard.
+ * Copy a text, or show it where the browser does not let one copy.
  *
- * @param {Data[]} views one or two
- * @param {Player} player
- * @param {Options["ask"]} ask
+ * @param {string} text
  */
-function hearing([data, other], player, ask) {
-  /** @typedef {{ label: string, view: Data, bytes: () => Sound | Promise<Sound> }} Choice */
-  /** @type {(view: Data, name: string) => Choice[]} */
-  const soundsOf = (view, name) => {
-    const sounds = view.header.sounds ?? [];
-    return sounds.map((sound) => ({ label: `${name}${sound.label}`, view, bytes: () => view.sound(sound.column) }));
-  };
-  const options = other ? [...soundsOf(data, "A: "), ...soundsOf(other, "B: ")] : soundsOf(data, "");
-  if (ask && !other) {
-    const books = Array.from({ length: data.codebooks }, (_, book) => book);
-    /** @type {(label: string, chosen: number[]) => void} */
-    const some = (label, chosen) => options.push({ label, view: data, bytes: () => ask(chosen) });
-    for (const last of books.slice(0, -1)) {
-      some(last ? `codebooks 0 … ${last}` : "codebook 0 alone", books.slice(0, last + 1));
-    }
-    for (const muted of books.slice(0, -1)) some(`without codebook ${muted}`, books.filter((book) => book !== muted));
-  }
-  const choices = options.map(({ label }) => h("option", {}, label));
-  const select = h("select", { "aria-label": "what to hear", class: "hear" }, choices);
-  const told = h("span", { class: "unheard", role: "status" });
-  select.hidden = !options.length;
-  let wanted = 0;
-  let heard = 0;
-  const choose = async () => {
-    const index = select.selectedIndex;
-    const { label, view, bytes } = options[index];
-    wanted = index;
-    say(told, "");
-    select.setAttribute("aria-busy", "true");
-    const found = await Promise.resolve(bytes()).catch((/** @type {Error} */ error) => error);
-    if (wanted !== index) return; // the kernel was slow, and something else was chosen meanwhile
-    select.removeAttribute("aria-busy");
-    if (found instanceof Error) {
-      say(told, `${label} cannot be heard: ${found.message}`);
-      wanted = select.selectedIndex = heard;
-      return;
-    }
-    heard = index;
-    player.load(found, view);
-  };
-  select.addEventListener("change", choose);
-  if (options.length) choose();
-  return [select, told];
+async function copy(text) {
+  const copied = await Promise.resolve(navigator.clipboard?.writeText(text).then(() => true)).catch(() => false);
+  return copied ? `Copied: ${text}` : `The link: ${text}`;
 }

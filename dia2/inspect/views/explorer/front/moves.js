@@ -1,4 +1,6 @@
-// Ways to get from one call to another, for buttons, keys and the search box alike.
+// Ways to get from one call to another and to see more of them or fewer, for commands, pointer and search alike.
+
+import { within } from "./axis.js";
 
 /**
  * @import { Store } from "./store.js"
@@ -31,10 +33,33 @@ export class Moves {
    * @param {1 | -1} direction
    */
   word(direction) {
+    this.beside(direction, this.views.spoken.map(({ call }) => call));
+  }
+
+  /**
+   * To the next or the last place that is far from the usual, or where something was found.
+   *
+   * @param {1 | -1} direction
+   */
+  anomaly(direction) {
+    this.beside(direction, this.anomalies);
+  }
+
+  /** Calls where something was found, or a draw was far less likely than usual. */
+  get anomalies() {
+    const { anomalies = [], findings = [] } = this.views.all[0].header;
+    const calls = [...anomalies, ...findings].map(({ call }) => call);
+    return [...new Set(calls)].sort((a, b) => a - b);
+  }
+
+  /**
+   * @param {1 | -1} direction
+   * @param {number[]} calls in their order
+   */
+  beside(direction, calls) {
     const { call } = this.store.state;
-    const words = this.views.spoken;
-    const found = direction > 0 ? words.find((word) => word.call > call) : words.findLast((word) => word.call < call);
-    if (found) this.to(found.call);
+    const found = direction > 0 ? calls.find((each) => each > call) : calls.findLast((each) => each < call);
+    if (found !== undefined) this.to(found);
   }
 
   /**
@@ -48,6 +73,21 @@ export class Moves {
   }
 
   /**
+   * To a call, `311`, or to a second of the sound, `12.4s`; false where it is neither.
+   *
+   * @param {string} text
+   */
+  find(text) {
+    const [, number, unit] = /^\s*(-?\d+(?:[.,]\d+)?)\s*(s?)\s*$/i.exec(text.replace("−", "-")) ?? [];
+    if (number === undefined) return false;
+    const value = Number(number.replace(",", "."));
+    const [data] = this.views.all;
+    if (unit && !data.header.clock) return false;
+    this.to(Math.floor(unit ? data.momentOf(value) + 1e-6 : value));
+    return true;
+  }
+
+  /**
    * Another draw of the same call.
    *
    * @param {1 | -1} direction
@@ -58,15 +98,59 @@ export class Moves {
   }
 
   /**
-   * See more calls, or fewer.
+   * See more calls, or fewer; what is looked at, or a place, stays where it is.
    *
    * @param {number} factor
+   * @param {number} [place]
    */
-  zoom(factor) {
+  zoom(factor, place) {
     const { places } = this.views;
-    const span = Math.max(Math.min(20, places), Math.min(places, this.store.state.span * factor));
     const { call, first, span: old } = this.store.state;
-    const at = (call - first) / old; // what is looked at stays where it is
-    this.store.set({ span, first: Math.max(0, Math.min(places - span, call - at * span)) });
+    const seen = call >= first && call <= first + old;
+    const fixed = place ?? (seen ? call : first + old / 2);
+    const { span } = within(0, old * factor, places);
+    this.store.set(within(fixed - ((fixed - first) / old) * span, span, places));
+  }
+
+  /**
+   * See other calls.
+   *
+   * @param {number} first
+   */
+  look(first) {
+    this.store.set(within(first, this.store.state.span, this.views.places));
+  }
+
+  /** @param {number} calls on, or back */
+  pan(calls) {
+    this.look(this.store.state.first + calls);
+  }
+
+  /** See the whole run. */
+  fit() {
+    this.store.set(within(0, this.views.places, this.views.places));
+  }
+
+  /** See the selection, with a tenth of it around. */
+  fitSelection() {
+    const { selection } = this.store.state;
+    if (!selection) return;
+    const [from, to] = selection;
+    const span = 1.2 * (to - from);
+    const seen = within(0, span, this.views.places).span;
+    this.store.set(within((from + to - seen) / 2, seen, this.views.places));
+  }
+
+  /**
+   * Select the word that sounds at a call.
+   *
+   * @param {number} call
+   */
+  selectWord(call) {
+    const data = this.views.at(call);
+    const word = data.wordAt(call);
+    const i = word ? data.spoken.findIndex((each) => each === word) : -1;
+    if (!word || i < 0) return;
+    this.store.set({ selection: [Math.floor(word.at), Math.max(Math.floor(word.at) + 1, Math.ceil(data.endOf(i)))] });
   }
 }

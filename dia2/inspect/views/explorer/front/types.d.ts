@@ -3,6 +3,7 @@
 
 import type { Data } from "./data.js";
 import type { Player } from "./player.js";
+import type { Sheet } from "./sheet.js";
 import type { Store } from "./store.js";
 
 declare global {
@@ -14,24 +15,17 @@ declare global {
 // What is drawn with
 
 /** A colour by what it means; `style.css` has its values. */
-export type Colour = keyof Palette;
+export type Colour =
+  | "ink" | "faint" | "line" | "edge" | "soft" | "empty" | "now" | "frame" | "s1" | "s2" | "pale_1" | "pale_2"
+  | "given_1" | "given_2" | "word" | "over" | "back" | "differ" | "go" | "ok" | "ok_pale" | "warn" | "warn_pale"
+  | "select";
 
-export interface Palette {
-  ink: string;
-  faint: string;
-  line: string;
-  empty: string;
-  now: string;
-  frame: string;
-  s1: string;
-  s2: string;
-  word: string;
-  over: string;
-  code_low: string;
-  code_high: string;
-  back: string;
-  differ: string;
-}
+export type Palette = Record<Colour, string> & {
+  /** [64] from the least to the most. */
+  heat: Rgb[];
+  /** The same for CSS. */
+  heat_css: string[];
+};
 
 export type Rgb = [red: number, green: number, blue: number];
 
@@ -48,7 +42,8 @@ export type Props = { [Name in `aria-${string}`]?: string | undefined } & { clas
   { [Name in PlainAttribute]?: Attribute };
 
 type PlainAttribute =
-  | "hidden" | "max" | "min" | "placeholder" | "preload" | "role" | "scope" | "selected" | "step" | "title" | "type" | "value";
+  | "disabled" | "hidden" | "max" | "min" | "placeholder" | "preload" | "role" | "scope" | "selected" | "step"
+  | "tabindex" | "title" | "type" | "value";
 
 /** A part of the page: its element, and what draws it anew. */
 export interface Part {
@@ -95,13 +90,14 @@ export interface Header {
   calls: number;
   /** Calls that are seen at first. */
   span: number;
-  given: { calls: number; why: string };
+  /** `sound`: said where the sound of what is given is not there. */
+  given: { calls: number; why: string; sound?: string };
   clock: Clock | null;
   /** Of the sound; null without one. */
   seconds: number | null;
   peak_rate: number;
   sampling: SamplingFrom[];
-  titles: { rows: string; tracks: string; grid: string; state: string; findings: string; script?: string };
+  titles: { rows: string; grid: string; state: string; script?: string };
   where: string;
   readouts: Readout[];
   tracks: Track[];
@@ -126,6 +122,7 @@ export interface Header {
   rows: Row[];
   findings?: Finding[]; // worst first; none of a run that goes on
   verdict?: Verdict;
+  anomalies?: Anomaly[];
   edits: { call: number; text: string }[];
 }
 
@@ -140,6 +137,7 @@ export interface PieceHeader {
   grid_at?: number;
 }
 
+/** A recording that was given, and the calls of the warm-up that read it. */
 export interface Recording {
   speaker: 1 | 2;
   /** The call that reads its first frame, and how many read it. */
@@ -160,6 +158,8 @@ export interface Clock {
   zero: number;
   /** The call that reads the step again of the one before; null if none does. */
   twice: number | null;
+  /** The grid's column, without its delay, of the frame that sounds at second 0. */
+  frame?: number;
   /** Said of calls before second 0. */
   before: string;
   told?: string;
@@ -221,16 +221,22 @@ export interface Readout {
   shows?: string;
 }
 
+/** A row of the timeline; see view_tracks.py. */
 interface AnyTrack {
+  /** Its own; of counts and states that of their column. */
   name: string;
-  label?: string;
+  label: string;
+  told: string;
+  /** In which it is open at first. */
+  lenses: string[];
   keys?: [name: string, text: string][];
 }
-export interface ActionTrack extends AnyTrack {
-  kind: "action";
+export interface PlainTrack extends AnyTrack {
+  kind: "sound" | "words" | "taken" | "surprise" | "pull" | "loudness" | "grid" | "cache";
 }
 export interface TextTrack extends AnyTrack {
   kind: "text";
+  lanes: { kind: "action" | "tokens"; name: string }[];
 }
 export interface StateTrack extends AnyTrack {
   kind: "states";
@@ -241,7 +247,14 @@ export interface CountTrack extends AnyTrack {
   most: number;
   colour: Colour;
 }
-export type Track = ActionTrack | TextTrack | StateTrack | CountTrack;
+export interface BudgetTrack extends AnyTrack {
+  kind: "budget";
+  /** Columns. */
+  line: string;
+  bars: string;
+  number: string;
+}
+export type Track = PlainTrack | TextTrack | StateTrack | CountTrack | BudgetTrack;
 
 export interface GridFacts {
   codebooks: number;
@@ -348,20 +361,30 @@ export interface Row {
   call: number | null;
 }
 
+export type Severity = "bad" | "note" | "good";
+
+/** Something that was found, from a call to another one. */
 export interface Finding {
   kind: string;
   call: number;
   until: number; // the last call that it is about, included
   speaker: number | null;
-  severity: "bad" | "note";
+  severity: Severity;
   text: string;
   fix: string;
 }
 
 export interface Verdict {
-  severity: "bad" | "note" | "good";
+  severity: Severity;
   text: string;
   call: number | null;
+}
+
+/** A call whose draws were far less likely than the run's usual ones; see view_signals.py. */
+export interface Anomaly {
+  call: number;
+  what: string;
+  bits: number;
 }
 
 // What is made of them
@@ -467,21 +490,131 @@ export interface State {
   first: number;
   span: number;
   theme: string;
+  layout: Layout;
+  lens: string;
+  /** Names of the tracks that are open. */
+  open: string[];
+  /** Of the inspector. */
+  tab: string;
+  /** On a phone, which one thing is seen. */
+  pane: string;
+  /** From and up to, as places on the axis. */
+  selection: [from: number, to: number] | null;
+  /** Play the selection again and again. */
+  loop: boolean;
+  /** What the colour of a cell means. */
+  shows: CellColour;
   /** Of a run that goes on: how many there are. */
   calls?: number;
+}
+
+export type Layout = "wide" | "narrow" | "phone" | "paper";
+export type CellColour = "difference" | "surprise" | "code" | "origin";
+
+/** Where one looks, as a link says it. */
+export interface Link {
+  call?: number | undefined;
+  draw?: number | undefined;
+  lens?: string | undefined;
+  track?: string | undefined;
+  tab?: string | undefined;
+  theme?: string | undefined;
+}
+
+/** Where something on a track is: at a call, so far down it, 0 to 1. */
+export interface Place {
+  call: number;
+  share: number;
+}
+
+export interface Spot extends Place {
+  shell: Shell;
+}
+
+/** How a track is drawn. */
+export interface Painter {
+  /** In CSS pixels; up to `most` of them where there is room, and first those that grow. */
+  height: number;
+  most?: number;
+  grows?: boolean;
+  /** Whether this run has what the track shows. */
+  there: unknown;
+  lanes?: { name: string; y: number }[];
+  /** What stands below its name, at a call. */
+  note(state: State): string;
+  paint(sheet: Sheet, state: State): void;
+  /** What moves with the call. */
+  mark?(sheet: Sheet, state: State): void;
+  /** Elements at the left; `names` stands beside the canvas. */
+  gutter?(names: HTMLElement): HTMLElement[];
+  click?(place: Place): Partial<State> | null;
+  tell?(place: Place): string;
+}
+
+/** A track on the page. */
+export interface Shell {
+  name: string;
+  label: string;
+  kind: Track["kind"];
+  lenses: string[];
+  data: Data;
+  painter: Painter;
+  sheet: Sheet;
+  note: HTMLElement;
+  element: HTMLElement;
+  height: number;
+}
+
+export interface Tab {
+  name: string;
+  parts: Part[];
+}
+
+/** Something that can be done: by its keys, by its button. */
+export interface Command {
+  id: string;
+  /** A verb, and what it is about. */
+  name: string;
+  /** As `keyOf` names them. */
+  keys: string[];
+  run(): void;
+  /** Whether it can be done now. */
+  when?(): boolean;
+  /** Whether it is switched on. */
+  on?(state: State): boolean;
+}
+
+/** What commands do to elements. */
+export interface Hands {
+  tabs: string[];
+  go(): void;
+  find(): void;
+  help(): void;
+  other(): void;
+  link(): void;
+}
+
+/** What sounds at a call. */
+export interface Voice {
+  audio: HTMLAudioElement;
+  seconds: number;
+  callAt(seconds: number): number;
 }
 
 /** Where two runs part. */
 export interface Difference {
   call: number;
   what: string;
+  /** What was set or edited differently. */
+  cause: string;
 }
 
 export type Sound = Uint8Array<ArrayBuffer>;
 
-export interface Options {
+export interface Options extends Link {
   difference?: Difference | undefined;
-  call?: number | undefined;
+  /** A link of it, as the host has them. */
+  linked?: (hash: string) => string;
   /** Bytes of the sound of some codebooks, where there is a kernel with the codec. */
   ask?: (books: number[]) => Sound | Promise<Sound>;
 }
@@ -491,6 +624,7 @@ export interface Mounted {
   store: Store;
   data: Data;
   player: Player;
+  go(link: Link): void;
   destroy(): void;
 }
 

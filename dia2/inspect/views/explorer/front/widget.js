@@ -1,6 +1,7 @@
 // The explorer in a notebook: anywidget's two functions.
 
 import { open } from "./data.js";
+import { linkOf } from "./link.js";
 import { mount, mountViews } from "./main.js";
 import { unpack } from "./unpack.js";
 
@@ -122,8 +123,9 @@ async function render({ model, el }) {
   };
   const show = async () => {
     const call = shown?.store.state.call ?? model.get("call");
+    const linked = (/** @type {string} */ hash) => `trace.explore(call=${linkOf(hash).call ?? 0})`;
     /** @type {Options} */
-    const options = { difference: model.get("_difference") ?? undefined, call };
+    const options = { difference: model.get("_difference") ?? undefined, call, linked };
     if (model.get("_can_decode")) options.ask = (books) => asker.ask(books);
     replace(await mount(root, model.get("_views").map(bytesOf), options));
   };

@@ -1,0 +1,93 @@
+// Beside the timeline: where we are, and in tabs what a call drew, did and read.
+
+import { candidatesPane } from "./candidates.js";
+import { h } from "./dom.js";
+import { machinePane } from "./machine.js";
+import { bounded } from "./over.js";
+import { readouts } from "./readouts.js";
+import { rowsPane } from "./rows.js";
+import { scriptPane } from "./script.js";
+import { statePane } from "./state.js";
+
+/**
+ * @import { Data } from "./data.js"
+ * @import { Store } from "./store.js"
+ * @import { Part, Tab } from "./types.d.ts"
+ * @import { Views } from "./views.js"
+ */
+
+/**
+ * @param {Views} views
+ * @param {Store} store
+ * @returns {Tab[]}
+ */
+export function tabsOf(views, store) {
+  const [data, other] = views.all;
+  if (other) {
+    const parts = views.all.map((of, i) => part(candidatesPane(of, store, `Draw of ${"AB"[i]}`), of));
+    return [{ name: "Draw", parts }];
+  }
+  const facts = data.header.state_pane;
+  const script = scriptPane(data);
+  return [
+    { name: "Draw", parts: [candidatesPane(data, store)] },
+    { name: "Call", parts: [rowsPane(data, store)] },
+    { name: "Machine", parts: [facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts)] },
+    ...(script ? [{ name: "Script", parts: [script] }] : []),
+  ];
+}
+
+/**
+ * A part that stops at the last call of its run.
+ *
+ * @param {Part} whole
+ * @param {Data} data
+ * @returns {Part}
+ */
+function part(whole, data) {
+  return { ...whole, draw: (state) => whole.draw(bounded(state, data.calls)) };
+}
+
+/**
+ * @param {Views} views
+ * @param {Store} store
+ * @param {Tab[]} tabs
+ * @returns {Part}
+ */
+export function inspector(views, store, tabs) {
+  const where = readouts(views);
+  const buttons = tabs.map(({ name }, i) =>
+    h("button", { type: "button", role: "tab", onclick: () => choose(i) }, name),
+  );
+  const panels = tabs.map(({ name, parts }) =>
+    h("div", { class: "panel", role: "tabpanel", "aria-label": name }, parts.map(({ element }) => element)),
+  );
+  /** @param {number} i */
+  function choose(i) {
+    const { name } = tabs[i];
+    store.set({ tab: name, pane: name });
+  }
+  const list = h("div", { class: "tabs", role: "tablist", "aria-label": "About this call" }, buttons);
+  list.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const at = buttons.indexOf(/** @type {HTMLButtonElement} */ (event.target));
+    if (!step || at < 0 || event.shiftKey) return;
+    event.preventDefault(); // of the tabs, not of the run
+    const next = (at + step + tabs.length) % tabs.length;
+    choose(next);
+    buttons[next].focus();
+  });
+  const element = h("section", { class: "side", "aria-label": "Inspector" }, where.element, list, panels);
+  /** @type {Part["draw"]} */
+  const draw = (state) => {
+    where.draw(state);
+    tabs.forEach(({ name, parts }, i) => {
+      const here = name === state.tab;
+      buttons[i].setAttribute("aria-selected", String(here));
+      buttons[i].tabIndex = here ? 0 : -1;
+      panels[i].classList.toggle("off", !here);
+      if (here || state.layout === "paper") for (const each of parts) each.draw(state);
+    });
+  };
+  return { element, draw };
+}
