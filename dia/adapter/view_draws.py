@@ -93,7 +93,8 @@ def _full(trace: DiaTrace, logits: np.ndarray | None, script: int, chosen: np.nd
         return None
     channels, config = _channels(trace), trace.run.config
     uncond, cond = (logits[:, 2 * script + branch][:, channels] for branch in (0, 1))  # [n, D, V]
-    guided = cond + np.float32(config.cfg_scale) * (cond - uncond)
+    with np.errstate(invalid="ignore"):  # of a damaged trace: ∞ − ∞ is NaN, which stays nobody's logit
+        guided = cond + np.float32(config.cfg_scale) * (cond - uncond)
     kept = np.ones(cond.shape, bool)
     if config.cfg_filter_top_k < cond.shape[-1]:
         best = np.argpartition(-guided, config.cfg_filter_top_k - 1, axis=-1)[..., : config.cfg_filter_top_k]

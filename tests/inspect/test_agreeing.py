@@ -154,6 +154,6 @@ def test_a_warm_up_of_another_length_than_its_prefix_is_damaged(tmp_path: Path) 
     for number, other in enumerate((frames - 1, frames + 1)):
         path = copied(tmp_path / str(number))
         run = content["run"] | {"prefix_frames": other, "voice_frames": [other - 1, 1]}
-        replace(path / MANIFEST, json.dumps(content | {"run": run}).encode())
+        replace(path / MANIFEST, json.dumps(content | {"run": run, "recordings": []}).encode())
         with pytest.raises(TraceError, match=f"its prefix has {other} frames, its warm-up {frames} calls"):
             load(path)

@@ -108,9 +108,11 @@ def test_without_voice_nothing_of_the_prefix_is_left(run: str, request: pytest.F
     header, columns = opened(payload(made, voice=False))
     full, everything = opened(payload(made))
     assert (header["contains"], header["recordings"]) == ("", [])
-    assert set(everything) - set(columns) == {f"{kind}_recording_{n}" for kind in ("sound", "peaks") for n in (1, 2)}
+    assert set(everything) - set(columns) == {
+        f"{kind}_recording_{n}" for kind in ("sound", "peaks", "loudness") for n in (1, 2)
+    }
     differ = {name for name in columns if not np.array_equal(columns[name], everything[name], equal_nan=True)}
-    assert differ == {"grid", "sound_0", "peaks"}
+    assert differ == {"grid", "sound_0", "peaks", "loudness"}
     grid, was = columns["grid"], everything["grid"]
     assert made.run.prefix_frames == 33
     assert (was[:33] >= 0).any()
