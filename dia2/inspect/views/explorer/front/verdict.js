@@ -30,6 +30,7 @@ export function verdictBar(data, moves) {
   const said = header.verdict ?? unsaid(data);
   if (!said && !items.length) return null;
   const { severity, text, call } = said ?? items[0];
+  const fix = said && header.findings?.[0]?.fix; // of the worst, which the verdict is about
   const found = items.map((item) => h("li", { class: item.severity }, finding(item, moves)));
   const list = h("ul", { class: "findings", hidden: true }, found);
   const open = () => {
@@ -43,7 +44,7 @@ export function verdictBar(data, moves) {
     "section",
     { class: `judged is-${severity}`, "aria-label": "Verdict" },
     h("span", { class: "icon-of", role: "img", "aria-label": name }, icon),
-    h("p", {}, h("b", {}, bdi(text))),
+    h("p", {}, h("b", {}, bdi(text)), fix ? ` → ${fix}` : null),
     call === null ? null : h("button", { type: "button", class: "go show", onclick: () => moves.to(call) }, "Show"),
     items.length ? more : null,
     list,
