@@ -25,6 +25,7 @@ _FAR = 0.1  # evidence that each frame of a shift must bring by itself
 _ENOUGH = 3.25  # evidence (frames of sound that have their word again) from which on a shift is believed
 _REGAINED = 1.0  # evidence that sound must bring: words over a pause fit it better anywhere
 _ELSEWHERE = 1.0  # evidence that it must have outside of its best place: else a single word is misplaced
+_AS_WELL = 1.0  # evidence by which another beginning may be worse and still be possible
 _PLACE = 10  # frames of a place
 
 
@@ -46,6 +47,7 @@ class Shift:
     frames: int  # that they come late; negative: early
     first: int  # index of the first of them
     last: int
+    earliest: int = 0  # the first of them may be this one already
 
     def applied(self, words: np.ndarray) -> np.ndarray:
         """The words [W, 2], in frames, as they stand at their sound."""
@@ -112,11 +114,11 @@ def find_shift(levels: Levels, words: np.ndarray, least: int, most: int) -> Shif
     as_it_is = _cost(levels, words)
     for frames in sorted(range(-most, most + 1), key=abs):
         evidence = as_it_is - _cost(levels, words - frames)
-        first, last, begin, end = _richest(evidence, words, frames)
+        first, last, begin, end, earliest = _richest(evidence, words, frames)
         total = float(evidence[begin:end].sum()) - _FAR * abs(frames)
         regained = float(evidence[begin:end][levels.sounding[begin:end]].sum())
         if total > best and regained >= _REGAINED and _elsewhere(evidence[begin:end]) >= _ELSEWHERE:
-            found, best = Shift(frames, first, last), total
+            found, best = Shift(frames, first, last, earliest), total
     return found if found is not None and abs(found.frames) >= least else None
 
 
@@ -138,11 +140,12 @@ def _begun(levels: Levels, words: np.ndarray) -> np.ndarray:
     return begins
 
 
-def _richest(evidence: np.ndarray, words: np.ndarray, frames: int) -> tuple[int, int, int, int]:
+def _richest(evidence: np.ndarray, words: np.ndarray, frames: int) -> tuple[int, int, int, int, int]:
     """The words in a row, at least three, whose frames have the most evidence; all up to an end if it is as much.
 
     Returns:
-        Index of the first and of the last of them, their first frame, and the one after their last.
+        Index of the first and of the last of them, their first frame, the one after their last, and the index of the
+        earliest word that they might as well begin with.
     """
     starts, ends = words.T
     before = (ends[:-1] + starts[1:] - max(0, frames)) / 2  # where frames of a moved word begin, beside one that stays
@@ -155,9 +158,10 @@ def _richest(evidence: np.ndarray, words: np.ndarray, frames: int) -> tuple[int,
     last = int((closed[_FEWEST - 1 :] - lowest).argmax()) + _FEWEST - 1
     lows = np.flatnonzero(np.isclose(opened[: last - _FEWEST + 2], lowest[last - _FEWEST + 1]))
     first = 0 if lows[0] == 0 else int(lows[-1])
+    earliest = int((opened[: first + 1] <= opened[first] + _AS_WELL).argmax())
     if np.isclose(closed[-1], closed[last]):
         last = len(words) - 1
-    return first, last, int(begins[first]), int(closes[last])
+    return first, last, int(begins[first]), int(closes[last]), earliest
 
 
 def _elsewhere(evidence: np.ndarray) -> float:

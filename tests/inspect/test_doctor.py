@@ -197,6 +197,15 @@ def test_a_shift_that_begins_or_ends_midway(first: int, last: int, where: str) -
     assert [one.text for one in found] == [expected]
 
 
+def test_where_a_shift_begins_is_bounded() -> None:
+    """In sound without a pause, words that come early fit in one place as well as in another; late ones leave a gap."""
+    spoken = [*((6 * i, 6 * i + 6) for i in range(10)), (66, 72), (78, 84), (90, 96)]
+    levels = measure(sound(104, (0, 60), (66, 72), (78, 84), (90, 96)))
+    for frames, first, earliest in ((-5, 9, 1), (5, 7, 7)):
+        moved = [(a + frames, b + frames) if i >= 7 else (a, b) for i, (a, b) in enumerate(spoken)]
+        assert find_shift(levels, np.array(moved, float), 3, 15) == Shift(frames, first, 12, earliest)
+
+
 def test_a_shift_inside() -> None:
     times = [(2 + 12 * i, 9 + 12 * i) for i in range(12)]
     late = [(a + 4, b + 4) if 4 <= i < 8 else (a, b) for i, (a, b) in enumerate(times)]

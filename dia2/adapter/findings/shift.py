@@ -61,7 +61,7 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
 def by_loudness(levels: Levels, times: np.ndarray, rate: float) -> list[Shifted]:
     """At most one, from the words' times [W, 2] in frames; where it begins is not known to a word or two."""
     found = find_shift(levels, times, DRIFT_FRAMES, int(MOST_DRIFT * rate))
-    return [] if found is None else [Shifted(found.frames / rate, found.first, found.last, found.first)]
+    return [] if found is None else [Shifted(found.frames / rate, found.first, found.last, found.earliest)]
 
 
 def shift_finding(words: Sequence[PrefixWord], shift: Shifted) -> Finding:
