@@ -44,6 +44,7 @@ ADAPTER = Adapter(
     replay="dia2.adapter.replay:replay",
     fork="dia2.adapter.fork:fork",
     findings="dia2.adapter.findings:DETECTORS",
+    witness="dia2.adapter.ear.of:witness",
     doctor="dia2.adapter.doctor:diagnose",
     redact="dia2.adapter.redact:redact",
 )

@@ -158,7 +158,8 @@ def _watch(args: argparse.Namespace) -> None:
 
 def _findings(args: argparse.Namespace) -> int:
     trace, console = load(args.path), _console(args)
-    found = trace.findings(hear=args.hear, whisper=args.whisper, script=_which(trace, args.script))
+    tts = None if trace.adapter.witness is None else trace.adapter.load("witness")(trace)
+    found = trace.findings(tts, hear=args.hear, whisper=args.whisper, script=_which(trace, args.script))
     if args.json:
         _print_json(views.findings_facts(found))
     else:

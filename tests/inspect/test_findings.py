@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dia2 import Dia2
 from dia2.adapter.findings.hearing import compare
 from dia2.adapter.findings.made import MadeSound, MadeWord
 from dia2.adapter.findings.pace import _kept_waiting, _not_ready, _rushed, _silences, _sounding
@@ -17,7 +18,7 @@ from dia2.adapter.findings.repeats import repeating
 from dia2.adapter.findings.voices import agreement
 from dia2.adapter.prefix_sound import measure
 from dia2.cli import main
-from dia2.inspect import load
+from dia2.inspect import load, record
 from dia2.inspect.schema.finding import Finding, FindingKind, verdict
 from dia2.inspect.trace.findings import Case, findings
 from dia2.runtime.assets import nano_folder
@@ -86,6 +87,31 @@ def test_the_command_says_each_with_its_place_and_fails_where_it_is_asked_to(
     assert {tuple(one) for one in found} == {("kind", "call", "until", "speaker", "severity", "text", "fix")}
     order = [one["severity"] for one in found]
     assert order == sorted(order), "bad before notes"
+
+
+def test_a_prefix_that_was_not_heard_is_heard_where_its_checkpoint_is_at_hand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command; in Python by an engine that is given. Without one, loudness is what judges, and that is said."""
+    path, sound = tmp_path / "run.dia2trace", tmp_path / "me.wav"
+    tts = Dia2.nano()
+    said = tts.generate("[S1] Good morning. How are you today? I had some bread.", seed=10, output_wav=sound)
+    words = [{"text": word.text, "start": word.seconds} for word in said.words]
+    with record(path, doctor=False):
+        tts.generate("[S1] Yes.", seed=1, prefix_speaker_1=sound, prefix_words_1=words)
+    asked: list[object] = []
+    monkeypatch.setattr("dia2.adapter.findings.recordings.by_ear", lambda ear, *_: asked.append(ear))
+    trace = load(path)
+    assert trace.findings() == []
+    assert asked == []
+    assert trace.findings(tts) == []
+    assert main(["trace", "findings", str(path)]) == 0
+    assert len(asked) == 2
+    capsys.readouterr()
+    monkeypatch.setattr("dia2.adapter.ear.of.engine_of", lambda trace: None)
+    assert main(["trace", "findings", str(path)]) == 0
+    assert "is not at hand: its prefix is judged by loudness alone" in capsys.readouterr().err
+    assert len(asked) == 2
 
 
 def test_an_unfinished_run_is_the_first_thing_that_is_said(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from dia2.engine import Dia2
 from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.assets import Assets, from_local, nano_folder
 from dia2.runtime.words import Word
+
+logger = logging.getLogger("dia2")
 
 
 def ear_of(trace: Dia2Trace, tts: Dia2, progress: Progress | None = None) -> EarCurves | None:
@@ -94,6 +97,15 @@ def engine_of(trace: Dia2Trace) -> Dia2 | None:
                 assets.config_path, assets.weights_path, tokenizer_id=assets.tokenizer, mimi_id=assets.mimi
             )
     return None
+
+
+def witness(trace: Dia2Trace) -> Dia2 | None:
+    """The checkpoint of a trace that lacks what the ear heard of its prefix, if it is at hand; else that is said."""
+    if not trace.begun or "voice" in trace.redacted or trace.ear is not None or spoken_of(trace) is None:
+        return None
+    if (tts := engine_of(trace)) is None:
+        logger.warning("the checkpoint of %s is not at hand: its prefix is judged by loudness alone", trace.path)
+    return tts
 
 
 def _at_hand(trace: Dia2Trace) -> Iterator[Assets]:

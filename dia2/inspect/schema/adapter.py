@@ -45,6 +45,7 @@ class Adapter:
     replay: str | None = None
     fork: str | None = None
     findings: str | None = None  # its `dia2.inspect.trace.findings.Detector`s, from causes to effects
+    witness: str | None = None  # gives the engine that findings of a trace need, if they do and it is at hand
     doctor: str | None = None
     redact: str | None = None
     tracks: str | None = None  # gives the `dia2.inspect.schema.pictures.Tracks` of some calls
