@@ -227,7 +227,7 @@ def test_a_run_of_dia2_is_drawn_again_with_its_own_chance(full: bool, run: Dia2T
     assert found["beyond"] == 0 or not full
 
 
-@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("full", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_run_of_dia_is_drawn_again_with_its_own_chance(full: bool, tmp_path: Path) -> None:
     """Likewise, with top-p, and an end that is drawn alone or not at all."""
     with record(tmp_path / "run.dia2trace", level="full"):

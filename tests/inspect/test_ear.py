@@ -160,6 +160,7 @@ def test_right_words_have_no_shift(clean: Dia2Trace) -> None:
     assert {abs(window.seconds) <= 0.08 for window in clean.ear.windows} == {True}
 
 
+@pytest.mark.slow
 def test_the_second_recordings_words_are_told_apart(tts: Dia2, prefix: Prefix, tmp_path: Path) -> None:
     """Its words are asked for three frames earlier than the first one's, which is no fault of theirs."""
     both = {"prefix_speaker_2": prefix.path, "prefix_words_2": prefix.words}
@@ -274,6 +275,7 @@ def test_memory_is_bounded(tts: Dia2) -> None:
     assert state.transformer.keys.nbytes + state.transformer.values.nbytes <= ear_listen.MOST_BYTES
 
 
+@pytest.mark.slow
 def test_the_same_prefix_is_heard_once(prefix: Prefix, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also before another script, as long as what the second stream looks ahead to is the same."""
     tts, passes, read = Dia2.nano(), list[int](), Ear._read

@@ -251,7 +251,7 @@ def test_what_was_heard_instead() -> None:
 
 # --- Runs with a fault put in; all of them in `make test-all`
 
-FAST = {"prefix-shift": 1, "loop": 1}  # how many of a kind
+FAST = {"prefix-shift": 1}  # how many of a kind
 
 
 def _seeded() -> list[Any]:
