@@ -60,7 +60,7 @@ nitpick_ignore_regex = [
         r"py:.*",
         r"(.*\.)?(\w+Facts|\w*Manifest|Caches|F|SpokenWord|RuntimeContext|Row|Kind|Level|Progress|ProgressCallback)",
     ),
-    (r"py:.*", r"(.*\.)?(Source|Rotation|CaptureBuffers|TraceSink|Between)"),  # of the inside
+    (r"py:.*", r"(.*\.)?(Source|Rotation|CaptureBuffers|TraceSink|Between|Voice|Word)"),  # of the inside
     (r"py:.*", r"(.*\.)?(Explorer|LiveExplorer|Lab)"),  # widgets, whose libraries are no part of the site's build
 ]
 
