@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from dia2 import Dia2
 from dia2.adapter.findings.hearing import compare
@@ -25,8 +26,10 @@ from dia2.runtime.assets import nano_folder
 from dia2.runtime.words import Word
 
 from ..support.seeded import clean, named, seeded
-from ..support.seeded_runs import Seeded
+from ..support.seeded_runs import Seeded, made
+from ..support.speech import talk
 from ..support.traces import copied, recorded, recorded_dia, with_manifest
+from ..support.whisper_weights import checkpoint
 
 RATE = 12.5
 BAD = FindingKind("some-bad", "bad", "When.", "Why.", "mend it")
@@ -247,6 +250,24 @@ def test_what_was_heard_instead() -> None:
     assert [len(words) for words, _ in compare(asked, [])] == [6]
     split = [Word(text, 0, 0) for text in ["the", "dog", "was", "un", "der", "the", "table"]]
     assert list(compare(asked, split)) == [], "a word in two pieces is the same word"
+
+
+@pytest.mark.slow
+def test_real_whisper_hears_another_word(tmp_path: Path) -> None:
+    """A run whose sound is replaced by a voice that says one word otherwise."""
+    model = checkpoint("tiny.en")
+    if model is None:
+        pytest.skip("Whisper tiny.en could not be downloaded")
+    path = made(tmp_path, "[S1] Last summer we went to the sea. The water was warm, and the food was good. Good bye.")
+    trace: Any = load(path)
+    samples, rate = trace.audio
+    said = talk("Last summer we went to the sea. The water was cold, and the food was good.").at(rate).samples
+    assert len(said) <= len(samples)
+    soundfile.write(path / "audio.flac", np.pad(said, (0, len(samples) - len(said))), rate)
+    found = [one for one in load(path).findings(hear=True, whisper=str(model)) if one.kind == "word-misheard"]
+    assert [one.text for one in found][:1] == ["Whisper hears “cold,” where the script has “warm,”."]
+    assert found[0].call == trace.find(word="warm,")[0]
+    assert "word-misheard" not in {one.kind for one in load(path).findings()}, "only where it is asked for"
 
 
 # --- Runs with a fault put in; all of them in `make test-all`
