@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from dia2.adapter.findings.hearing import compare
 from dia2.adapter.findings.made import MadeSound, MadeWord
 from dia2.adapter.findings.pace import _kept_waiting, _not_ready, _rushed, _silences, _sounding
 from dia2.adapter.findings.repeats import repeating
+from dia2.adapter.findings.script import _unknown
 from dia2.adapter.findings.voices import agreement
 from dia2.adapter.prefix_sound import measure
 from dia2.cli import main
@@ -23,13 +25,18 @@ from dia2.inspect import load, record
 from dia2.inspect.schema.finding import Finding, FindingKind, verdict
 from dia2.inspect.trace.findings import Case, findings
 from dia2.runtime.assets import nano_folder
+from dia2.runtime.state_machine import Entry
 from dia2.runtime.words import Word
 
+from ..support.reference import engine
 from ..support.seeded import clean, named, seeded
 from ..support.seeded_runs import Seeded, made
 from ..support.speech import talk
 from ..support.traces import copied, recorded, recorded_dia, with_manifest
 from ..support.whisper_weights import checkpoint
+
+if TYPE_CHECKING:
+    from dia2.adapter.trace import Dia2Trace
 
 RATE = 12.5
 BAD = FindingKind("some-bad", "bad", "When.", "Why.", "mend it")
@@ -230,6 +237,43 @@ def test_codes_that_repeat() -> None:
     assert repeating(codes, every) == [(8, 32, 6)]
     codes[14:32:4] = rng.integers(0, 256, (5, 8))
     assert repeating(codes, every) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("[S1] Hello. *[S2]* Fine. You?", [("*[S2]* in the script is a speaker tag, and what stands", 1)]),
+        ("[S1] Hello. S2: Fine.\nS2: Good.", [("S2: in the script is no speaker tag", 1), ("S2: in the script", 3)]),
+        ("[S1] Hello (laughs) there.", [("(laughs) in the script is a cue, of which Dia2 knows none", 1)]),
+        ("[S1] Hello (as I said) there.", []),
+        ("[S1] Hello {brace} there {:", []),
+    ],
+)
+def test_what_looks_like_a_tag_is_found_where_it_is_spoken(
+    script: str, told: list[tuple[str, int]], tmp_path: Path
+) -> None:
+    engine("tiny3").generate(script, seed=1, trace=tmp_path / "run.dia2trace")
+    trace: Any = load(tmp_path / "run.dia2trace")
+    found = [one for one in trace.findings() if one.kind == "tag-near-miss"]
+    assert [one.call for one in found] == [trace.words[index].call for _, index in told]
+    assert all(one.text.startswith(text) for one, (text, _) in zip(found, told, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "told"),
+    [
+        ("Привет", 12, "bad"),
+        ("Привет", 11, None),
+        ("café", 3, "note"),
+        ("café", 2, None),
+        ("éé", 4, "bad"),
+        ("coffee", 6, None),
+    ],
+)
+def test_characters_that_are_spelt_in_bytes(text: str, tokens: int, told: str | None) -> None:
+    run = SimpleNamespace(prefix_words=0, entries=[Entry(list(range(tokens)), text, tokens, 1)])
+    trace = cast("Dia2Trace", SimpleNamespace(run=run, find=lambda *_: [7]))
+    assert [(one.call, one.severity) for one in _unknown(trace)] == ([(7, told)] if told else [])
 
 
 def test_one_recording_twice() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from dia2.common.wording import counted
-from dia2.inspect.schema.finding import Finding, FindingKind
+from dia2.inspect.schema.finding import Finding, FindingKind, Severity
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
 from dia2.runtime.lookalikes import lookalikes
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from dia2.runtime.state_machine import Entry
 
 _MOST = 20  # near misses, or words, that are told one by one
+_TAG = re.compile(r"\[S[12]\]")  # those that count
+_SAID = {
+    "tag": "{} in the script is no speaker tag: it is spoken as words.",
+    "marked": "{} in the script is a speaker tag, and what stands around it is spoken.",
+}
+_CUE = "{} in the script is a cue, of which Dia2 knows none: it is spoken as words."
 
 TAG = FindingKind(
     "tag-near-miss",
@@ -26,7 +33,8 @@ TAG = FindingKind(
 UNKNOWN = FindingKind(
     "unknown-token",
     "bad",
-    "A word has characters that the tokenizer spells byte by byte, or drops: each byte of them is a token of its own.",
+    "A word has characters that the tokenizer seems to spell byte by byte, since it has as many tokens as they have "
+    "bytes; a note where they are less than half of the word.",
     "A character that a vocabulary knows costs one token or less; of one that it does not know nothing was learnt.",
     "write the word in letters that the checkpoint was trained on",
 )
@@ -55,23 +63,18 @@ def _near_misses(trace: Dia2Trace) -> Iterator[Finding]:
     script, run = trace.manifest.script, trace.run
     if script is None:
         return
-    at = run.prefix_words
+    at = run.prefix_words  # entries before it belong to what stands earlier in the script
     for miss in lookalikes(script)[:_MOST]:
         if miss.kind == "pause" and miss.spelling.lower().startswith("<break"):
             continue
-        pieces = [piece for piece in miss.spelling.replace("’", "'").replace(":", " ").split() if piece != "[S1]"]
-        found = next((i for i in range(at, len(run.entries)) if pieces and pieces[0] in run.entries[i].text), None)
-        number = at if found is None else found
-        at = number
-        end = min(len(run.entries) - 1, number + max(0, len(pieces) - 1))
-        what = {"tag": "is no speaker tag", "marked": "is a tag with something around it that is read"}
-        told = what.get(miss.kind, "is a cue, of which Dia2 knows none")
-        yield TAG.found(
-            f"{miss.spelling} in the script {told}: it is spoken as words.",
-            _place(trace, number),
-            _place(trace, end),
-            speaker=run.entries[number].speaker or None,
-        )
+        pieces = _TAG.sub(" ", miss.spelling).replace("’", "'").replace(":", " ").split()  # as the parser leaves words
+        found = (i for i in range(at, len(run.entries)) if pieces and pieces[0] in run.entries[i].text)
+        first = next(found, min(at, len(run.entries) - 1))
+        last = min(first + max(1, len(pieces)), len(run.entries)) - 1
+        at = last + 1
+        speaker = run.entries[first].speaker or None
+        text = _SAID.get(miss.kind, _CUE).format(miss.spelling)
+        yield TAG.found(text, _place(trace, first), _place(trace, last), speaker=speaker)
 
 
 def _bytewise(entry: Entry) -> int:
@@ -91,7 +94,9 @@ def _unknown(trace: Dia2Trace) -> Iterator[Finding]:
         size = sum(map(_bytewise, entries))
         text = f"The checkpoint has no piece for what is in “{words}”: it reads {size} single bytes."
         calls = _place(trace, stretch[0]), _place(trace, stretch[-1])
-        yield UNKNOWN.found(text, *calls, speaker=entries[0].speaker or None)
+        most = any(sum(not char.isascii() for char in entry.text) * 2 > len(entry.text) for entry in entries)
+        severity: Severity = "bad" if most else "note"  # one accent in a word may be a piece among small ones
+        yield UNKNOWN.found(text, *calls, speaker=entries[0].speaker or None, severity=severity)
 
 
 def _in_a_row(numbers: Sequence[int]) -> list[list[int]]:
