@@ -88,7 +88,7 @@ def test_the_explorer_plays_on_the_page(made: Any) -> None:
     assert shown.page.locator("script[type*='widget-view']").count() == 0
     shown.page.locator("[data-dia2-explorer]").first.focus()
     shown.page.keyboard.press("Home")
-    assert shown.run(f"{EXPLORERS}[0].dia2.store.state.call") == 0
+    assert shown.run(f"{EXPLORERS}[0].dia2.store.state.call") < 20, "it plays on from there"
     keep_picture(shown.page, "nbconvert")
 
 
