@@ -215,8 +215,8 @@ def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: s
         "select.hear",
         ".scrub input",
         "input[type=search]",
-        ".pane.draw > select",
-        ".list button",
+        ".pane.draw select",
+        ".tabs button",
     ]
     for control in controls:
         page.locator(f".dia2-explorer {control}").first.focus()
