@@ -16,12 +16,12 @@ from dia.adapter.script import script_header
 from dia.adapter.view_draws import draw_headers, drawn, special_names
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
-from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
+from dia2.inspect.schema.view_tracks import CACHE, LENSES, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
+from dia2.inspect.trace.stretches import stretches
 
 if TYPE_CHECKING:
     from dia.adapter.trace import DiaTrace
 
-_LENSES = ("run", "voice", "grid")
 _SPAN = 120  # calls that are seen at first, about 1.4 s
 _PREFILL, _PROMPT, _STEP, _COUNTDOWN, _ENDED = range(5)  # what a call is to a script
 _PHASES = ("prefill", "prompt", "step", "countdown", "ended")
@@ -111,7 +111,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
                 "phase",
                 "Phase",
                 "What each row is to the script.",
-                *_LENSES,
+                *LENSES,
                 colours=_COLOURS,
                 keys=[[f"is-{_COLOURS[phase]}", _PHASES[phase]] for phase in np.unique(phases).tolist()],
             ),
@@ -194,10 +194,4 @@ def _sampling(trace: DiaTrace) -> Header:
 
 
 def _rows(trace: DiaTrace, phases: np.ndarray) -> list[Header]:
-    return [row_header(filled, _stretches(np.isin(phases, _LIT.get(filled.row.number, ())))) for filled in trace.rows()]
-
-
-def _stretches(there: np.ndarray) -> list[tuple[int, int | None]]:
-    """Where [n] bool is true, as stretches from and up to."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], there.astype(np.int8), [0])))).tolist()
-    return list(zip(edges[::2], edges[1::2], strict=True))
+    return [row_header(filled, stretches(np.isin(phases, _LIT.get(filled.row.number, ())))) for filled in trace.rows()]

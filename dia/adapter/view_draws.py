@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dia2.core.uniforms import uniform_table
-from dia2.inspect.schema.draw import BEST
 from dia2.inspect.schema.view import Columns, Header
 from dia2.inspect.schema.view_draws import (
-    FULL_BYTES,
-    RECORDED_BYTES,
     Candidates,
     drawn_columns,
     full_candidates,
     pack_places,
-    room_for,
+    shown_of,
     stored_candidates,
 )
 
@@ -67,10 +64,8 @@ def drawn(trace: DiaTrace, script: int, candidates: int | None) -> Columns:
     """
     if not trace.manifest.draws:
         return {}
-    full = trace.manifest.level == "full"
-    most, room = (trace.model.vocabulary, FULL_BYTES) if full else (BEST, RECORDED_BYTES)
     count = (len(trace) - trace.prefill_calls) * len(trace.manifest.draws)
-    shown = room_for(count, most, room) if candidates is None else min(candidates, most)
+    shown = shown_of(count, trace.model.vocabulary, candidates, full=trace.manifest.level == "full")
     parts, temperature = [], trace.run.config.temperature
     for columns, chosen in trace.draw_parts(script, ["logits"]):
         probability = columns.get("draw.probability")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dia2.inspect.trace.stretches import stretches
+
 _LOUD = 30.0  # dB below the loudest frame; what is farther below is no speech
 _DEEP = 26.0  # dB below the speech; a frame from here on down is a pause, if the floor is deep enough
 _SHARE = 0.4  # of the way from floor to speech; in a noisy recording a frame from here on down is a pause
@@ -91,8 +93,7 @@ def wordless(levels: Levels, words: np.ndarray) -> tuple[np.ndarray, list[tuple[
     """
     near = covered(words, len(levels.sounding), _BESIDE)
     bare = levels.sounding & ~near
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], near, [True]))))
-    gaps = [first + np.flatnonzero(bare[first:last]) for first, last in edges.reshape(-1, 2)]
+    gaps = [first + np.flatnonzero(bare[first:last]) for first, last in stretches(~near)]
     return bare, [(int(at[0]), int(at[-1]) + 1) for at in gaps if len(at)]
 
 

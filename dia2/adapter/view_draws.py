@@ -13,15 +13,13 @@ from dia2.adapter.manifest import ModelFacts
 from dia2.adapter.trace import Dia2Trace
 from dia2.core.uniforms import uniform_table
 from dia2.generation import GenerationConfig
-from dia2.inspect.schema.draw import BEST, book_of, chosen
+from dia2.inspect.schema.draw import book_of, chosen
 from dia2.inspect.schema.view import Columns, Header, guided
 from dia2.inspect.schema.view_draws import (
-    FULL_BYTES,
-    RECORDED_BYTES,
     Candidates,
     drawn_columns,
     full_candidates,
-    room_for,
+    shown_of,
     stored_candidates,
 )
 from dia2.runtime.edits import ChangeSampling, ForceAction, ReplaceToken
@@ -42,10 +40,8 @@ class Draws:
         """
         self._trace, self._names, model = trace, trace.manifest.draws, trace.model
         self._vocabulary = max(model.audio_vocabulary, model.actions)
-        full = trace.manifest.level == "full"
-        most, room = (self._vocabulary, FULL_BYTES) if full else (BEST, RECORDED_BYTES)
         count = (len(trace) - trace.warmup_calls) * len(self._names)
-        self._shown = room_for(count, most, room) if candidates is None else min(candidates, most)
+        self._shown = shown_of(count, self._vocabulary, candidates, full=trace.manifest.level == "full")
 
     @property
     def header(self) -> list[Header]:

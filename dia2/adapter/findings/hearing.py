@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, cast
 
 from dia2.adapter.findings.made import made_words
 from dia2.inspect.schema.finding import Finding, FindingKind
+from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.findings import Case, Detector
 
 if TYPE_CHECKING:
@@ -25,13 +25,9 @@ MISHEARD = FindingKind(
 )
 
 
-def _bare(text: str) -> str:
-    return re.sub(r"[^\w']|_", "", text.casefold())
-
-
 def compare(asked: Sequence[MadeWord], heard: Sequence[Word]) -> Iterator[tuple[Sequence[MadeWord], str]]:
     """Words that were asked for and heard otherwise, with what was heard in their place."""
-    wanted, got = [_bare(word.text) for word in asked], [_bare(word.text) for word in heard]
+    wanted, got = [bare(word.text) for word in asked], [bare(word.text) for word in heard]
     for kind, a, b, c, d in SequenceMatcher(None, wanted, got, autojunk=False).get_opcodes():
         if kind != "equal" and "".join(wanted[a:b]) != "".join(got[c:d]) and b > a:
             yield asked[a:b], " ".join(word.text for word in heard[c:d])
@@ -49,7 +45,7 @@ def _look(case: Case) -> Iterator[Finding]:
     samples, rate = trace.audio
     sound = resample(torch.from_numpy(samples), rate, WHISPER_RATE)
     heard = hear_words(sound, case.whisper, torch.device("cpu"), "the run")
-    spoken = [word for word in made_words(trace) if word.text and _bare(word.text)]
+    spoken = [word for word in made_words(trace) if word.text and bare(word.text)]
     for words, instead in compare(spoken, heard):
         said = " ".join(word.text for word in words)
         what = f"“{instead}”" if instead else "nothing"

@@ -10,6 +10,7 @@ import numpy as np
 from dia2.adapter.findings.made import SILENCE, SILENT_SECONDS, MadeSound, MadeWord, made_sound, made_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.stretches import in_a_row, stretches
 from dia2.inspect.trace.unlikely import surprise_of
 
 if TYPE_CHECKING:
@@ -103,15 +104,11 @@ def _not_ready(words: Sequence[MadeWord], bits: np.ndarray) -> Iterator[Finding]
     early = [
         i for i, word in enumerate(words) if word.text and bits[min(word.until + 1, len(bits) - 1)] >= _UNREADY_BITS
     ]
-    while early:
-        count = 1
-        while count < len(early) and early[count] - early[count - 1] <= _NEAR_WORDS:
-            count += 1
-        said = words[early[0] : early[count - 1] + 1]
-        if count >= _FEWEST_UNREADY:
-            text = f"{_quoted(said)} had no time: {count} words after them were taken against the model's own odds."
+    for near in in_a_row(early, lambda one, other: other - one <= _NEAR_WORDS):
+        said = words[near[0] : near[-1] + 1]
+        if len(near) >= _FEWEST_UNREADY:
+            text = f"{_quoted(said)} had no time: {len(near)} words after them were taken against the model's own odds."
             yield RUSHED.found(text, said[0].call, said[-1].until + 1, speaker=said[0].speaker or None)
-        early = early[count:]
 
 
 def _spoken_frames(word: MadeWord, sound: MadeSound, end: int) -> tuple[int, int]:
@@ -165,8 +162,7 @@ def _kept_waiting(words: Sequence[MadeWord], pace: float, bits: np.ndarray, rate
 def _silences(words: Sequence[MadeWord], sound: MadeSound) -> Iterator[Finding]:
     """Pauses beyond what breaks ask for; the one at the end is the run's own way to end."""
     hushed = ~sound.levels.sounding
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], hushed, [False])).astype(int)))
-    for first, last in edges.reshape(-1, 2).tolist():
+    for first, last in stretches(hushed):
         if last == len(hushed):
             continue
         asked = sum(word.padding for word in words if first - 2 <= sound.frame_at(word.call) < last)

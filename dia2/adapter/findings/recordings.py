@@ -14,6 +14,7 @@ from dia2.adapter.prefix_sound import Levels, covered, measure, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.stretches import in_a_row
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
@@ -200,16 +201,12 @@ def _is_silent(word: PrefixWord, hushed: np.ndarray, rate: float) -> bool:
 
 def _silent_words(words: Sequence[PrefixWord], speaker: int, rate: float, start: int) -> Iterator[Finding]:
     """Words in a row without sound are one finding."""
-    while words:
-        count = 1
-        while count < len(words) and words[count].index == words[count - 1].index + 1:
-            count += 1
-        one, other = words[0], words[count - 1]
-        which = f"“{one.text}”" if count == 1 else f"“{one.text}” … “{other.text}” ({count} words)"
+    for silent in in_a_row(words, lambda one, other: other.index == one.index + 1):
+        one, other = silent[0], silent[-1]
+        which = f"“{one.text}”" if one is other else f"“{one.text}” … “{other.text}” ({len(silent)} words)"
         text = f"There is no sound where {which} should be ({one.start:.2f} … {other.end:.2f} s)."
         calls = start + _frames_of(one, rate)[0], start + _frames_of(other, rate)[1] - 1
-        yield WORDS_ONLY.found(text, *calls, speaker=speaker, words=[word.index for word in words[:count]])
-        words = words[count:]
+        yield WORDS_ONLY.found(text, *calls, speaker=speaker, words=[word.index for word in silent])
 
 
 def decibels(level: float) -> str:

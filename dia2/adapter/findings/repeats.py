@@ -10,6 +10,7 @@ import numpy as np
 from dia2.adapter.findings.made import made_sound
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.stretches import stretches
 
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
@@ -42,10 +43,9 @@ def repeating(codes: np.ndarray, counts: np.ndarray) -> list[tuple[int, int, int
     found: list[tuple[int, int, int]] = []
     for period in range(1, min(_LONGEST, len(codes) // 2) + 1):
         same = ((codes[period:] == codes[:-period]).mean(axis=1) >= _ALIKE) & counts[period:] & counts[:-period]
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False])).astype(int))).reshape(-1, 2)
         found += [
-            (int(first), int(last) + period, period)
-            for first, last in edges
+            (first, last + period, period)
+            for first, last in stretches(same)
             if last - first >= max(LOOP_CALLS, _TIMES * period)
         ]
     kept: list[tuple[int, int, int]] = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from dia2.common.wording import counted
 from dia2.inspect.schema.finding import Finding, FindingKind, Severity
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
+from dia2.inspect.trace.stretches import in_a_row
 from dia2.runtime.lookalikes import lookalikes
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _bytewise(entry: Entry) -> int:
 def _unknown(trace: Dia2Trace) -> Iterator[Finding]:
     run = trace.run
     strange = [i for i in range(run.prefix_words, len(run.entries)) if _bytewise(run.entries[i])]
-    for stretch in _in_a_row(strange)[:_MOST]:
+    for stretch in in_a_row(strange, lambda one, other: other == one + 1)[:_MOST]:
         entries = [run.entries[i] for i in stretch]
         words = " ".join(entry.text for entry in entries[:3]) + (" …" if len(entries) > 3 else "")
         size = sum(map(_bytewise, entries))
@@ -97,16 +98,6 @@ def _unknown(trace: Dia2Trace) -> Iterator[Finding]:
         most = any(sum(not char.isascii() for char in entry.text) * 2 > len(entry.text) for entry in entries)
         severity: Severity = "bad" if most else "note"  # one accent in a word may be a piece among small ones
         yield UNKNOWN.found(text, *calls, speaker=entries[0].speaker or None, severity=severity)
-
-
-def _in_a_row(numbers: Sequence[int]) -> list[list[int]]:
-    stretches: list[list[int]] = []
-    for number in numbers:
-        if stretches and number == stretches[-1][-1] + 1:
-            stretches[-1].append(number)
-        else:
-            stretches.append([number])
-    return stretches
 
 
 def _look(case: Case) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.common.wording import counted
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.stretches import in_a_row
 from dia2.runtime.sounding import SPEAKER_1_OFFSET
 
 if TYPE_CHECKING:
@@ -68,14 +69,7 @@ def _found(kind: FindingKind, text: str, words: Sequence[PrefixWord], call: int,
 
 def _in_a_row(words: Sequence[PrefixWord]) -> list[list[PrefixWord]]:
     """Words of one speaker that follow each other; each list is one finding."""
-    stretches: list[list[PrefixWord]] = []
-    for word in words:
-        before = stretches[-1][-1] if stretches else None
-        if before and (before.index + 1, before.speaker) == (word.index, word.speaker):
-            stretches[-1].append(word)
-        else:
-            stretches.append([word])
-    return stretches
+    return in_a_row(words, lambda one, other: (one.index + 1, one.speaker) == (other.index, other.speaker))
 
 
 def _quoted(words: Sequence[PrefixWord]) -> str:

@@ -7,6 +7,7 @@ the front end only ever sets them as text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ def guided(scale: float, keep: int) -> str:
     return f"Guidance (cfg {scale:g}, keeps {keep}) decides which stay; cond decides how likely each is."
 
 
-def row_header(filled: FilledRow, lit: list[tuple[int, int | None]]) -> Header:
+def row_header(filled: FilledRow, lit: Sequence[tuple[int, int | None]]) -> Header:
     """A row of the pipeline as the front end gets it.
 
     Args:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dia2.inspect.schema.draw import unpack_kept
+from dia2.inspect.schema.draw import BEST, unpack_kept
 from dia2.inspect.schema.view import Columns
 from dia2.inspect.schema.view_signals import draw_signals
 
@@ -45,6 +45,19 @@ def room_for(draws: int, most: int, room: int = RECORDED_BYTES) -> int:
         room: bytes for all of them.
     """
     return max(1, min(most, max(LEAST, room // (_CANDIDATE_BYTES * max(1, draws)))))
+
+
+def shown_of(draws: int, vocabulary: int, asked: int | None, *, full: bool) -> int:
+    """How many candidates of each draw a view shows.
+
+    Args:
+        draws: in the run.
+        vocabulary: of the widest draw.
+        asked: how many, at most; `None`: as many as a page has room for.
+        full: the trace has all logits, not the best candidates alone.
+    """
+    most, room = (vocabulary, FULL_BYTES) if full else (BEST, RECORDED_BYTES)
+    return room_for(draws, most, room) if asked is None else min(asked, most)
 
 
 def stored_candidates(columns: Mapping[str, np.ndarray], chosen: np.ndarray, shown: int) -> Candidates | None:

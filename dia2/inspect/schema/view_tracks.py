@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 Track = dict[str, Any]
+LENSES = ("run", "voice", "grid")
 
 
 def track(kind: str, name: str, label: str, told: str, *lenses: str, **more: Any) -> Track:
@@ -25,10 +26,8 @@ def track(kind: str, name: str, label: str, told: str, *lenses: str, **more: Any
     return {"kind": kind, "name": name, "label": label, "told": told, "lenses": list(lenses)} | more
 
 
-SOUND = track(
-    "sound", "sound", "Sound", "The recordings that were given, then what the model made.", "run", "voice", "grid"
-)
-WORDS = track("words", "words", "Words", "Each word where it sounds; no text is cut off.", "run", "voice", "grid")
+SOUND = track("sound", "sound", "Sound", "The recordings that were given, then what the model made.", *LENSES)
+WORDS = track("words", "words", "Words", "Each word where it sounds; no text is cut off.", *LENSES)
 SURPRISE = track(
     "surprise",
     "surprise",

@@ -9,6 +9,7 @@ import numpy as np
 
 from dia2.inspect.schema.draw import book_of
 from dia2.inspect.schema.finding import Finding, FindingKind
+from dia2.inspect.trace.stretches import stretches
 
 if TYPE_CHECKING:
     from dia2.inspect.trace.data import TraceData
@@ -66,17 +67,13 @@ def unlikely(trace: TraceData[Any], script: int = 0) -> Iterator[Finding]:
     means = np.convolve(bits[calls], np.ones(_WINDOW) / _WINDOW, "valid")
     level = float(np.median(means))
     spread = float(np.median(np.abs(means - level)))
-    high = np.flatnonzero(means - level > max(_LEAST, _ABOVE * spread))
-    for run in np.split(high, np.flatnonzero(np.diff(high) > 1) + 1):
-        if len(run):
-            own = calls[run[0] : run[-1] + _WINDOW]
-            own = own[bits[own] - level > _LEAST]  # a window reaches beyond what makes it high
-            first, last = int(own[0]), int(own[-1])
-            mean = float(np.nanmean(bits[first : last + 1]))
-            text = (
-                f"The codes of calls {first} … {last} were unlikely: {mean:.1f} bits each, where {level:.1f} are usual."
-            )
-            yield SURPRISE.found(text, first, last)
+    for start, end in stretches(means - level > max(_LEAST, _ABOVE * spread)):
+        own = calls[start : end + _WINDOW - 1]
+        own = own[bits[own] - level > _LEAST]  # a window reaches beyond what makes it high
+        first, last = int(own[0]), int(own[-1])
+        mean = float(np.nanmean(bits[first : last + 1]))
+        text = f"The codes of calls {first} … {last} were unlikely: {mean:.1f} bits each, where {level:.1f} are usual."
+        yield SURPRISE.found(text, first, last)
 
 
 def least_likely(trace: TraceData[Any], script: int = 0) -> int | None:

@@ -11,11 +11,10 @@ from dia2.inspect.schema.column import Column
 from dia2.inspect.schema.draw import BEST, book_of
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
 from dia2.inspect.schema.view_draws import drawn_columns, room_for, stored_candidates
-from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
+from dia2.inspect.schema.view_tracks import CACHE, LENSES, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.trace.values import Values
 
-_LENSES = ("run", "voice", "grid")
 _SPAN = 64  # calls that are seen at first
 _COLOURS = ("over", "word", "frame", "s2")  # of the tracks of numbers, in turn
 _LONGEST = 24  # characters of a setting among the facts
@@ -80,7 +79,7 @@ def _header(trace: Trace[Any], script: int, values: Values) -> Header:
                 "phase",
                 "Phase",
                 "Calls that are given, and those that draw.",
-                *_LENSES,
+                *LENSES,
                 colours=["s2", "s1"],
                 keys=[["is-s2", "given"]] * bool(given) + [["is-s1", "drawn"]],
             ),
