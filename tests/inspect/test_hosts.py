@@ -14,7 +14,7 @@ from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.payload import payload
 from dia2.inspect.views.explorer.saved import alive
 
-from ..support.browser import needs_chromium
+from ..support.browser import ink, needs_chromium
 
 pytestmark = needs_chromium
 
@@ -73,13 +73,9 @@ class Host:
         self.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def light(self) -> bool:
-        """Whether an empty cell of the grid is."""
+        """Whether its tracks are drawn in light colours."""
         self.drawn()
-        at = "canvas.width - 30, Math.floor(canvas.height / 2) + 3, 1, 1"
-        canvas = "const canvas = one.root.querySelector('.grid canvas')"
-        return bool(
-            self.run(f"(() => {{ {canvas}; return canvas.getContext('2d').getImageData({at}).data[1] > 128; }})()")
-        )
+        return bool(self.run(ink("one.root")) < 128)
 
     def close(self) -> None:
         assert self.wrong == []

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ..support.browser import keep_picture, launched, needs_chromium
+from ..support.browser import ink, keep_picture, launched, needs_chromium
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 EXPLORER = "document.querySelector('.dia2-explorer')"
@@ -140,15 +140,12 @@ def test_the_quickstart_runs_and_its_explorer_plays(browser: Any, lab: str, fold
     notebook.until("document.querySelector('.dia2-explorer .hear').getAttribute('aria-busy') === null", 60)
     assert notebook.failed() == []
     assert notebook.wrong == []
-    at = "canvas.width - 30, Math.floor(canvas.height / 2) + 3, 1, 1"  # an empty cell of the grid
-    canvas = f"const canvas = {EXPLORER}.querySelector('.grid canvas')"
-    pixel = f"(() => {{ {canvas}; return canvas.getContext('2d').getImageData({at}).data[1]; }})()"
     for width, theme in ((1280, "Light"), (800, "Dark"), (800, "Light")):
         page.set_viewport_size({"width": width, "height": 900})
         page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})")
         notebook.until(f"{EXPLORER}.dataset.theme === '{theme.lower()}'", 20)
         # Lab hides its page while the theme changes: what is drawn must be of the new one when it is seen again.
-        notebook.until(f"{pixel} {'>' if theme == 'Light' else '<'} 128", 20)
+        notebook.until(f"{ink(EXPLORER)} {'<' if theme == 'Light' else '>'} 128", 20)
         page.evaluate(f"{EXPLORER}.scrollIntoView()")
         keep_picture(page, f"jupyterlab-{width}-{theme.lower()}")
 

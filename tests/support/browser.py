@@ -31,6 +31,14 @@ def keep_picture(page: Any, name: str) -> None:
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
+def ink(root: str) -> str:
+    """JavaScript: the median brightness, 0 to 255, of what is drawn in the track of words of the explorer `root`."""
+    canvas = f"const canvas = {root}.querySelector('.words canvas')"
+    pixels = "const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height)"
+    drawn = "const green = data.filter((_, i) => i % 4 === 1 && data[i + 2] === 255)"
+    return f"(() => {{ {canvas}; {pixels}; {drawn}; return green.sort()[Math.floor(green.length / 2)]; }})()"
+
+
 @cache
 def chromium() -> str | None:
     """The machine's own Chromium, or Playwright's; none if there is neither."""
