@@ -44,6 +44,21 @@ test("each key does what the list says", (t) => {
   assert.deepEqual(did, [["to", 9]]);
 });
 
+test("Notebook 7, which hears a key first, is told by the element with the focus which keys stay", (t) => {
+  const { root, end } = keyboard(t);
+  const field = new FakeElement("input");
+  const told = () => field.getAttribute("data-lm-suppress-shortcuts");
+  for (const kind of ["keydown", "keyup"]) {
+    press(root, "x", { target: field, kind });
+    assert.equal(told(), "");
+    press(root, "s", { target: field, kind, ctrlKey: true });
+    assert.equal(told(), null);
+  }
+  end.abort();
+  press(root, "x", { target: field });
+  assert.equal(told(), null);
+});
+
 test("a key with capitals on is the same key", (t) => {
   const { root, did } = keyboard(t);
   press(root, "W");

@@ -23,6 +23,11 @@ export class FakeElement extends EventTarget {
     delete this.attributes[name];
   }
 
+  toggleAttribute(name, there) {
+    if (there) this.attributes[name] = "";
+    else delete this.attributes[name];
+  }
+
   /** Simple selectors alone: `tag`, `tag[type=kind]`, and lists of them. */
   matches(selectors) {
     return selectors.split(", ").some((selector) => {
@@ -88,6 +93,7 @@ export function page(t) {
   Object.assign(globalThis, {
     document: { createElement: (tag) => (tag === "audio" ? new FakeAudio() : new FakeElement(tag)) },
     window: new EventTarget(),
+    Element: FakeElement,
     requestAnimationFrame: (draw) => frames.push(draw),
   });
   t.mock.method(performance, "now", () => now);
@@ -104,15 +110,16 @@ export function page(t) {
   };
 }
 
-/** Press a key: on `target`, as `root` hears it. */
+/** Press a key: on `target`, as the window hears it and then `root`. */
 export function press(root, key, { target = root, kind = "keydown", ...modifiers } = {}) {
   const event = new Event(kind, { cancelable: true });
   Object.assign(event, { key, shiftKey: false, ctrlKey: false, metaKey: false, altKey: false, ...modifiers });
-  Object.defineProperty(event, "target", { value: target });
+  event.composedPath = () => [target, root];
   let stopped = false;
   event.stopPropagation = () => {
     stopped = true;
   };
+  globalThis.window.dispatchEvent(event);
   root.dispatchEvent(event);
   return { taken: event.defaultPrevented, kept: stopped };
 }

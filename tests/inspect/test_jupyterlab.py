@@ -1,28 +1,20 @@
-"""The quickstart in a real JupyterLab and a real browser: the explorer appears, plays, and follows a run."""
+"""Notebooks in a real browser: the explorer appears, plays and follows a run in JupyterLab; and three other hosts."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import textwrap
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
 from ..support.browser import ink, keep_picture, launched, needs_chromium
+from ..support.jupyter import EXPLORER, Classic, Notebook, Notebook7, jupyter, written
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-EXPLORER = "document.querySelector('.dia2-explorer')"
-SECONDS = 180  # for everything that a kernel has to do; it loads torch first
 
 pytestmark = needs_chromium
 
@@ -34,77 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def lab(folder: Path) -> Iterator[str]:
-    """The address of a JupyterLab that serves `folder`, and nothing of the user's own settings."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    own = {f"JUPYTER_{name}_DIR": str(folder / f".{name.lower()}") for name in ("CONFIG", "DATA", "RUNTIME")}
-    own |= {f"JUPYTERLAB_{name}_DIR": str(folder / f".{name.lower()}") for name in ("SETTINGS", "WORKSPACES")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", "--IdentityProvider.token=", "--LabApp.expose_app_in_browser=True"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    asks = folder / ".settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
-    asks.parent.mkdir(parents=True)
-    asks.write_text('{"fetchNews": "false"}')
-    with (folder / "server.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, env=os.environ | own, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        address = f"http://127.0.0.1:{port}"
-        until(lambda: answers(f"{address}/api/status"), 60, lambda: (folder / "server.log").read_text())
+    with jupyter(folder) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (urllib.error.URLError, ConnectionError):
-        return False
-
-
-def until(condition: Any, seconds: float, said: Any) -> None:
-    """Wait until `condition()` is true; what `said()` gives explains why it did not become so."""
-    end = monotonic() + seconds
-    while not condition():
-        assert monotonic() < end, said()
-        sleep(0.1)
-
-
-class Notebook:
-    """A notebook that is open in JupyterLab."""
-
-    def __init__(self, browser: Any, address: str, name: str) -> None:
-        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
-        self.wrong: list[str] = []
-        self.page.on("console", lambda said: self.wrong.extend([said.text] if said.type == "error" else []))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.goto(f"{address}/lab/tree/{name}?reset")
-        self.until("window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 0", 60)
-        self.until("window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", 60)
-
-    def until(self, condition: str, seconds: float = SECONDS) -> None:
-        until(lambda: self.page.evaluate(condition), seconds, lambda: f"not {condition}; {self.wrong}")
-
-    def run_all(self) -> None:
-        self.page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
-
-    def state(self, name: str) -> Any:
-        return self.page.evaluate(f"{EXPLORER}.dia2.store.state.{name}")
-
-    def failed(self) -> list[str]:
-        """Tracebacks on the page."""
-        return [str(text) for text in self.page.locator(".jp-RenderedText[data-mime-type*=error]").all_inner_texts()]
-
-    def key(self, name: str) -> None:
-        self.page.focus(".dia2-explorer")
-        self.page.keyboard.press(name)
-
-    def shown(self, name: str, value: Any) -> None:
-        """Wait until the explorer's state is this."""
-        self.until(f"{EXPLORER}.dia2.store.state.{name} === {json.dumps(value)}", 10)
 
 
 @pytest.fixture
@@ -158,12 +81,7 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
         with follow("live.dia2trace"):
             tts.generate("[S1] Hello there. How are you today? [S2] Not too bad, thank you.", seed=1)
     """
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    cell: dict[str, Any] = {"cell_type": "code", "id": "run", "metadata": {}, "outputs": [], "execution_count": None}
-    cell["source"] = textwrap.dedent(source).strip()
-    made = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "live.ipynb").write_text(json.dumps(made))
-    notebook = Notebook(browser, lab, "live.ipynb")
+    notebook = Notebook(browser, lab, written(folder / "live.ipynb", textwrap.dedent(source).strip()))
     notebook.run_all()
     notebook.until(f"{EXPLORER}?.dia2?.data.header.live === true")
     calls = f"{EXPLORER}.dia2.data.calls"
@@ -181,30 +99,19 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
     assert notebook.wrong == []
 
 
-def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: str, folder: Path) -> None:
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    sources = ["from dia2.inspect import sample\nsample().explore()", "1 + 1", "2 + 2"]
-    cells: list[dict[str, Any]] = [
-        {
-            "cell_type": "code",
-            "id": f"cell-{i}",
-            "metadata": {},
-            "outputs": [],
-            "execution_count": None,
-            "source": source,
-        }
-        for i, source in enumerate(sources)
-    ]
-    made = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "keys.ipynb").write_text(json.dumps(made))
-    notebook = Notebook(browser, lab, "keys.ipynb")
-    page = notebook.page
-    page.evaluate("void window.jupyterapp.commands.execute('notebook:run-cell')")
-    notebook.until(f"{EXPLORER}?.dia2 !== undefined")
-    active = (
-        "[...document.querySelectorAll('.jp-Notebook .jp-Cell')].findIndex((cell) => cell.matches('.jp-mod-active'))"
+@pytest.mark.parametrize("host", [Notebook, Notebook7, Classic])
+def test_keys_pressed_in_the_explorer_are_not_the_notebooks(
+    browser: Any, lab: str, folder: Path, host: type[Notebook]
+) -> None:
+    name = written(
+        folder / f"{host.__name__}.ipynb", "from dia2.inspect import sample\nsample().explore()", "1 + 1", "2 + 2"
     )
+    notebook = host(browser, lab, name)
+    page = notebook.page
+    notebook.run()
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined")
     page.locator(".dia2-explorer canvas").first.click(position={"x": 60, "y": 20})
+    active = notebook.active()
     for key in ["x", "a", "b", "d", "d", "m", "z", "Shift+Enter", "Enter", "0", "0"]:
         page.keyboard.press(key)
     controls = [
@@ -219,26 +126,39 @@ def test_keys_pressed_in_the_explorer_are_not_the_notebooks(browser: Any, lab: s
         page.locator(f".dia2-explorer {control}").first.focus()
         for key in ["x", "a", "d", "d", "m", "ArrowDown", "ArrowUp", "j"]:
             page.keyboard.press(key)
-    assert page.locator(".jp-Notebook .jp-Cell").count() == 3
+    assert page.locator(notebook.CELLS).count() == 3
     assert page.locator(".dia2-explorer").count() == 1
-    assert page.evaluate(active) == 0
-    assert page.locator(".dia2-instead").count() == 1
-    assert not page.locator(".dia2-instead").is_visible()  # the explorer stands there
-    page.locator(".dia2-explorer").focus()
-    page.keyboard.press("Escape")
-    page.keyboard.press("Control+s")  # the notebook's, and it still has it
-    notebook.until("!window.jupyterapp.shell.currentWidget.context.model.dirty", 20)
+    assert notebook.active() == active
+    assert not any(shown.is_visible() for shown in page.locator(".dia2-instead").all())  # the explorer stands there
+    notebook.key("Home")
+    notebook.shown("call", 0)
+    page.click(".dia2-explorer .play")
+    notebook.until(f"{EXPLORER}.dia2.store.state.call > 3", 20)
+    page.click(".dia2-explorer .play")
+    if host is not Classic:  # which hears no key at all while a widget has the focus
+        page.locator(".dia2-explorer").focus()
+        page.keyboard.press("Escape")
+        page.keyboard.press("Control+s")  # the notebook's, and it still has it
+        notebook.until("!window.jupyterapp.shell.currentWidget.context.model.dirty", 20)
     assert notebook.wrong == []
+    keep_picture(page, f"keys-{host.__name__.lower()}")
+
+
+def test_voila_shows_the_explorer_and_it_plays(browser: Any, lab: str, folder: Path) -> None:
+    name = written(folder / "voila.ipynb", "from dia2.inspect import sample\nsample().explore()")
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(f"{lab}/voila/render/{name}", timeout=120_000)
+    page.wait_for_function(f"{EXPLORER}?.dia2 !== undefined", timeout=120_000)
+    page.click(".dia2-explorer .play")
+    page.wait_for_function(f"{EXPLORER}.dia2.store.state.call > 3", timeout=20_000)
+    assert page.locator("[data-dia2-explorer]").count() == 1
+    keep_picture(page, "voila")
 
 
 def test_a_saved_notebook_shows_one_explorer_whatever_became_of_its_kernel(
     browser: Any, lab: str, folder: Path
 ) -> None:
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    cell: dict[str, Any] = {"cell_type": "code", "id": "run", "metadata": {}, "outputs": [], "execution_count": None}
-    cell["source"] = "from dia2.inspect import sample\nsample().explore(call=40)"
-    made = {"cells": [cell], "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-    (folder / "saved.ipynb").write_text(json.dumps(made))
+    written(folder / "saved.ipynb", "from dia2.inspect import sample\nsample().explore(call=40)")
     count = "document.querySelectorAll('[data-dia2-explorer]').length"
     notebook = Notebook(browser, lab, "saved.ipynb")
     notebook.run_all()

@@ -2,6 +2,8 @@
 
 /** @import { Command } from "./types.d.ts" */
 
+const SUPPRESSED = "data-lm-suppress-shortcuts"; // of Lumino, on which JupyterLab and Notebook 7 are built
+
 /**
  * A key by which one leaves the explorer, or that the browser or the notebook as a whole knows.
  *
@@ -33,7 +35,7 @@ export function listen(root, commands, signal) {
   const known = new Map(commands.flatMap((command) => command.keys.map((key) => [key, command])));
   /** @type {(event: KeyboardEvent) => Command | null} */
   const meant = (event) => {
-    const target = /** @type {Element} */ (event.target); // keys go to what has the focus, or to the root
+    const target = /** @type {Element} */ (event.composedPath()[0]); // what has the focus, or the root
     if (event.ctrlKey || event.metaKey || event.altKey) return null;
     const own = target.matches("input[type=search], input[type=text], select, dialog, dialog *");
     const button = (event.key === " " || event.key === "Enter") && target.matches("button");
@@ -41,11 +43,20 @@ export function listen(root, commands, signal) {
     const command = known.get(keyOf(event)) ?? null;
     return command && (command.when?.() ?? true) ? command : null;
   };
+  /** @type {(event: KeyboardEvent) => boolean} */
+  const stays = (event) => !leaves(event) || meant(event) !== null; // a notebook has keys of its own
   for (const kind of /** @type {const} */ (["keydown", "keypress", "keyup"])) {
     const keep = /** @type {(event: KeyboardEvent) => void} */ (event) => {
-      if (!leaves(event) || meant(event)) event.stopPropagation(); // a notebook has keys of its own
+      if (stays(event)) event.stopPropagation();
     };
     root.addEventListener(kind, keep, { signal });
+    // Notebook 7 listens on its document before a key comes down to us, and asks this attribute of who has the focus.
+    const mark = /** @type {(event: KeyboardEvent) => void} */ (event) => {
+      const path = event.composedPath();
+      const focused = path[0];
+      if (path.includes(root) && focused instanceof Element) focused.toggleAttribute(SUPPRESSED, stays(event));
+    };
+    window.addEventListener(kind, mark, { capture: true, signal });
   }
   root.addEventListener(
     "keydown",
