@@ -22,7 +22,7 @@ test: export NOTEBOOKS := $(addprefix notebooks/,00_quickstart.ipynb 06_voice_cl
 test: checked  ## everything that is quick enough to run before each commit
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow" -p no:nbval
 
-test-all: checked $(VENV)/.whisper-base  ## the same and what takes longer
+test-all: checked $(VENV)/.whisper-base $(VENV)/.engines  ## the same and what takes longer
 	DIA2_HOSTILE_SHARE=1 $(PYTHON) -m pytest -n 2
 
 checked:  # one core would wait while the other installs, or lints
@@ -96,6 +96,10 @@ $(VENV)/.system: tests/support/chromium.sh tests/support/flite.sh | $(VENV)/bin/
 
 $(VENV)/.browser: $(VENV)/.system | $(VENV)/.dev
 	sh tests/support/chromium.sh $(PYTHON)
+	touch $@
+
+$(VENV)/.engines: tests/support/engines.sh | $(VENV)/bin/python
+	sh tests/support/engines.sh
 	touch $@
 
 $(VENV)/.speech: tests/support/whisper_weights.py | $(VENV)/.dev
