@@ -33,8 +33,11 @@ export const LENSES = ["run", "voice", "grid"];
  */
 export function commandButton({ id, name, keys, run }) {
   const title = `${name} (${keys.map(keyName).join(", ")})`;
-  const shown = SIGNS[id] ? sign(SIGNS[id]) : LABELS[id] ?? name;
-  return h("button", { type: "button", class: `command ${id}`, "aria-label": name, title, onclick: run }, shown);
+  const text = SIGNS[id] ? "" : LABELS[id] ?? name;
+  const read = text.replace(/[^\p{L} ]/gu, "").trim(); // who speaks to it says what he reads
+  const told = name.toLowerCase().includes(read.toLowerCase()) ? name : `${read}: ${name}`;
+  const shown = SIGNS[id] ? sign(SIGNS[id]) : text;
+  return h("button", { type: "button", class: `command ${id}`, "aria-label": told, title, onclick: run }, shown);
 }
 
 /**
