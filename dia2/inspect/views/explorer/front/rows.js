@@ -27,7 +27,8 @@ export function rowsPane(data, store) {
     ),
   );
   const list = h("ol", { class: "list" }, buttons.map((button) => h("li", {}, button)));
-  const detail = h("div", { class: "detail", role: "group", "aria-label": "The row", tabindex: 0, "aria-live": "polite" });
+  const named = { role: "group", "aria-label": "The row", tabindex: 0, "aria-live": "polite" };
+  const detail = h("div", { class: "detail", ...named });
   const { element } = pane("rows", data.header.titles.rows, "wall time", list, detail);
 
   /** @param {Row} row */
