@@ -18,8 +18,9 @@ from dia2.common.terminal.standard_streams import read_input
 if TYPE_CHECKING:  # looking at a trace needs none
     from torch import Tensor
 
-WordList = Sequence[Mapping[str, Any]] | Mapping[str, Any]  # [{"text": …, "start": seconds, "end": seconds}, …], or
-# what `--words` writes: {"format": 2, "words": such a list}
+# [{"text": …, "start": seconds, "end": seconds}, …], or what `--words` writes: {"format": 2, "words": such a list}; or
+# the words of the result that made the sound.
+WordList = Sequence[Mapping[str, Any]] | Mapping[str, Any] | Sequence["PlacedWord"]
 WORDS_FORMAT = 2  # of the words files that are written; 1 was a bare list, two frames late
 MAX_SCRIPT_CHARS = 100_000  # a published checkpoint speaks two minutes, some 2,000 characters, at a time
 COOLEST, HOTTEST = 1e-4, 1e4  # temperatures beyond which float32 logits, divided by them, overflow or vanish

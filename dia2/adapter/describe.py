@@ -37,10 +37,10 @@ def _given_options(span: Span) -> str:
     return ", ".join(f"{name}={_source(value) if 'prefix' in name else value}" for name, value in given.items())
 
 
-def _place(path: Path) -> str:
+def _place(path: str | Path) -> str:
     """A path as it was given; of the embedded checkpoint without where the package lies."""
     package = nano_folder().parent.parent
-    return str(path.relative_to(package) if path.is_relative_to(nano_folder()) else path)
+    return str(Path(path).relative_to(package) if Path(path).is_relative_to(nano_folder()) else path)
 
 
 def _loop_mutations(span: Span) -> str:
@@ -83,7 +83,7 @@ SAY: Sayings = {
         lambda s: f"device {out(s).device or 'auto'}, dtype {out(s).dtype}",
     ),
     "engine.init": (
-        lambda s: str(arg(s, "repo") or f"{arg(s, 'config_path')}, {arg(s, 'weights_path')}"),
+        lambda s: str(arg(s, "repo") or f"{_place(arg(s, 'config_path'))}, {_place(arg(s, 'weights_path'))}"),
         lambda s: "no runtime",
         lambda s: "notes where the checkpoint is",
         lambda s: f"device {arg(s, 'self')._device}, dtype {arg(s, 'self')._dtype}; nothing loaded yet",

@@ -37,6 +37,7 @@ register(
     explore="dia2.inspect.views.explorer.open:explore",
     to_html="dia2.inspect.views.explorer:to_html",
     lab="dia2.inspect.lab.open:lab",
+    report="dia2.inspect.views.console:report",
 )
 
 _HOMES = {

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
 from dia2.inspect.trace.load import load
@@ -29,6 +30,7 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
 
     show = _command(commands, "show", _show, "what a run was, and the rows it went through")
     show.add_argument("--full", action="store_true", help="all that each row read, changed and gave")
+    show.add_argument("--rows", type=_rows, metavar="FIRST-LAST", help="these rows alone, in full (also one: 17)")
 
     _command(commands, "watch", _watch, "a run while it is recorded, until it is over")
 
@@ -132,6 +134,14 @@ def _which(trace: Trace[Any], number: int | None) -> int:
     return number - 1
 
 
+def _rows(text: str) -> tuple[int, int]:
+    """`7-12` or `7` as numbers of rows."""
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise argparse.ArgumentTypeError(f"give numbers of rows, as 7-12 or 17, not {short(text)}")
+    return int(first), int(last or first)
+
+
 def _console(args: argparse.Namespace) -> Console:
     if args.width is not None and not 1 <= args.width <= 10_000:
         raise UsageError(f"--width must be 1 to 10000, not {args.width}.")
@@ -147,7 +157,7 @@ def _show(args: argparse.Namespace) -> None:
     if args.json:
         _print_json(views.show_facts(trace, times=args.times))
     else:
-        views.print_show(trace, console, times=args.times, full=args.full)
+        views.print_show(trace, console, times=args.times, full=args.full, rows=args.rows)
 
 
 def _watch(args: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.hooks import phase
 from dia2.common.progress import doing
 from dia2.core.chance import own_chance
-from dia2.generation import WORDS_FORMAT, WordList
+from dia2.generation import WORDS_FORMAT, PlacedWord, WordList
 from dia2.runtime.heard import join_pieces, repair_times, thin
 from dia2.runtime.invisible import visible
 from dia2.runtime.quiet import own_bar, quiet
@@ -147,7 +147,8 @@ def _unreadable(name: str, error: Exception) -> Dia2Error:
 def read_words(source: str | Path | WordList, seconds: float, where: str = "The given word list") -> list[Word]:
     """Word times that the user gives: a JSON file, or a list, of `{"text", "start", "end"}` in seconds.
 
-    Or `{"format": 2, "words": such a list}`, which is what `dia2 generate --words` writes. Times are those at which
+    Or `{"format": 2, "words": such a list}`, which is what `dia2 generate --words` writes, or the `words` of the result
+    that made the audio. Times are those at which
     the words sound, and a list is taken as it stands: what wrote it is not known. All its words are taken, whoever is
     said to speak them, as all are in the recording.
 
@@ -210,7 +211,7 @@ def read_rows(source: str | Path | WordList, where: str) -> list[Any]:
         rows = rows.get("words")
     if not isinstance(rows, Sequence) or isinstance(rows, str | bytes):
         raise UsageError(f'{where} is not a list of words: write [{{"text": "Hello", "start": 0.1, "end": 0.4}}, …].')
-    return list(rows)
+    return [{"text": row.text, "start": row.seconds} if isinstance(row, PlacedWord) else row for row in rows]
 
 
 def _read_json(path: Path) -> object:

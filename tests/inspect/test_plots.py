@@ -51,6 +51,8 @@ ATTACKS = (
 Draw = Callable[[Dia2Trace], Figure]
 FIGURES: dict[str, Draw] = {
     "waveform": plots.waveform,
+    "surprise": plots.surprise,
+    "surprise of two": lambda trace: plots.surprise(trace, trace),
     "part of the waveform": lambda trace: plots.waveform(trace, 1.0, 2.5),
     "streams": plots.streams,
     "one call": lambda trace: plots.streams(trace, 40, 40),

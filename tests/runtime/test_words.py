@@ -17,6 +17,7 @@ import torch
 
 from dia2.common.checks import short
 from dia2.common.errors import Dia2Error, UsageError
+from dia2.generation import PlacedWord
 from dia2.runtime.audio_io import load_audio
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_words, transcribe_words
 
@@ -80,6 +81,11 @@ def test_words_of_format_2_are_those_of_its_list(tmp_path: Path, kind: Callable[
     expected = [Word("Grüße", 0.24, 0.74), Word("语", 1.0, 1.5)]
     assert read_words(made, 2.0) == read_words(MappingProxyType(made), 2.0) == read_words(path, 2.0) == expected
     assert read_words(rows, 2.0) == expected, "a bare list stays as it stands"
+
+
+def test_the_words_of_a_result_are_those_of_its_sound() -> None:
+    placed = [PlacedWord("Hello", 0.24, 1, 0.4), PlacedWord("there.", 0.75, 1, 0.91)]
+    assert read_words(placed, 2.0) == [Word("Hello", 0.24, 0.74), Word("there.", 0.75, 1.25)]
 
 
 @pytest.mark.parametrize("format_", [1, 3, 2.0, True, "2", None, [2], "x" * 5000], ids=lambda value: repr(value)[:9])

@@ -261,9 +261,32 @@ class Trace(TraceData[F]):
 
         return findings(Case(self, self.check_script(script), tts, hear, whisper))
 
+    def surprise(self, script: int = 0) -> np.ndarray:
+        """[calls] float64: how many bits the codes of each call cost, −log₂ p of those drawn, in the mean.
+
+        NaN where a call drew none, or their chances were not recorded.
+
+        Raises:
+            TraceError: the trace is damaged, or there is no such script.
+        """
+        from dia2.inspect.trace.unlikely import bits_of_codes
+
+        return bits_of_codes(self, self.check_script(script))
+
     def diagnose(self) -> Any:
         """What became of the prefix; see `dia2.adapter.doctor.diagnose`. Not of Dia."""
         return offered(self, "doctor")(self)
+
+    def report(self, view: str = "show", *, width: int = 100, **options: Any) -> str:
+        """What `dia2 trace VIEW` prints, as text; see `dia2.inspect.views.console.report`.
+
+        Args:
+            view: `show` (with `rows=(7, 12)` those in full), `findings`, `frames`, `frame`, `grid` or `prefix`.
+            width: columns to lay it out for.
+            options: of that view.
+        """
+        text: str = extension("report")(self, view, width=width, **options)
+        return text
 
     def explore(
         self,

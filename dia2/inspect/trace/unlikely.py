@@ -48,8 +48,8 @@ def surprise_of(trace: TraceData[Any], script: int = 0) -> tuple[np.ndarray, lis
     return bits, names
 
 
-def _of_codes(trace: TraceData[Any], script: int) -> np.ndarray:
-    """[calls] mean bits of a call's codes; NaN where there are none."""
+def bits_of_codes(trace: TraceData[Any], script: int) -> np.ndarray:
+    """[calls] float64: the mean bits of a call's codes; NaN where there are none, or their chances were not kept."""
     bits, names = surprise_of(trace, script)
     own = bits[:, [i for i, name in enumerate(names) if book_of(name) is not None]]
     found = np.full(len(bits), np.nan)
@@ -60,7 +60,7 @@ def _of_codes(trace: TraceData[Any], script: int) -> np.ndarray:
 
 def unlikely(trace: TraceData[Any], script: int = 0) -> Iterator[Finding]:
     """Stretches of calls whose codes were far less likely than the run's others."""
-    bits = _of_codes(trace, script)
+    bits = bits_of_codes(trace, script)
     calls = np.flatnonzero(np.isfinite(bits))
     if len(calls) < _FEWEST:
         return
@@ -78,5 +78,5 @@ def unlikely(trace: TraceData[Any], script: int = 0) -> Iterator[Finding]:
 
 def least_likely(trace: TraceData[Any], script: int = 0) -> int | None:
     """The call whose codes cost most bits; `None` where no chances were kept."""
-    bits = _of_codes(trace, script) if len(trace) else np.zeros(0)
+    bits = bits_of_codes(trace, script) if len(trace) else np.zeros(0)
     return int(np.nanargmax(bits)) if np.isfinite(bits).any() else None

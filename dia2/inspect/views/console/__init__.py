@@ -6,6 +6,7 @@ from dia2.inspect.views.console.diff import diff_facts, print_diff
 from dia2.inspect.views.console.findings import findings_facts, print_findings
 from dia2.inspect.views.console.grid import grid_facts, print_grid
 from dia2.inspect.views.console.hooks import hooks_facts, print_hooks
+from dia2.inspect.views.console.text import report
 from dia2.inspect.views.console.views import (
     frame_facts,
     frames_facts,
@@ -37,6 +38,7 @@ __all__ = [
     "print_hooks",
     "print_prefix",
     "print_show",
+    "report",
     "show_facts",
     "to_json",
     "watch",

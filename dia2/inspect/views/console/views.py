@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pkgutil import resolve_name
 from typing import Any
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from dia2.common.errors import UsageError
 from dia2.inspect.schema.adapter import adapters
-from dia2.inspect.schema.report import Facts, Report, Rows
+from dia2.inspect.schema.report import Block, Facts, Report, Rows
 from dia2.inspect.trace.reports import reports_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console.blocks import print_blocks
@@ -31,11 +32,38 @@ def show_facts(trace: Trace[Any], *, times: bool = True) -> Facts:
     return reports_of(trace).show(trace, times).facts
 
 
-def print_show(trace: Trace[Any], console: Console, *, times: bool = True, full: bool = False) -> None:
-    """Print what a run was, and its rows: a line each, or in `full`; then as a table from 120 columns on."""
+def print_show(
+    trace: Trace[Any],
+    console: Console,
+    *,
+    times: bool = True,
+    full: bool = False,
+    rows: tuple[int, int] | None = None,
+) -> None:
+    """Print what a run was, and its rows: a line each, or in `full`; then as a table from 120 columns on.
+
+    With `rows` those of these numbers alone, both included, in full.
+
+    Raises:
+        UsageError: there are no such rows.
+    """
     report = reports_of(trace).show(trace, times)
-    blocks = [replace(block, full=full) if isinstance(block, Rows) else block for block in report.blocks]
+    blocks: list[Block] = []
+    for block in report.blocks:
+        if isinstance(block, Rows):
+            chosen = block.rows if rows is None else _numbered(trace, block.rows, *rows)
+            blocks.append(replace(block, rows=chosen, full=full or rows is not None))
+        elif rows is None:
+            blocks.append(block)
     _print(replace(report, blocks=blocks), console, least=50)
+
+
+def _numbered(trace: Trace[Any], rows: Sequence[Facts], first: int, last: int) -> list[Facts]:
+    numbers = [row["number"] for row in rows]
+    if not (first in numbers and last in numbers and first <= last):
+        has = f"{trace.adapter.title} has {numbers[0]} to {numbers[-1]}"
+        raise UsageError(f"There are no rows {first} to {last}: {has}.")
+    return [row for row in rows if first <= row["number"] <= last]
 
 
 def _calls(trace: Trace[Any], first: int, last: int, script: int, times: bool) -> Report:

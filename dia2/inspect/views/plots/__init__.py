@@ -17,7 +17,8 @@ from dia2.inspect.views.plots.draws import candidates
 from dia2.inspect.views.plots.heads import attention
 from dia2.inspect.views.plots.page import describe
 from dia2.inspect.views.plots.sound import waveform
+from dia2.inspect.views.plots.surprise import surprise
 from dia2.inspect.views.plots.tracks import streams
 from dia2.inspect.views.plots.variants import sweep
 
-__all__ = ["attention", "candidates", "describe", "grid", "kv_growth", "streams", "sweep", "waveform"]
+__all__ = ["attention", "candidates", "describe", "grid", "kv_growth", "streams", "surprise", "sweep", "waveform"]
