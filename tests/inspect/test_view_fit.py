@@ -1,0 +1,375 @@
+"""What a verdict about a prefix rests on: windows, stretches and words of known drifts, and the mended list."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from safetensors.numpy import save_file
+
+from dia2.adapter.drift import Costs, Fit
+from dia2.adapter.findings.shift import Shifted
+from dia2.adapter.layout import EAR_FILE
+from dia2.adapter.mended import mended, word_list
+from dia2.adapter.prefix_words import PrefixWord
+from dia2.adapter.trace import Dia2Trace
+from dia2.adapter.view import view_of as dia2_view
+from dia2.inspect import record, sample
+from dia2.inspect.views.explorer.payload import payload
+from dia2.runtime.words import read_words
+
+from ..support.reference import engine
+from ..support.traces import copied, recorded_quickly
+from .test_explorer import opened
+
+RATE = 12.5
+LATE = np.arange(-8, 9, dtype=np.int32)
+SOUNDS = (0.4 + np.random.default_rng(3).uniform(0.28, 0.5, 20).cumsum()).tolist()  # seconds, out of step on purpose
+LENGTH = 0.22  # seconds of a word
+END = 8.96
+FRAMES = round(END * RATE)
+HALF = 10  # the words from here on are given late
+SHIFT = 0.4
+
+
+def word(index: int, start: float | None, end: float | None = None, text: str = "") -> PrefixWord:
+    stop = start if end is None else end
+    return PrefixWord(index, text or f"w{index}", 1, start, stop, index, index, index, True)
+
+
+def given(late: float = SHIFT) -> list[dict[str, Any]]:
+    """The words, from the middle one on late."""
+    at = [start + (late if i >= HALF else 0) for i, start in enumerate(SOUNDS)]
+    kept = [(i, start) for i, start in enumerate(at) if i >= HALF or start < at[HALF]]
+    ends = [min(start + LENGTH, after) for (_, start), (_, after) in zip(kept, [*kept[1:], (0, END)], strict=True)]
+    rows = [
+        {"text": "abcdefghijklmnopqrst"[i], "start": round(start, 3), "end": round(end, 3)}
+        for (i, start), end in zip(kept, ends, strict=True)
+    ]
+    return [row for row in rows if row["end"] < END]
+
+
+def costs(true: Sequence[int], stands: float = 1.0) -> Costs:
+    """Of a recording of 60 frames: those from [20 i, 20 i + 20) fit best if the words come `true[i]` frames late."""
+    frames = np.full((len(LATE), 60), 6.0)
+    for i, late in enumerate(true):
+        frames[LATE.tolist().index(late), 20 * i : 20 * i + 20] = 2.0
+    return Costs(LATE, frames, stands, stands)
+
+
+def fit(true: Sequence[int], *shifts: Shifted, source: Any = "ear", starts: Sequence[float] | None = None) -> Fit:
+    """Six words of which two stand in each twenty frames, as they are given."""
+    at = [0.4, 1.0, 1.8, 2.5, 3.4, 4.2] if starts is None else starts
+    return Fit(1, 0, 60, RATE, [word(i, start) for i, start in enumerate(at)], source, costs(true), shifts)
+
+
+# Stretches and words
+
+
+def test_words_that_clearly_stand_where_they_sound_have_no_drift() -> None:
+    found = fit([0, 0, 0])
+    assert [(one.first, one.last, one.drift) for one in found.stretches] == [(0, 5, 0.0)]
+    assert found.drift == [0.0] * 6
+    assert {window.seconds for window in found.windows} == {0.0}
+
+
+def test_a_frame_or_two_are_no_drift() -> None:
+    assert fit([2, 2, 2]).drift == [0.0] * 6
+    assert fit([3, 3, 3]).drift == [None] * 6, "the findings tell no such shift, so nobody says where they sound"
+
+
+def test_words_of_which_nothing_stands_out_cannot_be_told() -> None:
+    flat = fit([0, 0, 0])
+    assert flat.costs is not None
+    flat.costs.frames[:] = 3.0
+    assert flat.drift == [None] * 6
+    assert all(math.isnan(window.seconds) for window in flat.windows)
+    (only,) = flat.stretches
+    assert only.gain is not None
+    assert not only.gain.any()
+
+
+def test_on_each_side_of_a_break_stands_a_stretch() -> None:
+    found = fit([0, 5, 5], Shifted(0.4, 3, 5, 3, 5), starts=[0.4, 1.0, 1.4, 2.1, 3.4, 4.2])
+    before, after = found.stretches
+    assert (before.first, before.last, before.drift) == (0, 2, 0.0)
+    assert (after.first, after.last, after.drift) == (3, 5, 0.4)
+    assert (before.begin, before.end, after.begin, after.end) == (0, 21, 21, 60), "from where the fourth word sounds"
+    assert after.gain is not None
+    assert LATE[after.gain.argmax()] == 5
+    assert after.gain.max() == pytest.approx(4.0)
+    assert found.drift == [0.0, 0.0, 0.0, 0.4, 0.4, 0.4]
+
+
+def test_words_that_may_belong_to_either_side_cannot_be_told() -> None:
+    found = fit([0, 0, 5], Shifted(0.4, 3, 4, 2, 5))
+    assert [(one.first, one.last, one.drift) for one in found.stretches] == [
+        (0, 1, 0.0),
+        (2, 2, None),
+        (3, 4, 0.4),
+        (5, 5, None),
+    ]
+    assert [one.gain is None for one in found.stretches] == [False, True, False, True]
+    assert found.stretches[0].end == round((1.8 - 0.4) * RATE), "the third word may sound as early as that"
+
+
+def test_early_words_sound_later() -> None:
+    before, after = fit([0, 0, -5], Shifted(-0.4, 3, 5, 3, 5)).stretches
+    assert before.end == after.begin == round((2.5 + 0.4) * RATE)
+
+
+def test_by_loudness_a_window_tells_no_more_than_its_words() -> None:
+    assert {window.seconds for window in fit([5, 5, 5]).windows} == {0.4}, "the ear's stand alone"
+    assert all(math.isnan(window.seconds) for window in fit([5, 5, 5], source="loudness").windows)
+    shifted = fit([5, 5, 5], Shifted(0.4, 0, 5, 0, 5), source="loudness")
+    assert {window.seconds for window in shifted.windows} == {0.4}
+    other = fit([-5, -5, -5], Shifted(0.4, 0, 5, 0, 5), source="loudness")
+    assert all(math.isnan(window.seconds) for window in other.windows)
+
+
+def test_nothing_is_told_without_evidence() -> None:
+    found = Fit(1, 0, 60, RATE, [word(0, None), word(1, None)], "nothing", None, [])
+    assert found.drift == [None, None]
+    assert found.windows == []
+
+
+# The mended list
+
+
+def times(rows: list[dict[str, Any]] | None) -> list[tuple[float, float]]:
+    assert rows is not None
+    assert len(read_words(rows, 5.0)) == len(rows), "it loads"
+    return [(row["start"], row["end"]) for row in rows]
+
+
+def test_words_are_set_where_they_sound() -> None:
+    words = [word(0, 0.5, 0.9), word(1, 1.5, 1.9), word(2, 2.5, 2.9)]
+    assert times(mended(words, [0.0, 0.4, 0.4], 5.0)) == [(0.5, 0.9), (1.1, 1.5), (2.1, 2.5)]
+    assert times(mended(words, [-0.4, -0.4, None], 5.0)) == [(0.9, 1.3), (1.9, 2.3), (2.5, 2.9)]
+
+
+def test_nothing_is_mended_where_nothing_is_told() -> None:
+    words = [word(0, 0.5, 0.9), word(1, 1.5, 1.9)]
+    assert mended(words, [None, None], 5.0) is None
+    assert mended(words, [0.0, None], 5.0) is None
+    assert mended([word(0, None), words[1]], [0.4, 0.4], 5.0) is None
+
+
+@pytest.mark.parametrize(
+    ("drift", "wanted"),
+    [
+        ([0.0, 0.4, 0.4], [(0.5, 0.8), (0.8, 1.1), (1.1, 1.6)]),  # the first ends where the second begins
+        ([None, 0.8, 0.8], [(0.0, 0.2), (0.4, 0.7), (0.7, 1.2)]),  # the first cannot stand behind it: it moves too
+        ([2.0, 2.0, 2.0], [(0.0, 0.0), (0.0, 0.0), (0.0, 0.0)]),
+        ([-4.0, -4.0, -4.0], [(0.5, 1.0), (1.2, 1.5), (1.5, 2.0)]),  # past the recording's end they cannot be
+        ([-0.9, 0.0, None], [(0.5, 1.0), (1.2, 1.5), (1.5, 2.0)]),  # it would sound after the second one
+    ],
+)
+def test_a_mended_list_is_one_that_can_be_read(drift: list[float | None], wanted: list[tuple[float, float]]) -> None:
+    words = [word(0, 0.5, 1.0), word(1, 1.2, 1.5), word(2, 1.5, 2.0)]
+    assert times(mended(words, drift, 5.0)) == wanted
+
+
+def test_what_is_copied_is_json_that_is_safe_anywhere() -> None:
+    texts = ["Grüße", 'a"b\\', "\x1b[31m\u202ed", "<b>"]
+    rows = [{"text": text, "start": float(i), "end": i + 0.5} for i, text in enumerate(texts)]
+    copied_text = word_list(rows)
+    assert json.loads(copied_text) == rows
+    assert copied_text.replace("\n", "").isprintable()
+    assert "Grüße" in copied_text
+    assert len(copied_text.splitlines()) == len(rows) + 2
+
+
+# Traces
+
+
+def speech(path: Path) -> Path:
+    """A recording that sounds where `SOUNDS` says."""
+    rng = np.random.default_rng(5)
+    samples = rng.normal(0, 0.0005, round(END * 24_000))
+    for start in SOUNDS:
+        begin, end = round(start * 24_000), round((start + LENGTH) * 24_000)
+        samples[begin:end] += rng.normal(0, 0.1, len(samples[begin:end]))
+    soundfile.write(path, samples, 24_000)
+    return path
+
+
+def clone(folder: Path, words: object, name: str = "run") -> Dia2Trace:
+    """A run that goes on from it and keeps nothing of the ear."""
+    with record(folder / name, doctor=False):
+        engine("tiny3").generate(
+            "[S1] Hi.", seed=1, prefix_speaker_1=speech(folder / "voice.wav"), prefix_words_1=words
+        )
+    return Dia2Trace(folder / name)
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Dia2Trace:
+    """Words that are late from the middle on, told by loudness."""
+    return clone(tmp_path_factory.mktemp("loud"), given())
+
+
+def heard(trace: Dia2Trace, folder: Path, true: np.ndarray | None) -> Dia2Trace:
+    """A copy that keeps what an ear heard: words that come `true` [frames] frames late; `None`: it could not follow."""
+    nats = np.full((len(LATE), trace.run.prefix_frames), 8.0, np.float32)
+    if true is not None:
+        nats[np.searchsorted(LATE, true), np.arange(len(true))] = 2.0
+    path = folder / "heard"
+    path.mkdir()
+    for file in trace.path.iterdir():
+        os.link(file, path / file.name)
+    save_file({"late": LATE, "nats": nats, "given": nats[len(LATE) // 2]}, path / EAR_FILE)
+    return Dia2Trace(path)
+
+
+def shown(trace: Dia2Trace) -> dict[str, Any]:
+    header, _ = opened(payload(trace))
+    found: dict[str, Any] = header["fit"]
+    return found
+
+
+def test_by_loudness_the_drift_is_told_where_it_can_be(quiet: Dia2Trace) -> None:
+    found = shown(quiet)
+    (recording,) = found["recordings"]
+    (finding,) = [one for one in quiet.findings() if one.kind == "prefix-shift"]
+    assert recording["told"] == finding.text
+    assert recording["by"] == "by loudness"
+    assert "keeps nothing of the checkpoint’s ear, so loudness tells" in recording["why"]
+    assert [word_["drift"] for word_ in recording["words"]][-5:] == [SHIFT] * 5
+    windows = found["windows"]
+    assert windows[0][0] == 2, "a moment stands two frames after its sound"
+    assert windows[-1][1] == FRAMES + 2
+    assert all(one[1] == other[0] for one, other in pairwise(windows))
+    told = [(window[0], window[2]) for window in windows if window[2] is not None]
+    assert any(drift == pytest.approx(SHIFT, abs=0.17) for at, drift in told if at > 60)
+    assert all(abs(drift) < 0.24 for at, drift in told if at < 35)
+    curve = recording["curves"][-1]
+    assert recording["late"][curve["at"]] == SHIFT
+    assert curve["told"].startswith("0.40 s late: +")
+    assert curve["told"].endswith("% of the frames")
+
+
+def test_by_ear_every_window_is_known(quiet: Dia2Trace, tmp_path: Path) -> None:
+    split = int(SOUNDS[HALF] * RATE)
+    true = np.where(np.arange(quiet.run.prefix_frames) < split, 0, 5)
+    trace = heard(quiet, tmp_path, true)
+    assert trace.ear is not None
+    found = shown(trace)
+    (recording,) = found["recordings"]
+    assert recording["by"] == "by ear"
+    assert recording["told"].startswith("From “")
+    assert [word_["drift"] for word_ in recording["words"]] == [0.0] * (len(recording["words"]) - 10) + [SHIFT] * 10
+    for begin, end, drift in found["windows"]:
+        middle = (begin + end) / 2 - 2
+        if abs(middle - split) > 8:
+            assert drift == (SHIFT if middle > split else 0.0)
+    assert [(curve["drift"], curve["told"]) for curve in recording["curves"]] == [
+        (0.0, "where they sound"),
+        (SHIFT, "0.40 s late: +6 nats a frame"),
+    ]
+    assert recording["curves"][1]["words"] == f"{recording['words'][-10]['text']} … t"
+    (track,) = [track for track in opened(payload(trace))[0]["tracks"] if track["name"] == "drift"]
+    assert track["lenses"] == ["voice"]
+    assert "told by ear." in track["told"]
+
+
+def test_an_ear_that_cannot_follow_leaves_it_to_loudness(quiet: Dia2Trace, tmp_path: Path) -> None:
+    trace = heard(quiet, tmp_path, None)
+    assert trace.ear is not None
+    assert trace.ear.deaf == [1]
+    deaf, alone = shown(trace), shown(quiet)
+    assert deaf["recordings"][0]["why"].startswith("The checkpoint’s ear cannot follow this voice, so loudness")
+    assert deaf["windows"] == alone["windows"]
+    assert deaf["recordings"][0]["curves"] == alone["recordings"][0]["curves"]
+
+
+def test_what_is_copied_mends_the_run(quiet: Dia2Trace, tmp_path: Path) -> None:
+    (recording,) = shown(quiet)["recordings"]
+    assert "--prefix-words-1" in recording["mended"]["told"]
+    words = tmp_path / "words.json"
+    words.write_text(recording["mended"]["text"], encoding="utf-8")
+    again = clone(tmp_path, words)
+    assert [word_.text for word_ in again.run.spoken] == [word_["text"] for word_ in recording["words"]]
+    for spoken, row in zip(again.run.spoken, recording["words"], strict=True):
+        assert spoken.start == pytest.approx(row["asked"] - (row["drift"] or 0.0), abs=2e-3)
+    assert [one.kind for one in again.findings() if one.kind.startswith("prefix")] == []
+    assert shown(again)["recordings"][0]["mended"] is None, "there is nothing to mend"
+
+
+def test_a_word_in_the_table_has_its_call_and_its_times(quiet: Dia2Trace) -> None:
+    (recording,) = shown(quiet)["recordings"]
+    taken = np.flatnonzero(quiet.column("consumed"))
+    for i, (row, spoken) in enumerate(zip(recording["words"], quiet.run.spoken, strict=True)):
+        assert (row["text"], row["asked"]) == (spoken.text, spoken.start)
+        assert row["taken"] == row["call"] == taken[i]
+
+
+def test_two_recordings_stand_one_after_the_other() -> None:
+    trace = Dia2Trace(recorded_quickly())
+    found = shown(trace)
+    assert [recording["speaker"] for recording in found["recordings"]] == [1, 2]
+    assert [len(recording["words"]) for recording in found["recordings"]] == [3, 2]
+    assert all("too few words for the checkpoint’s ear" in recording["why"] for recording in found["recordings"])
+    edges = [window[0] for window in found["windows"]] + [found["windows"][-1][1]]
+    assert edges[0] == 2
+    assert 22 in edges
+    assert edges[-1] == 35
+    assert edges == sorted(edges)
+
+
+def test_a_run_without_a_prefix_has_none() -> None:
+    header, _ = opened(payload(sample()))
+    assert header.get("fit") is None
+    assert "drift" not in [track["name"] for track in header["tracks"]]
+
+
+def test_nothing_of_it_is_left_without_the_voice(quiet: Dia2Trace, tmp_path: Path) -> None:
+    assert opened(payload(quiet, voice=False))[0]["fit"] is None
+    redacted = quiet.redact(tmp_path / "no-voice", voice=True)
+    header, _ = opened(payload(redacted))
+    assert header.get("fit") is None
+    assert "drift" not in [track["name"] for track in header["tracks"]]
+
+
+def test_without_the_text_the_curves_stay_as_the_ears_file_does(quiet: Dia2Trace, tmp_path: Path) -> None:
+    found, whole = shown(quiet.redact(tmp_path / "no-text", text=True)), shown(quiet)
+    assert found["windows"] == whole["windows"]
+    (recording,) = found["recordings"]
+    assert {row["text"] for row in recording["words"]} == {"redacted"}
+    assert recording["mended"] is None, "a list of nothing but “redacted” mends nothing"
+
+
+def test_a_recording_whose_sound_is_not_known_cannot_be_told(quiet: Dia2Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = quiet.prefix
+    assert prefix is not None
+    trace = Dia2Trace(quiet.path)
+    monkeypatch.setattr(Dia2Trace, "prefix", replace(prefix, rms=np.full_like(prefix.rms, np.nan)))
+    (recording,) = shown(trace)["recordings"]
+    assert recording["why"] == "Nothing tells of the recording’s sound: neither the checkpoint’s ear, nor loudness."
+    assert recording["told"].endswith("cannot tell.")
+    assert recording["curves"] == []
+    assert {row["drift"] for row in recording["words"]} == {None}
+    assert shown(trace)["windows"] == [[2, FRAMES + 2, None]]
+
+
+def test_a_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
+    path = copied(tmp_path / "run.dia2trace", recorded_quickly)
+    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    for entry in manifest["run"]["entries"]:
+        entry[0] = "\x1b[31m\u202e" + "x" * 500
+    (path / "manifest.json").unlink()
+    (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    found = dia2_view(Dia2Trace(path), 0, None).header["fit"]
+    for recording in found["recordings"]:
+        said = [row["text"] for row in recording["words"]] + [curve["words"] for curve in recording["curves"]]
+        assert all(text.isprintable() and len(text) <= 200 for text in said)
+        assert recording["told"].isprintable()
