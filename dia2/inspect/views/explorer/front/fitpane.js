@@ -126,7 +126,7 @@ function recordingPart(recording, { least }, go) {
  */
 function rowOf(word, least, go) {
   const { text, asked, taken, drift } = word;
-  const heard = asked === null || drift === null ? "?" : (asked - drift).toFixed(2);
+  const heard = asked === null || drift === null ? "?" : Math.max(0, asked - drift).toFixed(2);
   const moved = drift !== null && Math.abs(drift) >= least;
   const onclick = () => go(word);
   return h(

@@ -46,7 +46,7 @@ export function tabsOf(views, store) {
  * @param {State} state
  * @param {Tab[]} tabs
  */
-function tabOf(state, tabs) {
+export function tabOf(state, tabs) {
   const fitting = state.cell ? undefined : tabs.find(({ opens }) => opens?.(state));
   return state.tab || (fitting ?? tabs[0]).name;
 }
