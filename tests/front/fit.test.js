@@ -89,10 +89,10 @@ test("the range is told beside the track, on a phone upon it", () => {
 test("the note says what is known at a call, and by what", () => {
   const painter = driftTrack(run({ fit: FIT }));
   const notes = [0, 3, 6, 8].map((call) => painter.note({ call }));
-  const wanted = ["+0.08 s here, by ear", "+0.40 s here, by ear", "cannot tell here", "of the recordings alone"];
+  const wanted = ["+0.08 s, by ear", "+0.40 s, by ear", "cannot tell here", "of the recordings alone"];
   assert.deepEqual(notes, wanted);
   const two = { ...FIT, recordings: [RECORDING, { ...RECORDING, by: "by loudness" }] };
-  assert.equal(driftTrack(run({ fit: two })).note({ call: 3 }), "+0.40 s here");
+  assert.equal(driftTrack(run({ fit: two })).note({ call: 3 }), "+0.40 s");
 });
 
 test("a run without such words has no track and no tab", () => {

@@ -15,7 +15,7 @@ from dia2.runtime.words import read_words
 from ..support.browser import Page, keep_picture, needs_chromium
 from .test_view_fit import END, SHIFT, clone, given
 
-pytestmark = [needs_chromium, pytest.mark.slow]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ function driftAt({ recordings }, window) {
   const drift = window[2];
   if (drift === null) return "cannot tell here";
   const by = [...new Set(recordings.map((each) => each.by))].filter(Boolean);
-  return `${driftText(drift)} s here${by.length === 1 ? `, ${by[0]}` : ""}`;
+  return `${driftText(drift)} s${by.length === 1 ? `, ${by[0]}` : ""}`;
 }
 
 /**
