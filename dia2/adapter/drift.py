@@ -188,8 +188,8 @@ def fits(trace: Dia2Trace) -> list[Fit]:
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker]
-        timed = [word for word in mine if word.start is not None]
-        source, costs, shifts = _evidence(ear, prefix.rms[part], timed if len(timed) == len(mine) else [], part, rate)
+        timed = [word for word in mine if word.start is not None]  # all of a trace, or none
+        source, costs, shifts = _evidence(ear, prefix.rms[part], timed, part, rate)
         if source == "loudness":  # of whose shifts the findings tell those that no missing words explain
             shifts = [shift for shift in shifts if shift_finding(timed, shift) in told]
         found.append(Fit(speaker, first, frames, rate, mine, source, costs, shifts))

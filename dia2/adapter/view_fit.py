@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NAME = "Voice"
 _MOST_CURVES = 6  # of a recording; the longest stretches have them
 _BY: dict[Source, str] = {"ear": "by ear", "loudness": "by loudness", "nothing": ""}
-_UNITS: dict[Source, str] = {"ear": " nats a frame", "loudness": "% of the frames", "nothing": ""}
+_UNITS: dict[Source, str] = {"ear": " nats a frame", "loudness": "% of frames", "nothing": ""}
 _SCALES: dict[Source, float] = {"ear": 1.0, "loudness": 100.0, "nothing": 1.0}
 
 

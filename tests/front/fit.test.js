@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Axis, driftText, driftTrack, fitChart, fitTab, hashOf, tabOf } from "./front.js";
+import { Axis, driftText, driftTrack, fitChart, fitTab, hashOf, tabOf, takenTrack } from "./front.js";
 import { page } from "./page.js";
 import { looked, run } from "./run.js";
 
@@ -24,18 +24,19 @@ const FIT = {
 const GIVEN = { calls: 7, why: "" };
 
 /** What is drawn on a track of ten calls, of ten pixels each. */
-function painted(fit, layout = "wide", first = 0) {
+function painted(fit, layout = "wide", first = 0, track = driftTrack, words = []) {
   const axis = Object.assign(new Axis(), { first, span: 10, width: 100 });
-  const drawn = { fills: [], texts: [], clips: [] };
+  const drawn = { fills: [], texts: [], clips: [], frames: [] };
   const context = new Proxy({}, { get: (_, name) => (...values) => name === "rect" && drawn.clips.push(values) });
-  const palette = { warn: "warn", ok: "ok", ink: "ink", faint: "faint", back: "back", edge: "edge" };
+  const palette = { warn: "warn", ok: "ok", ink: "ink", faint: "faint", back: "back", edge: "edge", s1: "s1" };
   const sheet = {
-    axis, palette, context, width: 100, height: 60,
+    axis, palette, context, width: 100, height: 60, font() {},
     widthOf: (text) => text.length,
     fill: (colour, ...box) => drawn.fills.push([colour, ...box]),
     text: (text, x, y, colour) => drawn.texts.push([text, x, y, colour]),
+    frame: (colour, thick, ...box) => drawn.frames.push(box),
   };
-  driftTrack(run({ fit, given: GIVEN })).paint(sheet, { layout });
+  track(run({ fit, given: GIVEN, words })).paint(sheet, { layout });
   return drawn;
 }
 
@@ -101,6 +102,29 @@ test("a run without such words has no track and no tab", () => {
   assert.equal(fitTab(run(), null), null);
 });
 
+const ASKED = RECORDING.words.map(({ text, call }) => ({ text, speaker: 1, prefix: true, call, at: call }));
+
+test("words that are heard elsewhere than asked stand there, too", () => {
+  const data = run({ fit: FIT, given: GIVEN, words: ASKED });
+  assert.deepEqual(takenTrack(data).lanes.map(({ name }) => name), ["heard", "asked", "taken"]);
+  const { fills, texts, frames } = painted(FIT, "wide", 0, takenTrack, ASKED);
+  const at = (y) => of(fills, "s1").filter((box) => box[1] === y).map(([x]) => x);
+  assert.deepEqual(at(62), [10, 20, 30, 40, 50]); // as asked
+  assert.deepEqual(at(38), [10, 20, -10, 0]); // 0.4 s are four calls
+  assert.deepEqual(frames.map(([x]) => x), [50.5]); // of the last one it is not known
+  assert.deepEqual(texts.map(([text, x]) => [text, x]).slice(0, 2), [["a", 11], ["b", 21]]);
+});
+
+test("where no word is heard elsewhere the track is as it was", () => {
+  const still = { ...FIT, recordings: [{ ...RECORDING, words: [word("a", 1, 0), word("b", 2, null)] }] };
+  for (const fit of [still, null]) {
+    const track = takenTrack(run({ fit, given: GIVEN, words: ASKED }));
+    assert.deepEqual(track.lanes.map(({ name }) => name), ["asked", "taken"]);
+    const { fills } = painted(fit, "wide", 0, takenTrack, ASKED);
+    assert.deepEqual(of(fills, "s1").map(([x]) => x), [10, 20, 30, 40, 50]);
+  }
+});
+
 test("a chart has a curve for each stretch: moved, in its place, or dashed where it tells nothing", (t) => {
   page(t);
   const [plot, axis, , key] = fitChart(RECORDING, 0.24);
@@ -160,6 +184,8 @@ test("words that are moved are marked, those that are not are not", (t) => {
   page(t);
   const classes = opened().rows().map(({ attributes }) => attributes.class ?? "");
   assert.deepEqual(classes, ["", "", "moved", "moved", ""]);
+  const [early] = opened({ ...FIT, recordings: [{ ...RECORDING, words: [word("x", 0, -0.4)] }] }).rows();
+  assert.equal(early.attributes.class, "moved");
 });
 
 test("the word that was taken last is lit, in the warm-up alone", (t) => {

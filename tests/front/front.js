@@ -22,6 +22,7 @@ export * from "../../dia2/inspect/views/explorer/front/shells.js";
 export * from "../../dia2/inspect/views/explorer/front/signals.js";
 export * from "../../dia2/inspect/views/explorer/front/soundtrack.js";
 export * from "../../dia2/inspect/views/explorer/front/store.js";
+export * from "../../dia2/inspect/views/explorer/front/takentrack.js";
 export * from "../../dia2/inspect/views/explorer/front/unpack.js";
 export * from "../../dia2/inspect/views/explorer/front/verdict.js";
 export * from "../../dia2/inspect/views/explorer/front/views.js";

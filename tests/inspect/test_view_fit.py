@@ -16,19 +16,21 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
+from dia2.adapter import drift
 from dia2.adapter.drift import Costs, Fit
-from dia2.adapter.findings.shift import Shifted
+from dia2.adapter.findings.shift import Shifted, by_ear, by_loudness
 from dia2.adapter.layout import EAR_FILE
 from dia2.adapter.mended import mended, word_list
-from dia2.adapter.prefix_words import PrefixWord
+from dia2.adapter.prefix_sound import measure
+from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.adapter.trace import Dia2Trace
-from dia2.adapter.view import view_of as dia2_view
 from dia2.inspect import record, sample
 from dia2.inspect.views.explorer.payload import payload
 from dia2.runtime.words import read_words
 
 from ..support.reference import engine
-from ..support.traces import copied, recorded_quickly
+from ..support.traces import recorded_quickly, with_manifest
+from .test_ear_shifts import STARTS, curves
 from .test_explorer import opened
 
 RATE = 12.5
@@ -122,6 +124,15 @@ def test_words_that_may_belong_to_either_side_cannot_be_told() -> None:
     assert found.stretches[0].end == round((1.8 - 0.4) * RATE), "the third word may sound as early as that"
 
 
+def test_where_the_ear_bounds_an_end_the_words_before_it_are_unsure() -> None:
+    ear = curves(np.repeat([4, 0], [12, 8]))
+    ear.nats[:, int(STARTS[12]) : int(STARTS[14])] = 4.0  # as well under one as under another
+    (found,) = by_ear(ear, 1, [word(i, start) for i, start in enumerate(ear.starts.tolist())]) or []
+    (shift,) = ear.shifts
+    assert found.last == shift.last_word
+    assert found.latest == shift.ends_between[1] > found.last
+
+
 def test_early_words_sound_later() -> None:
     before, after = fit([0, 0, -5], Shifted(-0.4, 3, 5, 3, 5)).stretches
     assert before.end == after.begin == round((2.5 + 0.4) * RATE)
@@ -155,6 +166,8 @@ def test_words_are_set_where_they_sound() -> None:
     words = [word(0, 0.5, 0.9), word(1, 1.5, 1.9), word(2, 2.5, 2.9)]
     assert times(mended(words, [0.0, 0.4, 0.4], 5.0)) == [(0.5, 0.9), (1.1, 1.5), (2.1, 2.5)]
     assert times(mended(words, [-0.4, -0.4, None], 5.0)) == [(0.9, 1.3), (1.9, 2.3), (2.5, 2.9)]
+    beyond = [word(0, 0.5, 0.9), word(1, 5.03, 5.06)]  # as far past the end as the runtime lets words be
+    assert times(mended(beyond, [0.4, None], 5.0)) == [(0.1, 0.5), (5.0, 5.0)]
 
 
 def test_nothing_is_mended_where_nothing_is_told() -> None:
@@ -165,7 +178,7 @@ def test_nothing_is_mended_where_nothing_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drift", "wanted"),
+    ("late", "wanted"),
     [
         ([0.0, 0.4, 0.4], [(0.5, 0.8), (0.8, 1.1), (1.1, 1.6)]),  # the first ends where the second begins
         ([None, 0.8, 0.8], [(0.0, 0.2), (0.4, 0.7), (0.7, 1.2)]),  # the first cannot stand behind it: it moves too
@@ -174,9 +187,9 @@ def test_nothing_is_mended_where_nothing_is_told() -> None:
         ([-0.9, 0.0, None], [(0.5, 1.0), (1.2, 1.5), (1.5, 2.0)]),  # it would sound after the second one
     ],
 )
-def test_a_mended_list_is_one_that_can_be_read(drift: list[float | None], wanted: list[tuple[float, float]]) -> None:
+def test_a_mended_list_is_one_that_can_be_read(late: list[float | None], wanted: list[tuple[float, float]]) -> None:
     words = [word(0, 0.5, 1.0), word(1, 1.2, 1.5), word(2, 1.5, 2.0)]
-    assert times(mended(words, drift, 5.0)) == wanted
+    assert times(mended(words, late, 5.0)) == wanted
 
 
 def test_what_is_copied_is_json_that_is_safe_anywhere() -> None:
@@ -250,12 +263,12 @@ def test_by_loudness_the_drift_is_told_where_it_can_be(quiet: Dia2Trace) -> None
     assert windows[-1][1] == FRAMES + 2
     assert all(one[1] == other[0] for one, other in pairwise(windows))
     told = [(window[0], window[2]) for window in windows if window[2] is not None]
-    assert any(drift == pytest.approx(SHIFT, abs=0.17) for at, drift in told if at > 60)
-    assert all(abs(drift) < 0.24 for at, drift in told if at < 35)
+    assert any(late == pytest.approx(SHIFT, abs=0.17) for at, late in told if at > 60)
+    assert all(abs(late) < 0.24 for at, late in told if at < 35)
     curve = recording["curves"][-1]
     assert recording["late"][curve["at"]] == SHIFT
     assert curve["told"].startswith("0.40 s late: +")
-    assert curve["told"].endswith("% of the frames")
+    assert curve["told"].endswith("% of frames")
 
 
 def test_by_ear_every_window_is_known(quiet: Dia2Trace, tmp_path: Path) -> None:
@@ -268,10 +281,11 @@ def test_by_ear_every_window_is_known(quiet: Dia2Trace, tmp_path: Path) -> None:
     assert recording["by"] == "by ear"
     assert recording["told"].startswith("From “")
     assert [word_["drift"] for word_ in recording["words"]] == [0.0] * (len(recording["words"]) - 10) + [SHIFT] * 10
-    for begin, end, drift in found["windows"]:
+    assert [window[0] for window in found["windows"]][:4] == [2, 22, 30, 38], "in the middle of 32 frames stand 8"
+    for begin, end, late in found["windows"]:
         middle = (begin + end) / 2 - 2
         if abs(middle - split) > 8:
-            assert drift == (SHIFT if middle > split else 0.0)
+            assert late == (SHIFT if middle > split else 0.0)
     assert [(curve["drift"], curve["told"]) for curve in recording["curves"]] == [
         (0.0, "where they sound"),
         (SHIFT, "0.40 s late: +6 nats a frame"),
@@ -290,6 +304,19 @@ def test_an_ear_that_cannot_follow_leaves_it_to_loudness(quiet: Dia2Trace, tmp_p
     assert deaf["recordings"][0]["why"].startswith("The checkpoint’s ear cannot follow this voice, so loudness")
     assert deaf["windows"] == alone["windows"]
     assert deaf["recordings"][0]["curves"] == alone["recordings"][0]["curves"]
+
+
+def test_what_no_finding_tells_is_no_drift(tmp_path: Path) -> None:
+    """Loudness alone takes words of which the first ones are missing for late ones."""
+    trace = clone(tmp_path, [row for row in given(late=0) if row["start"] > 3.5])
+    prefix, spoken = trace.prefix, trace.run.spoken
+    assert prefix is not None
+    spans = np.array([[one.start, one.end] for one in spoken]) * RATE
+    assert by_loudness(measure(prefix.rms), spans, RATE) != []
+    assert "prefix-shift" not in [one.kind for one in trace.findings()]
+    (recording,) = shown(trace)["recordings"]
+    assert not any(row["drift"] for row in recording["words"])
+    assert recording["mended"] is None
 
 
 def test_what_is_copied_mends_the_run(quiet: Dia2Trace, tmp_path: Path) -> None:
@@ -311,6 +338,17 @@ def test_a_word_in_the_table_has_its_call_and_its_times(quiet: Dia2Trace) -> Non
     for i, (row, spoken) in enumerate(zip(recording["words"], quiet.run.spoken, strict=True)):
         assert (row["text"], row["asked"]) == (spoken.text, spoken.start)
         assert row["taken"] == row["call"] == taken[i]
+
+
+def test_a_word_that_was_never_taken_leads_to_where_it_was_asked_for(
+    quiet: Dia2Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [replace(one, taken_call=None, step=one.step + 10_000 * (one.index > 3)) for one in prefix_words(quiet)]
+    monkeypatch.setattr(drift, "prefix_words", lambda _: words)
+    (recording,) = shown(quiet)["recordings"]
+    assert {row["taken"] for row in recording["words"]} == {None}
+    assert [row["call"] for row in recording["words"]][:4] == [one.step for one in words[:4]]
+    assert {row["call"] for row in recording["words"]} >= {len(quiet) - 1}, "there is no call beyond the last"
 
 
 def test_two_recordings_stand_one_after_the_other() -> None:
@@ -361,15 +399,15 @@ def test_a_recording_whose_sound_is_not_known_cannot_be_told(quiet: Dia2Trace, m
     assert shown(trace)["windows"] == [[2, FRAMES + 2, None]]
 
 
-def test_a_hostile_text_is_shown_as_text(tmp_path: Path) -> None:
-    path = copied(tmp_path / "run.dia2trace", recorded_quickly)
-    manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+def test_a_hostile_text_is_shown_as_text(quiet: Dia2Trace, tmp_path: Path) -> None:
+    manifest = json.loads((quiet.path / "manifest.json").read_text(encoding="utf-8"))
     for entry in manifest["run"]["entries"]:
-        entry[0] = "\x1b[31m\u202e" + "x" * 500
-    (path / "manifest.json").unlink()
-    (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    found = dia2_view(Dia2Trace(path), 0, None).header["fit"]
-    for recording in found["recordings"]:
-        said = [row["text"] for row in recording["words"]] + [curve["words"] for curve in recording["curves"]]
-        assert all(text.isprintable() and len(text) <= 200 for text in said)
-        assert recording["told"].isprintable()
+        entry[0] = "\x1b[31m\u202e" + "x" * 1500
+    hostile = Dia2Trace(with_manifest(quiet.path, tmp_path, run=manifest["run"]))
+    (recording,) = shown(hostile)["recordings"]
+    said = [row["text"] for row in recording["words"]] + [curve["words"] for curve in recording["curves"]]
+    assert all(text.isprintable() and len(text) <= 200 for text in said)
+    assert recording["told"].startswith("From “")
+    assert recording["told"].isprintable()
+    assert len(recording["told"]) <= 1000
+    assert "\x1b" not in recording["mended"]["text"]

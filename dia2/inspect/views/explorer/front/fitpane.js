@@ -102,6 +102,7 @@ function recordingPart(recording, { least }, go) {
   const element = h(
     "div",
     { class: "fit-recording" },
+    h("p", { class: "fit-title" }, title), // on paper, where both recordings are seen
     h("p", { class: "fit-told" }, told),
     h("p", { class: "fit-why" }, why),
     fitChart(recording, least),
