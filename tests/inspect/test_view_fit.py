@@ -217,8 +217,8 @@ def speech(path: Path) -> Path:
 
 
 def clone(folder: Path, words: object, name: str = "run") -> Dia2Trace:
-    """A run that goes on from it and keeps nothing of the ear."""
-    with record(folder / name, doctor=False):
+    """A run that goes on from it and keeps nothing of the ear, nor the recording: its loudness is all that is left."""
+    with record(folder / name, doctor=False, prefix_sound=False):
         engine("tiny3").generate(
             "[S1] Hi.", seed=1, prefix_speaker_1=speech(folder / "voice.wav"), prefix_words_1=words
         )
