@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,9 +23,21 @@ if TYPE_CHECKING:
 
 NAME = "Voice"
 _MOST_CURVES = 6  # of a recording; the longest stretches have them
-_BY: dict[Source, str] = {"ear": "by ear", "loudness": "by loudness", "nothing": ""}
-_UNITS: dict[Source, str] = {"ear": " nats a frame", "loudness": "% of frames", "nothing": ""}
-_SCALES: dict[Source, float] = {"ear": 1.0, "loudness": 100.0, "nothing": 1.0}
+
+
+class _Told(NamedTuple):
+    """How a source of the drift is spoken of."""
+
+    by: str
+    unit: str = ""  # of a gain
+    scale: float = 1.0  # to it
+
+
+_SOURCES: dict[Source, _Told] = {
+    "ear": _Told("by ear", " nats a frame"),
+    "loudness": _Told("by loudness", "% of frames", 100.0),
+    "nothing": _Told(""),
+}
 
 
 def fit_of(trace: Dia2Trace) -> shown.Fit | None:
@@ -80,9 +92,9 @@ def _recording(trace: Dia2Trace, fit: Fit) -> shown.FitRecording:
         "speaker": fit.speaker,
         "title": f"Words of speaker {fit.speaker}",
         "told": text(_found(fit), 1000),
-        "by": _BY[fit.source],
+        "by": _SOURCES[fit.source].by,
         "why": _why(trace, fit),
-        "unit": _UNITS[fit.source].strip(),
+        "unit": _SOURCES[fit.source].unit.strip(),
         "late": [round(float(seconds), 3) for seconds in late],
         "curves": [_curve(fit, one) for one in stretches if one in longest],
         "words": [_word(trace, word, drift) for word, drift in zip(fit.words, fit.drift, strict=True)],
@@ -120,15 +132,15 @@ def _why(trace: Dia2Trace, fit: Fit) -> str:
 def _curve(fit: Fit, one: Stretch) -> shown.FitCurve:
     assert one.gain is not None, "those without are not drawn"
     assert fit.costs is not None, "it made them"
-    scale = _SCALES[fit.source]
-    gain, at = scale * one.gain, None
+    source = _SOURCES[fit.source]
+    gain, at = source.scale * one.gain, None
     told = "cannot tell"
     if one.drift is not None:
         at = int(abs(fit.costs.late / fit.rate - one.drift).argmin())
         told = "where they sound"
         if one.drift:
             side = "late" if one.drift > 0 else "early"
-            told = f"{abs(one.drift):.2f} s {side}: +{gain[at]:.2g}{_UNITS[fit.source]}"
+            told = f"{abs(one.drift):.2f} s {side}: +{gain[at]:.2g}{source.unit}"
     first, last = fit.words[one.first].text, fit.words[one.last].text
     return {
         "words": text(first if one.first == one.last else f"{first} … {last}"),
