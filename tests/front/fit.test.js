@@ -146,8 +146,12 @@ test("a chart has a curve for each stretch: moved, in its place, or dashed where
 test("the axis is in seconds, half by half", (t) => {
   page(t);
   const late = [-1.44, 0, 1.44];
-  const [, axis] = fitChart({ ...RECORDING, late, curves: [{ ...CURVES[0], gain: [-1, 0, -1], at: 1 }] }, 0.24);
-  assert.deepEqual(axis.children.map(({ textContent }) => textContent), ["−1 s", "−0.5 s", "0", "+0.5 s", "+1 s"]);
+  const curves = [{ ...CURVES[0], gain: [-1, 0, -1], at: 1 }];
+  const [, axis] = fitChart({ ...RECORDING, late, curves }, 0.24);
+  const wanted = ["−1 s", "−0.5 s", "0", "+0.5 s", "+1 s"];
+  assert.deepEqual(axis.children.map(({ textContent }) => textContent), wanted);
+  const [, longer] = fitChart({ ...RECORDING, late: [-1.6, 0, 1.6], curves }, 0.24);
+  assert.deepEqual(longer.children.map(({ textContent }) => textContent), wanted); // at the edge they would be cut off
 });
 
 test("without a curve there is no chart", (t) => {

@@ -6,6 +6,7 @@ import { driftText } from "./drifttrack.js";
 /** @import { FitCurve, FitRecording } from "./types.d.ts" */
 
 const FIT_TICK = 0.5; // seconds from one to the next
+const FIT_EDGE = 7; // hundredths of the axis in which a number would be cut off
 const SVG_SPACE = "http://www.w3.org/2000/svg";
 
 /**
@@ -40,7 +41,8 @@ export function fitChart({ curves, late, unit }, least) {
     picture,
     dots,
   );
-  const numbers = ticks.map((at) => onPlot("span", "fit-tick", [x(at), 0], tickText(at)));
+  const within = ticks.filter((at) => x(at) > FIT_EDGE && x(at) < 100 - FIT_EDGE);
+  const numbers = within.map((at) => onPlot("span", "fit-tick", [x(at), 0], tickText(at)));
   const axis = h("div", { class: "fit-axis", "aria-hidden": "true" }, numbers);
   const named = ["← early", `up: fits better, ${unit}`, "late →"];
   const ends = h("p", { class: "fit-ends" }, named.map((text) => h("span", {}, text)));
