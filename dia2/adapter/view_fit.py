@@ -13,6 +13,7 @@ from dia2.adapter.ear.shifts import HOP, LEAST_FRAMES, WINDOW
 from dia2.adapter.findings.shift import shift_text
 from dia2.adapter.mended import mended, word_list
 from dia2.adapter.prefix_words import PrefixWord
+from dia2.common.errors import TraceError
 from dia2.inspect.schema import view_fit as shown
 from dia2.inspect.schema.view import text
 from dia2.inspect.schema.view_tracks import Track, track
@@ -41,14 +42,13 @@ _SOURCES: dict[Source, _Told] = {
 
 
 def fit_of(trace: Dia2Trace) -> shown.Fit | None:
-    """How the words of each recording fit its sound; `None` without a prefix, or where it was redacted.
-
-    Raises:
-        TraceError: the trace is damaged.
-    """
+    """How the words of each recording fit its sound; `None` where there is none, or it was redacted or damaged."""
     if "voice" in trace.redacted:
         return None
-    found = fits(trace)
+    try:
+        found = fits(trace)
+    except TraceError:  # the verdict says so, and the rest can be seen
+        return None
     if not found:
         return None
     windows = [window for fit in found for window in _windows(fit)]

@@ -399,6 +399,14 @@ def test_a_recording_whose_sound_is_not_known_cannot_be_told(quiet: Dia2Trace, m
     assert shown(trace)["windows"] == [[2, FRAMES + 2, None]]
 
 
+def test_where_the_ear_is_damaged_the_rest_can_be_seen(quiet: Dia2Trace, tmp_path: Path) -> None:
+    trace = heard(quiet, tmp_path, None)
+    (trace.path / EAR_FILE).write_bytes(b"no tensors")
+    header, _ = opened(payload(Dia2Trace(trace.path)))
+    assert header.get("fit") is None
+    assert EAR_FILE in header["verdict"]["text"]
+
+
 def test_a_hostile_text_is_shown_as_text(quiet: Dia2Trace, tmp_path: Path) -> None:
     manifest = json.loads((quiet.path / "manifest.json").read_text(encoding="utf-8"))
     for entry in manifest["run"]["entries"]:
