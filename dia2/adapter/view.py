@@ -10,6 +10,7 @@ from dia2.adapter.manifest import ModelFacts
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
 from dia2.adapter.view_draws import Draws, sampling_header
+from dia2.adapter.view_fit import drift_track, fit_of
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
 from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, WORDS, grid_track, track
@@ -69,8 +70,17 @@ def view_of(trace: Dia2Trace, script: int, candidates: int | None) -> View:
         columns = shard.read(list(shard.columns))
         parts.append(calls.add(columns) | draws.columns(columns))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    header = header_of(trace) | {"reasons": calls.reasons, "draws": draws.header}
+    header = header_of(trace) | {"reasons": calls.reasons, "draws": draws.header} | _fit(trace)
     return View(header, joined | draws.uniforms() | grid_columns(trace))
+
+
+def _fit(trace: Dia2Trace) -> Header:
+    """What tells whether the words of a prefix stand where they sound, and its track, below that of the words."""
+    fit = fit_of(trace)
+    if fit is None:
+        return {}
+    at = 1 + [track["name"] for track in _TRACKS].index("taken")
+    return {"fit": fit, "tracks": [*_TRACKS[:at], drift_track(fit), *_TRACKS[at:]]}
 
 
 def header_of(trace: Dia2Trace) -> Header:

@@ -91,7 +91,10 @@ export function page(t) {
   const frames = [];
   let now = 0;
   Object.assign(globalThis, {
-    document: { createElement: (tag) => (tag === "audio" ? new FakeAudio() : new FakeElement(tag)) },
+    document: {
+      createElement: (tag) => (tag === "audio" ? new FakeAudio() : new FakeElement(tag)),
+      createElementNS: (_, tag) => new FakeElement(tag),
+    },
     window: new EventTarget(),
     Element: FakeElement,
     requestAnimationFrame: (draw) => frames.push(draw),

@@ -121,7 +121,8 @@ def test_without_voice_nothing_of_the_prefix_is_left(run: str, request: pytest.F
     np.testing.assert_array_equal(grid[33:], was[33:])
     assert header["grid"]["specials"]["-3"] == "a code that was left out"
     same = {name for name in full if full[name] != header[name]}
-    assert same == {"contains", "facts", "recordings", "grid"}
+    assert same == {"contains", "facts", "recordings", "grid", "fit"}
+    assert (bool(full["fit"]), header["fit"]) == (True, None)  # how likely the sound is tells of the voice
     assert full["facts"] == [*header["facts"], CONTAINS]
 
 

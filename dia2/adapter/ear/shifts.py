@@ -53,17 +53,18 @@ class Window:
 
 
 def windows_of(
-    nats: np.ndarray, late: np.ndarray, speaker: int, before: int, rate: float, *, told: bool
+    nats: np.ndarray, late: np.ndarray, speaker: int, before: int, rate: float, *, told: bool, flat: float = FLAT
 ) -> list[Window]:
     """The windows of one recording.
 
     Args:
-        nats: [H, frames] of this recording, NaN where nothing is known.
+        nats: [H, frames] of this recording, NaN where nothing is known; or another cost of each frame.
         late: [H] frames that each hypothesis takes the words to come late.
         speaker: whose recording it is.
         before: frames of the prefix before it.
         rate: frames a second.
         told: the checkpoint can follow this recording, see `hears`.
+        flat: nothing is told where the best shift is no better than others by so much, a frame.
     """
     known, found = np.isfinite(nats).all(axis=0), []
     zero = int(np.flatnonzero(late == 0)[0])
@@ -75,7 +76,7 @@ def windows_of(
         mean = here.mean(axis=1)
         best = int(mean.argmin())
         others = mean[abs(late - late[best]) >= LEAST_FRAMES]
-        clear = len(others) > 0 and here.shape[1] >= WINDOW // 2 and others.min() - mean[best] >= FLAT
+        clear = len(others) > 0 and here.shape[1] >= WINDOW // 2 and others.min() - mean[best] >= flat
         seconds = late[best] / rate if told and clear else np.nan
         found.append(Window(speaker, before + start, before + end, float(seconds), float(mean[zero] - mean[best])))
     return found

@@ -38,6 +38,7 @@ class Shifted:
     first: int
     last: int
     earliest: int  # the first shifted word may be this one already
+    latest: int  # and the last one this one still
 
     def applied(self, times: np.ndarray, rate: float) -> np.ndarray:
         """The words [W, 2], in frames, as they stand at their sound."""
@@ -52,7 +53,13 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
         return None
     before = words[0].index
     return [
-        Shifted(one.seconds, one.first_word - before, one.last_word - before, one.begins_between[0] - before)
+        Shifted(
+            one.seconds,
+            one.first_word - before,
+            one.last_word - before,
+            one.begins_between[0] - before,
+            one.ends_between[1] - before,
+        )
         for one in ear.shifts
         if one.speaker == speaker
     ]
@@ -61,7 +68,7 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
 def by_loudness(levels: Levels, times: np.ndarray, rate: float) -> list[Shifted]:
     """At most one, from the words' times [W, 2] in frames; where it begins is not known to a word or two."""
     found = find_shift(levels, times, DRIFT_FRAMES, int(MOST_DRIFT * rate))
-    return [] if found is None else [Shifted(found.frames / rate, found.first, found.last, found.earliest)]
+    return [] if found is None else [Shifted(found.frames / rate, found.first, found.last, found.earliest, found.last)]
 
 
 def shift_finding(words: Sequence[PrefixWord], shift: Shifted) -> Finding:

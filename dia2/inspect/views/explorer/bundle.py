@@ -29,6 +29,7 @@ _MODULES = (
     "takentrack",
     "texttrack",
     "curvetracks",
+    "drifttrack",
     "countertracks",
     "cells",
     "gridtrack",
@@ -49,6 +50,8 @@ _MODULES = (
     "contenders",
     "candidates",
     "readouts",
+    "fitchart",
+    "fitpane",
     "inspector",
     "player",
     "moves",
@@ -63,7 +66,7 @@ _MODULES = (
     "host",
     "main",
 )
-_SHEETS = ("style", "why")
+_SHEETS = ("style", "why", "fit")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 _DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)

@@ -20,7 +20,7 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
         trace: a whole or partial one; redacted parts are empty.
         script: which of its scripts, from 0.
         candidates: of each draw at most; `None`: those that were recorded, as far as a page has room.
-        voice: outline what the sound holds of a prefix, too.
+        voice: outline what the sound holds of a prefix, and tell how its words fit it.
 
     Raises:
         TraceError: the run ended before its first call, there is no such script, or the trace is damaged.
@@ -31,6 +31,8 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
     view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
     view: View = view_of_family(trace, script, candidates)
     view.header.update(_found(trace, script), seconds=None)
+    if not voice:
+        view.header["fit"] = None  # of what was heard in the recordings: a redacted copy has none of it either
     samples, clock = samples_of(trace, script, voice=voice), view.header["clock"]
     if samples is not None:
         view.columns["peaks"] = peaks(*samples)

@@ -59,7 +59,7 @@ export function gridTrack(data, store, other) {
       const call = data.callOf(cell.column);
       if (call < 0) return null;
       const draw = data.drawOf(cell.book);
-      return { call, row: null, cell, tab: "Draw", ...(draw < 0 ? {} : { draw }) };
+      return { call, row: null, cell, tab: store.state.tab && "Draw", ...(draw < 0 ? {} : { draw }) };
     },
   };
 }

@@ -2,6 +2,7 @@
 
 import { candidatesPane } from "./candidates.js";
 import { h } from "./dom.js";
+import { fitTab } from "./fitpane.js";
 import { machinePane } from "./machine.js";
 import { bounded } from "./over.js";
 import { readouts } from "./readouts.js";
@@ -12,7 +13,7 @@ import { statePane } from "./state.js";
 /**
  * @import { Data } from "./data.js"
  * @import { Store } from "./store.js"
- * @import { Part, Tab } from "./types.d.ts"
+ * @import { Part, State, Tab } from "./types.d.ts"
  * @import { Views } from "./views.js"
  */
 
@@ -29,12 +30,25 @@ export function tabsOf(views, store) {
   }
   const facts = data.header.state_pane;
   const script = scriptPane(data);
+  const fit = fitTab(data, store);
   return [
     { name: "Draw", parts: [candidatesPane(data, store)] },
     { name: "Call", parts: [rowsPane(data, store)] },
     { name: "Machine", parts: [facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts)] },
     ...(script ? [{ name: "Script", parts: [script] }] : []),
+    ...(fit ? [fit] : []),
   ];
+}
+
+/**
+ * The tab that is shown: the one that somebody chose, else the one for where the run is; of a cell its draw.
+ *
+ * @param {State} state
+ * @param {Tab[]} tabs
+ */
+export function tabOf(state, tabs) {
+  const fitting = state.cell ? undefined : tabs.find(({ opens }) => opens?.(state));
+  return state.tab || (fitting ?? tabs[0]).name;
 }
 
 /**
@@ -81,8 +95,9 @@ export function inspector(views, store, tabs) {
   /** @type {Part["draw"]} */
   const draw = (state) => {
     where.draw(state);
+    const shown = tabOf(state, tabs);
     tabs.forEach(({ name, parts }, i) => {
-      const here = name === state.tab;
+      const here = name === shown;
       buttons[i].setAttribute("aria-selected", String(here));
       buttons[i].tabIndex = here ? 0 : -1;
       panels[i].classList.toggle("off", !here);

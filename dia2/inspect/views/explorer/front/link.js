@@ -30,5 +30,5 @@ export function linkOf(hash) {
  * @param {State} state
  */
 export function hashOf({ call, lens, tab, draw }) {
-  return `#call=${call}&lens=${lens}&tab=${tab}&draw=${draw}`;
+  return `#call=${call}&lens=${lens}${tab && `&tab=${tab}`}&draw=${draw}`;
 }

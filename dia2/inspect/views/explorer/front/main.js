@@ -145,7 +145,7 @@ function stateOf(views, options) {
     layout: "wide",
     lens: "run",
     open: [],
-    tab: "Draw",
+    tab: "",
     pane: "Time",
     selection: null,
     loop: false,
@@ -231,7 +231,7 @@ function hints(commands) {
  * @returns {Part}
  */
 function paneButtons(store, tabs) {
-  const names = ["Time", "Grid", ...tabs.slice(0, 3).map(({ name }) => name)];
+  const names = ["Time", "Grid", ...tabs.filter(({ opens }, i) => i < 3 || opens).map(({ name }) => name)];
   const buttons = names.map((name) => h("button", { type: "button", onclick: () => choose(name) }, name));
   /** @param {string} name */
   function choose(name) {

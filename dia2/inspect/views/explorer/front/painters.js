@@ -2,6 +2,7 @@
 
 import { budgetTrack, cacheTrack, countTrack, stateTrack } from "./countertracks.js";
 import { loudnessTrack, pullTrack, surpriseTrack } from "./curvetracks.js";
+import { driftTrack } from "./drifttrack.js";
 import { gridTrack } from "./gridtrack.js";
 import { soundTrack } from "./soundtrack.js";
 import { takenTrack } from "./takentrack.js";
@@ -29,6 +30,8 @@ export function painterOf(track, data, store, other) {
       return wordTrack(data);
     case "taken":
       return takenTrack(data);
+    case "drift":
+      return driftTrack(data);
     case "text":
       return textTrack(data, track);
     case "states":

@@ -119,6 +119,8 @@ export interface Header {
   contains?: string;
   /** Those of the prefix, by speaker; their outlines are `peaks_recording_<speaker>` [n, 2] at `peak_rate`. */
   recordings?: Recording[];
+  /** How the words that were given fit their sound; null where they are not there, or are not to be told. */
+  fit?: Fit | null;
   rows: Row[];
   findings?: Finding[]; // worst first; none of a run that goes on
   verdict?: Verdict;
@@ -149,6 +151,58 @@ export interface Recording {
   column: string;
   /** Of the file that was given, or what to call it. */
   name: string;
+}
+
+/** See view_fit.py: seconds by which words come after their sound, null where it cannot be told. */
+export interface Fit {
+  /** Of the tab. */
+  name: string;
+  /** Seconds; what is less is usual. */
+  least: number;
+  windows: DriftWindow[];
+  recordings: FitRecording[];
+}
+
+/** From a moment up to another one. */
+export type DriftWindow = [from: number, to: number, drift: number | null];
+
+export interface FitRecording {
+  speaker: number;
+  title: string;
+  told: string;
+  by: string;
+  why: string;
+  /** Of the gain. */
+  unit: string;
+  /** Seconds that were tried. */
+  late: number[];
+  curves: FitCurve[];
+  words: FitWord[];
+  mended: Mended | null;
+}
+
+export interface FitCurve {
+  words: string;
+  /** How much better each of `late` fits than 0. */
+  gain: number[];
+  drift: number | null;
+  /** Where it is in `gain`. */
+  at: number | null;
+  told: string;
+}
+
+export interface FitWord {
+  text: string;
+  /** To look at. */
+  call: number;
+  taken: number | null;
+  asked: number | null;
+  drift: number | null;
+}
+
+export interface Mended {
+  text: string;
+  told: string;
 }
 
 export interface Clock {
@@ -232,7 +286,7 @@ interface AnyTrack {
   keys?: [name: string, text: string][];
 }
 export interface PlainTrack extends AnyTrack {
-  kind: "sound" | "words" | "taken" | "surprise" | "pull" | "loudness" | "grid" | "cache";
+  kind: "sound" | "words" | "taken" | "drift" | "surprise" | "pull" | "loudness" | "grid" | "cache";
 }
 export interface TextTrack extends AnyTrack {
   kind: "text";
@@ -494,7 +548,7 @@ export interface State {
   lens: string;
   /** Names of the tracks that are open. */
   open: string[];
-  /** Of the inspector. */
+  /** Of the inspector; empty until somebody has chosen one. */
   tab: string;
   /** On a phone, which one thing is seen. */
   pane: string;
@@ -568,6 +622,8 @@ export interface Shell {
 export interface Tab {
   name: string;
   parts: Part[];
+  /** When it is shown if nobody has chosen one. */
+  opens?: (state: State) => boolean;
 }
 
 /** Something that can be done: by its keys, by its button. */
