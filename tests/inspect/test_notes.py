@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from dia2.cli import main
-from dia2.common import files
 from dia2.common.errors import Dia2Error, TraceError, UsageError
-from dia2.inspect import load
+from dia2.inspect import load, sample
 from dia2.inspect.store.layout import NOTES_FILE
 from dia2.inspect.store.notes import MAX_NOTE, MAX_NOTES, CallNote
 from dia2.inspect.store.writer import TraceWriter
@@ -64,6 +63,12 @@ def test_a_run_of_any_family_has_notes(tmp_path: Path) -> None:
     trace.note(3, "three")
     assert load(trace.path).notes == [CallNote(3, "three")]
     assert opened(payload(trace, script=1))[0]["notes"] == [{"call": 3, "text": "three"}]
+
+
+def test_the_sample_of_the_package_takes_none() -> None:
+    with pytest.raises(UsageError, match="belongs to the package: copy it"):
+        sample().note(0, "a")
+    assert sample().notes == []
 
 
 def test_what_steers_a_terminal_or_turns_lines_around_is_taken_out(trace: Trace[Any]) -> None:
@@ -169,7 +174,7 @@ def test_the_file_is_written_whole_or_not_at_all(trace: Trace[Any], monkeypatch:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, "fsync", full)
+        patch.setattr("dia2.common.files.os.fsync", full)
         with pytest.raises(Dia2Error, match="No space left"):
             trace.note(2, "after")
     assert (trace.path / NOTES_FILE).read_bytes() == before

@@ -23,6 +23,7 @@ NOTES_VERSION = 1
 MAX_NOTES = 1000  # of a trace
 MAX_NOTE = 2000  # characters of one
 _MAX_BYTES = 16 << 20  # the most that notes within these bounds can take
+_PACKAGE = Path(__file__).resolve().parents[2]
 _CHANGES = threading.Lock()  # a change reads the file and writes it anew
 
 
@@ -102,10 +103,12 @@ def change_notes(folder: Path, changes: Mapping[int, str], calls: int) -> None:
         calls: that the trace has.
 
     Raises:
-        UsageError: there would be more notes than a trace keeps.
+        UsageError: there would be more notes than a trace keeps, or it is the sample that the package has.
         TraceError: the notes that are there are damaged.
         Dia2Error: the folder is read-only, or the disk is full.
     """
+    if folder.resolve().is_relative_to(_PACKAGE):
+        raise UsageError(f"{folder} belongs to the package: copy it elsewhere, and note things there.")
     with _CHANGES:
         texts = {note.call: note.text for note in read_notes(folder, calls)} | dict(changes)
         notes = [CallNote(call, text) for call, text in sorted(texts.items()) if plain_text(text)]

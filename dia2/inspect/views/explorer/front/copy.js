@@ -5,27 +5,29 @@ import { h } from "./dom.js";
 /**
  * Copy a text, whichever way the browser allows.
  *
+ * @param {HTMLElement} root the explorer
  * @param {string} text
  */
-export async function copied(text) {
+export async function copied(root, text) {
   const clipboard = /** @type {Clipboard | undefined} */ (navigator.clipboard); // https and localhost alone have one
   if (await Promise.resolve(clipboard?.writeText(text).then(() => true)).catch(() => false)) return true;
-  return copiedByField(text);
+  return copiedByField(root, text);
 }
 
 /**
  * The way of before: select it in a field, and ask for what Ctrl+C does.
  *
+ * @param {HTMLElement} root
  * @param {string} text
  */
-function copiedByField(text) {
-  const focused = document.activeElement;
-  const field = h("textarea", { "aria-hidden": "true", class: "dia2-copied" }, text);
-  document.body.append(field);
+function copiedByField(root, text) {
+  const field = h("textarea", { "aria-hidden": "true" }, text);
+  Object.assign(field.style, { position: "fixed", top: "0", opacity: "0" });
+  root.append(field);
   field.select();
   const done = document.execCommand("copy");
   field.remove();
-  if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
+  root.focus({ preventScroll: true });
   return done;
 }
 
@@ -38,7 +40,7 @@ function copiedByField(text) {
  * @returns {Promise<string>} what became of it
  */
 export async function copy(root, text, what) {
-  if (await copied(text)) return `Copied ${what}`;
+  if (await copied(root, text)) return `Copied ${what}`;
   const field = h("textarea", { "aria-label": what, readonly: true, rows: 12 }, text);
   const close = () => {
     dialog.remove();

@@ -34,15 +34,19 @@ function ofDraws(data) {
   if (!ids || !choices || !probability) return [];
   const count = data.header.draws.length;
   const drawOf = Array.from({ length: data.codebooks }, (_, book) => data.drawOf(book));
-  /** @type {(name: string, label: string, unit: string, most: number | null, number: (of: Draw) => number) => Shade} */
-  const shade = (name, label, unit, most, number) => {
+  const width = ids.shape[2];
+  /** @type {(number: (of: Draw) => number) => (cell: number) => number} */
+  const ofDraw = (number) => (cell) => {
+    const draw = data.draw(Math.floor(cell / count), cell % count);
+    return draw ? number(draw) : Number.NaN;
+  };
+  /** @type {(name: string, label: string, unit: string, most: number | null, at: (cell: number) => number) => Shade} */
+  const shade = (name, label, unit, most, numberAt) => {
     /** @type {Float32Array | null} */
     let numbers = null;
     const all = () => {
-      numbers ??= Float32Array.from({ length: data.calls * count }, (_, cell) => {
-        const draw = choices[cell] >= 0 ? data.draw(Math.floor(cell / count), cell % count) : null;
-        return draw ? number(draw) : Number.NaN;
-      });
+      const length = data.calls * count;
+      numbers ??= Float32Array.from({ length }, (_, cell) => (choices[cell] >= 0 ? numberAt(cell) : Number.NaN));
       return numbers;
     };
     return {
@@ -55,11 +59,13 @@ function ofDraws(data) {
     };
   };
   const found = [
-    shade("probability", "Probability", "p", 1, (draw) => (draw.probability > 0 ? draw.probability : Number.NaN)),
-    shade("rank", "Rank", "place", null, ({ candidates }) => candidates.findIndex(({ chosen }) => chosen)),
-    shade("entropy", "Entropy", "bits", null, entropy),
+    shade("probability", "Probability", "p", 1, (cell) => probability[cell] || Number.NaN),
+    shade("rank", "Rank", "place", null, (cell) => {
+      return ids.subarray(cell * width, (cell + 1) * width).indexOf(choices[cell]);
+    }),
+    shade("entropy", "Entropy", "bits", null, ofDraw(entropy)),
   ];
-  if (signalsOf(data).pulls) found.push(shade("pull", "Guidance pull", "share", 1, pull));
+  if (signalsOf(data).pulls) found.push(shade("pull", "Guidance pull", "share", 1, ofDraw(pull)));
   return found;
 }
 

@@ -92,6 +92,12 @@ export class Share {
   }
 
   async picture() {
+    if (!this.stage.plotWidth) {
+      this.store.set({ pane: "Time" }); // on a phone another pane is seen: nothing stands where it would be drawn from
+      await new Promise((done) => {
+        requestAnimationFrame(done);
+      });
+    }
     const { state } = this.store;
     const { first, span } = state;
     const [from, to] = [Math.max(0, Math.floor(first)), Math.min(this.views.calls, Math.ceil(first + span))];
