@@ -6,7 +6,8 @@ import { page } from "./page.js";
 import { column, each, looked, run, word } from "./run.js";
 
 const WORDS = [word("One", 1), word("two,", 4), word("Two", 4), word("three", 8), word("411", 9)];
-const GRID = column(Int16Array, [5, 2], [-1, -1, 411, -1, 7, 411, -2, 7, 411, 3]); // call k writes column k + 1
+// Call k writes column k + 1; no call wrote the first one.
+const GRID = column(Int16Array, [5, 2], [411, -1, 411, -1, 7, 411, -2, 7, 411, 3]);
 const COLUMNS = {
   grid: GRID,
   budget: each(3, 2, 1, 0, 0, 0, 0, 0, 0, 0),

@@ -74,6 +74,7 @@ finding (note), calls 1 … 2, surprise: Unlikely. → Look.
 finding (bad), call 0, loop: Again.
 edit, call 1: new_word forced
 `);
+  assert.doesNotMatch(textOf([data()], [1, 3], []), /rank/);
 });
 
 test("two runs are told one after the other, the notes with the first", () => {
@@ -118,6 +119,8 @@ test("JSON has the numbers as they came, under keys that stay", () => {
       },
     ],
   });
+  const both = JSON.parse(jsonOf([data(), data()], [1, 2], NOTES)).runs;
+  assert.deepEqual(both.map((one) => one.notes.length), [1, 0]);
   const several = JSON.parse(jsonOf([data()], [0, 9], [])).runs[0].calls;
   assert.deepEqual(several.map(({ draws }) => draws.some((draw) => "candidates" in draw)), [false, false, false]);
 });
@@ -131,7 +134,8 @@ test("a table has a line for each call, numbers as they came, and texts in quote
     '2,0.2,"Hi.",1,13,-2,9,0,0.5,1,5,0.25,2,"surprise","later"',
     "",
   ]);
-  assert.match(csvOf([data(), data()], [0, 1], []), /^"run","call",.*\r\n"A",0,.*\r\n"B",0,.*\r\n$/);
+  const both = csvOf([data(), data()], [2, 3], NOTES);
+  assert.match(both, /^"run","call",.*\r\n"A",2,.*,"later"\r\n"B",2,.*,"surprise",\r\n$/); // a note is of the first
   assert.match(csvOf([data()], [0, 1], []), /^0,0,,,1,72,-1,,,,,,,"loop",$/m); // nothing was drawn
 });
 

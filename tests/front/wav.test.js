@@ -22,6 +22,7 @@ test("samples of 16 bits come back as they were, and what is too loud is cut", (
   const numbers = [0, 1, -1, 32_767, -32_768, 12_345];
   const samples = Float32Array.from([...numbers.map((number) => number / 32_768), 1, -1.5, 2]);
   assert.deepEqual(parsed(wavOf(samples, 24_000)), { rate: 24_000, samples: [...numbers, 32_767, -32_768, 32_767] });
+  assert.deepEqual(parsed(wavOf(Float32Array.of(0.6 / 32_768, -0.4 / 32_768), 8000)).samples.map(Math.abs), [1, 0]);
   assert.deepEqual(parsed(wavOf(new Float32Array(0), 8000)).samples, []);
 });
 
