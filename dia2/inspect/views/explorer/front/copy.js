@@ -5,29 +5,30 @@ import { h } from "./dom.js";
 /**
  * Copy a text, whichever way the browser allows.
  *
- * @param {HTMLElement} root the explorer
+ * @param {HTMLElement} at where a field can stand for a moment
  * @param {string} text
  */
-export async function copied(root, text) {
+export async function copied(at, text) {
   const clipboard = /** @type {Clipboard | undefined} */ (navigator.clipboard); // https and localhost alone have one
   if (await Promise.resolve(clipboard?.writeText(text).then(() => true)).catch(() => false)) return true;
-  return copiedByField(root, text);
+  return copiedByField(at, text);
 }
 
 /**
  * The way of before: select it in a field, and ask for what Ctrl+C does.
  *
- * @param {HTMLElement} root
+ * @param {HTMLElement} at
  * @param {string} text
  */
-function copiedByField(root, text) {
+function copiedByField(at, text) {
+  const { activeElement: focused } = /** @type {Document | ShadowRoot} */ (at.getRootNode());
   const field = h("textarea", { "aria-hidden": "true" }, text);
   Object.assign(field.style, { position: "fixed", top: "0", opacity: "0" });
-  root.append(field);
+  at.append(field);
   field.select();
   const done = document.execCommand("copy");
   field.remove();
-  root.focus({ preventScroll: true });
+  if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
   return done;
 }
 
