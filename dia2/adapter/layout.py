@@ -38,8 +38,8 @@ COLUMNS = {
         Column("forced", "U8", ("n",), "tokens", "1 where the action was given, not drawn (warm-up)", (0, 2)),
         Column("emitted", "I32", ("n", "2"), "tokens", "main and second text token that went into the streams", _TEXT),
         Column("consumed", "U8", ("n",), "tokens", "1 where the machine took an entry, breaks included", (0, 2)),
-        Column("padding_budget", "I32", ("n",), "tokens", "after the step", _COUNT),
-        Column("forced_padding", "I32", ("n",), "tokens", "after the step", _COUNT),
+        Column("padding_budget", "I32", ("n",), "tokens", "after the step", _COUNT, unit="frame"),
+        Column("forced_padding", "I32", ("n",), "tokens", "after the step", _COUNT, unit="frame"),
         Column(
             "entries_left",
             "I32",
@@ -47,6 +47,7 @@ COLUMNS = {
             "tokens",
             "words and breaks left after the step: in `run.entries` they follow those taken",
             _COUNT,
+            unit="entry",
         ),
         Column("end_step", "I32", ("n",), "tokens", "after the step; −1 while there are words", (-1, MAX_CALLS + 1)),
         Column("pending", "I32", ("pending",), "tokens", "tokens still pending after each call, joined", _TEXT),

@@ -82,6 +82,7 @@ def add_trace_commands(parser: argparse.ArgumentParser) -> None:
     html.add_argument(
         "--no-voice", dest="voice", action="store_false", help="leave out the recordings of the prefix, and its codes"
     )
+    html.add_argument("--no-notes", dest="notes", action="store_false", help="leave out the notes pinned to calls")
     _add_script(html)
 
     export = _command(commands, "export", _export, "write a trace's tables as Parquet files")
@@ -236,7 +237,8 @@ def _html(args: argparse.Namespace) -> None:
     check_writable(args.output)
     other = None if args.other is None else load(args.other)
     script = _which(trace, args.script)
-    path = to_html(trace, args.output, other=other, call=args.call, script=script, voice=args.voice)
+    options = {"other": other, "call": args.call, "script": script, "voice": args.voice, "notes": args.notes}
+    path = to_html(trace, args.output, **options)
     shown = [each for each in (trace, other) if each is not None]
     contains = told_of(shown) if args.voice else ""
     if args.json:

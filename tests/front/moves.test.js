@@ -35,14 +35,6 @@ test("words go on and back, and stay where there is none", (t) => {
   assert.equal(store.state.call, 4);
 });
 
-test("words are found by a part of them, in any case", (t) => {
-  const { moves } = moving(t, [run({ words: WORDS })]);
-  assert.deepEqual(moves.search(" TWO ").map(({ text }) => text), ["two,", "Two"]);
-  assert.deepEqual(moves.search("t").map(({ call }) => call), [4, 4, 8]);
-  assert.deepEqual(moves.search("   "), []);
-  assert.deepEqual(moves.search("four"), []);
-});
-
 test("draws go on and back, and drop the cell that was chosen", (t) => {
   const { moves, store } = moving(t, [run()], { draw: 1, cell: { book: 0, column: 1 } });
   moves.draw(1);

@@ -53,6 +53,18 @@ export class FakeElement extends EventTarget {
     return [this, ...this.children.flatMap((child) => child.all ?? [])];
   }
 
+  getRootNode() {
+    return globalThis.document;
+  }
+
+  select() {
+    this.selected = true;
+  }
+
+  remove() {
+    this.removed = true;
+  }
+
   showModal() {
     this.open = true;
   }
@@ -94,9 +106,11 @@ export function page(t) {
     document: {
       createElement: (tag) => (tag === "audio" ? new FakeAudio() : new FakeElement(tag)),
       createElementNS: (_, tag) => new FakeElement(tag),
+      execCommand: () => false,
     },
     window: new EventTarget(),
     Element: FakeElement,
+    HTMLElement: FakeElement,
     requestAnimationFrame: (draw) => frames.push(draw),
   });
   t.mock.method(performance, "now", () => now);

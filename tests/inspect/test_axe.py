@@ -47,6 +47,15 @@ def test_no_tab_nor_sheet_shuts_anybody_out(browser: Any, file: Path, theme: str
     for number in range(len(names)):
         page.press(str(number + 1))
         assert (names[number], worse(page)) == (names[number], [])
+    page.press("m")
+    page.page.keyboard.type("odd")
+    assert worse(page) == []
+    page.press("Control+Enter")
+    assert worse(page) == []
+    page.page.get_by_role("button", name="Export").click()
+    assert worse(page) == []
+    page.press("Escape")
+    page.page.focus("#explorer")
     page.press("?")
     assert worse(page) == []
     page.check()

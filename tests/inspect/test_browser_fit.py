@@ -105,6 +105,7 @@ def test_the_mended_list_can_be_taken_along(browser: Any, file: Path, allowed: b
     take = "text => { window.taken = text; return Promise.resolve(); }"
     write = take if allowed else "() => Promise.reject(new Error('no'))"
     page.page.evaluate(f"Object.defineProperty(navigator, 'clipboard', {{ value: {{ writeText: {write} }} }})")
+    page.page.evaluate("document.execCommand = () => false")  # nor by the way of before
     page.page.get_by_role("button", name="Copy the mended word list").click()
     page.drawn()
     said = page.page.inner_text(".fit-copy [role=status]")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ..support.browser import ink, keep_picture, launched, needs_chromium
-from ..support.jupyter import EXPLORER, Classic, Notebook, Notebook7, jupyter, written
+from ..support.jupyter import EXPLORER, Classic, Notebook, Notebook7, jupyter, until, written
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
@@ -95,6 +95,36 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
     assert notebook.state("call") == 0
     notebook.until(f"{EXPLORER}.dia2.data.header.live === undefined")
     assert notebook.page.evaluate(f"{EXPLORER}.dia2.data.header.sounds.length") == 1
+    assert notebook.failed() == []
+    assert notebook.wrong == []
+
+
+def test_a_note_goes_beside_the_trace_and_files_are_saved(browser: Any, lab: str, folder: Path) -> None:
+    source = """
+        import shutil
+        from dia2.inspect import load, sample
+        shutil.copytree(sample().path, "noted.dia2trace", dirs_exist_ok=True)
+        load("noted.dia2trace").explore(call=30)
+    """
+    notebook = Notebook(browser, lab, written(folder / "noted.ipynb", textwrap.dedent(source).strip()))
+    page = notebook.page
+    notebook.run_all()
+    notebook.until(f"{EXPLORER}?.dia2 !== undefined")
+    notebook.key("m")
+    notebook.until("document.activeElement.tagName === 'TEXTAREA'", 10)
+    page.keyboard.type("Odd: x a d d\nfrom here")  # keys that the notebook would take
+    page.keyboard.press("Control+Enter")
+    notebook.until(f"{EXPLORER}.dia2.store.state.notes[0]?.kept === true", 30)
+    kept = json.loads((folder / "noted.dia2trace" / "notes.json").read_text(encoding="utf-8"))
+    assert kept["notes"] == [{"call": 30, "text": "Odd: x a d d\nfrom here"}]
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 1
+    for name, end in (("Save the table (CSV)", "noted.csv"), ("Save the sound (WAV)", "noted.wav")):
+        page.locator(".dia2-explorer").get_by_role("button", name="Export").click()
+        with page.expect_download() as started:
+            page.locator(".dia2-explorer").get_by_role("button", name=name).click()
+        assert started.value.suggested_filename == end
+    page.get_by_role("button", name="Delete the note at call 30").click()
+    until(lambda: not (folder / "noted.dia2trace" / "notes.json").exists(), 30, lambda: notebook.wrong)
     assert notebook.failed() == []
     assert notebook.wrong == []
 

@@ -66,9 +66,15 @@ def launched() -> Iterator[Any]:
 class Page:
     """The explorer of a file, with the network off."""
 
-    def __init__(self, browser: Any, path: Path, width: int = 1280, height: int = 800, scheme: str = "light") -> None:
+    def __init__(
+        self, browser: Any, path: Path, width: int = 1280, height: int = 800, scheme: str = "light", scale: int = 1
+    ) -> None:
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, reduced_motion="reduce"
+            viewport={"width": width, "height": height},
+            device_scale_factor=scale,
+            color_scheme=scheme,
+            offline=True,
+            reduced_motion="reduce",
         )
         self.page = context.new_page()
         self.said: list[str] = []

@@ -11,6 +11,7 @@ SUFFIX = ".dia2trace"
 MANIFEST = "manifest.json"
 PHASES_FILE = "phases.jsonl"
 AUDIO_FILE = "audio.flac"
+NOTES_FILE = "notes.json"
 
 # What a reader accepts; a published checkpoint's longest run stays far below each of these.
 MAX_MANIFEST = 16 << 20  # bytes

@@ -107,8 +107,8 @@ def require(field: str, holds: bool) -> None:
         raise BadFieldError(field)
 
 
-def decode(raw: Mapping[str, Any], kind: type[T], path: Path) -> T:
-    """A trace's manifest as the dataclass `kind`; what is null stands for what is missing.
+def decode(raw: Mapping[str, Any], kind: type[T], path: Path, file: str = MANIFEST) -> T:
+    """A trace's manifest, or another JSON file of it, as the dataclass `kind`; what is null stands for what is missing.
 
     Raises:
         TraceError: names the first field that is wrong, and its value.
@@ -117,9 +117,9 @@ def decode(raw: Mapping[str, Any], kind: type[T], path: Path) -> T:
     try:
         return msgspec.convert(given, kind)
     except msgspec.ValidationError as error:
-        raise TraceError(f"{path / MANIFEST} is damaged: {_what(error, raw)}.") from error
+        raise TraceError(f"{path / file} is damaged: {_what(error, raw)}.") from error
     except UnicodeEncodeError as error:
-        raise TraceError(f"{path / MANIFEST} is damaged: {short(error.object)} is not text.") from error
+        raise TraceError(f"{path / file} is damaged: {short(error.object)} is not text.") from error
 
 
 def _what(error: msgspec.ValidationError, raw: Any) -> str:

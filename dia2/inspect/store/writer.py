@@ -17,7 +17,7 @@ from dia2.common.checks import is_folder, short
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.common.files import write_atomically
 from dia2.inspect.schema.adapter import own_files
-from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, PHASES_FILE, shard_name
+from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, NOTES_FILE, PHASES_FILE, shard_name
 from dia2.inspect.store.lock import FolderLock
 
 
@@ -162,6 +162,6 @@ def _looks_begun(files: list[Path]) -> bool:
 
 def _is_trace_file(path: Path) -> bool:
     numbered = path.name.partition("-")[0], path.suffix
-    ours = path.name in (MANIFEST, PHASES_FILE, AUDIO_FILE, *own_files())
+    ours = path.name in (MANIFEST, PHASES_FILE, AUDIO_FILE, NOTES_FILE, *own_files())
     ours = ours or numbered in (("frames", ".safetensors"), ("audio", ".flac"))
     return (ours or path.name.startswith(".dia2-")) and not path.is_dir()

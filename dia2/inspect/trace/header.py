@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from dia2.inspect.schema.report import Block, Facts, Fitting, Line, Pairs, Paragraph, Rows, Style, Text, picked
+from dia2.common.wording import counted
+from dia2.inspect.schema.report import Block, Cut, Facts, Fitting, Line, Pairs, Paragraph, Rows, Style, Text, picked
 from dia2.inspect.schema.row import FilledRow
 from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
+
+_MOST_NOTES = 5  # that are listed
 
 
 def verdict_facts(trace: Trace[Any]) -> Facts:
@@ -21,6 +25,7 @@ def state_facts(trace: Trace[Any], times: bool) -> Facts:
     """What is wrong with a run, and how much of it a trace holds."""
     facts: Facts = {"verdict": verdict_facts(trace)}
     facts |= picked(trace, "state", "complete") | {"started": trace.manifest.started if times else None}
+    facts["notes"] = [vars(note) for note in trace.notes]
     return facts | picked(trace.manifest, "level", "hooks", "tokens_only_from")
 
 
@@ -62,7 +67,18 @@ def show_blocks(facts: Facts, pairs: dict[str, str | None], more: list[Block]) -
     told = {"recorded": level + began} | {name: text for name, text in pairs.items() if text is not None}
     title: Text = [(facts["path"], "head"), "  ", (facts["state"], "label" if facts["complete"] else "failed")]
     said = verdict_blocks(facts["verdict"])
-    return [*said, Paragraph(title), Pairs([*told.items()]), *more, Rows(facts["rows"])]
+    noted = note_blocks(facts["notes"])
+    return [*said, Paragraph(title), Pairs([*told.items()]), *noted, *more, Rows(facts["rows"])]
+
+
+def note_blocks(notes: Sequence[Facts]) -> list[Block]:
+    """The first of the notes, each in a line, and how many more there are."""
+    if not notes:
+        return []
+    shown = [(f"note at call {note['call']}", Cut(" ".join(note["text"].split()))) for note in notes[:_MOST_NOTES]]
+    left = len(notes) - len(shown)
+    more = [Line((f"  and {counted(left, 'more note')}: --json lists all", "dim"))] if left else []
+    return [Pairs(shown), *more]
 
 
 def no_draws(trace: Trace[Any], call: int, *, what: str = "draws") -> str:

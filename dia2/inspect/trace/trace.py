@@ -14,6 +14,7 @@ from dia2.inspect.schema.caches import Caches
 from dia2.inspect.schema.finding import Finding
 from dia2.inspect.schema.row import FilledRow, Row, filled
 from dia2.inspect.schema.word import TraceWord
+from dia2.inspect.store.notes import CallNote, change_notes, check_note, notes_in, read_notes
 from dia2.inspect.trace import values
 from dia2.inspect.trace.data import F, TraceData
 from dia2.inspect.trace.extensions import extension
@@ -128,6 +129,45 @@ class Trace(TraceData[F]):
         """Calls at which a field has the value of that name."""
         raise TraceError(f"{field} has no value {name!r}: give a number.")
 
+    # What people say of it
+
+    @property
+    def notes(self) -> list[CallNote]:
+        """The notes pinned to its calls, `call` and `text` each, in their order: `notes.json`, read anew every time.
+
+        Raises:
+            TraceError: the file is damaged.
+        """
+        return read_notes(self.path, len(self))
+
+    def note(self, call: int, text: str) -> None:
+        """Pin a note to a call, in the place of one that is there; an empty text takes it away.
+
+        Args:
+            call: counted from 0.
+            text: plain, of at most 2,000 characters.
+
+        Raises:
+            TraceError: there is no such call, or the notes that are there are damaged.
+            UsageError: it is no text or too long, or there would be more than 1,000 notes.
+            Dia2Error: the folder is read-only, or the disk is full.
+        """
+        change_notes(self.path, {self.check_call(call): check_note(text)}, len(self))
+
+    def import_notes(self, path: str | Path) -> list[CallNote]:
+        """Add the notes of a file that the explorer has downloaded, in the place of those of the same calls.
+
+        Returns:
+            All notes that there are now.
+
+        Raises:
+            TraceError: the file holds no notes, or notes of calls that are not here.
+            UsageError: there would be more than 1,000 notes.
+            Dia2Error: the folder is read-only, or the disk is full.
+        """
+        change_notes(self.path, {note.call: note.text for note in notes_in(Path(path), len(self))}, len(self))
+        return self.notes
+
     # What can be asked of it: one signature for every family
 
     def find(
@@ -193,6 +233,8 @@ class Trace(TraceData[F]):
     def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Self:
         """Write a copy without what was said, or without how it sounded; see `dia2.adapter.redact`. Not of Dia."""
         copy: Self = offered(self, "redact")(self, path, voice=voice, text=text)
+        if "text" not in copy.redacted:  # else notes may quote what was said
+            change_notes(copy.path, {note.call: note.text for note in self.notes}, len(copy))
         return copy
 
     def replay(

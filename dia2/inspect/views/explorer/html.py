@@ -56,6 +56,7 @@ def to_html(
     call: int | None = None,
     script: int = 0,
     voice: bool = True,
+    notes: bool = True,
 ) -> Path:
     """Write the explorer of a trace as one HTML file.
 
@@ -69,6 +70,7 @@ def to_html(
         script: which, from 0.
         voice: with the recordings that the run was given, which the page says in words. Without them, the codes of the
             prefix and what the run's sound holds of it are left out too; what the run made stays.
+        notes: with those that are pinned to calls.
 
     Raises:
         TraceError: a trace holds no calls, or is damaged; or the two are of different models.
@@ -77,9 +79,9 @@ def to_html(
     options: dict[str, Any] = {}
     if other is not None:
         options["difference"] = difference_of(trace, other)
-    packed = [payload(trace, tts, books, script=script, voice=voice)]
+    packed = [payload(trace, tts, books, script=script, voice=voice, notes=notes)]
     if other is not None:
-        packed.append(payload(other, script=script, voice=voice))
+        packed.append(payload(other, script=script, voice=voice, notes=notes))
     if call is not None:
         options["call"] = trace.check_call(call)
     title = trace.path.name if other is None else f"{trace.path.name} and {other.path.name}"

@@ -38,6 +38,7 @@ def payload(
     *,
     script: int = 0,
     voice: bool = True,
+    notes: bool = True,
 ) -> bytes:
     """The packed view of a trace with its sound, and with those of some of its codebooks.
 
@@ -47,6 +48,7 @@ def payload(
         books: which codebooks are to be heard apart.
         script: which, from 0.
         voice: with the recordings that the run was given, and what else would tell how they sound.
+        notes: with those that are pinned to its calls.
 
     Raises:
         TraceError: it holds no calls, or is damaged.
@@ -67,7 +69,17 @@ def payload(
     extra = {f"sound_{i}": sound.data for i, sound in enumerate(sounds)} | add_recordings(view, trace, voice=voice)
     view.header["mime"] = MIME
     view.header["sounds"] = [{"label": sound.label, "column": f"sound_{i}"} for i, sound in enumerate(sounds)]
+    view.header["notes"] = notes_of(trace) if notes else []
     return pack(view, extra)
+
+
+def notes_of(trace: Trace[Any]) -> list[dict[str, Any]]:
+    """The notes pinned to its calls, as the front end has them: `call` and `text` each.
+
+    Raises:
+        TraceError: their file is damaged.
+    """
+    return [vars(note) for note in trace.notes]
 
 
 def difference_of(a: Trace[Any], b: Trace[Any]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from dia2.common.errors import TraceError
 from dia2.inspect.schema.view import Header, View, peaks, text
+from dia2.inspect.schema.view_shades import shades
 from dia2.inspect.schema.view_signals import anomalies, loudness, pull_of_books
 from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
@@ -36,10 +37,10 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
     samples, clock = samples_of(trace, script, voice=voice), view.header["clock"]
     if samples is not None:
         view.columns["peaks"] = peaks(*samples)
-        view.header["seconds"] = len(samples[0]) / samples[1]
+        view.header.update(seconds=len(samples[0]) / samples[1], sound_rate=samples[1])
         if clock is not None:
             view.columns["loudness"] = loudness(*samples, clock["rate"])
-    view.header["anomalies"] = []
+    view.header.update(shades=shades(view, trace.adapter.layout), anomalies=[])
     if "surprise" in view.columns:
         books = [draw["book"] for draw in view.header["draws"]]
         view.header["anomalies"] = anomalies(view.columns["surprise"], books)

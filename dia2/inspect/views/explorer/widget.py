@@ -1,12 +1,13 @@
 """The explorer in a notebook.
 
 Play, scrub and click run in the browser, on data that was sent once. The kernel is asked only for what needs the
-codec: the sound of single codebooks.
+codec: the sound of single codebooks; and told what is to be written: notes.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import anywidget
@@ -18,12 +19,13 @@ from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.instead import Beside, Kept
-from dia2.inspect.views.explorer.payload import check_engine, difference_of, payload
+from dia2.inspect.views.explorer.payload import check_engine, difference_of, notes_of, payload
 from dia2.inspect.views.explorer.picture import picture
 from dia2.inspect.views.explorer.saved import page_by_default, told
 from dia2.inspect.views.explorer.sound import Sound, codebook_sound
 
 _LONGEST = 1000  # characters of an error
+_ANSWERS = {"hear": "sound", "note": "noted"}
 _HOW = "run the notebook's cell again, or write a page that needs no notebook by to_html()."
 
 
@@ -36,8 +38,10 @@ class _Page(anywidget.AnyWidget):
     _pieces = traitlets.List(traitlets.Bytes()).tag(sync=True)  # of a run that goes on
     _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _can_decode = traitlets.Bool(False).tag(sync=True)
+    _notes: traitlets.List[Any] = traitlets.List().tag(sync=True)  # that are beside the trace
     _cell = traitlets.Unicode("").tag(sync=True)  # that shows it; see instead.py
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
+    trace: Trace[Any] | None = None  # of a run that goes on, once it is over
 
     def __init__(self, **traits: Any) -> None:
         self._beside = Beside(_HOW)
@@ -46,18 +50,36 @@ class _Page(anywidget.AnyWidget):
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
         """Answer what the front end wants to hear, whatever becomes of it: a page that gets no answer waits."""
-        if not isinstance(content, dict) or content.get("kind") != "hear":
+        kinds: dict[str, Callable[[dict[str, Any]], list[bytes]]] = {"hear": self._sounded, "note": self._noted}
+        kind = content.get("kind") if isinstance(content, dict) else None
+        if not isinstance(kind, str) or kind not in kinds:
             return
-        answer = {"kind": "sound", "key": _sendable(content.get("key"))}
+        answer = {"kind": _ANSWERS[kind], "key": _sendable(content.get("key"))}
         try:
-            sound = self._hear(content.get("books"))
+            buffers = kinds[kind](content)
         except Dia2Error as error:
             self.send(answer | {"error": str(error)[:_LONGEST]})
         except BaseException as error:  # a fault of ours, or the kernel was interrupted
             self.send(answer | {"error": f"{type(error).__name__}: {one_line(error)}"})
             raise
         else:
-            self.send(answer, [sound.data])
+            self.send(answer, buffers)
+
+    def _sounded(self, content: dict[str, Any]) -> list[bytes]:
+        return [self._hear(content.get("books")).data]
+
+    def _noted(self, content: dict[str, Any]) -> list[bytes]:
+        """Keep a note beside the trace, or take it away; every view of this widget hears of it.
+
+        Raises:
+            Dia2Error: it cannot be kept.
+        """
+        call, text = content.get("call"), content.get("text")
+        if self.trace is None:
+            raise UsageError("A note can be kept once the run is over.")
+        self.trace.note(call, text)  # type: ignore[arg-type]  # which checks both: they come from the page
+        self._notes = notes_of(self.trace)
+        return []
 
     def _hear(self, books: Any) -> Sound:
         """The sound of some codebooks.
@@ -89,8 +111,6 @@ class _Page(anywidget.AnyWidget):
 class LiveExplorer(_Page):
     """A run while it is generated; made by `dia2.inspect.lab.follow`."""
 
-    trace: Trace[Any] | None = None  # once the run is over
-
     def __repr__(self) -> str:
         if self.trace is None:
             return "<LiveExplorer of a run in progress>"
@@ -105,13 +125,15 @@ class LiveExplorer(_Page):
         """Show the whole of it, with candidates and sound."""
         self.trace = trace
         with self.hold_sync():
-            self._views, self._pieces = [payload(trace)], []
+            self._views, self._pieces, self._notes = [payload(trace)], [], notes_of(trace)
         kept = Kept(picture(trace), self._views if page_by_default() else ())
         self._beside.add(self, told(trace, repr(self)), kept)
 
 
 class Explorer(_Page):
     """A trace, or two beside each other; made by `Trace.explore`."""
+
+    trace: Trace[Any]
 
     def __init__(
         self,
@@ -136,6 +158,7 @@ class Explorer(_Page):
             **({} if cell is None else {"_cell": cell}),
             _views=[payload(each, script=script, voice=voice) for each in (trace, other) if each is not None],
             _difference=difference,
+            _notes=notes_of(trace),
             _can_decode=tts is not None and other is None,
             call=call,
         )

@@ -2,20 +2,66 @@
 
 import { HOTTEST, channels, heatOf, packed } from "./colours.js";
 import { brush, capital, h } from "./dom.js";
+import { shadesOf } from "./shades.js";
 import { signalsOf } from "./signals.js";
 import { givenSpeaker } from "./voices.js";
 
 /**
  * @import { Data } from "./data.js"
- * @import { Cell, CellColour, Palette, Rgb } from "./types.d.ts"
+ * @import { Cell, CellColour, Palette, Rgb, Shade } from "./types.d.ts"
  */
 
-export const CELL_COLOURS = /** @type {Record<CellColour, string>} */ ({
+const CELL_COLOURS = /** @type {Record<CellColour, string>} */ ({
   difference: "Difference",
   surprise: "Surprise",
   code: "Code",
   origin: "Origin",
 });
+
+/**
+ * What a colour of cells is called.
+ *
+ * @param {Data} data
+ * @param {CellColour} shows
+ */
+export function labelOf(data, shows) {
+  return CELL_COLOURS[shows] ?? shadesOf(data).find(({ name }) => name === shows)?.label ?? shows;
+}
+
+/**
+ * What stands at both ends of the scale of a colour, and its unit between them; null where it has no scale.
+ *
+ * @param {Data} data
+ * @param {CellColour} shows
+ * @returns {[least: string, unit: string, most: string] | null}
+ */
+export function scaleOf(data, shows) {
+  if (shows === "surprise") return ["0", "bits", `${HOTTEST}+`];
+  if (shows === "code") return ["0", "code", String(data.header.grid.codes - 1)];
+  const shade = shadesOf(data).find(({ name }) => name === shows);
+  if (!shade) return null;
+  const [least, most] = shade.range();
+  return [figureOf(least), shade.unit, figureOf(most)];
+}
+
+/** @param {number} value to three digits */
+function figureOf(value) {
+  return String(Number(value.toPrecision(3)));
+}
+
+/**
+ * The number by which a cell is coloured, in words; empty where there is none.
+ *
+ * @param {Data} data
+ * @param {Cell} cell
+ * @param {CellColour} shows
+ */
+export function shadeIn(data, { book, column }, shows) {
+  const shade = shadesOf(data).find(({ name }) => name === shows);
+  const value = shade?.at(book, data.callOf(column)) ?? Number.NaN;
+  if (!shade || Number.isNaN(value)) return "";
+  return `${shade.label.toLowerCase()} ${figureOf(value)}`;
+}
 
 /**
  * The colours that cells of a run can have.
@@ -28,7 +74,8 @@ export function cellColours(data, other) {
   const surprises = signalsOf(data).mean.length > 0;
   /** @type {CellColour[]} */
   const all = ["difference", "surprise", "code", "origin"];
-  return all.filter((colour) => (colour !== "difference" || other) && (colour !== "surprise" || surprises));
+  const there = all.filter((colour) => (colour !== "difference" || other) && (colour !== "surprise" || surprises));
+  return data.columns.grid ? [...there, ...shadesOf(data).map(({ name }) => name)] : there;
 }
 
 /**
@@ -61,6 +108,8 @@ export function givenIn(data, book, column) {
 export function cellColour(data, palette, shows, book, column, other) {
   const code = data.code(book, column);
   if (code === -1 || code === -2) return null; // others below 0 stand for what was left out
+  const shade = shadesOf(data).find(({ name }) => name === shows);
+  if (shade?.per === "call") return shaded(data, palette, shade, book, column);
   const origin = data.origin(book, column);
   if (givenIn(data, book, column)) {
     const speaker = givenSpeaker(data, Math.max(0, column - data.header.grid.delays[book]));
@@ -69,10 +118,25 @@ export function cellColour(data, palette, shows, book, column, other) {
   if (origin && origin.paint !== "codes") return channels(palette[origin.paint === "given" ? "given_1" : origin.paint]);
   if (shows === "difference" && other) return differing(data, palette, book, column, other);
   if (shows === "origin") return channels(palette.ok_pale);
+  if (shade) return shaded(data, palette, shade, book, column);
   if (shows === "code") return heatOf(palette, code / Math.max(1, data.header.grid.codes - 1));
   const signals = signalsOf(data);
   const bits = signals.bits(data.callOf(column), signals.drawOf[book]);
   return Number.isNaN(bits) ? channels(palette.empty) : heatOf(palette, bits / HOTTEST);
+}
+
+/**
+ * @param {Data} data
+ * @param {Palette} palette
+ * @param {Shade} shade
+ * @param {number} book
+ * @param {number} column
+ */
+function shaded(data, palette, shade, book, column) {
+  const value = shade.at(book, data.callOf(column));
+  const [least, most] = shade.range();
+  if (Number.isNaN(value)) return channels(palette.empty);
+  return heatOf(palette, (value - least) / Math.max(1e-9, most - least));
 }
 
 /**

@@ -45,7 +45,7 @@ export function commandsOf(views, store, player, moves, hands) {
       keys: ["G"],
       run: () => hands.go(),
     },
-    { id: "find", name: "Find a word", keys: ["/"], run: () => hands.find(), only: words },
+    { id: "find", name: "Find a word, a code or a token", keys: ["/"], run: () => hands.find() },
     { id: "nearer", name: "Zoom in", keys: ["W", "+", "="], run: () => moves.zoom(NEARER) },
     { id: "farther", name: "Zoom out", keys: ["S", "-"], run: () => moves.zoom(1 / NEARER) },
     { id: "left", name: "Move left", keys: ["A"], run: () => slide(-0.25) },
@@ -66,6 +66,8 @@ export function commandsOf(views, store, player, moves, hands) {
       keys: [String(i + 1)],
       run: () => store.set({ tab, pane: tab }),
     })),
+    { id: "pin", name: "Pin a note to this call", keys: ["M"], run: () => hands.pin() },
+    ...hands.share,
     { id: "link", name: "Copy a link to this call", keys: ["K"], run: () => hands.link() },
     { id: "keys", name: "Show the keys", keys: ["?"], run: () => hands.help() },
     {

@@ -1,7 +1,7 @@
 // The bar of controls, each button of it a command; and the two fields, for a call and for a word.
 
 import { commandOf, keyName } from "./commands.js";
-import { capital, h, say, sign } from "./dom.js";
+import { capital, counted, h, say, sign } from "./dom.js";
 import { SPEEDS } from "./player.js";
 
 /**
@@ -22,7 +22,7 @@ const SIGNS = /** @type {Record<string, string>} */ ({
 /** @type {string[][]} */
 const GROUPS = [["play", "first", "back", "on", "loop"], ["next"], ["farther", "nearer", "fit"]];
 const LABELS = /** @type {Record<string, string>} */ ({
-  loop: "Loop", next: "▲ Next", fit: "Fit", link: "Link", keys: "?",
+  loop: "Loop", next: "▲ Next", fit: "Fit", link: "Link", keys: "?", pin: "Note",
 });
 export const LENSES = ["run", "voice", "grid"];
 
@@ -32,7 +32,7 @@ export const LENSES = ["run", "voice", "grid"];
  * @param {Command} command
  */
 export function commandButton({ id, name, keys, run }) {
-  const title = `${name} (${keys.map(keyName).join(", ")})`;
+  const title = keys.length ? `${name} (${keys.map(keyName).join(", ")})` : name;
   const text = SIGNS[id] ? "" : LABELS[id] ?? name;
   const read = text.replace(/[^\p{L} ]/gu, "").trim(); // who speaks to it says what he reads
   const told = name.toLowerCase().includes(read.toLowerCase()) ? name : `${read}: ${name}`;
@@ -45,10 +45,10 @@ export function commandButton({ id, name, keys, run }) {
  * @param {Store} store
  * @param {Moves} moves
  * @param {HTMLElement[]} hear
- * @param {boolean} words whether there are any
  * @param {(lens: string) => void} choose a lens
+ * @param {(text: string) => void} tell
  */
-export function controls(commands, store, moves, hear, words, choose) {
+export function controls(commands, store, moves, hear, choose, tell) {
   /** @type {Map<Command, HTMLButtonElement>} */
   const buttons = new Map();
   const groups = GROUPS.map((ids) => {
@@ -64,8 +64,8 @@ export function controls(commands, store, moves, hear, words, choose) {
   );
   groups[0].append(speed, ...hear);
   const go = goField(moves);
-  const find = words ? findField(moves) : null;
-  const fields = h("span", { class: "group fields" }, go, ...(find ? find.elements : []));
+  const find = findField(moves, tell);
+  const fields = h("span", { class: "group fields" }, go, ...find.elements);
   const lenses = LENSES.map((lens) =>
     h("button", { type: "button", class: "segment", onclick: () => choose(lens) }, capital(lens)),
   );
@@ -77,7 +77,7 @@ export function controls(commands, store, moves, hear, words, choose) {
     lenses.forEach((button, i) => button.setAttribute("aria-pressed", String(LENSES[i] === state.lens)));
     for (const [command, button] of buttons) showButton(command, button, state);
   };
-  return { element, draw, go, find: find?.search ?? null };
+  return { element, draw, go, find: find.field };
 }
 
 /**
@@ -125,24 +125,35 @@ function goField(moves) {
   return go;
 }
 
-/** @param {Moves} moves */
-function findField(moves) {
-  const search = h("input", { type: "search", placeholder: "Find word", "aria-label": "Find a word" });
+/**
+ * @param {Moves} moves
+ * @param {(text: string) => void} tell
+ */
+function findField(moves, tell) {
+  const { short } = moves.views.all[0].header.grid.words;
+  const label = `Find a word, a code (411, ${short}3:411) or a token (action:pad, main:word); Enter goes to the next`;
+  const field = h("input", { type: "search", placeholder: `Word, ${short}3:411`, "aria-label": label, title: label });
   const found = h("span", { class: "found", "aria-live": "polite" });
   let hit = -1;
-  search.addEventListener("input", () => {
+  field.addEventListener("input", () => {
     hit = -1;
-    const words = moves.search(search.value);
-    say(found, search.value.trim() ? `${words.length}` : "");
+    const { length } = moves.search(field.value);
+    const asked = field.value.trim();
+    say(found, asked ? String(length) : "");
+    tell(asked ? `${length ? counted(length, "place") : "Nothing"} found for “${asked}”` : "");
   });
-  search.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") leave(search);
-    if (event.key !== "Enter") return;
-    const words = moves.search(search.value);
-    if (!words.length) return;
-    hit = (hit + (event.shiftKey ? words.length - 1 : 1)) % words.length;
-    say(found, `${hit + 1} of ${words.length}`);
-    moves.to(words[hit].call);
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") leave(field);
+    const step = { Enter: event.shiftKey ? -1 : 1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const hits = moves.search(field.value);
+    if (!hits.length) return;
+    hit = hit < 0 && step < 0 ? hits.length - 1 : (hit + step + hits.length) % hits.length;
+    say(found, `${hit + 1} of ${hits.length}`);
+    moves.toHit(hits[hit]);
+    const { call, told } = hits[hit];
+    tell(`${hit + 1} of ${counted(hits.length, "place")} of “${field.value.trim()}”: call ${call}, ${told}`);
   });
-  return { elements: [search, found], search };
+  return { elements: [field, found], field };
 }

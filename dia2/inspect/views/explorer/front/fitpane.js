@@ -1,5 +1,6 @@
 // What a verdict about a given voice rests on: how well the words of its recordings fit their sound, and each word.
 
+import { copied } from "./copy.js";
 import { bdi, h, pane, say } from "./dom.js";
 import { driftText } from "./drifttrack.js";
 import { fitChart } from "./fitchart.js";
@@ -165,11 +166,12 @@ function copier({ text, told }) {
   const said = h("p", { class: "fit-why", role: "status" });
   const list = h("pre", { class: "fit-list", tabindex: 0, hidden: true, "aria-label": "The mended word list" }, text);
   const onclick = async () => {
-    const copied = await Promise.resolve(navigator.clipboard?.writeText(text).then(() => true)).catch(() => false);
-    say(said, copied ? `Copied. ${told}` : `Copy it from below. ${told}`);
-    list.hidden = copied === true;
-    if (!copied) globalThis.getSelection?.()?.selectAllChildren(list);
+    const done = await copied(element, text);
+    say(said, done ? `Copied. ${told}` : `Copy it from below. ${told}`);
+    list.hidden = done;
+    if (!done) globalThis.getSelection?.()?.selectAllChildren(list);
   };
   const button = h("button", { type: "button", class: "go", onclick }, "Copy the mended word list");
-  return h("div", { class: "fit-copy" }, button, said, list);
+  const element = h("div", { class: "fit-copy" }, button, said, list);
+  return element;
 }

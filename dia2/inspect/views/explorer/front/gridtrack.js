@@ -1,8 +1,8 @@
 // The track of the delayed grid: its cells, the column that is being written, and the frame that this completes.
 
-import { CELL_COLOURS, cellColour, cellColours, cellImage, describe } from "./cells.js";
+import { cellColour, cellColours, cellImage, describe, labelOf, scaleOf, shadeIn } from "./cells.js";
 import { inkOn } from "./colours.js";
-import { counted, h } from "./dom.js";
+import { counted, h, say } from "./dom.js";
 
 /**
  * @import { Data } from "./data.js"
@@ -22,6 +22,7 @@ const NUMBERS = { wide: 31, high: 12 }; // pixels of a cell from which on its co
 export function gridTrack(data, store, other) {
   const books = data.codebooks;
   const { missing, words } = data.header.grid;
+  const legend = legendOf(data, store, other);
   /** @type {{ of: string, image: HTMLCanvasElement } | null} */
   let painting = null;
   /** @type {(place: { call: number, share: number }) => Cell} */
@@ -35,14 +36,18 @@ export function gridTrack(data, store, other) {
     grows: true,
     there: true,
     note: () => (data.columns.grid ? counted(books, words.book) : missing),
-    gutter: (names) => gutter(data, store, names, other),
-    tell: (place) => describe(data, under(place)),
+    gutter: (names) => gutter(data, names, legend, other),
+    tell: (place) => {
+      const told = [describe(data, under(place)), shadeIn(data, under(place), shown(data, store.state, other))];
+      return told.filter(Boolean).join(", ");
+    },
     paint(sheet, state) {
       sheet.fill(sheet.palette.back, 0, 0, sheet.width, sheet.height);
       const from = Math.max(0, sheet.axis.x(placeOf(data, 0)));
       sheet.fill(sheet.palette.soft, from, 0, sheet.width - from, sheet.height);
       if (!data.columns.grid) return;
       const shows = shown(data, state, other);
+      legend.show(shows);
       const wanted = `${shows} ${state.theme} ${data.columnsOfGrid}`;
       if (painting?.of !== wanted) painting = { of: wanted, image: cellImage(data, sheet.palette, shows, other) };
       paintCells(sheet, data, painting.image);
@@ -95,19 +100,43 @@ function placeOf(data, column) {
 }
 
 /**
- * The names of the codebooks, which colours the cells have, and what the marks mean.
+ * The choice of what cells show, and the scale of it.
  *
  * @param {Data} data
  * @param {Store} store
- * @param {HTMLElement} names at the cells' height; filled here
- * @param {Data} [other]
+ * @param {Data} [other] to compare with
  */
-function gutter(data, store, names, other) {
-  const { prefix, prefix_name: given, at, ahead, origins = [] } = data.header.grid;
+function legendOf(data, store, other) {
   const there = cellColours(data, other);
   const choose = () => store.set({ shows: there[select.selectedIndex] });
-  const options = there.map((value) => h("option", { selected: value === store.state.shows }, CELL_COLOURS[value]));
+  const options = there.map((value) => h("option", { selected: value === store.state.shows }, labelOf(data, value)));
   const select = h("select", { "aria-label": "Cells show", onchange: choose }, options);
+  const ramp = h("div", { class: "ramp", "aria-hidden": "true" });
+  const ends = ["", "", ""].map((text) => h("span", {}, text));
+  const scale = h("div", { class: "ends" }, ends);
+  let told = "";
+  /** @param {CellColour} shows */
+  const show = (shows) => {
+    if (shows === told) return;
+    told = shows;
+    select.selectedIndex = there.indexOf(shows); // the other run's grid may have changed it
+    const found = scaleOf(data, shows);
+    ramp.hidden = scale.hidden = found === null;
+    found?.forEach((text, i) => say(ends[i], text));
+  };
+  return { elements: [select, ramp, scale], show };
+}
+
+/**
+ * The names of the codebooks, which colours the cells have, and what the marks mean.
+ *
+ * @param {Data} data
+ * @param {HTMLElement} names at the cells' height; filled here
+ * @param {{ elements: HTMLElement[] }} scale
+ * @param {Data} [other]
+ */
+function gutter(data, names, scale, other) {
+  const { prefix, prefix_name: given, at, ahead, origins = [] } = data.header.grid;
   const every = data.codebooks > 12 ? 4 : 1;
   names.append(
     ...Array.from({ length: data.codebooks }, (_, book) => h("span", {}, book % every ? "" : String(book))),
@@ -119,10 +148,8 @@ function gutter(data, store, names, other) {
   if (prefix) keys.set("is-given", given);
   for (const { paint, key } of origins) if (key && paint !== "codes") keys.set(`is-${paint}`, key);
   if (other) keys.set("differ", "differs");
-  const ramp = h("div", { class: "ramp", "aria-hidden": "true" });
-  const ends = h("div", { class: "ends" }, h("span", {}, "0"), h("span", {}, "bits"), h("span", {}, "9+"));
   const legend = Array.from(keys, ([name, text]) => h("span", { class: `key ${name}` }, text));
-  return [select, ...(there.includes("surprise") ? [ramp, ends] : []), ...legend];
+  return [...scale.elements, ...legend];
 }
 
 /**

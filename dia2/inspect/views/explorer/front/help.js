@@ -15,7 +15,7 @@ const WORDS = " A double click selects a word.";
  * @returns {HTMLDialogElement}
  */
 export function helpSheet(commands) {
-  const keys = commands.flatMap((command) => [
+  const keys = commands.filter((command) => command.keys.length).flatMap((command) => [
     h("dt", {}, command.keys.map((key) => h("kbd", {}, keyName(key)))),
     h("dd", {}, command.name),
   ]);

@@ -20,13 +20,14 @@ import { statePane } from "./state.js";
 /**
  * @param {Views} views
  * @param {Store} store
+ * @param {Part} notes
  * @returns {Tab[]}
  */
-export function tabsOf(views, store) {
+export function tabsOf(views, store, notes) {
   const [data, other] = views.all;
   if (other) {
     const parts = views.all.map((of, i) => part(candidatesPane(of, store, `Draw of ${"AB"[i]}`), of));
-    return [{ name: "Draw", parts }];
+    return [{ name: "Draw", parts }, { name: "Notes", parts: [notes] }];
   }
   const facts = data.header.state_pane;
   const script = scriptPane(data);
@@ -37,6 +38,7 @@ export function tabsOf(views, store) {
     { name: "Machine", parts: [facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts)] },
     ...(script ? [{ name: "Script", parts: [script] }] : []),
     ...(fit ? [fit] : []),
+    { name: "Notes", parts: [notes] },
   ];
 }
 

@@ -37,7 +37,7 @@ export function listen(root, commands, signal) {
   const meant = (event) => {
     const target = /** @type {Element} */ (event.composedPath()[0]); // what has the focus, or the root
     if (event.ctrlKey || event.metaKey || event.altKey) return null;
-    const own = target.matches("input[type=search], input[type=text], select, dialog, dialog *");
+    const own = target.matches("input[type=search], input[type=text], textarea, select, dialog, dialog *");
     const button = (event.key === " " || event.key === "Enter") && target.matches("button");
     if (own || button) return null;
     const command = known.get(keyOf(event)) ?? null;

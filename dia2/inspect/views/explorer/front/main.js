@@ -2,6 +2,7 @@
 
 import { windowAround } from "./axis.js";
 import { commandButton, controls, LENSES } from "./controls.js";
+import { copy } from "./copy.js";
 import { commandOf, commandsOf, keyName } from "./commands.js";
 import { open } from "./data.js";
 import { bdi, capital, h } from "./dom.js";
@@ -12,8 +13,11 @@ import { inspector, tabsOf } from "./inspector.js";
 import { listen } from "./keys.js";
 import { hashOf } from "./link.js";
 import { Moves } from "./moves.js";
+import { Notebook, guard } from "./notes.js";
+import { notesOf } from "./notespane.js";
 import { Player } from "./player.js";
 import { point } from "./pointer.js";
+import { Share, shareMenu } from "./share.js";
 import { Stage } from "./stage.js";
 import { Status } from "./status.js";
 import { Store } from "./store.js";
@@ -54,30 +58,42 @@ export function mountViews(root, shown, options = {}) {
   const moves = new Moves(views, store);
   const stage = new Stage(views, store);
   const hear = hearing(shown, player, options.ask);
-  const tabs = tabsOf(views, store);
   const ends = new AbortController(); // another explorer may take the same element
+  const tell = (/** @type {string} */ text) => status.tell(text);
+  const share = new Share(root, views, store, player, stage, tell);
+  const notebook = new Notebook(store, data.header.name, options.note);
+  const notes = notesOf(root, data, notebook, moves, tell);
+  const tabs = tabsOf(views, store, notes);
   /** @type {Command[]} */
   const commands = commandsOf(views, store, player, moves, {
     tabs: tabs.map(({ name }) => name),
     go: () => bar.go.focus(),
-    find: () => bar.find?.focus(),
+    find: () => bar.find.focus(),
     help() {
       dialog.showModal();
       dialog.querySelector("button")?.focus(); // not the list, which can be scrolled
     },
     other: () => hear.other(),
-    link: () => copy((options.linked ?? ((hash) => hash))(hashOf(store.state))).then((told) => status.tell(told)),
+    link() {
+      const link = (options.linked ?? ((hash) => hash))(hashOf(store.state));
+      copy(root, link, link).then(tell);
+    },
+    pin() {
+      store.set({ tab: "Notes", pane: "Notes" });
+      requestAnimationFrame(() => notes.open(store.state.call)); // once the tab is there to be written in
+    },
+    share: share.commands,
   });
   const dialog = helpSheet(commands);
   /** @type {(lens: string) => void} */
   const lens = (name) => store.set({ lens: name, pane: "Time", open: stage.tracksOf(name) });
-  const bar = controls(commands, store, moves, hear.elements, data.header.words !== null, lens);
+  const bar = controls(commands, store, moves, hear.elements, lens, tell);
   const first = other ? partedBar(views, options.difference, moves) : verdictBar(data, moves);
   const side = inspector(views, store, tabs);
   const panes = paneButtons(store, tabs);
   /** @type {(theme: string | null) => void} */
   const choose = (theme) => host.choose(theme);
-  const head = headOf(data, commands, choose);
+  const head = headOf(data, commands, choose, shareMenu(commands, share, ends.signal));
   const status = new Status(views, hints(commands));
   root.classList.add("dia2-explorer");
   root.classList.toggle("comparing", Boolean(other));
@@ -86,6 +102,7 @@ export function mountViews(root, shown, options = {}) {
   root.setAttribute("aria-label", `Explorer of ${data.header.name}`);
   const parts = [bar, first, stage, side, panes, status].filter((part) => part !== null);
   listen(root, commands, ends.signal);
+  guard(notebook, ends.signal);
   point(stage, store, moves, (text) => status.point(text));
   const elements = parts.map(({ element }) => element);
   root.replaceChildren(bar.element, head, ...elements.slice(1), dialog);
@@ -111,6 +128,7 @@ export function mountViews(root, shown, options = {}) {
     store,
     data,
     player,
+    notebook,
     /** @type {(link: Link) => void} */
     go: (link) => goTo(link, store, stage, tabs),
     destroy() {
@@ -150,6 +168,7 @@ function stateOf(views, options) {
     selection: null,
     loop: false,
     shows: views.all.length > 1 ? "difference" : "surprise",
+    notes: (options.notes ?? data.header.notes ?? []).map((note) => ({ ...note, kept: true })),
   };
 }
 
@@ -200,8 +219,9 @@ function goTo({ call, lens, track, tab, draw }, store, stage, tabs) {
  * @param {Data} data
  * @param {Command[]} commands
  * @param {(theme: string | null) => void} choose
+ * @param {HTMLElement} sharing
  */
-function headOf(data, commands, choose) {
+function headOf(data, commands, choose, sharing) {
   const { header } = data;
   const partial = header.complete ? "" : h("b", { class: "partial" }, bdi(` ${header.state}`));
   const facts = h("span", { class: "facts" }, bdi(header.facts.join(" · ")), partial);
@@ -212,8 +232,8 @@ function headOf(data, commands, choose) {
     { "aria-label": "Colours", class: "colours", onchange: () => choose(THEMES[theme.selectedIndex - 1] ?? null) },
     names.map((name) => h("option", {}, name)),
   );
-  const buttons = ["link", "keys"].flatMap((id) => commandOf(commands, id) ?? []).map(commandButton);
-  return h("header", { class: "top" }, h("h1", {}, bdi(header.name)), facts, theme, buttons);
+  const [link, keys] = ["link", "keys"].flatMap((id) => commandOf(commands, id) ?? []).map(commandButton);
+  return h("header", { class: "top" }, h("h1", {}, bdi(header.name)), facts, theme, link, sharing, keys);
 }
 
 /** @param {Command[]} commands */
@@ -243,14 +263,4 @@ function paneButtons(store, tabs) {
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(names[i] === pane)));
   };
   return { element, draw };
-}
-
-/**
- * Copy a text, or show it where the browser does not let one copy.
- *
- * @param {string} text
- */
-async function copy(text) {
-  const copied = await Promise.resolve(navigator.clipboard?.writeText(text).then(() => true)).catch(() => false);
-  return copied ? `Copied: ${text}` : `The link: ${text}`;
 }

@@ -1,9 +1,11 @@
 // Ways to get from one call to another and to see more of them or fewer, for commands, pointer and search alike.
 
 import { within } from "./axis.js";
+import { search } from "./search.js";
 
 /**
  * @import { Store } from "./store.js"
+ * @import { Hit } from "./types.d.ts"
  * @import { Views } from "./views.js"
  */
 
@@ -63,13 +65,18 @@ export class Moves {
   }
 
   /**
-   * Words that hold a text, in the order of their calls.
+   * Where a word, a code or a token is.
    *
    * @param {string} text
    */
   search(text) {
-    const wanted = text.trim().toLowerCase();
-    return wanted ? this.views.spoken.filter((word) => word.text.toLowerCase().includes(wanted)) : [];
+    return search(this.views, text);
+  }
+
+  /** @param {Hit} hit */
+  toHit({ call, cell }) {
+    const draw = cell ? this.views.all[0].drawOf(cell.book) : -1;
+    this.store.set({ call: this.views.clamp(call), row: null, cell: cell ?? null, ...(draw < 0 ? {} : { draw }) });
   }
 
   /**

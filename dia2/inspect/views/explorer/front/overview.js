@@ -3,6 +3,7 @@
 import { speakerColour } from "./colours.js";
 import { h } from "./dom.js";
 import { Axis } from "./axis.js";
+import { paintPins } from "./pins.js";
 import { Sheet } from "./sheet.js";
 import { recordingAt, secondIn, speakerAt } from "./voices.js";
 
@@ -25,6 +26,8 @@ export class Minimap {
     this.sheet = new Sheet(this.axis);
     this.base = new Sheet(this.axis); // what does not move
     this.drawn = "";
+    /** @type {State["notes"]} */
+    this.notes = [];
   }
 
   /**
@@ -37,8 +40,9 @@ export class Minimap {
     const { sheet, axis } = this;
     sheet.begin(MINI, state.theme);
     const key = `${state.theme} ${places} ${width} ${this.data.calls}`;
-    if (key !== this.drawn) {
+    if (key !== this.drawn || this.notes !== state.notes) {
       this.drawn = key;
+      this.notes = state.notes;
       Object.assign(this.base, { palette: sheet.palette, theme: state.theme }); // it is on no page, and has no colours
       this.base.begin(MINI, state.theme);
       this.paint();
@@ -76,6 +80,7 @@ export class Minimap {
       const colour = severity === "bad" ? palette.warn : palette.faint;
       base.fill(colour, axis.x(call), 0, Math.max(3, axis.x(until + 1) - axis.x(call)), 3);
     }
+    paintPins(base, this.notes, 17, 13);
   }
 
   /** @param {number} x */
@@ -138,6 +143,7 @@ export class Ruler {
       const colour = severity === "bad" ? palette.warn : palette.faint;
       sheet.fill(colour, axis.x(call), RULER - 3, axis.x(until + 1) - axis.x(call), 3);
     }
+    paintPins(sheet, state.notes, RULER - 2, 13);
     this.mark(state.call);
   }
 

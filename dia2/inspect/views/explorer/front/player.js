@@ -27,6 +27,8 @@ export class Player {
     this.audio.preservesPitch = true;
     /** @type {string | null} */
     this.url = null;
+    /** @type {Sound | null} */
+    this.bytes = null; // that are heard
     /** @type {Map<string, { audio: HTMLAudioElement, url: string }>} */
     this.recordings = new Map(); // by their columns, as they are first heard
     this.heard = this.audio; // what sounds, or did last
@@ -47,6 +49,7 @@ export class Player {
    */
   load(bytes, data) {
     this.data = data;
+    this.bytes = bytes;
     const { playing } = this.store.state;
     const at = this.audio.currentTime;
     if (this.url) URL.revokeObjectURL(this.url);

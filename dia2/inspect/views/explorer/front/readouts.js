@@ -35,7 +35,7 @@ export function readouts(views) {
  * @param {Data} data
  * @param {number} call
  */
-function timeOf(data, call) {
+export function timeOf(data, call) {
   const seconds = data.secondsOf(call);
   if (seconds === null || !data.header.clock) return "–";
   return seconds < 0 ? data.header.clock.before : `${seconds.toFixed(2)} s`;

@@ -65,6 +65,7 @@ async function draw(at, saved) {
     _difference: saved.difference,
     _can_decode: false,
     _cell: "",
+    _notes: null,
     call: saved.call,
   };
   /** @type {Model} */

@@ -2,6 +2,7 @@
 // alone: this file is neither joined with the modules nor shipped.
 
 import type { Data } from "./data.js";
+import type { Notebook } from "./notes.js";
 import type { Player } from "./player.js";
 import type { Sheet } from "./sheet.js";
 import type { Store } from "./store.js";
@@ -42,7 +43,7 @@ export type Props = { [Name in `aria-${string}`]?: string | undefined } & { clas
   { [Name in PlainAttribute]?: Attribute };
 
 type PlainAttribute =
-  | "disabled" | "hidden" | "max" | "min" | "placeholder" | "preload" | "role" | "scope" | "selected" | "step"
+  | "disabled" | "download" | "hidden" | "href" | "max" | "maxlength" | "min" | "placeholder" | "preload" | "readonly" | "role" | "rows" | "scope" | "selected" | "step"
   | "tabindex" | "title" | "type" | "value";
 
 /** A part of the page: its element, and what draws it anew. */
@@ -95,6 +96,8 @@ export interface Header {
   clock: Clock | null;
   /** Of the sound; null without one. */
   seconds: number | null;
+  /** Hz. */
+  sound_rate?: number;
   peak_rate: number;
   sampling: SamplingFrom[];
   titles: { rows: string; grid: string; state: string; script?: string };
@@ -126,6 +129,22 @@ export interface Header {
   verdict?: Verdict;
   anomalies?: Anomaly[];
   edits: { call: number; text: string }[];
+  /** Pinned to calls, in their order. */
+  notes?: CallNote[];
+  shades?: DeclaredShade[];
+}
+
+export interface CallNote {
+  call: number;
+  text: string;
+}
+
+/** A column by which cells can be coloured; see view_shades.py. */
+export interface DeclaredShade {
+  column: string;
+  label: string;
+  told: string;
+  unit: string;
 }
 
 /** What the next calls of a run that goes on add; see live.py. */
@@ -558,12 +577,72 @@ export interface State {
   loop: boolean;
   /** What the colour of a cell means. */
   shows: CellColour;
+  /** In the order of their calls. */
+  notes: PinnedNote[];
   /** Of a run that goes on: how many there are. */
   calls?: number;
 }
 
 export type Layout = "wide" | "narrow" | "phone" | "paper";
-export type CellColour = "difference" | "surprise" | "code" | "origin";
+/** `difference`, `surprise`, `code`, `origin`, or the name of a shade. */
+export type CellColour = string;
+
+/** A number by which cells are coloured. */
+export interface Shade {
+  name: string;
+  label: string;
+  unit: string;
+  /** Of a cell its own, or the same for all that a call wrote. */
+  per: "cell" | "call";
+  /** NaN: not known. */
+  at(book: number, call: number): number;
+  range(): [least: number, most: number];
+}
+
+export interface PinnedNote extends CallNote {
+  /** It is beside the trace, not on this page alone. */
+  kept: boolean;
+}
+
+/** A place that a search has found. */
+export interface Hit {
+  call: number;
+  told: string;
+  cell?: Cell;
+}
+
+/** What is told of a draw, a call, a run where they are copied. */
+export interface DrawTold {
+  name: string;
+  codebook: number | null;
+  choice: number;
+  token: string | null;
+  probability: number;
+  bits: number | null;
+  /** Of the choice among the candidates, from 0; the last place can stand for any later one. */
+  rank: number;
+  uniform: number | null;
+  candidates?: { token: number; cond: number; guided: number; kept: boolean }[];
+}
+
+export interface CallFacts {
+  call: number;
+  seconds: number | null;
+  word: { text: string; speaker: number; call: number; prefix: boolean } | null;
+  values: Record<string, number | string | null>;
+  codes: number[] | null;
+  draws: DrawTold[];
+}
+
+export interface RunFacts {
+  trace: string;
+  state: string;
+  facts: string[];
+  findings: Finding[];
+  edits: { call: number; text: string }[];
+  notes: CallNote[];
+  calls: CallFacts[];
+}
 
 /** Where one looks, as a link says it. */
 export interface Link {
@@ -636,6 +715,8 @@ export interface Command {
   run(): void;
   /** Whether it can be done now. */
   when?(): boolean;
+  /** Why it cannot be done now; empty: it can. */
+  why?(): string;
   /** Whether it is switched on. */
   on?(state: State): boolean;
 }
@@ -648,6 +729,9 @@ export interface Hands {
   help(): void;
   other(): void;
   link(): void;
+  pin(): void;
+  /** Commands of what one takes along. */
+  share: Command[];
 }
 
 /** What sounds at a call. */
@@ -673,6 +757,10 @@ export interface Options extends Link {
   linked?: (hash: string) => string;
   /** Bytes of the sound of some codebooks, where there is a kernel with the codec. */
   ask?: (books: number[]) => Sound | Promise<Sound>;
+  /** Those beside the trace, where the host knows better than the view. */
+  notes?: CallNote[];
+  /** Puts a note beside the trace; none: nobody does. */
+  note?: (call: number, text: string) => Promise<unknown>;
 }
 
 /** An explorer that stands on a page. */
@@ -680,6 +768,7 @@ export interface Mounted {
   store: Store;
   data: Data;
   player: Player;
+  notebook: Notebook;
   go(link: Link): void;
   destroy(): void;
 }
@@ -695,6 +784,8 @@ export interface Traits {
   _can_decode: boolean;
   /** Name of the cell that shows it, for the copy that is saved there. */
   _cell: string;
+  /** Those beside the trace; null: nobody keeps any. */
+  _notes: CallNote[] | null;
   call: number;
 }
 
@@ -704,6 +795,11 @@ export interface SoundAnswer {
   error?: string;
 }
 
+/** What the kernel is asked for, or told. */
+export type Message =
+  | { kind: "hear"; key: string; books: number[] }
+  | { kind: "note"; key: string; call: number; text: string };
+
 type Heard = (message: SoundAnswer, buffers: DataView<ArrayBuffer>[]) => void;
 
 export interface Model {
@@ -711,5 +807,5 @@ export interface Model {
   on(name: "msg:custom", listen: Heard): void;
   on(name: `change:${keyof Traits}`, listen: () => void): void;
   off(name: "msg:custom", listen: Heard): void;
-  send(message: { kind: "hear"; key: string; books: number[] }): void;
+  send(message: Message): void;
 }

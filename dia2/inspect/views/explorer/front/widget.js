@@ -7,7 +7,7 @@ import { unpack } from "./unpack.js";
 
 /**
  * @import { Data } from "./data.js"
- * @import { Model, Mounted, Options, Root, Sound, SoundAnswer } from "./types.d.ts"
+ * @import { Message, Model, Mounted, Options, Root, Sound, SoundAnswer } from "./types.d.ts"
  */
 
 const PATIENCE = 8000; // milliseconds; decoding takes less than one
@@ -32,7 +32,10 @@ class Question {
   }
 }
 
-/** Asks the kernel for a sound, once per choice of codebooks; a kernel that does not answer in time is told of. */
+/**
+ * Asks the kernel for a sound, once per choice of codebooks, and gives it notes to keep; a kernel that does not answer
+ * in time is told of.
+ */
 class Asker {
   /** @param {Model} model */
   constructor(model) {
@@ -41,6 +44,7 @@ class Asker {
     this.heard = new Map(); // sounds, by their codebooks
     /** @type {Map<string, Question>} */
     this.waiting = new Map(); // those asked for
+    this.notes = 0; // given so far
     /** @type {(message: SoundAnswer, buffers: DataView<ArrayBuffer>[]) => void} */
     this.listen = (message, buffers) => this.answered(message, buffers);
     model.on("msg:custom", this.listen);
@@ -49,14 +53,23 @@ class Asker {
   /** @param {number[]} books */
   ask(books) {
     const key = books.join(" ");
-    return this.heard.get(key) ?? (this.waiting.get(key) ?? this.send(key, books)).promise;
+    return this.heard.get(key) ?? (this.waiting.get(key) ?? this.send({ kind: "hear", key, books })).promise;
   }
 
   /**
-   * @param {string} key
-   * @param {number[]} books
+   * Put a note beside the trace, or take it away.
+   *
+   * @param {number} call
+   * @param {string} text
    */
-  send(key, books) {
+  note(call, text) {
+    this.notes += 1;
+    return this.send({ kind: "note", key: `note ${this.notes}`, call, text }).promise;
+  }
+
+  /** @param {Message} message */
+  send(message) {
+    const { key } = message;
     const silent = () => {
       this.waiting.delete(key); // chosen again it is asked for again
       asked.reject(new Error(SILENT));
@@ -64,7 +77,7 @@ class Asker {
     const asked = new Question(silent);
     this.waiting.set(key, asked);
     try {
-      this.model.send({ kind: "hear", key, books });
+      this.model.send(message);
     } catch {
       setTimeout(silent); // a kernel that is shut down
     }
@@ -76,7 +89,7 @@ class Asker {
    * @param {DataView<ArrayBuffer>[]} buffers
    */
   answered(message, buffers) {
-    if (message.kind !== "sound") return;
+    if (message.kind !== "sound" && message.kind !== "noted") return;
     const asked = this.waiting.get(message.key);
     this.waiting.delete(message.key);
     clearTimeout(asked?.timer);
@@ -84,8 +97,8 @@ class Asker {
       asked?.reject(new Error(message.error));
       return;
     }
-    const sound = bytesOf(buffers[0]);
-    this.heard.set(message.key, sound); // also where it comes too late
+    const sound = message.kind === "sound" ? bytesOf(buffers[0]) : new Uint8Array();
+    if (message.kind === "sound") this.heard.set(message.key, sound); // also where it comes too late
     asked?.resolve(sound);
   }
 
@@ -117,15 +130,22 @@ async function render({ model, el }) {
 
   /** @type {(next: Mounted) => void} */
   const replace = (next) => {
+    const own = shown?.notebook.unkept ?? []; // written while nobody could keep them
     shown?.destroy();
     shown = next;
+    for (const { call, text } of own) shown.notebook.set(call, text);
     root.dia2 = shown; // for tests and the curious: the state that is drawn
+  };
+  /** Notes: where there is no kernel, the view has those that there were, and nobody keeps others. */
+  const noting = () => {
+    const notes = model.get("_notes");
+    return notes ? { notes, note: (/** @type {number} */ at, /** @type {string} */ text) => asker.note(at, text) } : {};
   };
   const show = async () => {
     const call = shown?.store.state.call ?? model.get("call");
     const linked = (/** @type {string} */ hash) => `trace.explore(call=${linkOf(hash).call ?? 0})`;
     /** @type {Options} */
-    const options = { difference: model.get("_difference") ?? undefined, call, linked };
+    const options = { difference: model.get("_difference") ?? undefined, call, linked, ...noting() };
     if (model.get("_can_decode")) options.ask = (books) => asker.ask(books);
     replace(await mount(root, model.get("_views").map(bytesOf), options));
   };
@@ -139,7 +159,7 @@ async function render({ model, el }) {
       else live = await open(piece);
     }
     if (!live?.calls) root.textContent = "The run begins …";
-    else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1 }));
+    else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1, ...noting() }));
     else {
       const follows = shown.store.state.call === before - 1; // who looks at the last call goes along
       shown.store.set({ calls: live.calls, ...(follows ? { call: live.calls - 1, row: shown.store.state.row } : {}) });
@@ -152,6 +172,7 @@ async function render({ model, el }) {
   };
   model.on("change:_pieces", soon(grow));
   model.on("change:_views", soon(show));
+  model.on("change:_notes", () => shown?.notebook.refresh(model.get("_notes") ?? []));
   model.on("change:call", () => shown?.store.set({ call: shown.store.clamp(model.get("call")), row: null }));
   if (model.get("_views").length) soon(show)();
   else {
