@@ -11,6 +11,7 @@ import { givenSpeaker } from "./voices.js";
  * @import { Cell, CellColour, Palette, Rgb, Shade } from "./types.d.ts"
  */
 
+const TILE = 256; // columns that are painted at once
 const CELL_COLOURS = /** @type {Record<CellColour, string>} */ ({
   difference: "Difference",
   surprise: "Surprise",
@@ -156,7 +157,8 @@ function differing(data, palette, book, column, other) {
 }
 
 /**
- * One pixel a cell; what was never written stays clear.
+ * One pixel a cell; what was never written stays clear. Of a long run most cells are never looked at, so they are
+ * painted when they are.
  *
  * @param {Data} data
  * @param {Palette} palette
@@ -164,21 +166,35 @@ function differing(data, palette, book, column, other) {
  * @param {Data} [other] to compare with
  */
 export function cellImage(data, palette, shows, other) {
-  const width = data.columnsOfGrid;
+  const width = Math.max(1, data.columnsOfGrid);
   const canvas = h("canvas", {});
-  canvas.width = Math.max(1, width);
+  canvas.width = width;
   canvas.height = data.codebooks;
   const context = brush(canvas);
-  const image = context.createImageData(canvas.width, canvas.height);
-  const pixels = new Uint32Array(image.data.buffer);
-  for (let column = 0; column < width; column += 1) {
-    for (let book = 0; book < data.codebooks; book += 1) {
-      const colour = cellColour(data, palette, shows, book, column, other);
-      if (colour) pixels[book * width + column] = packed(colour);
+  /** @type {Set<number>} */
+  const painted = new Set();
+  /** @param {number} tile */
+  function paint(tile) {
+    painted.add(tile);
+    const first = tile * TILE;
+    const columns = Math.min(TILE, width - first);
+    const image = context.createImageData(columns, data.codebooks);
+    const pixels = new Uint32Array(image.data.buffer);
+    for (let column = 0; column < columns && first + column < data.columnsOfGrid; column += 1) {
+      for (let book = 0; book < data.codebooks; book += 1) {
+        const colour = cellColour(data, palette, shows, book, first + column, other);
+        if (colour) pixels[book * columns + column] = packed(colour);
+      }
     }
+    context.putImageData(image, first, 0);
   }
-  context.putImageData(image, 0, 0);
-  return canvas;
+  return {
+    canvas,
+    /** @type {(from: number, to: number) => void} */
+    show(from, to) {
+      for (let tile = Math.floor(from / TILE); tile * TILE < to; tile += 1) if (!painted.has(tile)) paint(tile);
+    },
+  };
 }
 
 /**

@@ -12,13 +12,31 @@ const SYSTEM = /** @type {Partial<Record<Colour, string>>} */ ({
 });
 export const HOTTEST = 9; // of a surprise, from which on the heat is at its end
 
+/** @type {WeakMap<Element, { theme: string, palette: Palette }>} */
+const PALETTES = new WeakMap(); // by explorer: asking for them makes the browser work out all styles
+
+/**
+ * The colours of the explorer that an element stands in, which its sheets share.
+ *
+ * @param {Element} element
+ * @param {string} theme of it
+ */
+export function paletteOf(element, theme) {
+  const root = element.closest(".dia2-explorer") ?? element;
+  const known = PALETTES.get(root);
+  if (known?.theme === theme) return known.palette;
+  const palette = colours(element);
+  PALETTES.set(root, { theme, palette });
+  return palette;
+}
+
 /**
  * The colours in force at an element.
  *
  * @param {Element} element
  * @returns {Palette}
  */
-export function colours(element) {
+function colours(element) {
   const style = getComputedStyle(element);
   const own = named((name) => style.getPropertyValue(`--${name}`).trim());
   const stops = style.getPropertyValue("--heat").split(",").map((stop) => stop.trim());

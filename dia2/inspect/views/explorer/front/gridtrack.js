@@ -23,7 +23,7 @@ export function gridTrack(data, store, other) {
   const books = data.codebooks;
   const { missing, words } = data.header.grid;
   const legend = legendOf(data, store, other);
-  /** @type {{ of: string, image: HTMLCanvasElement } | null} */
+  /** @type {{ of: string, image: ReturnType<typeof cellImage> } | null} */
   let painting = null;
   /** @type {(place: { call: number, share: number }) => Cell} */
   const under = ({ call, share }) => ({
@@ -155,7 +155,7 @@ function gutter(data, names, scale, other) {
 /**
  * @param {Sheet} sheet
  * @param {Data} data
- * @param {HTMLCanvasElement} image
+ * @param {ReturnType<typeof cellImage>} image
  */
 function paintCells(sheet, data, image) {
   const { context, palette, axis, width, height } = sheet;
@@ -163,9 +163,10 @@ function paintCells(sheet, data, image) {
   const to = Math.min(data.columnsOfGrid, columnAt(data, Math.ceil(axis.first + axis.span)) + 1);
   const high = height / data.codebooks;
   if (to > from) {
+    image.show(from, to);
     context.imageSmoothingEnabled = false;
     const left = axis.x(placeOf(data, from));
-    context.drawImage(image, from, 0, to - from, data.codebooks, left, 0, (to - from) * axis.step, height);
+    context.drawImage(image.canvas, from, 0, to - from, data.codebooks, left, 0, (to - from) * axis.step, height);
   }
   if (axis.step >= 5) {
     for (let column = from; column <= to; column += 1) {

@@ -1,6 +1,6 @@
 // A canvas in CSS pixels, as wide as the axis: a track is drawn on one, and what moves with time on another above all.
 
-import { UNPAINTED, colours } from "./colours.js";
+import { UNPAINTED, paletteOf } from "./colours.js";
 import { brush, h } from "./dom.js";
 
 /** @import { Axis } from "./axis.js" */
@@ -41,7 +41,7 @@ export class Sheet {
       canvas.style.height = `${height}px`;
     }
     if (this.theme !== theme) {
-      this.palette = colours(canvas);
+      this.palette = paletteOf(canvas, theme);
       this.theme = theme;
     }
     this.height = height;
