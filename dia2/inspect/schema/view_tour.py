@@ -15,7 +15,7 @@ from dia2.inspect.schema.view_tracks import LENSES
 
 Stop = dict[str, str]
 PARTS = ("verdict", "overview", "controls", "commands")  # see `main.js`
-TABS = ("Draw", "Call", "Machine", "Script")  # see `inspector.js`
+TABS = ("Draw", "Call", "Machine", "Script", "Notes")  # see `inspector.js`
 CALLS = ("finding", "word", "surprise", "drawn")  # the worst one, the first word, the least likely draw, the first draw
 _OWN = 2  # stops at a family's own tracks, where the tour follows from them
 
@@ -34,7 +34,7 @@ def stop(title: str, text: str, call: str | None = None, **at: str) -> Stop:
 
 VERDICT = stop(
     "Begin with the verdict",
-    "What is worst about the run is said here, and Show goes there. The button at its end lists what else was found.",
+    "What the run comes to is said here, and Show goes to the place. Where something was found, a button lists it all.",
     part="verdict",
 )
 OVERVIEW = stop(
