@@ -62,6 +62,11 @@ export class FakeElement extends EventTarget {
     });
   }
 
+  /** None of the tests has an explorer around it. */
+  closest() {
+    return null;
+  }
+
   getContext() {
     return {};
   }
