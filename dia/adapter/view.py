@@ -14,6 +14,7 @@ import numpy as np
 from dia.adapter.origins import GIVEN, ORIGINS, cell_origins
 from dia.adapter.script import script_header
 from dia.adapter.view_draws import draw_headers, drawn, special_names
+from dia.adapter.view_tour import TOUR
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, guided, row_header, text
 from dia2.inspect.schema.view_tracks import CACHE, LENSES, LOUDNESS, PULL, SOUND, SURPRISE, grid_track, track
@@ -122,6 +123,7 @@ def _header(trace: DiaTrace, script: int, phases: np.ndarray, origins: np.ndarra
             CACHE,
             LOUDNESS,
         ],
+        "tour": TOUR,
         "grid": {
             "codebooks": model.channels,
             "delays": model.delays,

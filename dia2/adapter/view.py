@@ -11,6 +11,7 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
 from dia2.adapter.view_draws import Draws, sampling_header
 from dia2.adapter.view_fit import drift_track, fit_of
+from dia2.adapter.view_tour import TOUR
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text
 from dia2.inspect.schema.view_tracks import CACHE, LOUDNESS, PULL, SOUND, SURPRISE, WORDS, grid_track, track
@@ -112,6 +113,7 @@ def header_of(trace: Dia2Trace) -> Header:
             {"name": "word", "kind": "word"},
         ],
         "tracks": _TRACKS,
+        "tour": TOUR,
         "tokens": {"pad": model.tokens.pad, "new_word": model.tokens.new_word},
         "grid": {
             "codebooks": model.codebooks,

@@ -62,7 +62,7 @@ def draw_explorer(page_path: Path, picture_path: Path) -> None:
 
     with launched() as browser:
         page = browser.new_page(viewport=SIZE)
-        page.goto(page_path.as_uri())
+        page.goto(f"{page_path.as_uri()}#theme=light")  # a link: the tour does not begin
         page.locator("#explorer.dia2-explorer .grid canvas").wait_for()
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(500)  # the canvases are drawn with the next frames

@@ -270,5 +270,5 @@ test("who works in the tab has chosen it", (t) => {
 });
 
 test("a link names no tab that nobody chose", () => {
-  assert.equal(hashOf({ call: 3, lens: "run", tab: "", draw: 1 }), "#call=3&lens=run&draw=1");
+  assert.equal(hashOf({ call: 3, lens: "run", tab: "", draw: 1, slide: null }), "#call=3&lens=run&draw=1");
 });

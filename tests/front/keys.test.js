@@ -18,11 +18,13 @@ function keyboard(t, { header = {}, state = {}, runs = [run(header)] } = {}) {
   const share = new Share(null, views, store, { data: views.all[0], bytes: null }, null, tell("told")).commands;
   const hands = { tabs: ["Draw", "Call"], share };
   for (const name of ["go", "find", "help", "other", "link", "pin"]) hands[name] = tell(name);
+  hands.slides = { enter: tell("enter"), step: tell("step"), leave: tell("leave") };
+  hands.tour = { on: false, begin: tell("begin"), end: tell("end") };
   const end = new AbortController();
   const root = new FakeElement("div");
   const commands = commandsOf(views, store, { toggle: tell("toggle") }, moves, hands);
   listen(root, commands, end.signal);
-  return { root, commands, did, end, store, moves };
+  return { root, commands, did, end, store, moves, hands };
 }
 
 test("each key does what the list says", (t) => {
@@ -150,15 +152,57 @@ test("keys have the names that people read", () => {
   assert.deepEqual(names, ["space", "shift ←", "shift N", "−", "+", "esc"]);
 });
 
-test("commands have a name of their own each, a verb at first, and keys that no other has", (t) => {
+test("commands have a name of their own each, a verb at first", (t) => {
   const { commands } = keyboard(t, { runs: [run(), run()] });
   const [ids, names] = [commands.map(({ id }) => id), commands.map(({ name }) => name)];
-  for (const list of [ids, names, commands.flatMap(({ keys }) => keys)]) {
-    assert.equal(new Set(list).size, list.length);
-  }
+  for (const list of [ids, names]) assert.equal(new Set(list).size, list.length);
   assert.ok(commands.some(({ id }) => id === "other"));
-  const verbs = /^(Play|Go|Look|Find|Zoom|Move|See|Repeat|Hear|Show|Copy|Drop|Pin|Save)\b/;
+  const verbs = /^(Play|Go|Look|Find|Zoom|Move|See|Repeat|Hear|Show|Copy|Drop|Pin|Save|Present|Take|Leave|End)\b/;
   for (const { name } of commands) assert.match(name, verbs);
+});
+
+test("at any time one key starts one command", (t) => {
+  const { commands, store, hands } = keyboard(t);
+  const times = [[null, false, null], [null, true, null], [null, true, [1, 2]], [0, false, null]];
+  for (const [slide, on, selection] of times) {
+    store.state = { ...store.state, slide, selection };
+    hands.tour.on = on;
+    const keys = commands.filter(({ when }) => when()).flatMap((each) => each.keys);
+    const twice = keys.filter((key, i) => keys.indexOf(key) !== i);
+    assert.deepEqual(twice, slide === null ? [] : [" "]); // among slides space is theirs, and H plays
+  }
+});
+
+test("among slides the arrows, space and a clicker change them, and what has no use there does nothing", (t) => {
+  const { root, did } = keyboard(t, { state: { slide: 1, layout: "wide" } });
+  for (const key of ["ArrowRight", " ", "PageDown", "ArrowLeft", "PageUp", ".", ",", "h", "k", "Escape"]) {
+    assert.deepEqual(press(root, key), { taken: true, kept: true }, key);
+  }
+  assert.deepEqual(did, [
+    ["step", 1], ["step", 1], ["step", 1], ["step", -1], ["step", -1], ["by", 1], ["by", -1], ["toggle"], ["link"],
+    ["leave"],
+  ]);
+  did.length = 0;
+  for (const key of ["w", "f", "1", "g", "/", "p", "t", "l"]) {
+    assert.deepEqual(press(root, key), { taken: false, kept: true }, key);
+  }
+  assert.deepEqual(did, []);
+});
+
+test("slides and tour begin by a key; a phone has no slides, and two runs have neither", (t) => {
+  const { root, did, store, hands } = keyboard(t, { state: { layout: "wide" } });
+  assert.deepEqual(press(root, "PageDown"), { taken: false, kept: true }); // no slide is shown
+  press(root, "t");
+  press(root, "p");
+  assert.deepEqual(did, [["begin"], ["end"], ["enter", 0]]);
+  store.state.layout = "phone";
+  assert.equal(press(root, "p").taken, false);
+  hands.tour.on = true;
+  did.length = 0;
+  assert.deepEqual(press(root, "Escape"), { taken: true, kept: true });
+  assert.deepEqual(did, [["end"]]);
+  const two = keyboard(t, { runs: [run(), run()], state: { layout: "wide" } });
+  for (const key of ["p", "t"]) assert.deepEqual(press(two.root, key), { taken: false, kept: true });
 });
 
 test("the documentation tells every command by its name", (t) => {

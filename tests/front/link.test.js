@@ -9,9 +9,11 @@ function named(hash) {
 }
 
 test("a link names what is looked at, and is read again", () => {
-  const hash = hashOf({ call: 311, lens: "voice", tab: "Call", draw: 3 });
+  const seen = { call: 311, lens: "voice", tab: "Call", draw: 3, slide: null };
+  const hash = hashOf(seen);
   assert.equal(hash, "#call=311&lens=voice&tab=Call&draw=3");
   assert.deepEqual(named(hash), { call: 311, lens: "voice", tab: "Call", draw: 3 });
+  assert.deepEqual(named(hashOf({ ...seen, slide: 0 })), { ...named(hash), present: 0 });
   assert.deepEqual(named("#call=7&track=surprise&theme=dark"), { call: 7, track: "surprise", theme: "dark" });
 });
 

@@ -5,10 +5,35 @@ export class FakeElement extends EventTarget {
   constructor(tag) {
     super();
     Object.assign(this, { tag, children: [], attributes: {}, style: { setProperty() {} }, dataset: {}, open: false });
+    const classes = new Set();
+    this.classList = {
+      contains: (name) => classes.has(name),
+      add: (name) => classes.add(name),
+      remove: (name) => classes.delete(name),
+      toggle: (name, on) => classes[on ? "add" : "delete"](name),
+    };
+  }
+
+  get childNodes() {
+    return this.children;
   }
 
   append(...children) {
     this.children.push(...children);
+    for (const child of children) if (child instanceof FakeElement) child.parentElement = this;
+  }
+
+  replaceChildren(...children) {
+    this.children = [];
+    this.append(...children);
+  }
+
+  contains(element) {
+    return this.all.includes(element);
+  }
+
+  focus() {
+    globalThis.document.activeElement = this;
   }
 
   setAttribute(name, value) {
@@ -28,12 +53,18 @@ export class FakeElement extends EventTarget {
     else delete this.attributes[name];
   }
 
-  /** Simple selectors alone: `tag`, `tag[type=kind]`, and lists of them. */
+  /** Simple selectors alone: `tag`, `tag[type=kind]`, `:fullscreen`, and lists of them. */
   matches(selectors) {
+    if (selectors === ":fullscreen") return this.full ?? false;
     return selectors.split(", ").some((selector) => {
       const [, tag, type] = /^(\w+)(?:\[type=(\w+)\])?$/.exec(selector) ?? [];
       return tag === this.tag && (type === undefined || type === this.attributes.type);
     });
+  }
+
+  /** None of the tests has an explorer around it. */
+  closest() {
+    return null;
   }
 
   getContext() {
@@ -107,6 +138,11 @@ export function page(t) {
       createElement: (tag) => (tag === "audio" ? new FakeAudio() : new FakeElement(tag)),
       createElementNS: (_, tag) => new FakeElement(tag),
       execCommand: () => false,
+    },
+    matchMedia: () => ({ matches: false }),
+    ResizeObserver: class {
+      observe() {}
+      disconnect() {}
     },
     window: new EventTarget(),
     Element: FakeElement,

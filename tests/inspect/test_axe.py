@@ -65,3 +65,21 @@ def test_two_runs_shut_nobody_out(browser: Any, tmp_path: Path) -> None:
     page = Page(browser, sample().to_html(tmp_path / "two.html", other=sample()))
     assert worse(page) == []
     page.check()
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark", "Contrast"])
+def test_neither_slides_nor_the_tour_do(browser: Any, file: Path, theme: str) -> None:
+    page = Page(browser, file, 1280, 720)
+    page.page.evaluate(CHOOSE, theme)
+    assert worse(page) == []  # the tour's first card, by itself
+    page.press("t")
+    for _ in range(3):
+        assert worse(page) == []
+        page.press("ArrowRight")
+    page.press("Escape")
+    page.press("p")
+    page.drawn()
+    for number in range(int(page.page.inner_text(".slide-counter").split("/")[1])):
+        assert (number, worse(page)) == (number, [])
+        page.press("ArrowRight")
+    page.check()

@@ -156,6 +156,14 @@ def test_keys_pressed_in_the_explorer_are_not_the_notebooks(
         page.locator(f".dia2-explorer {control}").first.focus()
         for key in ["x", "a", "d", "d", "m", "ArrowDown", "ArrowUp", "j"]:
             page.keyboard.press(key)
+    for key, shown in (("t", ".tour"), ("p", ".present")):
+        page.locator(".dia2-explorer").focus()
+        page.keyboard.press(key)
+        page.locator(shown).wait_for()
+        for pressed in ["x", "a", "d", "d", "0", "0", "ArrowRight", "PageDown", ".", "ArrowDown", "j"]:
+            page.keyboard.press(pressed)
+        page.keyboard.press("Escape")  # leaves it, and not the explorer
+        page.locator(shown).wait_for(state="hidden")
     assert page.locator(notebook.CELLS).count() == 3
     assert page.locator(".dia2-explorer").count() == 1
     assert notebook.active() == active

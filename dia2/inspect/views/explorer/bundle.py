@@ -1,8 +1,8 @@
 """The front end as one script: hand-written modules in `front/`, joined without a build step.
 
 Each file is a module that can be read and checked by itself. Joined, they share one scope, so a name is defined in
-one file only; `import` lines go, `export` is taken off, except in the last file, and so are the comments that document
-names and their types, which are for who reads or checks the modules.
+one file only; `import` lines go, `export` is taken off, except in the last file, and so are all but a space of
+indentation and the comments that document names and their types, which are for who reads or checks the modules.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ _MODULES = (
     "fitchart",
     "fitpane",
     "inspector",
+    "slidetracks",
+    "slidegrid",
+    "slides",
+    "present",
+    "tour",
     "player",
     "facts",
     "search",
@@ -80,9 +85,10 @@ _MODULES = (
     "host",
     "main",
 )
-_SHEETS = ("style", "why", "fit", "share")
+_SHEETS = ("style", "why", "fit", "share", "present", "tour")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+_INDENTATION = re.compile(r"^ +(?= )", re.MULTILINE)
 _DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 
 
@@ -106,6 +112,6 @@ def reviver() -> str:
 
 def _code(name: str) -> str:
     source = (_FRONT / f"{name}.js").read_text(encoding="utf-8")
-    for unneeded in (_IMPORT, _EXPORT, _DOCUMENTS):
+    for unneeded in (_IMPORT, _EXPORT, _DOCUMENTS, _INDENTATION):
         source = unneeded.sub("", source)
     return source

@@ -8,6 +8,7 @@ from dia2.common.errors import TraceError
 from dia2.inspect.schema.view import Header, View, peaks, text
 from dia2.inspect.schema.view_shades import shades
 from dia2.inspect.schema.view_signals import anomalies, loudness, pull_of_books
+from dia2.inspect.schema.view_tour import check_tour, default_tour
 from dia2.inspect.trace.findings import judged
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer import declared
@@ -25,6 +26,7 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
 
     Raises:
         TraceError: the run ended before its first call, there is no such script, or the trace is damaged.
+        UsageError: the tour of its family leads to what there is not.
     """
     script = trace.check_script(script)
     if not len(trace):
@@ -34,6 +36,8 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
     view.header.update(_found(trace, script), seconds=None)
     if not voice:
         view.header["fit"] = None  # of what was heard in the recordings: a redacted copy has none of it either
+    view.header.setdefault("tour", default_tour(view.header))
+    check_tour(view.header)
     samples, clock = samples_of(trace, script, voice=voice), view.header["clock"]
     if samples is not None:
         view.columns["peaks"] = peaks(*samples)

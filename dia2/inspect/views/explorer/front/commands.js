@@ -9,6 +9,9 @@
  */
 
 const NEARER = 1 / 1.5;
+const AMONG_SLIDES = [
+  "play", "word-back", "word-on", "first", "last", "draw-back", "draw-on", "next", "before", "link", "keys",
+];
 
 /**
  * @param {Views} views
@@ -24,11 +27,18 @@ export function commandsOf(views, store, player, moves, hands) {
   const clock = data.header.clock !== null;
   const found = () => moves.anomalies.length > 0;
   const selected = () => store.state.selection !== null;
+  const roomy = () => store.state.layout !== "phone";
+  const { slides, tour } = hands;
+  const toured = () => tour.on && !selected();
+  const present = () => {
+    tour.end();
+    slides.enter(0);
+  };
   /** @type {(part: number) => void} */
   const slide = (part) => moves.pan(part * store.state.span);
   /** @type {(Command & { only?: boolean })[]} */
   const all = [
-    { id: "play", name: "Play, pause", keys: [" "], run: () => player.toggle(), on: ({ playing }) => playing },
+    { id: "play", name: "Play, pause", keys: [" ", "H"], run: () => player.toggle(), on: ({ playing }) => playing },
     { id: "back", name: "Go one call back", keys: ["ArrowLeft"], run: () => moves.by(-1) },
     { id: "on", name: "Go one call on", keys: ["ArrowRight"], run: () => moves.by(1) },
     { id: "word-back", name: "Go one word back", keys: ["Shift+ArrowLeft"], run: () => moves.word(-1), only: words },
@@ -69,7 +79,26 @@ export function commandsOf(views, store, player, moves, hands) {
     { id: "pin", name: "Pin a note to this call", keys: ["M"], run: () => hands.pin() },
     ...hands.share,
     { id: "link", name: "Copy a link to this call", keys: ["K"], run: () => hands.link() },
+    { id: "slides", name: "Present it, slide by slide", keys: ["P"], run: () => present(), when: roomy, only: !other },
+    { id: "guide", name: "Take the tour", keys: ["T"], run: () => tour.begin(), only: !other },
     { id: "keys", name: "Show the keys", keys: ["?"], run: () => hands.help() },
+    {
+      id: "slide-on",
+      name: "Show the next slide",
+      keys: ["ArrowRight", " ", "PageDown"],
+      slides: "alone",
+      run: () => slides.step(1),
+    },
+    {
+      id: "slide-back",
+      name: "Show the slide before",
+      keys: ["ArrowLeft", "PageUp"],
+      slides: "alone",
+      run: () => slides.step(-1),
+    },
+    { id: "slide-less", name: "Go one call back, on a slide", keys: [","], slides: "alone", run: () => moves.by(-1) },
+    { id: "slide-more", name: "Go one call on, on a slide", keys: ["."], slides: "alone", run: () => moves.by(1) },
+    { id: "slide-end", name: "Leave the slides", keys: ["Escape"], slides: "alone", run: () => slides.leave() },
     {
       id: "clear",
       name: "Drop the selection",
@@ -77,8 +106,14 @@ export function commandsOf(views, store, player, moves, hands) {
       run: () => store.set({ selection: null }),
       when: selected,
     },
+    { id: "guide-end", name: "End the tour", keys: ["Escape"], run: () => tour.end(), when: toured },
   ];
-  return all.filter(({ only = true }) => only);
+  const there = all.filter(({ only = true }) => only);
+  return there.map((command) => {
+    const own = command.slides ?? (AMONG_SLIDES.includes(command.id) ? "too" : undefined);
+    const fits = () => own === "too" || (own === "alone") === (store.state.slide !== null);
+    return { ...command, slides: own, when: () => fits() && (command.when?.() ?? true) };
+  });
 }
 
 /**
@@ -93,7 +128,7 @@ export function commandOf(commands, id) {
 
 const KEY_NAMES = /** @type {Record<string, string>} */ ({
   " ": "space", ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", "-": "−", Escape: "esc",
-  Home: "home", End: "end",
+  Home: "home", End: "end", PageUp: "page up", PageDown: "page down",
 });
 
 /**

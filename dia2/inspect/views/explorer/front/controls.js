@@ -22,7 +22,7 @@ const SIGNS = /** @type {Record<string, string>} */ ({
 /** @type {string[][]} */
 const GROUPS = [["play", "first", "back", "on", "loop"], ["next"], ["farther", "nearer", "fit"]];
 const LABELS = /** @type {Record<string, string>} */ ({
-  loop: "Loop", next: "▲ Next", fit: "Fit", link: "Link", keys: "?", pin: "Note",
+  loop: "Loop", next: "▲ Next", fit: "Fit", link: "Link", keys: "?", pin: "Note", slides: "Present", guide: "Tour",
 });
 export const LENSES = ["run", "voice", "grid"];
 
@@ -77,7 +77,7 @@ export function controls(commands, store, moves, hear, choose, tell) {
     lenses.forEach((button, i) => button.setAttribute("aria-pressed", String(LENSES[i] === state.lens)));
     for (const [command, button] of buttons) showButton(command, button, state);
   };
-  return { element, draw, go, find: find.field };
+  return { element, draw, player, lenses: segments, go, find: find.field };
 }
 
 /**

@@ -32,7 +32,6 @@ export function keyOf({ key, shiftKey }) {
  * @param {AbortSignal} signal
  */
 export function listen(root, commands, signal) {
-  const known = new Map(commands.flatMap((command) => command.keys.map((key) => [key, command])));
   /** @type {(event: KeyboardEvent) => Command | null} */
   const meant = (event) => {
     const target = /** @type {Element} */ (event.composedPath()[0]); // what has the focus, or the root
@@ -40,8 +39,9 @@ export function listen(root, commands, signal) {
     const own = target.matches("input[type=search], input[type=text], textarea, select, dialog, dialog *");
     const button = (event.key === " " || event.key === "Enter") && target.matches("button");
     if (own || button) return null;
-    const command = known.get(keyOf(event)) ?? null;
-    return command && (command.when?.() ?? true) ? command : null;
+    const key = keyOf(event);
+    // Of several that have it, the one that is there for a while only: they stand last.
+    return commands.findLast(({ keys, when }) => keys.includes(key) && (when?.() ?? true)) ?? null;
   };
   /** @type {(event: KeyboardEvent) => boolean} */
   const stays = (event) => !leaves(event) || meant(event) !== null; // a notebook has keys of its own

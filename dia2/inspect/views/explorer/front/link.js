@@ -21,6 +21,7 @@ export function linkOf(hash) {
     track: word("track"),
     tab: word("tab"),
     theme: word("theme"),
+    present: number("present"),
   };
 }
 
@@ -29,6 +30,7 @@ export function linkOf(hash) {
  *
  * @param {State} state
  */
-export function hashOf({ call, lens, tab, draw }) {
-  return `#call=${call}&lens=${lens}${tab && `&tab=${tab}`}&draw=${draw}`;
+export function hashOf({ call, lens, tab, draw, slide }) {
+  const present = slide === null ? "" : `&present=${slide}`;
+  return `#call=${call}&lens=${lens}${tab && `&tab=${tab}`}&draw=${draw}${present}`;
 }

@@ -17,10 +17,12 @@ import { Notebook, guard } from "./notes.js";
 import { notesOf } from "./notespane.js";
 import { Player } from "./player.js";
 import { point } from "./pointer.js";
+import { Presentation } from "./present.js";
 import { Share, shareMenu } from "./share.js";
 import { Stage } from "./stage.js";
 import { Status } from "./status.js";
 import { Store } from "./store.js";
+import { Tour } from "./tour.js";
 import { differingDraw, partedBar, verdictBar } from "./verdict.js";
 import { Views } from "./views.js";
 
@@ -64,6 +66,8 @@ export function mountViews(root, shown, options = {}) {
   const notebook = new Notebook(store, data.header.name, options.note);
   const notes = notesOf(root, data, notebook, moves, tell);
   const tabs = tabsOf(views, store, notes);
+  const slides = new Presentation(root, store, data, () => tabsOf(views, store, notes), ends.signal);
+  const tour = new Tour(data, store, () => ground, ends.signal);
   /** @type {Command[]} */
   const commands = commandsOf(views, store, player, moves, {
     tabs: tabs.map(({ name }) => name),
@@ -83,6 +87,8 @@ export function mountViews(root, shown, options = {}) {
       requestAnimationFrame(() => notes.open(store.state.call)); // once the tab is there to be written in
     },
     share: share.commands,
+    slides,
+    tour,
   });
   const dialog = helpSheet(commands);
   /** @type {(lens: string) => void} */
@@ -100,12 +106,22 @@ export function mountViews(root, shown, options = {}) {
   root.setAttribute("tabindex", "-1"); // a click gives it the focus; the first stop of Tab is to play
   if (root.tagName !== "MAIN") root.setAttribute("role", "region");
   root.setAttribute("aria-label", `Explorer of ${data.header.name}`);
+  const ground = {
+    root,
+    parts: { verdict: first?.element, overview: stage.scrub, controls: bar.element, commands: head.commands },
+    track: (/** @type {string} */ name) => stage.shells.find((shell) => shell.name === name)?.element,
+    tab: (/** @type {string} */ name) => (tabs.some((tab) => tab.name === name) ? side.element : undefined),
+    lenses: bar.lenses,
+    free: bar.player,
+    panes: panes.element,
+    look: (/** @type {Link} */ link) => goTo(link, store, stage, tabs, slides),
+  };
   const parts = [bar, first, stage, side, panes, status].filter((part) => part !== null);
   listen(root, commands, ends.signal);
   guard(notebook, ends.signal);
   point(stage, store, moves, (text) => status.point(text));
   const elements = parts.map(({ element }) => element);
-  root.replaceChildren(bar.element, head, ...elements.slice(1), dialog);
+  root.replaceChildren(bar.element, head.element, ...elements.slice(1), slides.element, dialog);
 
   let last = store.state.call;
   store.subscribe((state) => {
@@ -113,7 +129,9 @@ export function mountViews(root, shown, options = {}) {
     last = state.call;
     if (moved) state.first = windowAround(state.call, views.places, state.span, state.first);
     root.dataset.pane = state.pane === "Time" || state.pane === "Grid" ? "stage" : "side";
+    if (slides.draw(state)) return; // nothing else is seen
     for (const part of parts) part.draw(state);
+    tour.draw(state);
   });
   const host = new Host(root, () => {
     if (root.clientWidth) layOut(root, host.layout, store, stage);
@@ -121,7 +139,9 @@ export function mountViews(root, shown, options = {}) {
     store.draw();
   });
   host.choose(options.theme ?? null);
-  goTo(options, store, stage, tabs);
+  goTo(options, store, stage, tabs, slides);
+  if (options.tour === "begin") tour.greet();
+  if (options.tour === "offer") tour.offer();
   store.draw();
   requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
@@ -130,7 +150,7 @@ export function mountViews(root, shown, options = {}) {
     player,
     notebook,
     /** @type {(link: Link) => void} */
-    go: (link) => goTo(link, store, stage, tabs),
+    go: (link) => goTo(link, store, stage, tabs, slides),
     destroy() {
       player.destroy();
       ends.abort();
@@ -169,6 +189,7 @@ function stateOf(views, options) {
     loop: false,
     shows: views.all.length > 1 ? "difference" : "surprise",
     notes: (options.notes ?? data.header.notes ?? []).map((note) => ({ ...note, kept: true })),
+    slide: null,
   };
 }
 
@@ -198,8 +219,9 @@ function layOut(root, layout, store, stage) {
  * @param {Store} store
  * @param {Stage} stage
  * @param {Tab[]} tabs
+ * @param {Presentation} slides
  */
-function goTo({ call, lens, track, tab, draw }, store, stage, tabs) {
+function goTo({ call, lens, track, tab, draw, present }, store, stage, tabs, slides) {
   /** @type {Partial<State>} */
   const change = {};
   if (call !== undefined) change.call = store.clamp(call);
@@ -211,7 +233,9 @@ function goTo({ call, lens, track, tab, draw }, store, stage, tabs) {
   const found = stage.shells.find(({ name }) => name === track);
   const seen = change.open ?? store.state.open;
   if (found && !seen.includes(found.name)) change.open = [...seen, found.name];
+  if (present === undefined) change.slide = null;
   store.set(change);
+  if (present !== undefined) slides.enter(present, { call });
   if (found) requestAnimationFrame(() => found.element.scrollIntoView({ block: "nearest" }));
 }
 
@@ -232,8 +256,10 @@ function headOf(data, commands, choose, sharing) {
     { "aria-label": "Colours", class: "colours", onchange: () => choose(THEMES[theme.selectedIndex - 1] ?? null) },
     names.map((name) => h("option", {}, name)),
   );
-  const [link, keys] = ["link", "keys"].flatMap((id) => commandOf(commands, id) ?? []).map(commandButton);
-  return h("header", { class: "top" }, h("h1", {}, bdi(header.name)), facts, theme, link, sharing, keys);
+  const buttons = ["slides", "guide", "link", "keys"].flatMap((id) => commandOf(commands, id) ?? []).map(commandButton);
+  const group = h("span", { class: "group" }, buttons.slice(0, -1), sharing, buttons.slice(-1));
+  const element = h("header", { class: "top" }, h("h1", {}, bdi(header.name)), facts, theme, group);
+  return { element, commands: group };
 }
 
 /** @param {Command[]} commands */

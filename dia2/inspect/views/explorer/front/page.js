@@ -3,6 +3,8 @@
 import { linkOf } from "./link.js";
 import { mount } from "./main.js";
 
+const TOURED = "dia2 tour"; // of what the browser keeps
+
 /** @import { Options, Root } from "./types.d.ts" */
 
 /**
@@ -32,6 +34,24 @@ function byId(id) {
   return element;
 }
 
+/**
+ * Whether the tour comes by itself: to who opens a page here for the first time, and was sent to no place in it. Where
+ * nothing can be kept, or the page stands in another one, it is offered: it would come each time.
+ *
+ * @returns {Options["tour"]}
+ */
+function tourFor() {
+  if (location.hash.length > 1) return undefined;
+  if (window.parent !== window) return "offer";
+  try {
+    const first = localStorage.getItem(TOURED) === null;
+    localStorage.setItem(TOURED, "yes");
+    return first ? "begin" : undefined;
+  } catch {
+    return "offer"; // the browser keeps nothing for this page
+  }
+}
+
 async function show() {
   const root = byId("explorer");
   root.dataset.dia2Explorer = "";
@@ -41,7 +61,7 @@ async function show() {
   const options = JSON.parse(byId("options").textContent);
   const asked = Object.fromEntries(Object.entries(linkOf(location.hash)).filter(([, value]) => value !== undefined));
   const linked = (/** @type {string} */ hash) => `${location.href.split("#")[0]}${hash}`;
-  const mounted = await mount(root, parts, { ...options, ...asked, linked });
+  const mounted = await mount(root, parts, { ...options, ...asked, linked, tour: tourFor() });
   root.dia2 = mounted;
   window.addEventListener("hashchange", () => mounted.go(linkOf(location.hash)));
   root.focus({ preventScroll: true });

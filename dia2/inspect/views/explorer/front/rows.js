@@ -64,7 +64,7 @@ export function rowsPane(data, store) {
  * @param {Data} data
  * @param {number} call
  */
-function rowAt(data, call) {
+export function rowAt(data, call) {
   return data.header.rows.findLast((row) => isLit(row, call))?.number ?? null;
 }
 

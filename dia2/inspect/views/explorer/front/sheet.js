@@ -19,6 +19,7 @@ export class Sheet {
     this.palette = UNPAINTED;
     this.theme = "";
     this.height = 0;
+    this.zoom = 1; // of all that is drawn, letters too
   }
 
   get width() {
@@ -32,13 +33,13 @@ export class Sheet {
    * @param {string} theme
    */
   begin(height, theme) {
-    const { canvas, context, width } = this;
-    const scale = globalThis.devicePixelRatio || 1;
+    const { canvas, context, width, zoom } = this;
+    const scale = (globalThis.devicePixelRatio || 1) * zoom;
     const size = [Math.round(width * scale), Math.round(height * scale)];
     if (canvas.width !== size[0] || canvas.height !== size[1]) {
       [canvas.width, canvas.height] = size;
-      canvas.style.width = `${width}px`;
-      canvas.style.height = `${height}px`;
+      canvas.style.width = `${width * zoom}px`;
+      canvas.style.height = `${height * zoom}px`;
     }
     if (this.theme !== theme) {
       this.palette = paletteOf(canvas, theme);

@@ -88,7 +88,7 @@ function paintWaves(sheet, data) {
  * @param {number} from
  * @param {number} to
  */
-function loudest(peaks, from, to) {
+export function loudest(peaks, from, to) {
   let most = -1;
   for (let i = Math.max(0, from); i < Math.min(peaks.shape[0], to); i += 1) {
     most = Math.max(most, peaks[2 * i + 1], -peaks[2 * i]);

@@ -128,6 +128,7 @@ export interface Header {
   findings?: Finding[]; // worst first; none of a run that goes on
   verdict?: Verdict;
   anomalies?: Anomaly[];
+  tour?: Stop[];
   edits: { call: number; text: string }[];
   /** Pinned to calls, in their order. */
   notes?: CallNote[];
@@ -460,6 +461,18 @@ export interface Anomaly {
   bits: number;
 }
 
+/** A stop of the tour, at one thing; see view_tour.py. */
+export interface Stop {
+  title: string;
+  text: string;
+  part?: "verdict" | "overview" | "controls" | "commands";
+  track?: string;
+  tab?: string;
+  lens?: string;
+  /** To go to: that of the worst finding, of the first word, of the least likely draw, of the first draw. */
+  call?: "finding" | "word" | "surprise" | "drawn";
+}
+
 // What is made of them
 
 /** A token of a word: the number-th `of` so many. */
@@ -581,6 +594,8 @@ export interface State {
   notes: PinnedNote[];
   /** Of a run that goes on: how many there are. */
   calls?: number;
+  /** The slide that is shown; null: the explorer. */
+  slide: number | null;
 }
 
 export type Layout = "wide" | "narrow" | "phone" | "paper";
@@ -652,6 +667,8 @@ export interface Link {
   track?: string | undefined;
   tab?: string | undefined;
   theme?: string | undefined;
+  /** A slide. */
+  present?: number | undefined;
 }
 
 /** Where something on a track is: at a call, so far down it, 0 to 1. */
@@ -705,6 +722,17 @@ export interface Tab {
   opens?: (state: State) => boolean;
 }
 
+/** One thing, for a projector. */
+export interface Slide {
+  name: string;
+  /** That it is about; without it, it shows whichever call one is at. */
+  call?: number;
+  severity?: Severity;
+  title(state: State): string;
+  lead(state: State): Children;
+  parts: Part[];
+}
+
 /** Something that can be done: by its keys, by its button. */
 export interface Command {
   id: string;
@@ -712,6 +740,8 @@ export interface Command {
   name: string;
   /** As `keyOf` names them. */
   keys: string[];
+  /** Whether it is there among slides too, or there alone. */
+  slides?: "too" | "alone";
   run(): void;
   /** Whether it can be done now. */
   when?(): boolean;
@@ -732,6 +762,8 @@ export interface Hands {
   pin(): void;
   /** Commands of what one takes along. */
   share: Command[];
+  slides: { enter(number: number): void; step(direction: 1 | -1): void; leave(): void };
+  tour: { on: boolean; begin(): void; end(): void };
 }
 
 /** What sounds at a call. */
@@ -753,6 +785,8 @@ export type Sound = Uint8Array<ArrayBuffer>;
 
 export interface Options extends Link {
   difference?: Difference | undefined;
+  /** Begin with the tour's first stop, or offer it: where a reader may be here for the first time. */
+  tour?: "begin" | "offer" | undefined;
   /** A link of it, as the host has them. */
   linked?: (hash: string) => string;
   /** Bytes of the sound of some codebooks, where there is a kernel with the codec. */
