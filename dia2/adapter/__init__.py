@@ -35,6 +35,7 @@ ADAPTER = Adapter(
     values="dia2.adapter.values:Dia2Values",
     reports="dia2.adapter.reports:REPORTS",
     view="dia2.adapter.view:view_of",
+    pipeline="dia2.adapter.pipeline:pipeline",
     tracks="dia2.adapter.pictures:tracks",
     attention="dia2.adapter.pictures:Dia2Attention",
     live="dia2.adapter.live:Live",

@@ -51,6 +51,10 @@ _MODULES = (
     "strip",
     "contenders",
     "candidates",
+    "flow",
+    "flowitems",
+    "flowfigure",
+    "pipeline",
     "readouts",
     "fitchart",
     "fitpane",
@@ -85,7 +89,7 @@ _MODULES = (
     "host",
     "main",
 )
-_SHEETS = ("style", "why", "fit", "share", "present", "tour")
+_SHEETS = ("style", "why", "fit", "share", "present", "tour", "pipeline")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 _INDENTATION = re.compile(r"^ +(?= )", re.MULTILINE)

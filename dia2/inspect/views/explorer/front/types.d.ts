@@ -110,6 +110,8 @@ export interface Header {
   tokens?: { pad: number; new_word: number };
   grid: GridFacts;
   caches: Cache[];
+  /** The picture of a call, see view_pipeline.py; null where the family declares none. */
+  pipeline?: PipelineFacts | null;
   state_pane: MachineFacts | StateFacts;
   script: Script | null;
   words: Word[] | null;
@@ -422,6 +424,79 @@ export interface DrawFacts {
   sampler?: Sampler;
 }
 
+// The picture of a call: see view_pipeline.py
+
+export interface PipelineFacts {
+  told: string;
+  before: FlowBox[];
+  stages: FlowStage[];
+  arrows: { start: string; end: string }[];
+}
+
+export interface FlowStage {
+  told: FlowLine;
+  boxes: FlowBox[];
+  given: string;
+  once: boolean;
+}
+
+export interface FlowBox {
+  name: string;
+  title: string;
+  rows: number[];
+  items: FlowItem[];
+  /** Of the stage's width, from and up to. */
+  lane: [number, number];
+  paint: "data" | "net" | "draw";
+  given: string;
+}
+
+export interface FlowLine {
+  kind: "line";
+  told: string;
+  otherwise: string;
+  strong: boolean;
+}
+
+export type FlowItem =
+  | FlowLine
+  | { kind: "token"; column: string; label: string }
+  | { kind: "meter"; column: string; most: number }
+  | { kind: "codes"; at: string; first: number }
+  | { kind: "choice"; book: number | null };
+
+export interface FlowRect {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export type FlowSpot = FlowRect;
+
+/** An arrow: between stages of these numbers, −1: before all; it is a line of straight pieces. */
+export interface FlowPath {
+  start: string;
+  end: string;
+  from: number;
+  to: number;
+  points: [number, number][];
+}
+
+export type FlowSize = "slim" | "tall" | "wide";
+
+export interface FlowLayout {
+  width: number;
+  height: number;
+  font: number;
+  wide: boolean;
+  /** By the name of their box. */
+  rects: Map<string, FlowRect>;
+  /** Around what every call does. */
+  frame: FlowRect;
+  paths: FlowPath[];
+}
+
 export interface Row {
   number: number;
   title: string;
@@ -720,6 +795,8 @@ export interface Tab {
   parts: Part[];
   /** When it is shown if nobody has chosen one. */
   opens?: (state: State) => boolean;
+  /** Go on within the call. */
+  step?: () => void;
 }
 
 /** One thing, for a projector. */
@@ -754,6 +831,8 @@ export interface Command {
 /** What commands do to elements. */
 export interface Hands {
   tabs: string[];
+  /** Through the picture of the call, where there is one. */
+  step: (() => void) | undefined;
   go(): void;
   find(): void;
   help(): void;
