@@ -27,4 +27,5 @@ ADAPTER = Adapter(
     calls="dia.adapter.tables:calls",
     findings="dia.adapter.findings:DETECTORS",
     replay="dia.adapter.replay:replay",
+    replayed="dia.adapter.replayed:replayed",
 )

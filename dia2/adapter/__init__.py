@@ -43,6 +43,7 @@ ADAPTER = Adapter(
     codebooks="dia2.adapter.sound:codebook_samples",
     calls="dia2.adapter.tables:calls",
     replay="dia2.adapter.replay:replay",
+    replayed="dia2.adapter.replayed:replayed",
     fork="dia2.adapter.fork:fork",
     findings="dia2.adapter.findings:DETECTORS",
     witness="dia2.adapter.ear.of:witness",

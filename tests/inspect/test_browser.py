@@ -659,7 +659,7 @@ def test_the_first_stop_of_tab_is_to_play(page: Page) -> None:
 def test_a_phone_shows_one_thing_at_a_time(browser: Any, file: Path) -> None:
     opened = Page(browser, file, 390, 844)
     panes = opened.page.locator(".panes button")
-    assert panes.all_inner_texts() == ["Time", "Grid", "Draw", "Call", "Machine", "Voice"]
+    assert panes.all_inner_texts() == ["Time", "Grid", "Draw", "Machine", "Pipeline", "Voice"]
     assert opened.page.locator(".track.sound:visible").count() == 1
     assert opened.page.locator(".track.grid:visible").count() == 0
     panes.nth(1).click()

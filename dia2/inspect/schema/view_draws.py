@@ -124,13 +124,18 @@ def drawn_columns(
     made["draw_probability"][:] = np.nan_to_num(probability)
     made["draw_choice"][:] = chosen
     for name, logits in (("cond", candidates.cond), ("guided", candidates.guided)):
-        steps = _steps(logits, candidates.ids >= 0)
+        steps = logit_steps(logits, candidates.ids >= 0)
         made[f"draw_{name}"][:], made[f"best_{name}"][:], made[f"draw_step_{name}"][:] = steps
     return made
 
 
-def _steps(logits: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits [n, D, C] as [n, D, C] whole steps below [n, D] the best, and [n, D] how wide a step is."""
+def logit_steps(logits: np.ndarray, there: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits [n, D, C] as [n, D, C] whole steps below [n, D] the best, and [n, D] how wide a step is.
+
+    Args:
+        logits: −∞ is 65535 steps.
+        there: [n, D, C] bool: where there is one.
+    """
     logits = logits.astype(np.float64)
     finite = there & np.isfinite(logits)
     best = np.where(finite, logits, -np.inf).max(2)

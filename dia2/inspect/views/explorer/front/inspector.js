@@ -1,5 +1,6 @@
 // Beside the timeline: where we are, and in tabs what a call drew, did and read.
 
+import { attentionParts } from "./attention.js";
 import { candidatesPane } from "./candidates.js";
 import { h } from "./dom.js";
 import { fitTab } from "./fitpane.js";
@@ -38,6 +39,7 @@ export function tabsOf(views, store, notes) {
     { name: "Draw", parts: [candidatesPane(data, store)] },
     { name: "Call", parts: [rowsPane(data, store)] },
     { name: "Machine", parts: [facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts)] },
+    ...(data.header.replay ? [{ name: "Attention", parts: attentionParts(data, store) }] : []),
     ...(pipeline ? [pipelineTab(data, store, pipeline)] : []),
     ...(script ? [{ name: "Script", parts: [script] }] : []),
     ...(fit ? [fit] : []),

@@ -186,6 +186,7 @@ function stateOf(views, options) {
     open: [],
     tab: "",
     pane: "Time",
+    look: { look: 0, layer: 0, head: -1 },
     selection: null,
     loop: false,
     shows: views.all.length > 1 ? "difference" : "surprise",

@@ -5,6 +5,7 @@ import { flowFigure } from "./flowfigure.js";
 import { lineAt, toldAt } from "./flowitems.js";
 import { bdi, h, pane, say } from "./dom.js";
 import { duration, rowAt } from "./rows.js";
+import { onWidth } from "./width.js";
 
 /**
  * @import { Data } from "./data.js"
@@ -74,14 +75,10 @@ export function pipelinePane(data, store, facts) {
     const now = figure().element;
     if (place.firstChild !== now) place.replaceChildren(now);
   };
-  if (globalThis.ResizeObserver) {
-    new ResizeObserver(([{ contentRect }]) => {
-      const fits = flowSizeOf(contentRect.width);
-      if (!contentRect.width || fits === size) return;
-      size = fits;
-      paint();
-    }).observe(place);
-  }
+  onWidth(place, (pixels) => {
+    size = flowSizeOf(pixels);
+    paint();
+  });
 
   /** @param {FlowBox} box */
   function chooseBox(box) {

@@ -112,6 +112,8 @@ export interface Header {
   caches: Cache[];
   /** The picture of a call, see view_pipeline.py; null where the family declares none. */
   pipeline?: PipelineFacts | null;
+  /** What a replay holds, see view_replay.py; null where the family has none. */
+  replay?: ReplayFacts | null;
   state_pane: MachineFacts | StateFacts;
   script: Script | null;
   words: Word[] | null;
@@ -308,7 +310,7 @@ interface AnyTrack {
   keys?: [name: string, text: string][];
 }
 export interface PlainTrack extends AnyTrack {
-  kind: "sound" | "words" | "taken" | "drift" | "surprise" | "pull" | "loudness" | "grid" | "cache";
+  kind: "sound" | "words" | "taken" | "drift" | "surprise" | "pull" | "loudness" | "grid" | "cache" | "looks";
 }
 export interface TextTrack extends AnyTrack {
   kind: "text";
@@ -422,6 +424,42 @@ export interface DrawFacts {
   names: Record<string, string>;
   /** Not there: nothing tells how it is drawn. */
   sampler?: Sampler;
+}
+
+// What a replay holds: see view_replay.py and replayed.py
+
+export interface ReplayFacts {
+  /** By which a page has one. */
+  how: string;
+  looks: LookFacts[];
+  /** In words; empty: nothing. */
+  left_out: string;
+}
+
+/** A memory that heads look in: `look_<i>` [bytes] has of each call [layers, heads, places], 255 · √weight. */
+export interface LookFacts {
+  label: string;
+  over: "calls" | "text";
+  layers: number;
+  heads: number;
+  /** There is one head, the mean of all. */
+  means: boolean;
+  /** Of a text's places. */
+  labels: string[];
+}
+
+/** Which attention is looked at; a head of −1: the mean of all of the layer. */
+export interface Look {
+  look: number;
+  layer: number;
+  head: number;
+}
+
+export interface Logit {
+  token: number;
+  logit: number;
+  /** Among all, before guidance and at temperature 1. */
+  chance: number;
 }
 
 // The picture of a call: see view_pipeline.py
@@ -659,6 +697,7 @@ export interface State {
   tab: string;
   /** On a phone, which one thing is seen. */
   pane: string;
+  look: Look;
   /** From and up to, as places on the axis. */
   selection: [from: number, to: number] | null;
   /** Play the selection again and again. */
