@@ -12,13 +12,16 @@ import pytest
 from dia2.adapter.pipeline import OUTCOMES
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import _OUTCOMES
+from dia2.common.hooks import observing
 from dia2.inspect import load, record, sample
 from dia2.inspect.schema.view_pipeline import Arrow, Box, Choice, Codes, Line, Meter, Pipeline, Stage, Token
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.live import Follower
 from dia2.inspect.views.explorer.payload import payload
 from dia2.inspect.views.explorer.view import view_of
 
 from ..support.dia import toy
+from ..support.reference import engine
 from .test_console_trace import recorded
 from .test_explorer import opened
 
@@ -102,3 +105,27 @@ def test_without_the_voice_there_is_a_picture_all_the_same(tmp_path: Path) -> No
     header, columns = opened(payload(trace))
     assert header["pipeline"]
     assert "grid" not in columns
+
+
+def bare(trace: Trace[Any]) -> Pipeline:
+    """What a family may declare that has no view of its own."""
+    boxes = (Box("in", "in", (1,), (Codes("call"),)), Box("out", "out", (2,), (Line("{step}"), Codes("writes"))))
+    return Pipeline("call {call}", (), tuple(Stage(Line(box.name), (box,)) for box in boxes), (Arrow("in", "out"),))
+
+
+def test_a_family_without_a_view_of_its_own_may_declare_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = sample()
+    monkeypatch.setattr(type(trace), "adapter", replace(trace.adapter, view=None, pipeline=f"{__name__}:bare"))
+    header, columns = opened(payload(trace))
+    assert header["state_pane"]["kind"] == "row"  # of what is declared alone
+    assert [box["name"] for stage in header["pipeline"]["stages"] for box in stage["boxes"]] == ["in", "out"]
+    assert bare(trace).columns <= set(columns)
+
+
+def test_a_run_that_goes_on_has_its_picture_from_the_start(tmp_path: Path) -> None:
+    pieces: list[bytes] = []
+    with record(tmp_path / "run.dia2trace") as recorder, observing(Follower(recorder, pieces.append)):
+        engine("tiny4").generate("[S1] Hi.", seed=1)
+    header, _ = opened(pieces[0])
+    whole, _ = opened(payload(load(tmp_path / "run.dia2trace")))
+    assert header["pipeline"] == whole["pipeline"]
