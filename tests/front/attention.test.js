@@ -11,7 +11,7 @@ const LOOKS = { label: "past calls", over: "calls", layers: 2, heads: 2, means: 
 function replayed(more = {}) {
   const bytes = [
     // Call 1 sees two places: layer 0 head 0, head 1; layer 1 likewise.
-    255, 0, 0, 255, 0, 255, 255, 0,
+    255, 0, 0, 255, 0, 255, 51, 0,
     // Call 4 sees five.
     0, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0,
   ];
@@ -36,6 +36,7 @@ test("weights are those of the call, the layer and the head", () => {
   assert.deepEqual([...replays.weights(1, at(0, 0))], [1, 0]);
   assert.deepEqual([...replays.weights(1, at(0, 1))], [0, 1]);
   assert.deepEqual([...replays.weights(1, at(1, 0))], [0, 1]);
+  assert.deepEqual([...replays.weights(1, at(1, 1))], [...Float32Array.of(0.04, 0)]); // of a byte of 51, a fifth
   assert.deepEqual([...replays.weights(4, at(0, 0))], [0, 0, 0, 0, 1]);
   assert.deepEqual([...replays.weights(4, at(1, 1))], [0, 1, 0, 0, 0]);
   assert.deepEqual([...replays.weights(4, at(1, -1))], [0, 0.5, 0.5, 0, 0]); // the mean of both heads

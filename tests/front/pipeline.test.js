@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  cutTo, flowFigure, flowLayout, flowSizeOf, linesOf, perCall, pipelinePane, pointAt, rangesOf, stageTold, toldAt,
+  contentOf, cutTo,
+  flowFigure, flowLayout, flowSizeOf, linesOf, perCall, pipelinePane, pointAt, rangesOf, stageTold, toldAt,
 } from "./front.js";
 import { page, press } from "./page.js";
 import { column, each, looked, run, word } from "./run.js";
@@ -31,8 +32,9 @@ const FACTS = {
     {
       told: line("takes “{word}”", { otherwise: "takes none" }), given: "", once: false,
       boxes: [
+        box("both", [3, 4], [], { lane: [0.5, 0.6] }),
         box("machine", [4], [line("{left:word} left"), { kind: "meter", column: "left", most: 8 }], { lane: [0, 0.5] }),
-        box("grid", [4], [{ kind: "codes", at: "writes", first: 1 }], { lane: [0.5, 1] }),
+        box("grid", [4], [{ kind: "codes", at: "writes", first: 1 }], { lane: [0.6, 1] }),
       ],
     },
     { told: line("frame {frame}", { otherwise: "none" }), given: "", once: true, boxes: [box("sound", [5, 6])] },
@@ -109,6 +111,44 @@ test("boxes show the values of the call: what it read, took and wrote", (t) => {
   assert.equal(read("text")[3], "start");
 });
 
+test("tokens of words are told as their parts", (t) => {
+  page(t);
+  const parts = Array.from({ length: 30 }, (_, i) => [-1, 0, 0, 0, 2, 3][i] ?? -1); // call 1: the second of three
+  const entries = [{ text: "hello", speaker: 1, padding: 0, tokens: 3 }];
+  const data = shown({ entries }, { main_part: column(Int32Array, [10, 3], parts) });
+  const figure = flowFigure(data, FACTS, "tall", () => {});
+  const read = (call) => {
+    figure.draw(call, 0, [], "");
+    return texts(named(figure.element, "text"))[3];
+  };
+  assert.deepEqual([1, 2, 3].map(read), ["pad", "hello 2/3", "9"]);
+});
+
+test("a draw shows its choice; in a wide place the best others too", (t) => {
+  page(t);
+  const [cells, width] = [30, 4];
+  const filled = (Numbers, numbers, count = cells) =>
+    column(Numbers, [10, 3, count / cells], Array.from({ length: count }, (_, i) => numbers[i % numbers.length]));
+  const draws = {
+    draw_ids: filled(Int16Array, [7, 5, 3, 1], cells * width), draw_kept: filled(Uint8Array, [15]),
+    draw_cond: filled(Uint16Array, [0, 1, 2, 3], cells * width), best_cond: filled(Float32Array, [0]),
+    draw_step_cond: filled(Float32Array, [0.5]), draw_guided: filled(Uint16Array, [0, 1, 2, 3], cells * width),
+    best_guided: filled(Float32Array, [0]), draw_step_guided: filled(Float32Array, [0.5]),
+    draw_probability: filled(Float32Array, [0.5]), draw_choice: filled(Int32Array, [1]),
+  };
+  const sampling = [{ call: 0, told: "", text: { temperature: 1, top_k: 0 }, audio: { temperature: 1, top_k: 0 } }];
+  const read = (size) => {
+    const figure = flowFigure(shown({ sampling }, draws), FACTS, size, () => {});
+    figure.draw(4, 0, [], "");
+    const found = named(figure.element, "head").all;
+    const strong = found.filter(({ attributes }) => attributes.class === "flow-strong").map((one) => one.textContent);
+    const told = found.filter(({ tag }) => tag === "text").map((one) => one.textContent);
+    return [told.filter((text) => /^\d$/.test(text)).slice(1), strong]; // the first is the number of its row
+  };
+  assert.deepEqual(read("tall"), [["1"], ["1"]]);
+  assert.deepEqual(read("wide"), [["7", "5", "1"], ["1"]]);
+});
+
 test("a call that is given shows what was given, and no draw", (t) => {
   page(t);
   const figure = flowFigure(shown({ given: { calls: 3, why: "" } }), FACTS, "tall", () => {});
@@ -138,6 +178,27 @@ test("cells are coloured by the surprise of their draws, and empty where nothing
   assert.deepEqual(cells(9, "grid"), ["flow-cell flow-none"]);
 });
 
+test("cells of what was given do not look like drawn ones", (t) => {
+  page(t);
+  const { grid } = shown().header;
+  const figure = flowFigure(shown({ grid: { ...grid, edge: [3, 3] } }), FACTS, "tall", () => {});
+  const kind = (call) => {
+    figure.draw(call, 0, [], "");
+    return named(figure.element, "codes").all.at(-4)?.attributes.class;
+  };
+  assert.deepEqual([2, 3].map(kind), ["flow-cell flow-given", "flow-cell flow-known"]);
+});
+
+test("the numbers of rows stand beside a title, or below it", () => {
+  const numbers = (title, room) => {
+    const { beside, items } = contentOf({ title, rows: [1, 2, 3], items: [line("a")] }, 8, room, 12, false);
+    return [beside, items[0].y];
+  };
+  const [[wide, high], [narrow, low]] = [numbers("text", 200), numbers("text", 40)];
+  assert.deepEqual([wide, narrow], [true, false]);
+  assert.ok(low > high); // what follows gives way
+});
+
 for (const size of ["slim", "tall", "wide"]) {
   test(`boxes stand apart and arrows end at them, ${size}`, () => {
     const { width, height, rects, paths } = flowLayout(FACTS, 40, size);
@@ -162,6 +223,15 @@ for (const size of ["slim", "tall", "wide"]) {
     }
   });
 }
+
+test("a strip that does not fit a slim place is folded", () => {
+  const before = [0, 1, 2, 3].map((i) => box(`${i}`, [1], [], { lane: [i / 4, (i + 1) / 4] }));
+  const rowsOf = (size) => {
+    const { rects } = flowLayout({ ...FACTS, before, arrows: [] }, 8, size);
+    return new Set(before.map(({ name }) => rects.get(name).y)).size;
+  };
+  assert.deepEqual(["slim", "tall", "wide"].map(rowsOf), [2, 1, 1]);
+});
 
 test("letters are large enough in any place", () => {
   for (const [pixels, size] of [[280, "slim"], [339, "slim"], [340, "tall"], [759, "tall"], [760, "wide"]]) {
@@ -222,7 +292,7 @@ test("steps go through the stages in their order, and on to the next call", (t) 
   assert.deepEqual(seen, [
     ["1. reads column 2", ["text", "codes"]],
     ["2. draws", ["head"]],
-    ["3. takes “hello”", ["machine", "grid"]],
+    ["3. takes “hello”", ["both", "machine", "grid"]],
     ["4. frame 2", ["sound"]],
   ]);
   click("Step");
@@ -230,6 +300,12 @@ test("steps go through the stages in their order, and on to the next call", (t) 
   click("Whole call");
   assert.deepEqual([said(), lit()], ["call 3, then 4", []]);
   assert.ok(!whole.element.all.some(({ attributes }) => /flow-on/.test(attributes.class))); // nor an arrow
+});
+
+test("the last call is one to step to", (t) => {
+  const { store, click } = opened(t, { call: 8 });
+  for (let i = 0; i < 5; i += 1) click("Step");
+  assert.equal(store.state.call, 9);
 });
 
 test("after the last call there is no other one", (t) => {
@@ -273,13 +349,16 @@ test("a click on a box marks its rows and goes to the one that the call is in", 
   named(whole.element, "machine").dispatchEvent(new Event("click"));
   clock.frame();
   assert.equal(store.state.row, 4);
-  assert.deepEqual(pressed("svg"), ["text", "codes", "head", "machine", "grid"]); // row 4 does them all
+  assert.deepEqual(pressed("svg"), ["text", "codes", "head", "both", "machine", "grid"]); // row 4 does them all
   const sound = named(whole.element, "sound");
   assert.equal(press(sound, "Enter").taken, true);
   clock.frame();
   assert.deepEqual([store.state.row, store.state.call], [5, 2]); // it moves no call
   assert.deepEqual([pressed("svg"), pressed("button")], [["sound"], ["Row 5", "Row 6"]]);
   assert.equal(press(sound, "x").taken, false);
+  named(whole.element, "both").dispatchEvent(new Event("click"));
+  clock.frame();
+  assert.equal(store.state.row, 4); // the second of its rows, which the call is in
 });
 
 test("a row marks its boxes, and Call is a click away", (t) => {

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from dia2 import Dia2
 from dia2.adapter.replay import Replay
@@ -106,7 +107,7 @@ def test_all_logits_are_there_where_there_is_room(trace: Trace[Any], replay: Rep
     ("attention", "logits", "said", "calls", "heads", "best"),
     [
         (2000, 1 << 19, "single heads, of which each layer has the mean", 4, 1, 258),
-        (100, 1 << 19, "2 calls of 4, the last ones; single heads, of which each layer has the mean", 2, 1, 258),
+        (150, 1 << 19, "2 calls of 4, the last ones; single heads, of which each layer has the mean", 2, 1, 258),
         (1 << 20, 4 * 9 * 20 * 4, "logits below the best 20 of each draw", 4, 4, 20),
         (1 << 20, 3 * 9 * 16 * 4, "1 call of 4, the last ones; logits below the best 16 of each draw", 3, 4, 16),
     ],
@@ -158,10 +159,12 @@ def test_a_replay_of_another_run_is_refused(trace: Trace[Any], replay: Replay, t
     with record(path):
         Dia2.nano().generate("[S1] Hello there, how are you today?", seed=2)
     other = load(path)
+    early = trace.replay(Dia2.nano(), [20], attention=True)  # both have such a call
     with pytest.raises(UsageError, match="This replay is of another run than"):
         other.to_html(tmp_path / "run.html", replay=replay)
     with pytest.raises(UsageError, match="of another run"):
-        Explorer(other, replay=replay, page=False)
+        Explorer(other, replay=early, page=False)
+    assert Explorer(trace, replay=early, page=False)
     with pytest.raises(UsageError, match="replay takes what"):
         trace.to_html(tmp_path / "run.html", replay=trace)
     with pytest.raises(UsageError, match="leave out replay, or other"):
@@ -209,6 +212,21 @@ def test_of_dia_it_shows_rows_and_text_of_one_script(dia: Trace[Any], tmp_path: 
             assert [each["token"] for each in logits] == np.argsort(-exact, kind="stable")[: len(logits)].tolist()
     with pytest.raises(UsageError, match=r"lacks script 0: it has 1\. Make one with scripts=\[0\]"):
         payload(dia, script=0, replay=replay)
+
+
+def test_of_dia_rows_that_are_given_have_no_logits(tmp_path: Path) -> None:
+    prompt = torch.arange(6 * 9).reshape(6, 9)  # [T, C]
+    with record(tmp_path / "run.dia2trace"):
+        toy().speak("[S1] Hi. [S2] No.", audio_prompt=prompt, seed=1, max_tokens=40)
+    trace = load(tmp_path / "run.dia2trace")
+    given = trace.prefill_calls
+    assert given > 0
+    replay = trace.replay(toy(), [given - 1, given], attention=True)
+    _, columns = opened(payload(trace, replay=replay))
+    assert (columns["logit_ids"][0] == -1).all()
+    assert (columns["logit_ids"][1] >= 0).any(-1).all()
+    _, columns = opened(payload(trace, replay=replay, voice=False))
+    assert columns["replay_calls"].tolist() == [given]
 
 
 def families() -> Iterator[Any]:

@@ -50,7 +50,10 @@ def order_of(wanted: Sequence[int]) -> list[int]:
 
 
 def digest(tokens: np.ndarray) -> str:
-    """By which a replay is known to be of a trace: the SHA-256 of all that it read, up to its last call."""
+    """By which a replay is known to be of a trace: the SHA-256 of all that it read, up to its last call.
+
+    Runs that have read the same so far have the same attention and logits.
+    """
     return sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()
 
 
