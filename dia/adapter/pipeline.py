@@ -100,7 +100,7 @@ def pipeline(trace: DiaTrace) -> Pipeline:
         ),
         (
             Box("undelay", "Revert delay", (11,), (Line("frame {frame}", "no frame"),), (0.0, 0.36), "data"),
-            Box("codec", "DAC", (12,), (Line("{second}", "–"),), (0.36, 0.68), "net"),
+            Box("codec", "DAC", (12,), (Line("at {second}", "–"),), (0.36, 0.68), "net"),
             Box("file", "Write", (13,), (), (0.68, 1.0), "data"),
         ),
         once=True,

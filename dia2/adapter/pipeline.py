@@ -108,7 +108,7 @@ def pipeline(trace: Dia2Trace) -> Pipeline:
         ),
         (
             Box("undelay", "Undelay", (26, 27), (Line("frame {frame}", "no frame"),), (0.0, 1 / 3), "data"),
-            Box("codec", "Mimi", (28,), (Line("{second}", "–"),), (1 / 3, 2 / 3), "net"),
+            Box("codec", "Mimi", (28,), (Line("at {second}", "–"),), (1 / 3, 2 / 3), "net"),
             Box("file", "WAV, words", (29, 30), (), (2 / 3, 1.0), "data"),
         ),
         given="What the prefix gave is heard only where the run includes it.",

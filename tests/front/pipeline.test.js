@@ -111,6 +111,18 @@ test("boxes show the values of the call: what it read, took and wrote", (t) => {
   assert.equal(read("text")[3], "start");
 });
 
+test("a box of what is done once tells which of its rows took the longest", (t) => {
+  page(t);
+  const times = { 1: 0.5, 2: 4, 3: 0.0002, 4: 2, 6: 0.03 };
+  const rows = ROWS.map((one) => ({ ...one, seconds: times[one.number] ?? null }));
+  const figure = flowFigure(shown({ rows }), FACTS, "tall", () => {});
+  figure.draw(3, 0, [], "");
+  const read = (name) => texts(named(figure.element, name));
+  assert.ok(read("setup").includes("2: 4.0 s"));
+  assert.ok(read("sound").includes("6: 30 ms"));
+  assert.ok(![...read("script"), ...read("head")].some((text) => / m?s$/.test(text)));
+});
+
 test("tokens of words are told as their parts", (t) => {
   page(t);
   const parts = Array.from({ length: 30 }, (_, i) => [-1, 0, 0, 0, 2, 3][i] ?? -1); // call 1: the second of three

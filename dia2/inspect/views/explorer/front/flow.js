@@ -19,7 +19,7 @@ const EDGE = 1.35; // beside all, where arrows run back
 const GAP = { tall: 1.35, wide: 1.7 }; // between stages
 const APART = 0.7; // between boxes of a stage
 const LETTER = 0.55; // of usual width
-const BOLD = 1.08; // times as wide
+const BOLD = 1.1; // times as wide
 const BARS = { tall: 1, wide: 3 }; // candidates of a draw
 export const CHOICE = 2.05; // of a candidate, with its bar
 const CELLS_A_ROW = 16;
@@ -82,7 +82,7 @@ export function flowLayout(facts, books, size) {
 export function contentOf(box, books, room, font, wide, most = 0) {
   const inside = room - 2 * PAD * font;
   const numbers = rangesOf(box.rows);
-  const beside = widthOf(box.title, BOLD * font) + widthOf(`${numbers}  `, font) <= inside;
+  const beside = widthOf(box.title, BOLD * font) + widthOf(`${numbers}   `, font) <= inside;
   let y = (PAD + LINE) * font;
   const numbersAt = y;
   if (!beside) y += LINE * font;
@@ -266,7 +266,9 @@ function folded(boxes) {
 function stagesAcross(stages, { x, y, width }, place) {
   const { font, apart, high, rects } = place;
   const gap = GAP.wide * font;
-  const shares = stages.map(({ boxes }) => (boxes.some(({ paint }) => paint === "net") ? 1.2 : 1));
+  /** @type {(box: FlowBox) => boolean} */
+  const tells = ({ paint, items }) => paint === "net" || items.some(({ kind }) => kind === "token");
+  const shares = stages.map(({ boxes }) => (boxes.some(tells) ? 1.2 : 1));
   const unit = (width - gap * (stages.length - 1)) / shares.reduce((sum, share) => sum + share, 0);
   const tallest = stages.flatMap(({ boxes }, i) =>
     boxes.map((box) => (high(box, shares[i] * unit) + apart) / (box.lane[1] - box.lane[0])),

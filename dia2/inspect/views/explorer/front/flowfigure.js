@@ -2,12 +2,14 @@
 
 import { contentOf, flowLayout } from "./flow.js";
 import { flowItem, flowText, svg, toldAt } from "./flowitems.js";
+import { duration } from "./rows.js";
 
 /**
  * @import { Data } from "./data.js"
  * @import { FlowBox, FlowLayout, FlowPath, FlowRect, FlowSize, PipelineFacts } from "./types.d.ts"
  */
 
+const LEAST_TIME = 0.001; // seconds of a row that are told in its box
 const TRAVEL = 700; // milliseconds in which a dot goes along its arrows
 
 /**
@@ -20,12 +22,13 @@ const TRAVEL = 700; // milliseconds in which a dot goes along its arrows
 
 /**
  * @param {Data} data
- * @param {PipelineFacts} facts
+ * @param {PipelineFacts} declared
  * @param {FlowSize} size
  * @param {(box: FlowBox) => void} choose
  * @returns {Figure}
  */
-export function flowFigure(data, facts, size, choose) {
+export function flowFigure(data, declared, size, choose) {
+  const facts = timed(data, declared);
   const layout = flowLayout(facts, data.codebooks, size);
   const { width, height, font, frame, paths } = layout;
   const boxes = [facts.before, ...facts.stages.map((stage) => stage.boxes)].flatMap((some, step) =>
@@ -65,6 +68,28 @@ export function flowFigure(data, facts, size, choose) {
     requestAnimationFrame(go);
   };
   return { element, draw, travel };
+}
+
+/**
+ * The picture, with the row that took the longest in each box of what is done once. Rows may be parts of others, so
+ * their times have no sum; those of every call are told on the frame.
+ *
+ * @param {Data} data
+ * @param {PipelineFacts} facts
+ * @returns {PipelineFacts}
+ */
+function timed(data, facts) {
+  /** @type {(box: FlowBox) => FlowBox} */
+  const withTime = (box) => {
+    const [longest] = data.header.rows
+      .filter(({ number, seconds }) => box.rows.includes(number) && seconds !== null && seconds >= LEAST_TIME)
+      .sort((a, b) => Number(b.seconds) - Number(a.seconds));
+    if (!longest) return box;
+    const told = `${longest.number}: ${duration(longest.seconds)}`;
+    return { ...box, items: [...box.items, { kind: "line", told, otherwise: "", strong: false }] };
+  };
+  const stages = facts.stages.map((stage) => (stage.once ? { ...stage, boxes: stage.boxes.map(withTime) } : stage));
+  return { ...facts, before: facts.before.map(withTime), stages };
 }
 
 /**

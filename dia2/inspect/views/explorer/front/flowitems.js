@@ -14,7 +14,7 @@ import { levelOf } from "./strip.js";
  */
 
 const SVG = "http://www.w3.org/2000/svg";
-const CHANCE_WIDE = 4.2; // times the letters: of “< 0.1 %”
+const CHANCE_WIDE = 3.8; // times the letters: of “< 0.1 %”
 const FIRST_LINE = 0.95; // of the letters: where a line of them stands
 
 /**
@@ -139,7 +139,7 @@ export function flowText({ x, y, width, height }, font, kind, tell, label = "") 
   const texts = Array.from({ length: lines }, (_, i) =>
     svg("text", { x, y: y + (FIRST_LINE + 1.3 * i) * font, class: kind }),
   );
-  const indent = label ? Math.min(0.45 * width, 4.6 * font) : 0;
+  const indent = label ? Math.min(0.5 * width, 4.2 * font) : 0;
   if (label) texts[0].setAttribute("x", String(x + indent));
   const named = label ? [svg("text", { x, y: y + FIRST_LINE * font, class: "flow-faint" }, label)] : [];
   let shown = "";
