@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from dia.adapter.trace import DiaTrace
 from dia2 import Dia2
 from dia2.adapter.replay import Replay
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import UsageError
 from dia2.inspect import load, record, sample
 from dia2.inspect.schema.view_replay import shades
-from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer import replayed as room
 from dia2.inspect.views.explorer.payload import payload
 from dia2.inspect.views.explorer.widget import Explorer
@@ -32,22 +32,22 @@ CALLS = [3, 40, 12, 76, 12]  # in any order, one of them twice
 
 
 @pytest.fixture(scope="module")
-def trace() -> Trace[Any]:
+def trace() -> Dia2Trace:
     return sample()
 
 
 @pytest.fixture(scope="module")
-def replay(trace: Trace[Any]) -> Replay:
+def replay(trace: Dia2Trace) -> Replay:
     found: Replay = trace.replay(Dia2.nano(), CALLS, attention=True)
     return found
 
 
 @pytest.fixture(scope="module")
-def dia(tmp_path_factory: pytest.TempPathFactory) -> Trace[Any]:
+def dia(tmp_path_factory: pytest.TempPathFactory) -> DiaTrace:
     path = tmp_path_factory.mktemp("dia") / "run.dia2trace"
     with record(path):
         toy().speak(["[S1] Hi.", "[S1] No, [S2] no."], seed=1, max_tokens=40)
-    return load(path)
+    return DiaTrace.load(path)
 
 
 def seen(packed: bytes, folder: Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_shades_are_as_fine_as_they_say() -> None:
     assert shades(np.array([0.0, 1.0])).tolist() == [0, 255]
 
 
-def test_the_page_has_the_numbers_of_the_replay(trace: Trace[Any], replay: Replay, tmp_path: Path) -> None:
+def test_the_page_has_the_numbers_of_the_replay(trace: Dia2Trace, replay: Replay, tmp_path: Path) -> None:
     found = seen(payload(trace, replay=replay), tmp_path)
     assert [told["call"] for told in found["told"]] == sorted(set(CALLS))
     assert found["missing"] == [call for call in range(len(trace)) if call not in CALLS]
@@ -95,7 +95,7 @@ def test_the_page_has_the_numbers_of_the_replay(trace: Trace[Any], replay: Repla
             assert np.allclose([each["chance"] for each in logits], chance, rtol=1e-3)
 
 
-def test_all_logits_are_there_where_there_is_room(trace: Trace[Any], replay: Replay, tmp_path: Path) -> None:
+def test_all_logits_are_there_where_there_is_room(trace: Dia2Trace, replay: Replay, tmp_path: Path) -> None:
     packed = payload(trace, replay=replay)
     header, columns = opened(packed)
     assert columns["logit_ids"].shape == (4, 9, trace.model.audio_vocabulary)
@@ -113,7 +113,7 @@ def test_all_logits_are_there_where_there_is_room(trace: Trace[Any], replay: Rep
     ],
 )
 def test_what_there_is_no_room_for_is_said(
-    trace: Trace[Any],
+    trace: Dia2Trace,
     replay: Replay,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -141,20 +141,20 @@ def test_what_there_is_no_room_for_is_said(
         assert np.abs(np.array(told["means"][0]) - mean).max() <= 1 / 255
 
 
-def test_without_attention_there_are_logits(trace: Trace[Any]) -> None:
+def test_without_attention_there_are_logits(trace: Dia2Trace) -> None:
     header, columns = opened(payload(trace, replay=trace.replay(Dia2.nano(), [4])))
     assert header["replay"]["looks"] == []
     assert columns["logit_ids"].shape[0] == 1
     assert "attention" not in {track["name"] for track in header["tracks"]}
 
 
-def test_a_page_without_a_replay_says_how_to_get_one(trace: Trace[Any]) -> None:
+def test_a_page_without_a_replay_says_how_to_get_one(trace: Dia2Trace) -> None:
     header, columns = opened(payload(trace))
     assert "trace.replay(tts" in header["replay"]["how"]
     assert not {"replay_calls", "look_0", "logit_ids"} & set(columns)
 
 
-def test_a_replay_of_another_run_is_refused(trace: Trace[Any], replay: Replay, tmp_path: Path) -> None:
+def test_a_replay_of_another_run_is_refused(trace: Dia2Trace, replay: Replay, tmp_path: Path) -> None:
     path = tmp_path / "other.dia2trace"
     with record(path):
         Dia2.nano().generate("[S1] Hello there, how are you today?", seed=2)
@@ -174,7 +174,7 @@ def test_a_replay_of_another_run_is_refused(trace: Trace[Any], replay: Replay, t
     assert not (tmp_path / "run.html").exists()
 
 
-def test_the_notebook_shows_the_same(trace: Trace[Any], replay: Replay) -> None:
+def test_the_notebook_shows_the_same(trace: Dia2Trace, replay: Replay) -> None:
     (view,) = trace.explore(replay=replay)._views
     assert view == payload(trace, replay=replay)
 
@@ -192,7 +192,7 @@ def test_without_the_voice_calls_that_read_it_are_left_out() -> None:
     assert header["replay"]["left_out"] == "calls that read the recordings"
 
 
-def test_of_dia_it_shows_rows_and_text_of_one_script(dia: Trace[Any], tmp_path: Path) -> None:
+def test_of_dia_it_shows_rows_and_text_of_one_script(dia: DiaTrace, tmp_path: Path) -> None:
     calls = [0, 20, 33]
     replay = dia.replay(toy(), calls, scripts=[1], attention=True)
     packed = payload(dia, script=1, replay=replay)
@@ -218,7 +218,7 @@ def test_of_dia_rows_that_are_given_have_no_logits(tmp_path: Path) -> None:
     prompt = torch.arange(6 * 9).reshape(6, 9)  # [T, C]
     with record(tmp_path / "run.dia2trace"):
         toy().speak("[S1] Hi. [S2] No.", audio_prompt=prompt, seed=1, max_tokens=40)
-    trace = load(tmp_path / "run.dia2trace")
+    trace = DiaTrace.load(tmp_path / "run.dia2trace")
     given = trace.prefill_calls
     assert given > 0
     replay = trace.replay(toy(), [given - 1, given], attention=True)

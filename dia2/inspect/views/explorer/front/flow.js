@@ -14,12 +14,12 @@ const FLOWS = {
 };
 const A_STRIP = 2; // boxes beside each other in a slim one, of what stands in a strip
 const LINE = 1.3; // times the letters
-const PAD = 0.5;
+export const PAD = 0.45; // around what stands in a box
 const EDGE = 1.35; // beside all, where arrows run back
 const GAP = { tall: 1.35, wide: 1.7 }; // between stages
-const APART = 0.7; // between boxes of a stage
+const APART = 0.5; // between boxes of a stage
 const LETTER = 0.55; // of usual width
-const BOLD = 1.1; // times as wide
+export const BOLD = 1.1; // times as wide
 const BARS = { tall: 1, wide: 3 }; // candidates of a draw
 export const CHOICE = 2.05; // of a candidate, with its bar
 const CELLS_A_ROW = 16;
@@ -105,7 +105,9 @@ export function contentOf(box, books, room, font, wide, most = 0) {
  * @param {boolean} wide
  */
 function heightOf(item, books, room, font, wide) {
-  if (item.kind === "line") return linesOf(sampleOf(item.told), room, font).length * LINE * font;
+  if (item.kind === "line") {
+    return linesOf(sampleOf(item.told), item.strong ? room / BOLD : room, font).length * LINE * font;
+  }
   if (item.kind === "token") return LINE * font;
   if (item.kind === "meter") return 0.9 * font;
   if (item.kind === "choice") return (wide ? BARS.wide : BARS.tall) * CHOICE * font;

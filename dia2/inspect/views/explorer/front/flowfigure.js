@@ -1,6 +1,6 @@
 // The picture of a call as a drawing: it scales with its place, and stands by itself.
 
-import { contentOf, flowLayout } from "./flow.js";
+import { PAD, contentOf, flowLayout } from "./flow.js";
 import { flowItem, flowText, svg, toldAt } from "./flowitems.js";
 import { duration } from "./rows.js";
 
@@ -112,7 +112,7 @@ function isLitAt({ from, to }, step) {
 function boxOf(data, box, step, { rects, font, wide }, choose) {
   const { x, y, width, height } = /** @type {FlowRect} */ (rects.get(box.name));
   const { items, numbers, beside, numbersAt, inside } = contentOf(box, data.codebooks, width, font, wide, height);
-  const spot = { x: 0.5 * font, y: 1.85 * font, width: inside, height: 2.6 * font };
+  const spot = { x: PAD * font, y: 1.85 * font, width: inside, height: 2.6 * font };
   const parts = items.map((each) => flowItem(data, each.item, each, { font }));
   const given = flowText(spot, font, "flow-faint", (call) => toldAt(data, box.given, call) ?? "");
   const own = svg("g", {}, ...parts.flatMap(({ elements }) => elements));
@@ -120,12 +120,12 @@ function boxOf(data, box, step, { rects, font, wide }, choose) {
   const ground = svg("rect", {
     x: 1, y: 1, width: width - 2, height: height - 2, rx: 0.55 * font, class: `flow-ground flow-${box.paint}`,
   });
-  const title = svg("text", { x: 0.5 * font, y: 1.45 * font, class: "flow-title" }, box.title);
+  const title = svg("text", { x: PAD * font, y: 1.45 * font, class: "flow-title" }, box.title);
   const which = svg(
     "text",
     beside
-      ? { x: 0.5 * font + inside, y: 1.45 * font, class: "flow-end flow-rows" }
-      : { x: 0.5 * font, y: numbersAt + 0.95 * font, class: "flow-rows" },
+      ? { x: PAD * font + inside, y: 1.45 * font, class: "flow-end flow-rows" }
+      : { x: PAD * font, y: numbersAt + 0.95 * font, class: "flow-rows" },
     numbers,
   );
   const element = svg(

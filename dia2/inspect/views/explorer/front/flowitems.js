@@ -3,7 +3,7 @@
 import { chances } from "./chances.js";
 import { percentText, tokenName } from "./contenders.js";
 import { counted } from "./dom.js";
-import { CHOICE, cellRows, cutBold, cutTo, linesOf } from "./flow.js";
+import { BOLD, CHOICE, cellRows, cutBold, cutTo, linesOf } from "./flow.js";
 import { signalsOf } from "./signals.js";
 import { frameOf } from "./soundtrack.js";
 import { levelOf } from "./strip.js";
@@ -139,7 +139,7 @@ export function flowText({ x, y, width, height }, font, kind, tell, label = "") 
   const texts = Array.from({ length: lines }, (_, i) =>
     svg("text", { x, y: y + (FIRST_LINE + 1.3 * i) * font, class: kind }),
   );
-  const indent = label ? Math.min(0.5 * width, 4.2 * font) : 0;
+  const indent = label ? Math.min(0.44 * width, 4.2 * font) : 0;
   if (label) texts[0].setAttribute("x", String(x + indent));
   const named = label ? [svg("text", { x, y: y + FIRST_LINE * font, class: "flow-faint" }, label)] : [];
   let shown = "";
@@ -149,7 +149,7 @@ export function flowText({ x, y, width, height }, font, kind, tell, label = "") 
     if (told === shown) return;
     shown = told;
     const room = width - indent;
-    const fitting = lines > 1 ? linesOf(told, room, font) : [told];
+    const fitting = lines > 1 ? linesOf(told, kind === "flow-strong" ? room / BOLD : room, font) : [told];
     texts.forEach((text, i) => {
       const rest = i === lines - 1 ? fitting.slice(i).join(" ") : fitting[i] ?? "";
       text.textContent = kind === "flow-strong" ? cutBold(rest, room, font) : cutTo(rest, room, font);
