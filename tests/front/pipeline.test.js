@@ -68,7 +68,7 @@ function shown(header = {}, columns = {}) {
 }
 
 const texts = (element, kind = "text") => element.all.filter(({ tag }) => tag === kind).map((one) => one.textContent);
-const named = (element, name) => element.all.find(({ attributes }) => attributes["aria-label"]?.startsWith(`${name}:`));
+const named = (element, name) => element.all.find(({ attributes }) => attributes["data-name"] === name);
 
 test("a text names columns, and what every call has; where there is none, nothing is told", (t) => {
   page(t);
@@ -288,7 +288,7 @@ function opened(t, state = {}, header = {}) {
   };
   const said = () => whole.element.all.find(({ attributes }) => attributes.class === "flow-said").textContent;
   const lit = () => whole.element.all.filter(({ attributes }) => /flow-lit/.test(attributes.class)).map(
-    ({ attributes }) => attributes["aria-label"].split(":")[0],
+    ({ attributes }) => attributes["data-name"],
   );
   return { whole, store, click, button, said, lit, clock };
 }
@@ -357,7 +357,7 @@ test("a click on a box marks its rows and goes to the one that the call is in", 
   const { whole, store, clock } = opened(t);
   const pressed = (what) => whole.element.all.filter(
     ({ tag, attributes }) => tag === what && attributes["aria-pressed"] === "true",
-  ).map(({ attributes }) => attributes["aria-label"].replace(/:.*/, ""));
+  ).map(({ attributes }) => attributes["data-name"] ?? attributes["aria-label"].replace(/:.*/, ""));
   named(whole.element, "machine").dispatchEvent(new Event("click"));
   clock.frame();
   assert.equal(store.state.row, 4);

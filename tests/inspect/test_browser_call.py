@@ -49,13 +49,10 @@ def test_a_call_is_a_picture_that_is_gone_through_step_by_step(
     page.drawn()
     draw = trace.draws(41)[1]
     lit = page.page.locator(".flow-lit")
-    assert lit.evaluate_all("all => all.map(x => x.getAttribute('aria-label').split(':')[0])") == [
-        "action",
-        "codebook 0",
-    ]
+    assert lit.evaluate_all("all => all.map(x => x.dataset.name)") == ["action", "cb0"]
     assert str(draw.choice) in (lit.nth(1).text_content() or "")
     keep_picture(page.page, f"pipeline-{width}-{scheme}")
-    box = page.page.get_by_role("button", name="Mimi: row 28")
+    box = page.page.get_by_role("button", name="Mimi 28 at ")
     box.focus()
     page.press("Enter")
     page.drawn()

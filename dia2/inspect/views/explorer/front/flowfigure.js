@@ -130,7 +130,7 @@ function boxOf(data, box, step, { rects, font, wide }, choose) {
   );
   const element = svg(
     "svg",
-    { x, y, width, height, role: "button", tabindex: 0, "aria-label": `${box.title}: ${rowsTold(box.rows)}` },
+    { x, y, width, height, role: "button", tabindex: 0, "data-name": box.name },
     ground, title, which, own, instead,
   );
   element.addEventListener("click", () => choose(box));
@@ -155,11 +155,6 @@ function boxOf(data, box, step, { rects, font, wide }, choose) {
     else for (const part of parts) part.draw(call);
   };
   return { element, draw };
-}
-
-/** @param {number[]} rows */
-function rowsTold(rows) {
-  return `row${rows.length === 1 ? "" : "s"} ${rows.join(", ")}`;
 }
 
 /**
