@@ -104,7 +104,7 @@ def test_on_a_phone_call_and_attention_are_a_touch_away(browser: Any, file: Path
     page.drawn()
     assert page.page.locator("svg.flow").is_visible()
     assert page.page.evaluate(SMALLEST) >= 12
-    assert page.page.locator(".tabs button:visible").all_inner_texts() == ["Call", "Attention"]
+    assert page.page.locator(".tabs button:visible").all_inner_texts() == ["Call", "Attention", "Notes"]
     page.page.get_by_role("tab", name="Call").click()
     page.drawn()
     assert page.page.locator(".rows .list").is_visible()

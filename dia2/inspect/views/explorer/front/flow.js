@@ -15,7 +15,7 @@ const FLOWS = {
 const A_STRIP = 2; // boxes beside each other in a slim one, of what stands in a strip
 const LINE = 1.3; // times the letters
 export const PAD = 0.45; // around what stands in a box
-const EDGE = 1.35; // beside all, where arrows run back
+const MARGIN = 1.35; // beside all, where arrows run back
 const GAP = { tall: 1.35, wide: 1.7 }; // between stages
 const APART = 0.5; // between boxes of a stage
 const LETTER = 0.55; // of usual width
@@ -44,7 +44,7 @@ export function flowSizeOf(pixels) {
 export function flowLayout(facts, books, size) {
   const { width, font } = FLOWS[size];
   const wide = size === "wide";
-  const edge = EDGE * font;
+  const edge = MARGIN * font;
   const inner = width - 2 * edge;
   /** @type {Map<string, FlowRect>} */
   const rects = new Map();

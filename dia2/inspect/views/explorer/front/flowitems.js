@@ -34,7 +34,7 @@ export function svg(tag, attributes = {}, ...children) {
 /** @type {Record<string, (data: Data, call: number) => string | null>} */
 const KNOWN_VALUES = {
   next: (_, call) => String(call + 1),
-  frame: (data, call) => textOf(frameOf(data, call)),
+  frame: (data, call) => numberText(frameOf(data, call)),
   second(data, call) {
     const frame = frameOf(data, call);
     return frame === null || !data.header.clock ? null : `${(frame / data.header.clock.rate).toFixed(2)} s`;
@@ -43,7 +43,7 @@ const KNOWN_VALUES = {
 };
 
 /** @param {number | null} value */
-function textOf(value) {
+function numberText(value) {
   return value === null ? null : String(value);
 }
 
@@ -57,7 +57,7 @@ function textOf(value) {
 export function toldAt(data, told, call) {
   let there = true;
   const text = told.replace(/\{(\w+)(?::(\w+))?\}/g, (_, name, noun) => {
-    const value = valueAt(data, name, call);
+    const value = valueIn(data, name, call);
     there &&= value !== null;
     return counted(value ?? "", noun);
   });
@@ -69,7 +69,7 @@ export function toldAt(data, told, call) {
  * @param {string} name
  * @param {number} call
  */
-function valueAt(data, name, call) {
+function valueIn(data, name, call) {
   if (name in KNOWN_VALUES) return KNOWN_VALUES[name](data, call);
   return name === "call" || name === "writes" || data.columns[name] ? data.value(name, call) : null;
 }
@@ -259,7 +259,7 @@ function flowCells(data, { at, first }, { x, y, width, height }, font) {
   const signals = signalsOf(data);
   /** @type {(call: number) => void} */
   const draw = (call) => {
-    const column = Number(valueAt(data, at, call));
+    const column = Number(valueIn(data, at, call));
     const writer = data.callOf(column);
     cells.forEach((cell, i) => {
       const book = first + i;

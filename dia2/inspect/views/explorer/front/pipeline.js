@@ -148,7 +148,7 @@ export function pipelinePane(data, store, facts) {
     if (call < 0) return;
     fit();
     const current = rowAt(data, call);
-    figure().draw(call, step, marked, labelOf(data, rows.find(({ number }) => number === current), call));
+    figure().draw(call, step, marked, frameTold(data, rows.find(({ number }) => number === current), call));
     const stage = facts.stages[step - 1];
     say(said, stage ? `${step}. ${stageTold(data, stage, call)}` : toldAt(data, facts.told, call) ?? "");
     say(player, playing === null ? "Play the call" : "Pause");
@@ -193,7 +193,7 @@ export function stageTold(data, { told, given }, call) {
  * @param {Row | undefined} row
  * @param {number} call
  */
-function labelOf(data, row, call) {
+function frameTold(data, row, call) {
   if (!row) return `call ${call}`;
   const each = perCall(data, row);
   return `call ${call} · row ${row.number}${each === null ? "" : ` · ${duration(each)} a call`}`;
