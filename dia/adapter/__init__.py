@@ -22,8 +22,10 @@ ADAPTER = Adapter(
     values="dia.adapter.values:DiaValues",
     reports="dia.adapter.reports:REPORTS",
     view="dia.adapter.view:view_of",
+    pipeline="dia.adapter.pipeline:pipeline",
     codebook="channel",
     calls="dia.adapter.tables:calls",
     findings="dia.adapter.findings:DETECTORS",
     replay="dia.adapter.replay:replay",
+    replayed="dia.adapter.replayed:replayed",
 )

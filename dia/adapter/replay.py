@@ -30,7 +30,7 @@ from dia2.core.cache import causal_mask
 from dia2.core.layers import attention_weights
 from dia2.core.uniforms import uniforms
 from dia2.inspect.store.fingerprint import check_same
-from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, order_of, refuse_options
+from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, digest, order_of, refuse_options
 
 Maps = list[list[Tensor]]  # per layer: parts [n, 2, heads, …], one a pass
 
@@ -47,6 +47,7 @@ class DiaReplay:
     drawn: Tensor  # [n, b, C] int64, drawn once more; −1 in prefill, which draws nothing
     self_attention: list[Tensor] = field(default_factory=list)  # per layer [n, 2b, heads, rows], if asked for
     cross_attention: list[Tensor] = field(default_factory=list)  # per layer [n, 2b, heads, S], likewise
+    read: str = ""  # what it was computed from, see `dia2.inspect.trace.replaying.digest`
 
 
 def replay(
@@ -91,6 +92,7 @@ def replay(
             drawn=torch.cat(drawn, dim=1),
             self_attention=[torch.cat(layer, dim=1) for layer in zip(*own, strict=True)],
             cross_attention=[torch.cat(layer, dim=1) for layer in zip(*cross, strict=True)],
+            read=digest(trace.tokens[: max(wanted) + 1]),
         )
 
 

@@ -26,7 +26,7 @@ from dia2.core.layers import attention_weights
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import Attention, Block
 from dia2.engine import Dia2
-from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, order_of
+from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, digest, order_of
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.guidance import special_codes
 
@@ -50,6 +50,7 @@ class Replay:
     depformer_attention: list[Tensor] = field(default_factory=list)  # per layer [n, B, heads, K-1, K-1], likewise
     layers: list[Tensor] = field(default_factory=list)  # per layer [n, B, n_embd] after the block, if asked for
     depformer_layers: list[Tensor] = field(default_factory=list)  # per layer [n, B, K-1, n_embd], likewise
+    read: str = ""  # what it was computed from, see `dia2.inspect.trace.replaying.digest`
 
 
 def replay(
@@ -89,7 +90,8 @@ def replay(
         seen = _transformer(runtime, trace, wanted, attention, layers, progress)
         drawn = _depformer(runtime, trace, wanted, seen["hidden"], attention, layers)
         probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
-    return Replay(wanted, **seen, **drawn, probability=probability, rank=rank)
+    read = digest(trace.step_tokens[: max(wanted) + 1])
+    return Replay(wanted, **seen, **drawn, probability=probability, rank=rank, read=read)
 
 
 def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention: bool, layers: bool) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dia2.adapter.manifest import ModelFacts
+from dia2.adapter.pipeline import ACTIONS, OUTCOMES
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
 from dia2.adapter.view_draws import Draws, sampling_header
@@ -105,6 +106,7 @@ def header_of(trace: Dia2Trace) -> Header:
             "state": "State machine",
         },
         "where": "call {call}, step {step}",
+        "names": {"drawn": list(ACTIONS), "outcome": list(OUTCOMES)},
         "readouts": [
             {"name": "call", "shows": "{call}"},
             {"name": "step", "shows": "{step}"},

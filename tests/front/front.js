@@ -1,5 +1,6 @@
 // What the tests see of the front end: the one place of theirs that says where it lies.
 
+export * from "../../dia2/inspect/views/explorer/front/attention.js";
 export * from "../../dia2/inspect/views/explorer/front/axis.js";
 export * from "../../dia2/inspect/views/explorer/front/cells.js";
 export * from "../../dia2/inspect/views/explorer/front/chances.js";
@@ -13,17 +14,24 @@ export * from "../../dia2/inspect/views/explorer/front/drifttrack.js";
 export * from "../../dia2/inspect/views/explorer/front/facts.js";
 export * from "../../dia2/inspect/views/explorer/front/fitchart.js";
 export * from "../../dia2/inspect/views/explorer/front/fitpane.js";
+export * from "../../dia2/inspect/views/explorer/front/flow.js";
+export * from "../../dia2/inspect/views/explorer/front/flowfigure.js";
+export * from "../../dia2/inspect/views/explorer/front/flowitems.js";
 export * from "../../dia2/inspect/views/explorer/front/help.js";
 export * from "../../dia2/inspect/views/explorer/front/inspector.js";
 export * from "../../dia2/inspect/views/explorer/front/keys.js";
 export * from "../../dia2/inspect/views/explorer/front/link.js";
 export * from "../../dia2/inspect/views/explorer/front/menu.js";
+export * from "../../dia2/inspect/views/explorer/front/logits.js";
+export * from "../../dia2/inspect/views/explorer/front/looktrack.js";
 export * from "../../dia2/inspect/views/explorer/front/moves.js";
 export * from "../../dia2/inspect/views/explorer/front/notes.js";
 export * from "../../dia2/inspect/views/explorer/front/notespane.js";
 export * from "../../dia2/inspect/views/explorer/front/over.js";
+export * from "../../dia2/inspect/views/explorer/front/pipeline.js";
 export * from "../../dia2/inspect/views/explorer/front/player.js";
 export * from "../../dia2/inspect/views/explorer/front/present.js";
+export * from "../../dia2/inspect/views/explorer/front/replays.js";
 export * from "../../dia2/inspect/views/explorer/front/sampler.js";
 export * from "../../dia2/inspect/views/explorer/front/save.js";
 export * from "../../dia2/inspect/views/explorer/front/search.js";

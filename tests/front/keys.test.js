@@ -16,7 +16,7 @@ function keyboard(t, { header = {}, state = {}, runs = [run(header)] } = {}) {
   const ways = ["by", "word", "draw", "to", "zoom", "pan", "fit", "fitSelection", "anomaly"];
   for (const name of ways) moves[name] = tell(name);
   const share = new Share(null, views, store, { data: views.all[0], bytes: null }, null, tell("told")).commands;
-  const hands = { tabs: ["Draw", "Call"], share };
+  const hands = { tabs: ["Draw", "Call"], share, step: tell("step") };
   for (const name of ["go", "find", "help", "other", "link", "pin"]) hands[name] = tell(name);
   hands.slides = { enter: tell("enter"), step: tell("step"), leave: tell("leave") };
   hands.tour = { on: false, begin: tell("begin"), end: tell("end") };
@@ -28,7 +28,7 @@ function keyboard(t, { header = {}, state = {}, runs = [run(header)] } = {}) {
 }
 
 test("each key does what the list says", (t) => {
-  const { root, did } = keyboard(t, { state: { selection: [2, 5], span: 8 } });
+  const { root, did, store } = keyboard(t, { state: { selection: [2, 5], span: 8 } });
   const keys = [
     " ", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "w", "+", "=", "s", "-", "a", "d", "f", "z", "n",
     "g", "/", "k", "?",
@@ -42,6 +42,9 @@ test("each key does what the list says", (t) => {
     ["fit"], ["fitSelection"], ["anomaly", 1], ["go"], ["find"],
     ["link"], ["help"], ["word", -1], ["word", 1], ["anomaly", -1],
   ]);
+  did.length = 0;
+  press(root, ".");
+  assert.deepEqual([did, store.state.tab], [[["step"]], "Pipeline"]);
   did.length = 0;
   press(root, "End");
   assert.deepEqual(did, [["to", 9]]);

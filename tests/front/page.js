@@ -36,6 +36,10 @@ export class FakeElement extends EventTarget {
     globalThis.document.activeElement = this;
   }
 
+  get firstChild() {
+    return this.children[0] ?? null;
+  }
+
   setAttribute(name, value) {
     this.attributes[name] = value;
   }

@@ -52,7 +52,8 @@ export function run(header = {}, columns = {}) {
 export function looked(runs, state = {}) {
   const views = new Views(runs);
   const still = { call: 0, playing: false, speed: 1, draw: 0, row: null, cell: null };
-  const seen = { first: 0, span: 10, theme: "light", selection: null, loop: false, open: [], slide: null };
+  const look = { look: 0, layer: 0, head: -1 };
+  const seen = { look, first: 0, span: 10, theme: "light", selection: null, loop: false, open: [], slide: null };
   const start = { ...still, ...seen, ...state };
   return { views, store: new Store(start, (call) => views.clamp(call)) };
 }

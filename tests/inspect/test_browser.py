@@ -440,6 +440,7 @@ def long_page(path: Path) -> Path:
     from dia2.adapter.layout import draw_names
     from dia2.adapter.view_draws import draw_header
     from dia2.inspect.schema.view import peaks
+    from dia2.inspect.schema.view_draws import FINEST_STEP
     from dia2.inspect.schema.view_signals import anomalies, loudness
     from dia2.inspect.views.explorer import html
     from dia2.inspect.views.explorer.pack import pack
@@ -461,7 +462,7 @@ def long_page(path: Path) -> Path:
     tile |= {f"{name}_counts": np.zeros((calls, 2), np.int32) for name in ("pending", "lookahead")}
     tile |= {name: base.columns[name][:0] for name in ("pending", "lookahead")}
     draws = 1 + books
-    best = rng.normal(20, 2, (drawing, draws)).astype(np.float32)
+    best = (np.round(rng.normal(20, 2, (drawing, draws)) / FINEST_STEP) * FINEST_STEP).astype(np.float32)
     drawn: dict[str, np.ndarray] = {
         "draw_ids": rng.integers(0, 2048, (drawing, draws, 8)).astype(np.int16),
         "draw_cond": np.sort(rng.integers(0, 4000, (drawing, draws, 8)).astype(np.uint16), axis=2),
@@ -659,7 +660,7 @@ def test_the_first_stop_of_tab_is_to_play(page: Page) -> None:
 def test_a_phone_shows_one_thing_at_a_time(browser: Any, file: Path) -> None:
     opened = Page(browser, file, 390, 844)
     panes = opened.page.locator(".panes button")
-    assert panes.all_inner_texts() == ["Time", "Grid", "Draw", "Call", "Machine", "Voice"]
+    assert panes.all_inner_texts() == ["Time", "Grid", "Draw", "Machine", "Pipeline", "Voice"]
     assert opened.page.locator(".track.sound:visible").count() == 1
     assert opened.page.locator(".track.grid:visible").count() == 0
     panes.nth(1).click()

@@ -40,9 +40,11 @@ class Adapter:
     values: str | None = None  # its `dia2.inspect.record.watch.Values`
     reports: str | None = None  # its `dia2.inspect.trace.reports.Reports`
     view: str | None = None  # gives what the explorer shows of a trace
+    pipeline: str | None = None  # gives the `dia2.inspect.schema.view_pipeline.Pipeline` of a trace; `None`: no picture
     calls: str | None = None  # gives the table of calls for Parquet
     # What not every family has.
     replay: str | None = None
+    replayed: str | None = None  # gives the `dia2.inspect.schema.view_replay.Replayed` of a trace, a replay, a script
     fork: str | None = None
     findings: str | None = None  # its `dia2.inspect.trace.findings.Detector`s, from causes to effects
     witness: str | None = None  # gives the engine that findings of a trace need, if they do and it is at hand

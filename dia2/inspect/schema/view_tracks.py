@@ -46,6 +46,7 @@ PULL = track(
 )
 LOUDNESS = track("loudness", "loudness", "Loudness", "RMS of every frame, in dB of full scale.", "voice")
 CACHE = track("cache", "cache", "KV cache", "Filled slots of the key/value caches.", "run")
+LOOKS = track("looks", "attention", "Attention", "Where this call looks, by a replay; see the tab Attention.", "run")
 
 
 def grid_track(label: str) -> Track:

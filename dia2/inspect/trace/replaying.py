@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
+
+from dia2.common.checks import short
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect.trace.trace import Trace
 
@@ -43,6 +47,34 @@ def order_of(wanted: Sequence[int]) -> list[int]:
     """Where each wanted call stands among the sorted, distinct ones."""
     place = {call: i for i, call in enumerate(sorted(set(wanted)))}
     return [place[call] for call in wanted]
+
+
+def digest(tokens: np.ndarray) -> str:
+    """By which a replay is known to be of a trace: the SHA-256 of all that it read, up to its last call.
+
+    Runs that have read the same so far have the same attention and logits.
+    """
+    return sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()
+
+
+def check_replay(trace: Trace[Any], replay: Any, kind: type, tokens: Callable[[int], np.ndarray]) -> None:
+    """Refuse what is no replay of the trace: its numbers would be shown as those of other calls.
+
+    Args:
+        trace: that it is shown with.
+        replay: with `calls`, and `read` as `digest` gives it.
+        kind: of the trace's replays.
+        tokens: what the first so many calls of the trace read.
+
+    Raises:
+        UsageError: says which of both.
+    """
+    if not isinstance(replay, kind):
+        raise UsageError(f"replay takes what trace.replay(tts, calls, attention=True) gives, not {short(replay)}.")
+    found: Any = replay
+    last = max(found.calls)
+    if last >= len(trace) or digest(tokens(last + 1)) != found.read:
+        raise UsageError(f"This replay is of another run than {trace.path}: make it by this trace's replay().")
 
 
 def refuse_options(trace: Trace[Any], **options: object) -> None:

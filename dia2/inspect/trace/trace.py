@@ -339,6 +339,7 @@ class Trace(TraceData[F]):
         call: int = 0,
         page: bool | None = None,
         voice: bool = True,
+        replay: Any = None,
     ) -> Any:
         """Look at the run in a notebook: play it, scrub, click; see docs/explorer.md.
 
@@ -351,15 +352,17 @@ class Trace(TraceData[F]):
                 grows by some 50 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
                 environment. A picture and the text are kept in any case.
             voice: with the recordings that the run was given, as `to_html` takes it.
+            replay: what `replay(tts, calls, attention=True)` gave, to see where these calls look; see `to_html`.
 
         Returns:
             The widget, an `Explorer`.
 
         Raises:
             TraceError: there is no such script or call, or the trace is damaged.
-            UsageError: anywidget is not installed.
+            UsageError: anywidget is not installed, or the replay is of another run.
         """
-        return extension("explore")(self, other, tts=tts, script=script, call=call, page=page, voice=voice)
+        options = {"script": script, "call": call, "page": page, "voice": voice, "replay": replay}
+        return extension("explore")(self, other, tts=tts, **options)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:
         """Write the explorer as one file for any browser; see `dia2.inspect.to_html`."""

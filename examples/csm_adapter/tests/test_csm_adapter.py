@@ -78,6 +78,7 @@ def test_every_view_shows_it(trace: CsmTrace, tmp_path: Path, capsys: pytest.Cap
     for figure in (plots.grid(trace), plots.kv_growth(trace), plots.candidates(trace, 8), plots.waveform(trace)):
         assert plots.describe(figure)
     header = view_of(trace).header
+    assert (header["pipeline"], header.get("replay")) == (None, None)  # it declares neither
     assert [row["title"] for row in header["rows"]] == ["Take the prompt", "Draw frames", "Decode"]
     assert [draw["sampling"]["temperature"] for draw in header["draws"]] == [0.7, 1.5, 1.5, 1.5]
     assert trace.explore(call=9).call == 9

@@ -51,6 +51,15 @@ _MODULES = (
     "strip",
     "contenders",
     "candidates",
+    "width",
+    "flow",
+    "flowitems",
+    "flowfigure",
+    "pipeline",
+    "replays",
+    "looktrack",
+    "logits",
+    "attention",
     "readouts",
     "fitchart",
     "fitpane",
@@ -85,7 +94,7 @@ _MODULES = (
     "host",
     "main",
 )
-_SHEETS = ("style", "why", "fit", "share", "present", "tour")
+_SHEETS = ("style", "why", "fit", "share", "present", "tour", "pipeline", "attention")
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 _INDENTATION = re.compile(r"^ +(?= )", re.MULTILINE)

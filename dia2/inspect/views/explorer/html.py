@@ -18,7 +18,7 @@ from dia2.common.files import write_atomically
 from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
-from dia2.inspect.views.explorer.payload import difference_of, payload
+from dia2.inspect.views.explorer.payload import check_alone, difference_of, payload
 
 _PAGE_STYLE = (
     ":root { color-scheme: light dark; } html, body { margin: 0; height: 100%; } "
@@ -57,6 +57,7 @@ def to_html(
     script: int = 0,
     voice: bool = True,
     notes: bool = True,
+    replay: Any = None,
 ) -> Path:
     """Write the explorer of a trace as one HTML file.
 
@@ -71,15 +72,19 @@ def to_html(
         voice: with the recordings that the run was given, which the page says in words. Without them, the codes of the
             prefix and what the run's sound holds of it are left out too; what the run made stays.
         notes: with those that are pinned to calls.
+        replay: `trace.replay(tts, calls, attention=True)`: the page then shows where those calls look, and all logits
+            of their draws, as far as 1.5 MB hold them; it says what was left out.
 
     Raises:
         TraceError: a trace holds no calls, or is damaged; or the two are of different models.
-        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia; or the replay is
+            of another run, or given with `other`.
     """
+    check_alone(other, replay)
     options: dict[str, Any] = {}
     if other is not None:
         options["difference"] = difference_of(trace, other)
-    packed = [payload(trace, tts, books, script=script, voice=voice, notes=notes)]
+    packed = [payload(trace, tts, books, script=script, voice=voice, notes=notes, replay=replay)]
     if other is not None:
         packed.append(payload(other, script=script, voice=voice, notes=notes))
     if call is not None:

@@ -15,6 +15,7 @@ from dia2.inspect.schema.adapter import adapters
 from dia2.inspect.schema.view import View
 from dia2.inspect.trace.load import load
 from dia2.inspect.views.explorer.pack import pack
+from dia2.inspect.views.explorer.view import pipeline_header
 
 
 class Live(Protocol):
@@ -52,7 +53,9 @@ class Follower:
             return
         trace = load(self._recorder.path)  # which says already what the run will be
         self._live = adapter.load("live")(trace, self._recorder.recording(adapter.family))
-        self._send(pack(self._live.first()))
+        view = self._live.first()
+        view.header["pipeline"] = pipeline_header(trace)
+        self._send(pack(view))
 
     def frames(self, frames: Any, /) -> None:
         """See `Observer`."""

@@ -20,8 +20,9 @@ def explore(
     call: int = 0,
     page: bool | None = None,
     voice: bool = True,
+    replay: Any = None,
 ) -> Explorer:
     """See `Trace.explore`."""
     with notebook_extra("The explorer", ", or write a file by to_html()"):
         from dia2.inspect.views.explorer.widget import Explorer
-    return Explorer(trace, other=other, tts=tts, script=script, call=call, page=page, voice=voice)
+    return Explorer(trace, other=other, tts=tts, script=script, call=call, page=page, voice=voice, replay=replay)

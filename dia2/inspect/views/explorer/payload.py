@@ -11,6 +11,7 @@ from dia2.inspect.schema.view import text
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.recordings import add_recordings
+from dia2.inspect.views.explorer.replayed import add_replay
 from dia2.inspect.views.explorer.sound import MIME, codebook_sound, trace_sound
 from dia2.inspect.views.explorer.view import view_of
 
@@ -39,6 +40,7 @@ def payload(
     script: int = 0,
     voice: bool = True,
     notes: bool = True,
+    replay: Any = None,
 ) -> bytes:
     """The packed view of a trace with its sound, and with those of some of its codebooks.
 
@@ -49,10 +51,12 @@ def payload(
         script: which, from 0.
         voice: with the recordings that the run was given, and what else would tell how they sound.
         notes: with those that are pinned to its calls.
+        replay: what `trace.replay` gave, whose attention and logits are to be shown.
 
     Raises:
         TraceError: it holds no calls, or is damaged.
-        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia.
+        UsageError: there is no such codebook, or `books` without `tts`; or `tts` with a run of Dia; or the replay is
+            of another run.
     """
     if not isinstance(books, list | tuple) or len(books) > _MOST_SOUNDS:
         raise UsageError(
@@ -62,6 +66,7 @@ def payload(
         raise UsageError("To hear codebooks apart, give the engine too: tts=Dia2.nano(), or whichever made the trace.")
     check_engine(trace, tts)
     view = view_of(trace, script=script, voice=voice)
+    add_replay(view, trace, replay, script, voice=voice)
     whole = trace_sound(trace, script, voice=voice)
     sounds = [] if whole is None else [whole]
     if tts is not None:
@@ -80,6 +85,16 @@ def notes_of(trace: Trace[Any]) -> list[dict[str, Any]]:
         TraceError: their file is damaged.
     """
     return [vars(note) for note in trace.notes]
+
+
+def check_alone(other: Trace[Any] | None, replay: Any) -> None:
+    """Refuse a replay beside a second trace.
+
+    Raises:
+        UsageError: there are both.
+    """
+    if other is not None and replay is not None:
+        raise UsageError("A replay is shown with its own run alone: leave out replay, or other.")
 
 
 def difference_of(a: Trace[Any], b: Trace[Any]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from dia2.common.errors import TraceError
 from dia2.inspect.schema.view import Header, View, peaks, text
+from dia2.inspect.schema.view_pipeline import Pipeline
 from dia2.inspect.schema.view_shades import shades
 from dia2.inspect.schema.view_signals import anomalies, loudness, pull_of_books
 from dia2.inspect.schema.view_tour import check_tour, default_tour
@@ -33,7 +34,7 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
         raise TraceError(f"{trace.path} holds no calls to explore ({trace.state}).")
     view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
     view: View = view_of_family(trace, script, candidates)
-    view.header.update(_found(trace, script), seconds=None)
+    view.header.update(_found(trace, script), seconds=None, pipeline=pipeline_header(trace))
     if not voice:
         view.header["fit"] = None  # of what was heard in the recordings: a redacted copy has none of it either
     view.header.setdefault("tour", default_tour(view.header))
@@ -50,6 +51,14 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
         view.header["anomalies"] = anomalies(view.columns["surprise"], books)
         view.columns["pull"] = pull_of_books(view.columns["pull"], books)
     return view
+
+
+def pipeline_header(trace: Trace[Any]) -> Header | None:
+    """The picture of a call, as the family declares it; `None` if it does not."""
+    if trace.adapter.pipeline is None:
+        return None
+    declared: Pipeline = trace.adapter.load("pipeline")(trace)
+    return declared.header()
 
 
 def _found(trace: Trace[Any], script: int) -> Header:

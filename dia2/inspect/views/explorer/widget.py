@@ -19,7 +19,7 @@ from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.instead import Beside, Kept
-from dia2.inspect.views.explorer.payload import check_engine, difference_of, notes_of, payload
+from dia2.inspect.views.explorer.payload import check_alone, check_engine, difference_of, notes_of, payload
 from dia2.inspect.views.explorer.picture import picture
 from dia2.inspect.views.explorer.saved import page_by_default, told
 from dia2.inspect.views.explorer.sound import Sound, codebook_sound
@@ -145,10 +145,12 @@ class Explorer(_Page):
         script: int = 0,
         page: bool | None = None,
         voice: bool = True,
+        replay: Any = None,
         cell: str | None = None,
     ) -> None:
         """See `Trace.explore`; `cell` is the name of that of a widget which this one is part of."""
         check_engine(trace, tts)
+        check_alone(other, replay)
         call = trace.check_call(call)
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
@@ -156,7 +158,10 @@ class Explorer(_Page):
         self._page = page_by_default() if page is None else page
         super().__init__(
             **({} if cell is None else {"_cell": cell}),
-            _views=[payload(each, script=script, voice=voice) for each in (trace, other) if each is not None],
+            _views=[
+                payload(trace, script=script, voice=voice, replay=replay),
+                *(() if other is None else (payload(other, script=script, voice=voice),)),
+            ],
             _difference=difference,
             _notes=notes_of(trace),
             _can_decode=tts is not None and other is None,

@@ -36,6 +36,10 @@ export function commandsOf(views, store, player, moves, hands) {
   };
   /** @type {(part: number) => void} */
   const slide = (part) => moves.pan(part * store.state.span);
+  const step = () => {
+    store.set({ tab: "Pipeline", pane: "Pipeline" });
+    hands.step?.();
+  };
   /** @type {(Command & { only?: boolean })[]} */
   const all = [
     { id: "play", name: "Play, pause", keys: [" ", "H"], run: () => player.toggle(), on: ({ playing }) => playing },
@@ -76,6 +80,7 @@ export function commandsOf(views, store, player, moves, hands) {
       keys: [String(i + 1)],
       run: () => store.set({ tab, pane: tab }),
     })),
+    { id: "step", name: "Go one step on in the Pipeline", keys: ["."], run: () => step(), only: Boolean(hands.step) },
     { id: "pin", name: "Pin a note to this call", keys: ["M"], run: () => hands.pin() },
     ...hands.share,
     { id: "link", name: "Copy a link to this call", keys: ["K"], run: () => hands.link() },

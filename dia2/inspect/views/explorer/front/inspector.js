@@ -1,10 +1,12 @@
 // Beside the timeline: where we are, and in tabs what a call drew, did and read.
 
+import { attentionParts } from "./attention.js";
 import { candidatesPane } from "./candidates.js";
 import { h } from "./dom.js";
 import { fitTab } from "./fitpane.js";
 import { machinePane } from "./machine.js";
 import { bounded } from "./over.js";
+import { pipelinePane } from "./pipeline.js";
 import { readouts } from "./readouts.js";
 import { rowsPane } from "./rows.js";
 import { scriptPane } from "./script.js";
@@ -13,7 +15,7 @@ import { statePane } from "./state.js";
 /**
  * @import { Data } from "./data.js"
  * @import { Store } from "./store.js"
- * @import { Part, State, Tab } from "./types.d.ts"
+ * @import { Part, PipelineFacts, State, Tab } from "./types.d.ts"
  * @import { Views } from "./views.js"
  */
 
@@ -32,10 +34,13 @@ export function tabsOf(views, store, notes) {
   const facts = data.header.state_pane;
   const script = scriptPane(data);
   const fit = fitTab(data, store);
+  const { pipeline } = data.header;
   return [
     { name: "Draw", parts: [candidatesPane(data, store)] },
     { name: "Call", parts: [rowsPane(data, store)] },
     { name: "Machine", parts: [facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts)] },
+    ...(data.header.replay ? [{ name: "Attention", parts: attentionParts(data, store) }] : []),
+    ...(pipeline ? [pipelineTab(data, store, pipeline)] : []),
     ...(script ? [{ name: "Script", parts: [script] }] : []),
     ...(fit ? [fit] : []),
     { name: "Notes", parts: [notes] },
@@ -51,6 +56,17 @@ export function tabsOf(views, store, notes) {
 export function tabOf(state, tabs) {
   const fitting = state.cell ? undefined : tabs.find(({ opens }) => opens?.(state));
   return state.tab || (fitting ?? tabs[0]).name;
+}
+
+/**
+ * @param {Data} data
+ * @param {Store} store
+ * @param {PipelineFacts} facts
+ * @returns {Tab}
+ */
+function pipelineTab(data, store, facts) {
+  const whole = pipelinePane(data, store, facts);
+  return { name: "Pipeline", parts: [whole], step: whole.step };
 }
 
 /**
@@ -73,7 +89,7 @@ function part(whole, data) {
 export function inspector(views, store, tabs) {
   const where = readouts(views);
   const buttons = tabs.map(({ name }, i) =>
-    h("button", { type: "button", role: "tab", onclick: () => choose(i) }, name),
+    h("button", { type: "button", role: "tab", class: `of-${name.toLowerCase()}`, onclick: () => choose(i) }, name),
   );
   const panels = tabs.map(({ name, parts }) =>
     h("div", { class: "panel", role: "tabpanel", "aria-label": name }, parts.map(({ element }) => element)),
@@ -103,7 +119,8 @@ export function inspector(views, store, tabs) {
       buttons[i].setAttribute("aria-selected", String(here));
       buttons[i].tabIndex = here ? 0 : -1;
       panels[i].classList.toggle("off", !here);
-      if (here || state.layout === "paper") for (const each of parts) each.draw(state);
+      const seen = here && (state.layout !== "phone" || state.pane === name);
+      if (seen || state.layout === "paper") for (const each of parts) each.draw(state);
     });
   };
   return { element, draw };

@@ -71,6 +71,7 @@ export function mountViews(root, shown, options = {}) {
   /** @type {Command[]} */
   const commands = commandsOf(views, store, player, moves, {
     tabs: tabs.map(({ name }) => name),
+    step: tabs.find((tab) => tab.step)?.step,
     go: () => bar.go.focus(),
     find: () => bar.find.focus(),
     help() {
@@ -185,6 +186,7 @@ function stateOf(views, options) {
     open: [],
     tab: "",
     pane: "Time",
+    look: { look: 0, layer: 0, head: -1 },
     selection: null,
     loop: false,
     shows: views.all.length > 1 ? "difference" : "surprise",
@@ -277,7 +279,11 @@ function hints(commands) {
  * @returns {Part}
  */
 function paneButtons(store, tabs) {
-  const names = ["Time", "Grid", ...tabs.filter(({ opens }, i) => i < 3 || opens).map(({ name }) => name)];
+  const known = ["Draw", "Machine", "Pipeline"]; // the other tabs stand above these
+  const some = tabs.some(({ name }) => name === "Pipeline")
+    ? tabs.filter(({ name, opens }) => known.includes(name) || opens)
+    : tabs.filter(({ opens }, i) => i < 3 || opens);
+  const names = ["Time", "Grid", ...some.map(({ name }) => name)];
   const buttons = names.map((name) => h("button", { type: "button", onclick: () => choose(name) }, name));
   /** @param {string} name */
   function choose(name) {

@@ -4,6 +4,7 @@ import { budgetTrack, cacheTrack, countTrack, stateTrack } from "./countertracks
 import { loudnessTrack, pullTrack, surpriseTrack } from "./curvetracks.js";
 import { driftTrack } from "./drifttrack.js";
 import { gridTrack } from "./gridtrack.js";
+import { lookTrack } from "./looktrack.js";
 import { soundTrack } from "./soundtrack.js";
 import { takenTrack } from "./takentrack.js";
 import { textTrack } from "./texttrack.js";
@@ -48,6 +49,8 @@ export function painterOf(track, data, store, other) {
       return gridTrack(data, store, other);
     case "budget":
       return budgetTrack(data, track);
+    case "looks":
+      return lookTrack(data);
     case "cache":
       return cacheTrack(data);
   }

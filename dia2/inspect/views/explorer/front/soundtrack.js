@@ -47,12 +47,25 @@ export function soundTrack(data) {
  * @param {number} call
  */
 export function soundOf(data, call) {
-  const { clock, grid, seconds } = data.header;
-  if (!clock || clock.frame === undefined || call < data.given) return null;
-  const frame = data.columnOf(call) - Math.max(...grid.delays) - clock.frame;
-  if (frame < 0 || frame / clock.rate >= (seconds ?? 0)) return null;
+  const { clock, seconds } = data.header;
+  const frame = frameOf(data, call);
+  if (!clock || clock.frame === undefined || frame === null || seconds === null) return null;
   const step = frame + clock.zero;
   return step + (clock.twice !== null && step >= clock.twice - 1 ? 1 : 0);
+}
+
+/**
+ * The frame that a call completes, from 0 where the sound begins; null if none.
+ *
+ * @param {Data} data
+ * @param {number} call
+ */
+export function frameOf(data, call) {
+  const { clock, grid, seconds } = data.header;
+  if (call < data.given) return null;
+  const frame = data.columnOf(call) - Math.max(...grid.delays) - (clock?.frame ?? grid.first);
+  const ends = clock && seconds !== null ? seconds * clock.rate : grid.frames ?? Infinity;
+  return frame < 0 || frame >= ends ? null : frame;
 }
 
 /**

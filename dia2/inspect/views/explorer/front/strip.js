@@ -9,6 +9,15 @@ const MOST_BITS = 8; // bits of the highest bar
 const BIT_LEVELS = [0.5, 1.5, 3, 4.5, 6]; // bits from which a bar is darker
 
 /**
+ * How dark some surprise is, 0 to 5.
+ *
+ * @param {number} bits
+ */
+export function levelOf(bits) {
+  return BIT_LEVELS.filter((least) => bits >= least).length;
+}
+
+/**
  * @param {Data} data
  * @param {(draw: number) => void} choose
  */
@@ -34,7 +43,7 @@ export function stripOf(data, choose) {
     for (const [i, bar] of bars.entries()) {
       const own = bits[i];
       const mark = /** @type {HTMLElement} */ (bar.firstChild);
-      mark.className = own === null ? "why-none" : `why-l${BIT_LEVELS.filter((least) => own >= least).length}`;
+      mark.className = own === null ? "why-none" : `why-l${levelOf(own)}`;
       mark.style.height = `${own === null ? 100 : Math.max(6, Math.min(100, (100 * own) / MOST_BITS))}%`;
       bar.title = `${data.header.draws[i].title}: ${own === null ? "not drawn" : `${own.toFixed(1)} bits`}`;
     }

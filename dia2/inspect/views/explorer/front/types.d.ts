@@ -110,6 +110,10 @@ export interface Header {
   tokens?: { pad: number; new_word: number };
   grid: GridFacts;
   caches: Cache[];
+  /** The picture of a call, see view_pipeline.py; null where the family declares none. */
+  pipeline?: PipelineFacts | null;
+  /** What a replay holds, see view_replay.py; null where the family has none. */
+  replay?: ReplayFacts | null;
   state_pane: MachineFacts | StateFacts;
   script: Script | null;
   words: Word[] | null;
@@ -306,7 +310,7 @@ interface AnyTrack {
   keys?: [name: string, text: string][];
 }
 export interface PlainTrack extends AnyTrack {
-  kind: "sound" | "words" | "taken" | "drift" | "surprise" | "pull" | "loudness" | "grid" | "cache";
+  kind: "sound" | "words" | "taken" | "drift" | "surprise" | "pull" | "loudness" | "grid" | "cache" | "looks";
 }
 export interface TextTrack extends AnyTrack {
   kind: "text";
@@ -420,6 +424,115 @@ export interface DrawFacts {
   names: Record<string, string>;
   /** Not there: nothing tells how it is drawn. */
   sampler?: Sampler;
+}
+
+// What a replay holds: see view_replay.py and replayed.py
+
+export interface ReplayFacts {
+  /** By which a page has one. */
+  how: string;
+  looks: LookFacts[];
+  /** In words; empty: nothing. */
+  left_out: string;
+}
+
+/** A memory that heads look in: `look_<i>` [bytes] has of each call [layers, heads, places], 255 · √weight. */
+export interface LookFacts {
+  label: string;
+  over: "calls" | "text";
+  layers: number;
+  heads: number;
+  /** There is one head, the mean of all. */
+  means: boolean;
+  /** Of a text's places. */
+  labels: string[];
+}
+
+/** Which attention is looked at; a head of −1: the mean of all of the layer. */
+export interface Look {
+  look: number;
+  layer: number;
+  head: number;
+}
+
+export interface Logit {
+  token: number;
+  logit: number;
+  /** Among all, before guidance and at temperature 1. */
+  chance: number;
+}
+
+// The picture of a call: see view_pipeline.py
+
+export interface PipelineFacts {
+  told: string;
+  before: FlowBox[];
+  stages: FlowStage[];
+  arrows: { start: string; end: string }[];
+}
+
+export interface FlowStage {
+  told: FlowLine;
+  boxes: FlowBox[];
+  given: string;
+  once: boolean;
+}
+
+export interface FlowBox {
+  name: string;
+  title: string;
+  rows: number[];
+  items: FlowItem[];
+  /** Of the stage's width, from and up to. */
+  lane: [number, number];
+  paint: "data" | "net" | "draw";
+  given: string;
+}
+
+export interface FlowLine {
+  kind: "line";
+  told: string;
+  otherwise: string;
+  strong: boolean;
+}
+
+export type FlowItem =
+  | FlowLine
+  | { kind: "token"; column: string; label: string }
+  | { kind: "meter"; column: string; most: number }
+  | { kind: "codes"; at: string; first: number }
+  | { kind: "choice"; book: number | null };
+
+export interface FlowRect {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+export type FlowSpot = FlowRect;
+
+/** An arrow: between stages of these numbers, −1: before all; it is a line of straight pieces. */
+export interface FlowPath {
+  start: string;
+  end: string;
+  from: number;
+  to: number;
+  points: [number, number][];
+}
+
+export type FlowSize = "slim" | "tall" | "wide";
+
+export interface FlowLayout {
+  width: number;
+  height: number;
+  font: number;
+  wide: boolean;
+  /** By the name of their box. */
+  rects: Map<string, FlowRect>;
+  /** Around what every call does. */
+  frame: FlowRect;
+  paths: FlowPath[];
 }
 
 export interface Row {
@@ -584,6 +697,7 @@ export interface State {
   tab: string;
   /** On a phone, which one thing is seen. */
   pane: string;
+  look: Look;
   /** From and up to, as places on the axis. */
   selection: [from: number, to: number] | null;
   /** Play the selection again and again. */
@@ -720,6 +834,8 @@ export interface Tab {
   parts: Part[];
   /** When it is shown if nobody has chosen one. */
   opens?: (state: State) => boolean;
+  /** Go on within the call. */
+  step?: () => void;
 }
 
 /** One thing, for a projector. */
@@ -754,6 +870,8 @@ export interface Command {
 /** What commands do to elements. */
 export interface Hands {
   tabs: string[];
+  /** Through the picture of the call, where there is one. */
+  step: (() => void) | undefined;
   go(): void;
   find(): void;
   help(): void;
