@@ -440,7 +440,7 @@ def long_page(path: Path) -> Path:
     from dia2.adapter.layout import draw_names
     from dia2.adapter.view_draws import draw_header
     from dia2.inspect.schema.view import peaks
-    from dia2.inspect.schema.view_draws import FINEST_STEP
+    from dia2.inspect.schema.view_draws import FINEST_STEP, rounded
     from dia2.inspect.schema.view_signals import anomalies, loudness
     from dia2.inspect.views.explorer import html
     from dia2.inspect.views.explorer.pack import pack
@@ -473,7 +473,7 @@ def long_page(path: Path) -> Path:
         "draw_uniform": rng.random((drawing, draws)).astype(np.float32),
         "draw_step_cond": np.full((drawing, draws), 2.0**-12, np.float32),
         "draw_step_guided": np.full((drawing, draws), 2.0**-12, np.float32),
-        "draw_probability": rng.random((drawing, draws)).astype(np.float32),
+        "draw_probability": rounded(rng.random((drawing, draws))),
         "surprise": rng.integers(1, 100, (drawing, draws)).astype(np.uint8),
         "pull": rng.integers(0, 200, (drawing, 2)).astype(np.uint8),
     }

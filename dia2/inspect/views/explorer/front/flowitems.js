@@ -14,7 +14,7 @@ import { levelOf } from "./strip.js";
  */
 
 const SVG = "http://www.w3.org/2000/svg";
-const CHANCE_WIDE = 3.8; // times the letters: of “< 0.1 %”
+const CHANCE_WIDE = 4.4; // times the letters: of “< 0.1 %”
 const FIRST_LINE = 0.95; // of the letters: where a line of them stands
 
 /**

@@ -36,8 +36,9 @@ export function notesPane(data, notebook, moves, { tell, leave, download, copy: 
   const drop = h("button", { type: "button", onclick: () => finish(false) }, "Cancel");
   const editor = h("div", { class: "note-editor", hidden: true }, title, field, h("span", {}, keep, drop));
   const begin = () => open(notebook.store.state.call);
-  const add = h("button", { type: "button", class: "note-add", onclick: begin }, "");
-  const undo = h("button", { type: "button", hidden: true, onclick: () => gone && write(gone.call, gone.text) }, "");
+  const add = h("button", { type: "button", class: "note-add", onclick: begin }, "Add a note");
+  const back = () => gone && write(gone.call, gone.text);
+  const undo = h("button", { type: "button", hidden: true, onclick: back }, "Undo");
   const list = h("ul", { class: "noted" });
   const kept = h("p", { class: "told" });
   const saver = h("button", { type: "button", onclick: download }, "Download notes");
