@@ -130,7 +130,7 @@ def drawn_columns(
 
 
 def rounded(chances: np.ndarray) -> np.ndarray:
-    """Chances as float32 of 16 bits, off by 1 in 130,000 at most: a last byte of 0 takes no room in a page."""
+    """Chances as float32 of 16 bits, off by 1 in 65,000 at most: a last byte of 0 takes no room in a page."""
     bits = chances.astype(np.float32).view(np.uint32)
     return ((bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32)
 

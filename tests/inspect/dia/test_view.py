@@ -159,7 +159,7 @@ def test_draws_are_those_of_the_trace(trace: DiaTrace, script: int, view: View) 
             shown = [token for token in columns["draw_ids"][call, i].tolist() if token >= 0]
             assert draw.choice in shown
             assert columns["draw_choice"][call, i] == draw.choice
-            assert columns["draw_probability"][call, i] == pytest.approx(draw.probability, rel=2**-17)
+            assert columns["draw_probability"][call, i] == pytest.approx(draw.probability, rel=2**-16)
             step = float(columns["draw_step_cond"][call, i])
             assert by_token.keys() <= set(shown)  # of the level `full` all are
             for place, token in enumerate(shown):
