@@ -16,6 +16,7 @@ _LOUD = 30.0  # dB below the loudest frame; what is farther below is no speech
 _DEEP = 26.0  # dB below the speech; a frame from here on down is a pause, if the floor is deep enough
 _SHARE = 0.4  # of the way from floor to speech; in a noisy recording a frame from here on down is a pause
 _HUSH = 0.2  # of that way; from here on down it is one beyond doubt
+_MUTE = 45.0  # dB below the speech; likewise, however deep the floor is: the softest consonants are louder
 _AT_LEAST = 1.0  # dB below the speech that still sound: a level without ups and downs has no pause
 _LOWEST = -100.0  # dB that stand for digital silence
 _DUST = 1e-6  # frames; seconds times a rate are no exact frames
@@ -64,7 +65,8 @@ def measure(rms: np.ndarray) -> Levels:
     speech = float(np.percentile(level[level >= level.max() - _LOUD], 80))
     floor = float(np.percentile(level, 5))
     pause = min(max(speech - _DEEP, floor + _SHARE * (speech - floor)), speech - _AT_LEAST)
-    return Levels(level, speech, floor, level >= pause, level < min(pause, floor + _HUSH * (speech - floor)))
+    hush = min(pause, max(floor + _HUSH * (speech - floor), speech - _MUTE))
+    return Levels(level, speech, floor, level >= pause, level < hush)
 
 
 def covered(words: np.ndarray, frames: int, wider: int = 0) -> np.ndarray:

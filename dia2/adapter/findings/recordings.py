@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from dia2.adapter.findings.made import SILENCE, SILENT_SECONDS
-from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, shift_finding
+from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding
 from dia2.adapter.prefix_sound import Levels, covered, measure, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
@@ -26,6 +26,7 @@ NOISE_DISTANCE = 15.0  # dB from the speech down to the quietest moments; a reco
 CLEAR = 25.0  # likewise; in a recording with less, noise may hide a soft word
 FAR = 2  # frames around each word; what is farther from all is no speech
 STEADY = 6.0  # dB that noise between the words may stand above the quietest moments
+SILENT_LETTERS = 5  # that words without sound have, all in a row; transcripts put a single “the” into a pause
 FLAT_TOPS = 5  # hundredths of a second with flat tops from which on a recording is clipped
 UNLABELLED_SECONDS = 0.7  # of speech in one place that have no word, from which on they are told
 UNLABELLED_SHARE = 0.12  # or as many here and there, if they are this share of all speech
@@ -99,7 +100,7 @@ def sound_findings(
         speaker: whose it is.
         rate: frames a second.
         first: call of the warm-up that reads its first frame.
-        shifts: of the words, as the ear heard them; `None`: the ear cannot tell, so loudness does.
+        shifts: of the words, by ear or by their spelling; `None`: neither can tell, so loudness does.
     """
     last = first + len(rms) - 1
     if not rms.any():
@@ -154,7 +155,7 @@ def _against_words(
     moved: set[int] = set()
     for shift in told:
         mends = not any(_wordless(levels, shift.applied(times, rate), speaker, rate, first))
-        if mends or shifts is not None:  # to loudness, missing words look like shifted ones
+        if mends or shift.heard:  # to others, missing words look like shifted ones
             lacking = [] if mends else lacking
             moved |= set(range(shift.first, shift.last + 1))
             yield shift_finding(words, shift)
@@ -195,6 +196,9 @@ def _is_silent(word: PrefixWord, hushed: np.ndarray, rate: float) -> bool:
     first, last = _frames_of(word, rate)
     assert word.start is not None, "see `_frames_of`"
     assert word.end is not None, "likewise"
+    within = slice(int(np.ceil(word.start * rate)), int(word.end * rate))  # frames that it shares with no other
+    if within.stop - within.start >= 2:
+        return bool(hushed[within].all())
     beside = FAR if word.end - word.start < 1 / rate else 0  # what takes no time has none of its own
     return bool(hushed[max(0, first - beside) : last + beside].all())
 
@@ -202,6 +206,8 @@ def _is_silent(word: PrefixWord, hushed: np.ndarray, rate: float) -> bool:
 def _silent_words(words: Sequence[PrefixWord], speaker: int, rate: float, start: int) -> Iterator[Finding]:
     """Words in a row without sound are one finding."""
     for silent in in_a_row(words, lambda one, other: other.index == one.index + 1):
+        if sum(char.isalnum() for word in silent for char in word.text) < SILENT_LETTERS:
+            continue
         one, other = silent[0], silent[-1]
         which = f"“{one.text}”" if one is other else f"“{one.text}” … “{other.text}” ({len(silent)} words)"
         text = f"There is no sound where {which} should be ({one.start:.2f} … {other.end:.2f} s)."
@@ -222,9 +228,10 @@ def recording_findings(
     Args:
         trace: with a prefix.
         words: of it.
-        ear: what the checkpoint heard; `None`: loudness tells.
+        ear: what the checkpoint heard; `None`: spelling or loudness tells.
     """
     prefix, first = trace.prefix, 0
+    kept = {recording.speaker: recording for recording in trace.recordings}
     if prefix is None or not np.isfinite(prefix.rms).all():
         return
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
@@ -232,6 +239,8 @@ def recording_findings(
         mine = [word for word in words if word.speaker == speaker and word.start is not None]
         if frames:
             rate, shifts = trace.model.frame_rate, None if ear is None else by_ear(ear, speaker, mine)
+            if shifts is None and speaker in kept:
+                shifts = by_spelling(kept[speaker], mine, rate)
             yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
         first += frames
 

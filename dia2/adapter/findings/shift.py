@@ -1,4 +1,7 @@
-"""Words of a prefix that stand beside their sound: by the checkpoint's own ear, or by loudness where that is deaf."""
+"""Words of a prefix that stand beside their sound: by the checkpoint's own ear; where that is deaf, by their spelling.
+
+Where the recording is not kept, loudness is what is left.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ import numpy as np
 
 from dia2.adapter.prefix_sound import Levels, find_shift
 from dia2.adapter.prefix_words import PrefixWord
+from dia2.adapter.ear.shifts import FEWEST_WORDS
+from dia2.adapter.spelling.path import spelt_shifts
 from dia2.inspect.schema.finding import Finding, FindingKind
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
+    from dia2.inspect.trace.recordings import PrefixRecording
 
 MOST_DRIFT = 1.5  # seconds between words and sound that are looked for
 FEWEST_HEARD = 5  # words that the ear can be trusted with; of fewer, loudness tells
@@ -39,6 +45,7 @@ class Shifted:
     last: int
     earliest: int  # the first shifted word may be this one already
     latest: int  # and the last one this one still
+    heard: bool = False  # by the ear, which can tell moved words from missing ones
 
     def applied(self, times: np.ndarray, rate: float) -> np.ndarray:
         """The words [W, 2], in frames, as they stand at their sound."""
@@ -59,10 +66,24 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
             one.last_word - before,
             one.begins_between[0] - before,
             one.ends_between[1] - before,
+            heard=True,
         )
         for one in ear.shifts
         if one.speaker == speaker
     ]
+
+
+def by_spelling(recording: PrefixRecording, words: Sequence[PrefixWord], rate: float) -> list[Shifted]:
+    """What their letters let expect, beside what sounds. Words before a shift that are too few to be told may be in it."""
+    times = np.array([[word.start, word.end] for word in words], float).reshape(-1, 2)
+    texts = [word.text for word in words]
+    found = spelt_shifts(recording.samples, recording.rate, rate, recording.calls, texts, times)
+    shifts = []
+    for one in found:
+        earliest = one.begins_between[0]
+        earliest = 0 if earliest < FEWEST_WORDS else earliest
+        shifts.append(Shifted(one.seconds, one.first_word, one.last_word, earliest, one.ends_between[1]))
+    return shifts
 
 
 def by_loudness(levels: Levels, times: np.ndarray, rate: float) -> list[Shifted]:
