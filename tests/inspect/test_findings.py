@@ -16,14 +16,14 @@ from dia2 import Dia2
 from dia2.adapter.findings.hearing import compare
 from dia2.adapter.findings.made import MadeSound, MadeWord
 from dia2.adapter.findings.pace import _kept_waiting, _not_ready, _rushed, _silences, _sounding
-from dia2.adapter.findings.repeats import repeating
 from dia2.adapter.findings.script import _unknown
 from dia2.adapter.findings.voices import agreement
-from dia2.adapter.prefix_sound import measure
 from dia2.cli import main
 from dia2.inspect import load, record
 from dia2.inspect.schema.finding import Finding, FindingKind, verdict
 from dia2.inspect.trace.findings import Case, findings
+from dia2.inspect.trace.levels import measure
+from dia2.inspect.trace.loops import repeating
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.words import Word

@@ -212,7 +212,9 @@ def shifts_of(path: WordPath, speaker: int, before: int, rate: float) -> list[Sh
             continue
         gain, frames = path.gain(chosen, first, last)
         limits = path.limits
-        enough = limits.enough_for_least if abs(late) == LEAST_FRAMES else limits.enough + limits.enough_farther * abs(late)
+        enough = (
+            limits.enough_for_least if abs(late) == LEAST_FRAMES else limits.enough + limits.enough_farther * abs(late)
+        )
         if gain < max(enough, limits.enough_a_frame * frames):
             continue
         begins = _possible(path, chosen, base, first, last, moves_first=True)

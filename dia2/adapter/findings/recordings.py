@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dia2.adapter.findings.made import SILENCE, SILENT_SECONDS
 from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding
-from dia2.adapter.prefix_sound import Levels, covered, measure, wordless
+from dia2.adapter.prefix_sound import covered, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.levels import SILENCE, SILENT_SECONDS, Levels, measure
 from dia2.inspect.trace.stretches import in_a_row
 
 if TYPE_CHECKING:
@@ -231,9 +231,9 @@ def recording_findings(
         ear: what the checkpoint heard; `None`: spelling or loudness tells.
     """
     prefix, first = trace.prefix, 0
-    kept = {recording.speaker: recording for recording in trace.recordings}
     if prefix is None or not np.isfinite(prefix.rms).all():
         return
+    kept = {recording.speaker: recording for recording in trace.recordings}
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker and word.start is not None]

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.adapter.prefix_sound import Levels, find_shift
-from dia2.adapter.prefix_words import PrefixWord
 from dia2.adapter.ear.shifts import FEWEST_WORDS
+from dia2.adapter.prefix_sound import find_shift
+from dia2.adapter.prefix_words import PrefixWord
 from dia2.adapter.spelling.path import spelt_shifts
 from dia2.inspect.schema.finding import Finding, FindingKind
+from dia2.inspect.trace.levels import Levels
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
@@ -74,7 +75,7 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
 
 
 def by_spelling(recording: PrefixRecording, words: Sequence[PrefixWord], rate: float) -> list[Shifted]:
-    """What their letters let expect, beside what sounds. Words before a shift that are too few to be told may be in it."""
+    """What letters let expect, beside what sounds; words before a shift that are too few to be told may be in it."""
     times = np.array([[word.start, word.end] for word in words], float).reshape(-1, 2)
     texts = [word.text for word in words]
     found = spelt_shifts(recording.samples, recording.rate, rate, recording.calls, texts, times)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 CLASSES = 10  # 0: a pause; then soft, middle and loud sound, each low, ringing or hissing
@@ -34,7 +36,7 @@ def classes_of(samples: np.ndarray, rate: int, every: float, count: int) -> np.n
     size = 1 << (width - 1).bit_length()
     power = np.square(np.abs(np.fft.rfft(moments * np.hanning(width), size)))
     at = np.searchsorted(np.fft.rfftfreq(size, 1 / rate), _BANDS)
-    bands = np.stack([power[:, a:b].sum(axis=1) for a, b in zip(at, at[1:], strict=False)], axis=1)  # [count, 3]
+    bands = np.stack([power[:, a:b].sum(axis=1) for a, b in pairwise(at)], axis=1)  # [count, 3]
     whole = bands.sum(axis=1)
     noise = bands[whole <= np.percentile(whole, _QUIETEST)].mean(axis=0)
     bands = np.maximum(bands - _NOISE * noise, 1e-12)
