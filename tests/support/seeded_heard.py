@@ -82,9 +82,10 @@ def _middle_word(number: int, seconds: float, trace: Dia2Trace) -> int:
     return taken(trace, len(shifted_midway(seconds, heard(number))[1]) - moved)
 
 
-def _word_starts(index: int, number: int, trace: Dia2Trace) -> int:
-    """The frame at which Whisper has a word begin, which the given list may lack."""
-    return round(heard(number).words[index].start * RATE)
+def _word_starts(share: float, number: int, trace: Dia2Trace) -> int:
+    """The frame at which Whisper has a word begin, behind a share of all; the given list may lack it."""
+    words = heard(number).words
+    return round(words[int(len(words) * share)].start * RATE)
 
 
 def _otherwise(script: str, said: str, folder: Path) -> Path:
@@ -101,21 +102,20 @@ def heard_clones() -> Iterator[Seeded]:
     """Faults of recordings and their words, by different voices; none where Whisper's weights are not here."""
     if whisper() is None:
         return
-    case: Callable[..., Seeded] = _case
     for number, seconds in ((0, 0.45), (2, -0.5), (3, 0.6)):
-        yield case("prefix-shift", f"all words {seconds:+g} s", partial(shifted, seconds), number, first_word)
+        yield _case("prefix-shift", f"all words {seconds:+g} s", partial(shifted, seconds), number, first_word)
     for number, seconds in ((1, 0.45), (2, 0.5), (3, -0.5)):
         at = partial(_middle_word, number, seconds)
         name = f"words from the middle on {seconds:+g} s"
-        yield case("prefix-shift", name, partial(shifted_midway, seconds), number, at)
+        yield _case("prefix-shift", name, partial(shifted_midway, seconds), number, at)
     for one, other in ((1, 2), (3, 0)):
         kind = "prefix-unlabelled-speech"
-        first, third = partial(_word_starts, 0, one), partial(_word_starts, len(heard(other).words) * 2 // 3, other)
-        yield case(kind, "no words for the first half", without_first_half, one, first)
-        yield case(kind, "no words for the last third", without_last_third, other, third)
+        first, third = partial(_word_starts, 0.0, one), partial(_word_starts, 2 / 3, other)
+        yield _case(kind, "no words for the first half", without_first_half, one, first)
+        yield _case(kind, "no words for the last third", without_last_third, other, third)
         kind = "prefix-words-without-speech"
-        yield case(kind, "five words silenced", silenced, one, partial(said_at, 5))
-        yield case(kind, "three words over a pause at the end", words_beyond, other, partial(said_at, -3))
+        yield _case(kind, "five words silenced", silenced, one, partial(said_at, 5))
+        yield _case(kind, "three words over a pause at the end", words_beyond, other, partial(said_at, -3))
     for kind, name, change, number, where in (
         ("prefix-noise", "noise 8 dB below", partial(noisy, 8), 0, first_call),
         ("prefix-noise", "noise 6 dB below", partial(noisy, 6), 2, first_call),

@@ -30,9 +30,11 @@ SHIFT = FindingKind(
     "prefix-shift",
     "bad",
     f"Moving three words or more by {DRIFT_FRAMES} frames to {MOST_DRIFT:g} s makes the recording much likelier to the "
-    "checkpoint, or, where that cannot follow the voice, fits the words to the recording's loudness much better.",
+    "checkpoint; or, where that cannot follow the voice, to what their letters let expect, a hiss where an s is; or, "
+    "where the recording is not kept, fits the words to its loudness much better.",
     "Transcripts of clean recordings stand one or two frames aside. By ear 141 clean recordings brought nothing, and "
-    "58 of 60 shifts were told; by loudness a shift's size is told, and its beginning only bounded.",
+    "58 of 60 shifts were told; by letters 44 clean ones with Whisper's words brought nothing, and 205 of 220 shifts "
+    "were told in a range that holds their beginning; by loudness 156.",
     "check the word times, or let Whisper transcribe again",
 )
 
