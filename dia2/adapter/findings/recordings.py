@@ -75,9 +75,9 @@ UNLABELLED = FindingKind(
 WORDS_ONLY = FindingKind(
     "prefix-words-without-speech",
     "bad",
-    f"Where words of {SILENT_LETTERS} letters or more should sound, a recording whose pauses lie {CLEAR:g} dB below its "
-    "speech has nothing but pause in the frames that are theirs alone; or all of it is silent.",
-    "Whisper puts a single “the” or “a” into a pause beside it, in 4 of 143 clean recordings. " + _CLEAN,
+    f"Where words of {SILENT_LETTERS} letters or more should sound, a recording whose pauses lie {CLEAR:g} dB below "
+    "its speech has nothing but pause in the frames that are theirs alone; or all of it is silent.",
+    "Whisper puts a single “the” or “a” into a pause beside it, in 3 of 44 clean recordings. " + _CLEAN,
     "trim the recording, or check its word times",
 )
 
