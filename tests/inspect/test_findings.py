@@ -247,8 +247,8 @@ def test_codes_that_repeat() -> None:
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("[S1] Hello. *[S2]* Fine. You?", [("*[S2]* in the script is a speaker tag, and what stands", 1)]),
-        ("[S1] Hello. S2: Fine.\nS2: Good.", [("S2: in the script is no speaker tag", 1), ("S2: in the script", 3)]),
+        ("[S1] Hello. *[S2]* Fine. You?", [("*[S2]* in the script is a tag with something around it", 1)]),
+        ("[S1] Hello. S2: Fine.\nS2: Good.", [("S2: in the script is not a speaker tag", 1), ("S2: in the script", 3)]),
         ("[S1] Hello (laughs) there.", [("(laughs) in the script is a cue, of which Dia2 knows none", 1)]),
         ("[S1] Hello (as I said) there.", []),
         ("[S1] Hello {brace} there {:", []),
@@ -262,6 +262,7 @@ def test_what_looks_like_a_tag_is_found_where_it_is_spoken(
     found = [one for one in trace.findings() if one.kind == "tag-near-miss"]
     assert [one.call for one in found] == [trace.words[index].call for _, index in told]
     assert all(one.text.startswith(text) for one, (text, _) in zip(found, told, strict=True))
+    assert all(one.fix.startswith(("write [S2]", "write [S1] or", "leave it out")) for one in found)
 
 
 @pytest.mark.parametrize(

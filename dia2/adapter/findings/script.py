@@ -11,6 +11,7 @@ from dia2.inspect.schema.finding import Finding, FindingKind, Severity
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
 from dia2.inspect.trace.stretches import in_a_row
 from dia2.runtime.lookalikes import lookalikes
+from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import words_of
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 _MOST = 20  # near misses, or words, that are told one by one
 _TAG = re.compile(r"\[S[12]\]")  # those that count
-_SAID = {
-    "tag": "{} in the script is no speaker tag: it is spoken as words.",
-    "marked": "{} in the script is a speaker tag, and what stands around it is spoken.",
-}
-_CUE = "{} in the script is a cue, of which Dia2 knows none: it is spoken as words."
 
 TAG = FindingKind(
     "tag-near-miss",
@@ -66,6 +62,7 @@ def _near_misses(trace: Dia2Trace) -> Iterator[Finding]:
     script, run = trace.manifest.script, trace.run
     if script is None:
         return
+    notes = ScriptNotes()
     at = run.prefix_words  # entries before it belong to what stands earlier in the script
     for miss in lookalikes(script)[:_MOST]:
         if miss.kind == "pause" and miss.spelling.lower().startswith("<break"):
@@ -76,8 +73,8 @@ def _near_misses(trace: Dia2Trace) -> Iterator[Finding]:
         last = min(first + max(1, len(pieces)), len(run.entries)) - 1
         at = last + 1
         speaker = run.entries[first].speaker or None
-        text = _SAID.get(miss.kind, _CUE).format(miss.spelling)
-        yield TAG.found(text, _place(trace, first), _place(trace, last), speaker=speaker)
+        wrong, instead = notes.wrong(miss)
+        yield TAG.found(f"{wrong}.", _place(trace, first), _place(trace, last), speaker=speaker, fix=instead)
 
 
 def _bytewise(entry: Entry) -> int:
