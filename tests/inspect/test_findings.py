@@ -25,6 +25,7 @@ from dia2.inspect.schema.finding import FindingKind, verdict
 from dia2.inspect.trace.findings import Case, findings
 from dia2.inspect.trace.levels import measure
 from dia2.inspect.trace.loops import repeating
+from dia2.inspect.trace.unlikely import unlikely
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.words import Word
@@ -312,6 +313,43 @@ def test_a_dropped_word_is_told_where_the_next_one_is_taken(tmp_path: Path) -> N
     (found,) = [one for one in trace.findings() if one.kind == "unknown-token"]
     assert found.text == "The tokenizer has no token for “😀”: the model never sees it."
     assert (found.call, found.severity, found.speaker) == (trace.find(word="How")[0], "bad", 1)
+
+
+class Drawn:
+    """What of a trace tells how likely its draws were: [calls, 2] bits, of an action and of a code."""
+
+    given_calls = 10
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.bits = np.stack([np.full(len(codes), 15.0), codes], axis=1)
+        self.manifest = SimpleNamespace(draws=["action", "cb0"])
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def draw_parts(self, script: int) -> list[tuple[dict[str, np.ndarray], range]]:
+        return [({"draw.probability": 2.0**-self.bits}, range(len(self)))]
+
+
+@pytest.mark.parametrize(
+    ("high", "bits", "told"),
+    [
+        ((50, 60), 6.0, [(50, 59)]),
+        ((50, 60), 2.9, []),
+        ((50, 51), 6.0, []),
+        ((0, 10), 6.0, []),
+        ((10, 20), 6.0, [(10, 19)]),
+        ((110, 120), 6.0, [(110, 119)]),
+    ],
+)
+def test_unlikely_codes_are_told_where_they_are(
+    high: tuple[int, int], bits: float, told: list[tuple[int, int]]
+) -> None:
+    """Given calls, one call alone, and less than a bit above the others, are none; nor do actions count."""
+    codes = np.tile([1.9, 2.1], 60)
+    codes[slice(*high)] = bits
+    found = list(unlikely(cast("Dia2Trace", Drawn(codes))))
+    assert [(one.call, one.until) for one in found] == told
 
 
 def test_one_recording_twice() -> None:
