@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from dia2.adapter.ear.shifts import shifts_of
 from dia2.adapter.spelling.letters import KINDS, expected, sounds_of
-from dia2.adapter.spelling.path import spelt_shifts
+from dia2.adapter.spelling.path import spelt_path
 from dia2.adapter.spelling.sounds import classes_of
 
 RATE, FRAME_RATE = 16_000, 12.5
@@ -79,7 +80,8 @@ def recording() -> tuple[np.ndarray, np.ndarray]:
 def told(times: np.ndarray, texts: tuple[str, ...] = TEXTS) -> list[tuple[float, int, int]]:
     samples, _ = recording()
     frames = -(-len(samples) * 25 // (2 * RATE))
-    found = spelt_shifts(samples, RATE, FRAME_RATE, frames, texts, times)
+    path = spelt_path(samples, RATE, FRAME_RATE, frames, texts, times)
+    found = [] if path is None else shifts_of(path, 1, 0, FRAME_RATE)
     return [(round(one.seconds, 2), one.first_word, one.last_word) for one in found]
 
 
@@ -113,7 +115,7 @@ def test_words_that_are_missing_or_too_few_are_not_shifted() -> None:
 
 
 def test_silence_has_no_shifts() -> None:
-    assert spelt_shifts(np.zeros(RATE), RATE, FRAME_RATE, 13, TEXTS, recording()[1]) == []
+    assert spelt_path(np.zeros(RATE), RATE, FRAME_RATE, 13, TEXTS, recording()[1]) is None
 
 
 def test_times_of_a_damaged_trace_are_borne() -> None:

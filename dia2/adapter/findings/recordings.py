@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding
+from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding, spelt
 from dia2.adapter.prefix_sound import covered, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
@@ -242,7 +242,8 @@ def recording_findings(
         if frames:
             rate, shifts = trace.model.frame_rate, None if ear is None else by_ear(ear, speaker, mine)
             if shifts is None and speaker in kept:
-                shifts = by_spelling(kept[speaker], mine, rate)
+                path = spelt(kept[speaker], mine, rate)
+                shifts = None if path is None else by_spelling(path, rate)
             yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
         first += frames
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.adapter.ear.shifts import FEWEST_WORDS
+from dia2.adapter.ear.shifts import FEWEST_WORDS, shifts_of
 from dia2.adapter.prefix_sound import find_shift
 from dia2.adapter.prefix_words import PrefixWord
-from dia2.adapter.spelling.path import spelt_shifts
+from dia2.adapter.spelling.path import SpeltPath, spelt_path
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.levels import Levels
 
@@ -76,13 +76,17 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
     ]
 
 
-def by_spelling(recording: PrefixRecording, words: Sequence[PrefixWord], rate: float) -> list[Shifted]:
-    """What letters let expect, beside what sounds; words before a shift that are too few to be told may be in it."""
+def spelt(recording: PrefixRecording, words: Sequence[PrefixWord], rate: float) -> SpeltPath | None:
+    """What the letters of a recording's words let expect, beside what sounds; `None` where they tell nothing."""
     times = np.array([[word.start, word.end] for word in words], float).reshape(-1, 2)
     texts = [word.text for word in words]
-    found = spelt_shifts(recording.samples, recording.rate, rate, recording.calls, texts, times)
+    return spelt_path(recording.samples, recording.rate, rate, recording.calls, texts, times)
+
+
+def by_spelling(path: SpeltPath, rate: float) -> list[Shifted]:
+    """What it says; words before a shift that are too few to be told may be in it."""
     shifts = []
-    for one in found:
+    for one in shifts_of(path, 1, 0, rate):
         earliest = one.begins_between[0]
         earliest = 0 if earliest < FEWEST_WORDS else earliest
         shifts.append(Shifted(one.seconds, one.first_word, one.last_word, earliest, one.ends_between[1]))

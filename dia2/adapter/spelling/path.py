@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dia2.adapter.ear.shifts import FEWEST_WORDS, Limits, ShiftFound, WordPath, shifts_of
+from dia2.adapter.ear.shifts import FEWEST_WORDS, Limits, WordPath
 from dia2.adapter.spelling.letters import expected
 from dia2.adapter.spelling.sounds import classes_of
 
@@ -53,6 +53,7 @@ class SpeltPath(WordPath):
             times: [words, 2] frames at which the words are said to begin and to end.
         """
         super().__init__(nats, late, times[:, 0])
+        self.nats = nats
         self.wordless = np.concatenate(([0.0], wordless.cumsum()))  # [frames + 1]
         ends = np.round(times[:, 1:] - late).astype(int)
         self.ends = np.maximum(ends, self.onsets + 1).clip(0, self.frames)  # [words, H]
@@ -80,10 +81,10 @@ class SpeltPath(WordPath):
         return float(nats - self.total(chosen)), max(1, end - int(self.onsets[first, chosen[first]]))
 
 
-def spelt_shifts(
+def spelt_path(
     samples: np.ndarray, rate: int, frame_rate: float, frames: int, texts: Sequence[str], times: np.ndarray
-) -> list[ShiftFound]:
-    """Words of one recording that come late or early, by their spelling.
+) -> SpeltPath | None:
+    """How the words of one recording fit its sound; `None` for silence, few words, or such as do not ascend.
 
     Args:
         samples: [N] in −1 … 1.
@@ -95,7 +96,7 @@ def spelt_shifts(
     """
     sounding = bool(np.any(samples))
     if not sounding or not FEWEST_WORDS <= len(texts) <= _MOST_WORDS or (np.diff(times[:, 0]) < 0).any():
-        return []
+        return None
     parts, reach = frames * _PARTS, MOST_FRAMES * _PARTS
     classes = classes_of(samples, rate, 1 / (frame_rate * _PARTS), parts)
     fine = times.clip(-1, frames / frame_rate + 1) * frame_rate * _PARTS
@@ -104,8 +105,7 @@ def spelt_shifts(
     late = np.arange(-MOST_FRAMES, MOST_FRAMES + 1)
     moved = np.stack([shares[:, at : at + parts] for at in reach + late * _PARTS])  # [H, kinds, parts]
     nats = _of_frames(-np.log((moved * chances).sum(axis=1)))
-    path = SpeltPath(nats, _of_frames(-np.log(chances[0])), late, times * frame_rate)
-    return shifts_of(path, 1, 0, frame_rate)
+    return SpeltPath(nats, _of_frames(-np.log(chances[0])), late, times * frame_rate)
 
 
 def _of_frames(nats: np.ndarray) -> np.ndarray:
