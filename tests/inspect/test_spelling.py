@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from dia2.adapter.drift import fits
 from dia2.adapter.ear.shifts import shifts_of
 from dia2.adapter.spelling.letters import KINDS, expected, sounds_of
-from dia2.adapter.spelling.path import spelt_path
+from dia2.adapter.spelling.path import SpeltPath, spelt_path
 from dia2.adapter.spelling.sounds import classes_of
+from dia2.adapter.view_fit import fit_of
+from dia2.inspect import load
+
+from ..support.seeded_clones import clone, shifted, spoken
 
 RATE, FRAME_RATE = 16_000, 12.5
 TEXTS = ("see", "man", "this", "love", "choose", "nine", "fish", "moon", "his", "near", "cash", "room", "is", "late")
@@ -112,6 +120,44 @@ def test_words_that_are_missing_or_too_few_are_not_shifted() -> None:
     assert told(times[:7], TEXTS[:7]) == []
     assert told(times[:2] + 0.5, TEXTS[:2]) == []
     assert told(times[::-1] + 0.5) == [], "times that do not ascend"
+
+
+def made_path(gain: float) -> SpeltPath:
+    """Three words of three frames, which five frames earlier are likelier by so many nats together."""
+    late, starts = np.arange(-20, 21), np.array([10.0, 15.0, 20.0])
+    nats = np.ones((41, 40))
+    for start in starts.astype(int):
+        nats[25, start - 5 : start - 2] -= gain / 9
+    return SpeltPath(nats, np.ones(40), late, np.stack([starts, starts + 3], axis=1))
+
+
+@pytest.mark.parametrize(("gain", "told"), [(17.4, []), (17.6, [(0.4, 0, 2)])])
+def test_a_shift_has_to_gain_the_more_the_farther_it_is(gain: float, told: list[tuple[float, int, int]]) -> None:
+    found = shifts_of(made_path(gain), 1, 0, FRAME_RATE)
+    assert [(one.seconds, one.first_word, one.last_word) for one in found] == told
+    assert [one.gain_nats for one in found] == pytest.approx([gain] * len(told))
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_voice_whose_last_words_are_missing_is_not_shifted(number: int) -> None:
+    """Nor are its other words made to explain what is said there."""
+    of = spoken(number)
+    for words in (of.words, of.words[: len(of.words) * 2 // 3]):
+        times = np.array([(word.start, word.end) for word in words])
+        frames = int(np.ceil(of.seconds * FRAME_RATE))
+        path = spelt_path(of.samples, of.rate, FRAME_RATE, frames, [word.text for word in words], times)
+        assert path is not None
+        assert shifts_of(path, 1, 0, FRAME_RATE) == []
+
+
+def test_the_drift_of_a_clone_is_told_by_its_letters(tmp_path: Path) -> None:
+    trace: Any = load(clone(tmp_path, shifted(0.45, spoken(0))))
+    (fit,) = fits(trace)
+    assert fit.source == "letters"
+    assert [one.seconds for one in fit.windows] == pytest.approx([0.45] * len(fit.windows), abs=0.1)
+    shown = fit_of(trace)
+    assert shown is not None
+    assert "so letters tell" in str(shown["recordings"][0])
 
 
 def test_silence_has_no_shifts() -> None:
