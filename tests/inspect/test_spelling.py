@@ -138,6 +138,14 @@ def test_a_shift_has_to_gain_the_more_the_farther_it_is(gain: float, told: list[
     assert [one.gain_nats for one in found] == pytest.approx([gain] * len(told))
 
 
+def test_what_sounds_between_words_is_in_none() -> None:
+    path = made_path(9.0)
+    path.sums[:, 14:] += 100.0  # what the words would cost there, if they were said
+    given = np.full(3, path.zero)
+    assert path.total(given) == pytest.approx(40)
+    assert path.total(given + 5) == pytest.approx(40 - 9)
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_a_voice_whose_last_words_are_missing_is_not_shifted(number: int) -> None:
     """Nor are its other words made to explain what is said there."""
