@@ -122,7 +122,7 @@ def test_a_prefix_that_was_not_heard_is_heard_where_its_checkpoint_is_at_hand(
     capsys.readouterr()
     monkeypatch.setattr("dia2.adapter.ear.of.engine_of", lambda trace: None)
     assert main(["trace", "findings", str(path)]) == 0
-    assert "is not at hand: its prefix is judged by letters and loudness alone" in capsys.readouterr().err
+    assert "is not at hand: its prefix is judged without its ear" in capsys.readouterr().err
     assert len(asked) == 2
 
 

@@ -105,7 +105,7 @@ def witness(trace: Dia2Trace) -> Dia2 | None:
         return None
     if (tts := engine_of(trace)) is None:
         logger.warning(
-            "the checkpoint of %s is not at hand: its prefix is judged by letters and loudness alone", trace.path
+            "the checkpoint of %s is not at hand: its prefix is judged without its ear", trace.path
         )
     return tts
 
