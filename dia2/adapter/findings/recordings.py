@@ -60,8 +60,8 @@ CLIPPED = FindingKind(
 NOISE = FindingKind(
     "prefix-noise",
     "bad",
-    f"Speech stands less than {NOISE_DISTANCE:g} dB above the quietest moments, and between the "
-    f"words there is steady sound; less than {BREATHLESS:g} dB where {SHORT_SECONDS:g} s of speech leave no moment between words.",
+    f"Speech stands less than {NOISE_DISTANCE:g} dB above the quietest moments, and between the words there is steady "
+    f"sound; less than {BREATHLESS:g} dB where {SHORT_SECONDS:g} s of speech leave no moment between words.",
     "Of 143 clean recordings, with noise 27 dB below them and less, the least was 18.9 dB. " + _CLEAN,
     "record in a quieter place, or nearer to the microphone",
 )
