@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from dia2.inspect.schema.finding import Finding
+from dia2.inspect.trace.drawing import KINDS, Drawing, Usual, drawn_badly
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
+from dia2.inspect.trace.levels import SILENCE, measure, pauses, rms_of
+from dia2.inspect.trace.loops import LOOP, loops
 
 if TYPE_CHECKING:
     from dia.adapter.trace import DiaTrace
+
+_DRAW = "give temperature=1.2 and cfg_filter_top_k=45"
+USUAL = Usual(temperature=1.2, guide="give cfg_scale=3", draw=_DRAW)
 
 
 def _cut_off(case: Case) -> Iterator[Finding]:
@@ -23,4 +29,40 @@ def _cut_off(case: Case) -> Iterator[Finding]:
         yield SCRIPT_CUT.found(f"{whose} reached {steps} before the model drew its end.", len(trace) - 1)
 
 
-DETECTORS = (Detector((SCRIPT_CUT,), _cut_off),)
+def _settings(case: Case) -> Iterator[Finding]:
+    """All calls of the loop draw alike."""
+    trace = cast("DiaTrace", case.trace)
+    config, first, last = trace.run.config, trace.prefill_calls, len(trace) - 1
+    if first <= last:
+        best = config.cfg_filter_top_k
+        said = f"temperature {config.temperature:g}, best {best}"
+        guided = f"cfg {config.cfg_scale:g}"
+        drawing = Drawing(first, last, guided, config.cfg_scale != 0, config.temperature, best, said)
+        yield from drawn_badly([drawing], USUAL)
+
+
+def _sound(case: Case) -> Iterator[Finding]:
+    """Codes that repeat while they sound, and pauses; the call that writes a frame is the one at which it is heard."""
+    trace, script = cast("DiaTrace", case.trace), case.script
+    heard, rate = trace.audio(script), trace.model.frame_rate
+    if heard is None or rate is None:
+        return
+    rms = rms_of(*heard, rate)
+    if not rms.any():
+        return
+    levels, first = measure(rms), trace.run.prefill_steps[script] - 1
+    count = min(len(rms), len(trace) - first)
+    yield from loops(
+        trace.codes(script)[:count], levels.sounding[:count], first, rate, fix=f"take another seed; {_DRAW}"
+    )
+    for begin, end in pauses(levels, rate, last=True):
+        text = f"Nothing sounds for {(end - begin) / rate:.1f} s."
+        calls = (min(first + frame, len(trace) - 1) for frame in (begin, end - 1))
+        yield SILENCE.found(text, *calls, fix="take another seed, or a lower temperature")
+
+
+DETECTORS = (
+    Detector((SCRIPT_CUT,), _cut_off),
+    Detector(KINDS, _settings),
+    Detector((LOOP, SILENCE), _sound),
+)

@@ -1,6 +1,7 @@
 """How far the words of a prefix stand beside their sound, recording by recording: what the findings about it rest on.
 
-The checkpoint's own ear tells it where it can follow a recording, loudness where it cannot, as for the findings. Both
+The checkpoint's own ear tells it where it can follow a recording; where it cannot, the letters of its words do, or
+loudness where the trace does not keep the recording, as for the findings. All
 say of every frame what it costs to have the words come so many frames late; a window or a stretch of words is told
 where one such shift is clearly better than all that are no neighbours of it.
 """
@@ -17,20 +18,22 @@ import numpy as np
 
 from dia2.adapter.ear.shifts import FLAT, LEAST_FRAMES, Window, windows_of
 from dia2.adapter.findings.recordings import recording_findings
-from dia2.adapter.findings.shift import MOST_DRIFT, Shifted, by_ear, by_loudness, shift_finding
-from dia2.adapter.prefix_sound import Levels, measure
+from dia2.adapter.findings.shift import MOST_DRIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding, spelt
 from dia2.adapter.prefix_sound import _cost as misfit
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
+from dia2.inspect.trace.levels import Levels, measure
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
     from dia2.adapter.trace import Dia2Trace
+    from dia2.inspect.trace.recordings import PrefixRecording
 
 # Of a frame's cost: by how much the best shift must be better than others, for words that no finding moves to be said
 # to stand where they sound, and in a window, which must agree with its stretch of words as well. docs/log.md has why.
 LOUDNESS_STANDS, LOUDNESS_FLAT = 0.04, 0.02
+LETTERS_STAND = 0.3  # nats; of 373 windows of clean recordings 298 tell so, none wrongly; with 0.2 one does
 
-Source = Literal["ear", "loudness", "nothing"]
+Source = Literal["ear", "letters", "loudness", "nothing"]
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class Fit:
         if costs is None:
             return []
         found = windows_of(costs.frames, costs.late, self.speaker, self.first, self.rate, told=True, flat=costs.flat)
-        if self.source == "ear":
+        if self.source != "loudness":
             return found
         return [one if self._agrees(one) else replace(one, seconds=float("nan")) for one in found]
 
@@ -184,13 +187,14 @@ def fits(trace: Dia2Trace) -> list[Fit]:
     if prefix is None:
         return []
     words, ear, first, found = prefix_words(trace), trace.ear, 0, list[Fit]()
+    kept = {recording.speaker: recording for recording in trace.recordings}
     told = list(recording_findings(trace, words, ear))
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker]
         timed = [word for word in mine if word.start is not None]  # all of a trace, or none
-        source, costs, shifts = _evidence(ear, prefix.rms[part], timed, part, rate)
-        if source == "loudness":  # of whose shifts the findings tell those that no missing words explain
+        source, costs, shifts = _evidence(ear, kept.get(speaker), prefix.rms[part], timed, part, rate)
+        if source in ("letters", "loudness"):  # of whose shifts the findings tell those that no missing words explain
             shifts = [shift for shift in shifts if shift_finding(timed, shift) in told]
         found.append(Fit(speaker, first, frames, rate, mine, source, costs, shifts))
         first += frames
@@ -198,7 +202,12 @@ def fits(trace: Dia2Trace) -> list[Fit]:
 
 
 def _evidence(
-    ear: EarCurves | None, rms: np.ndarray, words: Sequence[PrefixWord], part: slice, rate: float
+    ear: EarCurves | None,
+    recording: PrefixRecording | None,
+    rms: np.ndarray,
+    words: Sequence[PrefixWord],
+    part: slice,
+    rate: float,
 ) -> tuple[Source, Costs | None, list[Shifted]]:
     """What tells the drift of a recording, as the findings choose it, and the shifts that it brings."""
     if not words:
@@ -208,6 +217,9 @@ def _evidence(
         return "ear", Costs(ear.late, ear.nats[:, part], FLAT, FLAT), heard
     if not np.isfinite(rms).all() or not rms.any():
         return "nothing", None, []
+    path = None if recording is None else spelt(recording, words, rate)
+    if path is not None:
+        return "letters", Costs(path.late, path.nats, LETTERS_STAND, LETTERS_STAND), by_spelling(path, rate)
     levels, times = measure(rms), np.array([[word.start, word.end] for word in words]) * rate
     return "loudness", loudness_costs(levels, times, rate), by_loudness(levels, times, rate)
 

@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dia2.inspect.trace.levels import Levels
 from dia2.inspect.trace.stretches import stretches
 
-_LOUD = 30.0  # dB below the loudest frame; what is farther below is no speech
-_DEEP = 26.0  # dB below the speech; a frame from here on down is a pause, if the floor is deep enough
-_SHARE = 0.4  # of the way from floor to speech; in a noisy recording a frame from here on down is a pause
-_HUSH = 0.2  # of that way; from here on down it is one beyond doubt
-_AT_LEAST = 1.0  # dB below the speech that still sound: a level without ups and downs has no pause
-_LOWEST = -100.0  # dB that stand for digital silence
 _DUST = 1e-6  # frames; seconds times a rate are no exact frames
 _BESIDE = 1  # frames around a word in which its sound may stand; transcripts are no more exact
 _FEWEST = 3  # words that a shift moves
@@ -29,17 +24,6 @@ _REGAINED = 1.0  # evidence that sound must bring: words over a pause fit it bet
 _ELSEWHERE = 1.0  # evidence that it must have outside of its best place: else a single word is misplaced
 _AS_WELL = 1.0  # evidence by which another beginning may be worse and still be possible
 _PLACE = 10  # frames of a place
-
-
-@dataclass(frozen=True)
-class Levels:
-    """How loud a recording is, in dB of full scale."""
-
-    decibels: np.ndarray  # [frames]
-    speech: float
-    floor: float  # of its quietest moments
-    sounding: np.ndarray  # [frames] bool: no pause
-    hushed: np.ndarray  # [frames] bool: a pause beyond doubt
 
 
 @dataclass(frozen=True)
@@ -56,15 +40,6 @@ class Shift:
         moved = words.copy()
         moved[self.first : self.last + 1] -= self.frames
         return moved
-
-
-def measure(rms: np.ndarray) -> Levels:
-    """Levels of a recording that is not all zeros, from the RMS [frames] of its frames."""
-    level = np.maximum(20 * np.log10(np.maximum(rms, 1e-30)), _LOWEST)
-    speech = float(np.percentile(level[level >= level.max() - _LOUD], 80))
-    floor = float(np.percentile(level, 5))
-    pause = min(max(speech - _DEEP, floor + _SHARE * (speech - floor)), speech - _AT_LEAST)
-    return Levels(level, speech, floor, level >= pause, level < min(pause, floor + _HUSH * (speech - floor)))
 
 
 def covered(words: np.ndarray, frames: int, wider: int = 0) -> np.ndarray:

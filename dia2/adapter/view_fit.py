@@ -36,6 +36,7 @@ class _Told(NamedTuple):
 
 _SOURCES: dict[Source, _Told] = {
     "ear": _Told("by ear", " nats a frame"),
+    "letters": _Told("by letters", " nats a frame"),
     "loudness": _Told("by loudness", "% of frames", 100.0),
     "nothing": _Told(""),
 }
@@ -114,13 +115,15 @@ def _why(trace: Dia2Trace, fit: Fit) -> str:
     """What tells it, and why not something better."""
     if fit.source == "ear":
         return "Told by the checkpoint’s own ear: how likely it finds the sound if the words come so late."
-    if fit.source == "loudness":
+    if fit.source in ("letters", "loudness"):
         if trace.ear is None:
             why = "The trace keeps nothing of the checkpoint’s ear"
         elif fit.speaker in trace.ear.deaf:
             why = "The checkpoint’s ear cannot follow this voice"
         else:
             why = "These are too few words for the checkpoint’s ear"
+        if fit.source == "letters":
+            return f"{why}, so letters tell: a hiss is where an s is, and a pause where no word is."
         return f"{why}, so loudness tells: how well the words cover the sound."
     if not fit.words:
         return "The recording has no words."

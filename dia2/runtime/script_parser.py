@@ -170,8 +170,21 @@ def check_script(text: str) -> None:
     Raises:
         UsageError: as `ScriptParser.feed`; or the script has no words.
     """
-    nothing = TokenIds(*[0] * 10)
-    require_words(parse_script([text], lambda _: [0], nothing, 12.5, notes=ScriptNotes()))
+    require_words(_parsed(text, ScriptNotes()))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a script, also those that a tokenizer drops.
+
+    Raises:
+        UsageError: as `ScriptParser.feed`.
+    """
+    return [entry.text for entry in _parsed(text) if entry.tokens]
+
+
+def _parsed(text: str, notes: ScriptNotes | None = None) -> list[Entry]:
+    """Entries as if every word had a token."""
+    return parse_script([text], lambda _: [0], TokenIds(*[0] * 10), 12.5, notes=notes)
 
 
 def require_words(script: Sequence[Entry]) -> None:

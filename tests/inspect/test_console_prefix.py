@@ -61,8 +61,8 @@ def kinds(path: Path) -> list[str]:
 
 
 def with_sound(folder: Path, rms: np.ndarray, clipped: np.ndarray | None = None) -> Path:
-    """The trace, as if its recordings had been so loud, and clipped in so many hundredths of a second of each frame."""
-    path = changed(folder)
+    """The trace, as if its recordings, which it does not keep, had been so loud, and clipped in so many hundredths."""
+    path = changed(folder, recordings=[])
     columns = load_file(path / "prefix.safetensors")
     columns |= {"rms": rms.astype(np.float32), "peak": (2 * rms).astype(np.float32)}
     columns["clipped"] = (np.zeros(33) if clipped is None else clipped).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,10 +14,11 @@ from dia2.adapter.doctor import diagnose
 from dia2.adapter.findings.recordings import QUIET as TOO_QUIET
 from dia2.adapter.findings.recordings import sound_findings
 from dia2.adapter.manifest import SpokenWord
-from dia2.adapter.prefix_sound import Levels, Shift, covered, find_shift, measure, wordless
+from dia2.adapter.prefix_sound import Shift, covered, find_shift, wordless
 from dia2.adapter.prefix_words import PrefixWord
 from dia2.adapter.trace import Dia2Trace
 from dia2.inspect.schema.finding import Finding
+from dia2.inspect.trace.levels import Levels, measure
 
 RATE = 10.0  # frames a second, so that a second is a whole number of them
 LOUD, QUIET = 0.1, 0.1 * 10 ** (-40 / 20)  # a pause lies 40 dB below the speech
@@ -25,7 +27,7 @@ LOUD, QUIET = 0.1, 0.1 * 10 ** (-40 / 20)  # a pause lies 40 dB below the speech
 def words(*times: tuple[float, float]) -> list[PrefixWord]:
     """Words in frames."""
     return [
-        PrefixWord(i, f"w{i}", 1, a / RATE, b / RATE, step=0, taken_step=0, taken_call=0, in_warmup=True)
+        PrefixWord(i, f"part{i}", 1, a / RATE, b / RATE, step=0, taken_step=0, taken_call=0, in_warmup=True)
         for i, (a, b) in enumerate(times)
     ]
 
@@ -47,7 +49,8 @@ def kinds(*arguments: Any) -> list[str]:
 
 def test_a_recording_whose_words_stand_at_their_sound_brings_nothing() -> None:
     assert said(sound(36, (3, 12), (15, 30)), words((3, 7), (7, 12), (15, 22), (22, 30))) == []
-    assert said(np.full(40, LOUD), words((0, 20), (20, 40))) == []  # without any pause
+    dense = LOUD * 10 ** (-np.tile([0, 3, 14, 1], 10) / 20)  # without any pause
+    assert said(dense, words((0, 20), (20, 40))) == []
 
 
 # --- Levels
@@ -95,7 +98,9 @@ def test_noise_between_the_words_is_told(snr: float, told: bool) -> None:
 
 def test_noise_is_judged_between_words_only() -> None:
     rms = sound(40, (3, 32), pause=LOUD * 10 ** (-10 / 20))
-    assert kinds(rms, words((2, 15), (15, 38))) == []  # nothing is far from a word
+    everywhere = words((2, 15), (15, 38))  # nothing is far from a word, so the quietest moments may be speech
+    assert kinds(rms, everywhere) == ["prefix-noise"]
+    assert kinds(sound(40, (3, 32), pause=LOUD * 10 ** (-12.1 / 20)), everywhere) == []
     assert kinds(rms) == []  # nor without any
     rms[[36, 37, 38, 39]] = LOUD * 10 ** (-3 / 20)  # what stands there is no steady noise
     rms[:3] = LOUD
@@ -165,10 +170,13 @@ def test_words_missing_here_and_there_are_told() -> None:
 def test_a_word_without_sound() -> None:
     rms = sound(60, (0, 20), (40, 60))
     messages = [one.text for one in said(rms, words((0, 20), (20, 40), (40, 60)))]
-    assert messages == ["There is no sound where “w1” should be (2.00 … 4.00 s)."]
+    assert messages == ["There is no sound where “part1” should be (2.00 … 4.00 s)."]
     assert kinds(rms, words((0, 20), (21.5, 21.5), (40, 60))) == []  # two frames beside it there is sound
     assert kinds(rms, words((0, 20), (30, 30), (40, 60))) == ["prefix-words-without-speech"]
-    assert kinds(rms, words((0, 20), (19, 40), (40, 60))) == []
+    assert kinds(rms, words((0, 19.5), (19.5, 40), (40, 60))) == ["prefix-words-without-speech"], "a shared frame"
+    assert kinds(rms, words((0, 19), (19, 40), (40, 60))) == []
+    one, two, three = words((0, 20), (20, 40), (40, 60))
+    assert kinds(rms, [one, replace(two, text="the"), three]) == [], "transcripts put short words into pauses"
 
 
 def shifted(first: int, last: int, frames: int) -> list[PrefixWord]:
@@ -187,8 +195,8 @@ def test_a_shift_of_three_frames_is_told_with_its_size(frames: int) -> None:
 @pytest.mark.parametrize(
     ("first", "last", "where"),
     [
-        (3, 6, "From “w3” (4.00 s) on the"),
-        (0, 4, "Up to “w3” (4.00 s) the"),
+        (3, 6, "From “part3” (4.00 s) on the"),
+        (0, 4, "Up to “part3” (4.00 s) the"),
     ],
 )
 def test_a_shift_that_begins_or_ends_midway(first: int, last: int, where: str) -> None:
@@ -210,7 +218,9 @@ def test_a_shift_inside() -> None:
     times = [(2 + 12 * i, 9 + 12 * i) for i in range(12)]
     late = [(a + 4, b + 4) if 4 <= i < 8 else (a, b) for i, (a, b) in enumerate(times)]
     (found,) = said(sound(150, *times), words(*late))
-    assert found.text.startswith("Between “w4” (5.40 s) and “w7” (9.00 s) the words of speaker 1 seem to stand 0.")
+    assert found.text.startswith(
+        "Between “part4” (5.40 s) and “part7” (9.00 s) the words of speaker 1 seem to stand 0."
+    )
 
 
 def test_the_farthest_shift_that_is_looked_for() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,23 +14,24 @@ import pytest
 import soundfile
 
 from dia2 import Dia2
-from dia2.adapter.findings.hearing import compare
+from dia2.adapter.findings.hearing import again, compare
 from dia2.adapter.findings.made import MadeSound, MadeWord
 from dia2.adapter.findings.pace import _kept_waiting, _not_ready, _rushed, _silences, _sounding
-from dia2.adapter.findings.repeats import repeating
-from dia2.adapter.findings.script import _unknown
+from dia2.adapter.findings.script import _unknown, dropped
 from dia2.adapter.findings.voices import agreement
-from dia2.adapter.prefix_sound import measure
 from dia2.cli import main
 from dia2.inspect import load, record
-from dia2.inspect.schema.finding import Finding, FindingKind, verdict
+from dia2.inspect.schema.finding import FindingKind, verdict
 from dia2.inspect.trace.findings import Case, findings
+from dia2.inspect.trace.levels import measure
+from dia2.inspect.trace.loops import repeating
+from dia2.inspect.trace.unlikely import unlikely
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.words import Word
 
 from ..support.reference import engine
-from ..support.seeded import clean, named, seeded
+from ..support.seeded import clean, findings_of, named, seeded
 from ..support.seeded_runs import Seeded, made
 from ..support.speech import talk
 from ..support.traces import copied, recorded, recorded_dia, with_manifest
@@ -120,7 +122,7 @@ def test_a_prefix_that_was_not_heard_is_heard_where_its_checkpoint_is_at_hand(
     capsys.readouterr()
     monkeypatch.setattr("dia2.adapter.ear.of.engine_of", lambda trace: None)
     assert main(["trace", "findings", str(path)]) == 0
-    assert "is not at hand: its prefix is judged by loudness alone" in capsys.readouterr().err
+    assert "is not at hand: its prefix is judged without its ear" in capsys.readouterr().err
     assert len(asked) == 2
 
 
@@ -228,22 +230,26 @@ def test_codes_that_repeat() -> None:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 256, (60, 8))
     every = np.ones(60, bool)
-    assert repeating(codes, every) == []
+    assert repeating(codes, every, RATE) == []
     codes[20:35] = codes[20]
-    assert repeating(codes, every) == [(20, 35, 1)]
-    assert repeating(codes, ~((np.arange(60) >= 25) & (np.arange(60) < 30))) == [], "a pause repeats"
+    assert repeating(codes, every, RATE) == [(20, 35, 1)]
+    assert repeating(codes, ~((np.arange(60) >= 25) & (np.arange(60) < 30)), RATE) == [], "a pause repeats"
     codes = rng.integers(0, 256, (60, 8))
     codes[14:32] = np.tile(codes[8:14], (3, 1))
-    assert repeating(codes, every) == [(8, 32, 6)]
+    assert repeating(codes, every, RATE) == [(8, 32, 6)]
     codes[14:32:4] = rng.integers(0, 256, (5, 8))
-    assert repeating(codes, every) == []
+    assert repeating(codes, every, RATE) == []
+    for length, told in ((12, [(8, 32, 12)]), (9, [])):
+        codes = rng.integers(0, 256, (60, 8))
+        codes[20 : 20 + length] = codes[8 : 8 + length]
+        assert repeating(codes, every, RATE) == told, "once more is enough, if all of what repeats is there again"
 
 
 @pytest.mark.parametrize(
     ("script", "told"),
     [
-        ("[S1] Hello. *[S2]* Fine. You?", [("*[S2]* in the script is a speaker tag, and what stands", 1)]),
-        ("[S1] Hello. S2: Fine.\nS2: Good.", [("S2: in the script is no speaker tag", 1), ("S2: in the script", 3)]),
+        ("[S1] Hello. *[S2]* Fine. You?", [("*[S2]* in the script is a tag with something around it", 1)]),
+        ("[S1] Hello. S2: Fine.\nS2: Good.", [("S2: in the script is not a speaker tag", 1), ("S2: in the script", 3)]),
         ("[S1] Hello (laughs) there.", [("(laughs) in the script is a cue, of which Dia2 knows none", 1)]),
         ("[S1] Hello (as I said) there.", []),
         ("[S1] Hello {brace} there {:", []),
@@ -257,6 +263,7 @@ def test_what_looks_like_a_tag_is_found_where_it_is_spoken(
     found = [one for one in trace.findings() if one.kind == "tag-near-miss"]
     assert [one.call for one in found] == [trace.words[index].call for _, index in told]
     assert all(one.text.startswith(text) for one, (text, _) in zip(found, told, strict=True))
+    assert all(one.fix.startswith(("write [S2]", "write [S1] or", "leave it out")) for one in found)
 
 
 @pytest.mark.parametrize(
@@ -276,6 +283,75 @@ def test_characters_that_are_spelt_in_bytes(text: str, tokens: int, told: str | 
     assert [(one.call, one.severity) for one in _unknown(trace)] == ([(7, told)] if told else [])
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (["Good", "day,", "you."], []),
+        (["Good", "you."], [("day,", 1)]),
+        (["you."], [("Good", 0), ("day,", 0)]),
+        (["Good"], [("day,", 1), ("you.", 1)]),
+        (["Good", "day,", "me."], []),
+    ],
+)
+def test_words_that_a_tokenizer_drops(kept: list[str], told: list[tuple[str, int]]) -> None:
+    """None, where the queue has another word: it was made of another script."""
+    assert dropped('[S1] Good day, <break time="0.4s"/> [S2] you.', kept) == told
+
+
+def test_a_dropped_word_is_told_where_the_next_one_is_taken(tmp_path: Path) -> None:
+    """By a tokenizer that knows no emoji, as its normalizer takes them out."""
+    tokenizer = tmp_path / "tokenizer"
+    shutil.copytree(nano_folder() / "tokenizer", tokenizer)
+    made_of = json.loads((tokenizer / "tokenizer.json").read_text(encoding="utf-8"))
+    without = {"type": "Replace", "pattern": {"Regex": "[^ -~]"}, "content": ""}
+    made_of["normalizer"] = {"type": "Sequence", "normalizers": [made_of["normalizer"], without]}
+    (tokenizer / "tokenizer.json").write_text(json.dumps(made_of), encoding="utf-8")
+    folder = nano_folder()
+    tts = Dia2.from_local(folder / "config.json", folder / "model.safetensors", tokenizer_id=str(tokenizer))
+    tts.generate("[S1] Good morning. 😀 How are you?", seed=1, trace=tmp_path / "run.dia2trace")
+    trace: Any = load(tmp_path / "run.dia2trace")
+    (found,) = [one for one in trace.findings() if one.kind == "unknown-token"]
+    assert found.text == "The tokenizer has no token for “😀”: the model never sees it."
+    assert (found.call, found.severity, found.speaker) == (trace.find(word="How")[0], "bad", 1)
+
+
+class Drawn:
+    """What of a trace tells how likely its draws were: [calls, 2] bits, of an action and of a code."""
+
+    given_calls = 10
+
+    def __init__(self, codes: np.ndarray) -> None:
+        self.bits = np.stack([np.full(len(codes), 15.0), codes], axis=1)
+        self.manifest = SimpleNamespace(draws=["action", "cb0"])
+
+    def __len__(self) -> int:
+        return len(self.bits)
+
+    def draw_parts(self, script: int) -> list[tuple[dict[str, np.ndarray], range]]:
+        return [({"draw.probability": 2.0**-self.bits}, range(len(self)))]
+
+
+@pytest.mark.parametrize(
+    ("high", "bits", "told"),
+    [
+        ((50, 60), 6.0, [(50, 59)]),
+        ((50, 60), 2.9, []),
+        ((50, 51), 6.0, []),
+        ((0, 10), 6.0, []),
+        ((10, 20), 6.0, [(10, 19)]),
+        ((110, 120), 6.0, [(110, 119)]),
+    ],
+)
+def test_unlikely_codes_are_told_where_they_are(
+    high: tuple[int, int], bits: float, told: list[tuple[int, int]]
+) -> None:
+    """Given calls, one call alone, and less than a bit above the others, are none; nor do actions count."""
+    codes = np.tile([1.9, 2.1], 60)
+    codes[slice(*high)] = bits
+    found = list(unlikely(cast("Dia2Trace", Drawn(codes))))
+    assert [(one.call, one.until) for one in found] == told
+
+
 def test_one_recording_twice() -> None:
     rng = np.random.default_rng(0)
     first, other = rng.integers(0, 256, (8, 40)), rng.integers(0, 256, (8, 30))
@@ -292,8 +368,32 @@ def test_what_was_heard_instead() -> None:
     said = [Word(text, 0, 0) for text in ["the", "dog", "was", "on", "the,", "Table"]]
     assert [([word.text for word in words], instead) for words, instead in compare(asked, said)] == [(["under"], "on")]
     assert [len(words) for words, _ in compare(asked, [])] == [6]
+    other = [Word(text, 0, 0) for text in ["the", "fog", "has", "under", "the", "table"]]
+    found = [([word.text for word in words], instead) for words, instead in compare(asked, other)]
+    assert found == [(["dog"], "fog"), (["was"], "has")], "each in its place"
     split = [Word(text, 0, 0) for text in ["the", "dog", "was", "un", "der", "the", "table"]]
     assert list(compare(asked, split)) == [], "a word in two pieces is the same word"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("a b c a b c d", [("a b c", 3)]),
+        ("a b c d", []),
+        ("a a b c d", []),
+        ("a b a b a b c", [("a b", 2), ("a b", 4)]),
+        ("a b c x a b c", []),
+        ("e f e f a b", []),
+        ("A, b. a b c", [("A, b.", 2)]),
+    ],
+)
+def test_words_that_are_heard_twice_in_a_row(said: str, told: list[tuple[str, int]]) -> None:
+    """But for those that the script has twice, and those that take no time, which Whisper makes up."""
+    asked = ["a", "b", "c", "d", "e", "f", "e", "f"]
+    heard = [Word(text, 0.3 * i, 0.3 * i + 0.2) for i, text in enumerate(said.split())]
+    found = [(" ".join(word.text for word in one), heard.index(two[0])) for one, two in again(asked, heard)]
+    assert found == told
+    assert list(again(asked, [Word(word.text, 1.0, 1.05) for word in heard])) == []
 
 
 @pytest.mark.slow
@@ -317,6 +417,10 @@ def test_real_whisper_hears_another_word(tmp_path: Path) -> None:
 # --- Runs with a fault put in; all of them in `make test-all`
 
 FAST = {"prefix-shift": 1}  # how many of a kind
+MISSED = pytest.mark.xfail(
+    reason="Whisper sets this voice's words a frame aside already, see docs/findings.md", strict=True
+)
+MISSES = {"words from the middle on +0.45 s, Whisper's words (espeak-f)"}
 
 
 def _seeded() -> list[Any]:
@@ -325,18 +429,22 @@ def _seeded() -> list[Any]:
     for number, case in enumerate(seeded()):
         fast = left.get(case.kind, 0) > 0
         left[case.kind] = left.get(case.kind, 0) - 1
-        cases.append(pytest.param(case, id=f"{number:02}-{case.kind}", marks=() if fast else pytest.mark.slow))
+        marks = [*([] if fast else [pytest.mark.slow]), *([MISSED] if case.name in MISSES else [])]
+        cases.append(pytest.param(case, id=f"{number:02}-{case.kind}", marks=marks))
     return cases
 
 
 @pytest.mark.parametrize("case", _seeded())
 def test_a_fault_is_named_in_its_place(case: Seeded, tmp_path: Path) -> None:
-    trace: Any = load(case.make(tmp_path))
-    found: list[Finding] = trace.findings()
+    path = case.make(tmp_path)
+    trace: Any = load(path)
+    found = findings_of(case, path)
     assert named(case, trace, found), [(one.kind, one.call, one.until) for one in found]
 
 
-@pytest.mark.parametrize("number", [30, *(pytest.param(i, marks=pytest.mark.slow) for i in range(44) if i != 30)])
+@pytest.mark.parametrize(
+    "number", [30, *(pytest.param(i, marks=pytest.mark.slow) for i in range(len(clean())) if i != 30)]
+)
 def test_a_clean_run_brings_nothing_bad(number: int, tmp_path: Path) -> None:
     _, make = clean()[number]
     assert [one.text for one in load(make(tmp_path)).findings() if one.severity == "bad"] == []

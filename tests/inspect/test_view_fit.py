@@ -17,10 +17,10 @@ from safetensors.numpy import save_file
 from dia2.adapter import drift
 from dia2.adapter.findings.shift import by_loudness
 from dia2.adapter.layout import EAR_FILE
-from dia2.adapter.prefix_sound import measure
 from dia2.adapter.prefix_words import prefix_words
 from dia2.adapter.trace import Dia2Trace
 from dia2.inspect import record, sample
+from dia2.inspect.trace.levels import measure
 from dia2.inspect.views.explorer.payload import payload
 
 from ..support.reference import engine

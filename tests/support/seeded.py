@@ -17,7 +17,8 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.inspect import load
 from dia2.inspect.schema.finding import Finding
 
-from .seeded_clones import clean_clones, clones
+from .seeded_clones import clean_clones, clones, slips
+from .seeded_heard import clean_heard, heard_clones, heard_runs, whisper
 from .seeded_runs import Make, Seeded, clean_runs, runs
 
 TOLERANCE = 3  # calls between where a fault is and where it is said to be
@@ -25,12 +26,12 @@ TOLERANCE = 3  # calls between where a fault is and where it is said to be
 
 def seeded() -> list[Seeded]:
     """Runs with a fault."""
-    return [*clones(), *runs()]
+    return [*clones(), *runs(), *slips(), *heard_clones(), *heard_runs()]
 
 
 def clean() -> list[tuple[str, Make]]:
     """Runs without one."""
-    return [*clean_runs(), *clean_clones()]
+    return [*clean_runs(), *clean_clones(), *clean_heard()]
 
 
 def named(case: Seeded, trace: Dia2Trace, found: Sequence[Finding]) -> bool:
@@ -42,6 +43,12 @@ def named(case: Seeded, trace: Dia2Trace, found: Sequence[Finding]) -> bool:
     )
 
 
+def findings_of(case: Seeded, path: Path) -> list[Finding]:
+    """What is found in a run; with Whisper, if that is what it takes."""
+    model = whisper() if case.hear else None
+    return list(load(path).findings() if model is None else load(path).findings(hear=True, whisper=model))
+
+
 def measure(folder: Path, kinds: Collection[str]) -> Iterator[str]:
     """Make the runs of some kinds, of all if none is given ("clean": those without), and say what was found."""
     told, total, bad, count = Counter[str](), Counter[str](), 0, 0
@@ -50,8 +57,9 @@ def measure(folder: Path, kinds: Collection[str]) -> Iterator[str]:
             continue
         place = folder / f"{number:02}"
         place.mkdir(parents=True)
-        trace: Any = load(case.make(place))
-        found = trace.findings()
+        path = case.make(place)
+        trace: Any = load(path)
+        found = findings_of(case, path)
         total[case.kind] += 1
         if named(case, trace, found):
             told[case.kind] += 1

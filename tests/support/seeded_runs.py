@@ -39,6 +39,7 @@ class Seeded:
     name: str
     make: Make
     at: Callable[[Dia2Trace], int]  # the call where the fault is
+    hear: bool = False  # only Whisper can tell
 
 
 def made(folder: Path, script: str = SCRIPT, edits: Sequence[Edit] = (), **more: Any) -> Path:

@@ -104,7 +104,7 @@ def witness(trace: Dia2Trace) -> Dia2 | None:
     if not trace.begun or "voice" in trace.redacted or trace.ear is not None or spoken_of(trace) is None:
         return None
     if (tts := engine_of(trace)) is None:
-        logger.warning("the checkpoint of %s is not at hand: its prefix is judged by loudness alone", trace.path)
+        logger.warning("the checkpoint of %s is not at hand: its prefix is judged without its ear", trace.path)
     return tts
 
 

@@ -17,15 +17,25 @@ import numpy as np
 
 LEAST_FRAMES = 3  # of a shift that is told; transcripts of clean recordings stand one or two aside
 FEWEST_WORDS = 3  # that a shift moves
-CHANGE = 20.0  # nats that a change of shift between two words costs
-ENOUGH = 50.0  # nats that a shift must gain over the words as they were given, all its frames together
-ENOUGH_FOR_LEAST = 100.0  # likewise, the smallest shift: a few words that Whisper misheard can look like one
-ENOUGH_A_FRAME = 0.5  # nats likewise, a frame
-AS_WELL = 20.0  # nats by which another beginning may be worse and still be possible
 SURELY = 0.3  # nats a frame by which a checkpoint must beat a blind guess, or else
 CLEARER = 1.5  # nats a frame by which the likeliest shifts must beat the usual ones, for it to follow a recording
 WINDOW, HOP = 32, 8  # frames
 FLAT = 1.0  # nats a frame; where the best shift is no better than others by so much, nothing can be told
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a shift has to bring, in nats."""
+
+    change: float  # that a change of shift between two words costs
+    enough: float  # that a shift must gain over the words as they were given, all its frames together
+    enough_for_least: float  # likewise, the smallest shift: a few words that Whisper misheard can look like one
+    enough_a_frame: float  # likewise, a frame
+    enough_farther: float  # more than `enough`, for each frame that the words move
+    as_well: float  # by which another beginning may be worse and still be possible
+
+
+BY_EAR = Limits(change=20.0, enough=50.0, enough_for_least=100.0, enough_a_frame=0.5, enough_farther=0.0, as_well=20.0)
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ def windows_of(
 class WordPath:
     """The likeliest shifts of the words of one recording."""
 
+    limits = BY_EAR
+
     def __init__(self, nats: np.ndarray, late: np.ndarray, starts: np.ndarray) -> None:
         """Take what is known of the recording.
 
@@ -108,21 +120,29 @@ class WordPath:
         nats: np.ndarray = self.sums[states, last] - self.sums[states, first]
         return nats
 
+    def before(self, states: np.ndarray) -> np.ndarray:
+        """Nats of the frames before the first word, if that has the shifts `states`."""
+        return self.spent(states, np.zeros_like(states), self.onsets[0, states])
+
+    def said(self, words: np.ndarray, states: np.ndarray, until: np.ndarray) -> np.ndarray:
+        """Nats of the frames from where `words` begin, shifted by `states`, up to the frames `until`."""
+        return self.spent(states, self.onsets[words, states], until)
+
     def best(self) -> np.ndarray:
         """[words] the hypothesis that fits each."""
         count, states = self.onsets.shape
         every = np.arange(states)
-        cost = np.where(self.possible[0], self.spent(every, np.zeros(states, int), self.onsets[0]), np.inf)
+        cost = np.where(self.possible[0], self.before(every), np.inf)
         back = np.zeros((count, states), int)
         for word in range(1, count):
             here, there = self.onsets[word - 1], self.onsets[word]
-            step = self.sums[:, there] - self.sums[every, here][:, None]  # [from, to]
-            step = step + CHANGE * (every[:, None] != every[None, :])
+            step = self.said(np.array(word - 1), every[:, None], there[None, :])  # [from, to]
+            step = step + self.limits.change * (every[:, None] != every[None, :])
             wrong = (there[None, :] < here[:, None]) | ~self.possible[word][None, :]
             total = cost[:, None] + np.where(wrong, np.inf, step)
             back[word] = total.argmin(axis=0)
             cost = total[back[word], every]
-        cost = cost + self.spent(every, self.onsets[-1], np.full(states, self.frames))
+        cost = cost + self.said(np.array(count - 1), every, np.array(self.frames))
         path = [int(cost.argmin())]
         for word in range(count - 1, 0, -1):
             path.append(int(back[word][path[-1]]))
@@ -142,8 +162,16 @@ class WordPath:
         at = self.onsets[words, path]
         if (np.diff(at) < 0).any() or not self.possible[words, path].all():
             return float("inf")
-        first = np.concatenate(([0], at[1:]))
-        return float(self.spent(path, first, np.concatenate((at[1:], [self.frames]))).sum())
+        said = self.said(words, path, np.concatenate((at[1:], [self.frames])))
+        return float(self.before(path[:1])[0] + said.sum())
+
+    def gain(self, chosen: np.ndarray, first: int, last: int) -> tuple[float, int]:
+        """Nats that the words `first` … `last` of a path [words] gain by their shift, and of how many frames."""
+        state = chosen[first]
+        begin = 0 if first == 0 else int(self.onsets[first, state])
+        end = self.frames if last == len(chosen) - 1 else int(self.onsets[last + 1, chosen[last + 1]])
+        given, moved = (float(self.sums[row, end] - self.sums[row, begin]) for row in (self.zero, state))
+        return given - moved, max(1, end - begin)
 
 
 def hears(path: WordPath, chance: float) -> bool:
@@ -162,7 +190,7 @@ def hears(path: WordPath, chance: float) -> bool:
         return False
     best = path.best()
     nats = path.each(best)[speech]
-    net = float((path.usual[speech] - nats).sum()) - CHANGE * int((np.diff(best) != 0).sum())
+    net = float((path.usual[speech] - nats).sum()) - path.limits.change * int((np.diff(best) != 0).sum())
     return bool(nats.mean() < chance - SURELY or net >= CLEARER * len(nats))
 
 
@@ -182,9 +210,12 @@ def shifts_of(path: WordPath, speaker: int, before: int, rate: float) -> list[Sh
         late = int(path.late[chosen[first]])
         if not late or last - first + 1 < FEWEST_WORDS:
             continue
-        gain, frames = _gain(path, chosen, first, last)
-        enough = ENOUGH_FOR_LEAST if abs(late) == LEAST_FRAMES else ENOUGH
-        if gain < max(enough, ENOUGH_A_FRAME * frames):
+        gain, frames = path.gain(chosen, first, last)
+        limits = path.limits
+        enough = (
+            limits.enough_for_least if abs(late) == LEAST_FRAMES else limits.enough + limits.enough_farther * abs(late)
+        )
+        if gain < max(enough, limits.enough_a_frame * frames):
             continue
         begins = _possible(path, chosen, base, first, last, moves_first=True)
         ends = _possible(path, chosen, base, first, last, moves_first=False)
@@ -200,15 +231,6 @@ def shifts_of(path: WordPath, speaker: int, before: int, rate: float) -> list[Sh
             )
         )
     return found
-
-
-def _gain(path: WordPath, chosen: np.ndarray, first: int, last: int) -> tuple[float, int]:
-    """Nats that the words gain by their shift, and of how many frames."""
-    state = chosen[first]
-    begin = 0 if first == 0 else int(path.onsets[first, state])
-    end = path.frames if last == len(chosen) - 1 else int(path.onsets[last + 1, chosen[last + 1]])
-    given, moved = (float(path.sums[row, end] - path.sums[row, begin]) for row in (path.zero, state))
-    return given - moved, max(1, end - begin)
 
 
 def _settled(path: WordPath, chosen: np.ndarray) -> np.ndarray:
@@ -253,7 +275,7 @@ def _possible(
             tried[other[0] : word], tried[word : last + 1] = beside, own
         else:
             tried[first : word + 1], tried[word + 1 : other[1] + 1] = own, beside
-        if path.total(tried) - base <= AS_WELL:
+        if path.total(tried) - base <= path.limits.as_well:
             as_well.append(word)
     edge = first if moves_first else last
     return min([edge, *as_well]), max([edge, *as_well])

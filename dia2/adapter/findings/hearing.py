@@ -1,4 +1,4 @@
-"""Words that Whisper hears otherwise than the script has them; only where it is asked for."""
+"""Words that Whisper hears otherwise than the script has them, or twice; only where it is asked for."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, cast
 
-from dia2.adapter.findings.made import made_words
+from dia2.adapter.findings.made import made_sound, made_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.loops import LOOP
 
 if TYPE_CHECKING:
     from dia2.adapter.findings.made import MadeWord
     from dia2.adapter.trace import Dia2Trace
     from dia2.runtime.words import Word
+
+_FEWEST_AGAIN = 2  # words that are said again
+_MOST_AGAIN = 12
+_SPOKEN = 0.08  # seconds that a word takes which is said; Whisper itself repeats words in no time
 
 MISHEARD = FindingKind(
     "word-misheard",
@@ -26,11 +31,40 @@ MISHEARD = FindingKind(
 
 
 def compare(asked: Sequence[MadeWord], heard: Sequence[Word]) -> Iterator[tuple[Sequence[MadeWord], str]]:
-    """Words that were asked for and heard otherwise, with what was heard in their place."""
+    """Words that were heard otherwise, with what was heard in their place; one by one, if as many were."""
     wanted, got = [bare(word.text) for word in asked], [bare(word.text) for word in heard]
     for kind, a, b, c, d in SequenceMatcher(None, wanted, got, autojunk=False).get_opcodes():
-        if kind != "equal" and "".join(wanted[a:b]) != "".join(got[c:d]) and b > a:
+        if kind == "equal" or "".join(wanted[a:b]) == "".join(got[c:d]) or b == a:
+            continue
+        if b - a == d - c:
+            yield from ((asked[i : i + 1], heard[c + i - a].text) for i in range(a, b))
+        else:
             yield asked[a:b], " ".join(word.text for word in heard[c:d])
+
+
+def again(asked: Sequence[str], heard: Sequence[Word]) -> Iterator[tuple[Sequence[Word], Sequence[Word]]]:
+    """Words that were heard twice in a row and asked for once: the first time, and the second.
+
+    Args:
+        asked: bare words of the script.
+        heard: words of the audio.
+    """
+    said = [bare(word.text) for word in heard]
+    at = 0
+    while at < len(said):
+        for count in range(_MOST_AGAIN, _FEWEST_AGAIN - 1, -1):
+            first, second = said[at : at + count], said[at + count : at + 2 * count]
+            words = heard[at + count : at + 2 * count]
+            spoken = all(word.end - word.start >= _SPOKEN for word in words)
+            if first == second and spoken and not _within([*first, *first], asked):
+                yield heard[at : at + count], words
+                at += count - 1
+                break
+        at += 1
+
+
+def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
+    return any(list(whole[i : i + len(part)]) == part for i in range(len(whole) - len(part) + 1))
 
 
 def _look(case: Case) -> Iterator[Finding]:
@@ -43,14 +77,21 @@ def _look(case: Case) -> Iterator[Finding]:
     from dia2.runtime.words import WHISPER_RATE, hear_words
 
     samples, rate = trace.audio
-    sound = resample(torch.from_numpy(samples), rate, WHISPER_RATE)
-    heard = hear_words(sound, case.whisper, torch.device("cpu"), "the run")
+    heard = hear_words(
+        resample(torch.from_numpy(samples), rate, WHISPER_RATE), case.whisper, torch.device("cpu"), "the run"
+    )
     spoken = [word for word in made_words(trace) if word.text and bare(word.text)]
     for words, instead in compare(spoken, heard):
         said = " ".join(word.text for word in words)
         what = f"“{instead}”" if instead else "nothing"
         text = f"Whisper hears {what} where the script has “{said}”."
         yield MISHEARD.found(text, words[0].call, words[-1].until, speaker=words[0].speaker or None)
+    sound = made_sound(trace)
+    for first, second in again([bare(word.text) for word in spoken], heard) if sound else ():
+        assert sound is not None, "without sound there is nothing to go through"
+        calls = [sound.call_at(int(time * sound.rate)) for time in (second[0].start, second[-1].end)]
+        text = f"Whisper hears “{' '.join(word.text for word in first)}” twice, which the script has once."
+        yield LOOP.found(text, calls[0], max(calls), fix="listen to it; take another seed")
 
 
-DETECTORS = (Detector((MISHEARD,), _look),)
+DETECTORS = (Detector((LOOP, MISHEARD), _look),)

@@ -10,26 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.adapter.prefix_sound import Levels, measure
-from dia2.inspect.schema.finding import FindingKind
+from dia2.inspect.trace.levels import Levels, measure, rms_of
 from dia2.runtime.sounding import LAG
 
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
 
-SILENT_SECONDS = 1.0  # beyond what a break asks for
-
 _SENTENCE_ENDS = ".,?!;:…。，、？！；：)”\"'»"
-
-SILENCE = FindingKind(
-    "silence-long",
-    "bad",
-    f"Nothing sounds for {SILENT_SECONDS:g} s more than the breaks there ask for: between words, or at the end of a "
-    "recording.",
-    "In 48 clean runs the longest pause was 0.24 s more than its break; sentences of people are half a second apart. "
-    "A recording's end is taken for a pause to go on with.",
-    'take another seed, or a lower temperature; a pause that is meant is written <break time="1s"/>',
-)
 
 
 @dataclass(frozen=True)
@@ -97,10 +84,7 @@ def made_sound(trace: Dia2Trace) -> MadeSound | None:
     heard, warmup = trace.audio, trace.warmup_calls
     if heard is None or warmup >= len(trace):
         return None
-    samples, sample_rate = heard
-    step = max(1, round(sample_rate / trace.model.frame_rate))
-    count = len(samples) // step
-    rms = np.sqrt(np.square(samples[: count * step].reshape(count, step)).mean(axis=1))
+    rms = rms_of(*heard, trace.model.frame_rate)
     if not rms.any():
         return None
     rate, first = trace.model.frame_rate, int(trace.steps[warmup])

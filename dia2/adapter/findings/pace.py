@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dia2.adapter.findings.made import SILENCE, SILENT_SECONDS, MadeSound, MadeWord, made_sound, made_words
+from dia2.adapter.findings.made import MadeSound, MadeWord, made_sound, made_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
-from dia2.inspect.trace.stretches import in_a_row, stretches
+from dia2.inspect.trace.levels import SILENCE, SILENT_SECONDS, pauses
+from dia2.inspect.trace.stretches import in_a_row
 from dia2.inspect.trace.unlikely import surprise_of
 
 if TYPE_CHECKING:
@@ -161,10 +162,7 @@ def _kept_waiting(words: Sequence[MadeWord], pace: float, bits: np.ndarray, rate
 
 def _silences(words: Sequence[MadeWord], sound: MadeSound) -> Iterator[Finding]:
     """Pauses beyond what breaks ask for; the one at the end is the run's own way to end."""
-    hushed = ~sound.levels.sounding
-    for first, last in stretches(hushed):
-        if last == len(hushed):
-            continue
+    for first, last in pauses(sound.levels, sound.rate):
         asked = sum(word.padding for word in words if first - 2 <= sound.frame_at(word.call) < last)
         seconds = (last - first - asked) / sound.rate
         if seconds >= SILENT_SECONDS:

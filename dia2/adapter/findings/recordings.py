@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dia2.adapter.findings.made import SILENCE, SILENT_SECONDS
-from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, shift_finding
-from dia2.adapter.prefix_sound import Levels, covered, measure, wordless
+from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding, spelt
+from dia2.adapter.prefix_sound import covered, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.levels import SILENCE, SILENT_SECONDS, Levels, measure
 from dia2.inspect.trace.stretches import in_a_row
 
 if TYPE_CHECKING:
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 SHORT_SECONDS = 2.0  # of speech; a recording with less is called short
 QUIET_LEVEL = -40.0  # dB; speech below is called quiet
 NOISE_DISTANCE = 15.0  # dB from the speech down to the quietest moments; a recording with less is called noisy
+BREATHLESS = 12.0  # likewise, where no frame is far from all words: the quietest moments may be speech there
 CLEAR = 25.0  # likewise; in a recording with less, noise may hide a soft word
 FAR = 2  # frames around each word; what is farther from all is no speech
 STEADY = 6.0  # dB that noise between the words may stand above the quietest moments
+SILENT_LETTERS = 5  # that words without sound have, all in a row; transcripts put a single “the” into a pause
 FLAT_TOPS = 5  # hundredths of a second with flat tops from which on a recording is clipped
 UNLABELLED_SECONDS = 0.7  # of speech in one place that have no word, from which on they are told
 UNLABELLED_SHARE = 0.12  # or as many here and there, if they are this share of all speech
@@ -58,9 +60,9 @@ CLIPPED = FindingKind(
 NOISE = FindingKind(
     "prefix-noise",
     "bad",
-    f"Speech stands less than {NOISE_DISTANCE:g} dB above the quietest moments, and between the words "
-    "there is steady sound.",
-    _CLEAN,
+    f"Speech stands less than {NOISE_DISTANCE:g} dB above the quietest moments, and between the words there is steady "
+    f"sound; less than {BREATHLESS:g} dB where {SHORT_SECONDS:g} s of speech leave no moment between words.",
+    "Of 143 clean recordings, with noise 27 dB below them and less, the least was 18.9 dB. " + _CLEAN,
     "record in a quieter place, or nearer to the microphone",
 )
 UNLABELLED = FindingKind(
@@ -74,9 +76,9 @@ UNLABELLED = FindingKind(
 WORDS_ONLY = FindingKind(
     "prefix-words-without-speech",
     "bad",
-    f"Where a word should sound, a recording whose pauses lie {CLEAR:g} dB below its speech has "
-    "nothing but pause; or all of it is silent.",
-    _CLEAN,
+    f"Where words of {SILENT_LETTERS} letters or more should sound, a recording whose pauses lie {CLEAR:g} dB below "
+    "its speech has nothing but pause in the frames that are theirs alone; or all of it is silent.",
+    "Whisper puts a single “the” or “a” into a pause beside it, in 3 of 44 clean recordings. " + _CLEAN,
     "trim the recording, or check its word times",
 )
 
@@ -99,7 +101,7 @@ def sound_findings(
         speaker: whose it is.
         rate: frames a second.
         first: call of the warm-up that reads its first frame.
-        shifts: of the words, as the ear heard them; `None`: the ear cannot tell, so loudness does.
+        shifts: of the words, by ear or by their spelling; `None`: neither can tell, so loudness does.
     """
     last = first + len(rms) - 1
     if not rms.any():
@@ -145,7 +147,11 @@ def _against_words(
     times = np.array([[word.start, word.end] for word in words]) * rate  # [W, 2]
     between = levels.decibels[~covered(times, len(levels.sounding), FAR)]
     above = levels.speech - levels.floor
-    if above < NOISE_DISTANCE and len(between) and np.median(between) <= levels.floor + STEADY:
+    if len(between):
+        steady = bool(np.median(between) <= levels.floor + STEADY)
+    else:
+        steady = above < BREATHLESS and levels.sounding.sum() >= SHORT_SECONDS * rate
+    if above < NOISE_DISTANCE and steady:
         how = f"its speech is only {above:.0f} dB above the noise, which has {decibels(levels.floor)}."
         text = f"The recording of speaker {speaker} is noisy: {how}"
         yield NOISE.found(text, first, first + len(levels.sounding) - 1, speaker=speaker)
@@ -154,7 +160,7 @@ def _against_words(
     moved: set[int] = set()
     for shift in told:
         mends = not any(_wordless(levels, shift.applied(times, rate), speaker, rate, first))
-        if mends or shifts is not None:  # to loudness, missing words look like shifted ones
+        if mends or shift.heard:  # to others, missing words look like shifted ones
             lacking = [] if mends else lacking
             moved |= set(range(shift.first, shift.last + 1))
             yield shift_finding(words, shift)
@@ -195,6 +201,9 @@ def _is_silent(word: PrefixWord, hushed: np.ndarray, rate: float) -> bool:
     first, last = _frames_of(word, rate)
     assert word.start is not None, "see `_frames_of`"
     assert word.end is not None, "likewise"
+    within = slice(int(np.ceil(word.start * rate)), int(word.end * rate))  # frames that it shares with no other
+    if within.stop - within.start >= 2:
+        return bool(hushed[within].all())
     beside = FAR if word.end - word.start < 1 / rate else 0  # what takes no time has none of its own
     return bool(hushed[max(0, first - beside) : last + beside].all())
 
@@ -202,6 +211,8 @@ def _is_silent(word: PrefixWord, hushed: np.ndarray, rate: float) -> bool:
 def _silent_words(words: Sequence[PrefixWord], speaker: int, rate: float, start: int) -> Iterator[Finding]:
     """Words in a row without sound are one finding."""
     for silent in in_a_row(words, lambda one, other: other.index == one.index + 1):
+        if sum(char.isalnum() for word in silent for char in word.text) < SILENT_LETTERS:
+            continue
         one, other = silent[0], silent[-1]
         which = f"“{one.text}”" if one is other else f"“{one.text}” … “{other.text}” ({len(silent)} words)"
         text = f"There is no sound where {which} should be ({one.start:.2f} … {other.end:.2f} s)."
@@ -222,16 +233,20 @@ def recording_findings(
     Args:
         trace: with a prefix.
         words: of it.
-        ear: what the checkpoint heard; `None`: loudness tells.
+        ear: what the checkpoint heard; `None`: spelling or loudness tells.
     """
     prefix, first = trace.prefix, 0
     if prefix is None or not np.isfinite(prefix.rms).all():
         return
+    kept = {recording.speaker: recording for recording in trace.recordings}
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker and word.start is not None]
         if frames:
             rate, shifts = trace.model.frame_rate, None if ear is None else by_ear(ear, speaker, mine)
+            if shifts is None and speaker in kept:
+                path = spelt(kept[speaker], mine, rate)
+                shifts = None if path is None else by_spelling(path, rate)
             yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
         first += frames
 

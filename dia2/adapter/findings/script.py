@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
 from dia2.common.wording import counted
@@ -11,6 +11,8 @@ from dia2.inspect.schema.finding import Finding, FindingKind, Severity
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
 from dia2.inspect.trace.stretches import in_a_row
 from dia2.runtime.lookalikes import lookalikes
+from dia2.runtime.script_notes import ScriptNotes
+from dia2.runtime.script_parser import words_of
 
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
@@ -18,11 +20,6 @@ if TYPE_CHECKING:
 
 _MOST = 20  # near misses, or words, that are told one by one
 _TAG = re.compile(r"\[S[12]\]")  # those that count
-_SAID = {
-    "tag": "{} in the script is no speaker tag: it is spoken as words.",
-    "marked": "{} in the script is a speaker tag, and what stands around it is spoken.",
-}
-_CUE = "{} in the script is a cue, of which Dia2 knows none: it is spoken as words."
 
 TAG = FindingKind(
     "tag-near-miss",
@@ -35,8 +32,9 @@ UNKNOWN = FindingKind(
     "unknown-token",
     "bad",
     "A word has characters that the tokenizer seems to spell byte by byte, since it has as many tokens as they have "
-    "bytes; a note where they are less than half of the word.",
-    "A character that a vocabulary knows costs one token or less; of one that it does not know nothing was learnt.",
+    "bytes; a note where they are less than half of the word. Or the tokenizer left nothing of a word.",
+    "A character that a vocabulary knows costs one token or less; of one that it does not know nothing was learnt. A "
+    "word that is in the script and not in the queue has no token.",
     "write the word in letters that the checkpoint was trained on",
 )
 
@@ -64,6 +62,7 @@ def _near_misses(trace: Dia2Trace) -> Iterator[Finding]:
     script, run = trace.manifest.script, trace.run
     if script is None:
         return
+    notes = ScriptNotes()
     at = run.prefix_words  # entries before it belong to what stands earlier in the script
     for miss in lookalikes(script)[:_MOST]:
         if miss.kind == "pause" and miss.spelling.lower().startswith("<break"):
@@ -74,8 +73,8 @@ def _near_misses(trace: Dia2Trace) -> Iterator[Finding]:
         last = min(first + max(1, len(pieces)), len(run.entries)) - 1
         at = last + 1
         speaker = run.entries[first].speaker or None
-        text = _SAID.get(miss.kind, _CUE).format(miss.spelling)
-        yield TAG.found(text, _place(trace, first), _place(trace, last), speaker=speaker)
+        wrong, instead = notes.wrong(miss)
+        yield TAG.found(f"{wrong}.", _place(trace, first), _place(trace, last), speaker=speaker, fix=instead)
 
 
 def _bytewise(entry: Entry) -> int:
@@ -100,12 +99,43 @@ def _unknown(trace: Dia2Trace) -> Iterator[Finding]:
         yield UNKNOWN.found(text, *calls, speaker=entries[0].speaker or None, severity=severity)
 
 
+def dropped(script: str, kept: Sequence[str]) -> list[tuple[str, int]]:
+    """Words of a script that its tokenizer dropped, each with the number of those in the queue that stand before it.
+
+    Args:
+        script: the text.
+        kept: words of the queue, in order.
+    """
+    found, at = [], 0
+    for word in words_of(script):
+        if at < len(kept) and kept[at] == word:
+            at += 1
+        else:
+            found.append((word, at))
+    return found if at == len(kept) else []  # else the queue was made of something else
+
+
+def _dropped(trace: Dia2Trace) -> Iterator[Finding]:
+    script, run = trace.manifest.script, trace.run
+    if script is None:
+        return
+    numbers = [i for i in range(run.prefix_words, len(run.entries)) if run.entries[i].tokens]
+    missing = dropped(script, [run.entries[i].text for i in numbers])
+    for stretch in in_a_row(missing, lambda one, other: one[1] == other[1])[:_MOST]:
+        words, before = " ".join(word for word, _ in stretch[:3]) + (" …" if len(stretch) > 3 else ""), stretch[0][1]
+        text = f"The tokenizer has no token for “{words}”: the model never sees it."
+        after = numbers[before] if before < len(numbers) else len(run.entries)
+        speaker = run.entries[numbers[max(0, before - 1)]].speaker
+        yield UNKNOWN.found(text, _place(trace, after), speaker=speaker or None)
+
+
 def _look(case: Case) -> Iterator[Finding]:
     trace = cast("Dia2Trace", case.trace)
     if not len(trace) or "text" in trace.redacted:
         return
     yield from _near_misses(trace)
     yield from _unknown(trace)
+    yield from _dropped(trace)
     yield from _cut_off(trace)
 
 

@@ -1,4 +1,7 @@
-"""Words of a prefix that stand beside their sound: by the checkpoint's own ear, or by loudness where that is deaf."""
+"""Words of a prefix that stand beside their sound: by the checkpoint's own ear; where that is deaf, by their spelling.
+
+Where the recording is not kept, loudness is what is left.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dia2.adapter.prefix_sound import Levels, find_shift
+from dia2.adapter.ear.shifts import FEWEST_WORDS, shifts_of
+from dia2.adapter.prefix_sound import find_shift
 from dia2.adapter.prefix_words import PrefixWord
+from dia2.adapter.spelling.path import SpeltPath, spelt_path
 from dia2.inspect.schema.finding import Finding, FindingKind
+from dia2.inspect.trace.levels import Levels
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
+    from dia2.inspect.trace.recordings import PrefixRecording
 
 MOST_DRIFT = 1.5  # seconds between words and sound that are looked for
 FEWEST_HEARD = 5  # words that the ear can be trusted with; of fewer, loudness tells
@@ -23,9 +30,11 @@ SHIFT = FindingKind(
     "prefix-shift",
     "bad",
     f"Moving three words or more by {DRIFT_FRAMES} frames to {MOST_DRIFT:g} s makes the recording much likelier to the "
-    "checkpoint, or, where that cannot follow the voice, fits the words to the recording's loudness much better.",
+    "checkpoint; or, where that cannot follow the voice, to what their letters let expect, a hiss where an s is; or, "
+    "where the recording is not kept, fits the words to its loudness much better.",
     "Transcripts of clean recordings stand one or two frames aside. By ear 141 clean recordings brought nothing, and "
-    "58 of 60 shifts were told; by loudness a shift's size is told, and its beginning only bounded.",
+    "58 of 60 shifts were told; by letters 44 clean ones with Whisper's words brought nothing, and 205 of 220 shifts "
+    "were told in a range that holds their beginning; by loudness 156.",
     "check the word times, or let Whisper transcribe again",
 )
 
@@ -39,6 +48,7 @@ class Shifted:
     last: int
     earliest: int  # the first shifted word may be this one already
     latest: int  # and the last one this one still
+    heard: bool = False  # by the ear, which can tell moved words from missing ones
 
     def applied(self, times: np.ndarray, rate: float) -> np.ndarray:
         """The words [W, 2], in frames, as they stand at their sound."""
@@ -59,10 +69,28 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
             one.last_word - before,
             one.begins_between[0] - before,
             one.ends_between[1] - before,
+            heard=True,
         )
         for one in ear.shifts
         if one.speaker == speaker
     ]
+
+
+def spelt(recording: PrefixRecording, words: Sequence[PrefixWord], rate: float) -> SpeltPath | None:
+    """What the letters of a recording's words let expect, beside what sounds; `None` where they tell nothing."""
+    times = np.array([[word.start, word.end] for word in words], float).reshape(-1, 2)
+    texts = [word.text for word in words]
+    return spelt_path(recording.samples, recording.rate, rate, recording.calls, texts, times)
+
+
+def by_spelling(path: SpeltPath, rate: float) -> list[Shifted]:
+    """What it says; words before a shift that are too few to be told may be in it."""
+    shifts = []
+    for one in shifts_of(path, 1, 0, rate):
+        earliest = one.begins_between[0]
+        earliest = 0 if earliest < FEWEST_WORDS else earliest
+        shifts.append(Shifted(one.seconds, one.first_word, one.last_word, earliest, one.ends_between[1]))
+    return shifts
 
 
 def by_loudness(levels: Levels, times: np.ndarray, rate: float) -> list[Shifted]:

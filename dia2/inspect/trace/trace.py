@@ -290,7 +290,7 @@ class Trace(TraceData[F]):
 
         Args:
             tts: an engine of its checkpoint, by whose ear the words of a prefix are judged where the trace has not
-                kept that; `None`: by loudness alone.
+                kept that; `None`: by letters, and by loudness.
             hear: also listen to the audio with Whisper, for words that came out otherwise.
             whisper: the one to listen with.
             script: which, of a run of Dia.
