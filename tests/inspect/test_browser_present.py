@@ -76,7 +76,7 @@ def test_slides_follow_each_other_and_leave_all_as_it_was(page: Page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_slide_can_be_read_from_afar(browser: Any, file: Path, width: int, height: int, scheme: str) -> None:
     opened = linked(browser, file, "call=45&present=0", width, height, scheme)
-    least = "19.5" if width >= 1280 else "15"  # a picture in a small place is what it can be
+    least = "19.5" if width >= 1280 else "12"  # a picture in a small place is what it can be
     for number, name in enumerate(names(opened)):
         assert slide(opened) == name
         assert opened.page.evaluate(SMALL.replace("LEAST", least)) == []

@@ -112,8 +112,9 @@ def test_no_key_that_means_nothing_elsewhere_leaves_it(host: Host) -> None:
         " ",
     ]
     for focus in [None, *CONTROLS]:
-        if focus == ".list button":
-            host.run("one.root.dia2.store.set({ tab: 'Call' })")
+        tab = {".pane.draw select": "Draw", ".list button": "Call"}.get(focus or "")
+        if tab:  # M opened that of the notes
+            host.run(f"one.root.dia2.store.set({{ tab: '{tab}' }})")
             host.drawn()
         if focus is not None:
             host.page.locator(f".dia2-explorer {focus}").first.focus()

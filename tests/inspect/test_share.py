@@ -66,7 +66,7 @@ def test_the_table_has_what_the_trace_has(page: Page, trace: Dia2Trace, tmp_path
     for call in (0, 30, 76):
         for draw, name in zip(trace.draws(call), ["action", *(f"cb{i}" for i in range(8))], strict=True):
             assert int(rows[call][f"choice.{name}"]) == draw.choice
-            assert float(rows[call][f"p.{name}"]) == np.float32(draw.probability)
+            assert float(rows[call][f"p.{name}"]) == pytest.approx(draw.probability, rel=2**-16)
     assert {row["word"] for row in rows} >= {word.text for word in trace.words}
     select(page, 10, 20)
     text = saved(page, "Save the table (CSV)", tmp_path).read_text(encoding="utf-8-sig")
