@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dia.adapter.trace import DiaTrace
 
 _DRAW = "give temperature=1.2 and cfg_filter_top_k=45"
-USUAL = Usual(temperature=1.2, guide="give cfg_scale=3", draw=_DRAW)
+USUAL = Usual(temperature=1.2, guide="give cfg_scale=3", draw=_DRAW, cool="give temperature=1.2")
 
 
 def _cut_off(case: Case) -> Iterator[Finding]:

@@ -14,7 +14,12 @@ from dia2.runtime.edits import ChangeSampling
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
 
-USUAL = Usual(temperature=0.8, guide="give cfg_scale=2", draw="give temp_audio=0.8 and topk_audio=50")
+USUAL = Usual(
+    temperature=0.8,
+    guide="give cfg_scale=2",
+    draw="give temp_audio=0.8 and topk_audio=50",
+    cool="give temp_audio=0.8",
+)
 
 
 def _drawings(trace: Dia2Trace) -> Iterator[Drawing]:

@@ -56,7 +56,8 @@ class Usual:
 
     temperature: float
     guide: str  # what to do about guidance
-    draw: str  # and about sampling
+    draw: str  # about too few candidates
+    cool: str  # about too high a temperature
 
 
 def drawn_badly(drawings: Sequence[Drawing], usual: Usual) -> Iterator[Finding]:
@@ -69,13 +70,13 @@ def drawn_badly(drawings: Sequence[Drawing], usual: Usual) -> Iterator[Finding]:
     for some in _together(drawings, lambda one: not one.guided):
         text = f"Guidance is off ({some[0].guidance}) in calls {some[0].first} … {some[-1].last}."
         yield GUIDANCE_OFF.found(text, some[0].first, some[-1].last, fix=usual.guide)
-    for kind, how, wrong in (
-        (SAMPLING_NARROW, "from very few candidates", _is_narrow),
-        (SAMPLING_WIDE, "almost at random", lambda one: one.temperature >= WIDE * usual.temperature),
+    for kind, how, wrong, fix in (
+        (SAMPLING_NARROW, "from very few candidates", _is_narrow, usual.draw),
+        (SAMPLING_WIDE, "almost at random", lambda one: one.temperature >= WIDE * usual.temperature, usual.cool),
     ):
         for some in _together(drawings, wrong):
             text = f"Codes are drawn {how} ({some[0].sampling}) in calls {some[0].first} … {some[-1].last}."
-            yield kind.found(text, some[0].first, some[-1].last, fix=usual.draw)
+            yield kind.found(text, some[0].first, some[-1].last, fix=fix)
 
 
 def _is_narrow(one: Drawing) -> bool:
