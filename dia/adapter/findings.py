@@ -51,10 +51,9 @@ def _sound(case: Case) -> Iterator[Finding]:
     if not rms.any():
         return
     levels, first = measure(rms), trace.run.prefill_steps[script] - 1
-    count = min(len(rms), len(trace) - first)
-    yield from loops(
-        trace.codes(script)[:count], levels.sounding[:count], first, rate, fix=f"take another seed; {_DRAW}"
-    )
+    codes = trace.codes(script)  # of a run that was cut short, or damaged, fewer than sound
+    count = max(0, min(len(rms), len(codes), len(trace) - first))
+    yield from loops(codes[:count], levels.sounding[:count], first, rate, fix=f"take another seed; {_DRAW}")
     for begin, end in pauses(levels, rate, last=True):
         text = f"Nothing sounds for {(end - begin) / rate:.1f} s."
         calls = (min(first + frame, len(trace) - 1) for frame in (begin, end - 1))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from dia2.adapter.manifest import ModelFacts
-from dia2.adapter.pipeline import ACTIONS, OUTCOMES
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import Calls
 from dia2.adapter.view_draws import Draws, sampling_header
 from dia2.adapter.view_fit import drift_track, fit_of
+from dia2.adapter.view_pipeline import ACTIONS, OUTCOMES
 from dia2.adapter.view_tour import TOUR
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import PEAK_RATE, Columns, Header, View, row_header, text

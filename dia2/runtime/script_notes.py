@@ -45,26 +45,25 @@ class ScriptNotes:
                     "the script has more that looks like tags or cues: only the first %d are reported", _MOST
                 )
             else:
-                wrong, instead = self.wrong(what)
-                logger.warning("%s%s%s", wrong, ", so " if ": it is" in wrong else ": ", instead)
+                logger.warning("%s", self.said(what))
 
     def _known(self, spelling: str) -> bool:
         """The model obeys it, or the parser does or refuses it."""
         return spelling in self._cues if self._cues else spelling.startswith("<break")
 
-    def wrong(self, what: Lookalike) -> tuple[str, str]:
-        """What is wrong with it, and what to do about it."""
+    def said(self, what: Lookalike) -> str:
+        """What is wrong with it, and after the last colon what to do about it."""
         there = f"{what.spelling} in the script"
         if what.kind == "marked":
-            return f"{there} is a tag with something around it that is read aloud", f"write [S{what.speaker}] alone"
+            return f"{there} is a tag with something around it that is read aloud: write [S{what.speaker}] alone"
         if what.kind == "tag":
-            marked = what.speaker and any(mark in what.spelling for mark in "*_`~")
-            instead = f"[S{what.speaker}], without marks" if marked else "[S1] or [S2]"
-            return f"{there} is not a speaker tag, so it is read aloud", f"write {instead}"
+            if what.speaker and any(mark in what.spelling for mark in "*_`~"):
+                return f"{there} is not a speaker tag, so it is read aloud: write [S{what.speaker}], without marks"
+            return f"{there} is not a speaker tag, so it is read aloud: write [S1] or [S2]"
         if not self._cues:
             if what.kind == "pause":
-                return f"{there} is spoken as words", 'for a pause write <break time="0.4s"/>'
-            return f"{there} is a cue, of which {self._model} knows none: it is spoken as words", "leave it out"
+                return f'{there} is spoken as words: for a pause write <break time="0.4s"/>'
+            return f"{there} is a cue, of which {self._model} knows none, so it is spoken as words: leave it out"
         known = f"({what.spelling[1:-1].strip().lower()})"
         instead = f"write {known}" if known in self._cues else "leave it out"
-        return f"{there} is not a cue that {self._model} knows: it is spoken as words", instead
+        return f"{there} is not a cue that {self._model} knows, so it is spoken as words: {instead}"

@@ -206,7 +206,7 @@ def test_a_saved_notebook_shows_one_explorer_whatever_became_of_its_kernel(
     notebook.page.wait_for_timeout(4_000)  # longer than what is kept waits for a widget
     assert notebook.page.evaluate(count) == 1
     assert notebook.page.locator("[data-dia2-saved]").count() == 0
-    assert (folder / "saved.ipynb").stat().st_size < 300_000
+    assert (folder / "saved.ipynb").stat().st_size < 400_000
     notebook.page.close()
 
     notebook = Notebook(browser, lab, "saved.ipynb")  # its kernel is alive

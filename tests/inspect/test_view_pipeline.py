@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dia2.adapter.pipeline import OUTCOMES
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.view_calls import _OUTCOMES
+from dia2.adapter.view_pipeline import OUTCOMES
 from dia2.common.hooks import observing
 from dia2.inspect import load, record, sample
 from dia2.inspect.schema.view_pipeline import Arrow, Box, Choice, Codes, Line, Meter, Pipeline, Stage, Token

@@ -18,7 +18,7 @@ from .test_script_parser import IDS, RATE, encode
 
 NO_TAG = "in the script is not a speaker tag, so it is read aloud: write [S1] or [S2]"
 
-NO_CUE = "(laughs) in the script is a cue, of which Dia2 knows none: it is spoken as words, so leave it out"
+NO_CUE = "(laughs) in the script is a cue, of which Dia2 knows none, so it is spoken as words: leave it out"
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -78,10 +78,10 @@ def test_dia_is_not_told_of_the_cues_that_it_knows(caplog: pytest.LogCaptureFixt
     assert len(CUES) == 21
     assert notes_on(caplog, " ".join(CUES), "[S1] Ha (laughs) (Sighs) (clears throat)", dia=True) == []
     assert notes_on(caplog, "(laughs) [laughs] (door closes) [S 1]", "[S 1] *sighs*", dia=True) == [
-        "[laughs] in the script is not a cue that Dia knows: it is spoken as words, so write (laughs)",
-        "(door closes) in the script is not a cue that Dia knows: it is spoken as words, so leave it out",
+        "[laughs] in the script is not a cue that Dia knows, so it is spoken as words: write (laughs)",
+        "(door closes) in the script is not a cue that Dia knows, so it is spoken as words: leave it out",
         f"[S 1] {NO_TAG}",
-        "*sighs* in the script is not a cue that Dia knows: it is spoken as words, so write (sighs)",
+        "*sighs* in the script is not a cue that Dia knows, so it is spoken as words: write (sighs)",
     ]
     assert len(notes_on(caplog, 'Well <break time="0.4s"/> [s1] no.', dia=True)) == 2  # Dia has neither
 

@@ -73,7 +73,7 @@ def _near_misses(trace: Dia2Trace) -> Iterator[Finding]:
         last = min(first + max(1, len(pieces)), len(run.entries)) - 1
         at = last + 1
         speaker = run.entries[first].speaker or None
-        wrong, instead = notes.wrong(miss)
+        wrong, _, instead = notes.said(miss).rpartition(": ")
         yield TAG.found(f"{wrong}.", _place(trace, first), _place(trace, last), speaker=speaker, fix=instead)
 
 

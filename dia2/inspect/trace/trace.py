@@ -349,7 +349,7 @@ class Trace(TraceData[F]):
             script: which, from 0.
             call: where to begin.
             page: whether the notebook keeps the explorer, for pages made of it and for readers without a kernel. It
-                grows by some 50 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
+                grows by some 170 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
                 environment. A picture and the text are kept in any case.
             voice: with the recordings that the run was given, as `to_html` takes it.
             replay: what `replay(tts, calls, attention=True)` gave, to see where these calls look; see `to_html`.

@@ -215,7 +215,7 @@ def test_a_run_that_was_killed_is_shown_as_far_as_it_went(tmp_path: Path, monkey
     manifest |= {"status": "running", "result": None, "audio": None, "calls": 0}
     (path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     text = shown(VIEWS["show"], 80, path)
-    assert text.startswith("✗ call 9: The trace ends before its run: the run was killed, or still runs.\n")
+    assert text.startswith("✗ call 9: The trace ends before its run: the run was killed, or still runs. (1\nmore)\n")
     assert "\n  1  [S1] Well.\n     7 bytes\n" in text
     lines = shown(lambda trace, console: print_grid(trace, console, codes=False), 80, path).splitlines()
     assert lines[2:4] == ["ch0  +0   B##########", "ch1  +8   BBBBBBBBB##"]
@@ -383,7 +383,8 @@ def test_calls_that_are_not_there_are_told(trace: DiaTrace) -> None:
 # Expected
 
 SHOW = """\
-✗ call 62: Script 2 reached max_tokens = 64 before the model drew its end.
+✗ call 62: Script 2 reached max_tokens = 64 before the model drew its end. (1
+more)
   → split the script, shorten the prefix, or allow more where a limit was given
 run.dia2trace  complete
   recorded  level topk
@@ -476,7 +477,8 @@ run.dia2trace  complete
 """
 
 SHOW_ALONE = """\
-✗ call 38: The script reached max_tokens = 40 before the model drew its end.
+✗ call 38: The script reached max_tokens = 40 before the model drew its end. (1
+more)
   → split the script, shorten the prefix, or allow more where a limit was given
 run.dia2trace  complete
   recorded  level tokens
