@@ -170,8 +170,7 @@ def test_a_frame_that_may_not_save_says_so(browser: Any, trace: Dia2Trace, tmp_p
 def test_notes_of_a_page_are_pinned_and_come_back_to_the_trace(page: Page, trace: Dia2Trace, tmp_path: Path) -> None:
     for key in ("ArrowRight", "ArrowRight", "m"):
         page.press(key)
-    page.drawn()
-    page.page.keyboard.type("Sounds <b>odd</b>\nfrom here")
+    page.page.keyboard.type("Sounds <b>odd</b>\nfrom here")  # at once
     page.press("ArrowLeft")  # in the text, not in the run
     page.press("Control+Enter")
     assert page.told() == "Noted at call 2, on this page alone"

@@ -85,7 +85,8 @@ export function mountViews(root, shown, options = {}) {
     },
     pin() {
       store.set({ tab: "Notes", pane: "Notes" });
-      requestAnimationFrame(() => notes.open(store.state.call)); // once the tab is there to be written in
+      store.draw(); // at once: the tab is to be there before the next key is pressed
+      notes.open(store.state.call);
     },
     share: share.commands,
     slides,
