@@ -19,7 +19,7 @@ import numpy as np
 from dia2.adapter.ear.shifts import FLAT, LEAST_FRAMES, Window, windows_of
 from dia2.adapter.findings.recordings import recording_findings
 from dia2.adapter.findings.shift import MOST_DRIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding, spelt
-from dia2.adapter.prefix_sound import _cost as misfit
+from dia2.adapter.prefix_sound import misfit
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.trace.levels import Levels, measure
 

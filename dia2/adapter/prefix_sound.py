@@ -87,9 +87,9 @@ def find_shift(levels: Levels, words: np.ndarray, least: int, most: int) -> Shif
     if len(words) < _FEWEST:
         return None
     found, best = None, _ENOUGH
-    as_it_is = _cost(levels, words)
+    as_it_is = misfit(levels, words)
     for frames in sorted(range(-most, most + 1), key=abs):
-        evidence = as_it_is - _cost(levels, words - frames)
+        evidence = as_it_is - misfit(levels, words - frames)
         first, last, begin, end, earliest = _richest(evidence, words, frames)
         total = float(evidence[begin:end].sum()) - _FAR * abs(frames)
         regained = float(evidence[begin:end][levels.sounding[begin:end]].sum())
@@ -98,7 +98,7 @@ def find_shift(levels: Levels, words: np.ndarray, least: int, most: int) -> Shif
     return found if found is not None and abs(found.frames) >= least else None
 
 
-def _cost(levels: Levels, words: np.ndarray) -> np.ndarray:
+def misfit(levels: Levels, words: np.ndarray) -> np.ndarray:
     """[frames] 1 for sound without a word, a part of it for a word without sound."""
     frames, words = len(levels.sounding), _begun(levels, words)
     said, near = covered(words, frames), covered(words, frames, _BESIDE)

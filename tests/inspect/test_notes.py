@@ -208,6 +208,12 @@ def test_a_folder_with_notes_is_still_a_trace_and_can_be_replaced(trace: Trace[A
     assert not (trace.path / NOTES_FILE).exists()
 
 
+def test_notes_of_a_longer_run_are_refused_by_the_last_of_them(trace: Trace[Any]) -> None:
+    written(trace, file_of((3, "here"), (999, "there"), (0, "and here")))
+    with pytest.raises(TraceError, match=rf"has a note of call 999, and the trace has {len(trace)} calls\.$"):
+        trace.notes  # noqa: B018
+
+
 def test_redacted_text_takes_the_notes_with_it(tmp_path: Path) -> None:
     trace = load(copied(tmp_path / "run.dia2trace", recorded))
     trace.note(1, "she says Xylophone")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -240,6 +241,23 @@ def test_a_filter_of_which_a_level_has_nothing_is_refused(tmp_path: Path) -> Non
     with record(tmp_path / "run", level="full", hooks="logits.*"):
         engine("tiny3").generate("[S1] Hi.", GREEDY_CONFIG)
     assert Dia2Trace.load(tmp_path / "run").complete
+
+
+def test_logits_that_were_asked_for_have_come(tmp_path: Path) -> None:
+    """The depformer's are one tensor, and a point for each codebook from 1 on."""
+    path = tmp_path / "run.dia2trace"
+    with record(path, level="full", hooks="logits.*"):
+        engine("tiny3").generate("[S1] Well.", GREEDY_CONFIG)
+    assert Dia2Trace(path).manifest.never_fired == []
+
+
+def test_what_is_done_unless_somebody_says_otherwise_is_the_same_in_both() -> None:
+    """The recorder's own options; a prefix is heard, and its recordings are kept."""
+    own, made = signature(record).parameters, signature(Recorder).parameters
+    assert {name: option.default for name, option in own.items()} == {
+        name: option.default for name, option in made.items()
+    }
+    assert own["doctor"].default is own["prefix_sound"].default is True
 
 
 def test_nothing_is_written_behind_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

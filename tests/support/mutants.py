@@ -51,6 +51,11 @@ PACKAGES = {
                 "tests/inspect/test_tables.py",
                 "tests/inspect/test_explorer.py",
             ),
+            *("tests/test_frozen.py", "tests/inspect/test_notes.py", "tests/inspect/test_view_draws.py"),
+            *("tests/inspect/test_console_frame.py", "tests/inspect/test_console_frames.py"),
+            *("tests/inspect/test_recordings.py", "tests/inspect/test_stretches.py", "tests/inspect/test_surprise.py"),
+            *("tests/inspect/test_view_pipeline.py", "tests/inspect/test_view_shades.py", "tests/inspect/test_tour.py"),
+            *("tests/inspect/test_manifest.py", "tests/inspect/test_shards.py", "tests/inspect/test_writer.py"),
         ),
     ),
     "draws": (
