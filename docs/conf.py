@@ -53,14 +53,14 @@ python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|np|numpy|pathlib|collections|argparse|abc|matplotlib|pa|Path|Any|Tensor|Figure)\b.*"),
+    (r"py:.*", r"(torch|np|numpy|pathlib|collections|argparse|abc|matplotlib|msgspec|pa|Path|Any|Tensor|Figure)\b.*"),
     (r"py:.*", r"contextlib\..*"),
     # types of fields that are for looking at; their own docstrings say what they hold
     (
         r"py:.*",
         r"(.*\.)?(\w+Facts|\w*Manifest|Caches|F|SpokenWord|RuntimeContext|Row|Kind|Level|Progress|ProgressCallback)",
     ),
-    (r"py:.*", r"(.*\.)?(Source|Rotation|CaptureBuffers|TraceSink|Between|Voice|Word)"),  # of the inside
+    (r"py:.*", r"(.*\.)?(Source|Rotation|CaptureBuffers|TraceSink|Between|Voice|Word|WordList)"),  # of the inside
     (r"py:.*", r"(.*\.)?(Explorer|LiveExplorer|Lab)"),  # widgets, whose libraries are no part of the site's build
 ]
 
