@@ -32,6 +32,8 @@ def test_surprise_is_minus_log2_of_the_chance_in_steps() -> None:
 def test_pull_is_the_total_variation_between_both_softmaxes() -> None:
     odds = np.log(3.0)
     cases = (([0.0, 0.0], [0.0, 0.0], 0.0), ([odds, 0.0], [0.0, odds], 0.5), ([0.0, 0.0], [9.0, -np.inf], 0.5))
+    apart = draw_signals(**drawn([1.0], [9.0, -np.inf], [-np.inf, 9.0]))["pull"]
+    assert apart.tolist() == [[255]], "all of it"
     for cond, guided, wanted in cases:
         found = draw_signals(**drawn([1.0], cond, guided))["pull"]
         assert found[0, 0] / 255 == pytest.approx(wanted, abs=0.003)
@@ -69,6 +71,10 @@ def test_peaks_above_the_usual_are_anomalies() -> None:
     assert surprising([-1, -1, *usual, 6, 2, 2]) == [{"call": 14, "what": "codes", "bits": 6.0}]
     near = surprising([*usual, *usual, 6, 2, 7, 2, 2, 2, 2, 5, 2])
     assert near == [{"call": 26, "what": "codes", "bits": 7.0}, {"call": 31, "what": "codes", "bits": 5.0}]
+    plateau = surprising([*usual, 6, 6, 2, 2])
+    assert plateau == [{"call": 13, "what": "codes", "bits": 6.0}], "the last of two that are as high"
+    rise = surprising([*usual, 7, 6, 5, 4.5, 4.25, 4, 2])
+    assert rise == [{"call": 12, "what": "codes", "bits": 7.0}], "the way down from a peak is none"
     assert surprising([2.0] * 9 + [6, 2]) == []  # without a spread nothing tells what is far
 
 

@@ -55,6 +55,7 @@ PACKAGES = {
             *("tests/inspect/test_console_frame.py", "tests/inspect/test_console_frames.py"),
             *("tests/inspect/test_recordings.py", "tests/inspect/test_stretches.py", "tests/inspect/test_surprise.py"),
             *("tests/inspect/test_view_pipeline.py", "tests/inspect/test_view_shades.py", "tests/inspect/test_tour.py"),
+            *("tests/inspect/test_view_signals.py", "tests/inspect/test_drift.py", "tests/inspect/test_view_fit.py"),
             *("tests/inspect/test_manifest.py", "tests/inspect/test_shards.py", "tests/inspect/test_writer.py"),
         ),
     ),
