@@ -303,6 +303,14 @@ def test_two_runs_are_shown_where_they_part(browser: Any, trace: Dia2Trace, tmp_
     assert opened.readout("call") == "50"
     assert f"codebook 2 {trace.codes[50, 2]} | {code}" in opened.page.inner_text(".parted")
     assert opened.page.locator(".grid canvas").count() == 2
+    opened.press("ArrowRight")
+    opened.tab("Machine")
+    runs = [trace, Dia2Trace.load(tmp_path / "fork.dia2trace")]
+    told = opened.page.locator(".beside .chips").all_inner_texts()
+    assert [text.split()[:1] for text in told] == [[run.queue_at(51)[0].text] for run in runs]
+    opened.tab("Call")
+    assert opened.page.locator(".beside .list [aria-current=step]").count() == 2
+    keep_picture(opened.page, "two-runs-rows")
     opened.check()
     opened.page.context.close()
 

@@ -29,16 +29,20 @@ export function tabsOf(views, store, notes) {
   const [data, other] = views.all;
   if (other) {
     const parts = views.all.map((of, i) => part(candidatesPane(of, store, `Draw of ${"AB"[i]}`), of));
-    return [{ name: "Draw", parts }, { name: "Notes", parts: [notes] }];
+    return [
+      { name: "Draw", parts },
+      { name: "Call", parts: [sideBySide(views, (of) => rowsPane(of, store))] },
+      { name: "Machine", parts: [sideBySide(views, (of) => stateOfRun(of, store))] },
+      { name: "Notes", parts: [notes] },
+    ];
   }
-  const facts = data.header.state_pane;
   const script = scriptPane(data);
   const fit = fitTab(data, store);
   const { pipeline } = data.header;
   return [
     { name: "Draw", parts: [candidatesPane(data, store)] },
     { name: "Call", parts: [rowsPane(data, store)] },
-    { name: "Machine", parts: [facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts)] },
+    { name: "Machine", parts: [stateOfRun(data, store)] },
     ...(data.header.replay ? [{ name: "Attention", parts: attentionParts(data, store) }] : []),
     ...(pipeline ? [pipelineTab(data, store, pipeline)] : []),
     ...(script ? [{ name: "Script", parts: [script] }] : []),
@@ -67,6 +71,31 @@ export function tabOf(state, tabs) {
 function pipelineTab(data, store, facts) {
   const whole = pipelinePane(data, store, facts);
   return { name: "Pipeline", parts: [whole], step: whole.step };
+}
+
+/**
+ * @param {Data} data
+ * @param {Store} store
+ */
+function stateOfRun(data, store) {
+  const facts = data.header.state_pane;
+  return facts.kind === "machine" ? machinePane(data) : statePane(data, store, facts);
+}
+
+/**
+ * The same pane of both runs side by side.
+ *
+ * @param {Views} views
+ * @param {(data: Data) => Part} paneOf
+ * @returns {Part}
+ */
+function sideBySide(views, paneOf) {
+  const parts = views.all.map((data) => part(paneOf(data), data));
+  const columns = parts.map(({ element }, i) => h("div", {}, h("h3", {}, "AB"[i]), element));
+  return {
+    element: h("div", { class: "beside" }, columns),
+    draw: (state) => parts.forEach(({ draw }) => draw(state)),
+  };
 }
 
 /**
