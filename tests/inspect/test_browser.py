@@ -303,6 +303,7 @@ def test_two_runs_are_shown_where_they_part(browser: Any, trace: Dia2Trace, tmp_
     assert opened.readout("call") == "50"
     assert f"codebook 2 {trace.codes[50, 2]} | {code}" in opened.page.inner_text(".parted")
     assert opened.page.locator(".grid canvas").count() == 2
+    assert "tour" not in opened.page.inner_text("main").lower()  # which leads through one run
     opened.press("ArrowRight")
     opened.tab("Machine")
     runs = [trace, Dia2Trace.load(tmp_path / "fork.dia2trace")]

@@ -142,8 +142,8 @@ export function mountViews(root, shown, options = {}) {
   });
   host.choose(options.theme ?? null);
   goTo(options, store, stage, tabs, slides);
-  if (options.tour === "begin") tour.greet();
-  if (options.tour === "offer") tour.offer();
+  if (options.tour === "begin" && !other) tour.greet(); // it leads through one run
+  if (options.tour === "offer" && !other) tour.offer();
   store.draw();
   requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
