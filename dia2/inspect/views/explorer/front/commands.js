@@ -59,7 +59,12 @@ export function commandsOf(views, store, player, moves, hands) {
       keys: ["G"],
       run: () => hands.go(),
     },
-    { id: "find", name: "Find a word, a code or a token", keys: ["/"], run: () => hands.find() },
+    {
+      id: "find",
+      name: words ? "Find a word, a code or a token" : "Find a code",
+      keys: ["/"],
+      run: () => hands.find(),
+    },
     { id: "nearer", name: "Zoom in", keys: ["W", "+", "="], run: () => moves.zoom(NEARER) },
     { id: "farther", name: "Zoom out", keys: ["S", "-"], run: () => moves.zoom(1 / NEARER) },
     { id: "left", name: "Move left", keys: ["A"], run: () => slide(-0.25) },

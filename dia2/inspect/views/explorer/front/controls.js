@@ -130,9 +130,13 @@ function goField(moves) {
  * @param {(text: string) => void} tell
  */
 function findField(moves, tell) {
-  const { short } = moves.views.all[0].header.grid.words;
-  const label = `Find a word, a code (411, ${short}3:411) or a token (action:pad, main:word); Enter goes to the next`;
-  const field = h("input", { type: "search", placeholder: `Word, ${short}3:411`, "aria-label": label, title: label });
+  const { grid, words } = moves.views.all[0].header;
+  const code = `${grid.words.short}3:411`;
+  const codes = `a code (411, ${code})`;
+  const all = words ? `a word, ${codes} or a token (action:pad, main:word)` : codes;
+  const label = `Find ${all}; Enter goes to the next`;
+  const hint = words ? `Word, ${code}` : `411, ${code}`;
+  const field = h("input", { type: "search", placeholder: hint, "aria-label": label, title: label });
   const found = h("span", { class: "found", "aria-live": "polite" });
   let hit = -1;
   field.addEventListener("input", () => {
