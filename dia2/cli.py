@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unle
     from dia2.common.progress import ProgressCallback
     from dia2.engine import Dia2
     from dia2.generation import GenerationConfig, GenerationResult
+    from dia2.inspect.schema.finding import Finding
 
 COMMANDS = ("generate", "voice", "trace")
 VIEWS = ("show", "watch", "findings", "frames", "grid", "diff", "prefix", "hooks", "html", "export")
@@ -164,7 +165,7 @@ def build_parser(*, traces: bool = True) -> Parser:
     clone.add_argument("--speaker", type=int, choices=(1, 2), default=1, help="who it is meant for; noted in the file")
     clone.add_argument("--words", metavar="FILE.json", help="words and times, instead of Whisper's")
     clone.add_argument("--whisper", metavar="NAME_OR_PATH", default="turbo", help="checkpoint (default: %(default)s)")
-    _add_doctor_flag(clone, "do not judge whether the words stand where they sound")
+    _add_doctor_flag(clone, "do not judge the recording, or whether its words stand where they sound")
     _add_model_flags(clone)
 
     trace = commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
@@ -354,15 +355,17 @@ def voice(args: argparse.Namespace) -> int:
 
     refuse_clashes([args.output], [args.audio, args.words])
     tts = open_checkpoint(args)
-    found: list[str] = []
+    found: Sequence[Finding] = ()
     with _bar():
         tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
         if args.doctor:
-            from dia2.adapter.ear.voice import beside_their_sound
+            from dia2.adapter.ear.voice import voice_findings
+            from dia2.runtime.voice_clone import read_voice
 
-            found = beside_their_sound(tts, args.output)
-    for text in found:
-        tell("warning", text)
+            made = read_voice(tts.runtime, args.audio, args.words, args.whisper)  # which `save_voice` left in memory
+            found = voice_findings(tts, made, args.speaker)
+    for finding in found:
+        tell("warning" if finding.severity == "bad" else "note", f"{finding.text} → {finding.fix}")
     tell("note", f"{args.output} is ready: give it to --prefix-speaker-{args.speaker}")
     return 0
 

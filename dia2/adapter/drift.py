@@ -217,7 +217,7 @@ def _evidence(
         return "ear", Costs(ear.late, ear.nats[:, part], FLAT, FLAT), heard
     if not np.isfinite(rms).all() or not rms.any():
         return "nothing", None, []
-    path = None if recording is None else spelt(recording, words, rate)
+    path = None if recording is None else spelt(recording.samples, recording.rate, recording.calls, words, rate)
     if path is not None:
         return "letters", Costs(path.late, path.nats, LETTERS_STAND, LETTERS_STAND), by_spelling(path, rate)
     levels, times = measure(rms), np.array([[word.start, word.end] for word in words]) * rate

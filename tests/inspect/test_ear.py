@@ -10,14 +10,15 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.numpy import load_file, save_file
 
-from dia2 import Dia2
+from dia2 import Dia2, PrefixConfig
 from dia2.adapter.checkpoint import check_checkpoint
 from dia2.adapter.ear import hear as ear_hear
 from dia2.adapter.ear import listen as ear_listen
@@ -31,7 +32,7 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.cli import main
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import observing
-from dia2.inspect import record
+from dia2.inspect import load, record
 from dia2.inspect.record.watch import Watch
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.audio_io import encode_audio_tokens
@@ -527,11 +528,40 @@ def files(prefix: Prefix, tmp_path: Path) -> list[str]:
 def test_a_voice_with_late_words_is_told(files: list[str], capsys: pytest.CaptureFixture[str], prefix: Prefix) -> None:
     assert main(["voice", *files]) == 0
     told = capsys.readouterr().err
-    assert "warning: the words from '" in told
-    assert "s on seem to come 0.4" in told
-    assert " s late: " in told
+    assert "warning: From “" in told
+    assert " on the words of speaker 1 seem to stand 0.4" in told
+    assert " s after their sound. → check the word times" in told
     assert main(["voice", *files, "--no-doctor"]) == 0
     assert "warning" not in capsys.readouterr().err
+
+
+def test_a_voice_is_told_of_its_recording_too(
+    files: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    samples, rate = soundfile.read(files[0], dtype="float32")
+    loud = str(tmp_path / "loud.wav")
+    soundfile.write(loud, np.clip(samples * 30, -1, 1), rate)
+    assert main(["voice", loud, "--speaker", "2", *files[1:]]) == 0
+    assert "warning: The recording of speaker 2 is clipped in " in capsys.readouterr().err
+    soundfile.write(loud, samples * 0.002, rate)
+    assert main(["voice", loud, *files[1:]]) == 0
+    assert "warning: The recording of speaker 1 is quiet" in capsys.readouterr().err
+    assert main(["voice", files[4], "-o", str(tmp_path / "again.voice")]) == 0
+
+
+def test_a_prefix_from_a_voice_file_is_judged_by_what_the_codec_makes_of_it(
+    files: list[str], tmp_path: Path, prefix: Prefix
+) -> None:
+    main(["voice", *files, "--no-doctor"])
+    tts = Dia2.nano()
+    with record(tmp_path / "run.dia2trace", doctor=False):
+        tts.generate("[S1] Hello.", prefix=PrefixConfig(speaker_1=files[4]), seed=1)
+    trace = cast("Dia2Trace", load(tmp_path / "run.dia2trace"))
+    assert trace.prefix is not None
+    assert np.isfinite(trace.prefix.rms).all()
+    assert np.isnan(trace.prefix.clipped).all()
+    assert abs(trace.recordings[0].seconds - soundfile.info(files[0]).duration) < 0.1
+    assert "prefix-shift" in [finding.kind for finding in trace.findings()]
 
 
 @pytest.mark.parametrize("flags", [[], ["--no-doctor"]])

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from dia2.adapter.ear.curves import EarCurves
 from dia2.adapter.ear.hear import Progress, hear
 from dia2.adapter.ear.hypotheses import Hypothesis
-from dia2.adapter.ear.shifts import ShiftFound
-from dia2.common.checks import short
+from dia2.adapter.findings.recordings import sound_findings
+from dia2.adapter.findings.shift import by_ear, by_spelling, spelt
+from dia2.adapter.given_voice import given_voice
+from dia2.adapter.prefix_words import PrefixWord
 from dia2.common.hooks import unobserved
 from dia2.engine import Dia2
+from dia2.inspect.schema.finding import Finding
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.voice_clone import combine_voices, words_to_entries
-from dia2.runtime.voice_file import Voice, load_voice
+from dia2.runtime.voice_file import Voice
 from dia2.runtime.words import Word
 
 
@@ -42,23 +44,30 @@ def hear_voices(runtime: RuntimeContext, voices: Sequence[Voice], progress: Prog
     return EarCurves(*heard, np.array(starts), np.array(speakers), tuple(frames), rate, codes)
 
 
-def beside_their_sound(tts: Dia2, path: str | Path) -> list[str]:
-    """A sentence for each stretch of words in a `.voice` file that come late or early, as far as the ear can tell.
+def voice_findings(tts: Dia2, voice: Voice, speaker: int = 1, progress: Progress | None = None) -> list[Finding]:
+    """What is wrong with a voice as a prefix, worst first, as `trace.findings()` would say it of a run with it.
 
-    Raises:
-        UsageError: the file cannot be used.
+    Args:
+        tts: the checkpoint.
+        voice: as `read_voice` reads it; of a `.voice` file, its sound is what the codec makes of its codes.
+        speaker: whose it is to be.
+        progress: called with (hypotheses heard, hypotheses in all).
     """
-    voice = load_voice(path, tts.runtime.mimi)
-    return [_told(shift, voice.words) for shift in hear_voices(tts.runtime, [voice]).shifts]
+    runtime, codec = tts.runtime, tts.runtime.mimi
+    rate, frames = runtime.frame_rate, voice.codes.shape[1]
+    words = [_untaken(i, word, speaker, rate) for i, word in enumerate(voice.words)]
+    with runtime.computing():
+        measured, samples = given_voice(voice, codec, sound=True)
+        assert samples is not None, "they were asked for"
+        shifts = by_ear(hear_voices(runtime, [voice], progress), 1, words)
+    if shifts is None:
+        path = spelt(samples, codec.sample_rate, frames, words, rate)
+        shifts = None if path is None else by_spelling(path, rate)
+    found = sound_findings(measured.rms.numpy(), measured.clipped.numpy(), words, speaker, rate, shifts=shifts)
+    return sorted(found, key=lambda finding: (finding.severity != "bad", finding.call))
 
 
-def _told(shift: ShiftFound, words: Sequence[Word]) -> str:
-    first, last = words[shift.first_word], words[shift.last_word]
-    late, early = shift.first_word > 0, shift.last_word < len(words) - 1
-    which = "all words"
-    if late or early:
-        parts = [f"from {short(first.text)} at {first.start:.2f} s"] if late else []
-        parts += [f"up to {short(last.text)} at {last.start:.2f} s"] if early else []
-        which = f"the words {' '.join(parts)}" + ("" if early else " on")
-    side = "late" if shift.seconds > 0 else "early"
-    return f"{which} seem to come {abs(shift.seconds):.2f} s {side}: check their times, and give them by --words"
+def _untaken(index: int, word: Word, speaker: int, rate: float) -> PrefixWord:
+    """A word that no run has taken yet."""
+    step = round(word.start * rate) - 1
+    return PrefixWord(index, word.text, speaker, word.start, word.end, step, None, None, in_warmup=False)

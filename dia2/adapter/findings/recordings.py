@@ -228,26 +228,31 @@ def decibels(level: float) -> str:
 def recording_findings(
     trace: Dia2Trace, words: Sequence[PrefixWord], ear: EarCurves | None = None
 ) -> Iterator[Finding]:
-    """What all recordings of a trace's prefix sound like, speaker by speaker; nothing where that was not measured.
+    """What all recordings of a trace's prefix sound like, speaker by speaker.
+
+    Of a recording whose loudness is not known, only the ear or spelling tells.
 
     Args:
         trace: with a prefix.
         words: of it.
         ear: what the checkpoint heard; `None`: spelling or loudness tells.
     """
-    prefix, first = trace.prefix, 0
-    if prefix is None or not np.isfinite(prefix.rms).all():
+    prefix, first, rate = trace.prefix, 0, trace.model.frame_rate
+    if prefix is None:
         return
     kept = {recording.speaker: recording for recording in trace.recordings}
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker and word.start is not None]
         if frames:
-            rate, shifts = trace.model.frame_rate, None if ear is None else by_ear(ear, speaker, mine)
+            shifts = None if ear is None else by_ear(ear, speaker, mine)
             if shifts is None and speaker in kept:
-                path = spelt(kept[speaker], mine, rate)
+                path = spelt(kept[speaker].samples, kept[speaker].rate, frames, mine, rate)
                 shifts = None if path is None else by_spelling(path, rate)
-            yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
+            if np.isfinite(prefix.rms[part]).all():
+                yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
+            else:
+                yield from (shift_finding(mine, shift) for shift in shifts or ())
         first += frames
 
 

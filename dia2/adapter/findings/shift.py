@@ -20,7 +20,6 @@ from dia2.inspect.trace.levels import Levels
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
-    from dia2.inspect.trace.recordings import PrefixRecording
 
 MOST_DRIFT = 1.5  # seconds between words and sound that are looked for
 FEWEST_HEARD = 5  # words that the ear can be trusted with; of fewer, loudness tells
@@ -76,11 +75,18 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
     ]
 
 
-def spelt(recording: PrefixRecording, words: Sequence[PrefixWord], rate: float) -> SpeltPath | None:
-    """What the letters of a recording's words let expect, beside what sounds; `None` where they tell nothing."""
+def spelt(samples: np.ndarray, hertz: int, frames: int, words: Sequence[PrefixWord], rate: float) -> SpeltPath | None:
+    """What the letters of a recording's words let expect, beside what sounds; `None` where they tell nothing.
+
+    Args:
+        samples: [N] in −1 … 1.
+        hertz: samples a second.
+        frames: how many the recording has.
+        words: that it is said to have, with their times.
+        rate: frames a second.
+    """
     times = np.array([[word.start, word.end] for word in words], float).reshape(-1, 2)
-    texts = [word.text for word in words]
-    return spelt_path(recording.samples, recording.rate, rate, recording.calls, texts, times)
+    return spelt_path(samples, hertz, rate, frames, [word.text for word in words], times)
 
 
 def by_spelling(path: SpeltPath, rate: float) -> list[Shifted]:

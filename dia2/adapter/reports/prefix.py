@@ -18,7 +18,7 @@ _KEY = (
     "word begins, x one was asked for and none taken"
 )
 _UNMEASURED = (
-    "The sound of the recordings was not measured (a .voice file has no waveform), so silence, clipping and "
+    "The sound of the recordings was not measured by the dia2 that recorded this, so silence, clipping and "
     "drift are not judged."
 )
 
