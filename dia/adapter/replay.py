@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from inspect import unwrap
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -92,8 +93,14 @@ def replay(
             drawn=torch.cat(drawn, dim=1),
             self_attention=[torch.cat(layer, dim=1) for layer in zip(*own, strict=True)],
             cross_attention=[torch.cat(layer, dim=1) for layer in zip(*cross, strict=True)],
-            read=digest(trace.tokens[: max(wanted) + 1]),
+            read=read_by(trace, max(wanted) + 1),
         )
+
+
+def read_by(trace: DiaTrace, calls: int) -> str:
+    """`digest` of what the first so many rows of a trace read, the encoder's text included."""
+    texts = [np.frombuffer(bytes(text), np.uint8) for text in trace.run.text_bytes]
+    return digest(trace.run.hashes, trace.tokens[:calls], *texts)
 
 
 def check_dia(trace: DiaTrace, dia: Dia) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from dia.adapter.replay import DiaReplay
+from dia.adapter.replay import DiaReplay, read_by
 from dia.adapter.trace import DiaTrace
 from dia.text import TAGS
 from dia2.common.errors import UsageError
@@ -21,7 +23,7 @@ def replayed(trace: DiaTrace, replay: DiaReplay, script: int) -> Replayed:
     Raises:
         UsageError: it is no replay of this trace, or lacks the script.
     """
-    check_replay(trace, replay, DiaReplay, lambda count: trace.tokens[:count])
+    check_replay(trace, replay, DiaReplay, partial(read_by, trace))
     if script not in replay.scripts:
         known = ", ".join(map(str, replay.scripts))
         raise UsageError(f"This replay lacks script {script}: it has {known}. Make one with scripts=[{script}].")

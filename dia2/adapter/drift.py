@@ -18,15 +18,15 @@ import numpy as np
 
 from dia2.adapter.ear.shifts import FLAT, LEAST_FRAMES, Window, windows_of
 from dia2.adapter.findings.recordings import recording_findings
-from dia2.adapter.findings.shift import MOST_DRIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding, spelt
+from dia2.adapter.findings.shift import MOST_DRIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding
 from dia2.adapter.prefix_sound import misfit
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.trace.levels import Levels, measure
 
 if TYPE_CHECKING:
     from dia2.adapter.ear.curves import EarCurves
+    from dia2.adapter.spelling.path import SpeltPath
     from dia2.adapter.trace import Dia2Trace
-    from dia2.inspect.trace.recordings import PrefixRecording
 
 # Of a frame's cost: by how much the best shift must be better than others, for words that no finding moves to be said
 # to stand where they sound, and in a window, which must agree with its stretch of words as well. docs/log.md has why.
@@ -187,13 +187,12 @@ def fits(trace: Dia2Trace) -> list[Fit]:
     if prefix is None:
         return []
     words, ear, first, found = prefix_words(trace), trace.ear, 0, list[Fit]()
-    kept = {recording.speaker: recording for recording in trace.recordings}
     told = list(recording_findings(trace, words, ear))
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker]
         timed = [word for word in mine if word.start is not None]  # all of a trace, or none
-        source, costs, shifts = _evidence(ear, kept.get(speaker), prefix.rms[part], timed, part, rate)
+        source, costs, shifts = _evidence(ear, trace.letters.get(speaker), prefix.rms[part], timed, part, rate)
         if source in ("letters", "loudness"):  # of whose shifts the findings tell those that no missing words explain
             shifts = [shift for shift in shifts if shift_finding(timed, shift) in told]
         found.append(Fit(speaker, first, frames, rate, mine, source, costs, shifts))
@@ -203,7 +202,7 @@ def fits(trace: Dia2Trace) -> list[Fit]:
 
 def _evidence(
     ear: EarCurves | None,
-    recording: PrefixRecording | None,
+    path: SpeltPath | None,
     rms: np.ndarray,
     words: Sequence[PrefixWord],
     part: slice,
@@ -217,7 +216,6 @@ def _evidence(
         return "ear", Costs(ear.late, ear.nats[:, part], FLAT, FLAT), heard
     if not np.isfinite(rms).all() or not rms.any():
         return "nothing", None, []
-    path = None if recording is None else spelt(recording.samples, recording.rate, recording.calls, words, rate)
     if path is not None:
         return "letters", Costs(path.late, path.nats, LETTERS_STAND, LETTERS_STAND), by_spelling(path, rate)
     levels, times = measure(rms), np.array([[word.start, word.end] for word in words]) * rate

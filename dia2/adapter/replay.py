@@ -90,8 +90,13 @@ def replay(
         seen = _transformer(runtime, trace, wanted, attention, layers, progress)
         drawn = _depformer(runtime, trace, wanted, seen["hidden"], attention, layers)
         probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
-    read = digest(trace.step_tokens[: max(wanted) + 1])
+    read = read_by(trace, max(wanted) + 1)
     return Replay(wanted, **seen, **drawn, probability=probability, rank=rank, read=read)
+
+
+def read_by(trace: Dia2Trace, calls: int) -> str:
+    """`digest` of what the first so many calls of a trace read."""
+    return digest(trace.run.hashes, trace.step_tokens[:calls])
 
 
 def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention: bool, layers: bool) -> None:

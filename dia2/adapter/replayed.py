@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from dia2.adapter.replay import Replay
+from dia2.adapter.replay import Replay, read_by
 from dia2.adapter.trace import Dia2Trace
 from dia2.inspect.schema.draw import book_of
 from dia2.inspect.schema.view_replay import Looks, Replayed
@@ -17,7 +19,7 @@ def replayed(trace: Dia2Trace, replay: Replay, script: int) -> Replayed:
     Raises:
         UsageError: it is no replay of this trace.
     """
-    check_replay(trace, replay, Replay, lambda count: trace.step_tokens[:count])
+    check_replay(trace, replay, Replay, partial(read_by, trace))
     weights = [layer[:, 0].numpy() for layer in replay.attention]
     return Replayed(
         calls=replay.calls,

@@ -17,6 +17,8 @@ from dia2.adapter.machine import before_first, drawn_action
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix, recordings_of
 from dia2.adapter.rows import fill_row
+from dia2.adapter.spelling.of import letters_of
+from dia2.adapter.spelling.path import SpeltPath
 from dia2.adapter.words import calls_of, prefix_starts, recorded_words, words_of
 from dia2.common.errors import TraceError
 from dia2.common.wording import counted
@@ -178,6 +180,11 @@ class Dia2Trace(Trace[Manifest]):
             TraceError: it is damaged.
         """
         return read_ear(self)
+
+    @cached_property
+    def letters(self) -> Mapping[int, SpeltPath]:
+        """By speaker: how well the letters of a recording's words fit its sound; see `letters_of`."""
+        return letters_of(self)
 
     @cached_property
     def grid(self) -> np.ndarray:

@@ -20,6 +20,9 @@ from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views import console as views
 from dia2.inspect.views.console.page import plain
+from dia2.inspect.views.console.text import WIDEST
+
+_MOST_DIGITS = 4  # of a row's number
 
 Run = Callable[[argparse.Namespace], int | None]  # the exit code, if it is not 0
 
@@ -137,15 +140,16 @@ def _which(trace: Trace[Any], number: int | None) -> int:
 
 def _rows(text: str) -> tuple[int, int]:
     """`7-12` or `7` as numbers of rows."""
-    first, _, last = text.partition("-")
-    if not (first.isdecimal() and (last or first).isdecimal()):
+    first, to, last = text.partition("-")
+    numbers = (first, last) if to else (first, first)
+    if not all(number.isdecimal() and len(number) <= _MOST_DIGITS for number in numbers):
         raise argparse.ArgumentTypeError(f"give numbers of rows, as 7-12 or 17, not {short(text)}")
-    return int(first), int(last or first)
+    return int(numbers[0]), int(numbers[1])
 
 
 def _console(args: argparse.Namespace) -> Console:
-    if args.width is not None and not 1 <= args.width <= 10_000:
-        raise UsageError(f"--width must be 1 to 10000, not {args.width}.")
+    if args.width is not None and not 1 <= args.width <= WIDEST:
+        raise UsageError(f"--width must be 1 to {WIDEST}, not {short(args.width)}.")
     return Console(width=args.width)
 
 
@@ -156,7 +160,7 @@ def _print_json(facts: object) -> None:
 def _show(args: argparse.Namespace) -> None:
     trace, console = load(args.path), _console(args)
     if args.json:
-        _print_json(views.show_facts(trace, times=args.times))
+        _print_json(views.show_facts(trace, times=args.times, rows=args.rows))
     else:
         views.print_show(trace, console, times=args.times, full=args.full, rows=args.rows)
 

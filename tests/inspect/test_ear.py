@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 
 from dia2 import Dia2, PrefixConfig
 from dia2.adapter.checkpoint import check_checkpoint
+from dia2.adapter.drift import fits
 from dia2.adapter.ear import hear as ear_hear
 from dia2.adapter.ear import listen as ear_listen
 from dia2.adapter.ear.curves import EarCurves
@@ -28,6 +29,7 @@ from dia2.adapter.ear.listen import Ear
 from dia2.adapter.ear.of import alternatives_of, ear_of, engine_of
 from dia2.adapter.ear.voice import hear_voices
 from dia2.adapter.layout import EAR_FILE
+from dia2.adapter.spelling.path import SpeltPath, spelt_path
 from dia2.adapter.trace import Dia2Trace
 from dia2.cli import main
 from dia2.common.errors import TraceError, UsageError
@@ -514,6 +516,33 @@ def test_words_left_out_speakers_exchanged_and_other_words_explain_it_worse(clea
     assert ratio[first : first + 8].sum() < -5
     with pytest.raises(UsageError, match="no recording of speaker 2: choose 1 … 1"):
         others.transcript(words, speaker=2)
+
+
+def test_redacted_words_are_not_judged_by_their_letters(
+    late: Dia2Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All read “redacted” then, so loudness tells."""
+    monkeypatch.setattr(Dia2Trace, "ear", None)
+    assert late.letters
+    copy = late.redact(tmp_path / "copy", text=True)
+    assert copy.letters == {}
+    assert [fit.source for fit in fits(copy)] == ["loudness"]
+    assert "prefix-words-without-speech" not in [one.kind for one in copy.findings()]
+
+
+def test_letters_are_compared_once(late: Dia2Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dia2Trace, "ear", None)
+    asked: list[str] = []
+
+    def counted(*args: Any) -> SpeltPath | None:
+        asked.append("once")
+        return spelt_path(*args)
+
+    monkeypatch.setattr("dia2.adapter.spelling.of.spelt_path", counted)
+    trace = Dia2Trace(late.path)
+    trace.findings()
+    fits(trace)
+    assert asked == ["once"]
 
 
 # The command line

@@ -20,7 +20,8 @@ from dia2.adapter.findings.pace import _kept_waiting, _not_ready, _rushed, _sile
 from dia2.adapter.findings.script import _unknown, dropped
 from dia2.adapter.findings.voices import agreement
 from dia2.cli import main
-from dia2.inspect import load, record
+from dia2.common.errors import UsageError
+from dia2.inspect import load, record, sample
 from dia2.inspect.schema.finding import FindingKind, verdict
 from dia2.inspect.trace.findings import Case, findings
 from dia2.inspect.trace.levels import measure
@@ -394,6 +395,23 @@ def test_words_that_are_heard_twice_in_a_row(said: str, told: list[tuple[str, in
     found = [(" ".join(word.text for word in one), heard.index(two[0])) for one, two in again(asked, heard)]
     assert found == told
     assert list(again(asked, [Word(word.text, 1.0, 1.05) for word in heard])) == []
+
+
+def test_sounds_that_are_no_words_are_not_said_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = [Word(word.text, word.seconds, word.seconds + 0.2) for word in sample().words if word.seconds is not None]
+    more = [Word(text, said[-1].end + 0.3 * i, said[-1].end + 0.3 * i + 0.2) for i, text in enumerate("♪♪♪♪……")]
+    monkeypatch.setattr("dia2.runtime.words.hear_words", lambda *_: [*said, *more])
+    assert {one.kind for one in sample().findings(hear=True)} & {"loop", "word-misheard"} == set()
+
+
+def test_who_asks_for_hearing_is_told_where_there_is_nothing_to_hear(tmp_path: Path) -> None:
+    trace: Any = load(recorded())
+    with pytest.raises(UsageError, match="has no sound to listen to: ask for its findings without hear"):
+        trace.redact(tmp_path / "silent", voice=True).findings(hear=True)
+    with pytest.raises(UsageError, match="has no script to compare what is heard with"):
+        trace.redact(tmp_path / "mute", text=True).findings(hear=True)
+    with pytest.raises(UsageError, match="is a run of Dia, whose words have no times"):
+        load(recorded_dia()).findings(hear=True)
 
 
 @pytest.mark.slow

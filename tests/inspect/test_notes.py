@@ -13,7 +13,7 @@ import pytest
 from dia2.cli import main
 from dia2.common.errors import Dia2Error, TraceError, UsageError
 from dia2.inspect import load, sample
-from dia2.inspect.store.layout import NOTES_FILE
+from dia2.inspect.store.layout import MANIFEST, NOTES_FILE
 from dia2.inspect.store.notes import MAX_NOTE, MAX_NOTES, CallNote
 from dia2.inspect.store.writer import TraceWriter
 from dia2.inspect.trace.trace import Trace
@@ -75,6 +75,14 @@ def test_what_steers_a_terminal_or_turns_lines_around_is_taken_out(trace: Trace[
     trace.note(0, "\x1b[31ma\u202eb\tc\r\n\x00d  \n\n")
     assert trace.notes == [CallNote(0, "�[31ma�b c\n�d")]
     assert written(trace, file_of((0, "\x07\ud800x"), (1, " \n "))).notes == [CallNote(0, "��x")]
+
+
+def test_joiners_stay_that_scripts_and_emoji_need(trace: Trace[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    text = "family 👨\u200d👩\u200d👧, heart ❤\ufe0f, and می\u200cخواهم"
+    trace.note(0, text)
+    assert load(trace.path).notes == [CallNote(0, text)]
+    assert main(["trace", "show", str(trace.path)]) == 0
+    assert "\u200d" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", [None, 5, b"a", ["a"], float("nan"), "x" * (MAX_NOTE + 1)])
@@ -142,7 +150,7 @@ def test_a_file_that_somebody_else_wrote_is_checked(trace: Trace[Any], kind: str
     check_message(caught.value)
     assert not (trace.path / NOTES_FILE).exists()
     written(trace, BAD[kind])
-    questions: list[Callable[[], object]] = [lambda: trace.notes, lambda: trace.note(0, "a"), lambda: payload(trace)]
+    questions: list[Callable[[], object]] = [lambda: trace.notes, lambda: trace.note(0, "a")]
     for question in questions:
         with pytest.raises(TraceError) as caught:
             question()
@@ -202,10 +210,28 @@ def test_downloaded_notes_come_in(trace: Trace[Any], tmp_path: Path) -> None:
 
 def test_a_folder_with_notes_is_still_a_trace_and_can_be_replaced(trace: Trace[Any]) -> None:
     trace.note(1, "of the former run")
-    writer = TraceWriter(trace.path)
+    manifest = (trace.path / MANIFEST).read_bytes()
+    for number in (1, 2):
+        writer = TraceWriter(trace.path)
+        with pytest.warns(UserWarning, match=rf"notes of the run that was here are kept as .*notes-{number}\.json"):
+            writer.begin()
+        writer.close()
+        assert not (trace.path / NOTES_FILE).exists()
+        (trace.path / MANIFEST).write_bytes(manifest)
+        written(trace, file_of((1, "of the second run")))
+    kept = [json.loads((trace.path / f"notes-{n}.json").read_text(encoding="utf-8"))["notes"] for n in (1, 2)]
+    assert [notes[0]["text"] for notes in kept] == ["of the former run", "of the second run"]
+
+
+def test_a_recorder_that_was_killed_at_once_after_that_can_be_replaced_too(tmp_path: Path) -> None:
+    folder = tmp_path / "run.dia2trace"
+    folder.mkdir()
+    (folder / "phases.jsonl").write_text("", encoding="utf-8")
+    (folder / "notes-1.json").write_text("{}", encoding="utf-8")
+    writer = TraceWriter(folder)
     writer.begin()
     writer.close()
-    assert not (trace.path / NOTES_FILE).exists()
+    assert (folder / "notes-1.json").exists()
 
 
 def test_notes_of_a_longer_run_are_refused_by_the_last_of_them(trace: Trace[Any]) -> None:
@@ -225,6 +251,25 @@ def test_redacted_text_takes_the_notes_with_it(tmp_path: Path) -> None:
 
 
 # What shows them
+
+
+def test_notes_that_cannot_be_read_hide_nothing(trace: Trace[Any], tmp_path: Path) -> None:
+    written(trace, b"{")
+    with pytest.warns(UserWarning, match="notes are not shown: .*cannot be read"):
+        assert "note at call" not in trace.report("show")
+    with pytest.warns(UserWarning, match="notes are not shown"):
+        assert opened(payload(trace))[0]["notes"] == []
+    with pytest.raises(TraceError, match="cannot be read"):
+        trace.note(1, "one")
+    assert (trace.path / NOTES_FILE).read_bytes() == b"{"
+
+
+def test_nothing_is_redacted_without_notes_that_belong_to_it(tmp_path: Path) -> None:
+    trace = load(copied(tmp_path / "run.dia2trace", recorded))
+    written(trace, b"{")
+    with pytest.raises(TraceError, match="cannot be read"):
+        trace.redact(tmp_path / "copy", voice=True)
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_page_has_the_notes_unless_they_are_left_out(trace: Trace[Any], tmp_path: Path) -> None:

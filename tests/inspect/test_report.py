@@ -1,5 +1,6 @@
 """`Trace.report`: what the terminal shows, as text; and rows by their numbers."""
 
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,31 @@ def test_a_view_that_is_not_there_is_refused() -> None:
     assert str(error.value) == (
         "There is no view '\\x1bprefixes' of a trace: ask for one of show, findings, frames, frame, grid, prefix."
     )
+
+
+def test_a_report_is_asked_for_as_its_view_is_printed() -> None:
+    assert sample().report("frames") == sample().report("frames", first=0, last=23)
+    with pytest.raises(UsageError, match=r"^The view frame takes call, script, times: missing .*'call'\.$"):
+        sample().report("frame")
+    with pytest.raises(UsageError, match=r"The view grid takes .*unexpected .*'colour'"):
+        sample().report("grid", colour=True)
+    widths: tuple[Any, ...] = (0, 10_001, "wide")
+    for width in widths:
+        with pytest.raises(UsageError, match="The width must be 1 to 10000 columns, not"):
+            sample().report(width=width)
+
+
+def test_rows_are_chosen_of_the_facts_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "show", str(sample().path), "--json", "--rows", "7-8")
+    assert (code, [row["number"] for row in json.loads(out)["rows"]]) == (0, [7, 8])
+
+
+@pytest.mark.parametrize("rows", ["7-", "-7", "9" * 5000, "7-8-9", ""])
+def test_rows_that_are_no_numbers_are_refused_in_a_line(capsys: pytest.CaptureFixture[str], rows: str) -> None:
+    code, _, err = run(capsys, "show", str(sample().path), f"--rows={rows}")
+    assert code == 2
+    assert "give numbers of rows, as 7-12 or 17, not" in err
+    assert len(err) < 500
 
 
 def test_the_command_takes_rows(capsys: pytest.CaptureFixture[str]) -> None:

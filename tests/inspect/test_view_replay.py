@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from dia2.adapter.replay import Replay
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import UsageError
 from dia2.inspect import load, record, sample
-from dia2.inspect.schema.view_replay import shades
+from dia2.inspect.schema.view_replay import as_bytes
+from dia2.inspect.trace.replaying import digest
 from dia2.inspect.views.explorer import replayed as room
 from dia2.inspect.views.explorer.payload import payload
 from dia2.inspect.views.explorer.widget import Explorer
@@ -68,8 +70,8 @@ def bound(weights: np.ndarray) -> np.ndarray:
 
 def test_shades_are_as_fine_as_they_say() -> None:
     weights = np.linspace(0, 1, 100_001)
-    assert (np.abs((shades(weights) / 255.0) ** 2 - weights) <= bound(weights)).all()
-    assert shades(np.array([0.0, 1.0])).tolist() == [0, 255]
+    assert (np.abs((as_bytes(weights) / 255.0) ** 2 - weights) <= bound(weights)).all()
+    assert as_bytes(np.array([0.0, 1.0])).tolist() == [0, 255]
 
 
 def test_the_page_has_the_numbers_of_the_replay(trace: Dia2Trace, replay: Replay, tmp_path: Path) -> None:
@@ -212,6 +214,24 @@ def test_of_dia_it_shows_rows_and_text_of_one_script(dia: DiaTrace, tmp_path: Pa
             assert [each["token"] for each in logits] == np.argsort(-exact, kind="stable")[: len(logits)].tolist()
     with pytest.raises(UsageError, match=r"lacks script 0: it has 1\. Make one with scripts=\[0\]"):
         payload(dia, script=0, replay=replay)
+
+
+def test_of_dia_a_replay_is_of_the_text_and_the_checkpoint_too(tmp_path: Path) -> None:
+    """The first row that is read is the same, whatever the encoder was given."""
+    traces = []
+    for text in ("[S1] Hi.", "[S1] No, I am longer."):
+        with record(tmp_path / text[5:7]):
+            toy().speak(text, seed=1, max_tokens=40)
+        traces.append(DiaTrace.load(tmp_path / text[5:7]))
+    one, other = traces
+    assert (one.tokens[:1] == other.tokens[:1]).all()
+    replay = one.replay(toy(), [0], attention=True)
+    assert payload(one, replay=replay)
+    with pytest.raises(UsageError, match="of another run"):
+        payload(other, replay=replay)
+    elsewhere = digest(dict.fromkeys(one.run.hashes, "other"), one.tokens[:1])
+    with pytest.raises(UsageError, match="of another run"):
+        payload(one, replay=replace(replay, read=elsewhere))
 
 
 def test_of_dia_rows_that_are_given_have_no_logits(tmp_path: Path) -> None:

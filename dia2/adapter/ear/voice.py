@@ -10,9 +10,10 @@ from dia2.adapter.ear.curves import EarCurves
 from dia2.adapter.ear.hear import Progress, hear
 from dia2.adapter.ear.hypotheses import Hypothesis
 from dia2.adapter.findings.recordings import sound_findings
-from dia2.adapter.findings.shift import by_ear, by_spelling, spelt
+from dia2.adapter.findings.shift import by_ear, by_spelling
 from dia2.adapter.given_voice import given_voice
 from dia2.adapter.prefix_words import PrefixWord
+from dia2.adapter.spelling.of import spelt
 from dia2.common.hooks import unobserved
 from dia2.engine import Dia2
 from dia2.inspect.schema.finding import Finding

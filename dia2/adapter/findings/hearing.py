@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, cast
 
 from dia2.adapter.findings.made import made_sound, made_words
+from dia2.common.errors import UsageError
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.findings import Case, Detector
@@ -69,17 +70,20 @@ def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
 
 def _look(case: Case) -> Iterator[Finding]:
     trace = cast("Dia2Trace", case.trace)
-    if not case.hear or "text" in trace.redacted or trace.audio is None:
+    if not case.hear:
         return
+    if "text" in trace.redacted or trace.audio is None:
+        lacks = "no sound to listen to" if trace.audio is None else "no script to compare what is heard with"
+        raise UsageError(f"{trace.path} has {lacks}: ask for its findings without hear.")
     import torch
 
     from dia2.runtime.audio_io import resample
     from dia2.runtime.words import WHISPER_RATE, hear_words
 
     samples, rate = trace.audio
-    heard = hear_words(
-        resample(torch.from_numpy(samples), rate, WHISPER_RATE), case.whisper, torch.device("cpu"), "the run"
-    )
+    at_16_khz = resample(torch.from_numpy(samples), rate, WHISPER_RATE)
+    all_heard = hear_words(at_16_khz, case.whisper, torch.device("cpu"), "the run")
+    heard = [word for word in all_heard if bare(word.text)]  # else “♪ ♪ ♪ ♪” would be words said twice
     spoken = [word for word in made_words(trace) if word.text and bare(word.text)]
     for words, instead in compare(spoken, heard):
         said = " ".join(word.text for word in words)
@@ -87,11 +91,12 @@ def _look(case: Case) -> Iterator[Finding]:
         text = f"Whisper hears {what} where the script has “{said}”."
         yield MISHEARD.found(text, words[0].call, words[-1].until, speaker=words[0].speaker or None)
     sound = made_sound(trace)
-    for first, second in again([bare(word.text) for word in spoken], heard) if sound else ():
-        assert sound is not None, "without sound there is nothing to go through"
+    if sound is None:
+        return
+    for first, second in again([bare(word.text) for word in spoken], heard):
         calls = [sound.call_at(int(time * sound.rate)) for time in (second[0].start, second[-1].end)]
         text = f"Whisper hears “{' '.join(word.text for word in first)}” twice, which the script has once."
         yield LOOP.found(text, calls[0], max(calls), fix="listen to it; take another seed")
 
 
-DETECTORS = (Detector((LOOP, MISHEARD), _look),)
+DETECTORS = (Detector((LOOP, MISHEARD), _look, listens=True),)

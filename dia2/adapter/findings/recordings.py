@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding, spelt
+from dia2.adapter.findings.shift import SHIFT, Shifted, by_ear, by_loudness, by_spelling, shift_finding
 from dia2.adapter.prefix_sound import covered, wordless
 from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.schema.finding import Finding, FindingKind
@@ -91,6 +91,8 @@ def sound_findings(
     rate: float,
     first: int = 0,
     shifts: Sequence[Shifted] | None = None,
+    *,
+    legible: bool = True,
 ) -> Iterator[Finding]:
     """Look at one speaker's recording.
 
@@ -102,6 +104,7 @@ def sound_findings(
         rate: frames a second.
         first: call of the warm-up that reads its first frame.
         shifts: of the words, by ear or by their spelling; `None`: neither can tell, so loudness does.
+        legible: the words' texts are theirs; of a redacted trace nothing is told by how long they are.
     """
     last = first + len(rms) - 1
     if not rms.any():
@@ -111,7 +114,7 @@ def sound_findings(
     levels = measure(rms)
     yield from _levels(levels, clipped, speaker, rate, first)
     if words:
-        yield from _against_words(levels, words, speaker, rate, first, shifts)
+        yield from _against_words(levels, words, speaker, rate, first, shifts, legible=legible)
 
 
 def _levels(levels: Levels, clipped: np.ndarray, speaker: int, rate: float, first: int) -> Iterator[Finding]:
@@ -142,6 +145,8 @@ def _against_words(
     rate: float,
     first: int,
     shifts: Sequence[Shifted] | None,
+    *,
+    legible: bool,
 ) -> Iterator[Finding]:
     """What is wrong between a recording and its words."""
     times = np.array([[word.start, word.end] for word in words]) * rate  # [W, 2]
@@ -165,7 +170,7 @@ def _against_words(
             moved |= set(range(shift.first, shift.last + 1))
             yield shift_finding(words, shift)
     yield from lacking  # where words are missing, those that are there look shifted too
-    if above >= CLEAR:
+    if above >= CLEAR and legible:
         silent = [i for i, word in enumerate(words) if i not in moved and _is_silent(word, levels.hushed, rate)]
         yield from _silent_words([words[i] for i in silent], speaker, rate, first)
 
@@ -240,17 +245,17 @@ def recording_findings(
     prefix, first, rate = trace.prefix, 0, trace.model.frame_rate
     if prefix is None:
         return
-    kept = {recording.speaker: recording for recording in trace.recordings}
+    legible = "text" not in trace.redacted
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker and word.start is not None]
         if frames:
             shifts = None if ear is None else by_ear(ear, speaker, mine)
-            if shifts is None and speaker in kept:
-                path = spelt(kept[speaker].samples, kept[speaker].rate, frames, mine, rate)
-                shifts = None if path is None else by_spelling(path, rate)
-            if np.isfinite(prefix.rms[part]).all():
-                yield from sound_findings(prefix.rms[part], prefix.clipped[part], mine, speaker, rate, first, shifts)
+            if shifts is None and speaker in trace.letters:
+                shifts = by_spelling(trace.letters[speaker], rate)
+            rms, clipped = prefix.rms[part], prefix.clipped[part]
+            if np.isfinite(rms).all():
+                yield from sound_findings(rms, clipped, mine, speaker, rate, first, shifts, legible=legible)
             else:
                 yield from (shift_finding(mine, shift) for shift in shifts or ())
         first += frames

@@ -14,7 +14,7 @@ import numpy as np
 from dia2.adapter.ear.shifts import FEWEST_WORDS, shifts_of
 from dia2.adapter.prefix_sound import find_shift
 from dia2.adapter.prefix_words import PrefixWord
-from dia2.adapter.spelling.path import SpeltPath, spelt_path
+from dia2.adapter.spelling.path import SpeltPath
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.levels import Levels
 
@@ -73,20 +73,6 @@ def by_ear(ear: EarCurves, speaker: int, words: Sequence[PrefixWord]) -> list[Sh
         for one in ear.shifts
         if one.speaker == speaker
     ]
-
-
-def spelt(samples: np.ndarray, hertz: int, frames: int, words: Sequence[PrefixWord], rate: float) -> SpeltPath | None:
-    """What the letters of a recording's words let expect, beside what sounds; `None` where they tell nothing.
-
-    Args:
-        samples: [N] in −1 … 1.
-        hertz: samples a second.
-        frames: how many the recording has.
-        words: that it is said to have, with their times.
-        rate: frames a second.
-    """
-    times = np.array([[word.start, word.end] for word in words], float).reshape(-1, 2)
-    return spelt_path(samples, hertz, rate, frames, [word.text for word in words], times)
 
 
 def by_spelling(path: SpeltPath, rate: float) -> list[Shifted]:

@@ -34,7 +34,7 @@ class Replayed:
     logits: Sequence[np.ndarray]  # of each draw of the view [n, V] float32, conditional; NaN where it is not drawn
 
 
-def shades(weights: np.ndarray) -> np.ndarray:
+def as_bytes(weights: np.ndarray) -> np.ndarray:
     """Weights w in 0 … 1 as uint8: the nearest of (q / 255)², at most √w / 255 + 1 / 260,100 from w."""
     found: np.ndarray = np.round(255 * np.sqrt(np.clip(weights, 0, 1))).astype(np.uint8)
     return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ from safetensors.numpy import save
 from dia2.common.checks import is_folder, short
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.common.files import write_atomically
+from dia2.common.messages import warn
 from dia2.inspect.schema.adapter import own_files
 from dia2.inspect.store.layout import AUDIO_FILE, MANIFEST, NOTES_FILE, PHASES_FILE, shard_name
 from dia2.inspect.store.lock import FolderLock
+
+_OLD_NOTES = re.compile(r"notes-\d+\.json")  # of runs that were recorded here before
 
 
 class TraceWriter:
@@ -149,14 +154,25 @@ def clear_for_trace(path: Path) -> None:
     try:
         # The manifest last: until then whatever is left still counts as a trace.
         for file in sorted(files, key=lambda file: file.name == MANIFEST):
-            file.unlink()
+            if file.name == NOTES_FILE:
+                _put_aside(file)
+            elif not _OLD_NOTES.fullmatch(file.name):
+                file.unlink()
     except OSError as error:
         raise UsageError(f"The trace {path} cannot be replaced ({error.strerror}): write elsewhere.") from error
+
+
+def _put_aside(notes: Path) -> None:
+    """Keep what people wrote of the run that was here: nobody can record that again."""
+    aside = next(name for n in count(1) if not (name := notes.with_name(f"notes-{n}.json")).exists())
+    notes.rename(aside)
+    warn(f"The notes of the run that was here are kept as {aside}; they are not shown with the new one.", stacklevel=2)
 
 
 def _looks_begun(files: list[Path]) -> bool:
     """A folder of sound and tensors without a manifest could be anybody's; a recorder killed at once leaves phases."""
     names = {file.name for file in files if not file.name.startswith(".dia2-")}
+    names = {name for name in names if not _OLD_NOTES.fullmatch(name)}
     return MANIFEST in names or names <= {PHASES_FILE}
 
 
@@ -164,4 +180,5 @@ def _is_trace_file(path: Path) -> bool:
     numbered = path.name.partition("-")[0], path.suffix
     ours = path.name in (MANIFEST, PHASES_FILE, AUDIO_FILE, NOTES_FILE, *own_files())
     ours = ours or numbered in (("frames", ".safetensors"), ("audio", ".flac"))
+    ours = ours or _OLD_NOTES.fullmatch(path.name) is not None
     return (ours or path.name.startswith(".dia2-")) and not path.is_dir()

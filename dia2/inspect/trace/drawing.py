@@ -10,7 +10,7 @@ from dia2.inspect.trace.stretches import in_a_row
 
 NARROW_TEMPERATURE = 0.2
 NARROW_TOP_K = 3
-WIDE = 1.85  # times the family's usual temperature
+WIDE = 1.875  # times the family's usual temperature
 
 GUIDANCE_OFF = FindingKind(
     "guidance-off",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dia2.common.errors import TraceError
+from dia2.common.errors import TraceError, UsageError
 from dia2.inspect.schema.finding import Finding, FindingKind, Verdict, verdict
 from dia2.inspect.trace.unlikely import SURPRISE, least_likely, unlikely
 
@@ -31,6 +31,7 @@ class Detector:
 
     kinds: tuple[FindingKind, ...]  # that it may find; in the list of all they stand from causes to effects
     look: Callable[[Case], Iterator[Finding]]
+    listens: bool = False  # with Whisper, where that is asked for
 
 
 EARLY_STOP = FindingKind(
@@ -69,7 +70,16 @@ def detectors_of(trace: Trace[Any]) -> Sequence[Detector]:
 
 
 def findings(case: Case) -> list[Finding]:
-    """All that is found, worst first: bad before notes, causes before effects, then by call."""
+    """All that is found, worst first: bad before notes, causes before effects, then by call.
+
+    Raises:
+        UsageError: `hear` was asked for, and the family's words cannot be compared with what is heard.
+    """
+    if case.hear and not any(detector.listens for detector in detectors_of(case.trace)):
+        raise UsageError(
+            f"{case.trace.path} is a run of {case.trace.adapter.title}, whose words have no times to compare with what "
+            "Whisper hears: ask for its findings without hear."
+        )
     found: list[tuple[bool, int, int, Finding]] = []
     order: dict[str, int] = {}
     for detector in detectors_of(case.trace):

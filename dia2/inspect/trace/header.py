@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.schema.report import Block, Cut, Facts, Fitting, Line, Pairs, Paragraph, Rows, Style, Text, picked
 from dia2.inspect.schema.row import FilledRow
 from dia2.inspect.trace.findings import judged
+from dia2.inspect.trace.noted import readable_notes
 from dia2.inspect.trace.trace import Trace
 
 _MOST_NOTES = 5  # that are listed
@@ -25,7 +27,7 @@ def state_facts(trace: Trace[Any], times: bool) -> Facts:
     """What is wrong with a run, and how much of it a trace holds."""
     facts: Facts = {"verdict": verdict_facts(trace)}
     facts |= picked(trace, "state", "complete") | {"started": trace.manifest.started if times else None}
-    facts["notes"] = [vars(note) for note in trace.notes]
+    facts["notes"] = [vars(note) for note in readable_notes(trace)]
     return facts | picked(trace.manifest, "level", "hooks", "tokens_only_from")
 
 
@@ -75,7 +77,9 @@ def note_blocks(notes: Sequence[Facts]) -> list[Block]:
     """The first of the notes, each in a line, and how many more there are."""
     if not notes:
         return []
-    shown = [(f"note at call {note['call']}", Cut(" ".join(note["text"].split()))) for note in notes[:_MOST_NOTES]]
+    shown = [
+        (f"note at call {note['call']}", Cut(printable(" ".join(note["text"].split())))) for note in notes[:_MOST_NOTES]
+    ]
     left = len(notes) - len(shown)
     more = [Line((f"  and {counted(left, 'more note')}: --json lists all", "dim"))] if left else []
     return [Pairs(shown), *more]

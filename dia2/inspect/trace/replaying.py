@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -49,22 +49,30 @@ def order_of(wanted: Sequence[int]) -> list[int]:
     return [place[call] for call in wanted]
 
 
-def digest(tokens: np.ndarray) -> str:
-    """By which a replay is known to be of a trace: the SHA-256 of all that it read, up to its last call.
+def digest(hashes: Mapping[str, str | None], *read: np.ndarray) -> str:
+    """By which a replay is known to be of a trace: the SHA-256 of its checkpoint and of all that it read.
 
-    Runs that have read the same so far have the same attention and logits.
+    Runs of one checkpoint that have read the same so far have the same attention and logits.
+
+    Args:
+        hashes: of the checkpoint's files, as the trace has them.
+        read: tokens up to the last call of the replay, and whatever else decides them.
     """
-    return sha256(np.ascontiguousarray(tokens, np.int64).tobytes()).hexdigest()
+    found = sha256(repr(sorted(hashes.items())).encode())
+    for part in read:
+        found.update(repr(part.shape).encode())
+        found.update(np.ascontiguousarray(part, np.int64).tobytes())
+    return found.hexdigest()
 
 
-def check_replay(trace: Trace[Any], replay: Any, kind: type, tokens: Callable[[int], np.ndarray]) -> None:
+def check_replay(trace: Trace[Any], replay: Any, kind: type, read_by: Callable[[int], str]) -> None:
     """Refuse what is no replay of the trace: its numbers would be shown as those of other calls.
 
     Args:
         trace: that it is shown with.
         replay: with `calls`, and `read` as `digest` gives it.
         kind: of the trace's replays.
-        tokens: what the first so many calls of the trace read.
+        read_by: `digest` of what the first so many calls of the trace read.
 
     Raises:
         UsageError: says which of both.
@@ -73,7 +81,7 @@ def check_replay(trace: Trace[Any], replay: Any, kind: type, tokens: Callable[[i
         raise UsageError(f"replay takes what trace.replay(tts, calls, attention=True) gives, not {short(replay)}.")
     found: Any = replay
     last = max(found.calls)
-    if last >= len(trace) or digest(tokens(last + 1)) != found.read:
+    if last >= len(trace) or read_by(last + 1) != found.read:
         raise UsageError(f"This replay is of another run than {trace.path}: make it by this trace's replay().")
 
 

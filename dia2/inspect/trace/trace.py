@@ -232,9 +232,10 @@ class Trace(TraceData[F]):
 
     def redact(self, path: str | Path, *, voice: bool = False, text: bool = False) -> Self:
         """Write a copy without what was said, or without how it sounded; see `dia2.adapter.redact`. Not of Dia."""
-        copy: Self = offered(self, "redact")(self, path, voice=voice, text=text)
+        redact, notes = offered(self, "redact"), self.notes  # which are read before anything is written
+        copy: Self = redact(self, path, voice=voice, text=text)
         if "text" not in copy.redacted:  # else notes may quote what was said
-            change_notes(copy.path, {note.call: note.text for note in self.notes}, len(copy))
+            change_notes(copy.path, {note.call: note.text for note in notes}, len(copy))
         return copy
 
     def replay(

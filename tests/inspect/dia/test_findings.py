@@ -32,8 +32,8 @@ def run(folder: Path, **changes: Any) -> Any:
         ({"cfg_scale": 0.0}, ["guidance-off"]),
         ({"temperature": 0.2}, ["sampling-narrow"]),
         ({"cfg_filter_top_k": 3}, ["sampling-narrow"]),
-        ({"temperature": 1.8}, []),
-        ({"temperature": 2.3}, ["sampling-wide"]),
+        ({"temperature": 2.24}, []),
+        ({"temperature": 2.25}, ["sampling-wide"]),
     ],
 )
 def test_settings(changes: dict[str, Any], told: list[str], tmp_path: Path) -> None:

@@ -22,14 +22,19 @@ def _print(report: Report, console: Console, least: int = NARROWEST) -> None:
     print_blocks(report.blocks, Page(console, least))
 
 
-def show_facts(trace: Trace[Any], *, times: bool = True) -> Facts:
+def show_facts(trace: Trace[Any], *, times: bool = True, rows: tuple[int, int] | None = None) -> Facts:
     """What a run was, and the rows that it went through.
 
     Args:
         trace: any trace, partial ones too.
         times: with wall times and the date, which differ between two runs that are the same otherwise.
+        rows: those of these numbers alone, both included; `None`: all.
+
+    Raises:
+        UsageError: there are no such rows.
     """
-    return reports_of(trace).show(trace, times).facts
+    facts = reports_of(trace).show(trace, times).facts
+    return facts if rows is None else facts | {"rows": _numbered(trace, facts["rows"], *rows)}
 
 
 def print_show(
@@ -76,7 +81,7 @@ def frames_facts(trace: Trace[Any], first: int, last: int, *, script: int = 0, t
 
 
 def print_frames(
-    trace: Trace[Any], console: Console, first: int, last: int, *, script: int = 0, times: bool = True
+    trace: Trace[Any], console: Console, first: int = 0, last: int = 23, *, script: int = 0, times: bool = True
 ) -> None:
     """Print calls `first` … `last`, both included; as many codebooks as the width has room for."""
     _print(_calls(trace, first, last, script, times), console)

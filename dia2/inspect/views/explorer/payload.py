@@ -8,6 +8,7 @@ from typing import Any
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.inspect.schema.view import text
+from dia2.inspect.trace.noted import readable_notes
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.recordings import add_recordings
@@ -84,7 +85,7 @@ def notes_of(trace: Trace[Any]) -> list[dict[str, Any]]:
     Raises:
         TraceError: their file is damaged.
     """
-    return [vars(note) for note in trace.notes]
+    return [vars(note) for note in readable_notes(trace)]
 
 
 def check_alone(other: Trace[Any] | None, replay: Any) -> None:

@@ -10,7 +10,7 @@ from dia2.common.errors import UsageError
 from dia2.common.wording import counted
 from dia2.inspect.schema.view import Columns, Header, View, text
 from dia2.inspect.schema.view_draws import logit_steps
-from dia2.inspect.schema.view_replay import MOST_LABEL, Looks, Replayed, shades
+from dia2.inspect.schema.view_replay import MOST_LABEL, Looks, Replayed, as_bytes
 from dia2.inspect.schema.view_tracks import LOOKS
 from dia2.inspect.trace.trace import Trace
 
@@ -103,13 +103,13 @@ def _room(found: Replayed, calls: np.ndarray) -> tuple[int, bool]:
 
 
 def _packed(looks: Looks, calls: np.ndarray, places: np.ndarray, *, means: bool) -> np.ndarray:
-    """Weights of the calls one after the other: of each [layers, heads, what it can see], see `shades`."""
+    """Weights of the calls one after the other: of each [layers, heads, what it can see], see `as_bytes`."""
     parts = []
     for call, place in zip(calls.tolist(), places.tolist(), strict=True):
         weights = np.stack([layer[place] for layer in looks.weights])  # [layers, heads, places]
         if means:
             weights = weights.mean(1, keepdims=True)
-        parts.append(shades(weights[..., : call + 1] if looks.over == "calls" else weights).ravel())
+        parts.append(as_bytes(weights[..., : call + 1] if looks.over == "calls" else weights).ravel())
     return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
 
 

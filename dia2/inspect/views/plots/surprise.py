@@ -29,7 +29,7 @@ def surprise(trace: Trace[Any], other: Trace[Any] | None = None, *, script: int 
         script: which, from 0, of both.
 
     Raises:
-        TraceError: a trace has no chances (level "events" keeps none).
+        TraceError: a trace has no chances (level "tokens" keeps none).
         UsageError: that is no trace.
         Dia2Error: matplotlib is missing.
     """
