@@ -97,7 +97,9 @@ def viewed() -> list[object]:
     trace = Dia2Trace.load(FOLDER / "run.dia2trace")
     samples = trace.audio
     assert samples is not None
-    sound = spectrogram(torch.from_numpy(samples[0].astype(np.float32)), samples[1], 12, 8)
+    with isolated():
+        waveform = torch.from_numpy(samples[0].astype(np.float32))
+    sound = spectrogram(waveform, samples[1], 12, 8)
     return [trace.aligned, trace.draws(len(trace) - 1), trace.heard, sound, trace.diff(trace).same]
 
 

@@ -114,7 +114,7 @@ def test_the_wheel_works_with_what_it_declares_alone(built: Path, tmp_path: Path
     assert say("dia2", "--version") == f"dia2 {dia2.__version__}\n"
     assert "usage: dia2 " in say("dia2", "--help")
     assert "usage: dia " in say("dia", "--help")
-    assert "outputs" in say("dia2", "trace", "show", sample, "--no-times")
+    assert "Build timestamps" in say("dia2", "trace", "show", sample, "--no-times")
     say("dia2", "trace", "html", sample, "-o", "sample.html")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     example = readme.partition("## In Python\n\n```python\n")[2].partition("```")[0]

@@ -81,9 +81,9 @@ def replay(
     refuse_options(trace, layers=layers, progress=progress)
     wanted = chosen_calls(trace, calls)
     chosen = [trace.check_script(script) for script in (range(trace.run.batch) if scripts is None else scripts)]
-    check_dia(trace, dia)
-    _check_size(trace, wanted, chosen, attention)
     with dia.computing():
+        check_dia(trace, dia)
+        _check_size(trace, wanted, chosen, attention)
         parts = [_script(trace, dia, script, wanted, attention) for script in chosen]
         logits, drawn, own, cross = zip(*parts, strict=True)
         return DiaReplay(

@@ -142,7 +142,7 @@ def filtered(logits: np.ndarray, config: GenerationConfig) -> tuple[np.ndarray, 
     cond, keep = logits[:, 0], config.cfg_filter_k
     if config.cfg_scale == 1.0 or logits.shape[1] == 1:
         return cond, np.ones(cond.shape, bool)
-    with np.errstate(invalid="ignore"):  # of a damaged trace: ∞ − ∞ is NaN, which stays nobody's logit
+    with np.errstate(invalid="ignore", over="ignore"):  # of a damaged trace: ∞ − ∞ is NaN, which stays nobody's logit
         after: np.ndarray = logits[:, 1] + np.float32(config.cfg_scale) * (cond - logits[:, 1])
     if not 0 < keep < cond.shape[-1]:
         return after, np.ones(cond.shape, bool)

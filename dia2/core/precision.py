@@ -7,11 +7,13 @@ import sys
 import torch
 
 from dia2.common.errors import UsageError
+from dia2.core.ambient import isolated
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 QUANTIZED = ("int8",)
 
 
+@isolated()
 def pick_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for, or the best one here: cuda, else mps, else cpu.
 

@@ -112,7 +112,7 @@ class ChangeSampling:
     @property
     def changes(self) -> dict[str, float]:
         """What is changed, by the name of the override."""
-        return {name: value for name, value in asdict(self).items() if name != "call" and value is not None}
+        return {name: value for name, value in vars(self).items() if name != "call" and value is not None}
 
     def apply(self, config: GenerationConfig) -> GenerationConfig:
         """`config` as it is from this call on."""
@@ -164,7 +164,8 @@ def guided(config: GenerationConfig, edits: Sequence[Edit]) -> bool:
 
 def config_at(config: GenerationConfig, edits: Sequence[Edit], call: int) -> GenerationConfig:
     """The config that is in force at `call`."""
+    changes: dict[str, float] = {}
     for edit in sorted((edit for edit in edits if isinstance(edit, ChangeSampling)), key=lambda edit: edit.call):
         if edit.call <= call:
-            config = edit.apply(config)
-    return config
+            changes |= edit.changes
+    return merge_generation_config(config, changes) if changes else config

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dia2.common.checks import is_file
+from dia2.core.ambient import isolated
 from dia2.generation import PrefixConfig, WordList
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.voice_clone import check_prefix, require_source
@@ -48,6 +49,7 @@ def judge_prefix(prefix: PrefixConfig | None, recordings: Recordings) -> PrefixC
     return replace(prefix, words_1=words_1, words_2=words_2)
 
 
+@isolated()
 def judge_voice(source: str | Path, words: Words | None, whisper: str, recordings: Recordings) -> Words | None:
     """The same of one speaker, a sound file or a `.voice` file with its words, if any are given.
 

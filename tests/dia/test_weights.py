@@ -267,7 +267,7 @@ assert all(bool((parameter == 0.5).all()) for parameter in model.parameters())
 @pytest.mark.parametrize("layout", ["multi-axis", pytest.param("flat", marks=pytest.mark.slow)])
 def test_loading_peaks_little_above_the_weights(layout: str, tmp_path: Path) -> None:
     """Turned axes and fused matrices included, nothing is built twice."""
-    sizes = {"hidden_size": 1024, "intermediate_size": 6144, "num_hidden_layers": 2}
+    sizes = {"hidden_size": 1024, "intermediate_size": 12288, "num_hidden_layers": 2}
     raw = tiny_dia({f"decoder_config.{name}": size for name, size in sizes.items()})
     with torch.device("meta"):
         model = DiaModel(parse_config(raw), torch.bfloat16)
@@ -278,7 +278,7 @@ def test_loading_peaks_little_above_the_weights(layout: str, tmp_path: Path) -> 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     size = weight_bytes(model)
-    assert size > 75e6
+    assert size > 150e6  # beside which the pages of torch that loading touches first, some 27 MB, are few
     assert int(done.stdout) <= 1.3 * size
 
 

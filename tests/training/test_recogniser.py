@@ -75,7 +75,7 @@ def test_breaks_count_to_the_word_before_them() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a recogniser that learnt `pair` by heart."""
     path = tmp_path_factory.mktemp("recogniser")
-    size = replace(TOY, schedule=Schedule(steps=80, peak=5e-3, warmup=5))
+    size = replace(TOY, schedule=Schedule(steps=120, peak=5e-3, warmup=5))
     figures = train_recogniser(path, size, [pair()], [pair()], language())
     assert figures["words, exact cuts"] == figures["words, machine's cuts"] == figures["voices"] == 1.0
     return path

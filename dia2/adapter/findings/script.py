@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, cast
 
+from dia2.common.errors import UsageError
 from dia2.common.wording import counted
 from dia2.inspect.schema.finding import Finding, FindingKind, Severity
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
@@ -81,7 +82,7 @@ def _bytewise(entry: Entry) -> int:
     """Bytes of the characters of a word that are spelt byte by byte; 0: none can be."""
     strange = "".join(char for char in entry.text if not char.isascii())
     plain = len(entry.text) - len(strange)
-    spelt = len(strange.encode())
+    spelt = len(strange.encode("utf-8", "surrogatepass"))
     return spelt if spelt and len(entry.tokens) >= spelt + bool(plain) else 0
 
 
@@ -106,8 +107,12 @@ def dropped(script: str, kept: Sequence[str]) -> list[tuple[str, int]]:
         script: the text.
         kept: words of the queue, in order.
     """
+    try:
+        words = words_of(script)
+    except UsageError:  # no run can have had it: a trace's script is data, and this one was changed
+        return []
     found, at = [], 0
-    for word in words_of(script):
+    for word in words:
         if at < len(kept) and kept[at] == word:
             at += 1
         else:
