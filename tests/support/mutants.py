@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -70,6 +71,7 @@ PATIENCE = 5.0  # a mutant may take so many times what the tests take without it
 QUIETLY = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval", "-m", "not slow"]
 QUIETLY += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 LEAST = 60.0  # seconds, at the least
+Outcome = Literal["passed", "failed", "timed out"]
 
 
 @dataclass(frozen=True)
@@ -161,8 +163,8 @@ def mutants(package: str, chance: random.Random) -> Iterator[Mutant]:
         yield Mutant(package, where, line + 1, name.removeprefix("core/"), before, after, code)
 
 
-def passes(tree: Path, tests: Sequence[str], limit: float) -> bool:
-    """Run tests in a fork of this process; whether all passed in time."""
+def outcome(tree: Path, tests: Sequence[str], limit: float) -> Outcome:
+    """Run tests in a fork of this process: whether one failed, or they took longer than `limit` seconds."""
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -180,11 +182,12 @@ def passes(tree: Path, tests: Sequence[str], limit: float) -> bool:
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status) in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+            well = os.waitstatus_to_exitcode(status) in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+            return "passed" if well else "failed"
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return False
+    return "timed out"
 
 
 class Bench:
@@ -207,21 +210,22 @@ class Bench:
         """Seconds after which a mutant counts as noticed; the tests must pass without one."""
         if tests not in self._limits:
             tree, began = self._free.get(), time.monotonic()
-            well = passes(tree, tests, 1200)
+            found = outcome(tree, tests, 1200)
             self._free.put(tree)
-            if not well:
+            if found != "passed":
                 raise SystemExit(f"Without any mutant these tests fail: {' '.join(tests)}")
             self._limits[tests] = max(LEAST, PATIENCE * (time.monotonic() - began))
         return self._limits[tests]
 
-    def survives(self, mutant: Mutant) -> bool:
-        """Whether no test notices it."""
+    def noticed(self, mutant: Mutant) -> Outcome:
+        """What the tests say of it; `passed`: no test notices."""
         tree = self._free.get()
         file = tree / mutant.path
         whole = file.read_text(encoding="utf-8")
         try:
             file.write_text(mutant.code, encoding="utf-8")
-            return all(passes(tree, tests, self._limits[tests]) for tests in mutant.tests)
+            found = (outcome(tree, tests, self._limits[tests]) for tests in mutant.tests)
+            return next((one for one in found if one != "passed"), "passed")
         finally:
             file.write_text(whole, encoding="utf-8")
             self._free.put(tree)
@@ -237,17 +241,17 @@ def preload() -> None:
     torch.set_num_threads(1)
 
 
-def table(tried: Counter[str], survived: Counter[str]) -> Table:
-    """The score of each package."""
-    shown = Table("package", "mutants", "noticed", "score")
+def table(tried: Counter[str], survived: Counter[str], late: Counter[str]) -> Table:
+    """The score of each package, and how many of what was noticed were so by the clock alone."""
+    shown = Table("package", "mutants", "noticed", "timed out", "score")
     for package in tried:
         noticed = tried[package] - survived[package]
-        shown.add_row(package, str(tried[package]), str(noticed), f"{noticed / tried[package]:.0%}")
+        shown.add_row(*map(str, (package, tried[package], noticed, late[package])), f"{noticed / tried[package]:.0%}")
     return shown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Try mutants, print the survivors as they are found, and the scores."""
+    """Try mutants, print the survivors and what timed out as they are found, and the scores."""
     parser = argparse.ArgumentParser(description="Mutation testing.")
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help=f"of {', '.join(PACKAGES)} (default: all)")
     parser.add_argument("--sample", type=int, default=60, help="mutants of each package; 0 for all (default: 60)")
@@ -259,7 +263,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"there is no package {', '.join(sorted(unknown))}; there are {', '.join(PACKAGES)}")
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
-    console, tried, survived = Console(soft_wrap=True, highlight=False), Counter[str](), Counter[str]()
+    console = Console(soft_wrap=True, highlight=False)
+    tried, survived, late = Counter[str](), Counter[str](), Counter[str]()
     left: list[dict[str, object]] = []
     preload()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.jobs) as pool:
@@ -268,18 +273,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             chosen = list(mutants(package, random.Random(args.seed)))[: args.sample or None]
             for tests in {tests for mutant in chosen for tests in mutant.tests}:
                 bench.limit(tests)
-            for mutant, alive in zip(chosen, pool.map(bench.survives, chosen), strict=True):
+            for mutant, found in zip(chosen, pool.map(bench.noticed, chosen), strict=True):
                 tried[package] += 1
-                if alive:
-                    survived[package] += 1
+                survived[package] += found == "passed"
+                late[package] += found == "timed out"
+                if found != "failed":
+                    told = " (timed out)" if found == "timed out" else ""
+                    console.print(f"{mutant.path}:{mutant.line} {mutant.operator}{told}", markup=False)
+                    console.print(f"  - {mutant.before}\n  + {mutant.after}", markup=False)
+                if found == "passed":
                     fields = asdict(mutant)
                     del fields["code"]
                     left.append(fields)
-                    console.print(f"{mutant.path}:{mutant.line} {mutant.operator}", markup=False)
-                    console.print(f"  - {mutant.before}\n  + {mutant.after}", markup=False)
                 if args.out:
                     args.out.write_text(json.dumps({"tried": tried, "survivors": left}, indent=1) + "\n")
-    console.print(table(tried, survived))
+    console.print(table(tried, survived, late))
     return 0
 
 
