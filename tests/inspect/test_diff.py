@@ -17,7 +17,8 @@ from dia2.inspect.trace.load import load
 from ..support.traces import recorded_quickly
 from .test_console_declared import ADAPTER, SIZES, recorded
 
-SETTING, EARLY, LATE = Difference(None, "seed", "1", "2"), Difference(4, "edit", "none", "x"), Difference(9, "edit", "x", "none")  # fmt: skip
+SETTING = Difference(None, "seed", "1", "2")
+EARLY, LATE = Difference(4, "edit", "none", "x"), Difference(9, "edit", "x", "none")
 PART, WHOLE = Difference(6, "main", "3", "5"), Difference(None, "main", "3", "5")
 
 

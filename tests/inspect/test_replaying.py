@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from dia2.common.errors import TraceError, UsageError
-
 from dia2.inspect.trace.replaying import check_replay, check_size, chosen_calls, digest, order_of, refuse_options
 from dia2.inspect.trace.trace import Trace
 
@@ -95,7 +94,7 @@ def test_a_replay_is_of_the_run_that_had_read_the_same(calls: list[int], read: i
     if same:
         check_replay(RUN, replay, SimpleNamespace, tokens)
     else:
-        with pytest.raises(UsageError, match="^This replay is of another run than run: make it by"):
+        with pytest.raises(UsageError, match=r"^This replay is of another run than run: make it by"):
             check_replay(RUN, replay, SimpleNamespace, tokens)
 
 
@@ -108,5 +107,3 @@ def test_options_of_other_families_are_refused_where_they_are_given() -> None:
     refuse_options(RUN, layers=False, progress=None)
     with pytest.raises(UsageError, match=r"^run is a run of Hum, whose replays have no layers: leave it out\.$"):
         refuse_options(RUN, progress=None, layers=True)
-
-
