@@ -68,6 +68,7 @@ PACKAGES = {
                 "tests/inspect/dia/test_watch.py",
             ),
             *("tests/inspect/dia/test_findings.py", "tests/inspect/test_docs.py", "tests/test_hooks.py"),
+            *("tests/inspect/test_survival.py",),
         ),
     ),
     "draws": (
