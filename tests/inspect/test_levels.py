@@ -10,7 +10,8 @@ from dia2.inspect.trace.levels import Levels, measure, pauses, rms_of
 
 def levels(*decibels: tuple[float, int]) -> Levels:
     """Of frames at a level, so many of each."""
-    return measure(10 ** (np.repeat(*zip(*decibels, strict=True)) / 20))
+    every = np.concatenate([np.full(count, level) for level, count in decibels])
+    return measure(10 ** (every / 20))
 
 
 def test_frames_are_whole_and_the_rest_is_left_out() -> None:

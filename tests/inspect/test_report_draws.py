@@ -46,7 +46,7 @@ def test_cells_of_a_draw() -> None:
 def test_the_best_are_listed_and_the_choice_whatever_its_rank(choice: int, most: int, shown: list[int]) -> None:
     rows = candidates(facts(choice), most).rows
     names = ["pad" if token == 9 else token for token in shown]
-    assert [row[1][0] for row in rows] == names  # type: ignore[index,union-attr]  # cells of a text and its style
+    assert [row[1][0] for row in rows] == names  # type: ignore[index]  # cells of a text and its style
     marked = [row[0] for row in rows]
     assert marked == [("▶" if token == choice else "", "mark") for token in shown]
 

@@ -251,13 +251,15 @@ def lines_of_functions(tree: ast.Module) -> set[int]:
 
 def lines_of_statement(tree: ast.Module, line: int) -> set[int]:
     """Lines of the statement at a line; of a compound one those before its body."""
-    spans = [range(line, line + 1)]
+    spans: list[range] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt) and node.lineno <= line:
             body: list[ast.stmt] = getattr(node, "body", [])
             end = body[0].lineno if body else (node.end_lineno or node.lineno) + 1
             spans.append(range(node.lineno, max(end, node.lineno + 1)))
-    return set(max((span for span in spans if line in span), key=lambda span: (span.start, len(span))))
+    around = [span for span in spans if line in span]
+    narrowest = max(around, key=lambda span: span.start) if around else range(line, line + 1)
+    return set(narrowest)
 
 
 def tests_of(package: str) -> list[str]:
