@@ -176,6 +176,12 @@ def test_as_many_columns_are_shown_as_fit() -> None:
     assert "; 2 of 6 columns fit" in " ".join(lines)
 
 
+def test_calls_that_were_given_stand_back() -> None:
+    report = Reports().calls(load(recorded(Path("hum.dia2trace"))), 1, 2, 0, False)
+    (table,) = (block for block in report.blocks if isinstance(block, Table))
+    assert [row[:2] for row in table.rows] == [[(1, "label"), ("given", "dim")], [(2, "label"), ("drawn", "")]]
+
+
 def test_what_a_call_changed_stands_out() -> None:
     report = Reports().call(load(recorded(Path("hum.dia2trace"))), 4, 0, True)
     (table,) = (block for block in report.blocks if isinstance(block, Table) and block.columns[0].head == "column")

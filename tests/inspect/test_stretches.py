@@ -15,5 +15,6 @@ def test_stretches_of_a_mask() -> None:
 
 def test_items_in_a_row() -> None:
     assert in_a_row([1, 2, 4, 7, 8], lambda one, other: other == one + 1) == [[1, 2], [4], [7, 8]]
+    assert in_a_row([1, 2, 3, 5], lambda one, other: other == one + 1) == [[1, 2, 3], [5]], "neighbours are asked"
     assert in_a_row([1, 3, 7], lambda one, other: other - one <= 2) == [[1, 3], [7]]
     assert in_a_row([], lambda one, other: True) == []

@@ -1,16 +1,18 @@
 """Mutation testing: change one operator of the code, run the tests beside it, and list the changes that none noticed.
 
-    python -m tests.support.mutants [PACKAGE …] [--sample N] [--seed S] [--jobs J] [--out FILE.json]
+    python -m tests.support.mutants [PACKAGE …] [--sample N] [--seed S …] [--jobs J] [--out FILE.json]
 
-The changes are cosmic-ray's; where several can be made at one place, one is drawn. Each is tried in a copy of the tree
-by a fork of a process that has imported the libraries already: first with the tests of that module, and what survives
-them with those of its package. What differs in annotations and docstrings alone is no mutant.
+The changes are cosmic-ray's; where several can be made at one place, one is drawn. What differs in annotations and
+docstrings alone is no mutant. Before any of them each file of tests of the package runs once, to see how long it takes
+and which lines it reaches. A mutant is then tried in a copy of the tree, by a fork of a process that has imported the
+libraries already, with those files that reach its line: the ones named after its module first, then the quickest.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import importlib
 import json
 import os
@@ -19,23 +21,27 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Literal
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("dia", "dia2", "tests", "training", "benchmarks", "pyproject.toml")
+COPIED = ("dia", "dia2", "docs", "tests", "training", "benchmarks", "pyproject.toml")
 INSPECT = "dia2/inspect/"
-# For each package its sources, and the tests that run when the module's own have not noticed.
+# For each package its sources, and the tests that run besides those that are named after its modules.
 PACKAGES = {
     "core": (("dia2/core",), ("tests/core", "tests/runtime/test_sampler.py", "tests/test_conformance.py")),
     "audio": (("dia2/audio", "dia2/audio/mimi"), ("tests/audio",)),
@@ -56,7 +62,13 @@ PACKAGES = {
             *("tests/inspect/test_recordings.py", "tests/inspect/test_stretches.py", "tests/inspect/test_surprise.py"),
             *("tests/inspect/test_view_pipeline.py", "tests/inspect/test_view_shades.py", "tests/inspect/test_tour.py"),
             *("tests/inspect/test_view_signals.py", "tests/inspect/test_drift.py", "tests/inspect/test_view_fit.py"),
-            *("tests/inspect/test_manifest.py", "tests/inspect/test_shards.py", "tests/inspect/test_writer.py"),
+            *(
+                "tests/inspect/test_console_diff.py",
+                "tests/inspect/dia/test_diff.py",
+                "tests/inspect/dia/test_watch.py",
+            ),
+            *("tests/inspect/dia/test_findings.py", "tests/inspect/test_docs.py", "tests/test_hooks.py"),
+            *("tests/inspect/test_survival.py",),
         ),
     ),
     "draws": (
@@ -65,11 +77,14 @@ PACKAGES = {
     ),
     "dia": (("dia", "dia/adapter"), ("tests/dia", "tests/inspect/dia/test_conformance.py")),
 }
+ONLOOKERS = frozenset({"tests/test_frozen.py", "tests/inspect/test_docs.py"})  # look at modules without using them
 PATIENCE = 5.0  # a mutant may take so many times what the tests take without it
 # The libraries are imported before pytest could rewrite their assertions, of which it warns.
 QUIETLY = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval", "-m", "not slow"]
-QUIETLY += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+QUIETLY += ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-o", "timeout=0"]  # there is a limit of its own
 LEAST = 60.0  # seconds, at the least
+LONGEST = 3600.0  # seconds that one file of tests may take without any
+Outcome = Literal["passed", "failed", "timed out"]
 
 
 @dataclass(frozen=True)
@@ -83,12 +98,6 @@ class Mutant:
     before: str  # the changed line
     after: str
     code: str  # the whole file
-
-    @property
-    def tests(self) -> list[tuple[str, ...]]:
-        """What is run, one after the other, until something fails."""
-        stages = [own_tests(self.path), PACKAGES[self.package][1]]
-        return [stage for stage in stages if stage]
 
 
 @cache
@@ -161,8 +170,15 @@ def mutants(package: str, chance: random.Random) -> Iterator[Mutant]:
         yield Mutant(package, where, line + 1, name.removeprefix("core/"), before, after, code)
 
 
-def passes(tree: Path, tests: Sequence[str], limit: float) -> bool:
-    """Run tests in a fork of this process; whether all passed in time."""
+def outcome(tree: Path, tests: Sequence[str], limit: float, reached: Path | None = None) -> Outcome:
+    """Run tests in a fork of this process: whether one failed, or they took longer than `limit` seconds.
+
+    Args:
+        tree: a copy of the tree to run them in.
+        tests: files.
+        limit: seconds.
+        reached: a file for the lines that they reach, as JSON: by path from the tree.
+    """
     child = os.fork()
     if child == 0:
         os.setsid()
@@ -174,25 +190,91 @@ def passes(tree: Path, tests: Sequence[str], limit: float) -> bool:
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nowhere, stream)
-        code = pytest.main([*QUIETLY, *tests])
+        with watching(tree, reached):
+            code = pytest.main([*QUIETLY, *tests])
         os._exit(int(code) & 0xFF)
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
-            return os.waitstatus_to_exitcode(status) in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+            well = os.waitstatus_to_exitcode(status) in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
+            return "passed" if well else "failed"
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return False
+    return "timed out"
+
+
+@contextmanager
+def watching(tree: Path, reached: Path | None) -> Iterator[None]:
+    """Write to `reached`, if there is one, which lines of the packages have run in this block."""
+    if reached is None:
+        yield
+        return
+    from coverage import Coverage
+
+    watch = Coverage(data_file=None, config_file=False, include=[str(tree / name / "*") for name in ("dia", "dia2")])
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+        data = watch.get_data()
+        lines = {str(Path(file).relative_to(tree)): sorted(data.lines(file) or ()) for file in data.measured_files()}
+        reached.write_text(json.dumps(lines), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the tests of a package do without any mutant, by file."""
+
+    seconds: dict[str, float]
+    reached: dict[str, dict[str, set[int]]]  # lines by path of a module
+
+    def tests_of(self, mutant: Mutant) -> list[str]:
+        """Files that reach its line: first those that are named after its module, then the quickest."""
+        own, tree = own_tests(mutant.path), ast.parse((ROOT / mutant.path).read_text(encoding="utf-8"))
+        functions = lines_of_functions(tree)
+        if mutant.line in functions:
+            found, wanted = set[str](), lines_of_statement(tree, mutant.line)
+        else:  # it runs whenever the module is imported, and matters to who uses the module
+            found, wanted = {*own, *ONLOOKERS} & self.seconds.keys(), functions or {mutant.line}
+        found |= {test for test, lines in self.reached.items() if not wanted.isdisjoint(lines.get(mutant.path, ()))}
+        return sorted(found, key=lambda test: (test not in own, self.seconds[test]))
+
+
+def lines_of_functions(tree: ast.Module) -> set[int]:
+    """Lines that run only when a function is called."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {line for node in functions for line in range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)}
+
+
+def lines_of_statement(tree: ast.Module, line: int) -> set[int]:
+    """Lines of the statement at a line; of a compound one those before its body."""
+    spans: list[range] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.stmt) and node.lineno <= line:
+            body: list[ast.stmt] = getattr(node, "body", [])
+            end = body[0].lineno if body else (node.end_lineno or node.lineno) + 1
+            spans.append(range(node.lineno, max(end, node.lineno + 1)))
+    around = [span for span in spans if line in span]
+    narrowest = max(around, key=lambda span: span.start) if around else range(line, line + 1)
+    return set(narrowest)
+
+
+def tests_of(package: str) -> list[str]:
+    """Files of tests: those that the package names, and those that are named after its modules."""
+    found = [ROOT / name for name in PACKAGES[package][1]]
+    files = [file for place in found for file in ([place] if place.suffix else place.rglob("test_*.py"))]
+    own = [test for path in sources(package) for test in own_tests(str(path.relative_to(ROOT)))]
+    return sorted({*own, *(str(file.relative_to(ROOT)) for file in files)})
 
 
 class Bench:
-    """Copies of the tree to try mutants in, and how long their tests take without one."""
+    """Copies of the tree to run tests in."""
 
     def __init__(self, folder: Path, jobs: int) -> None:
         self._free: SimpleQueue[Path] = SimpleQueue()
-        self._limits: dict[tuple[str, ...], float] = {}
         for job in range(jobs):
             tree = folder / str(job)
             for name in COPIED:
@@ -203,28 +285,74 @@ class Bench:
                     shutil.copy(source, tree)
             self._free.put(tree)
 
-    def limit(self, tests: tuple[str, ...]) -> float:
-        """Seconds after which a mutant counts as noticed; the tests must pass without one."""
-        if tests not in self._limits:
-            tree, began = self._free.get(), time.monotonic()
-            well = passes(tree, tests, 1200)
-            self._free.put(tree)
-            if not well:
-                raise SystemExit(f"Without any mutant these tests fail: {' '.join(tests)}")
-            self._limits[tests] = max(LEAST, PATIENCE * (time.monotonic() - began))
-        return self._limits[tests]
-
-    def survives(self, mutant: Mutant) -> bool:
-        """Whether no test notices it."""
+    @contextmanager
+    def _tree(self) -> Iterator[Path]:
         tree = self._free.get()
-        file = tree / mutant.path
-        whole = file.read_text(encoding="utf-8")
         try:
-            file.write_text(mutant.code, encoding="utf-8")
-            return all(passes(tree, tests, self._limits[tests]) for tests in mutant.tests)
+            yield tree
         finally:
-            file.write_text(whole, encoding="utf-8")
             self._free.put(tree)
+
+    def measured(self, test: str) -> tuple[float, dict[str, list[int]]] | None:
+        """Seconds that a file of tests takes without any mutant, and the lines that it reaches; `None`: one fails."""
+        with self._tree() as tree:
+            began, report = time.monotonic(), tree / "reached.json"
+            if outcome(tree, [test], LONGEST, report) != "passed":
+                return None
+            return time.monotonic() - began, json.loads(report.read_text(encoding="utf-8"))
+
+    def noticed(self, survey: Survey, mutant: Mutant) -> Outcome:
+        """What the tests that reach a mutant say of it; `passed`: no test notices."""
+        tests = survey.tests_of(mutant)
+        limit = max(LEAST, PATIENCE * sum(survey.seconds[test] for test in tests))
+        with self._tree() as tree:
+            file = tree / mutant.path
+            whole = file.read_text(encoding="utf-8")
+            try:
+                file.write_text(mutant.code, encoding="utf-8")
+                return outcome(tree, tests, limit) if tests else "passed"
+            finally:
+                file.write_text(whole, encoding="utf-8")
+
+
+class Surveyor:
+    """Runs files of tests without any mutant, and knows it of those that were run before and have not changed."""
+
+    def __init__(self, bench: Bench, kept: Path | None) -> None:
+        """Note in which file it is kept; `None`: in none."""
+        self._bench, self._kept, self._lock = bench, kept, threading.Lock()
+        self._known = json.loads(kept.read_text(encoding="utf-8")) if kept is not None and kept.exists() else {}
+        code = [path for name in ("dia", "dia2", "tests/support") for path in sorted((ROOT / name).rglob("*.py"))]
+        self._code = b"".join(path.read_bytes() for path in code if path != Path(__file__))
+
+    def survey(self, package: str, pool: ThreadPoolExecutor) -> Survey:
+        """What the tests of a package do.
+
+        Raises:
+            SystemExit: some fail; names the files.
+        """
+        tests = tests_of(package)
+        failed = [test for test, well in zip(tests, pool.map(self._measure, tests), strict=True) if not well]
+        if failed:
+            raise SystemExit(f"Without any mutant tests fail in {', '.join(failed)}.")
+        reached = {test: self._known[test]["reached"] for test in tests}
+        return Survey(
+            {test: self._known[test]["seconds"] for test in tests},
+            {test: {path: set(lines) for path, lines in paths.items()} for test, paths in reached.items()},
+        )
+
+    def _measure(self, test: str) -> bool:
+        """Know what a file of tests does; whether all in it passes."""
+        key = hashlib.sha256(self._code + (ROOT / test).read_bytes()).hexdigest()
+        if self._known.get(test, {}).get("key") == key:
+            return True
+        found = self._bench.measured(test)
+        if found is not None:
+            with self._lock:
+                self._known[test] = {"key": key, "seconds": found[0], "reached": found[1]}
+                if self._kept is not None:
+                    self._kept.write_text(json.dumps(self._known), encoding="utf-8")
+        return found is not None
 
 
 def preload() -> None:
@@ -237,49 +365,56 @@ def preload() -> None:
     torch.set_num_threads(1)
 
 
-def table(tried: Counter[str], survived: Counter[str]) -> Table:
-    """The score of each package."""
-    shown = Table("package", "mutants", "noticed", "score")
-    for package in tried:
-        noticed = tried[package] - survived[package]
-        shown.add_row(package, str(tried[package]), str(noticed), f"{noticed / tried[package]:.0%}")
+def table(tried: Counter[str], survived: Counter[str], late: Counter[str]) -> Table:
+    """The score of each sample, and how many of what was noticed were so by the clock alone."""
+    shown = Table("sample", "mutants", "noticed", "timed out", "score")
+    for sample in tried:
+        noticed = tried[sample] - survived[sample]
+        shown.add_row(*map(str, (sample, tried[sample], noticed, late[sample])), f"{noticed / tried[sample]:.0%}")
     return shown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Try mutants, print the survivors as they are found, and the scores."""
+    """Try mutants, print the survivors and what timed out as they are found, and the scores."""
     parser = argparse.ArgumentParser(description="Mutation testing.")
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help=f"of {', '.join(PACKAGES)} (default: all)")
     parser.add_argument("--sample", type=int, default=60, help="mutants of each package; 0 for all (default: 60)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, nargs="+", default=[0], help="a sample each (default: 0)")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, help="survivors as JSON")
+    parser.add_argument("--survey", type=Path, metavar="FILE.json", help="keep what tests reach, for the next time")
     args = parser.parse_args(argv)
     if unknown := set(args.packages) - set(PACKAGES):
         parser.error(f"there is no package {', '.join(sorted(unknown))}; there are {', '.join(PACKAGES)}")
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
-    console, tried, survived = Console(soft_wrap=True, highlight=False), Counter[str](), Counter[str]()
+    console = Console(soft_wrap=True, highlight=False)
+    tried, survived, late = Counter[str](), Counter[str](), Counter[str]()
     left: list[dict[str, object]] = []
     preload()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(args.jobs) as pool:
         bench = Bench(Path(folder), args.jobs)
+        surveyor = Surveyor(bench, args.survey)
         for package in args.packages or PACKAGES:
-            chosen = list(mutants(package, random.Random(args.seed)))[: args.sample or None]
-            for tests in {tests for mutant in chosen for tests in mutant.tests}:
-                bench.limit(tests)
-            for mutant, alive in zip(chosen, pool.map(bench.survives, chosen), strict=True):
-                tried[package] += 1
-                if alive:
-                    survived[package] += 1
-                    fields = asdict(mutant)
-                    del fields["code"]
-                    left.append(fields)
-                    console.print(f"{mutant.path}:{mutant.line} {mutant.operator}", markup=False)
-                    console.print(f"  - {mutant.before}\n  + {mutant.after}", markup=False)
-                if args.out:
-                    args.out.write_text(json.dumps({"tried": tried, "survivors": left}, indent=1) + "\n")
-    console.print(table(tried, survived))
+            survey = surveyor.survey(package, pool)
+            for seed in args.seed:
+                sample = f"{package}, seed {seed}"
+                chosen = list(islice(mutants(package, random.Random(seed)), args.sample or None))
+                for mutant, found in zip(chosen, pool.map(partial(bench.noticed, survey), chosen), strict=True):
+                    tried[sample] += 1
+                    survived[sample] += found == "passed"
+                    late[sample] += found == "timed out"
+                    if found != "failed":
+                        told = " (timed out)" if found == "timed out" else ""
+                        console.print(f"{mutant.path}:{mutant.line} {mutant.operator}{told}", markup=False)
+                        console.print(f"  - {mutant.before}\n  + {mutant.after}", markup=False)
+                    if found == "passed":
+                        fields = asdict(mutant) | {"seed": seed}
+                        del fields["code"]
+                        left.append(fields)
+                    if args.out:
+                        args.out.write_text(json.dumps({"tried": tried, "survivors": left}, indent=1) + "\n")
+    console.print(table(tried, survived, late))
     return 0
 
 
