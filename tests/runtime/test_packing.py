@@ -88,6 +88,14 @@ def test_a_choice_that_is_none_is_made_anew(raced: Raced, tmp_path: Path, damage
     assert len(raced) == 2
 
 
+def test_two_models_keep_their_choices(raced: Raced) -> None:
+    other = random_model(tiny_config({"model.decoder.n_layer": 3})).requires_grad_(False)
+    quantize(other)
+    for made in (model(), other, model()):
+        suit(made)
+    assert len(raced) == 2
+
+
 def test_another_precision_chooses_for_itself(raced: Raced) -> None:
     suit(model())
     other = model()
