@@ -31,6 +31,7 @@ from dia2 import Dia2, GenerationConfig
 from dia2.core.quantize import quantize
 from dia2.runtime import graphs
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.packing import suit, unpacked
 from dia2.runtime.weights import weight_bytes
 
 DEFAULT = [
@@ -116,7 +117,9 @@ def _target(shape: str, dtype: str, *, packed: bool) -> RuntimeContext:
     target = runtime(shape, getattr(torch, dtype))
     if packed:
         quantize(target.model)
-        target = replace(target, quantized="int8", weight_bytes=weight_bytes(target.model))
+        with target.computing():
+            products = suit(target.model)
+        target = replace(target, quantized="int8", products=products, weight_bytes=weight_bytes(target.model))
     return target
 
 
@@ -126,6 +129,7 @@ def measure(found: list[Variant], frames: int, console: Console) -> list[float]:
     reads: list[float] = []
     order = random.Random(0)  # noqa: S311  # shuffles turns
     threads = torch.get_num_threads()
+    assert all(variant.target.threads in (threads, 1) for variant in found), "a small model has one, others the floor's"
     with torch.no_grad():
         for variant in track(found, console=console, description="settling"):
             with variant.target.computing():
@@ -142,7 +146,6 @@ def measure(found: list[Variant], frames: int, console: Console) -> list[float]:
                 reads.append(time.perf_counter() - began)
                 with variant.target.computing():
                     variant.frame()
-    assert threads == torch.get_num_threads(), "the floor is read with the threads that the models have"
     return reads
 
 
@@ -176,6 +179,8 @@ def main() -> None:
             f"{row['share']:.0%}",
         )
     console.print(table)
+    for line in choices(found):
+        console.print(line, soft_wrap=True)
     facts = {"shape": arguments.shape, "threads": torch.get_num_threads(), "read_gb_a_second": bandwidth / 1e9}
     keep(console, f"frame_{arguments.shape}", facts | {"frames": arguments.frames, "rows": rows})
 
@@ -190,7 +195,25 @@ def _row(variant: Variant, bandwidth: float) -> dict[str, Any]:
         "second_ms": 1000 * second,
         "gb_a_second": variant.bytes / spent / 1e9,
         "share": variant.bytes / spent / bandwidth,
+        "resident": variant.target.weight_bytes,
+        "products": variant.target.products,
     }
+
+
+def choices(found: list[Variant]) -> list[str]:
+    """A line for each variant with int8 weights: what they are multiplied by, and what is in memory."""
+    plain = {name: v.target.weight_bytes for v in found if v.target.products is None for name in [v.name.split("+")[0]]}
+    lines = []
+    for variant in found:
+        dtype, *options = variant.name.split("+")
+        products, size = variant.target.products, variant.target.weight_bytes
+        if products is None:
+            continue
+        kernel = "compiled sums" if "compile" in options and not unpacked(products) else products
+        share = f" ({size / plain[dtype]:.3f} of those of {dtype})" if dtype in plain else ""
+        memory = "not quantised in memory" if unpacked(products) else "quantised in memory"
+        lines.append(f"{variant.name}: products by {kernel}; {size / 1e9:.3f} GB of weights resident{share}, {memory}")
+    return lines
 
 
 if __name__ == "__main__":

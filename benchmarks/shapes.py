@@ -12,6 +12,7 @@ from dia2 import Dia2, GenerationConfig
 from dia2.audio.codec import Codec
 from dia2.audio.mimi.config import MimiConfig
 from dia2.audio.mimi.network import Mimi
+from dia2.core.ambient import threads_for
 from dia2.core.config import DiaConfig, load_config, parse_config
 from dia2.core.model import Dia2Model
 from dia2.runtime.assets import nano_folder
@@ -57,6 +58,7 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
         audio_delays=config.data.delay_pattern,
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         weight_bytes=weight_bytes(model),
+        threads=threads_for(weight_bytes(model), nano.device),
     )
 
 

@@ -423,6 +423,7 @@ def speak(
         speaking_seconds=time.perf_counter() - speaking,
         peak_host_bytes=host,
         peak_device_bytes=device,
+        products=runtime.products,
     )
 
 

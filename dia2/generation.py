@@ -137,6 +137,9 @@ class GenerationResult:
     peak_host_bytes: int | None = None  # most RAM this process took since it began, loading included; none on Windows
     peak_device_bytes: int | None = None  # most that torch took of the GPU in this run, weights included; CUDA only
     speaking_seconds: float | None = None  # of `seconds`, those after the prefix: frames and decoding; `None`: unknown
+    products: str | None = (
+        None  # by what int8 weights were multiplied: packed, blocks, unpacked; `None`: there are none
+    )
     words: list[PlacedWord] = field(default_factory=list)  # those of `timestamps`, with the seconds at which they sound
 
     @property

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others reserve more at once than `bounded` lets a test have
+os.environ["DIA2_INT8_PRODUCTS"] = "packed"  # a race would be decided by who else uses the machine
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may ask the real hub; those with a local one set their own environment
 
 import pytest

@@ -17,6 +17,7 @@ from dia.generation import GenerationConfig
 from dia2 import Dia2, SamplingConfig
 from dia2.inspect.record import recorder
 from dia2.runtime import capture as buffers
+from dia2.runtime.packing import FORCED
 
 from .support.graphs import FakeGraphs, use_graphs
 from .support.pieces import Late
@@ -195,3 +196,45 @@ def test_steps_of_dia_are_those_of_a_run(graphs: bool) -> None:
     written = run.state.output.generated_tokens[0]
     assert int((written[:6] >= 0).all(dim=1).sum()) == 6
     assert int(written[6:].max()) == -1
+
+
+@pytest.fixture
+def small_shape(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A shape as large as one with a thread for each core must be, and no larger."""
+    sizes = {"layers": 1, "width": 256, "hidden": 256, "heads": 2, "dep_layers": 1, "dep_width": 128, "sets": 1}
+    monkeypatch.setitem(module("shapes").SHAPES, "small", sizes)
+    return "small"
+
+
+def test_a_shape_computes_with_the_threads_that_the_floor_is_read_with(small_shape: str) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before + 1)
+    try:
+        target = module("shapes").runtime(small_shape, torch.float32)
+        assert target.weight_bytes > 64 << 20
+        assert target.threads == before + 1
+        with target.computing():
+            assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("kernel", "memory"), [("blocks", ""), ("unpacked", "not ")])
+def test_a_frame_tells_what_int8_weights_are_multiplied_by(
+    small_shape: str, kernel: str, memory: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = module("frame")
+    monkeypatch.setenv(FORCED, kernel)
+    monkeypatch.setattr(frame, "_READ", 1 << 20)
+    found = frame.variants(small_shape, ["bfloat16", "bfloat16+int8"])
+    reads = frame.measure(found, 1, Console(quiet=True))
+    plain, packed = (frame._row(variant, 1e9 / reads[0]) for variant in found)
+    assert (plain["products"], packed["products"]) == (None, kernel)
+    gigabytes, share = packed["resident"] / 1e9, packed["resident"] / plain["resident"]
+    assert (share < 1) == (not memory)
+    said = f"{gigabytes:.3f} GB of weights resident ({share:.3f} of those of bfloat16), {memory}quantised in memory"
+    assert frame.choices(found) == [f"bfloat16+int8: products by {kernel}; {said}"]
+    found[1].name += "+compile"
+    loops = "unpacked" if memory else "compiled sums"
+    assert frame.choices(found) == [f"bfloat16+int8+compile: products by {loops}; {said}"]
+    assert f"by {loops}; {gigabytes:.3f} GB of weights resident, {memory}" in frame.choices(found[1:])[0]

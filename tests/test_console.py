@@ -139,6 +139,7 @@ def test_the_json_summary_has_all_facts() -> None:
         "crop": 3,
         "peak_host_bytes": 400_000_000,
         "peak_device_bytes": None,
+        "products": None,
         "words": [
             {"text": "Grüße,", "start": 0.16, "speaker": 1},
             {"text": "Hi!", "start": 1.2, "speaker": 2},

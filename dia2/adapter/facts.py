@@ -71,6 +71,7 @@ def _model_facts(runtime: RuntimeContext, branches: int) -> dict[str, Any]:
         "depformer_layers": model.depformer.n_layer,
         "device": str(runtime.device),
         "dtype": runtime.precision,
+        "products": runtime.products,
         "tokens": asdict(runtime.constants),
     }
 

@@ -26,8 +26,10 @@ from dia2.common.progress import ProgressCallback, shown
 from dia2.engine import Dia2, speak
 from dia2.generation import GenerationInterrupted, GenerationResult
 from dia2.inspect.record.recorder import Recorder, record
+from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.interventions import Past
+from dia2.runtime.packing import FORCED
 from dia2.runtime.voice_clone import PrefixPlan
 
 
@@ -75,6 +77,7 @@ def fork(
         trace.refuse_itself(path, "what goes on from it")
     runtime, run = tts.runtime, trace.run
     check_checkpoint(trace, runtime)
+    _check_products(trace, runtime)
     first = run.prefix_frames
     part = slice(first, max(first, call))
     config = replace(run.config, seed=run.seed if seed is None else seed)
@@ -88,6 +91,22 @@ def fork(
     if result.stop_reason == "interrupted":
         raise GenerationInterrupted(result)
     return result
+
+
+def _check_products(trace: Dia2Trace, runtime: RuntimeContext) -> None:
+    """Refuse to go on with int8 weights by another kernel, which rounds otherwise; other precisions part as they did.
+
+    Raises:
+        UsageError: says how to take the kernel of the trace.
+    """
+    then, now = trace.run.model.products, runtime.products
+    if then is None or now is None or then == now:
+        return
+    raise UsageError(
+        f"Trace {trace.path} multiplied by int8 weights with {then!r}, and this engine does so with {now!r}, which "
+        f"rounds otherwise: set the environment variable {FORCED} to the trace's kernel before loading, or fork on the "
+        "machine that recorded it."
+    )
 
 
 def _hand_on(trace: Dia2Trace, recorder: Recorder) -> None:

@@ -51,6 +51,7 @@ class ModelFacts:
     device: str
     dtype: str
     tokens: TokenIds
+    products: str | None = None  # by what int8 weights were multiplied; `None`: there are none, or it is not known
 
     def __post_init__(self) -> None:
         """Check the sizes, and the tokens with them."""

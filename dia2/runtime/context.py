@@ -23,6 +23,7 @@ from dia2.core.quantize import quantize as quantize_weights
 from dia2.runtime.assets import Assets, codec_folder
 from dia2.runtime.graphs import CudaGraphs
 from dia2.runtime.lru_cache import LRUCache
+from dia2.runtime.packing import suit, unpacked
 from dia2.runtime.pool import StatePool
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
@@ -57,6 +58,9 @@ class RuntimeContext:
     weight_bytes: int  # of the model, codec not counted
     threads: int | None  # of the CPU, as many as it had when it was loaded; `None`: it computes elsewhere
     quantized: str | None = None  # how the matrices are packed; `None`: as `dtype`
+    products: str | None = (
+        None  # by what packed matrices are multiplied, see `dia2.core.products.said`; `None`: not packed
+    )
     missing_tags: tuple[str, ...] = ()  # speaker tags that are no tokens of the tokenizer
     pool: StatePool = field(init=False)  # of what runs under CUDA graphs leave; a changed copy has its own
     # Kept between runs; not handed on by `dataclasses.replace`, since another model's would be wrong.
@@ -78,7 +82,9 @@ class RuntimeContext:
     def precision(self) -> str:
         """What is computed with, for people: `bfloat16`, or `bfloat16, int8 weights`."""
         name = str(self.dtype).removeprefix("torch.")
-        return name if self.quantized is None else f"{name}, {self.quantized} weights"
+        if self.quantized is None:
+            return name
+        return f"{name}, {self.quantized} weights" + (", not quantised in memory" if unpacked(self.products) else "")
 
     def forget(self) -> None:
         """Let go of all that is kept between runs."""
@@ -127,7 +133,10 @@ def build_runtime(
     model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
     if quantize is not None:
         quantize_weights(model)
-    constants, size = token_ids(config, tokenizer), weight_bytes(model)
+    constants, threads, products = token_ids(config, tokenizer), threads_for(weight_bytes(model), device), None
+    if quantize is not None:
+        with isolated(threads):
+            products = suit(model)
     encode = encoder(tokenizer, config.data.text_vocab_size, assets.tokenizer)
     return RuntimeContext(
         assets=assets,
@@ -143,9 +152,10 @@ def build_runtime(
         audio_delays=config.data.delay_pattern,
         audio_delay_tensor=torch.tensor(config.data.delay_pattern, device=device),
         frame_rate=mimi.frame_rate,
-        weight_bytes=size,
-        threads=threads_for(size, device),
+        weight_bytes=weight_bytes(model),
+        threads=threads,
         quantized=quantize,
+        products=products,
         missing_tags=missing_tags(tokenizer, encode),
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from dia2.core import linear, quantize
 from dia2.core.compiled import OPTIONS
-from dia2.core.linear import Linear, product, sums
+from dia2.core.linear import Linear, product, sums, sums_of_bytes
 from dia2.core.quantize import Int8Linear
 
 
@@ -32,26 +35,47 @@ def test_sums_are_the_product(rows: int, inputs: int, outputs: int, seed: int) -
     assert torch.allclose(sums(x, whole), F.linear(x, whole.float()), rtol=1e-4, atol=1e-2)
 
 
+@given(
+    rows=st.integers(1, 2),
+    quarter=st.one_of(st.integers(1, 20), st.sampled_from([4096, 4097, 8194])),
+    outputs=st.integers(1, 13),
+    seed=st.integers(0, 99),
+)
+def test_sums_of_bytes_are_the_product(rows: int, quarter: int, outputs: int, seed: int) -> None:
+    chance = torch.Generator().manual_seed(seed)
+    x = torch.randn(rows, 1, 4 * quarter, generator=chance)
+    weight = torch.randint(-127, 128, (outputs, 4 * quarter), generator=chance, dtype=torch.int8)
+    weight[0, ::2], weight[-1, 1::2] = -127, 127
+    words = weight.view(outputs, 4, quarter).transpose(1, 2).reshape(outputs, -1).view(torch.int32)
+    found, wanted = sums_of_bytes(x, words), x.double() @ weight.double().T
+    assert found.shape == (rows, 1, outputs)
+    assert found.dtype == torch.float32
+    assert (found - wanted).abs().max() <= 1e-6 * (x.abs() @ weight.float().abs().T).max()
+
+
 @pytest.mark.parametrize(("rows", "compiled", "used"), [(1, True, 1), (2, True, 1), (3, True, 0), (1, False, 0)])
 def test_sums_are_for_the_two_rows_of_a_compiled_frame(
     rows: int, compiled: bool, used: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = []
 
-    def watched(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        ran.append(len(x))
-        return sums(x, weight)
+    def watched(form: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> Any:
+        def run(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            ran.append(form.__name__)
+            return form(x, weight)
+
+        return run
 
     monkeypatch.setattr(linear, "in_loops", lambda _: compiled)
-    for module in (linear, quantize):
-        monkeypatch.setattr(module, "sums", watched)
+    monkeypatch.setattr(linear, "sums", watched(sums))
+    monkeypatch.setattr(quantize, "sums_of_bytes", watched(sums_of_bytes))
     x, plain = torch.randn(rows, 1, 12).bfloat16(), Linear(12, 8).requires_grad_(False)
     out = product(x, plain.weight.bfloat16())
     assert out.dtype == torch.bfloat16
     assert torch.allclose(out.float(), F.linear(x.float(), plain.weight), atol=0.05)
     packed = Int8Linear(plain)(x.float())
     assert torch.allclose(packed, F.linear(x.float(), plain.weight), atol=0.05)
-    assert len(ran) == 2 * used
+    assert ran == ["sums", "sums_of_bytes"] * used
 
 
 @pytest.mark.slow
@@ -72,12 +96,21 @@ def test_a_compiled_product_is_the_product(dtype: torch.dtype) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # likewise
-def test_a_compiled_product_with_int8_weights_is_that_product() -> None:
+@pytest.mark.parametrize("inputs", [48, 33, 4 * 4098])
+def test_a_compiled_product_with_int8_weights_is_that_product(inputs: int) -> None:
     torch.manual_seed(0)
-    packed = Int8Linear(Linear(48, 20).requires_grad_(False))
-    x = torch.randn(2, 1, 48)
+    packed = Int8Linear(Linear(inputs, 20).requires_grad_(False))
+    assert (packed.words is None) == (inputs == 33)
+    x = torch.randn(2, 1, inputs)
     ours = torch.compile(Int8Linear.forward, options=OPTIONS)(packed, x)
     assert torch.allclose(ours, packed(x), rtol=1e-5, atol=1e-5)
+
+
+def test_a_processor_without_vectors_makes_no_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "in_loops", lambda _: True)
+    assert linear.few_in_loops(torch.ones(2, 8)) == linear._VECTORS
+    monkeypatch.setattr(linear, "_VECTORS", False)
+    assert not linear.few_in_loops(torch.ones(2, 8))
 
 
 def test_outside_of_a_compiler_nothing_is_in_loops() -> None:

@@ -6,25 +6,51 @@ import pytest
 import torch
 
 from dia2 import Dia2, UsageError
+from dia2.core import quantize as quantize_module
 from dia2.core.linear import Linear
-from dia2.core.quantize import Int8Linear, quantize
+from dia2.core.quantize import Int8Linear, Kernel, quantize
 
 from ..support.models import random_model, tiny_config
 
 
+@pytest.mark.parametrize("kernel", list(Kernel))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("rows", [1, 2, 15, 16, 40])
-def test_a_product_is_off_by_the_rounding_of_its_weights(dtype: torch.dtype, rows: int) -> None:
+@pytest.mark.parametrize(("rows", "inputs"), [(1, 96), (2, 96), (7, 96), (8, 96), (40, 96), (1, 36), (2, 33)])
+@pytest.mark.parametrize("block", [1, 1000, 1 << 20])
+def test_a_product_is_off_by_the_rounding_of_its_weights(
+    kernel: Kernel, dtype: torch.dtype, rows: int, inputs: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize_module, "_BLOCK", block)
     torch.manual_seed(rows)
-    linear = Linear(96, 50, dtype).requires_grad_(False)
-    x = torch.randn(2, rows, 96).to(dtype)
+    linear = Linear(inputs, 50, dtype).requires_grad_(False)
+    x = torch.randn(2, rows, inputs).to(dtype)
     exact = linear.weight.float()
     bound = exact.abs().amax(dim=1) / 127 / 2  # of a weight's error
-    ours = Int8Linear(linear)(x).float()
+    packed = Int8Linear(linear)
+    packed.take(kernel, dtype)
+    assert packed.weight.dtype == (dtype if kernel is Kernel.UNPACKED else torch.int8)
+    ours = packed(x).float()
     theirs = x.float() @ exact.T
     most = x.float().abs().sum(dim=-1, keepdim=True) * bound
     slack = 0.02 if dtype == torch.bfloat16 else 1e-5
     assert ((ours - theirs).abs() <= most + slack * theirs.abs().max()).all()
+
+
+@pytest.mark.parametrize(("inputs", "taken"), [(32, "packed"), (96, "packed"), (40, "blocks"), (33, "blocks")])
+def test_torchs_product_is_only_given_rows_that_it_does_not_read_beyond(inputs: int, taken: str) -> None:
+    packed = Int8Linear(Linear(inputs, 8, torch.bfloat16).requires_grad_(False))
+    assert packed.kernel == taken
+    packed.take(Kernel.PACKED, torch.bfloat16)
+    assert packed.kernel == taken
+    assert packed.kernels[0] == taken
+
+
+def test_words_are_the_memory_of_the_weights() -> None:
+    packed = Int8Linear(Linear(96, 50).requires_grad_(False))
+    assert packed.words is not None
+    assert packed.words.data_ptr() == packed.weight.data_ptr()
+    packed.take(Kernel.UNPACKED, torch.float32)
+    assert packed.words is None
 
 
 def test_a_row_of_zeros_stays_zero() -> None:

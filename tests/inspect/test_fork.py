@@ -12,6 +12,7 @@ from dia2 import Dia2, GenerationConfig, SamplingConfig, UsageError
 from dia2.common.errors import TraceError
 from dia2.inspect import Dia2Trace
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken, edit_from_json, edit_to_json
+from dia2.runtime.packing import FORCED
 
 from ..support.reference import Case, checkpoints, engine
 
@@ -190,6 +191,23 @@ def test_what_cannot_be_forked_says_why(tmp_path: Path) -> None:
         trace.replay(engine("tiny3"))
     with pytest.raises(TraceError, match="no call 999"):
         trace.replay(tts, [999])
+
+
+def test_int8_products_are_those_of_the_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = {}
+    for kernel in ("blocks", "packed"):
+        monkeypatch.setenv(FORCED, kernel)
+        engines[kernel] = Dia2.nano(quantize="int8")
+        engines[kernel].generate("[S1] Hi.", seed=1, trace=tmp_path / kernel)
+    trace = Dia2Trace(tmp_path / "blocks")
+    assert trace.run.model.products == "blocks"
+    assert forked(trace, engines["blocks"], 3, tmp_path / "again").diff(trace).same
+    refusal = "int8 weights with 'blocks', and this engine does so with 'packed', .* DIA2_INT8_PRODUCTS to the trace's"
+    with pytest.raises(UsageError, match=refusal):
+        trace.fork(engines["packed"], 3)
+    trace.fork(Dia2.nano(), 3)  # as any other precision, it goes on from the tokens
+    plain = record_case("tiny3", "plain_cfg1", tmp_path / "plain")[0]
+    assert plain.run.model.products is None
 
 
 def test_edits_are_checked_when_they_are_made() -> None:

@@ -66,7 +66,7 @@ def test_what_is_written_is_read() -> None:
     raw, read = sample(), parse_manifest(sample(), HERE)
     run, result = read.run, read.result
     assert run is not None
-    assert asdict(run.model) == raw["run"]["model"]
+    assert asdict(run.model) == {"products": None} | raw["run"]["model"]  # a trace from before they were told
     assert [asdict(word) for word in run.spoken] == raw["run"]["spoken"]
     assert [[e.text, e.tokens, e.padding, e.speaker] for e in run.entries] == raw["run"]["entries"]
     assert [list(word) for word in result.timestamps or []] == raw["result"]["timestamps"]

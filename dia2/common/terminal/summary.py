@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # nothing in this room needs a model
 
 _FACTS = (  # of a result, for machines
     *("sample_rate", "duration", "frames", "seconds", "speaking_seconds", "seed", "stop_reason", "unspoken"),
-    *("first_word_frame", "crop", "peak_host_bytes", "peak_device_bytes"),
+    *("first_word_frame", "crop", "peak_host_bytes", "peak_device_bytes", "products"),
 )
 
 
