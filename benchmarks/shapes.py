@@ -115,8 +115,9 @@ def bytes_read(model: Dia2Model) -> tuple[int, int]:
     depformer = model.depformer
     once = size(depformer) - tables(depformer)
     used = size(depformer.text_embed) - tables(depformer.text_embed) if depformer.text_embed is not None else 0
+    used += sum(size(depformer.depformer_in[weights]) for weights in set(depformer.schedule))  # for all stages of a set
     for stage, weights in enumerate(depformer.schedule):
-        used += size(depformer.depformer_in[weights]) + size(depformer.logits[stage]) + size(depformer.norm)
+        used += size(depformer.logits[stage]) + size(depformer.norm)
         for layer in depformer.layers:
             attention: Any = layer.self_attention
             sets = size(attention.in_proj) + size(attention.out_proj)

@@ -6,7 +6,7 @@ shared by all stages, embeddings and logits heads belong to one stage each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -19,6 +19,7 @@ from dia2.core.config import DiaConfig
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
 from dia2.core.linear import Linear, product
 
+HiddenBySet = Mapping[int, Tensor]  # by weight set, [B, n_embd]: the transformer's hidden state as its stages take it
 Projections = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]  # into attention, and out of it
 
 
@@ -119,10 +120,18 @@ class Depformer(nn.Module):
         """K-1."""
         return len(self.schedule)
 
+    def project_hidden(self, hidden: Tensor, *, compiled: bool = False) -> HiddenBySet:
+        """What the transformer's `hidden` state [B, n_embd of the transformer] gives the stages of each weight set.
+
+        It is the same for all stages of a set, so a frame computes it once: `compiled` through torch.compile.
+        """
+        project = compiled_form(_project, hidden.device.type) if compiled else _project
+        return {number: project(self.depformer_in[number], hidden) for number in sorted(set(self.schedule))}
+
     def forward_stage(
         self,
         stage: int,
-        hidden: Tensor,
+        hidden: HiddenBySet,
         code: Tensor,
         text: tuple[Tensor, Tensor] | None,
         rotation: Rotation | None,
@@ -134,7 +143,7 @@ class Depformer(nn.Module):
 
         Args:
             stage: 0 … K-2.
-            hidden: [B, n_embd of the transformer].
+            hidden: what `project_hidden` gives.
             code: [B] the token of codebook `stage`.
             text: main and second text token [B] that the machine has just emitted; used at stage 0 only.
             rotation: of position `stage`; `None` where the config has no rotary.
@@ -145,11 +154,10 @@ class Depformer(nn.Module):
             Logits [B, codes] float32 of codebook stage + 1.
         """
         weight_set = self.schedule[stage]
-        enter, run, leave = (_enter, DepformerBlock.__call__, _leave)
+        run, leave = DepformerBlock.__call__, _leave
         if compiled:
-            parts = (_enter, DepformerBlock.forward, _leave)
-            enter, run, leave = (compiled_form(part, hidden.device.type) for part in parts)
-        x = enter(self.depformer_in[weight_set], self.audio_embeds[stage], hidden, code)
+            run, leave = (compiled_form(part, code.device.type) for part in (DepformerBlock.forward, _leave))
+        x = hidden[weight_set] + self.audio_embeds[stage](code)  # [B, n_embd]
         if stage == 0 and self.text_embed is not None and text is not None:
             x = x + self.text_embed(*text)
         x = x[:, None]  # [B, 1, n_embd]
@@ -174,8 +182,8 @@ class Depformer(nn.Module):
         if not self.stages:  # one codebook, which the transformer draws
             return hidden.new_zeros((len(hidden), 0, self.num_codes), dtype=torch.float32)
         embedded = torch.stack([table(codes[:, s]) for s, table in enumerate(self.audio_embeds)], dim=1)
-        projected = torch.stack([linear(hidden) for linear in self.depformer_in], dim=1)  # [N, sets, n_embd]
-        x = embedded + projected[:, self.schedule]  # [N, K-1, n_embd]
+        by_set = self.project_hidden(hidden)
+        x = embedded + torch.stack([by_set[number] for number in self.schedule], dim=1)  # [N, K-1, n_embd]
         if self.text_embed is not None and text is not None:
             x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
         mask = causal_mask(0, self.stages, x.device)
@@ -192,9 +200,9 @@ class Depformer(nn.Module):
         return weight[: self.num_codes]
 
 
-def _enter(into: nn.Module, embed: nn.Module, hidden: Tensor, code: Tensor) -> Tensor:
-    """What a stage begins with [B, n_embd], but for text."""
-    out: Tensor = into(hidden) + embed(code)
+def _project(into: nn.Module, hidden: Tensor) -> Tensor:
+    """[B, n_embd] of the transformer's hidden state."""
+    out: Tensor = into(hidden)
     return out
 
 
