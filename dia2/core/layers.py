@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -51,6 +52,57 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Turn the half-split pairs of `x` [B, H, T, head_dim]: (a, b) → (a·cos − b·sin, b·cos + a·sin)."""
     cos, sin = rotation
     return x * cos + x.roll(x.shape[-1] // 2, dims=-1) * sin  # the halves exchanged, in one operation
+
+
+class HeadTurn(NamedTuple):
+    """What takes query and key heads of one layer, divided by their root mean square, to where they are compared.
+
+    Heads stand in G + 1 rows of Hkv: G rows of queries, one of keys. The weights of their norms are part of the
+    rotation, so that both cost one pass over the heads.
+    """
+
+    straight: Tensor  # [T, G + 1, 1, D]: weight · cos; without rotary the weight
+    crossed: Tensor | None  # [T, G + 1, 1, D]: of the other half, its weight · ∓sin; `None` without rotary
+
+
+def head_turns(
+    norms: Iterable[tuple[RMSNorm, RMSNorm]], groups: int, rotation: Rotation | None, frames: int
+) -> list[HeadTurn]:
+    """Each layer's `HeadTurn` for T frames, all in a few operations.
+
+    Args:
+        norms: of each layer's queries and keys.
+        groups: query heads for each key head, G.
+        rotation: of the T positions; `None` where the config has no rotary.
+        frames: T.
+    """
+    rows = [norm.weight for query, key in norms for norm in (*[query] * groups, key)]
+    weight = torch.stack(rows).view(-1, 1, groups + 1, 1, rows[0].shape[-1])  # [layers, 1, G + 1, 1, D]
+    if rotation is None:
+        return [HeadTurn(straight, None) for straight in weight.expand(-1, frames, -1, -1, -1).unbind()]
+    cos, sin = (table[:, None, None] for table in rotation)  # [T, 1, 1, D]
+    crossed = weight.roll(weight.shape[-1] // 2, dims=-1) * sin
+    return [HeadTurn(*pair) for pair in zip((weight * cos).unbind(), crossed.unbind(), strict=True)]
+
+
+def turn_heads(heads: Tensor, turn: HeadTurn, eps: float) -> Tensor:
+    """Normalise and rotate queries and keys at once.
+
+    Args:
+        heads: [B, T, G + 2, Hkv, D], G rows of queries, one of keys, one of values.
+        turn: of the layer and the T positions.
+        eps: what the norms add to a mean square.
+
+    Returns:
+        Queries and keys [B, T, G + 1, Hkv, D].
+    """
+    # Values are normalised for nothing: to leave them out would copy the others into a row of their own first.
+    normed = F.rms_norm(heads, heads.shape[-1:], eps=eps)
+    turned = normed[:, :, :-1] * turn.straight
+    if turn.crossed is None:
+        return turned
+    across = normed.roll(heads.shape[-1] // 2, dims=-1)[:, :, :-1]  # the halves exchanged, in one operation
+    return torch.addcmul(turned, across, turn.crossed)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from dia2.core.cache import LayerSpan, Span
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
-from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
+from dia2.core.layers import GatedMLP, HeadTurn, RMSNorm, Rotation, TextEmbedding, attend, head_turns, turn_heads
 from dia2.core.linear import Linear
 
 
@@ -40,17 +40,21 @@ class Attention(nn.Module):
         self.register_state_dict_post_hook(_split_projections)  # type: ignore[no-untyped-call]  # torch's own
         self.register_load_state_dict_pre_hook(_join_projections)  # type: ignore[no-untyped-call]  # likewise
 
-    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
-        """Query [B, Hq, T, D], key and value [B, Hkv, T, D] of `x` [B, T, n_embd]."""
-        fused = self.qkv_proj(x).view(*x.shape[:-1], -1, self.head_dim)  # [B, T, Hq + 2 · Hkv, D]
-        query, key, value = fused.split(self.heads, dim=2)
-        query = rotate(self.q_norm(query).transpose(1, 2), rotation)
-        key = rotate(self.k_norm(key).transpose(1, 2), rotation)
-        return query, key, value.transpose(1, 2)
+    @property
+    def groups(self) -> int:
+        """Query heads for each key head."""
+        return self.heads[0] // self.heads[1]
 
-    def forward(self, x: Tensor, rotation: Rotation, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
+    def project(self, x: Tensor, turn: HeadTurn) -> tuple[Tensor, Tensor, Tensor]:
+        """Query [B, Hq, T, D], key and value [B, Hkv, T, D] of `x` [B, T, n_embd]."""
+        heads = self.qkv_proj(x).view(*x.shape[:-1], -1, self.heads[1], self.head_dim)  # [B, T, G + 2, Hkv, D]
+        turned = turn_heads(heads, turn, self.q_norm.eps).flatten(2, 3).transpose(1, 2)  # [B, Hq + Hkv, T, D]
+        query, key = turned.split(self.heads[:2], dim=1)
+        return query, key, heads[:, :, -1].transpose(1, 2)
+
+    def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        query, key, value = self.project(x, rotation)
+        query, key, value = self.project(x, turn)
         if span is not None:
             key, value = span.append(key, value)
         out: Tensor = self.o_proj(attend(query, key, value, mask))
@@ -85,9 +89,9 @@ class Block(nn.Module):
         self.post_norm = RMSNorm(block.n_embd, eps, dtype)
         self.mlp = GatedMLP(block.n_embd, block.n_hidden, config.model.linear.mlp_activations, dtype)
 
-    def forward(self, x: Tensor, rotation: Rotation, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        x = x + self.attn(self.pre_norm(x), rotation, span, mask)
+        x = x + self.attn(self.pre_norm(x), turn, span, mask)
         out: Tensor = x + self.mlp(self.post_norm(x))
         return out
 
@@ -139,8 +143,14 @@ class TransformerDecoder(nn.Module):
             mask = span.mask
         x = self.embed(tokens)
         run = compiled_form(Block.forward, x.device.type) if compiled else Block.__call__
-        for number, layer in enumerate(self.layers):
-            x = run(layer, x, rotation, None if span is None else span.layer(number), mask)
+        for number, (layer, turn) in enumerate(zip(self.layers, self._turns(rotation), strict=True)):
+            x = run(layer, x, turn, None if span is None else span.layer(number), mask)
         hidden = self.norm(x)
         exact = hidden.float()
         return TransformerOutput(hidden, self.action_head(exact), self.cb0_head(exact))
+
+    def _turns(self, rotation: Rotation) -> list[HeadTurn]:
+        """What each layer's queries and keys are turned by."""
+        attentions = [cast(Block, layer).attn for layer in self.layers]
+        norms = [(attention.q_norm, attention.k_norm) for attention in attentions]
+        return head_turns(norms, attentions[0].groups, rotation, len(rotation[0]))

@@ -98,16 +98,14 @@ def second_half(
     main, second = gen.text.expand(branches, 2).unbind(1)  # both branches get the same text here
     codes = [first.cb0]
     seen: list[Tensor] | None = [] if buffers is not None and "dep" in buffers.rings else None
-    hidden = model.depformer.project_hidden(first.hidden, compiled=config.use_torch_compile)
+    shared = model.depformer.begin(first.hidden, gen.decode.stage_rotation, compiled=config.use_torch_compile)
     for stage in range(model.depformer.stages):
-        rotation = gen.decode.stage_rotation
         at = slice(stage, stage + 1)
         logits = model.depformer.forward_stage(
             stage,
-            hidden,
+            shared,
             codes[-1].expand(branches),
             (main, second),
-            None if rotation is None else (rotation[0][at], rotation[1][at]),
             Span(gen.decode.depformer, gen.decode.stages[at], stage + 1),
             compiled=config.use_torch_compile,
         )

@@ -69,17 +69,15 @@ def new_state(model: Dia2Model, branches: int) -> DecodeState:
 def stage_by_stage(model: Dia2Model, frames: Frames, state: DecodeState) -> Tensor:
     """[N, K-1, codes], as generation calls it, the N frames being branches of one."""
     logits = []
-    hidden = model.depformer.project_hidden(frames.hidden)
+    shared = model.depformer.begin(frames.hidden, state.stage_rotation)
     for stage in range(model.depformer.stages):
         here = slice(stage, stage + 1)
-        rotation = state.stage_rotation
         logits.append(
             model.depformer.forward_stage(
                 stage,
-                hidden,
+                shared,
                 frames.codes[:, stage],
                 frames.text,
-                None if rotation is None else (rotation[0][here], rotation[1][here]),
                 Span(state.depformer, state.stages[here], stage + 1),
             )
         )
