@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from dia2.core.cache import LayerSpan, Span, causal_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
-from dia2.core.layers import GatedMLP, HeadTurn, RMSNorm, Rotation, TextEmbedding, attend, head_turns, turn_heads
+from dia2.core.layers import (
+    GatedMLP,
+    HeadTurn,
+    RMSNorm,
+    Rotation,
+    TextEmbedding,
+    attend,
+    head_turns,
+    may_overwrite,
+    turn_heads,
+)
 from dia2.core.linear import Linear, product
 
 Projections = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]  # into attention, and out of it
@@ -48,11 +58,12 @@ class ScheduledAttention(nn.Module):
             return self.in_proj[sets[0]], self.out_proj[sets[0]]
         return partial(per_stage, self.in_proj, sets), partial(per_stage, self.out_proj, sets)
 
-    def project(self, x: Tensor, projections: Projections, turn: HeadTurn) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value, each [B, H, S, D], of `x` [B, S, n_embd]."""
+    def project(self, x: Tensor, projections: Projections, turn: HeadTurn) -> tuple[Tensor, Tensor]:
+        """Query [B, H, S, D], keys and values [2, B, H, S, D] of `x` [B, S, n_embd]."""
         heads = projections[0](x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
-        query, key = turn_heads(heads, turn, self.q_norm.eps).transpose(1, 3).unbind(2)
-        return query, key, heads[:, :, -1].transpose(1, 2)
+        heads = turn_heads(heads, turn, self.q_norm.eps, overwrite=may_overwrite(heads, projections[0]))
+        query, both = heads.split((1, 2), dim=2)
+        return query[:, :, 0].transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
     def forward(
         self,
@@ -63,10 +74,10 @@ class ScheduledAttention(nn.Module):
         mask: Tensor | None,
     ) -> Tensor:
         """`x` [B, S, n_embd] of S stages → [B, S, n_embd]."""
-        query, key, value = self.project(x, projections, turn)
+        query, both = self.project(x, projections, turn)
         if span is not None:
-            key, value = span.append(key, value)
-        return projections[1](attend(query, key, value, mask))
+            both = span.append(both)
+        return projections[1](attend(query, both[0], both[1], mask))
 
 
 class DepformerBlock(nn.Module):

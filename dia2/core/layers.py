@@ -85,24 +85,37 @@ def head_turns(
     return [HeadTurn(*pair) for pair in zip((weight * cos).unbind(), crossed.unbind(), strict=True)]
 
 
-def turn_heads(heads: Tensor, turn: HeadTurn, eps: float) -> Tensor:
+def turn_heads(heads: Tensor, turn: HeadTurn, eps: float, *, overwrite: bool = False) -> Tensor:
     """Normalise and rotate queries and keys at once.
 
     Args:
         heads: [B, T, G + 2, Hkv, D], G rows of queries, one of keys, one of values.
         turn: of the layer and the T positions.
         eps: what the norms add to a mean square.
+        overwrite: put the result into `heads` itself, which saves a copy of the values.
 
     Returns:
-        Queries and keys [B, T, G + 1, Hkv, D].
+        All of them [B, T, G + 2, Hkv, D], the values as they were.
     """
     # Values are normalised for nothing: to leave them out would copy the others into a row of their own first.
     normed = F.rms_norm(heads, heads.shape[-1:], eps=eps)
-    turned = normed[:, :, :-1] * turn.straight
+    place = heads[:, :, :-1] if overwrite else None
     if turn.crossed is None:
-        return turned
-    across = normed.roll(heads.shape[-1] // 2, dims=-1)[:, :, :-1]  # the halves exchanged, in one operation
-    return torch.addcmul(turned, across, turn.crossed)
+        turned = torch.mul(normed[:, :, :-1], turn.straight, out=place)
+    else:
+        across = normed.roll(heads.shape[-1] // 2, dims=-1)[:, :, :-1]  # the halves exchanged, in one operation
+        turned = torch.addcmul(normed[:, :, :-1] * turn.straight, across, turn.crossed, out=place)
+    return heads if overwrite else torch.cat((turned, heads[:, :, -1:]), dim=2)
+
+
+def may_overwrite(out: Tensor, made_by: object) -> bool:
+    """Whether nobody else needs what a projection has just given.
+
+    A gradient may, and so may a torch hook that has kept it. torch.compile decides by itself what to overwrite.
+    """
+    if torch.compiler.is_compiling() or (torch.is_grad_enabled() and out.requires_grad):
+        return False
+    return not (getattr(made_by, "_forward_hooks", None) or nn.modules.module._global_forward_hooks)
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:

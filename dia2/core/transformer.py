@@ -10,7 +10,17 @@ from torch import Tensor, nn
 from dia2.core.cache import LayerSpan, Span
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
-from dia2.core.layers import GatedMLP, HeadTurn, RMSNorm, Rotation, TextEmbedding, attend, head_turns, turn_heads
+from dia2.core.layers import (
+    GatedMLP,
+    HeadTurn,
+    RMSNorm,
+    Rotation,
+    TextEmbedding,
+    attend,
+    head_turns,
+    may_overwrite,
+    turn_heads,
+)
 from dia2.core.linear import Linear
 
 
@@ -45,19 +55,19 @@ class Attention(nn.Module):
         """Query heads for each key head."""
         return self.heads[0] // self.heads[1]
 
-    def project(self, x: Tensor, turn: HeadTurn) -> tuple[Tensor, Tensor, Tensor]:
-        """Query [B, Hq, T, D], key and value [B, Hkv, T, D] of `x` [B, T, n_embd]."""
+    def project(self, x: Tensor, turn: HeadTurn) -> tuple[Tensor, Tensor]:
+        """Query [B, Hq, T, D], keys and values [2, B, Hkv, T, D] of `x` [B, T, n_embd]."""
         heads = self.qkv_proj(x).view(*x.shape[:-1], -1, self.heads[1], self.head_dim)  # [B, T, G + 2, Hkv, D]
-        turned = turn_heads(heads, turn, self.q_norm.eps).flatten(2, 3).transpose(1, 2)  # [B, Hq + Hkv, T, D]
-        query, key = turned.split(self.heads[:2], dim=1)
-        return query, key, heads[:, :, -1].transpose(1, 2)
+        heads = turn_heads(heads, turn, self.q_norm.eps, overwrite=may_overwrite(heads, self.qkv_proj))
+        query, both = heads.split((self.groups, 2), dim=2)
+        return query.flatten(2, 3).transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
     def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        query, key, value = self.project(x, turn)
+        query, both = self.project(x, turn)
         if span is not None:
-            key, value = span.append(key, value)
-        out: Tensor = self.o_proj(attend(query, key, value, mask))
+            both = span.append(both)
+        out: Tensor = self.o_proj(attend(query, both[0], both[1], mask))
         return out
 
 

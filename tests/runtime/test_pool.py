@@ -249,7 +249,7 @@ def test_a_used_state_begins_as_a_fresh_one(graphed: Graphed) -> None:
         used = build(graphed)
         constant = {"gen.delays", "gen.specials", "gen.decode.stages"}
         constant |= {name for name in fresh if "rotation" in name}
-        assert len(fresh) == 15, sorted(fresh)  # so that one that is new is thought of
+        assert len(fresh) == 13, sorted(fresh)  # so that one that is new is thought of
         for name, value in tensors(used):
             if name not in constant:
                 value.fill_(torch.nan if value.is_floating_point() else 1)
