@@ -167,9 +167,10 @@ def _looking(
             query, (key, _values) = module.project(*given)
             if span is not None:
                 key = span.keys
+            seen = mask[: query.shape[2]] == 0  # [T, L]: every group of query heads has the same
             if rows is not None:
-                query, mask = query[:, :, rows], mask[rows]
-            see(layer, attention_weights(query, key, mask))
+                query, seen = query[:, :, rows], seen[rows]
+            see(layer, attention_weights(query, key, seen))
 
         return hook
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_ROW = 16  # slots
+
 
 class KVCache:
     """Keys and values of all layers of one stack.
@@ -70,6 +72,11 @@ class LayerSpan(NamedTuple):
         return self.both[:, :, :, : self.length]
 
 
+def whole_rows(slots: int) -> int:
+    """So many slots or a few more: attention on CUDA fills up the rows of other masks, by a copy in each layer."""
+    return -(-slots // _ROW) * _ROW
+
+
 @dataclass(frozen=True)
 class Span:
     """Which slots one forward pass writes, and which it may see."""
@@ -88,3 +95,18 @@ def causal_mask(first: int, frames: int, device: torch.device) -> Tensor:
     """[frames, first + frames] bool: frame i, in slot first + i, sees its own slot and all before it."""
     slots = torch.arange(first + frames, device=device)
     return slots[None, :] <= slots[first:, None]
+
+
+def additive_mask(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
+    """What attention adds to its scores: [G · T, L], 0 where a frame may look and −∞ elsewhere.
+
+    All layers of a pass have it in common. Attention would make it of a mask of bools anew in each.
+
+    Args:
+        mask: [T, L] bool, true where a frame may look.
+        groups: query heads for each key head, G.
+        dtype: of the queries.
+    """
+    added = mask.to(dtype).log()
+    frames, slots = added.shape
+    return added.expand(groups, slots) if frames == 1 else added.repeat(groups, 1)

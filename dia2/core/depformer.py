@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from dia2.core.cache import LayerSpan, Span, causal_mask
+from dia2.core.cache import LayerSpan, Span, additive_mask, causal_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
 from dia2.core.layers import (
@@ -205,7 +205,7 @@ class Depformer(nn.Module):
         x = embedded + torch.stack([by_set[number] for number in self.schedule], dim=1)  # [N, K-1, n_embd]
         if self.text_embed is not None and text is not None:
             x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
-        mask = causal_mask(0, self.stages, x.device)
+        mask = additive_mask(causal_mask(0, self.stages, x.device), 1, x.dtype)
         for layer, turn in zip(self._blocks(), self._turns(rotation), strict=True):
             x = layer(x, layer.self_attention.projections(self.schedule), turn, None, mask)
         return torch.stack([_leave(self.norm, self._head(s), x[:, s]) for s in range(self.stages)], dim=1)

@@ -125,7 +125,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
         query: [B, Hq, T, D]; head h reads kv head h // (Hq / Hkv).
         key: [B, Hkv, L, D].
         value: [B, Hkv, L, D].
-        mask: [T, L] bool, true where a query may look; none lets every query see all L.
+        mask: of `additive_mask`, [G · T, L] with G = Hq / Hkv; none lets every query see all L.
 
     Returns:
         [B, T, Hq · D].
@@ -134,8 +134,6 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     groups = heads // key.shape[1]
     # The heads of a group become rows of one product, so keys and values are never copied per query head.
     query = query.reshape(batch, key.shape[1], groups * frames, dim)
-    if mask is not None:
-        mask = mask.repeat(groups, 1)  # [groups · T, L]
     if in_loops(query) and mask is None and frames == 1 and key.shape[2] <= _SHORT:
         out = _attend_in_loops(query, key, value)
     else:
@@ -165,7 +163,7 @@ def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor
     Args:
         query: [B, Hq, T, D].
         key: [B, Hkv, L, D].
-        mask: [T, L] bool, as in `attend`.
+        mask: [T, L] bool, true where a query may look.
     """
     batch, heads, frames, dim = query.shape
     grouped = query.float().reshape(batch, key.shape[1], -1, frames, dim)  # [B, Hkv, Hq / Hkv, T, D]

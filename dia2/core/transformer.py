@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from dia2.core.cache import LayerSpan, Span
+from dia2.core.cache import LayerSpan, Span, additive_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
 from dia2.core.layers import (
@@ -42,6 +42,7 @@ class Attention(nn.Module):
         super().__init__()
         block, eps = config.model.decoder, config.model.normalization_layer_epsilon
         self.head_dim = block.gqa_head_dim
+        self.groups = block.gqa_query_heads // block.kv_heads  # query heads for each key head
         self.heads = (block.gqa_query_heads, block.kv_heads, block.kv_heads)  # of query, key and value
         self.qkv_proj = Linear(block.n_embd, sum(self.heads) * self.head_dim, dtype)
         self.o_proj = Linear(self.heads[0] * self.head_dim, block.n_embd, dtype)
@@ -49,11 +50,6 @@ class Attention(nn.Module):
         self.k_norm = RMSNorm(block.gqa_head_dim, eps, dtype)
         self.register_state_dict_post_hook(_split_projections)  # type: ignore[no-untyped-call]  # torch's own
         self.register_load_state_dict_pre_hook(_join_projections)  # type: ignore[no-untyped-call]  # likewise
-
-    @property
-    def groups(self) -> int:
-        """Query heads for each key head."""
-        return self.heads[0] // self.heads[1]
 
     def project(self, x: Tensor, turn: HeadTurn) -> tuple[Tensor, Tensor]:
         """Query [B, Hq, T, D], keys and values [2, B, Hkv, T, D] of `x` [B, T, n_embd]."""
@@ -112,6 +108,7 @@ class TransformerDecoder(nn.Module):
     def __init__(self, config: DiaConfig, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         data, block = config.data, config.model.decoder
+        self._groups = block.gqa_query_heads // block.kv_heads
         self.audio_embeds = nn.ModuleList(
             nn.Embedding(data.audio_vocab_size, block.n_embd, dtype=dtype) for _ in range(data.num_codebooks)
         )
@@ -146,12 +143,15 @@ class TransformerDecoder(nn.Module):
             tokens: [B, C, T] int64.
             rotation: of the T rotary positions, which need not be the cache slots.
             span: where keys and values go and what is seen; `None`: the T frames see only one another.
-            mask: [T, T] bool for the case without `span` (with one, its own mask counts); `None`: no masking.
+            mask: [T, T] bool, true where a frame may look, for the case without `span` (with one, its own mask
+                counts); `None`: no masking.
             compiled: run the blocks through torch.compile.
         """
         if span is not None:
             mask = span.mask
         x = self.embed(tokens)
+        if mask is not None:
+            mask = additive_mask(mask, self._groups, x.dtype)
         run = compiled_form(Block.forward, x.device.type) if compiled else Block.__call__
         for number, (layer, turn) in enumerate(zip(self.layers, self._turns(rotation), strict=True)):
             x = run(layer, x, turn, None if span is None else span.layer(number), mask)
@@ -161,6 +161,6 @@ class TransformerDecoder(nn.Module):
 
     def _turns(self, rotation: Rotation) -> list[HeadTurn]:
         """What each layer's queries and keys are turned by."""
-        attentions = [cast(Block, layer).attn for layer in self.layers]
+        attentions = (cast(Block, layer).attn for layer in self.layers)
         norms = [(attention.q_norm, attention.k_norm) for attention in attentions]
-        return head_turns(norms, attentions[0].groups, rotation, len(rotation[0]))
+        return head_turns(norms, self._groups, rotation, len(rotation[0]))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dia2.core.cache import KVCache, Span, causal_mask
+from dia2.core.cache import KVCache, Span, additive_mask, causal_mask
 from dia2.core.config import ACTIVATIONS, DiaConfig
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotary_table, rotate
 from dia2.core.model import Dia2Model
@@ -252,7 +252,8 @@ def test_query_head_h_reads_kv_head_h_over_groups(heads: int, kv_heads: int, mas
     torch.manual_seed(0)
     query, key, value = torch.randn(2, heads, 3, 8), torch.randn(2, kv_heads, 5, 8), torch.randn(2, kv_heads, 5, 8)
     mask = torch.tensor([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]]).bool() if masked else None
-    out = attend(query, key, value, mask).view(2, 3, heads, 8)
+    added = None if mask is None else additive_mask(mask, heads // kv_heads, query.dtype)
+    out = attend(query, key, value, added).view(2, 3, heads, 8)
     for h in range(heads):
         source = h // (heads // kv_heads)
         for b in range(2):
