@@ -13,6 +13,7 @@ from dia2.audio.codec import Codec
 from dia2.audio.mimi.config import MimiConfig
 from dia2.audio.mimi.network import Mimi
 from dia2.core.config import DiaConfig, load_config, parse_config
+from dia2.core.layers import CodeEmbedding
 from dia2.core.model import Dia2Model
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.context import RuntimeContext, token_ids
@@ -109,7 +110,7 @@ def bytes_read(model: Dia2Model) -> tuple[int, int]:
         return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
     def tables(module: Any) -> int:
-        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding))
+        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding | CodeEmbedding))
 
     transformer = size(model.transformer) - tables(model.transformer)
     depformer = model.depformer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -204,3 +205,39 @@ class TextEmbedding(nn.Module):
         out: Tensor = self.main_proj(self.embedding(main))
         ahead: Tensor = self.second_proj(self.embedding(second))
         return out + ahead.masked_fill((second == self.pad)[..., None], 0.0)
+
+
+class CodeEmbedding(nn.Module):
+    """A table for each codebook, in one tensor here and in as many as there are codebooks in a state dict."""
+
+    def __init__(self, codebooks: int, vocab: int, width: int, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(codebooks, vocab, width, dtype=dtype))
+        nn.init.normal_(self.weight)
+        self.register_state_dict_post_hook(_split_tables)  # type: ignore[no-untyped-call]  # torch's own
+        self.register_load_state_dict_pre_hook(_join_tables)  # type: ignore[no-untyped-call]  # likewise
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """The sum over codebooks [B, T, width] of `codes` [B, K, T]."""
+        if codes.shape[-1] > 1:  # one after the other: all at once would take K times the memory
+            return sum_of(F.embedding(codes[:, k], table) for k, table in enumerate(self.weight))
+        vocab = self.weight.shape[1]
+        first = torch.arange(0, self.weight.shape[0] * vocab, vocab, device=codes.device)  # [K], row of each table
+        return F.embedding(codes + first[:, None], self.weight.flatten(0, 1)).sum(dim=1)
+
+
+def sum_of(parts: Iterable[Tensor]) -> Tensor:
+    """Of at least one, from first to last."""
+    return functools.reduce(torch.add, parts)
+
+
+def _split_tables(module: CodeEmbedding, state: dict[str, Tensor], prefix: str, _: object) -> None:
+    """The published names, each a view: what is copied into one is loaded."""
+    for k, table in enumerate(state.pop(f"{prefix}weight")):
+        state[f"{prefix}{k}.weight"] = table
+
+
+def _join_tables(module: CodeEmbedding, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    names = [f"{prefix}{k}.weight" for k in range(len(module.weight))]
+    if all(name in state for name in names):
+        state[f"{prefix}weight"] = torch.stack([state.pop(name) for name in names])

@@ -11,6 +11,7 @@ from dia2.core.cache import LayerSpan, Span, additive_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
 from dia2.core.layers import (
+    CodeEmbedding,
     GatedMLP,
     HeadTurn,
     RMSNorm,
@@ -109,9 +110,7 @@ class TransformerDecoder(nn.Module):
         super().__init__()
         data, block = config.data, config.model.decoder
         self._groups = block.gqa_query_heads // block.kv_heads
-        self.audio_embeds = nn.ModuleList(
-            nn.Embedding(data.audio_vocab_size, block.n_embd, dtype=dtype) for _ in range(data.num_codebooks)
-        )
+        self.audio_embeds = CodeEmbedding(data.num_codebooks, data.audio_vocab_size, block.n_embd, dtype)
         self.text_embed = TextEmbedding(
             data.text_vocab_size, block.low_rank_dim or block.n_embd, block.n_embd, data.text_pad_token_id, dtype
         )
@@ -123,9 +122,7 @@ class TransformerDecoder(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embed frames `tokens` [B, C, T] (main text, second text, K codes) as [B, T, n_embd]."""
-        x: Tensor = self.text_embed(tokens[:, 0], tokens[:, 1])
-        for k, table in enumerate(self.audio_embeds):
-            x = x + table(tokens[:, 2 + k])
+        x: Tensor = self.text_embed(tokens[:, 0], tokens[:, 1]) + self.audio_embeds(tokens[:, 2:])
         return x
 
     def forward(
