@@ -442,3 +442,21 @@ def test_gradients_are_those_of_finite_differences() -> None:
         weight -= 2 * step * direction
         before = float(loss())
     assert slope == pytest.approx((after - before) / (2 * step), rel=0.02)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@torch.no_grad()
+def test_a_state_dict_has_a_table_for_each_codebook_and_loads_them(frames: int) -> None:
+    model, other = random_model(tiny_config(), seed=17), random_model(tiny_config(), seed=18)
+    state = model.state_dict()
+    names = [name for name in state if name.startswith("transformer.audio_embeds.")]
+    assert names == [f"transformer.audio_embeds.{k}.weight" for k in range(4)]
+    tokens = random_tokens(model.config, 2, frames)
+    expected = model.transformer.text_embed(tokens[:, 0], tokens[:, 1])
+    for k, name in enumerate(names):
+        expected = expected + torch.nn.functional.embedding(tokens[:, 2 + k], state[name])
+    assert not torch.allclose(other.transformer.embed(tokens), expected, atol=1e-3)
+    other.load_state_dict(state)
+    assert torch.allclose(other.transformer.embed(tokens), expected, atol=1e-5)
+    state[names[2]].zero_()  # a view: what is copied into it is loaded
+    assert not model.transformer.audio_embeds.weight[2].any()
