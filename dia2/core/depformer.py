@@ -62,7 +62,7 @@ class ScheduledAttention(nn.Module):
         """Query [B, H, S, D], keys and values [2, B, H, S, D] of `x` [B, S, n_embd]."""
         heads = projections[0](x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
         heads = turn_heads(heads, turn, self.q_norm.eps, overwrite=may_overwrite(heads, projections[0]))
-        query, both = heads.split((1, 2), dim=2)
+        query, both = torch.split(heads, [1, 2], dim=2)
         return query[:, :, 0].transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
     def forward(
@@ -143,7 +143,7 @@ class Depformer(nn.Module):
             compiled: run the products through torch.compile.
         """
         turns = [
-            [HeadTurn(*stage) for stage in zip(straight.split(1), _split(crossed, self.stages), strict=True)]
+            [HeadTurn(*stage) for stage in zip(torch.split(straight, 1), _split(crossed, self.stages), strict=True)]
             for straight, crossed in self._turns(rotation)
         ]
         return FrameInputs(self._hidden_by_set(hidden, compiled=compiled), turns)
@@ -241,7 +241,7 @@ def _leave(norm: nn.Module, head: Tensor, x: Tensor) -> Tensor:
 
 
 def _split(crossed: Tensor | None, stages: int) -> Sequence[Tensor | None]:
-    return [None] * stages if crossed is None else crossed.split(1)
+    return [None] * stages if crossed is None else torch.split(crossed, 1)
 
 
 def weight_sets(config: DiaConfig) -> int:

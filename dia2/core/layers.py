@@ -77,7 +77,7 @@ def head_turns(
         rotation: of the T positions; `None` where the config has no rotary.
         frames: T.
     """
-    rows = [norm.weight for query, key in norms for norm in (*[query] * groups, key)]
+    rows: list[Tensor] = [norm.weight for query, key in norms for norm in (*[query] * groups, key)]
     weight = torch.stack(rows).view(-1, 1, groups + 1, 1, rows[0].shape[-1])  # [layers, 1, G + 1, 1, D]
     if rotation is None:
         return [HeadTurn(straight, None) for straight in weight.expand(-1, frames, -1, -1, -1).unbind()]

@@ -56,7 +56,7 @@ class Attention(nn.Module):
         """Query [B, Hq, T, D], keys and values [2, B, Hkv, T, D] of `x` [B, T, n_embd]."""
         heads = self.qkv_proj(x).view(*x.shape[:-1], -1, self.heads[1], self.head_dim)  # [B, T, G + 2, Hkv, D]
         heads = turn_heads(heads, turn, self.q_norm.eps, overwrite=may_overwrite(heads, self.qkv_proj))
-        query, both = heads.split((self.groups, 2), dim=2)
+        query, both = torch.split(heads, [self.groups, 2], dim=2)
         return query.flatten(2, 3).transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
     def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
