@@ -27,7 +27,7 @@ test-all: checked $(VENV)/.whisper-base $(VENV)/.engines  ## the same and what t
 
 checked:  # one core would wait while the other installs, or lints
 	@$(MAKE) --no-print-directory --jobs 2 $(VENV)/.dev $(VENV)/.system
-	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint notebooks $(VENV)/.browser $(VENV)/.speech
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint notebooks $(VENV)/.browser $(VENV)/.speech $(VENV)/.fakecuda
 
 NOTEBOOKS ?= notebooks docs
 notebooks: $(VENV)/.dev  ## run the notebooks and compare what they print; save.py saves them anew
@@ -97,6 +97,9 @@ $(VENV)/.system: tests/support/chromium.sh tests/support/flite.sh | $(VENV)/bin/
 $(VENV)/.browser: $(VENV)/.system | $(VENV)/.dev
 	sh tests/support/chromium.sh $(PYTHON)
 	touch $@
+
+$(VENV)/.fakecuda: tests/support/fakecuda/build.py $(wildcard tests/support/fakecuda/src/*) | $(VENV)/.dev
+	-$(PYTHON) -m tests.support.fakecuda && touch $@
 
 $(VENV)/.engines: tests/support/engines.sh | $(VENV)/bin/python
 	sh tests/support/engines.sh

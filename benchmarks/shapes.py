@@ -14,6 +14,7 @@ from dia2.audio.mimi.config import MimiConfig
 from dia2.audio.mimi.network import Mimi
 from dia2.core.ambient import threads_for
 from dia2.core.config import DiaConfig, load_config, parse_config
+from dia2.core.layers import CodeEmbedding
 from dia2.core.model import Dia2Model
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.context import RuntimeContext, token_ids
@@ -111,14 +112,15 @@ def bytes_read(model: Dia2Model) -> tuple[int, int]:
         return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
     def tables(module: Any) -> int:
-        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding))
+        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding | CodeEmbedding))
 
     transformer = size(model.transformer) - tables(model.transformer)
     depformer = model.depformer
     once = size(depformer) - tables(depformer)
     used = size(depformer.text_embed) - tables(depformer.text_embed) if depformer.text_embed is not None else 0
+    used += sum(size(depformer.depformer_in[weights]) for weights in set(depformer.schedule))  # for all stages of a set
     for stage, weights in enumerate(depformer.schedule):
-        used += size(depformer.depformer_in[weights]) + size(depformer.logits[stage]) + size(depformer.norm)
+        used += size(depformer.logits[stage]) + size(depformer.norm)
         for layer in depformer.layers:
             attention: Any = layer.self_attention
             sets = size(attention.in_proj) + size(attention.out_proj)

@@ -220,9 +220,9 @@ def test_nobody_looking_means_no_call_and_no_operation() -> None:
     watched, more = loop_facts(Watch(lambda *_: None, "step_tokens"))
     assert more["put"] > 0  # so the count above could have failed
     assert watched["aten.copy_.default"] > plain["aten.copy_.default"]
-    # One copy a layer and cache and stage, one column: what the loop itself writes, and nothing more.
+    # One write a layer and stage, keys and values together, one column: what the loop itself writes, and nothing more.
     config = engine("tiny4").runtime.config.model
-    writes = 2 * (config.decoder.n_layer + 3 * config.depformer.n_layer) + 1
+    writes = config.decoder.n_layer + 3 * config.depformer.n_layer + 1
     assert plain["aten.index_copy_.default"] == 10 * writes
 
 

@@ -169,12 +169,13 @@ def _looking(
             assert see is not None, "only hooked where asked for"
             *given, span, mask = inputs
             assert isinstance(module, Attention | ScheduledAttention), "what both stacks look with"
-            query, key, _value = module.project(*given)
+            query, (key, _values) = module.project(*given)
             if span is not None:
-                key = span.keys[:, :, : span.length]
+                key = span.keys
+            seen = mask[: query.shape[2]] == 0  # [T, L]: every group of query heads has the same
             if rows is not None:
-                query, mask = query[:, :, rows], mask[rows]
-            see(layer, attention_weights(query, key, mask))
+                query, seen = query[:, :, rows], seen[rows]
+            see(layer, attention_weights(query, key, seen))
 
         return hook
 

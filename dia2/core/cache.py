@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+_ROW = 16  # slots
+
 
 class KVCache:
     """Keys and values of all layers of one stack.
@@ -17,8 +19,7 @@ class KVCache:
     it first.
     """
 
-    keys: Tensor  # [layers, B, kv heads, slots, head_dim]
-    values: Tensor  # [layers, B, kv heads, slots, head_dim]
+    both: Tensor  # [layers, 2, B, kv heads, slots, head_dim]: keys and values side by side, written in one operation
 
     def __init__(
         self,
@@ -31,34 +32,49 @@ class KVCache:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        shape = (layers, batch, heads, slots, head_dim)
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
+        self.both = torch.empty((layers, 2, batch, heads, slots, head_dim), dtype=dtype, device=device)
+
+    @property
+    def keys(self) -> Tensor:
+        """[layers, B, kv heads, slots, head_dim], a view."""
+        return self.both[:, 0]
+
+    @property
+    def values(self) -> Tensor:
+        """[layers, B, kv heads, slots, head_dim], a view."""
+        return self.both[:, 1]
 
     @property
     def slots(self) -> int:
         """The capacity."""
-        return self.keys.shape[3]
+        return self.both.shape[4]
 
     def clear(self) -> None:
         """Fill it with zeros: what a mask hides still takes part in a product, where NaN would spread."""
-        self.keys.zero_()
-        self.values.zero_()
+        self.both.zero_()
 
 
 class LayerSpan(NamedTuple):
     """One layer's part of a `Span`."""
 
-    keys: Tensor  # [B, H, slots, D]
-    values: Tensor  # [B, H, slots, D]
+    both: Tensor  # [2, B, H, slots, D]: keys, values
     slots: Tensor  # [T] int64, the slots to write
     length: int  # slots 0 … length-1 are read
 
-    def append(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Store `key`, `value` [B, H, T, D]; returns [B, H, length, D] of both."""
-        self.keys.index_copy_(2, self.slots, key)
-        self.values.index_copy_(2, self.slots, value)
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+    @property
+    def keys(self) -> Tensor:
+        """[B, H, length, D]: what is read of them."""
+        return self.both[0, :, :, : self.length]
+
+    def append(self, both: Tensor) -> Tensor:
+        """Store keys and values [2, B, H, T, D] of T frames; returns all that are read [2, B, H, length, D]."""
+        self.both.index_copy_(3, self.slots, both)
+        return self.both[:, :, :, : self.length]
+
+
+def whole_rows(slots: int) -> int:
+    """So many slots or a few more: attention on CUDA fills up the rows of other masks, by a copy in each layer."""
+    return -(-slots // _ROW) * _ROW
 
 
 @dataclass(frozen=True)
@@ -72,10 +88,25 @@ class Span:
 
     def layer(self, number: int) -> LayerSpan:
         """What the layer of this number writes and sees."""
-        return LayerSpan(self.cache.keys[number], self.cache.values[number], self.slots, self.length)
+        return LayerSpan(self.cache.both[number], self.slots, self.length)
 
 
 def causal_mask(first: int, frames: int, device: torch.device) -> Tensor:
     """[frames, first + frames] bool: frame i, in slot first + i, sees its own slot and all before it."""
     slots = torch.arange(first + frames, device=device)
     return slots[None, :] <= slots[first:, None]
+
+
+def additive_mask(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
+    """What attention adds to its scores: [G · T, L], 0 where a frame may look and −∞ elsewhere.
+
+    All layers of a pass have it in common. Attention would make it of a mask of bools anew in each.
+
+    Args:
+        mask: [T, L] bool, true where a frame may look.
+        groups: query heads for each key head, G.
+        dtype: of the queries.
+    """
+    added = mask.to(dtype).log()
+    frames, slots = added.shape
+    return added.expand(groups, slots) if frames == 1 else added.repeat(groups, 1)

@@ -15,6 +15,9 @@ OPTIONS: dict[str, Any] = {  # of a CPU
     "size_asserts": False,  # of what the piece itself has made: a fifth of a small call's time, 200 calls a frame
     "realize_reads_threshold": 0,  # what several sums read is computed once, not again in each of their loops
 }
+ON_CUDA: dict[str, Any] = {
+    "force_pointwise_cat": True,  # queries, keys and values are put side by side by the loop that turns them
+}
 _VARIANTS = 64  # of a part: by number of branches, mask, dtype, and by lengths that torch takes for special
 
 
@@ -22,7 +25,8 @@ _VARIANTS = 64  # of a part: by number of branches, mask, dtype, and by lengths 
 def compiled_form(part: Part, device: str) -> Part:
     """`part`, compiled for a type of device when it is first called with inputs of a new kind."""
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
-    compiled: Part = torch.compile(part, options=_for_processor() if device == "cpu" else None)  # type: ignore[assignment]  # torch forgets the parameters
+    options = {"cpu": _for_processor, "cuda": lambda: ON_CUDA}.get(device, dict[str, Any])()
+    compiled: Part = torch.compile(part, options=options or None)  # type: ignore[assignment]  # torch forgets the parameters
     return compiled
 
 

@@ -6,20 +6,37 @@ shared by all stages, embeddings and logits heads belong to one stage each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from dia2.core.cache import LayerSpan, Span, causal_mask
+from dia2.core.cache import LayerSpan, Span, additive_mask, causal_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
-from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
+from dia2.core.layers import (
+    GatedMLP,
+    HeadTurn,
+    RMSNorm,
+    Rotation,
+    TextEmbedding,
+    attend,
+    head_turns,
+    may_overwrite,
+    turn_heads,
+)
 from dia2.core.linear import Linear, product
 
 Projections = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]  # into attention, and out of it
+
+
+class FrameInputs(NamedTuple):
+    """What the stages of one frame share."""
+
+    hidden: Mapping[int, Tensor]  # by weight set, [B, n_embd]: the transformer's hidden state as its stages take it
+    turns: Sequence[Sequence[HeadTurn]]  # by layer and stage: how queries and keys are turned
 
 
 class ScheduledAttention(nn.Module):
@@ -41,28 +58,26 @@ class ScheduledAttention(nn.Module):
             return self.in_proj[sets[0]], self.out_proj[sets[0]]
         return partial(per_stage, self.in_proj, sets), partial(per_stage, self.out_proj, sets)
 
-    def project(self, x: Tensor, projections: Projections, rotation: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value, each [B, H, S, D], of `x` [B, S, n_embd]."""
-        fused = projections[0](x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
-        query, key, value = fused.transpose(1, 3).unbind(2)  # each [B, H, S, D]
-        query, key = self.q_norm(query), self.k_norm(key)
-        if rotation is not None:
-            query, key = rotate(query, rotation), rotate(key, rotation)
-        return query, key, value
+    def project(self, x: Tensor, projections: Projections, turn: HeadTurn) -> tuple[Tensor, Tensor]:
+        """Query [B, H, S, D], keys and values [2, B, H, S, D] of `x` [B, S, n_embd]."""
+        heads = projections[0](x).view(*x.shape[:2], 3, self.heads, self.head_dim)  # [B, S, 3, H, D]
+        heads = turn_heads(heads, turn, self.q_norm.eps, overwrite=may_overwrite(heads, projections[0]))
+        query, both = torch.split(heads, [1, 2], dim=2)
+        return query[:, :, 0].transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
     def forward(
         self,
         x: Tensor,
         projections: Projections,
-        rotation: Rotation | None,
+        turn: HeadTurn,
         span: LayerSpan | None,
         mask: Tensor | None,
     ) -> Tensor:
         """`x` [B, S, n_embd] of S stages → [B, S, n_embd]."""
-        query, key, value = self.project(x, projections, rotation)
+        query, both = self.project(x, projections, turn)
         if span is not None:
-            key, value = span.append(key, value)
-        return projections[1](attend(query, key, value, mask))
+            both = span.append(both)
+        return projections[1](attend(query, both[0], both[1], mask))
 
 
 class DepformerBlock(nn.Module):
@@ -80,12 +95,12 @@ class DepformerBlock(nn.Module):
         self,
         x: Tensor,
         projections: Projections,
-        rotation: Rotation | None,
+        turn: HeadTurn,
         span: LayerSpan | None,
         mask: Tensor | None,
     ) -> Tensor:
         """[B, S, n_embd] → [B, S, n_embd]."""
-        x = x + self.self_attention(self.pre_norm(x), projections, rotation, span, mask)
+        x = x + self.self_attention(self.pre_norm(x), projections, turn, span, mask)
         out: Tensor = x + self.mlp(self.post_norm(x))
         return out
 
@@ -119,13 +134,26 @@ class Depformer(nn.Module):
         """K-1."""
         return len(self.schedule)
 
+    def begin(self, hidden: Tensor, rotation: Rotation | None, *, compiled: bool = False) -> FrameInputs:
+        """Compute once what is the same for many stages of a frame.
+
+        Args:
+            hidden: [B, n_embd of the transformer].
+            rotation: of positions 0 … K-2; `None` where the config has no rotary.
+            compiled: run the products through torch.compile.
+        """
+        turns = [
+            [HeadTurn(*stage) for stage in zip(torch.split(straight, 1), _split(crossed, self.stages), strict=True)]
+            for straight, crossed in self._turns(rotation)
+        ]
+        return FrameInputs(self._hidden_by_set(hidden, compiled=compiled), turns)
+
     def forward_stage(
         self,
         stage: int,
-        hidden: Tensor,
+        shared: FrameInputs,
         code: Tensor,
         text: tuple[Tensor, Tensor] | None,
-        rotation: Rotation | None,
         span: Span,
         *,
         compiled: bool = False,
@@ -134,10 +162,9 @@ class Depformer(nn.Module):
 
         Args:
             stage: 0 … K-2.
-            hidden: [B, n_embd of the transformer].
+            shared: what `begin` gives.
             code: [B] the token of codebook `stage`.
             text: main and second text token [B] that the machine has just emitted; used at stage 0 only.
-            rotation: of position `stage`; `None` where the config has no rotary.
             span: writes slot `stage`, sees slots 0 … stage.
             compiled: run the blocks through torch.compile.
 
@@ -145,16 +172,16 @@ class Depformer(nn.Module):
             Logits [B, codes] float32 of codebook stage + 1.
         """
         weight_set = self.schedule[stage]
-        enter, run, leave = (_enter, DepformerBlock.__call__, _leave)
+        run, leave = DepformerBlock.__call__, _leave
         if compiled:
-            parts = (_enter, DepformerBlock.forward, _leave)
-            enter, run, leave = (compiled_form(part, hidden.device.type) for part in parts)
-        x = enter(self.depformer_in[weight_set], self.audio_embeds[stage], hidden, code)
+            run, leave = (compiled_form(part, code.device.type) for part in (DepformerBlock.forward, _leave))
+        x = shared.hidden[weight_set] + self.audio_embeds[stage](code)  # [B, n_embd]
         if stage == 0 and self.text_embed is not None and text is not None:
             x = x + self.text_embed(*text)
         x = x[:, None]  # [B, 1, n_embd]
         for number, layer in enumerate(self._blocks()):
-            x = run(layer, x, layer.self_attention.projections([weight_set]), rotation, span.layer(number), None)
+            turn = shared.turns[number][stage]
+            x = run(layer, x, layer.self_attention.projections([weight_set]), turn, span.layer(number), None)
         return leave(self.norm, self._head(stage), x[:, 0])
 
     def forward_frames(
@@ -174,14 +201,24 @@ class Depformer(nn.Module):
         if not self.stages:  # one codebook, which the transformer draws
             return hidden.new_zeros((len(hidden), 0, self.num_codes), dtype=torch.float32)
         embedded = torch.stack([table(codes[:, s]) for s, table in enumerate(self.audio_embeds)], dim=1)
-        projected = torch.stack([linear(hidden) for linear in self.depformer_in], dim=1)  # [N, sets, n_embd]
-        x = embedded + projected[:, self.schedule]  # [N, K-1, n_embd]
+        by_set = self._hidden_by_set(hidden)
+        x = embedded + torch.stack([by_set[number] for number in self.schedule], dim=1)  # [N, K-1, n_embd]
         if self.text_embed is not None and text is not None:
             x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
-        mask = causal_mask(0, self.stages, x.device)
-        for layer in self._blocks():
-            x = layer(x, layer.self_attention.projections(self.schedule), rotation, None, mask)
+        mask = additive_mask(causal_mask(0, self.stages, x.device), 1, x.dtype)
+        for layer, turn in zip(self._blocks(), self._turns(rotation), strict=True):
+            x = layer(x, layer.self_attention.projections(self.schedule), turn, None, mask)
         return torch.stack([_leave(self.norm, self._head(s), x[:, s]) for s in range(self.stages)], dim=1)
+
+    def _hidden_by_set(self, hidden: Tensor, *, compiled: bool = False) -> dict[int, Tensor]:
+        """By weight set, what its stages take of `hidden` [B, n_embd of the transformer]: [B, n_embd]."""
+        project = compiled_form(_project, hidden.device.type) if compiled else _project
+        return {number: project(self.depformer_in[number], hidden) for number in sorted(set(self.schedule))}
+
+    def _turns(self, rotation: Rotation | None) -> list[HeadTurn]:
+        """What each layer's queries and keys of all stages are turned by."""
+        norms = [(layer.self_attention.q_norm, layer.self_attention.k_norm) for layer in self._blocks()]
+        return head_turns(norms, 1, rotation, self.stages)
 
     def _blocks(self) -> Iterable[DepformerBlock]:
         return cast(Iterable[DepformerBlock], self.layers)
@@ -192,15 +229,19 @@ class Depformer(nn.Module):
         return weight[: self.num_codes]
 
 
-def _enter(into: nn.Module, embed: nn.Module, hidden: Tensor, code: Tensor) -> Tensor:
-    """What a stage begins with [B, n_embd], but for text."""
-    out: Tensor = into(hidden) + embed(code)
+def _project(into: nn.Module, hidden: Tensor) -> Tensor:
+    """[B, n_embd] of the transformer's hidden state."""
+    out: Tensor = into(hidden)
     return out
 
 
 def _leave(norm: nn.Module, head: Tensor, x: Tensor) -> Tensor:
     """Logits [B, codes] float32 of a stage's last `x` [B, n_embd]."""
     return product(norm(x).float(), head)
+
+
+def _split(crossed: Tensor | None, stages: int) -> Sequence[Tensor | None]:
+    return [None] * stages if crossed is None else torch.split(crossed, 1)
 
 
 def weight_sets(config: DiaConfig) -> int:

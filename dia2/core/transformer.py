@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
-from dia2.core.cache import LayerSpan, Span
+from dia2.core.cache import LayerSpan, Span, additive_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
-from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotate
+from dia2.core.layers import (
+    CodeEmbedding,
+    GatedMLP,
+    HeadTurn,
+    RMSNorm,
+    Rotation,
+    TextEmbedding,
+    attend,
+    head_turns,
+    may_overwrite,
+    turn_heads,
+)
 from dia2.core.linear import Linear
 
 
@@ -32,6 +43,7 @@ class Attention(nn.Module):
         super().__init__()
         block, eps = config.model.decoder, config.model.normalization_layer_epsilon
         self.head_dim = block.gqa_head_dim
+        self.groups = block.gqa_query_heads // block.kv_heads  # query heads for each key head
         self.heads = (block.gqa_query_heads, block.kv_heads, block.kv_heads)  # of query, key and value
         self.qkv_proj = Linear(block.n_embd, sum(self.heads) * self.head_dim, dtype)
         self.o_proj = Linear(self.heads[0] * self.head_dim, block.n_embd, dtype)
@@ -40,20 +52,19 @@ class Attention(nn.Module):
         self.register_state_dict_post_hook(_split_projections)  # type: ignore[no-untyped-call]  # torch's own
         self.register_load_state_dict_pre_hook(_join_projections)  # type: ignore[no-untyped-call]  # likewise
 
-    def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
-        """Query [B, Hq, T, D], key and value [B, Hkv, T, D] of `x` [B, T, n_embd]."""
-        fused = self.qkv_proj(x).view(*x.shape[:-1], -1, self.head_dim)  # [B, T, Hq + 2 · Hkv, D]
-        query, key, value = fused.split(self.heads, dim=2)
-        query = rotate(self.q_norm(query).transpose(1, 2), rotation)
-        key = rotate(self.k_norm(key).transpose(1, 2), rotation)
-        return query, key, value.transpose(1, 2)
+    def project(self, x: Tensor, turn: HeadTurn) -> tuple[Tensor, Tensor]:
+        """Query [B, Hq, T, D], keys and values [2, B, Hkv, T, D] of `x` [B, T, n_embd]."""
+        heads = self.qkv_proj(x).view(*x.shape[:-1], -1, self.heads[1], self.head_dim)  # [B, T, G + 2, Hkv, D]
+        heads = turn_heads(heads, turn, self.q_norm.eps, overwrite=may_overwrite(heads, self.qkv_proj))
+        query, both = torch.split(heads, [self.groups, 2], dim=2)
+        return query.flatten(2, 3).transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
-    def forward(self, x: Tensor, rotation: Rotation, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        query, key, value = self.project(x, rotation)
+        query, both = self.project(x, turn)
         if span is not None:
-            key, value = span.append(key, value)
-        out: Tensor = self.o_proj(attend(query, key, value, mask))
+            both = span.append(both)
+        out: Tensor = self.o_proj(attend(query, both[0], both[1], mask))
         return out
 
 
@@ -85,9 +96,9 @@ class Block(nn.Module):
         self.post_norm = RMSNorm(block.n_embd, eps, dtype)
         self.mlp = GatedMLP(block.n_embd, block.n_hidden, config.model.linear.mlp_activations, dtype)
 
-    def forward(self, x: Tensor, rotation: Rotation, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        x = x + self.attn(self.pre_norm(x), rotation, span, mask)
+        x = x + self.attn(self.pre_norm(x), turn, span, mask)
         out: Tensor = x + self.mlp(self.post_norm(x))
         return out
 
@@ -98,9 +109,8 @@ class TransformerDecoder(nn.Module):
     def __init__(self, config: DiaConfig, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         data, block = config.data, config.model.decoder
-        self.audio_embeds = nn.ModuleList(
-            nn.Embedding(data.audio_vocab_size, block.n_embd, dtype=dtype) for _ in range(data.num_codebooks)
-        )
+        self._groups = block.gqa_query_heads // block.kv_heads
+        self.audio_embeds = CodeEmbedding(data.num_codebooks, data.audio_vocab_size, block.n_embd, dtype)
         self.text_embed = TextEmbedding(
             data.text_vocab_size, block.low_rank_dim or block.n_embd, block.n_embd, data.text_pad_token_id, dtype
         )
@@ -112,9 +122,7 @@ class TransformerDecoder(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embed frames `tokens` [B, C, T] (main text, second text, K codes) as [B, T, n_embd]."""
-        x: Tensor = self.text_embed(tokens[:, 0], tokens[:, 1])
-        for k, table in enumerate(self.audio_embeds):
-            x = x + table(tokens[:, 2 + k])
+        x: Tensor = self.text_embed(tokens[:, 0], tokens[:, 1]) + self.audio_embeds(tokens[:, 2:])
         return x
 
     def forward(
@@ -132,15 +140,24 @@ class TransformerDecoder(nn.Module):
             tokens: [B, C, T] int64.
             rotation: of the T rotary positions, which need not be the cache slots.
             span: where keys and values go and what is seen; `None`: the T frames see only one another.
-            mask: [T, T] bool for the case without `span` (with one, its own mask counts); `None`: no masking.
+            mask: [T, T] bool, true where a frame may look, for the case without `span` (with one, its own mask
+                counts); `None`: no masking.
             compiled: run the blocks through torch.compile.
         """
         if span is not None:
             mask = span.mask
         x = self.embed(tokens)
+        if mask is not None:
+            mask = additive_mask(mask, self._groups, x.dtype)
         run = compiled_form(Block.forward, x.device.type) if compiled else Block.__call__
-        for number, layer in enumerate(self.layers):
-            x = run(layer, x, rotation, None if span is None else span.layer(number), mask)
+        for number, (layer, turn) in enumerate(zip(self.layers, self._turns(rotation), strict=True)):
+            x = run(layer, x, turn, None if span is None else span.layer(number), mask)
         hidden = self.norm(x)
         exact = hidden.float()
         return TransformerOutput(hidden, self.action_head(exact), self.cb0_head(exact))
+
+    def _turns(self, rotation: Rotation) -> list[HeadTurn]:
+        """What each layer's queries and keys are turned by."""
+        attentions = (cast(Block, layer).attn for layer in self.layers)
+        norms = [(attention.q_norm, attention.k_norm) for attention in attentions]
+        return head_turns(norms, self._groups, rotation, len(rotation[0]))

@@ -14,7 +14,7 @@ from dia2.audio.grid import delay_frames
 from dia2.common.errors import CheckpointError
 from dia2.common.hooks import PHASES, CallInfo, current_observer, phase
 from dia2.core.ambient import isolated
-from dia2.core.cache import Span, causal_mask
+from dia2.core.cache import Span, causal_mask, whole_rows
 from dia2.core.uniforms import uniforms
 from dia2.generation import GenerationConfig, StopReason
 from dia2.runtime.capture import CaptureBuffers, FrameLog, ring_shapes
@@ -75,7 +75,9 @@ def _allocate(runtime: RuntimeContext, branches: int, frames: int, *, forced: bo
     return GenerationState(
         step_tokens=empty(branches, data.channels, 1),
         audio_buf=empty(branches, data.num_codebooks, columns),
-        decode=runtime.model.new_decode_state(branches=branches, slots=calls, positions=calls, device=device),
+        decode=runtime.model.new_decode_state(
+            branches=branches, slots=whole_rows(calls), positions=calls, device=device
+        ),
         text=empty(2),
         step=empty(1),
         call=empty(1),

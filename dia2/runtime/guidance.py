@@ -25,7 +25,7 @@ def filter_guided(logits: Tensor, cfg_scale: float, filter_k: int) -> Tensor:
     if cfg_scale == 1.0 or filter_k <= 0 or filter_k >= cond.shape[-1]:
         return cond
     guided = guide(logits, cfg_scale)
-    threshold = guided.topk(filter_k, sorted=False).values.amin(dim=-1, keepdim=True)
+    threshold = guided.kthvalue(guided.shape[-1] - filter_k + 1, dim=-1, keepdim=True).values
     return cond.masked_fill(guided < threshold, -torch.inf)
 
 

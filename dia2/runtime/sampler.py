@@ -23,11 +23,16 @@ def probabilities(logits: Tensor, temperature: float, top_k: int) -> Tensor:
     Returns:
         [..., V] float32, each row sums to 1.
     """
+    probs = _kept(logits, temperature, top_k)
+    return probs / probs.sum(dim=-1, keepdim=True) if 0 < top_k < probs.shape[-1] else probs
+
+
+def _kept(logits: Tensor, temperature: float, top_k: int) -> Tensor:
+    """`probabilities`, which with `top_k` sum up to less than 1."""
     probs = torch.softmax(logits / temperature, dim=-1)
     if 0 < top_k < probs.shape[-1]:
         best = probs.topk(top_k, sorted=False)
-        probs = torch.zeros_like(probs).scatter(-1, best.indices, best.values)
-        probs = probs / probs.sum(dim=-1, keepdim=True)
+        probs = torch.zeros_like(probs).scatter_(-1, best.indices, best.values)
     return probs
 
 
@@ -45,7 +50,8 @@ def draw(logits: Tensor, temperature: float, top_k: int, uniform: Tensor) -> Ten
     """
     if temperature <= 0:
         return logits.argmax(dim=-1, keepdim=True)
-    probs = probabilities(logits, temperature, top_k)
+    probs = _kept(logits, temperature, top_k)
     # Parallel sums need not be monotone: only tokens with a probability take part, so no other can be hit.
-    cdf = torch.where(probs > 0, probs.cumsum(dim=-1), -1.0)
-    return (cdf > uniform * cdf.max()).int().argmax(dim=-1, keepdim=True)  # the first
+    cdf = probs.cumsum(dim=-1) * (probs > 0)
+    hit = torch.empty_like(cdf, dtype=torch.int32)  # filled by the comparison itself, as argmax takes no bools
+    return torch.gt(cdf, uniform * cdf.max(), out=hit).argmax(dim=-1, keepdim=True)  # the first

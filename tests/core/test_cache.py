@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dia2.core.cache import KVCache
+from dia2.core.cache import KVCache, additive_mask, whole_rows
 
 from ..support.dia import DiaCase, dia5
 from ..support.graphs import FakeGraphs, use_dia_graphs, use_graphs
@@ -23,6 +23,21 @@ def test_clearing_fills_all_of_a_cache_with_zeros() -> None:
     cache.clear()
     assert not cache.keys.any()
     assert not cache.values.any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_mask_that_is_added_hides_what_may_not_be_seen(frames: int, dtype: torch.dtype) -> None:
+    mask = torch.tensor([[True, False, True, False], [False, True, True, True], [True, True, False, False]])[:frames]
+    added = additive_mask(mask, 2, dtype)
+    assert added.dtype == dtype
+    rows = mask.tolist() * 2  # every query head of a group sees the same
+    assert added.tolist() == [[0.0 if seen else -torch.inf for seen in row] for row in rows]
+
+
+@pytest.mark.parametrize(("slots", "whole"), [(1, 16), (15, 16), (16, 16), (17, 32), (1500, 1504)])
+def test_rows_of_a_mask_are_whole_sixteens(slots: int, whole: int) -> None:
+    assert whole_rows(slots) == whole
 
 
 @pytest.mark.parametrize("graphs", [pytest.param(False, marks=pytest.mark.slow), True])

@@ -69,16 +69,15 @@ def new_state(model: Dia2Model, branches: int) -> DecodeState:
 def stage_by_stage(model: Dia2Model, frames: Frames, state: DecodeState) -> Tensor:
     """[N, K-1, codes], as generation calls it, the N frames being branches of one."""
     logits = []
+    shared = model.depformer.begin(frames.hidden, state.stage_rotation)
     for stage in range(model.depformer.stages):
         here = slice(stage, stage + 1)
-        rotation = state.stage_rotation
         logits.append(
             model.depformer.forward_stage(
                 stage,
-                frames.hidden,
+                shared,
                 frames.codes[:, stage],
                 frames.text,
-                None if rotation is None else (rotation[0][here], rotation[1][here]),
                 Span(state.depformer, state.stages[here], stage + 1),
             )
         )
@@ -220,6 +219,18 @@ def test_a_stage_uses_the_weights_of_its_own_set() -> None:
         weight.neg_()
         assert ((at_once(model, frames) - before).abs().amax(dim=(0, 2)) > 1e-4).tolist() == changed
         weight.copy_(kept)
+
+
+@pytest.mark.parametrize("schedule", [[0, 1, 1], [2, 0, 2], [0, 0, 0]])
+@torch.no_grad()
+def test_the_hidden_state_is_projected_once_for_each_weight_set(schedule: list[int]) -> None:
+    model = random_model(tiny_config({SCHEDULE: schedule}), seed=12)
+    calls: list[int] = []
+    for number, linear in enumerate(model.depformer.depformer_in):
+        linear.register_forward_hook(lambda *_, number=number: calls.append(number))
+    for _ in range(2):
+        stage_by_stage(model, Frames(model, 2), new_state(model, 2))
+    assert calls == 2 * sorted(set(schedule))
 
 
 # Logits

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dia2.core import layers
+from dia2.core.cache import additive_mask
 from dia2.core.layers import attend, attention_weights
 
 from ..support.reference import engine
@@ -59,7 +60,7 @@ def test_attention_is_what_it_says(
     weights = attention_weights(query, key, mask)
     assert weights.shape == expected.shape
     assert torch.allclose(weights, expected, atol=1e-5)
-    out = attend(query, key, value, mask)
+    out = attend(query, key, value, None if mask is None else additive_mask(mask, groups, query.dtype))
     heads = expected @ value.repeat_interleave(groups, dim=1)  # [B, Hq, T, D]
     assert torch.allclose(out, heads.transpose(1, 2).flatten(2), atol=1e-5)
 
@@ -88,7 +89,7 @@ def test_only_short_compiled_attention_of_one_frame_is_loops(
     monkeypatch.setattr(layers, "_attend_in_loops", watched)
     query, key, value = random(2, 4, frames, 8, seed=1), random(2, 2, slots, 8, seed=2), random(2, 2, slots, 8, seed=3)
     mask = torch.ones(frames, slots, dtype=torch.bool) if masked else None
-    out = attend(query, key, value, mask)
+    out = attend(query, key, value, None if mask is None else additive_mask(mask, 2, query.dtype))
     heads = attention_weights(query, key, mask) @ value.repeat_interleave(2, dim=1)
     assert torch.allclose(out, heads.transpose(1, 2).flatten(2), atol=1e-5)
     assert bool(ran) == in_loops

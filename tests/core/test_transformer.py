@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dia2.core.cache import KVCache, Span, causal_mask
+from dia2.core.cache import KVCache, Span, additive_mask, causal_mask
 from dia2.core.config import ACTIVATIONS, DiaConfig
 from dia2.core.layers import GatedMLP, RMSNorm, Rotation, TextEmbedding, attend, rotary_table, rotate
 from dia2.core.model import Dia2Model
@@ -252,7 +252,8 @@ def test_query_head_h_reads_kv_head_h_over_groups(heads: int, kv_heads: int, mas
     torch.manual_seed(0)
     query, key, value = torch.randn(2, heads, 3, 8), torch.randn(2, kv_heads, 5, 8), torch.randn(2, kv_heads, 5, 8)
     mask = torch.tensor([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]]).bool() if masked else None
-    out = attend(query, key, value, mask).view(2, 3, heads, 8)
+    added = None if mask is None else additive_mask(mask, heads // kv_heads, query.dtype)
+    out = attend(query, key, value, added).view(2, 3, heads, 8)
     for h in range(heads):
         source = h // (heads // kv_heads)
         for b in range(2):
@@ -400,11 +401,9 @@ def test_each_codebook_has_its_own_table() -> None:
     model = random_model(tiny_config(), seed=14)
     tokens = torch.full((1, 6, 1), 3)
     base = model.transformer.embed(tokens)
-    for k, table in enumerate(model.transformer.audio_embeds):
+    for k, weight in enumerate(model.transformer.audio_embeds.weight):
         changed = tokens.clone()
         changed[0, 2 + k] = 5
-        weight = table.weight
-        assert isinstance(weight, Tensor)
         assert torch.allclose(model.transformer.embed(changed) - base, weight[5] - weight[3], atol=1e-5)
 
 
@@ -443,3 +442,21 @@ def test_gradients_are_those_of_finite_differences() -> None:
         weight -= 2 * step * direction
         before = float(loss())
     assert slope == pytest.approx((after - before) / (2 * step), rel=0.02)
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+@torch.no_grad()
+def test_a_state_dict_has_a_table_for_each_codebook_and_loads_them(frames: int) -> None:
+    model, other = random_model(tiny_config(), seed=17), random_model(tiny_config(), seed=18)
+    state = model.state_dict()
+    names = [name for name in state if name.startswith("transformer.audio_embeds.")]
+    assert names == [f"transformer.audio_embeds.{k}.weight" for k in range(4)]
+    tokens = random_tokens(model.config, 2, frames)
+    expected = model.transformer.text_embed(tokens[:, 0], tokens[:, 1])
+    for k, name in enumerate(names):
+        expected = expected + torch.nn.functional.embedding(tokens[:, 2 + k], state[name])
+    assert not torch.allclose(other.transformer.embed(tokens), expected, atol=1e-3)
+    other.load_state_dict(state)
+    assert torch.allclose(other.transformer.embed(tokens), expected, atol=1e-5)
+    state[names[2]].zero_()  # a view: what is copied into it is loaded
+    assert not model.transformer.audio_embeds.weight[2].any()

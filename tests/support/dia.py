@@ -20,6 +20,7 @@ from dia.layers import DiaModel
 from dia.model import Dia
 from dia2.common.hooks import Span, select
 
+from .fakecuda import place
 from .models import put, randomized
 
 DIA5 = Path(__file__).parents[1] / "conformance" / "dia5"
@@ -63,13 +64,13 @@ def dia_cases() -> list[DiaCase]:
 @cache
 def dia5() -> Dia:
     """The reference checkpoint, loaded once a process."""
-    return Dia.from_local(DIA5 / "config.json", DIA5 / "model.safetensors", device="cpu", load_dac=False)
+    return Dia.from_local(DIA5 / "config.json", DIA5 / "model.safetensors", device=place(), load_dac=False)
 
 
 @cache
 def toy() -> Dia:
     """The embedded toy with its codec, loaded once a process."""
-    return Dia.toy(device="cpu")
+    return Dia.toy(device=place())
 
 
 class StepRecorder:

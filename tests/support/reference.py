@@ -20,6 +20,8 @@ from dia2.common.hooks import Span
 from dia2.inspect.record.watch import Watch
 from dia2.runtime.state_machine import Entry
 
+from .fakecuda import place
+
 ROOT = Path(__file__).parents[1] / "conformance"
 CHECKPOINTS = ("tiny8", "tiny4", "tiny3")
 GREEDY = SamplingConfig(temperature=0.0, top_k=50)
@@ -104,7 +106,7 @@ def cases(*quick: str, names: Collection[str] = ()) -> list[Any]:
 @cache
 def engine(checkpoint: str, dtype: str = "float32") -> Dia2:
     """A reference checkpoint, loaded once a process."""
-    made = Dia2.from_local(**local_files(checkpoint), device="cpu", dtype=dtype)
+    made = Dia2.from_local(**local_files(checkpoint), device=place(), dtype=dtype)
     _SHARED.append(made)
     return made
 

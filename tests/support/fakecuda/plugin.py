@@ -1,0 +1,5 @@
+"""For pytest, `-p tests.support.fakecuda.plugin`: its process has two pretended CUDA devices, before any test is loaded."""
+
+from tests.support import fakecuda
+
+fakecuda.install(devices=2)
