@@ -53,7 +53,8 @@ def test_a_run_that_never_began_has_no_calls_and_the_most_codebooks(hum: Made) -
     trace = hum(calls=0)
     assert (trace.begun, len(trace), trace.given_calls) == (False, 0, 0)
     assert (trace.codebooks, trace.scripts) == (64, 1)
-    for ask in (lambda: trace.column("heat"), lambda: trace.run):
+    asked: list[Callable[[], object]] = [lambda: trace.column("heat"), lambda: trace.run]
+    for ask in asked:
         with pytest.raises(TraceError, match=r"holds no calls: the run ended before its first \(partial: out of"):
             ask()
 
