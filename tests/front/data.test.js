@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { chances, counted, open, unpack } from "./front.js";
+import { byCall, chances, counted, open, unpack } from "./front.js";
 import { column, each, packed, run, word } from "./run.js";
 
 test("a packed view comes back: header, names, types, shapes, numbers", async () => {
@@ -45,6 +45,13 @@ test("a view opens as data", async () => {
   assert.deepEqual([data.code(0, 0), data.code(1, 2)], [1, 6]);
   assert.deepEqual([...data.sound("sound_0")], [7, 8, 9]);
   assert.throws(() => data.at("step", 0), /no step/);
+});
+
+test("a column is one that the view has, whatever it is called", async () => {
+  const one = { dtype: "uint8", shape: [1], bytes: Uint8Array.of(7).buffer };
+  const { columns } = await unpack(packed({}, Object.fromEntries([["__proto__", one], ["step", one]])));
+  assert.deepEqual(Object.keys(columns), ["__proto__", "step"]);
+  assert.equal(columns.constructor, undefined);
 });
 
 test("calls and columns of the grid count by the header", () => {
@@ -239,10 +246,11 @@ test("pieces of a run that goes on are put together", () => {
     },
   });
   data.append({
-    header: { words: [word("you", 2)], entries: [], reasons: [null, "why"] },
+    header: { words: [word("you", 2)], entries: [], reasons: [null, "why"], by_call: ["step"] },
     columns: { step: each(2), parts: column(Int32Array, [1, 3], [7, 8, 9]) },
   });
   assert.equal(data.calls, 3);
+  assert.deepEqual(byCall(data), ["step"]);
   assert.deepEqual([...data.columns.step], [0, 1, 2]);
   assert.deepEqual([[...data.columns.parts], data.columns.parts.shape], [[1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 3]]);
   assert.deepEqual([[...data.columns.grid], data.columns.grid.shape], [[1, 2, 3, 4, 5, 6], [3, 2]]);

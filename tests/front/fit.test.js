@@ -270,5 +270,6 @@ test("who works in the tab has chosen it", (t) => {
 });
 
 test("a link names no tab that nobody chose", () => {
-  assert.equal(hashOf({ call: 3, lens: "run", tab: "", draw: 1, slide: null }), "#call=3&lens=run&draw=1");
+  const seen = { call: 3, lens: "run", track: null, open: [], tab: "", draw: 1, slide: null };
+  assert.equal(hashOf(seen), "#call=3&lens=run&draw=1");
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { LONGEST_NOTE, MOST_NOTES, Notebook, guard } from "./front.js";
+import { LONGEST_NOTE, MOST_NOTES, Notebook, guard, notesPane } from "./front.js";
 import { page } from "./page.js";
 import { looked, run } from "./run.js";
 
@@ -101,4 +101,35 @@ test("a page is not left without a question while its notes are nowhere else", a
   assert.equal(asks(), true);
   end.abort();
   assert.equal(asks(), false);
+});
+
+/** The pane of some notes, and its field. */
+function pane(notebook) {
+  const hands = { tell() {}, leave() {}, download() {}, copy() {} };
+  const made = notesPane(run(), notebook, {}, hands);
+  const all = made.element.all;
+  const find = (name) => all.find((each) => each.className === name || each.attributes.class === name);
+  return { made, field: all.find(({ tag }) => tag === "textarea"), editor: find("note-editor") };
+}
+
+test("what is being written goes on in the explorer that takes the place of this one", (t) => {
+  const notebook = book(t);
+  const [before, after] = [pane(notebook), pane(notebook)];
+  assert.equal(before.made.draft, null);
+  before.made.open(7);
+  before.field.value = "seven, and mo";
+  before.field.setSelectionRange(3, 9);
+  const { draft } = before.made;
+  assert.deepEqual(draft, { call: 7, text: "seven, and mo", marked: [3, 9], focused: true });
+  globalThis.document.activeElement = null;
+  after.made.resume(draft);
+  assert.deepEqual([after.field.value, after.field.selectionStart, after.field.selectionEnd], ["seven, and mo", 3, 9]);
+  assert.equal(globalThis.document.activeElement, after.field);
+  assert.deepEqual(after.made.draft, draft);
+  assert.equal(notebook.textAt(7), "seven"); // nothing is kept before somebody says so
+  globalThis.document.activeElement = null;
+  pane(notebook).made.resume({ ...draft, focused: false });
+  assert.equal(globalThis.document.activeElement, null); // it had no focus to give
+  after.made.open(7); // what was typed stays
+  assert.equal(after.field.value, "seven, and mo");
 });

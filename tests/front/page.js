@@ -96,6 +96,10 @@ export class FakeElement extends EventTarget {
     this.selected = true;
   }
 
+  setSelectionRange(from, to) {
+    Object.assign(this, { selectionStart: from, selectionEnd: to });
+  }
+
   remove() {
     this.removed = true;
   }

@@ -45,7 +45,10 @@ const HEADER = {
 };
 
 export function run(header = {}, columns = {}) {
-  return new Data({ header: structuredClone({ ...HEADER, ...header }), columns });
+  const whole = { ...HEADER, ...header };
+  const counted = Object.keys(columns).filter((name) => String(columns[name].shape) === String(whole.calls));
+  const declared = { by_call: counted };
+  return new Data({ header: structuredClone({ ...declared, ...whole }), columns });
 }
 
 /** What is looked at in some runs. */
@@ -53,7 +56,8 @@ export function looked(runs, state = {}) {
   const views = new Views(runs);
   const still = { call: 0, playing: false, speed: 1, draw: 0, row: null, cell: null };
   const look = { look: 0, layer: 0, head: -1 };
-  const seen = { look, first: 0, span: 10, theme: "light", selection: null, loop: false, open: [], slide: null };
+  const tracks = { look, open: [], track: null };
+  const seen = { ...tracks, first: 0, span: 10, theme: "light", selection: null, loop: false, slide: null };
   const start = { ...still, ...seen, ...state };
   return { views, store: new Store(start, (call) => views.clamp(call)) };
 }
@@ -61,7 +65,7 @@ export function looked(runs, state = {}) {
 /** Bytes as pack.py writes them. */
 export function packed(header, columns) {
   const parts = [];
-  const table = {};
+  const table = Object.create(null); // of any names
   let at = 0;
   for (const [name, { dtype, shape, bytes }] of Object.entries(columns)) {
     table[name] = { dtype, shape, at };

@@ -63,6 +63,19 @@ test("a draw, a stream and a column have values", () => {
   assert.deepEqual(calls("nothing:0"), []);
 });
 
+test("names that every object has are no columns", () => {
+  for (const name of ["constructor", "__proto__", "toString", "hasOwnProperty"]) {
+    assert.deepEqual([name, calls(`${name}:1`)], [name, []]);
+  }
+});
+
+test("what is counted otherwise is no column of calls, however long it is", () => {
+  const header = { ...HEADER, by_call: ["budget"] };
+  const columns = { ...COLUMNS, loudness: each(3, 3, 3, 3, 3, 3, 3, 3, 3, 3) };
+  assert.deepEqual(found("loudness:3", header, columns), []);
+  assert.deepEqual(found("budget:2", header, columns).map(({ call }) => call), [1]);
+});
+
 test("a place that was found is gone to, with its cell and the draw that made it", (t) => {
   page(t);
   const { views, store } = looked([run(HEADER, COLUMNS)], { row: 3 });

@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { cellColour, cellColours, entropy, labelOf, pull, scaleOf, shadeIn, shadesOf } from "./front.js";
-import { column, each, run } from "./run.js";
+import {
+  bookNames, cellColour, cellColours, entropy, gridTrack, labelOf, pull, scaleOf, shadeIn, shadesOf, toldOfColour,
+} from "./front.js";
+import { FakeElement, page } from "./page.js";
+import { column, each, looked, run } from "./run.js";
 
 const HEAT = Array.from({ length: 64 }, (_, i) => [i, i, i]);
 const PALETTE = { heat: HEAT, empty: "#010203", given_1: "#040506", given_2: "#040506", ok_pale: "#070809" };
 const SHADES = [
-  { column: "budget", label: "Padding budget", told: "", unit: "frame" },
+  { column: "budget", label: "Padding budget", told: "frames that may be pads", unit: "frame" },
   { column: "same", label: "Same", told: "", unit: "" },
   { column: "gone", label: "Gone", told: "", unit: "" },
 ];
@@ -40,24 +43,50 @@ test("a run has the shades of its draws, and those of its calls that are not the
   assert.equal(labelOf(data(), "origin"), "Origin");
 });
 
+test("a colour is told as its family declares it", () => {
+  assert.equal(toldOfColour(data(), "call.budget"), "frames that may be pads");
+  assert.match(toldOfColour(data(), "cell.rank"), /from 1/);
+  assert.equal(toldOfColour(data(), "origin"), "");
+});
+
+test("the choice of colours tells what each means", (t) => {
+  page(t);
+  const { store } = looked([data()], { shows: "call.budget" });
+  const names = new FakeElement("div");
+  const [select] = gridTrack(data(), store).gutter(names);
+  const told = select.children.map((option) => [option.textContent, option.getAttribute("title")]);
+  const titles = Object.fromEntries(told);
+  assert.equal(titles["Padding budget"], "frames that may be pads");
+  assert.equal(titles.Origin, null);
+});
+
+test("of many codebooks every fourth is named", () => {
+  assert.deepEqual(bookNames(2), ["0", "1"]);
+  assert.deepEqual(bookNames(12).at(-1), "11");
+  assert.deepEqual(bookNames(13).filter(Boolean), ["0", "4", "8", "12"]);
+  assert.equal(bookNames(13).length, 13);
+});
+
 test("each says between which numbers its colours run, and in what", () => {
   const told = ["surprise", "code", "cell.probability", "cell.rank", "call.budget"].map((name) => {
     return scaleOf(data(), name)?.join(" ");
   });
-  assert.deepEqual(told, ["0 bits 9+", "0 code 7", "0 p 1", "0 place 1", "2 frame 6"]);
+  assert.deepEqual(told, ["0 bits 9+", "0 code 7", "0 p 1", "1 place 2+", "2 frame 6"]);
   assert.deepEqual([scaleOf(data(), "origin"), scaleOf(data(), "difference")], [null, null]);
 });
 
 test("a cell has the number of its draw, or of the call that wrote it", () => {
   const at = (name, book, call) => shadesOf(data()).find((shade) => shade.name === name).at(book, call);
   assert.deepEqual([at("cell.probability", 0, 0), at("cell.probability", 1, 0)], [0.25, 0.5]);
-  assert.deepEqual([at("cell.rank", 0, 0), at("cell.rank", 1, 0)], [1, 0]);
+  assert.deepEqual([at("cell.rank", 0, 0), at("cell.rank", 1, 0)], [2, 1]);
   assert.deepEqual([at("cell.rank", 0, 1), at("cell.rank", 0, -1), at("call.budget", 0, 1)], [NaN, NaN, NaN]);
   assert.deepEqual([at("call.budget", 0, 2), at("call.budget", 1, 2)], [6, 6]);
   const cell = { book: 0, column: 1 };
   assert.equal(shadeIn(data(), cell, "cell.probability"), "probability 0.25");
   assert.equal(shadeIn(data(), cell, "call.budget"), "padding budget 2");
   assert.equal(shadeIn(data(), cell, "surprise"), "");
+  assert.equal(shadeIn(data(), cell, "cell.rank"), "rank 2 or later"); // of two candidates, which need not be all
+  assert.equal(shadeIn(data(), { book: 1, column: 1 }, "cell.rank"), "rank 1");
   assert.equal(shadeIn(data(), { book: 0, column: 2 }, "call.budget"), ""); // none
 });
 

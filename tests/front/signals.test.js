@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  cellColours, describe, givenIn, momentIn, recordingAt, secondIn, signalsOf, soundOf, speakerAt,
+  cellColours, describe, givenIn, loudnessTrack, momentIn, pullTrack, recordingAt, secondIn, signalsOf, soundOf,
+  speakerAt, surpriseTrack,
 } from "./front.js";
 import { column, run, word } from "./run.js";
 
@@ -78,4 +79,17 @@ test("the frame that a call completes sounds at its place on the axis", () => {
   assert.equal(soundOf(run({ clock: null }), 4), null);
   const later = run({ clock: { ...clock, twice: 3 }, given: { calls: 3, why: "" }, seconds: 1 });
   assert.equal(soundOf(later, 3), 6); // step 5, and one call more
+});
+
+test("a copy without the voice tells the surprise of its actions, and one without draws none", () => {
+  const actions = { draws: [{ title: "action", book: null, sampling: "text", names: {} }] };
+  const copy = surpriseTrack(run({ calls: 2, ...actions }, { surprise: column(Uint8Array, [2, 1], [0, 33]) }));
+  assert.ok(copy.there);
+  assert.deepEqual([0, 1].map((call) => copy.note({ call })), ["–", "action: 2.0 bits here"]);
+  const none = run({ calls: 2 });
+  for (const track of [surpriseTrack(none), pullTrack(none), loudnessTrack(none)]) {
+    assert.ok(!track.there);
+    assert.equal(typeof track.note({ call: 1 }), "string");
+  }
+  assert.equal(surpriseTrack(run({ calls: 2 }, { surprise: SURPRISE })).note({ call: 1 }), "1.0 bits here");
 });

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { aligned, byCall, cellOf, csvOf, fileName, jsonOf, selected, textOf, toldCalls } from "./front.js";
+import {
+  aligned, byCall, cellOf, csvOf, fileName, jsonOf, rankOf, rankText, selected, textOf, toldCalls,
+} from "./front.js";
 import { column, each, run, word } from "./run.js";
 
 const CHANCE = Math.fround(0.034);
@@ -11,6 +13,7 @@ const NAMES = [
 ];
 const HEADER = {
   calls: 3,
+  by_call: ["slot"],
   state: "complete",
   facts: ["seed 1", "cfg 2"],
   readouts: [
@@ -30,6 +33,8 @@ const HEADER = {
 const COLUMNS = {
   slot: each(1, 2, 13),
   loudness: column(Uint8Array, [3], [1, 2, 3]), // of frames, not of calls
+  replay_calls: column(Int32Array, [3], [0, 1, 2]), // all of them were replayed
+  look_0: column(Uint8Array, [3], [255, 255, 255]),
   grid: column(Int16Array, [4, 2], [-1, -1, 72, -1, 107, 4, -2, 9]),
   draw_ids: column(Int16Array, [3, 2, 2], [-1, -1, -1, -1, 1, 0, 107, 72, 0, 1, 5, 6]),
   draw_choice: column(Int32Array, [3, 2], [-1, -1, 1, 72, 0, 5]),
@@ -52,8 +57,8 @@ call  slot    time  word      action        codes
    1     2  0.10 s  Hi. [S1]  new_word p 1  107 4
 
 draw        token         p  bits  rank
-action      new_word      1   0.0     0
-codebook 0  72        0.034   4.9     1
+action      new_word      1   0.0  1
+codebook 0  72        0.034   4.9  2 or later
 
 finding (note), calls 1 … 2, surprise: Unlikely. → Look.
 edit, call 1: new_word forced
@@ -95,7 +100,7 @@ test("what the machine made of an action, and what was given, is told", () => {
 
 test("JSON has the numbers as they came, under keys that stay", () => {
   const { format, version, runs } = JSON.parse(jsonOf([data()], [1, 2], NOTES));
-  assert.deepEqual([format, version, runs.length], ["dia2calls", 1, 1]);
+  assert.deepEqual([format, version, runs.length], ["dia2calls", 2, 1]);
   const [{ calls: [call], ...rest }] = runs;
   assert.deepEqual(Object.keys(rest), ["trace", "state", "facts", "findings", "edits", "notes"]);
   assert.deepEqual(rest.notes, [{ call: 1, text: "odd\n=1+1" }]);
@@ -107,14 +112,15 @@ test("JSON has the numbers as they came, under keys that stay", () => {
     codes: [107, 4],
     draws: [
       {
-        name: "action", codebook: null, choice: 1, token: "new_word", probability: 1, bits: 0, rank: 0, uniform: null,
+        name: "action", codebook: null, choice: 1, token: "new_word", probability: 1, bits: 0,
+        rank: 1, or_later: false, uniform: null,
         candidates: [
           { token: 1, cond: 2, guided: 2, kept: true }, { token: 0, cond: -2, guided: 2, kept: true },
         ],
       },
       {
         name: "codebook 0", codebook: 0, choice: 72, token: null, probability: CHANCE, bits: -Math.log2(CHANCE),
-        rank: 1, uniform: null,
+        rank: 2, or_later: true, uniform: null,
         candidates: [{ token: 107, cond: 3, guided: 3, kept: true }, { token: 72, cond: 2, guided: 3, kept: true }],
       },
     ],
@@ -147,8 +153,24 @@ test("no spreadsheet takes a text for a formula", () => {
   assert.deepEqual([-1, 0, null, undefined, "", Number.NaN].map(cellOf), ["-1", "0", "", "", "", ""]);
 });
 
-test("only columns of one number a call are told", () => {
+test("only columns of one number a call are told, however long the others are", () => {
   assert.deepEqual(byCall(data()), ["slot"]);
+  assert.deepEqual(byCall(run({ ...HEADER, by_call: ["slot", "gone"] }, COLUMNS)), ["slot"]); // not in this view
+});
+
+const RANKED = [0, 1, 2].map((token) => ({ token, cond: -token, guided: 0, kept: true, chosen: false, alive: null }));
+const ranked = (at, more = {}) => {
+  const candidates = RANKED.map((one, i) => ({ ...one, chosen: i === at }));
+  const place = rankOf({ candidates, places: 3, sampler: null, ...more });
+  return place && rankText(place);
+};
+
+test("ranks count from 1, and the last place stands for later ones where there are more", () => {
+  assert.deepEqual([ranked(0), ranked(1), ranked(2), ranked(-1)], ["1", "2", "3 or later", "4 or later"]);
+  assert.equal(ranked(2, { places: 16 }), "3"); // there are no others
+  assert.equal(ranked(2, { sampler: { vocabulary: 3, forbidden: [] } }), "3");
+  assert.equal(ranked(2, { sampler: { vocabulary: 4, forbidden: [] } }), "3 or later");
+  assert.equal(rankOf({ candidates: [], places: 3, sampler: null }), null);
 });
 
 test("a selection is whole calls of the run", () => {

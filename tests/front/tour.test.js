@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Tour, beside } from "./front.js";
+import { Tour, beside, keepToured, tourFor } from "./front.js";
 import { FakeElement, page, press } from "./page.js";
 import { looked, run, word } from "./run.js";
 
@@ -58,9 +58,10 @@ function touring(t, { state = {}, header = {}, verdict = seen() } = {}) {
       store.set({ call, tab });
     },
   };
-  const tour = new Tour(views.all[0], store, () => ground, new AbortController().signal);
+  const stops = [];
+  const tour = new Tour(views.all[0], store, () => ground, new AbortController().signal, () => stops.push(tour.at));
   const titles = () => tour.title.textContent;
-  return { tour, store, root, links, titles, screen, ground };
+  return { tour, store, root, links, titles, screen, ground, stops };
 }
 
 test("it goes from stop to stop of what the run has, and to the calls that they name", (t) => {
@@ -134,9 +135,10 @@ test("who ends it is back where he was, unless he has gone elsewhere or it plays
 });
 
 test("by itself it is a part of the page below the verdict, and takes no focus", (t) => {
-  const { tour, root, ground, links } = touring(t);
+  const { tour, root, ground, links, stops } = touring(t);
   tour.greet();
   assert.equal(tour.on, true);
+  assert.deepEqual(stops, [0]);
   assert.equal(globalThis.document.activeElement, root);
   assert.ok(ground.parts.verdict.contains(tour.card));
   assert.deepEqual([tour.card.getAttribute("role"), tour.card.classList.contains("docked")], ["note", true]);
@@ -149,11 +151,28 @@ test("by itself it is a part of the page below the verdict, and takes no focus",
 });
 
 test("it does not come by itself where there is no verdict to stand by", (t) => {
-  const { tour } = touring(t, { verdict: null });
+  const { tour, stops } = touring(t, { verdict: null });
   tour.greet();
   assert.equal(tour.on, false);
+  assert.deepEqual(stops, []); // nobody has seen it: it may come another time
   tour.begin();
   assert.equal(tour.title.textContent, "Words");
+});
+
+test("it comes for the first time until it was shown, and is offered where nothing is kept", (t) => {
+  const kept = new Map();
+  const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
+  t.after(() => delete globalThis.localStorage);
+  const store = (get) => Object.defineProperty(globalThis, "localStorage", { get, configurable: true });
+  store(() => storage);
+  assert.deepEqual([tourFor("begin"), tourFor("begin"), tourFor("offer")], ["begin", "begin", "offer"]);
+  keepToured();
+  assert.deepEqual([tourFor("begin"), tourFor("offer")], [undefined, undefined]);
+  store(() => {
+    throw new Error("no");
+  });
+  keepToured();
+  assert.deepEqual([tourFor("begin"), tourFor("offer")], ["offer", "offer"]);
 });
 
 test("a run that declares no tour has none, and a phone none of keys", (t) => {

@@ -368,7 +368,7 @@ def test_all_of_the_longer_run_can_be_reached(browser: Any, trace: Dia2Trace, tm
 
 _HOST = """
 import widget from "./widget.js";
-const values = {{ _views: ["{view}"], _difference: null, _can_decode: true, call: 0 }};
+const values = {{ _views: ["{view}"], _difference: null, _can_decode: true, _link: "", call: 0 }};
 const listening = new Set();
 globalThis.asked = [];
 globalThis.answer = (key, error) => {{
@@ -656,7 +656,13 @@ def test_a_link_opens_there(browser: Any, file: Path) -> None:
     opened.page.evaluate("location.hash = '#call=12'")
     opened.until("document.getElementById('explorer').dia2.store.state.call === 12")
     opened.press("k")
-    opened.until("document.querySelector('.foot .told').textContent.includes('#call=12&lens=voice')")
+    seen = "document.querySelector('.foot .told').textContent.includes('#call=12&lens=voice&track={}&')"
+    opened.until(seen.format("surprise"))
+    opened.page.locator(".track.words canvas").click(position={"x": 5, "y": 5})
+    opened.press("Home")
+    opened.page.evaluate("document.getElementById('explorer').dia2.store.set({call: 12})")
+    opened.press("k")
+    opened.until(seen.format("words"))
     opened.check()
     opened.page.context.close()
 

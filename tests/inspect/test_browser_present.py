@@ -205,6 +205,32 @@ def test_cards_of_the_tour_are_seen_whole(browser: Any, file: Path, width: int) 
     opened.page.context.close()
 
 
+def test_on_a_phone_the_tour_can_be_taken_again(browser: Any, file: Path) -> None:
+    opened = linked(browser, file, "theme=light", 390, 844)
+    button, card = opened.page.locator(".guide"), opened.page.locator(".tour")
+    for _ in range(2):
+        assert button.is_visible()
+        button.click()
+        assert card.is_visible()
+        opened.page.get_by_role("button", name="End the tour").click()
+        assert not card.is_visible()
+    box, name = button.bounding_box(), opened.page.locator(".top h1").bounding_box()
+    assert box["x"] + box["width"] <= 390
+    assert name["width"] > 60  # the run is still told by its name
+    opened.check()
+    opened.page.context.close()
+
+
+def test_a_page_that_does_not_show_it_does_not_use_it_up(browser: Any, file: Path, tmp_path: Path) -> None:
+    two = Page(browser, to_html(sample(), tmp_path / "two.html", other=sample()))  # it leads through one run
+    assert two.page.locator(".tour").count() == 0
+    two.page.goto(file.as_uri())
+    two.until("document.getElementById('explorer').dia2 !== undefined")
+    assert two.page.locator(".tour").is_visible()
+    two.check()
+    two.page.context.close()
+
+
 def test_with_a_link_or_in_a_frame_it_does_not_come_by_itself(browser: Any, file: Path, tmp_path: Path) -> None:
     context = browser.new_context(offline=True)
     page = context.new_page()

@@ -23,7 +23,8 @@ HOST = """<!doctype html><meta charset="utf-8"><body><style>{css}</style><style 
 const {{ default: widget }} = await import(URL.createObjectURL(new Blob([{source}], {{ type: "text/javascript" }})));
 const bytes = Uint8Array.from(atob({view}), (character) => character.charCodeAt(0));
 const values = {{ _views: [new DataView(bytes.buffer)], _pieces: [], _difference: null, call: 0 }};
-Object.assign(values, {{ _can_decode: true, _cell: "0f" }});
+Object.assign(values, {{ _can_decode: true, _cell: "0f", _link: "" }});
+Object.assign(window, {{ values, changes: {{}} }});
 window.listening = new Set();
 window.answer = (message) => listening.forEach((listen) => listen(message, [new DataView(new ArrayBuffer(8))]));
 window.heard = [];
@@ -35,7 +36,10 @@ window.add = async (send = () => {{}}) => {{
   out.append(el);
   const model = {{
     get: (name) => values[name],
-    on: (name, listen) => name === "msg:custom" && listening.add(listen),
+    on: (name, listen) => {{
+      if (name === "msg:custom") listening.add(listen);
+      else changes[name] = listen;
+    }},
     off: (name, listen) => listening.delete(listen),
     send,
   }};
@@ -272,6 +276,50 @@ def test_a_kernel_that_does_not_answer_is_told_of(host: Host) -> None:
     host.page.clock.run_for(100)
     assert host.run(told) == ""
     assert host.run("one.root.querySelector('.hear').selectedIndex") == 1
+
+
+def test_what_is_being_written_goes_on_where_a_run_ends(host: Host) -> None:
+    host.page.locator(".dia2-explorer").focus()
+    host.page.keyboard.press("m")
+    host.page.keyboard.type("half a th")
+    host.run("window.before = one.root.dia2, changes['change:_views']()")  # as when a run is over
+    host.until("one.root.dia2 !== before")
+    host.drawn()
+    host.page.keyboard.type("ought")  # it has the focus still
+    assert host.page.locator(".note-editor textarea").input_value() == "half a thought"
+    assert host.page.locator(".note-editor").is_visible()
+    host.page.locator(".note-editor").get_by_role("button", name="Keep").click()
+    assert host.run("one.root.dia2.notebook.textAt(0)") == "half a thought"
+
+
+def test_a_link_opens_its_place_and_is_copied_as_python(host: Host) -> None:
+    host.run("one.end(), one.el.remove(), values.call = 12")
+    host.run("values._link = '#call=7&tab=Call&track=cache&lens=<b>&theme=x', add()")
+    host.until("one.root?.dia2 !== undefined")
+    assert host.run("['call', 'tab', 'track', 'lens'].map((name) => one.root.dia2.store.state[name])") == [
+        12,
+        "Call",
+        "cache",
+        "run",  # there is no lens of that name
+    ]
+    assert host.page.locator(".dia2-explorer .track.cache").is_visible()
+    host.page.locator(".dia2-explorer").focus()
+    host.page.keyboard.press("k")
+    told = "one.root.querySelector('.foot .told').textContent"
+    host.until(f"{told}.includes('trace.explore(link=\"#call=12&lens=run&track=cache&tab=Call&')")
+
+
+def test_the_tour_is_offered_to_who_is_new_and_takes_nothing_from_the_notebook(host: Host) -> None:
+    assert host.run("one.root.querySelector('.guide').textContent") == "Take the tour"
+    assert host.run("document.activeElement === document.body")
+    host.page.keyboard.press("t")
+    assert host.run("heard") == ["keydown t", "keypress t", "keyup t"]
+    assert host.page.locator(".dia2-explorer .tour").count() == 0
+    host.run("window.first = one, add()")  # the next cell
+    assert host.run("[first, one].map(({ root }) => root.querySelector('.guide').textContent)") == [
+        "Take the tour",
+        "Tour",
+    ]
 
 
 def saved(host: Host) -> None:

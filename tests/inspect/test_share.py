@@ -118,6 +118,24 @@ def test_the_picture_is_the_timeline_as_it_is_seen(
     page.check()
 
 
+def test_the_picture_of_a_selection_shows_its_calls_alone(page: Page, tmp_path: Path) -> None:
+    seen = (page.state("first"), page.state("span"))
+    select(page, 20, 30)
+    page.page.get_by_role("button", name="Export").click()
+    assert "The timeline, calls 20 … 29" in page.page.inner_text(".menu-list")
+    page.press("Escape")
+    path = saved(page, "Save the picture (PNG)", tmp_path)
+    assert path.name == "sample-calls-20-29.png"
+    part = np.asarray(Image.open(path))
+    assert (page.state("first"), page.state("span"), page.state("selection")) == (*seen, [20, 30])
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({selection: null})")
+    page.drawn()
+    assert not np.array_equal(part, np.asarray(Image.open(saved(page, "Save the picture (PNG)", tmp_path))))
+    page.page.evaluate("document.getElementById('explorer').dia2.store.set({first: 20, span: 10})")
+    page.drawn()
+    assert np.array_equal(part, np.asarray(Image.open(saved(page, "Save the picture (PNG)", tmp_path))))
+
+
 def test_a_call_is_copied_whatever_the_browser_allows(page: Page, tmp_path: Path) -> None:
     def pasted() -> str:
         page.page.get_by_role("textbox", name="Go to a call or a time").focus()

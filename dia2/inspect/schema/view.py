@@ -33,6 +33,11 @@ class View:
     columns: Columns = field(default_factory=dict)  # [calls, …], but for `grid…`, `peaks`, `pending`, `lookahead`
 
 
+def by_call(columns: Columns, calls: int) -> list[str]:
+    """Names of the columns of one number a call, as a family made them: frames can be as many, and join them later."""
+    return [name for name, array in columns.items() if array.shape == (calls,)]
+
+
 def text(value: str, longest: int = _LONGEST) -> str:
     """A text of the trace, safe to show and not too long."""
     return printable(value if len(value) <= longest else value[: longest - 1] + "…")

@@ -338,6 +338,7 @@ class Trace(TraceData[F]):
         tts: Any = None,
         script: int = 0,
         call: int = 0,
+        link: str | None = None,
         page: bool | None = None,
         voice: bool = True,
         replay: Any = None,
@@ -349,6 +350,8 @@ class Trace(TraceData[F]):
             tts: an engine with the run's codec: then single codebooks can be heard; not of Dia.
             script: which, from 0.
             call: where to begin.
+            link: what the explorer's “Link” copies, such as "#call=311&track=surprise"; its call goes before `call`,
+                and what it asks for that there is not is left out.
             page: whether the notebook keeps the explorer, for pages made of it and for readers without a kernel. It
                 grows by some 170 kB and 1.5 kB a call, up to 4 MB. `None`: yes, but for `DIA2_EXPLORER_PAGE=0` in the
                 environment. A picture and the text are kept in any case.
@@ -360,9 +363,9 @@ class Trace(TraceData[F]):
 
         Raises:
             TraceError: there is no such script or call, or the trace is damaged.
-            UsageError: anywidget is not installed, or the replay is of another run.
+            UsageError: anywidget is not installed, `link` is no text, or the replay is of another run.
         """
-        options = {"script": script, "call": call, "page": page, "voice": voice, "replay": replay}
+        options = {"script": script, "call": call, "link": link, "page": page, "voice": voice, "replay": replay}
         return extension("explore")(self, other, tts=tts, **options)
 
     def to_html(self, path: str | Path, **options: Any) -> Path:

@@ -69,6 +69,7 @@ _MODULES = (
     "slides",
     "present",
     "tour",
+    "toured",
     "player",
     "facts",
     "search",

@@ -25,6 +25,7 @@ class Kept:
     views: Sequence[bytes] = ()  # packed; none: no explorer
     difference: dict[str, Any] | None = None
     call: int = 0
+    link: str = ""
 
 
 class Beside:
@@ -74,7 +75,7 @@ class Beside:
         picture = "" if kept.picture is None else base64.b64encode(kept.picture).decode()
         script = ""
         if kept.views:
-            script = alive(self.cell, widget.model_id, kept.views, kept.difference, kept.call, picture)
+            script = alive(self.cell, widget.model_id, kept.views, kept.difference, kept.call, picture, link=kept.link)
         how = f"This page cannot draw it: {self._how}"
         if len(script) > MOST:
             how = f"It is too large for a notebook ({len(script) / 1e6:.1f} MB): {self._how}"

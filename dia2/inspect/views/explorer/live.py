@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from dia2.common.hooks import Span
 from dia2.inspect.record.recorder import Recorder
 from dia2.inspect.schema.adapter import adapters
-from dia2.inspect.schema.view import View
+from dia2.inspect.schema.view import View, by_call
 from dia2.inspect.trace.load import load
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.view import pipeline_header
@@ -54,10 +54,12 @@ class Follower:
         trace = load(self._recorder.path)  # which says already what the run will be
         self._live = adapter.load("live")(trace, self._recorder.recording(adapter.family))
         view = self._live.first()
-        view.header["pipeline"] = pipeline_header(trace)
+        view.header.update(pipeline=pipeline_header(trace), by_call=[])
         self._send(pack(view))
 
     def frames(self, frames: Any, /) -> None:
         """See `Observer`."""
         if self._live is not None:  # else it came too late for this run
-            self._send(pack(self._live.next(frames)))
+            view = self._live.next(frames)
+            view.header["by_call"] = by_call(view.columns, len(view.columns["step"]))
+            self._send(pack(view))

@@ -18,6 +18,7 @@ def explore(
     tts: Any = None,
     script: int = 0,
     call: int = 0,
+    link: str | None = None,
     page: bool | None = None,
     voice: bool = True,
     replay: Any = None,
@@ -25,4 +26,6 @@ def explore(
     """See `Trace.explore`."""
     with notebook_extra("The explorer", ", or write a file by to_html()"):
         from dia2.inspect.views.explorer.widget import Explorer
-    return Explorer(trace, other=other, tts=tts, script=script, call=call, page=page, voice=voice, replay=replay)
+    return Explorer(
+        trace, other=other, tts=tts, script=script, call=call, link=link, page=page, voice=voice, replay=replay
+    )

@@ -39,7 +39,13 @@ def page_by_default() -> bool:
 
 
 def alive(
-    cell: str, view: str, views: Sequence[bytes], difference: dict[str, Any] | None, call: int, picture: str
+    cell: str,
+    view: str,
+    views: Sequence[bytes],
+    difference: dict[str, Any] | None,
+    call: int,
+    picture: str,
+    link: str = "",
 ) -> str:
     """The explorer as a script, for `application/javascript`: sanitisers, print and Markdown leave that out whole.
 
@@ -50,6 +56,7 @@ def alive(
         difference: of two views; see `difference_of`.
         call: where to begin.
         picture: base64 of the one that gives way to it; "" if there is none.
+        link: to what to look at first, such as "#track=surprise"; "" if there is none.
     """
     saved = {
         "cell": cell,
@@ -60,6 +67,7 @@ def alive(
         "views": [base64.b64encode(each).decode() for each in views],
         "difference": difference,
         "call": call,
+        "link": link,
     }
     told = json.dumps(saved).replace("<", "\\u003c")
     # `element` is the output: of jQuery in the classic notebook, and unknown to hosts that run scripts as modules.

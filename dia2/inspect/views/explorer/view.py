@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dia2.common.errors import TraceError
-from dia2.inspect.schema.view import Header, View, peaks, text
+from dia2.inspect.schema.view import Header, View, by_call, peaks, text
 from dia2.inspect.schema.view_pipeline import Pipeline
 from dia2.inspect.schema.view_shades import shades
 from dia2.inspect.schema.view_signals import anomalies, loudness, pull_of_books
@@ -35,6 +35,7 @@ def view_of(trace: Trace[Any], *, script: int = 0, candidates: int | None = None
     view_of_family = declared.view_of if trace.adapter.view is None else trace.adapter.load("view")
     view: View = view_of_family(trace, script, candidates)
     view.header.update(_found(trace, script), seconds=None, pipeline=pipeline_header(trace))
+    view.header["by_call"] = by_call(view.columns, view.header["calls"])
     if not voice:
         view.header["fit"] = None  # of what was heard in the recordings: a redacted copy has none of it either
     view.header.setdefault("tour", default_tour(view.header))

@@ -19,6 +19,7 @@ from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.instead import Beside, Kept
+from dia2.inspect.views.explorer.link import call_of, fragment_of
 from dia2.inspect.views.explorer.payload import check_alone, check_engine, difference_of, notes_of, payload
 from dia2.inspect.views.explorer.picture import picture
 from dia2.inspect.views.explorer.saved import page_by_default, told
@@ -39,6 +40,7 @@ class _Page(anywidget.AnyWidget):
     _difference = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _can_decode = traitlets.Bool(False).tag(sync=True)
     _notes: traitlets.List[Any] = traitlets.List().tag(sync=True)  # that are beside the trace
+    _link = traitlets.Unicode("").tag(sync=True)  # to what to look at first
     _cell = traitlets.Unicode("").tag(sync=True)  # that shows it; see instead.py
     call = traitlets.Int(0).tag(sync=True)  # where to begin; set it to jump
     trace: Trace[Any] | None = None  # of a run that goes on, once it is over
@@ -142,6 +144,7 @@ class Explorer(_Page):
         other: Trace[Any] | None = None,
         tts: Any = None,
         call: int = 0,
+        link: str | None = None,
         script: int = 0,
         page: bool | None = None,
         voice: bool = True,
@@ -151,7 +154,8 @@ class Explorer(_Page):
         """See `Trace.explore`; `cell` is the name of that of a widget which this one is part of."""
         check_engine(trace, tts)
         check_alone(other, replay)
-        call = trace.check_call(call)
+        call, fragment = trace.check_call(call), fragment_of(link)
+        named = call_of(fragment, max(len(each) for each in (trace, other) if each is not None))
         difference = None if other is None else difference_of(trace, other)
         self.trace, self.other = trace, other
         self._tts, self._script, self._voice = tts, script, voice
@@ -165,7 +169,8 @@ class Explorer(_Page):
             _difference=difference,
             _notes=notes_of(trace),
             _can_decode=tts is not None and other is None,
-            call=call,
+            _link=fragment,
+            call=call if named is None else named,
         )
 
     def __repr__(self) -> str:
@@ -181,8 +186,9 @@ class Explorer(_Page):
 
     def kept(self) -> Kept:
         """See `_Page`."""
-        seen = picture(self.trace, script=self._script, call=self.call, voice=self._voice)
-        return Kept(seen, self._views if self._page else (), self._difference, self.call)
+        call = min(self.call, len(self.trace) - 1)  # a link can name one of the other run
+        seen = picture(self.trace, script=self._script, call=call, voice=self._voice)
+        return Kept(seen, self._views if self._page else (), self._difference, self.call, self._link)
 
     def _hear(self, books: Any) -> Sound:
         """See `_Page`."""

@@ -30,6 +30,16 @@ export function labelOf(data, shows) {
 }
 
 /**
+ * What a colour of cells means, in words; empty where its name says it.
+ *
+ * @param {Data} data
+ * @param {CellColour} shows
+ */
+export function toldOfColour(data, shows) {
+  return shadesOf(data).find(({ name }) => name === shows)?.told ?? "";
+}
+
+/**
  * What stands at both ends of the scale of a colour, and its unit between them; null where it has no scale.
  *
  * @param {Data} data
@@ -42,7 +52,7 @@ export function scaleOf(data, shows) {
   const shade = shadesOf(data).find(({ name }) => name === shows);
   if (!shade) return null;
   const [least, most] = shade.range();
-  return [figureOf(least), shade.unit, figureOf(most)];
+  return [figureOf(least), shade.unit, `${figureOf(most)}${shade.open?.() ? "+" : ""}`];
 }
 
 /** @param {number} value to three digits */
@@ -59,9 +69,10 @@ function figureOf(value) {
  */
 export function shadeIn(data, { book, column }, shows) {
   const shade = shadesOf(data).find(({ name }) => name === shows);
-  const value = shade?.at(book, data.callOf(column)) ?? Number.NaN;
+  const call = data.callOf(column);
+  const value = shade?.at(book, call) ?? Number.NaN;
   if (!shade || Number.isNaN(value)) return "";
-  return `${shade.label.toLowerCase()} ${figureOf(value)}`;
+  return `${shade.label.toLowerCase()} ${shade.say?.(book, call) ?? figureOf(value)}`;
 }
 
 /**

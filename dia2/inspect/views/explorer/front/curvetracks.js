@@ -21,13 +21,17 @@ const QUIET = -50; // dB: below it is silence
 export function surpriseTrack(data) {
   const signals = signalsOf(data);
   const { anomalies = [] } = data.header;
-  /** @type {(bits: number) => string} */
-  const told = (bits) => (Number.isNaN(bits) ? "–" : `${bits.toFixed(1)} bits`);
+  /** @type {(call: number) => string} */
+  const told = (call) => {
+    const books = signals.mean.length > 0; // a copy without the voice has the surprise of its actions alone
+    const bits = (books ? signals.mean : signals.action)[call] ?? Number.NaN;
+    return Number.isNaN(bits) ? "–" : `${books ? "" : "action: "}${bits.toFixed(1)} bits here`;
+  };
   return {
     height: 52,
     most: 120,
     there: signals.mean.length > 0 || signals.action.length > 0,
-    note: ({ call }) => (call < data.given ? "nothing is drawn here" : `${told(signals.mean[call])} here`),
+    note: ({ call }) => (call < data.given ? "nothing is drawn here" : told(call)),
     paint(sheet) {
       const { axis, palette, height } = sheet;
       const [from, to] = axis.seen(data.calls);

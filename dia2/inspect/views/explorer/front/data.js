@@ -67,6 +67,7 @@ export class Data {
     const { grid, ...rest } = columns;
     for (const [name, array] of Object.entries(rest)) if (array) this.columns[name] = joined(this.columns[name], array);
     if (grid) this.write(grid, need(header.grid_at, "place for its codes"));
+    this.header.by_call = header.by_call;
     this.header.reasons = header.reasons;
     if (header.clock) this.header.clock = header.clock;
     need(this.header.words, "words").push(...header.words);

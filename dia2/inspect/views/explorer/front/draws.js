@@ -47,12 +47,37 @@ export function drawAt(data, call, index) {
     choice,
     probability: data.at("draw_probability", cell),
     candidates,
+    places: width,
     sampling,
     guidance: part.guidance ?? null,
     sampler: sampler ?? null,
     uniform: Number.isNaN(uniform) ? null : uniform,
     step: { cond: data.at("draw_step_cond", cell), guided: data.at("draw_step_guided", cell) },
   };
+}
+
+/**
+ * The place of a draw's choice among its candidates by conditional logit, from 1; `later`: it may be any later one too,
+ * for the last of the candidates is the choice wherever it ranks. Null where no candidates are known.
+ *
+ * @param {Draw} draw
+ * @returns {{ rank: number, later: boolean } | null}
+ */
+export function rankOf({ candidates, places, sampler }) {
+  if (!candidates.length) return null;
+  const at = candidates.findIndex(({ chosen }) => chosen);
+  const all = candidates.length < places || candidates.length >= (sampler?.vocabulary ?? Infinity);
+  if (at < 0) return { rank: candidates.length + 1, later: true };
+  return { rank: at + 1, later: at === candidates.length - 1 && !all };
+}
+
+/**
+ * A rank in words.
+ *
+ * @param {{ rank: number, later: boolean }} place
+ */
+export function rankText({ rank, later }) {
+  return later ? `${rank} or later` : String(rank);
 }
 
 /**

@@ -1,13 +1,11 @@
 // What calls were, as facts: made here once, for what is copied and for what is saved.
 
-import { surprise } from "./draws.js";
+import { rankOf, surprise } from "./draws.js";
 
 /**
  * @import { Data } from "./data.js"
  * @import { CallFacts, DrawTold, RunFacts, State } from "./types.d.ts"
  */
-
-const NOT_BY_CALL = /^(grid|peaks|loudness|sound|pending$|lookahead$)/; // see view.py
 
 /**
  * The calls of the selection, from and up to; null where nothing is selected.
@@ -23,12 +21,13 @@ export function selected({ selection }, calls) {
 }
 
 /**
- * Names of the columns that have one number for each call.
+ * Names of the columns that have one number for each call: those that the view says so of, for what is counted in
+ * frames, or of calls that were replayed, can be as long by chance.
  *
  * @param {Data} data
  */
-export function byCall({ columns }) {
-  return Object.keys(columns).filter((name) => columns[name]?.shape.length === 1 && !NOT_BY_CALL.test(name));
+export function byCall({ header, columns }) {
+  return header.by_call.filter((name) => Object.hasOwn(columns, name));
 }
 
 /**
@@ -72,6 +71,7 @@ export function drawsOf(data, call, candidates) {
     const draw = data.draw(call, i);
     if (!draw) continue;
     const { choice, probability, uniform } = draw;
+    const place = rankOf(draw);
     found.push({
       name: title,
       codebook: book,
@@ -79,7 +79,8 @@ export function drawsOf(data, call, candidates) {
       token: names[choice] ?? null,
       probability,
       bits: surprise(data, call, i),
-      rank: draw.candidates.findIndex(({ chosen }) => chosen),
+      rank: place?.rank ?? null,
+      or_later: place?.later ?? false,
       uniform,
       ...(candidates
         ? { candidates: draw.candidates.map(({ token, cond, guided, kept }) => ({ token, cond, guided, kept })) }

@@ -1,6 +1,6 @@
 // The track of the delayed grid: its cells, the column that is being written, and the frame that this completes.
 
-import { cellColour, cellColours, cellImage, describe, labelOf, scaleOf, shadeIn } from "./cells.js";
+import { cellColour, cellColours, cellImage, describe, labelOf, scaleOf, shadeIn, toldOfColour } from "./cells.js";
 import { inkOn } from "./colours.js";
 import { counted, h, say } from "./dom.js";
 
@@ -11,6 +11,7 @@ import { counted, h, say } from "./dom.js";
  * @import { Cell, CellColour, Painter, State } from "./types.d.ts"
  */
 
+const MOST_NAMED_BOOKS = 12; // whose numbers all have room
 const NUMBERS = { wide: 31, high: 12 }; // pixels of a cell from which on its code has room
 
 /**
@@ -109,7 +110,10 @@ function placeOf(data, column) {
 function legendOf(data, store, other) {
   const there = cellColours(data, other);
   const choose = () => store.set({ shows: there[select.selectedIndex] });
-  const options = there.map((value) => h("option", { selected: value === store.state.shows }, labelOf(data, value)));
+  const options = there.map((value) => {
+    const title = toldOfColour(data, value) || null;
+    return h("option", { selected: value === store.state.shows, title }, labelOf(data, value));
+  });
   const select = h("select", { "aria-label": "Cells show", onchange: choose }, options);
   const ramp = h("div", { class: "ramp", "aria-hidden": "true" });
   const ends = ["", "", ""].map((text) => h("span", {}, text));
@@ -120,11 +124,22 @@ function legendOf(data, store, other) {
     if (shows === told) return;
     told = shows;
     select.selectedIndex = there.indexOf(shows); // the other run's grid may have changed it
+    select.title = toldOfColour(data, shows); // browsers that show no title of an option have this one
     const found = scaleOf(data, shows);
     ramp.hidden = scale.hidden = found === null;
     found?.forEach((text, i) => say(ends[i], text));
   };
   return { elements: [select, ramp, scale], show };
+}
+
+/**
+ * What stands beside the row of each codebook: its number, of many every fourth one's; empty where there is no room.
+ *
+ * @param {number} books
+ */
+export function bookNames(books) {
+  const every = books > MOST_NAMED_BOOKS ? 4 : 1;
+  return Array.from({ length: books }, (_, book) => (book % every ? "" : String(book)));
 }
 
 /**
@@ -137,10 +152,7 @@ function legendOf(data, store, other) {
  */
 function gutter(data, names, scale, other) {
   const { prefix, prefix_name: given, at, ahead, origins = [] } = data.header.grid;
-  const every = data.codebooks > 12 ? 4 : 1;
-  names.append(
-    ...Array.from({ length: data.codebooks }, (_, book) => h("span", {}, book % every ? "" : String(book))),
-  );
+  names.append(...bookNames(data.codebooks).map((name) => h("span", {}, name)));
   /** @type {Map<string, string>} */
   const keys = new Map();
   if (at !== ahead) keys.set("read", "reads");

@@ -26,11 +26,22 @@ export function linkOf(hash) {
 }
 
 /**
- * The link to what is looked at.
+ * What a link names, and nothing else.
  *
- * @param {State} state
+ * @param {string} hash
+ * @returns {Link}
  */
-export function hashOf({ call, lens, tab, draw, slide }) {
+export function namedIn(hash) {
+  return Object.fromEntries(Object.entries(linkOf(hash)).filter(([, value]) => value !== undefined));
+}
+
+/**
+ * The link to what is looked at; to a track where one was chosen that is still open.
+ *
+ * @param {Pick<State, "call" | "lens" | "track" | "open" | "tab" | "draw" | "slide">} state
+ */
+export function hashOf({ call, lens, track, open, tab, draw, slide }) {
+  const seen = track !== null && open.includes(track) ? `&track=${encodeURIComponent(track)}` : "";
   const present = slide === null ? "" : `&present=${slide}`;
-  return `#call=${call}&lens=${lens}${tab && `&tab=${tab}`}&draw=${draw}${present}`;
+  return `#call=${call}&lens=${lens}${seen}${tab && `&tab=${encodeURIComponent(tab)}`}&draw=${draw}${present}`;
 }

@@ -23,6 +23,7 @@ import { Stage } from "./stage.js";
 import { Status } from "./status.js";
 import { Store } from "./store.js";
 import { Tour } from "./tour.js";
+import { keepToured } from "./toured.js";
 import { differingDraw, partedBar, verdictBar } from "./verdict.js";
 import { Views } from "./views.js";
 
@@ -67,7 +68,7 @@ export function mountViews(root, shown, options = {}) {
   const notes = notesOf(root, data, notebook, moves, tell);
   const tabs = tabsOf(views, store, notes);
   const slides = new Presentation(root, store, data, () => tabsOf(views, store, notes), ends.signal);
-  const tour = new Tour(data, store, () => ground, ends.signal);
+  const tour = new Tour(data, store, () => ground, ends.signal, keepToured);
   /** @type {Command[]} */
   const commands = commandsOf(views, store, player, moves, {
     tabs: tabs.map(({ name }) => name),
@@ -144,13 +145,18 @@ export function mountViews(root, shown, options = {}) {
   goTo(options, store, stage, tabs, slides);
   if (options.tour === "begin" && !other) tour.greet(); // it leads through one run
   if (options.tour === "offer" && !other) tour.offer();
+  if (options.draft?.focused) store.set({ tab: "Notes", pane: "Notes" });
   store.draw();
+  if (options.draft) notes.resume(options.draft);
   requestAnimationFrame(() => performance.mark("dia2 painted"));
   return {
     store,
     data,
     player,
     notebook,
+    get draft() {
+      return notes.draft;
+    },
     /** @type {(link: Link) => void} */
     go: (link) => goTo(link, store, stage, tabs, slides),
     destroy() {
@@ -185,6 +191,7 @@ function stateOf(views, options) {
     layout: "wide",
     lens: "run",
     open: [],
+    track: null,
     tab: "",
     pane: "Time",
     look: { look: 0, layer: 0, head: -1 },
@@ -235,6 +242,7 @@ function goTo({ call, lens, track, tab, draw, present }, store, stage, tabs, sli
   }
   const found = stage.shells.find(({ name }) => name === track);
   const seen = change.open ?? store.state.open;
+  if (found) change.track = found.name;
   if (found && !seen.includes(found.name)) change.open = [...seen, found.name];
   if (present === undefined) change.slide = null;
   store.set(change);

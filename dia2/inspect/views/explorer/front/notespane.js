@@ -10,7 +10,7 @@ import { fileName, save } from "./save.js";
  * @import { Data } from "./data.js"
  * @import { Moves } from "./moves.js"
  * @import { Notebook } from "./notes.js"
- * @import { Part, PinnedNote } from "./types.d.ts"
+ * @import { Draft, Part, PinnedNote } from "./types.d.ts"
  */
 
 /**
@@ -57,12 +57,20 @@ export function notesPane(data, notebook, moves, { tell, leave, download, copy: 
   /** @param {number} call */
   function open(call) {
     if (editing !== null && editing !== call) write(editing, field.value);
-    if (editing !== call) field.value = notebook.textAt(call);
+    edit(call, editing === call ? field.value : notebook.textAt(call));
+    field.focus();
+  }
+
+  /**
+   * @param {number} call
+   * @param {string} text that stands in the field
+   */
+  function edit(call, text) {
+    if (field.value !== text) field.value = text;
     editing = call;
     say(title, `Note at call ${call}`);
     editor.hidden = false;
     add.hidden = true;
-    field.focus();
   }
 
   /** @param {boolean} wanted whether what was typed is to be kept */
@@ -95,10 +103,10 @@ export function notesPane(data, notebook, moves, { tell, leave, download, copy: 
     /** @type {(name: string, onclick: () => void) => HTMLElement} */
     const act = (name, onclick) =>
       h("button", { type, "aria-label": `${name} the note at call ${call}`, onclick }, name);
-    const edit = act("Edit", () => open(call));
+    const change = act("Edit", () => open(call));
     const cut = act("Delete", () => write(call, ""));
     const alone = beside ? null : h("small", {}, "on this page alone");
-    return h("li", {}, h("header", {}, where, edit, cut), h("p", {}, bdi(text)), alone);
+    return h("li", {}, h("header", {}, where, change, cut), h("p", {}, bdi(text)), alone);
   }
 
   /** @type {Part["draw"]} */
@@ -121,7 +129,28 @@ export function notesPane(data, notebook, moves, { tell, leave, download, copy: 
     items.get(call)?.classList.add("here");
     seen = call;
   };
-  return { element, draw, open };
+  return {
+    element,
+    draw,
+    open,
+    /**
+     * What is being written, for another explorer to go on with; null: nothing.
+     *
+     * @returns {Draft | null}
+     */
+    get draft() {
+      if (editing === null) return null;
+      const { value: text, selectionStart, selectionEnd } = field;
+      const { activeElement } = /** @type {Document | ShadowRoot} */ (field.getRootNode());
+      return { call: editing, text, marked: [selectionStart, selectionEnd], focused: activeElement === field };
+    },
+    /** @param {Draft} draft go on writing it */
+    resume({ call, text, marked, focused }) {
+      edit(call, text);
+      field.setSelectionRange(...marked);
+      if (focused) field.focus({ preventScroll: true });
+    },
+  };
 }
 
 /**

@@ -1,9 +1,8 @@
 // The explorer in a file of its own: the view stands in the page as base64.
 
-import { linkOf } from "./link.js";
+import { linkOf, namedIn } from "./link.js";
 import { mount } from "./main.js";
-
-const TOURED = "dia2 tour"; // of what the browser keeps
+import { tourFor } from "./toured.js";
 
 /** @import { Options, Root } from "./types.d.ts" */
 
@@ -35,21 +34,14 @@ function byId(id) {
 }
 
 /**
- * Whether the tour comes by itself: to who opens a page here for the first time, and was sent to no place in it. Where
- * nothing can be kept, or the page stands in another one, it is offered: it would come each time.
+ * The tour comes by itself to who opens a page here for the first time, and was sent to no place in it. Where the page
+ * stands in another one, it is offered.
  *
  * @returns {Options["tour"]}
  */
-function tourFor() {
+function tourOfPage() {
   if (location.hash.length > 1) return undefined;
-  if (window.parent !== window) return "offer";
-  try {
-    const first = localStorage.getItem(TOURED) === null;
-    localStorage.setItem(TOURED, "yes");
-    return first ? "begin" : undefined;
-  } catch {
-    return "offer"; // the browser keeps nothing for this page
-  }
+  return window.parent === window ? tourFor("begin") : "offer";
 }
 
 async function show() {
@@ -59,9 +51,9 @@ async function show() {
   const parts = Array.from(views, (view) => bytes(view.textContent.trim()));
   /** @type {Options} */
   const options = JSON.parse(byId("options").textContent);
-  const asked = Object.fromEntries(Object.entries(linkOf(location.hash)).filter(([, value]) => value !== undefined));
+  const asked = namedIn(location.hash);
   const linked = (/** @type {string} */ hash) => `${location.href.split("#")[0]}${hash}`;
-  const mounted = await mount(root, parts, { ...options, ...asked, linked, tour: tourFor() });
+  const mounted = await mount(root, parts, { ...options, ...asked, linked, tour: tourOfPage() });
   root.dia2 = mounted;
   window.addEventListener("hashchange", () => mounted.go(linkOf(location.hash)));
   root.focus({ preventScroll: true });

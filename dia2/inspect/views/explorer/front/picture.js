@@ -1,5 +1,6 @@
 // The timeline as it is seen, as one picture: a caption, the axis, and all open tracks with their names.
 
+import { bookNames } from "./gridtrack.js";
 import { Sheet } from "./sheet.js";
 
 /**
@@ -70,10 +71,9 @@ function paintName(sheet, { label, note, painter, sheet: { canvas }, height, dat
   for (const lane of lanes) sheet.text(lane.name, left - EDGE, y + lane.y, palette.faint);
   if (kind === "grid" && left) {
     const high = height / data.codebooks;
-    const every = data.codebooks > 12 ? 4 : 1;
-    for (let book = 0; book < data.codebooks; book += every) {
-      sheet.text(String(book), left - EDGE, y + (book + 0.5) * high, palette.faint);
-    }
+    bookNames(data.codebooks).forEach((name, book) => {
+      if (name) sheet.text(name, left - EDGE, y + (book + 0.5) * high, palette.faint);
+    });
     sheet.context.textAlign = "left";
     paintLegend(sheet, element, y + 44);
     return;

@@ -59,7 +59,7 @@ export function point(stage, store, moves, tell) {
     if (selects && !moved) store.set({ selection: null });
     const { shell, ...place } = spot;
     const change = shell.painter.click ? shell.painter.click(place) : { call: store.clamp(place.call), row: null };
-    if (change) store.set(change);
+    store.set({ ...change, track: shell.name });
   });
   body.addEventListener("dblclick", (event) => {
     const spot = spotOf(stage, event);

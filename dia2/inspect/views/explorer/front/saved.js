@@ -14,6 +14,7 @@
  * @property {string[]} views packed views, base64
  * @property {Traits["_difference"]} difference
  * @property {number} call
+ * @property {string} link
  */
 
 const PATIENCE = 3000; // milliseconds that a notebook has to show its widget; one that comes later takes over
@@ -66,6 +67,7 @@ async function draw(at, saved) {
     _can_decode: false,
     _cell: "",
     _notes: null,
+    _link: saved.link,
     call: saved.call,
   };
   /** @type {Model} */

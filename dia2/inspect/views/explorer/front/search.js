@@ -1,7 +1,7 @@
 // Where a word, a code or a token is: `friend`, `411`, `cb3:411`, `action:new_word`, `main:friend`.
 
 import { capital } from "./dom.js";
-import { valueAt } from "./facts.js";
+import { byCall, valueAt } from "./facts.js";
 
 /**
  * @import { Data } from "./data.js"
@@ -46,13 +46,12 @@ function valuesIn(data, name, value) {
   }
   const draw = draws.findIndex(({ title, book }) => book === null && title.toLowerCase() === name);
   if (draw >= 0 && data.columns.draw_choice) return callsWhere(data, name, (call) => drawnAt(data, call, draw), value);
-  const parts = data.columns[`${name}_part`];
-  if (parts) {
+  if (Object.hasOwn(data.columns, `${name}_part`)) {
     /** @type {(call: number) => number | string} */
     const at = (call) => (data.part(name, call)?.text.toLowerCase().includes(value) ? value : data.at(name, call));
     return callsWhere(data, name, at, value);
   }
-  if (data.columns[name]?.shape.length !== 1) return null;
+  if (!byCall(data).includes(name)) return null; // `constructor` is a name of every object
   return callsWhere(data, name, (call) => valueAt(data, name, call), value);
 }
 

@@ -2,12 +2,20 @@
 // those of their calls that the family declares.
 
 import { chances } from "./chances.js";
+import { rankOf, rankText } from "./draws.js";
 import { signalsOf } from "./signals.js";
 
 /**
  * @import { Data } from "./data.js"
  * @import { Draw, Shade } from "./types.d.ts"
  */
+
+const MEANS = {
+  probability: "The chance of the code in its draw.",
+  rank: "The place of the code among the recorded candidates by conditional logit, from 1.",
+  entropy: "How open the draw was, over the recorded candidates.",
+  pull: "How far guidance moved the odds of the draw.",
+};
 
 /** @type {WeakMap<Data, Shade[]>} */
 const SHADES = new WeakMap();
@@ -34,14 +42,13 @@ function ofDraws(data) {
   if (!ids || !choices || !probability) return [];
   const count = data.header.draws.length;
   const drawOf = Array.from({ length: data.codebooks }, (_, book) => data.drawOf(book));
-  const width = ids.shape[2];
   /** @type {(number: (of: Draw) => number) => (cell: number) => number} */
   const ofDraw = (number) => (cell) => {
     const draw = data.draw(Math.floor(cell / count), cell % count);
     return draw ? number(draw) : Number.NaN;
   };
-  /** @type {(name: string, label: string, unit: string, most: number | null, at: (cell: number) => number) => Shade} */
-  const shade = (name, label, unit, most, numberAt) => {
+  /** @type {(name: string, label: string, unit: string, told: string, at: (cell: number) => number) => Shade} */
+  const shade = (name, label, unit, meaning, numberAt) => {
     /** @type {Float32Array | null} */
     let numbers = null;
     const all = () => {
@@ -53,20 +60,50 @@ function ofDraws(data) {
       name: `cell.${name}`,
       label,
       unit,
+      told: meaning,
       per: "cell",
       at: (book, call) => (call >= 0 && drawOf[book] >= 0 ? all()[call * count + drawOf[book]] : Number.NaN),
-      range: () => [0, most ?? highestOf(all())],
+      range: () => [0, highestOf(all())],
     };
   };
+  /** @type {() => [number, number]} */
+  const range = () => [0, 1];
+  const likely = shade("probability", "Probability", "p", MEANS.probability, (cell) => probability[cell] || Number.NaN);
   const found = [
-    shade("probability", "Probability", "p", 1, (cell) => probability[cell] || Number.NaN),
-    shade("rank", "Rank", "place", null, (cell) => {
-      return ids.subarray(cell * width, (cell + 1) * width).indexOf(choices[cell]);
-    }),
-    shade("entropy", "Entropy", "bits", null, ofDraw(entropy)),
+    { ...likely, range },
+    rankShade(data, drawOf, (number) => shade("rank", "Rank", "place", MEANS.rank, ofDraw(number))),
+    shade("entropy", "Entropy", "bits", MEANS.entropy, ofDraw(entropy)),
   ];
-  if (signalsOf(data).pulls) found.push(shade("pull", "Guidance pull", "share", 1, ofDraw(pull)));
+  const { pulls } = signalsOf(data);
+  if (pulls) found.push({ ...shade("pull", "Guidance pull", "share", MEANS.pull, ofDraw(pull)), range });
   return found;
+}
+
+/**
+ * Ranks, of which the last one can stand for any later one.
+ *
+ * @param {Data} data
+ * @param {number[]} drawOf by codebook
+ * @param {(number: (of: Draw) => number) => Shade} make
+ * @returns {Shade}
+ */
+function rankShade(data, drawOf, make) {
+  let later = false; // one of them can be
+  const shade = make((draw) => {
+    const place = rankOf(draw);
+    later ||= place?.later ?? false;
+    return place?.rank ?? Number.NaN;
+  });
+  return {
+    ...shade,
+    range: () => [1, shade.range()[1]],
+    open: () => later,
+    say(book, call) {
+      const draw = data.draw(call, drawOf[book]);
+      const place = draw && rankOf(draw);
+      return place ? rankText(place) : "";
+    },
+  };
 }
 
 /**
@@ -78,7 +115,7 @@ function ofDraws(data) {
 function ofCalls(data) {
   /** @type {Shade[]} */
   const found = [];
-  for (const { column, label, unit } of data.header.shades ?? []) {
+  for (const { column, label, unit, told } of data.header.shades ?? []) {
     const numbers = data.columns[column];
     if (!numbers) continue;
     const known = Array.from(numbers).filter((value) => value >= 0); // below 0: none
@@ -88,6 +125,7 @@ function ofCalls(data) {
       name: `call.${column}`,
       label,
       unit,
+      told,
       per: "call",
       at: (_, call) => (call >= 0 && numbers[call] >= 0 ? numbers[call] : Number.NaN),
       range: () => [least, most],

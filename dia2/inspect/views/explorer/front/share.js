@@ -98,13 +98,14 @@ export class Share {
         requestAnimationFrame(done);
       });
     }
-    const { state } = this.store;
-    const { first, span } = state;
-    const [from, to] = [Math.max(0, Math.floor(first)), Math.min(this.views.calls, Math.ceil(first + span))];
+    const { first, span } = this.store.state;
+    const seen = [Math.max(0, Math.floor(first)), Math.min(this.views.calls, Math.ceil(first + span))];
+    const [from, to] = this.selection ?? seen;
     const names = this.views.all.map(({ header }) => header.name).join(" and ");
     const facts = this.views.all.length > 1 ? [] : this.views.all[0].header.facts;
     const caption = [names, toldCalls([from, to]), ...facts].join(" · ");
-    const blob = await pngOf(pictureOf(this.stage, state, caption));
+    const canvas = this.stage.seeing(this.selection, (state) => pictureOf(this.stage, state, caption));
+    const blob = await pngOf(canvas);
     return this.saved("png", blob, [from, to]);
   }
 
@@ -145,6 +146,15 @@ export function toldCalls([from, to]) {
 }
 
 /**
+ * What a picture is of.
+ *
+ * @param {Pick<Share, "selection">} share
+ */
+export function timelineOf({ selection }) {
+  return selection ? `The timeline, ${toldCalls(selection)}` : "The timeline as it is seen";
+}
+
+/**
  * The button of notes and the menu of all that one takes along.
  *
  * @param {Command[]} commands
@@ -156,7 +166,7 @@ export function shareMenu(commands, share, signal) {
   const [pin, text, json, png, csv, wav] = ids.flatMap((id) => commandOf(commands, id) ?? []);
   const groups = [
     { title: () => capital(toldCalls(share.calls)), commands: [text, json] },
-    { title: () => "The timeline as it is seen", commands: [png] },
+    { title: () => timelineOf(share), commands: [png] },
     { title: () => (share.selection ? capital(toldCalls(share.selection)) : "The whole run"), commands: [csv, wav] },
   ];
   return h("span", { class: "group" }, commandButton(pin), menu("Export", groups, signal));

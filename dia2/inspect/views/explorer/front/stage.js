@@ -72,6 +72,29 @@ export class Stage {
     return seen.map(({ name }) => name);
   }
 
+  /**
+   * Do something while some calls are seen, and nothing is selected; afterwards all is drawn as it was, before the
+   * screen shows anything of it.
+   *
+   * @template Made
+   * @param {[from: number, to: number] | null} calls from and up to; null: those that are seen
+   * @param {(state: State) => Made} act
+   * @returns {Made}
+   */
+  seeing(calls, act) {
+    const { store } = this;
+    const before = store.state;
+    if (!calls) return act(before);
+    store.state = { ...before, first: calls[0], span: calls[1] - calls[0], selection: null };
+    try {
+      this.draw(store.state);
+      return act(store.state);
+    } finally {
+      store.state = before;
+      this.draw(before);
+    }
+  }
+
   /** @param {State} state */
   draw(state) {
     const width = this.plotWidth;
@@ -108,7 +131,9 @@ export class Stage {
     const seen = state.layout === "phone" ? phoneTracks(this.shells, state) : state.open;
     for (const shell of this.shells) shell.element.hidden = !seen.includes(shell.name);
     const folded = this.shells.filter(({ element, painter }) => element.hidden && painter.there);
-    const open = (/** @type {string} */ name) => () => this.store.set({ open: [...this.store.state.open, name] });
+    const open = (/** @type {string} */ name) => () => {
+      this.store.set({ open: [...this.store.state.open, name], track: name });
+    };
     this.more.hidden = !folded.length || state.layout === "phone";
     this.more.replaceChildren(
       h("span", {}, "More tracks"),

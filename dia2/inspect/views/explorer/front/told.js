@@ -1,5 +1,6 @@
 // Calls as a block of text for a message or a bug report, and as JSON for a program.
 
+import { rankText } from "./draws.js";
 import { codesOf, drawsOf, runFacts, saidOf } from "./facts.js";
 import { timeOf } from "./readouts.js";
 
@@ -9,7 +10,7 @@ import { timeOf } from "./readouts.js";
  */
 
 const CALLS_FORMAT = "dia2calls";
-const CALLS_VERSION = 1;
+const CALLS_VERSION = 2; // 1 counted ranks from 0
 
 /**
  * Some calls of the runs on a page as JSON; its keys stand in docs/explorer.md.
@@ -89,8 +90,8 @@ function actionOf(data, call) {
 }
 
 /** @type {(draw: DrawTold) => string[]} */
-function drawLine({ name, choice, token, probability, bits, rank }) {
-  const place = rank < 0 ? "–" : String(rank);
+function drawLine({ name, choice, token, probability, bits, rank, or_later: later }) {
+  const place = rank === null ? "–" : rankText({ rank, later });
   return [name, token ?? String(choice), figure(probability), bits === null ? "–" : bits.toFixed(1), place];
 }
 

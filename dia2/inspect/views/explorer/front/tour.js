@@ -32,9 +32,11 @@ export class Tour {
    * @param {Store} store
    * @param {() => Ground} ground once it stands
    * @param {AbortSignal} signal of its end
+   * @param {() => void} seen called when a stop is shown
    */
-  constructor(data, store, ground, signal) {
+  constructor(data, store, ground, signal, seen) {
     this.data = data;
+    this.seen = seen;
     this.store = store;
     this.groundOf = ground;
     this.at = -1; // which stop; −1: none
@@ -150,6 +152,7 @@ export class Tour {
     this.card.setAttribute("role", docked ? "note" : "dialog"); // a dialog has the focus, and does not come by itself
     this.card.setAttribute("aria-label", "Tour");
     this.card.hidden = false;
+    this.seen();
     say(this.title, stop.title);
     say(this.text, stop.text);
     say(this.count, `${number + 1} of ${this.stops.length}`);
@@ -244,8 +247,8 @@ export class Tour {
     this.card.hidden = this.ring.hidden = true;
     this.store.draw(); // as a part of the page it took room
     if (led && before && !state.playing && placeOn(state) === placeOn(led)) {
-      const { call, draw, row, cell, first, span, lens, open, tab, pane } = before;
-      this.store.set({ call, draw, row, cell, first, span, lens, open, tab, pane });
+      const { call, draw, row, cell, first, span, lens, open, track, tab, pane } = before;
+      this.store.set({ call, draw, row, cell, first, span, lens, open, track, tab, pane });
     }
     this.led = this.before = null;
     if (!focused) return;

@@ -89,6 +89,8 @@ export interface Header {
   live?: boolean;
   facts: string[];
   calls: number;
+  /** Columns of one number a call; see view.py. */
+  by_call: string[];
   /** Calls that are seen at first. */
   span: number;
   /** `sound`: said where the sound of what is given is not there. */
@@ -154,6 +156,8 @@ export interface DeclaredShade {
 
 /** What the next calls of a run that goes on add; see live.py. */
 export interface PieceHeader {
+  /** Columns of one number a call; see view.py. */
+  by_call: string[];
   words: Word[];
   entries: Entry[];
   reasons: (string | null)[];
@@ -613,6 +617,8 @@ export interface Draw {
   probability: number;
   /** Best first by conditional logit; the last one may be the choice, wherever it stands. */
   candidates: Candidate[];
+  /** For candidates: with fewer of them, they are all that there are. */
+  places: number;
   sampling: Sampling;
   guidance: Guidance | null;
   sampler: Sampler | null;
@@ -693,6 +699,8 @@ export interface State {
   lens: string;
   /** Names of the tracks that are open. */
   open: string[];
+  /** The one that was clicked, opened or linked to last. */
+  track: string | null;
   /** Of the inspector; empty until somebody has chosen one. */
   tab: string;
   /** On a phone, which one thing is seen. */
@@ -721,11 +729,25 @@ export interface Shade {
   name: string;
   label: string;
   unit: string;
+  /** What it is, in words. */
+  told: string;
   /** Of a cell its own, or the same for all that a call wrote. */
   per: "cell" | "call";
   /** NaN: not known. */
   at(book: number, call: number): number;
   range(): [least: number, most: number];
+  /** Whether the most stands for more too; once its range is known. */
+  open?(): boolean;
+  /** The number of a cell in words, where its figure does not say all. */
+  say?(book: number, call: number): string;
+}
+
+/** A note that is being written. */
+export interface Draft extends CallNote {
+  /** Of the text, from and up to. */
+  marked: [from: number, to: number];
+  /** Its field has the focus. */
+  focused: boolean;
 }
 
 export interface PinnedNote extends CallNote {
@@ -748,8 +770,9 @@ export interface DrawTold {
   token: string | null;
   probability: number;
   bits: number | null;
-  /** Of the choice among the candidates, from 0; the last place can stand for any later one. */
-  rank: number;
+  /** Of the choice among the candidates, from 1; or any later one. Null: no candidates are known. */
+  rank: number | null;
+  or_later: boolean;
   uniform: number | null;
   candidates?: { token: number; cond: number; guided: number; kept: boolean }[];
 }
@@ -911,6 +934,8 @@ export interface Options extends Link {
   ask?: (books: number[]) => Sound | Promise<Sound>;
   /** Those beside the trace, where the host knows better than the view. */
   notes?: CallNote[];
+  /** What somebody was writing in the explorer that stood here before. */
+  draft?: Draft | null;
   /** Puts a note beside the trace; none: nobody does. */
   note?: (call: number, text: string) => Promise<unknown>;
 }
@@ -921,6 +946,7 @@ export interface Mounted {
   data: Data;
   player: Player;
   notebook: Notebook;
+  readonly draft: Draft | null;
   go(link: Link): void;
   destroy(): void;
 }
@@ -936,6 +962,8 @@ export interface Traits {
   _can_decode: boolean;
   /** Name of the cell that shows it, for the copy that is saved there. */
   _cell: string;
+  /** What to look at first, as `#call=311&track=surprise`. */
+  _link: string;
   /** Those beside the trace; null: nobody keeps any. */
   _notes: CallNote[] | null;
   call: number;

@@ -26,7 +26,7 @@ export async function unpack(bytes) {
   const { header, columns } = JSON.parse(decoder.decode(new Uint8Array(buffer, 12, length)));
   const start = 8 * Math.ceil((12 + length) / 8);
   /** @type {Columns} */
-  const arrays = {};
+  const arrays = Object.create(null); // whatever they are called, and nothing else
   for (const [name, { dtype, shape, at }] of Object.entries(columns)) {
     const count = shape.reduce((a, b) => a * b, 1);
     arrays[name] = Object.assign(new ARRAYS[dtype](buffer, start + at, count), { shape });

@@ -1,8 +1,9 @@
 // The explorer in a notebook: anywidget's two functions.
 
 import { open } from "./data.js";
-import { linkOf } from "./link.js";
-import { mount, mountViews } from "./main.js";
+import { namedIn } from "./link.js";
+import { mountViews } from "./main.js";
+import { keepToured, tourFor } from "./toured.js";
 import { unpack } from "./unpack.js";
 
 /**
@@ -141,13 +142,20 @@ async function render({ model, el }) {
     const notes = model.get("_notes");
     return notes ? { notes, note: (/** @type {number} */ at, /** @type {string} */ text) => asker.note(at, text) } : {};
   };
+  const linked = (/** @type {string} */ hash) => `trace.explore(link="${hash}")`;
+  // A notebook is others' page too: here the tour is offered, and does not come by itself; and once, not in each cell.
+  const tour = model.get("_views").length > 1 ? undefined : tourFor("offer"); // it leads through one run
+  if (tour) keepToured();
   const show = async () => {
-    const call = shown?.store.state.call ?? model.get("call");
-    const linked = (/** @type {string} */ hash) => `trace.explore(call=${linkOf(hash).call ?? 0})`;
+    const views = await Promise.all(model.get("_views").map((view) => open(bytesOf(view))));
     /** @type {Options} */
-    const options = { difference: model.get("_difference") ?? undefined, call, linked, ...noting() };
+    const options = { difference: model.get("_difference") ?? undefined, linked, tour, ...noting() };
+    if (shown) {
+      const { call, tab } = shown.store.state;
+      Object.assign(options, { call, tab, draft: shown.draft }); // of what stands there until now
+    } else Object.assign(options, namedIn(model.get("_link")), { call: model.get("call") }); // the link's, or set since
     if (model.get("_can_decode")) options.ask = (books) => asker.ask(books);
-    replace(await mount(root, model.get("_views").map(bytesOf), options));
+    replace(mountViews(root, views, options));
   };
   const grow = async () => {
     const there = model.get("_pieces");
@@ -159,7 +167,7 @@ async function render({ model, el }) {
       else live = await open(piece);
     }
     if (!live?.calls) root.textContent = "The run begins …";
-    else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1, ...noting() }));
+    else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1, linked, tour, ...noting() }));
     else {
       const follows = shown.store.state.call === before - 1; // who looks at the last call goes along
       shown.store.set({ calls: live.calls, ...(follows ? { call: live.calls - 1, row: shown.store.state.row } : {}) });
