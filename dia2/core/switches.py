@@ -1,8 +1,8 @@
 """Torch's switches that belong to the whole process: what they are while anybody runs, and putting them back.
 
 As a rule nothing is touched, since a new torch has nearly all as a run wants them. (On CUDA it has convolutions of ten
-bits.) A switch that the caller has set otherwise is set for as long as somebody runs, in all threads: there is no other
-way. What the caller sets meanwhile stays.
+bits, and attention by cuDNN.) A switch that the caller has set otherwise is set for as long as somebody runs, in all
+threads: there is no other way. What the caller sets meanwhile stays.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+Value = TypeVar("Value")
 Undo = Callable[[], None]
 Secure = Callable[[], Undo | None]  # sets something as a run wants it; gives its undoing, or nothing where it was so
 
@@ -111,7 +112,7 @@ def _putting_back(*kinds: tuple[Any, Any]) -> Undo:
 
 def _exact_products() -> Undo | None:
     kinds = _BACKENDS.cuda.matmul, _BACKENDS.mkldnn.matmul
-    if not _inexact(*kinds):
+    if not _inexact(*kinds) and _or_none(torch.get_float32_matmul_precision) == "highest":
         return None
     own = _putting_back((kinds[0], _BACKENDS.cudnn), (kinds[1], _BACKENDS.mkldnn))
     _set_exact(*kinds)
@@ -131,12 +132,13 @@ def _exact_products() -> Undo | None:
 
 def _exact_convolutions() -> Undo | None:
     """On CUDA, where ten bits are the default."""
+    if not torch.cuda.is_available():
+        return None
     cudnn = _BACKENDS.cudnn
-    kinds = cudnn.conv, cudnn.rnn  # the older switch is of both
-    if not torch.cuda.is_available() or not _inexact(*kinds):
+    kinds, older = (cudnn.conv, cudnn.rnn), _older_tf32()  # which is of both
+    if not _inexact(*kinds) and older is False:
         return None
     own = _putting_back(*((kind, cudnn) for kind in kinds))
-    older = _older_tf32()
     _set_exact(*kinds)
     if older is None:  # it was set apart from the kinds; now that they say no, it fails only if it says yes
         older = _older_tf32() is None
@@ -156,8 +158,13 @@ def _exact_convolutions() -> Undo | None:
 
 def _older_tf32() -> bool | None:
     """What `cudnn.allow_tf32` says; `None` where it fails."""
+    return _or_none(lambda: bool(_BACKENDS.cudnn.allow_tf32))
+
+
+def _or_none(read: Callable[[], Value]) -> Value | None:
+    """What an older switch says; `None` where it fails, which who compiles or calls a convolution would do, too."""
     try:
-        return bool(_BACKENDS.cudnn.allow_tf32)
+        return read()
     except RuntimeError:
         return None
 
@@ -172,6 +179,14 @@ def _exact_cpu_convolutions() -> Undo | None:
 
 
 _CUDA = _BACKENDS.cuda
+_CUDNN_ATTENTION = {on: _switch(_CUDA.cudnn_sdp_enabled, _CUDA.enable_cudnn_sdp, on) for on in (True, False)}
+
+
+def _attention_by_cudnn() -> Undo | None:
+    """Not on CUDA: it makes a plan for each number of keys, 20 to 40 ms, and a frame has one key more than the last."""
+    return _CUDNN_ATTENTION[not torch.cuda.is_available()]()
+
+
 _SWITCHES: list[Secure] = [
     _switch(torch.get_default_dtype, torch.set_default_dtype, torch.float32),
     _switch(_deterministic, _set_deterministic, (False, False)),
@@ -189,5 +204,5 @@ _SWITCHES: list[Secure] = [
     _switch(_CUDA.flash_sdp_enabled, _CUDA.enable_flash_sdp, True),
     _switch(_CUDA.mem_efficient_sdp_enabled, _CUDA.enable_mem_efficient_sdp, True),
     _switch(_CUDA.math_sdp_enabled, _CUDA.enable_math_sdp, True),
-    _switch(_CUDA.cudnn_sdp_enabled, _CUDA.enable_cudnn_sdp, True),
+    _attention_by_cudnn,
 ]

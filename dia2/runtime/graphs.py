@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import shutil
@@ -26,7 +27,9 @@ logger = logging.getLogger("dia2")
 # One at a time in this process: what waits for the whole device is an error while anybody captures.
 CAPTURING = threading.Lock()
 
-_COMPILERS = ("g++", "clang++", "c++", "cl")
+_COMPILERS = ("g++", "clang++", "c++", "cl")  # of C++
+_C_COMPILERS = ("gcc", "clang", "cc", "cl")  # of C, which Triton looks for
+_LEAST_CAPABILITY = (7, 0)  # of a GPU for Triton
 
 
 def settle(device: torch.device) -> None:
@@ -215,18 +218,32 @@ def _static_outputs(runtime: RuntimeContext, gen: GenerationState) -> FirstHalf:
 
 
 def check_compiler(wanted: bool, device: torch.device) -> None:
-    """Refuse `use_torch_compile`, where it is `wanted`, on a CPU where there is nothing to compile with.
+    """Refuse `use_torch_compile`, where it is `wanted`, where there is nothing to compile with.
+
+    On a CPU that is a C++ compiler. On CUDA it is Triton, a GPU that it knows, and the C compiler by which it builds
+    what starts its kernels.
 
     Raises:
         UsageError: says what to install.
     """
-    if not wanted or device.type != "cpu":
+    if not wanted or device.type not in ("cpu", "cuda"):
         return
-    if not any(name and shutil.which(name) for name in (os.environ.get("CXX"), *_COMPILERS)):
-        raise UsageError(
-            "torch.compile on a CPU needs a C++ compiler, and there is none: install g++ or clang++, or leave "
-            "--torch-compile (use_torch_compile) out."
-        )
+    if device.type == "cpu":
+        needs, there_is = "a C++ compiler, and there is none: install g++ or clang++", _found("CXX", _COMPILERS)
+    elif importlib.util.find_spec("triton") is None:
+        needs, there_is = "Triton, and there is none: pip install triton", False
+    elif (capability := torch.cuda.get_device_capability(device)) < _LEAST_CAPABILITY:
+        own, least = (".".join(map(str, version)) for version in (capability, _LEAST_CAPABILITY))
+        needs, there_is = f"compute capability {least}, and this GPU has {own}: take another device", False
+    else:
+        needs, there_is = "a C compiler for Triton, and there is none: install gcc", _found("CC", _C_COMPILERS)
+    if not there_is:
+        name = "a CPU" if device.type == "cpu" else "CUDA"
+        raise UsageError(f"torch.compile on {name} needs {needs}, or leave --torch-compile (use_torch_compile) out.")
+
+
+def _found(variable: str, names: Sequence[str]) -> bool:
+    return any(name and shutil.which(name) for name in (os.environ.get(variable), *names))
 
 
 def make_runner(

@@ -16,7 +16,12 @@ ROOT = Path(__file__).parents[2]
 WHY = fakecuda.reason_to_skip()
 
 SUITES: dict[str, tuple[str, ...]] = {
-    "device": ("tests/cuda/on_device",),
+    "conformance": ("tests/cuda/on_device/test_conformance.py",),
+    "the rest": (
+        "tests/cuda/on_device/test_device.py",
+        "tests/cuda/on_device/test_switches.py",
+        "tests/cuda/on_device/test_runs.py",
+    ),
 }
 
 

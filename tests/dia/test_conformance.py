@@ -7,7 +7,7 @@ from torch import Tensor
 from dia.loop import encode, fill_cross_cache, new_state
 from dia.text import encode_text
 
-from ..support.dia import CPU, DiaCase, StepRecorder, dia5, dia_cases
+from ..support.dia import CPU, DiaCase, assert_agrees, dia5, dia_cases
 from ..support.graphs import FakeGraphs, use_dia_graphs
 from ..support.reference import relative
 
@@ -25,30 +25,7 @@ def padded_text(case: DiaCase) -> tuple[Tensor, Tensor]:
 @pytest.mark.filterwarnings("ignore:Script 2 has 74 bytes")  # one of the texts is too long on purpose
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_equals_the_reference(case: DiaCase) -> None:
-    dia, tensors, recorder = dia5(), case.tensors, StepRecorder()
-    result = dia.speak(case.expected["text"], observer=recorder, **case.settings())
-    theirs = tensors["generated_tokens"].long()  # [B, positions, C]
-
-    assert [len(spoken.codes) for spoken in result.scripts] == tensors["lengths"].tolist()
-    for i, spoken in enumerate(result.scripts):
-        assert torch.equal(spoken.codes, tensors[f"codes.{i}"].long())
-    given = min(case.expected["prefill_steps"])
-    rows = torch.cat([recorder.joined("tokens")[:1], recorder.joined("written")]).transpose(0, 1)  # [B, rows, C]
-    assert torch.equal(rows, theirs[:, given - 1 : given + result.steps])
-    assert bool((theirs[:, given + result.steps :] == -1).all())
-    if given > 1:
-        (prefill,) = (steps for steps in recorder.steps if steps.written is None)
-        assert torch.equal(prefill.tokens.transpose(0, 1), theirs[:, : given - 1])
-
-    logits = recorder.joined("logits")[: len(tensors["step_logits"])]  # [steps, 2B, C, V]
-    assert relative(logits, tensors["step_logits"]) <= 1e-4
-
-    delayed = [span.inputs["delayed"] for span in recorder.spans if span.name == "dia.undelay"]
-    assert len(delayed) == len(result.scripts)
-    for ours, wanted in zip(delayed, tensors["delayed_codes"].long(), strict=True):
-        assert isinstance(ours, Tensor)
-        assert torch.equal(ours[0], wanted[: ours.shape[1]])
-        assert bool((wanted[ours.shape[1] :] == dia.config.data.audio_pad_value).all())
+    assert_agrees(dia5(), case)
 
 
 @pytest.mark.filterwarnings("ignore:Script 2 has 74 bytes")

@@ -22,6 +22,7 @@ from dia2.common.hooks import Span, select
 
 from .fakecuda import place
 from .models import put, randomized
+from .reference import relative
 
 DIA5 = Path(__file__).parents[1] / "conformance" / "dia5"
 CPU = torch.device("cpu")
@@ -64,13 +65,13 @@ def dia_cases() -> list[DiaCase]:
 @cache
 def dia5() -> Dia:
     """The reference checkpoint, loaded once a process."""
-    return Dia.from_local(DIA5 / "config.json", DIA5 / "model.safetensors", device=place(), load_dac=False)
+    return Dia.from_local(DIA5 / "config.json", DIA5 / "model.safetensors", "float32", place(), load_dac=False)
 
 
 @cache
 def toy() -> Dia:
     """The embedded toy with its codec, loaded once a process."""
-    return Dia.toy(device=place())
+    return Dia.toy(compute_dtype="float32", device=place())
 
 
 class StepRecorder:
@@ -97,6 +98,34 @@ class StepRecorder:
     def joined(self, name: str) -> Tensor:
         """A tensor of all steps of the loop."""
         return torch.cat([getattr(steps, name) for steps in self.steps if steps.written is not None])
+
+
+def assert_agrees(dia: Dia, case: DiaCase, **changes: Any) -> None:
+    """A run of the case, with `changes` of its settings, has the codes, rows and logits of the reference."""
+    tensors, recorder = case.tensors, StepRecorder()
+    result = dia.speak(case.expected["text"], observer=recorder, **case.settings(**changes))
+    theirs = tensors["generated_tokens"].long()  # [B, positions, C]
+
+    assert [len(spoken.codes) for spoken in result.scripts] == tensors["lengths"].tolist()
+    for i, spoken in enumerate(result.scripts):
+        assert torch.equal(spoken.codes, tensors[f"codes.{i}"].long())
+    given = min(case.expected["prefill_steps"])
+    rows = torch.cat([recorder.joined("tokens")[:1], recorder.joined("written")]).transpose(0, 1)  # [B, rows, C]
+    assert torch.equal(rows, theirs[:, given - 1 : given + result.steps])
+    assert bool((theirs[:, given + result.steps :] == -1).all())
+    if given > 1:
+        (prefill,) = (steps for steps in recorder.steps if steps.written is None)
+        assert torch.equal(prefill.tokens.transpose(0, 1), theirs[:, : given - 1])
+
+    logits = recorder.joined("logits")[: len(tensors["step_logits"])]  # [steps, 2B, C, V]
+    assert relative(logits, tensors["step_logits"]) <= 1e-4
+
+    delayed = [span.inputs["delayed"] for span in recorder.spans if span.name == "dia.undelay"]
+    assert len(delayed) == len(result.scripts)
+    for ours, wanted in zip(delayed, tensors["delayed_codes"].long(), strict=True):
+        assert isinstance(ours, Tensor)
+        assert torch.equal(ours[0].cpu(), wanted[: ours.shape[1]])
+        assert bool((wanted[ours.shape[1] :] == dia.config.data.audio_pad_value).all())
 
 
 _TINY: dict[str, Any] = {

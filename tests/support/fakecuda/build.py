@@ -62,8 +62,6 @@ def build() -> None:
         return
     assert cxx is not None
     target.parent.mkdir(exist_ok=True)
-    for old in target.parent.glob("_fakecuda-*"):
-        old.unlink()
     root = Path(torch.__file__).parent
     includes = [root / "include", root / "include/torch/csrc/api/include", sysconfig.get_paths()["include"]]
     part = target.with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""For pytest, `-p tests.support.fakecuda.plugin`: its process has two pretended CUDA devices, before any test is loaded."""
+"""For pytest, `-p tests.support.fakecuda.plugin`: two pretended CUDA devices, before any test is loaded."""
 
 from tests.support import fakecuda
 

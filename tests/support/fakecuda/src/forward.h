@@ -77,22 +77,28 @@ struct Outcome {
   bool computed = false;  // some result is more than a view, or an argument was written
 };
 
+// The memory that a capture computes in, since it may change nothing: copies of what it would have changed.
+struct Aside {
+  std::unordered_map<c10::StorageImpl*, c10::Storage> own;     // made in the capture, changed as it is
+  std::unordered_map<c10::StorageImpl*, c10::Storage> copies;  // of others, for the CPU
+};
+
 class Forward {
  public:
-  // `keeps`: write nothing into the arguments, as a capture does not.
-  Forward(const c10::OperatorHandle& op, bool keeps) : op_(op), keeps_(keeps) {}
+  // `aside`: where a capture computes; none: in the arguments' memory.
+  Forward(const c10::OperatorHandle& op, Aside* aside) : op_(op), aside_(aside) {}
 
   Outcome run(const Stack& arguments) {
     at::AutoDispatchBelowADInplaceOrView below;
     Stack stack;
-    const auto& declared = op_.schema().arguments();
+    // What is written comes first: the same tensor may also be read.
+    for (size_t i = 0; i < arguments.size(); i++)
+      if (written(i)) for_each_tensor(arguments[i], [&](const Tensor& t) { memory_of(t, true); });
     for (size_t i = 0; i < arguments.size(); i++) {
-      const auto* info = declared[i].alias_info();
-      const bool written = info && info->isWrite();
       if (arguments[i].isDevice())
         stack.emplace_back(c10::Device(c10::DeviceType::CPU));
       else
-        stack.push_back(changed(arguments[i], [&](const Tensor& t) { return on_cpu(t, written); }));
+        stack.push_back(changed(arguments[i], [&](const Tensor& t) { return on_cpu(t, written(i)); }));
     }
     op_.callBoxed(&stack);
     Outcome outcome;
@@ -109,19 +115,42 @@ class Forward {
     bool written;
   };
 
+  bool written(size_t argument) const {
+    const auto* info = op_.schema().arguments()[argument].alias_info();
+    return info && info->isWrite();
+  }
+
   Tensor on_cpu(const Tensor& given, bool written) {
-    if (!given.is_cuda()) {
-      pairs_.push_back({given, given, written});
-      return given;
+    auto made = given;
+    if (given.is_cuda()) {
+      device_ = given.device().index();
+      made = over(memory_of(given, written), c10::DispatchKey::CPU, given);
     }
-    device_ = given.device().index();
+    pairs_.push_back({made, given, written});
+    return made;
+  }
+
+  c10::Storage memory_of(const Tensor& given, bool written) {
+    if (given.is_cpu()) return given.storage();
     auto* key = given.storage().unsafeGetStorageImpl();
     auto found = storages_.find(key);
-    if (found == storages_.end())
-      found = storages_.emplace(key, borrowed(given.storage(), c10::Device(c10::DeviceType::CPU))).first;
-    auto made = over(found->second, c10::DispatchKey::CPU, given);
-    if (keeps_ && written) made = made.clone();
-    pairs_.push_back({made, given, written});
+    if (found == storages_.end()) found = storages_.emplace(key, chosen(given.storage(), written)).first;
+    return found->second;
+  }
+
+  // Where to compute with the memory of `given`.
+  c10::Storage chosen(const c10::Storage& given, bool written) {
+    const c10::Device cpu(c10::DeviceType::CPU);
+    auto* key = given.unsafeGetStorageImpl();
+    if (!aside_ || aside_->own.count(key)) return borrowed(given, cpu);
+    auto copy = aside_->copies.find(key);
+    if (copy != aside_->copies.end()) return copy->second;
+    if (!written) return borrowed(given, cpu);
+    auto data = c10::GetCPUAllocator()->allocate(given.nbytes());
+    std::memcpy(data.mutable_get(), given.data(), given.nbytes());
+    c10::Storage made = c10::make_intrusive<c10::StorageImpl>(
+        c10::StorageImpl::use_byte_size_t(), given.nbytes(), std::move(data), nullptr, /*resizable=*/false);
+    aside_->copies.emplace(key, made);
     return made;
   }
 
@@ -129,15 +158,13 @@ class Forward {
   bool settle(const Pair& pair) {
     const auto& [cpu, given, written] = pair;
     auto storage = given.storage();
-    if (!keeps_ && cpu.storage().data() != storage.data()) {
+    const bool copied = aside_ && aside_->copies.count(storage.unsafeGetStorageImpl());
+    if (!copied && cpu.storage().data() != storage.data()) {
       auto bytes = cpu.storage().nbytes();
       storage.unsafeGetStorageImpl()->set_data_ptr_noswap(adopted(cpu.storage(), device_));
       storage.set_nbytes(bytes);
-    } else if (keeps_ && cpu.nbytes() > storage.nbytes()) {
-      storage.unsafeGetStorageImpl()->set_data_ptr_noswap(allocator().allocate(cpu.nbytes()));
-      storage.set_nbytes(cpu.nbytes());
     }
-    if (cpu.sizes() != given.sizes() || (!keeps_ && cpu.strides() != given.strides()))
+    if (cpu.sizes() != given.sizes() || cpu.strides() != given.strides())
       given.unsafeGetTensorImpl()->set_sizes_and_strides(cpu.sizes(), cpu.strides(), cpu.storage_offset());
     return given.numel() > 0 && !kNoKernel.count(op_.schema().name());
   }
@@ -158,7 +185,7 @@ class Forward {
   }
 
   const c10::OperatorHandle& op_;
-  bool keeps_;
+  Aside* aside_;
   c10::DeviceIndex device_ = this_thread().device;
   std::vector<Pair> pairs_;
   std::unordered_map<c10::StorageImpl*, c10::Storage> storages_;  // of the device: the same memory as the CPU's

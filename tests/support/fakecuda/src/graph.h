@@ -1,5 +1,5 @@
 // Capture and replay. What CUDA records is kernels with addresses and plain numbers, and so is this: no tensor of
-// outside is kept alive, nothing is computed while it is recorded, and a replay writes where the recording did.
+// outside is kept alive, nothing is changed while it is recorded, and a replay writes where the recording did.
 #pragma once
 
 #include <thread>
@@ -23,7 +23,7 @@ struct Graph {
   bool others_may_run = false;  // mode "thread_local" or "relaxed"
   bool spoilt = false;
   std::vector<Node> nodes;
-  std::map<c10::StorageImpl*, c10::Storage> storages;  // made while it was captured: its own, as long as it lives
+  Aside aside;  // its own memory is its own as long as it lives
 };
 
 struct Captures {
@@ -45,7 +45,7 @@ inline Graph* capturing(c10::StreamId stream) {
 inline bool is_capturing(c10::StreamId stream) { return capturing(stream) != nullptr; }
 
 inline void remember(const c10::Storage& made, c10::DeviceIndex device) {
-  if (auto* graph = capturing(current_stream(device))) graph->storages.emplace(made.unsafeGetStorageImpl(), made);
+  if (auto* graph = capturing(current_stream(device))) graph->aside.own.emplace(made.unsafeGetStorageImpl(), made);
 }
 
 [[noreturn]] inline void refuse(Graph& graph, const std::string& what) {
@@ -99,8 +99,9 @@ inline void end_capture(Graph* graph) {
   std::lock_guard<std::recursive_mutex> lock(captures().mutex);
   for (auto at = captures().by_stream.begin(); at != captures().by_stream.end();)
     at = at->second == graph ? captures().by_stream.erase(at) : std::next(at);
-  for (auto& [_, storage] : graph->storages)
-    std::memset(storage.mutable_data(), kNonsense, storage.nbytes());  // nothing is computed yet
+  graph->aside.copies.clear();
+  for (auto& [_, storage] : graph->aside.own)  // nothing is computed yet
+    std::memset(storage.mutable_data(), kNonsense, storage.nbytes());
   TORCH_CHECK(!graph->spoilt, "CUDA error: operation failed due to a previous error during capture");
 }
 
@@ -111,7 +112,7 @@ inline void record(Graph& graph, const c10::OperatorHandle& op, const Stack& arg
     if (t.is_cpu()) return t.clone();  // a number, as it is now
     const auto& storage = t.storage();
     auto* impl = storage.unsafeGetStorageImpl();
-    if (graph.storages.count(impl)) return t;
+    if (graph.aside.own.count(impl)) return t;
     node.outside.emplace_back(c10::intrusive_ptr<c10::StorageImpl>::reclaim_copy(impl), storage.data());
     return over(borrowed(storage, t.device()), c10::DispatchKey::CUDA, t);
   };
@@ -131,7 +132,7 @@ inline void replay(Graph& graph) {
           alive && alive->data() == address, "CUDA error: an illegal memory access was encountered (a replay's ",
           node.name, " uses memory that was freed, or moved, after it was recorded)");
     }
-    auto made = Forward(node.op, false).run(node.arguments).results;
+    auto made = Forward(node.op, nullptr).run(node.arguments).results;
     for (size_t i = 0; i < made.size(); i++) {
       std::vector<Tensor> now, then;
       for_each_tensor(made[i], [&](const Tensor& t) { now.push_back(t); });

@@ -61,11 +61,7 @@ struct Allocator final : public c10::Allocator {
     count(device, bytes);
     void* data = nullptr;
     if (posix_memalign(&data, 512, std::max<size_t>(bytes, 1))) throw std::bad_alloc();
-    if (is_capturing(current_stream(device))) {
-      std::memset(data, 0, bytes);  // nothing is computed, and kernels that are asked for shapes may look at values
-    } else if (bytes <= kFilled) {
-      std::memset(data, kNonsense, bytes);
-    }
+    if (bytes <= kFilled) std::memset(data, kNonsense, bytes);
     return {data, new Block{data, bytes, device, {}}, &release, cuda(device)};
   }
   void copy_data(void* to, const void* from, size_t bytes) const override { default_copy_data(to, from, bytes); }

@@ -136,7 +136,7 @@ void on_device(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   if (kWaiting.count(name) || seen.masks) wait_for(where, name);
 
   auto* graph = capturing(where);
-  auto outcome = Forward(op, graph != nullptr).run(arguments);
+  auto outcome = Forward(op, graph ? &graph->aside : nullptr).run(arguments);
   if (outcome.computed) {
     if (graph) record(*graph, op, arguments, outcome.results);
     else timeline().enqueue(where);
