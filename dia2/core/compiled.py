@@ -38,4 +38,4 @@ def _for_processor() -> dict[str, Any]:
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa  # the compiler, which takes seconds to import
 
-    return OPTIONS | {"cpp.simdlen": pick_vec_isa().bit_width() or None}
+    return OPTIONS | {"cpp.simdlen": pick_vec_isa().bit_width() or None}  # type: ignore[no-untyped-call]  # torch's own

@@ -105,8 +105,8 @@ def uses(model: Dia2Model) -> Counter[Shape]:
     depformer: Any = model.depformer  # whose lists of modules have no types
     if depformer.text_embed is not None:
         parts.append(depformer.text_embed)
+    parts += [depformer.depformer_in[weights] for weights in set(depformer.schedule)]  # once for all stages of a set
     for weights in depformer.schedule:
-        parts.append(depformer.depformer_in[weights])
         for layer in depformer.layers:
             attention = layer.self_attention
             parts += (attention.in_proj[weights], attention.out_proj[weights], layer.mlp)
