@@ -22,6 +22,7 @@ from dia2 import __version__
 from dia2.common.errors import UsageError
 from dia2.common.files import check_sound_writable, check_writable, write_atomically
 from dia2.common.hooks import Level, Span, phase
+from dia2.common.terminal import collector
 from dia2.common.terminal.command import (
     Job,
     Parser,
@@ -102,6 +103,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.command == "trace":
         from dia2.inspect.cli import run_trace
 
+        collector.resume()
         return run_trace(args)
     return generate(args) if args.command == "generate" else voice(args)
 
@@ -219,6 +221,7 @@ def open_checkpoint(args: argparse.Namespace) -> Dia2:
     """
     from dia2.engine import Dia2  # brings torch
 
+    collector.resume()
     check_pair(args)
     if sum((args.hf is not None, args.config is not None, args.nano)) > 1:
         raise UsageError("Give one of --hf, --config with --weights, and --nano.")
