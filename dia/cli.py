@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from dia2 import __version__
+from dia2.common.terminal import collector
 from dia2.common.terminal.command import Job, Parser, add_device_flags, add_report_flags, run_command
 from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_script
 
@@ -40,6 +41,7 @@ def _parse(arguments: list[str]) -> Job:
 def _run(args: argparse.Namespace) -> int:
     from dia import speaking  # brings torch
 
+    collector.resume()
     return speaking.generate(args)
 
 

@@ -6,7 +6,7 @@
 
 `import dia2` loads nothing yet, so that the command line can take Ctrl-C from its first moment on. The first name that
 is used brings torch and nothing heavier: no widget, plot or Whisper library, and transformers only when a checkpoint is
-opened.
+opened whose tokenizer needs it.
 """
 
 from __future__ import annotations

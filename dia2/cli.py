@@ -22,6 +22,7 @@ from dia2 import __version__
 from dia2.common.errors import UsageError
 from dia2.common.files import check_sound_writable, check_writable, write_atomically
 from dia2.common.hooks import Level, Span, phase
+from dia2.common.terminal import collector
 from dia2.common.terminal.command import (
     Job,
     Parser,
@@ -35,6 +36,7 @@ from dia2.common.terminal.command import (
 )
 from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_text
 from dia2.common.wording import counted
+from dia2.trace_flags import add_trace_commands
 
 if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unless the arguments are good
     from dia2.common.progress import ProgressCallback
@@ -68,7 +70,7 @@ def _parse(arguments: list[str]) -> Job:
             _refuse_output(arguments[0])
         arguments.insert(0, "generate")
     began = time.perf_counter()
-    parser = build_parser(traces=arguments[0] == "trace")
+    parser = build_parser()
     args, unknown = parser.parse_known_args(arguments)
     if unknown:
         _refuse_unknown(parser, args, unknown)
@@ -102,12 +104,13 @@ def _run(args: argparse.Namespace) -> int:
     if args.command == "trace":
         from dia2.inspect.cli import run_trace
 
+        collector.resume()
         return run_trace(args)
     return generate(args) if args.command == "generate" else voice(args)
 
 
-def build_parser(*, traces: bool = True) -> Parser:
-    """All flags of all commands; those of `dia2 trace`, which import what other commands do not need, if asked for."""
+def build_parser() -> Parser:
+    """All flags of all commands."""
     parser = Parser(prog="dia2", description="Dialogue text-to-speech you can look into.")
     parser.add_argument("--version", action="version", version=f"dia2 {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
@@ -168,11 +171,9 @@ def build_parser(*, traces: bool = True) -> Parser:
     _add_doctor_flag(clone, "do not judge the recording, or whether its words stand where they sound")
     _add_model_flags(clone)
 
-    trace = commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
-    if traces:
-        from dia2.inspect.cli import add_trace_commands
-
-        add_trace_commands(trace)
+    add_trace_commands(
+        commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
+    )
     return parser
 
 
@@ -221,6 +222,7 @@ def open_checkpoint(args: argparse.Namespace) -> Dia2:
     """
     from dia2.engine import Dia2  # brings torch
 
+    collector.resume()
     check_pair(args)
     if sum((args.hf is not None, args.config is not None, args.nano)) > 1:
         raise UsageError("Give one of --hf, --config with --weights, and --nano.")

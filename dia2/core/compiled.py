@@ -25,8 +25,8 @@ _VARIANTS = 64  # of a part: by number of branches, mask, dtype, and by lengths 
 def compiled_form(part: Part, device: str) -> Part:
     """`part`, compiled for a type of device when it is first called with inputs of a new kind."""
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
-    options = {"cpu": _for_processor, "cuda": lambda: ON_CUDA}.get(device, dict[str, Any])()
-    compiled: Part = torch.compile(part, options=options or None)  # type: ignore[assignment]  # torch forgets the parameters
+    options = _for_processor() if device == "cpu" else {"cuda": ON_CUDA}.get(device)
+    compiled: Part = torch.compile(part, options=options)  # type: ignore[assignment]  # torch forgets the parameters
     return compiled
 
 
@@ -38,4 +38,4 @@ def _for_processor() -> dict[str, Any]:
     """
     from torch._inductor.cpu_vec_isa import pick_vec_isa  # the compiler, which takes seconds to import
 
-    return OPTIONS | {"cpp.simdlen": pick_vec_isa().bit_width() or None}  # type: ignore[no-untyped-call]  # torch's own
+    return OPTIONS | {"cpp.simdlen": pick_vec_isa().bit_width() or None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NoReturn
 
 import torch
@@ -28,7 +28,7 @@ from dia2.runtime.pool import StatePool
 from dia2.runtime.prefix_cache import WarmPrefixes
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.state_machine import StateMachine, TokenIds
-from dia2.runtime.tokenizer import encoder, load_tokenizer
+from dia2.runtime.tokenizer import encoder, in_full, load_tokenizer
 from dia2.runtime.weights import load_model, weight_bytes
 
 
@@ -48,7 +48,7 @@ class RuntimeContext:
     dtype: torch.dtype
     model: Dia2Model
     mimi: Codec
-    tokenizer: Any  # a transformers tokenizer
+    words: Any  # a `PlainTokenizer`, or a transformers tokenizer
     encode: Callable[[str], list[int]]  # text → token ids, none added
     constants: TokenIds
     machine: StateMachine
@@ -77,6 +77,11 @@ class RuntimeContext:
             "A loaded checkpoint cannot be copied or pickled: copy the Dia2 that has it, which loads it again at its "
             "next use."
         )
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer; transformers is imported when this is first asked for, if it was not before."""
+        return in_full(self.words)
 
     @property
     def precision(self) -> str:
@@ -145,7 +150,7 @@ def build_runtime(
         dtype=dtype,
         model=model,
         mimi=mimi,
-        tokenizer=tokenizer,
+        words=tokenizer,
         encode=encode,
         constants=constants,
         machine=StateMachine(constants, second_stream_ahead=config.data.second_stream_ahead),

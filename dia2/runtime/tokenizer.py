@@ -1,5 +1,6 @@
 """A checkpoint's tokenizer: loaded, and asked for the tokens of a word, however it was made.
 
+A plain one is read without transformers, whose import takes longer than all else that a first word needs but torch's.
 Its parts are judged first by what they declare (`tokenizer_parts`); what it gives is judged each time. A library in
 Rust cannot be told to stop, but it lets other threads run meanwhile: where a word may take long, it is waited for so
 long and no longer.
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from dia2.common.checks import short
@@ -16,6 +18,7 @@ from dia2.common.errors import CheckpointError, one_line
 from dia2.common.rust import calling_rust
 from dia2.core.chance import own_chance
 from dia2.runtime.assets import refuse_other, tokenizer_folder
+from dia2.runtime.plain_tokenizer import PlainTokenizer, plain_tokenizer
 from dia2.runtime.tokenizer_parts import DeclaredError, judge_folder, judge_loaded
 
 MOST_TOKENS = 8192  # of a word: four bytes for each of 2,000 characters, and something before it
@@ -25,25 +28,24 @@ _GIVE = "give the model's own by --tokenizer."
 
 
 def load_tokenizer(source: str, trust_remote_code: bool) -> Any:
-    """A transformers tokenizer from a folder, or from a hub repo's tokenizer files.
+    """A tokenizer from a folder, or from a hub repo's tokenizer files: a `PlainTokenizer`, else one of transformers.
 
     Raises:
         CheckpointError: it is damaged or no tokenizer, or declares what none needs.
         Dia2Error: there is no network and the files are not cached.
     """
-    from transformers import AutoTokenizer
-
     folder = tokenizer_folder(source, trust_remote_code)
     for pattern in ("*.json", "*.txt", "*.model", "*.jinja"):
         for file in folder.glob(pattern):
             refuse_other(file)
     try:
         judge_folder(folder, code=trust_remote_code)
-        with own_chance(), calling_rust():
-            tokenizer = AutoTokenizer.from_pretrained(
-                folder, trust_remote_code=trust_remote_code, local_files_only=True
-            )
-            _check_answers(tokenizer)
+        with calling_rust():
+            plain = plain_tokenizer(folder)
+            if plain is None:
+                return _by_transformers(folder, trust_remote_code)
+            _check_answers(plain)
+            return plain
     except DeclaredError as error:
         raise CheckpointError(f"Tokenizer {source} {error}: {_GIVE}") from error
     except Exception as error:  # a damaged tokenizer.json raises a bare Exception
@@ -53,7 +55,20 @@ def load_tokenizer(source: str, trust_remote_code: bool) -> Any:
             else "give one by --tokenizer"
         )
         raise CheckpointError(f"No tokenizer can be loaded from {source} ({one_line(error)}): {hint}.") from error
-    return tokenizer
+
+
+def in_full(tokenizer: Any) -> Any:
+    """The tokenizer as transformers has it, with all of its methods; a plain one is loaded anew for that."""
+    return _by_transformers(tokenizer.folder, False) if isinstance(tokenizer, PlainTokenizer) else tokenizer
+
+
+def _by_transformers(folder: Path, trust_remote_code: bool) -> Any:
+    from transformers import AutoTokenizer
+
+    with own_chance():
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+        _check_answers(tokenizer)
+        return tokenizer
 
 
 def _check_answers(tokenizer: Any) -> None:

@@ -18,7 +18,8 @@ from typing import Any
 from dia2.common.checks import read_small, short
 
 _LARGEST_FILE = 256 << 20  # bytes; published ones have up to 35 MB
-_LARGEST_CONFIG = 32 << 20
+LARGEST_CONFIG = 32 << 20
+PLAIN_CLASSES = ("TokenizersBackend", "PreTrainedTokenizerFast")  # of transformers; they take tokenizer.json as it is
 _MOST_GROWTH = 1000  # bytes that one may become; published ones reach some 300
 _LONGEST_TEXT = 100  # characters of a replacement, or of what is put before a text
 _LONGEST_PIECE = 300  # bytes that a character map puts in the place of a character
@@ -59,11 +60,11 @@ def judge_folder(folder: Path, *, code: bool = False) -> None:
         growth = max(growth, grown)
     for name in _TEXTS:
         if (folder / name).is_file():
-            _judge_added(_parsed(read_small(folder / name, _LARGEST_CONFIG).decode("utf-8")), growth)
+            _judge_added(_parsed(read_small(folder / name, LARGEST_CONFIG).decode("utf-8")), growth)
     if not code:
         for name in ("tokenizer_config.json", "config.json"):
             if (folder / name).is_file():
-                _judge_class(_parsed(read_small(folder / name, _LARGEST_CONFIG).decode("utf-8")))
+                _judge_class(_parsed(read_small(folder / name, LARGEST_CONFIG).decode("utf-8")))
 
 
 def judge_loaded(tokenizer: Any) -> bool:
@@ -253,11 +254,11 @@ def _judge_class(config: object) -> None:
     Raises:
         DeclaredError: names it.
     """
-    import transformers
-
     name = config.get("tokenizer_class") if isinstance(config, Mapping) else None
-    if name is None:
+    if name is None or name in PLAIN_CLASSES:
         return
+    import transformers  # takes seconds, and these two it has
+
     found = getattr(transformers, name, None) if isinstance(name, str) else name
     stands_in = hasattr(found, "_backends")  # for a class whose library is not installed; it says so
     if found is None or stands_in:

@@ -210,11 +210,12 @@ class Fake:
     ],
 )
 def test_answers_of_another_kind_are_refused_when_it_is_loaded(
-    monkeypatch: pytest.MonkeyPatch, fake: object, message: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fake: object, message: str
 ) -> None:
     monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", lambda *_, **__: fake)
+    folder = folder_with(tmp_path, {"tokenizer_class": None})  # which is no plain one
     with pytest.raises(CheckpointError, match=message):
-        load_tokenizer(str(nano_folder() / "tokenizer"), trust_remote_code=False)
+        load_tokenizer(str(folder), trust_remote_code=False)
 
 
 @pytest.mark.parametrize(

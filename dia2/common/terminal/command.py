@@ -20,7 +20,7 @@ from dia2.common.checks import is_file, short
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.memory import shortage
 from dia2.common.messages import printable
-from dia2.common.terminal import interrupts
+from dia2.common.terminal import collector, interrupts
 from dia2.common.terminal import standard_streams as standard
 from dia2.common.terminal.did_you_mean import nearest
 
@@ -61,6 +61,7 @@ def run_command(program: str, argv: Sequence[str] | None, parse: Callable[[list[
     """
     if argv is None:
         interrupts.watch(program)
+        collector.pause()
         standard.keep_descriptors()
     with standard.guarded_streams():
         return _run(program, list(sys.argv[1:] if argv is None else argv), parse)
@@ -80,6 +81,7 @@ def _run(program: str, arguments: list[str], parse: Callable[[list[str]], Job]) 
                 standard.flush_output()  # also of what argparse prints before it ends the command
             finally:
                 interrupts.end()  # what follows is a line at most
+                collector.end()
     except KeyboardInterrupt:
         return _interrupted(program)
     except BrokenPipeError:  # `dia2 … | head`: nobody reads on

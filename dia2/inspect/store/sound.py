@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from dia2.common.checks import is_file
 from dia2.common.errors import TraceError, one_line
 from dia2.common.wording import counted
 from dia2.inspect.store.layout import AUDIO_FILE, MAX_AUDIO, MAX_AUDIO_SAMPLES
+
+if TYPE_CHECKING:
+    import soundfile
 
 
 def read_audio(path: Path, name: str = AUDIO_FILE) -> tuple[np.ndarray, int]:
@@ -46,6 +49,8 @@ def _opened(file: Path) -> Iterator[soundfile.SoundFile]:
     Raises:
         TraceError: it is none, is missing, or cannot be read.
     """
+    import soundfile  # not before a sound is read
+
     try:
         if file.is_symlink() or not is_file(file) or file.stat().st_size > MAX_AUDIO:
             raise TraceError(f"{file} is missing or far too large: the trace is damaged.")

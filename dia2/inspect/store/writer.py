@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from safetensors.numpy import save
 
 from dia2.common.checks import is_folder, short
@@ -102,6 +101,8 @@ class TraceWriter:
 
     def audio(self, waveform: np.ndarray, sample_rate: int, name: str = AUDIO_FILE) -> None:
         """Write a sound, the run's own or one that it was given: [N] float32 or int16, 16 bits, lossless."""
+        import soundfile  # not before there is a sound
+
         buffer = io.BytesIO()
         soundfile.write(buffer, waveform, sample_rate, format="FLAC", subtype="PCM_16")
         content = buffer.getvalue()
