@@ -232,7 +232,7 @@ class LanguageTraining(nn.Module):
         frames = batch.tokens.shape[2]
         rope = config.model.rope_min_timescale, config.model.rope_max_timescale
         cos, sin = rotary_table(batch.positions.flatten(), block.gqa_head_dim, *rope)
-        shape = (len(batch.positions), 1, frames, -1)  # [B, 1, T, head_dim / 2]: every stream has its own positions
+        shape = (len(batch.positions), frames, -1)  # [B, T, head_dim]: every stream has its own positions
         mask = causal_mask(0, frames, batch.tokens.device)
         out = model.transformer(batch.tokens, (cos.view(shape), sin.view(shape)), mask=mask)
         action = F.cross_entropy(out.action_logits.flatten(0, 1), batch.actions.flatten(), ignore_index=IGNORED)

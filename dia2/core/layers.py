@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from dia2.core.linear import Linear, in_loops
 
-Rotation = tuple[Tensor, Tensor]  # of T positions, [T, head_dim]: cos, cos and −sin, sin of each one's angles
+# Of T positions, [T, head_dim]: cos, cos and −sin, sin of each one's angles; [B, T, head_dim] if each row has its own.
+Rotation = tuple[Tensor, Tensor]
 
 _SHORT = 64  # slots up to which compiled attention is a few loops of its own; the depformer has as many as stages
 
@@ -62,8 +63,8 @@ class HeadTurn(NamedTuple):
     rotation, so that both cost one pass over the heads.
     """
 
-    straight: Tensor  # [T, G + 1, 1, D]: weight · cos; without rotary the weight
-    crossed: Tensor | None  # [T, G + 1, 1, D]: of the other half, its weight · ∓sin; `None` without rotary
+    straight: Tensor  # [T, G + 1, 1, D], or with B before: weight · cos; without rotary the weight
+    crossed: Tensor | None  # likewise: of the other half, its weight · ∓sin; `None` without rotary
 
 
 def head_turns(
@@ -78,10 +79,11 @@ def head_turns(
         frames: T.
     """
     rows: list[Tensor] = [norm.weight for query, key in norms for norm in (*[query] * groups, key)]
-    weight = torch.stack(rows).view(-1, 1, groups + 1, 1, rows[0].shape[-1])  # [layers, 1, G + 1, 1, D]
+    before = (1,) * (1 if rotation is None else rotation[0].dim() - 1)  # for T, or B and T
+    weight = torch.stack(rows).view(-1, *before, groups + 1, 1, rows[0].shape[-1])  # [layers, …, G + 1, 1, D]
     if rotation is None:
         return [HeadTurn(straight, None) for straight in weight.expand(-1, frames, -1, -1, -1).unbind()]
-    cos, sin = (table[:, None, None] for table in rotation)  # [T, 1, 1, D]
+    cos, sin = (table[..., None, None, :] for table in rotation)  # [T, 1, 1, D]
     crossed = weight.roll(weight.shape[-1] // 2, dims=-1) * sin
     return [HeadTurn(*pair) for pair in zip((weight * cos).unbind(), crossed.unbind(), strict=True)]
 

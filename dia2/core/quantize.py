@@ -57,7 +57,7 @@ class Int8Linear(nn.Module):
     def kernels(self) -> list[Kernel]:
         """Those that its packed weights can be multiplied by."""
         if self.weight.device.type != "cpu":
-            return [Kernel.PACKED]
+            return [Kernel.BLOCKS if self.shape[1] % _EVEN else Kernel.PACKED]
         return [Kernel.BLOCKS] if self.shape[1] % _EVEN else [Kernel.PACKED, Kernel.BLOCKS]
 
     def forward(self, x: Tensor) -> Tensor:

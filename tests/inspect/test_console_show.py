@@ -188,7 +188,7 @@ run.dia2trace  complete
 ✓ 20  Combine entries             15 entries
 ✓ 21  Set initial padding         no word before frame 2
 ✓ 22  StateMachine state          15 entries, padding budget 2, forced padding 2
-✓ 23  Build GenerationState       KV of transformer [3, 2, 2, 193, 16], of depformer [2, 2, 4, 7, 1…
+✓ 23  Build GenerationState       KV of transformer [3, 2, 2, 208, 16], of depformer [2, 2, 4, 7, 1…
 ✓ 24  Warm-up with prefix         start_step 32; pending [], 11 entries, padding budget 1, forced p…
 ✓ 25  Main generation loop        stopped by end, first word at frame 32, grid [2, 8, 117]
 ✓ 26  Undelay tokens              aligned [8, 111]
@@ -315,7 +315,7 @@ run.dia2trace  complete
       trigger    seed 1, prefix of 33 frames
       mutations  allocates step_tokens [2, 10, 1], audio_buf [2, 8, 200] with
                  the delayed prefix
-      outputs    KV of transformer [3, 2, 2, 193, 16], of depformer [2, 2, 4, 7,
+      outputs    KV of transformer [3, 2, 2, 208, 16], of depformer [2, 2, 4, 7,
                  12]; uniforms [193, 10]
 ✓ 24  Warm-up with prefix
       dia2/runtime/generator.py → warmup_with_prefix()
@@ -449,7 +449,7 @@ run.dia2trace  complete
        → StateMachine.new_state()
 
 ✓  23  Build GenerationState          seed 1, prefix of 33     none                   allocates step_tokens [2, 10,   KV of transformer [3, 2, 2,
-       dia2/runtime/generator.py      frames                                          1], audio_buf [2, 8, 200] with  193, 16], of depformer [2, 2,
+       dia2/runtime/generator.py      frames                                          1], audio_buf [2, 8, 200] with  208, 16], of depformer [2, 2,
        → build_initial_state()                                                        the delayed prefix              4, 7, 12]; uniforms [193, 10]
 
 ✓  24  Warm-up with prefix            33 frames, 5 forced new  transformer KV empty;  1 pass over 33 frames instead   start_step 32; pending [], 11

@@ -27,7 +27,7 @@ def test_usual_settings_bring_nothing() -> None:
         (0.8, 4, []),
         (0.8, 0, []),  # all of them
         (1.48, 50, []),
-        (1.49, 50, ["sampling-wide"]),
+        (1.49, 50, []),
         (1.5, 2, ["sampling-narrow", "sampling-wide"]),
     ],
 )

@@ -31,6 +31,7 @@ from dia2.inspect.store.manifest import read_raw_manifest
 from dia2.inspect.store.sound import read_exactly
 from dia2.inspect.store.writer import TraceWriter
 from dia2.runtime.audio_io import read_sound
+from dia2.runtime.voice_file import load_voice
 
 from ..support.reference import Case, engine
 from ..support.traces import check_message, copied, recorded_quickly, replace, with_manifest
@@ -86,15 +87,17 @@ def test_a_run_without_a_prefix_has_none(tmp_path: Path) -> None:
     assert sounds_of(tmp_path / "t") == []
 
 
-def test_a_voice_file_has_no_sound_to_keep(tmp_path: Path) -> None:
+def test_of_a_voice_file_what_the_codec_makes_of_its_codes_is_kept(tmp_path: Path) -> None:
     config, tts = CASE.config(seed=1), engine("tiny3")
     assert config.prefix is not None
     assert config.prefix.speaker_1 is not None
     tts.save_voice(config.prefix.speaker_1, tmp_path / "a.voice", words=config.prefix.words_1)
     tts.generate(SCRIPT, config, prefix_speaker_1=tmp_path / "a.voice", prefix_words_1=None, trace=tmp_path / "t")
-    (second,) = Dia2Trace(tmp_path / "t").recordings
-    assert (second.speaker, second.first, second.calls) == (2, 20, 13)
-    assert sounds_of(tmp_path / "t") == ["prefix-2.flac"]
+    first, second = Dia2Trace(tmp_path / "t").recordings
+    assert [(kept.speaker, kept.first, kept.calls) for kept in (first, second)] == [(1, 0, 20), (2, 20, 13)]
+    assert sounds_of(tmp_path / "t") == ["prefix-1.flac", "prefix-2.flac"]
+    decoded = tts.runtime.mimi.decode(load_voice(tmp_path / "a.voice", tts.runtime.mimi).codes)
+    assert np.abs(first.samples - decoded.numpy()[: first.length]).max() <= 2**-15
 
 
 def test_voices_that_were_read_before_the_run_are_not_its_own(tmp_path: Path) -> None:
