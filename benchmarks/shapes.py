@@ -35,7 +35,7 @@ SCRIPT = "[S1] " + " ".join(["Hello there, how are you today?"] * 60)
 
 def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") -> RuntimeContext:
     """`nano` as it is embedded, or one of `SHAPES` with random weights (and nano's tokenizer and codec)."""
-    nano = Dia2.nano(device=device).runtime
+    nano = Dia2.nano(device=device, dtype=dtype).runtime
     if name == "nano":
         return nano
     config = shape_config(name)

@@ -275,7 +275,8 @@ def trace(
     return cast(
         "Dia2Trace",
         SimpleNamespace(
-            run=run, prefix=prefix, ear=None, letters={}, redacted=[], model=SimpleNamespace(frame_rate=RATE), warmup_calls=frames, steps=calls,
+            run=run, prefix=prefix, ear=None, letters={}, redacted=[], model=SimpleNamespace(frame_rate=RATE),
+            warmup_calls=frames, steps=calls,
             column=lambda name: {"consumed": taken}[name], machine_at=lambda call: SimpleNamespace(pending=[1] * call),
         ),
     )  # fmt: skip
