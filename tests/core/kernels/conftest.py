@@ -1,4 +1,4 @@
-"""Triton's kernels on a CPU: interpreted, which has to be said before Triton is imported."""
+"""Triton's kernels on a CPU: interpreted, which has to be said before Triton, and the kernels, are imported."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ else:
     _before = os.environ.get("TRITON_INTERPRET")
     os.environ["TRITON_INTERPRET"] = "1"
     from triton.runtime import interpreter
+
+    from dia2.core.kernels import draw, stacks  # noqa: F401  # which import all others
 
     if _before is None:
         del os.environ["TRITON_INTERPRET"]  # processes that tests start are not told
