@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -121,17 +121,10 @@ def _caught() -> Iterator[list[Launch]]:
         arguments = tuple(_described(arg) for arg in args)
         found.append(Launch(kernel.__name__, arguments, warps, tuple(sorted(options.items()))))
 
-    def addressed(_: Any, tables: Any) -> Tensor:
-        return torch.empty(len(tables), dtype=torch.int64, device=META)
-
-    with patch.object(embedding, "_addressed", addressed):
+    with ExitStack() as patches:
         for module in (attention, draw, embedding, product):
-            patcher = patch.object(module, "launch", note)
-            patcher.start()
-        try:
-            yield found
-        finally:
-            patch.stopall()
+            patches.enter_context(patch.object(module, "launch", note))
+        yield found
 
 
 _POINTERS = {

@@ -38,8 +38,7 @@ def test_a_frame_sees_itself_and_all_slots_before_it(
     cache = KVCache(
         layers=2, batch=batch, heads=kv_heads, slots=slot + 1 + spare, head_dim=dim, dtype=dtype, device=torch.device("cpu")
     )
-    cache.keys.fill_(torch.nan)  # what is not filled must not be read
-    cache.values.fill_(torch.nan)
+    cache.both.fill_(torch.nan)  # what is not filled must not be read
     for part in (cache.keys, cache.values):
         part[1, :, :, :slot] = torch.randn(part[1, :, :, :slot].shape, generator=chance).to(dtype)
     keys, values = cache.keys[1].clone(), cache.values[1].clone()

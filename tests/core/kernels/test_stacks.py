@@ -14,6 +14,7 @@ from dia2.core.kernels.product import product
 from dia2.core.kernels.stacks import depformer_stage, transformer_frame
 from dia2.core.model import Dia2Model
 from dia2.core.quantize import quantize
+from dia2.runtime.forms import at_stage
 
 from ...support.models import random_model, tiny_config
 
@@ -51,7 +52,7 @@ def test_frames_in_kernels_are_those_of_the_modules(kind: str) -> None:
         rotation = ours.rotation[0][at], ours.rotation[1][at]
         with counted() as launches:
             found = transformer_frame(made.transformer, tokens, rotation, Span(ours.transformer, slot, 70))
-        assert launches == {"product_kernel": 2 * 4 + 4, "add_rows_kernel": 1, "attend_kernel": 2, "join_kernel": 2}
+        assert launches == {"product_kernel": 2 * 4 + 4, "add_codes_kernel": 1, "attend_kernel": 2, "join_kernel": 2}
         expected = made.transformer(tokens, rotation, Span(theirs.transformer, slot, frame + 1))
         for one, other in zip(found, expected, strict=True):
             assert one.shape == other.shape
@@ -60,25 +61,15 @@ def test_frames_in_kernels_are_those_of_the_modules(kind: str) -> None:
         hidden, text = expected.hidden[:, 0], (tokens[:, 0, 0], tokens[:, 1, 0])
         for stage in range(3):
             code, at = tokens[:, 2 + stage, 0], slice(stage, stage + 1)
-            turn = None
-            if ours.stage_rotation is not None:
-                turn = ours.stage_rotation[0][at], ours.stage_rotation[1][at]
+            turn = at_stage(ours.stage_rotation, stage)
             projected = product(hidden, made.depformer.depformer_in[made.depformer.schedule[stage]])
             spans = [Span(state.depformer, state.stages[at], stage + 1) for state in (ours, theirs)]
             logits = depformer_stage(made.depformer, stage, projected, code, text, turn, spans[0])
-            theirs_logits = made.depformer.forward_stage(stage, hidden, code, text, turn, spans[1])
+            shared = made.depformer.begin(hidden, theirs.stage_rotation)
+            theirs_logits = made.depformer.forward_stage(stage, shared, code, text, spans[1])
             assert logits.shape == theirs_logits.shape
             assert relative(logits, theirs_logits) <= 1e-5
     filled = slice(FRAMES)
     assert relative(ours.transformer.keys[:, :, :, filled], theirs.transformer.keys[:, :, :, filled]) <= 1e-5
     assert relative(ours.transformer.values[:, :, :, filled], theirs.transformer.values[:, :, :, filled]) <= 1e-5
     assert relative(ours.depformer.keys, theirs.depformer.keys) <= 1e-5
-
-
-def test_tables_that_have_moved_are_found_again() -> None:
-    from dia2.core.kernels.embedding import add_codes
-
-    owner, x, codes = torch.nn.Module(), torch.zeros(1, 6), torch.tensor([[1, 2]])
-    for _ in range(2):
-        tables = [torch.randn(4, 6) for _ in range(2)]
-        assert torch.allclose(add_codes(x, owner, tables, codes), (tables[0][1] + tables[1][2])[None])
