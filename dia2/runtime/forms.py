@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from dia2.common.errors import UsageError
 from dia2.core.cache import Span
+from dia2.core.compiled import compiled_form
+from dia2.core.depformer import FrameInputs
 from dia2.core.layers import Rotation
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import TransformerOutput
@@ -30,15 +32,14 @@ class Form(Protocol):
     def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
         """Logits [B, codes] float32 of one stage: see `Depformer.forward_stage`."""
 
-    def draw(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
-        """A token [1] int64 from `logits` [B, V], guided: see `filter_guided`, `forbid_specials` and `draw`."""
+    def choose(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
+        """A token [1] int64 from `logits` [B, V], see `choose`."""
 
 
 class ModuleForm:
     """The modules, eager or through torch.compile."""
 
-    _hidden: Tensor
-    _rotation: Rotation | None
+    _shared: FrameInputs
 
     def __init__(self, model: Dia2Model, config: GenerationConfig) -> None:
         self._model, self._config, self._compiled = model, config, config.use_torch_compile
@@ -50,20 +51,17 @@ class ModuleForm:
 
     def begin(self, hidden: Tensor, rotation: Rotation | None) -> None:
         """See `Form`."""
-        self._hidden, self._rotation = hidden, rotation
+        self._shared = self._model.depformer.begin(hidden, rotation, compiled=self._compiled)
 
     def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
         """See `Form`."""
-        turn = at_stage(self._rotation, stage)
-        depformer = self._model.depformer
-        return depformer.forward_stage(stage, self._hidden, code, text, turn, span, compiled=self._compiled)
+        return self._model.depformer.forward_stage(stage, self._shared, code, text, span, compiled=self._compiled)
 
-    def draw(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
-        """See `Form`."""
-        kept = filter_guided(logits, self._config.cfg_scale, self._config.cfg_filter_k)
-        if specials is not None:
-            kept = forbid_specials(kept, logits[0], specials)
-        return draw(kept, sampling.temperature, sampling.top_k, uniform)
+    def choose(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
+        """See `Form`; compiled on CUDA alone: many small kernels there, a few quick calls on a CPU."""
+        run = compiled_form(choose, "cuda") if self._compiled and logits.device.type == "cuda" else choose
+        setting = sampling.temperature, sampling.top_k
+        return run(logits, self._config.cfg_scale, self._config.cfg_filter_k, setting, uniform, specials)
 
 
 class KernelForm:
@@ -96,10 +94,34 @@ class KernelForm:
         projected = self._projected[depformer.schedule[stage]]
         return self._stacks.depformer_stage(depformer, stage, projected, code, text, turn, span)
 
-    def draw(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
+    def choose(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """See `Form`."""
         scale, filter_k = self._config.cfg_scale, self._config.cfg_filter_k
         return self._draw(logits, scale, filter_k, sampling.temperature, sampling.top_k, uniform, specials)
+
+
+def choose(
+    logits: Tensor,
+    cfg_scale: float,
+    filter_k: int,
+    sampling: tuple[float, int],
+    uniform: Tensor,
+    specials: Tensor | None = None,
+) -> Tensor:
+    """A token [1] int64 of `logits` [B, V]: who may be drawn, see `guidance`, and which it is, see `sampler`.
+
+    Args:
+        logits: of all branches.
+        cfg_scale: see `filter_guided`.
+        filter_k: see `filter_guided`.
+        sampling: temperature and top k, see `draw`.
+        uniform: [1] that decides.
+        specials: [V] bool, true where a token is forbidden; `None`: nowhere.
+    """
+    kept = filter_guided(logits, cfg_scale, filter_k)
+    if specials is not None:
+        kept = forbid_specials(kept, logits[0], specials)
+    return draw(kept, *sampling, uniform)
 
 
 def form_of(model: Dia2Model, config: GenerationConfig) -> Form:

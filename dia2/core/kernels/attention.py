@@ -40,12 +40,11 @@ def attend_frame(
     """
     assert len(span.slots) == 1, "one frame"
     assert fused.stride(-1) == 1, "the numbers of a row lie side by side"
-    batch, dim = len(fused), span.keys.shape[-1]
-    for cache in (span.keys, span.values):
-        assert cache.stride() == span.keys.stride(), "keys and values lie alike"
-        assert cache.stride()[2:] == (dim, 1), "slots lie one behind the other"
+    keys, values = span.both  # [B, Hkv, slots, D] each
+    batch, dim = len(fused), keys.shape[-1]
+    assert keys.stride()[2:] == (dim, 1), "slots lie one behind the other"
     device, block_dim = fused.device, power_of_two(dim)
-    splits = 1 if span.keys.shape[2] <= _SHORT else _SPLITS
+    splits = 1 if keys.shape[2] <= _SHORT else _SPLITS
     out = torch.empty((batch, heads[0] * dim), dtype=fused.dtype, device=device)
     parts = maxima = weights = out
     if splits > 1:
@@ -62,15 +61,15 @@ def attend_frame(
         k_norm.weight,
         cos,
         sin,
-        span.keys,
-        span.values,
+        keys,
+        values,
         span.slots,
         parts,
         maxima,
         weights,
         fused.stride(0),
-        span.keys.stride(0),
-        span.keys.stride(1),
+        keys.stride(0),
+        keys.stride(1),
         q_norm.eps,
         heads=heads[0],
         kv_heads=heads[1],

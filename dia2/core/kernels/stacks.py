@@ -21,7 +21,7 @@ def transformer_frame(model: TransformerDecoder, tokens: Tensor, rotation: Rotat
     """`model(tokens, rotation, span)` of one frame: `tokens` [B, C, 1]."""
     frame = tokens[:, :, 0]  # [B, C]
     x = embed_text(model.text_embed, frame[:, 0], frame[:, 1])
-    x = add_codes(x, model, [table.weight for table in cast(Sequence[torch.nn.Embedding], model.audio_embeds)], frame[:, 2:])
+    x = add_codes(x, model.audio_embeds, frame[:, 2:])
     for number, layer in enumerate(cast(Sequence[Block], model.layers)):
         x = _block(layer, x, rotation, span.layer(number))
     hidden: Tensor = model.norm(x)
