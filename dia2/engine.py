@@ -35,8 +35,8 @@ from dia2.generation import (
 from dia2.runtime import assets
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.edits import Edit
-from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.forms import check_kernels
+from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.interventions import Past
 from dia2.runtime.judge import hand_on, judge_prefix, judge_voice

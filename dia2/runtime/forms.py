@@ -32,7 +32,9 @@ class Form(Protocol):
     def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
         """Logits [B, codes] float32 of one stage: see `Depformer.forward_stage`."""
 
-    def choose(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
+    def choose(
+        self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None
+    ) -> Tensor:
         """A token [1] int64 from `logits` [B, V], see `choose`."""
 
 
@@ -57,7 +59,9 @@ class ModuleForm:
         """See `Form`."""
         return self._model.depformer.forward_stage(stage, self._shared, code, text, span, compiled=self._compiled)
 
-    def choose(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
+    def choose(
+        self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None
+    ) -> Tensor:
         """See `Form`; compiled on CUDA alone: many small kernels there, a few quick calls on a CPU."""
         run = compiled_form(choose, "cuda") if self._compiled and logits.device.type == "cuda" else choose
         setting = sampling.temperature, sampling.top_k
@@ -94,7 +98,9 @@ class KernelForm:
         projected = self._projected[depformer.schedule[stage]]
         return self._stacks.depformer_stage(depformer, stage, projected, code, text, turn, span)
 
-    def choose(self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
+    def choose(
+        self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None
+    ) -> Tensor:
         """See `Form`."""
         scale, filter_k = self._config.cfg_scale, self._config.cfg_filter_k
         return self._draw(logits, scale, filter_k, sampling.temperature, sampling.top_k, uniform, specials)
@@ -125,7 +131,7 @@ def choose(
 
 
 def form_of(model: Dia2Model, config: GenerationConfig) -> Form:
-    """The form that `config` asks for. While a torch hook looks into the model its modules run, or it would see nothing.
+    """The form that `config` asks for; while a torch hook looks into the model its modules, or it would see nothing.
 
     A CUDA graph that was captured before keeps the form it was captured with.
     """

@@ -13,9 +13,9 @@ from dia2.common.wording import counted
 from dia2.generation import GenerationConfig, PlacedWord
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
+from dia2.runtime.forms import check_kernels
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
-from dia2.runtime.forms import check_kernels
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.interventions import Interventions, Past
 from dia2.runtime.sounding import sounds_at

@@ -54,7 +54,9 @@ class _Operations(TorchDispatchMode):
         return out
 
 
-def a_frame(config: DiaConfig, dtype: torch.dtype, *, int8: bool = False) -> tuple[list[Launch], list[Launch], Counter[str]]:
+def a_frame(
+    config: DiaConfig, dtype: torch.dtype, *, int8: bool = False
+) -> tuple[list[Launch], list[Launch], Counter[str]]:
     """One guided frame under graphs, on tensors without numbers: no kernel is started.
 
     Returns:
@@ -160,7 +162,9 @@ def compiled(launch: Launch, capability: int) -> dict[str, Any]:
     fusion = options.pop("enable_fp_fusion", False)
     names = kernel.arg_names
     signature = {name: kind for name, (kind, _, _) in zip(names, launch.arguments, strict=False)}
-    constants = {name: value for name, (kind, _, value) in zip(names, launch.arguments, strict=False) if kind == "constexpr"}
+    constants = {
+        name: value for name, (kind, _, value) in zip(names, launch.arguments, strict=False) if kind == "constexpr"
+    }
     attributes = {(i,): [["tt.divisibility", 16]] for i, (_, aligned, _) in enumerate(launch.arguments) if aligned}
     source = ASTSource(
         kernel, signature | dict.fromkeys(options, "constexpr"), constexprs=constants | options, attrs=attributes

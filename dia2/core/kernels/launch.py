@@ -16,7 +16,9 @@ ROWS = 8  # of a frame, at most: with more, a product should be one of matrices
 _counters: list[Counter[str]] = []
 
 
-def launch(kernel: Any, grid: tuple[int, ...], device: torch.device, *args: Any, warps: int = 4, **options: Any) -> None:
+def launch(
+    kernel: Any, grid: tuple[int, ...], device: torch.device, *args: Any, warps: int = 4, **options: Any
+) -> None:
     """Start `kernel` on `device`, which need not be the current one.
 
     Args:

@@ -47,7 +47,7 @@ def depformer_stage(
     rotation: Rotation | None,
     span: Span,
 ) -> Tensor:
-    """`model.forward_stage`, with `projected` [B, n_embd] in place of `hidden`: it through the stage's input weights."""
+    """`model.forward_stage`, given what the stage takes of the hidden state, `projected` [B, n_embd]."""
     weight_set = model.schedule[stage]
     if stage == 0 and model.text_embed is not None and text is not None:
         projected = embed_text(model.text_embed, *text, residual=projected)

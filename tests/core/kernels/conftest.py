@@ -28,7 +28,7 @@ _ready = set[Any]()
 
 
 def _call(function: Any, *args: Any, **options: Any) -> Any:
-    """A function that a kernel calls. Triton prepares its language anew for each call, ten times the call's own time."""
+    """A function that a kernel calls. Triton prepares its language anew for each, which takes ten times as long."""
     if function.fn not in _ready:
         _ready.add(function.fn)
         interpreter._patch_lang(function.fn)

@@ -32,11 +32,25 @@ ALLOWED = {torch.float32: 2e-6, torch.float16: 4e-3, torch.bfloat16: 6e-2}  # of
     dtype=st.sampled_from(list(ALLOWED)),
 )
 def test_a_frame_sees_itself_and_all_slots_before_it(
-    batch: int, groups: int, kv_heads: int, half: int, slot: int, spare: int, splits: int, turned: bool, dtype: torch.dtype
+    batch: int,
+    groups: int,
+    kv_heads: int,
+    half: int,
+    slot: int,
+    spare: int,
+    splits: int,
+    turned: bool,
+    dtype: torch.dtype,
 ) -> None:
     heads, dim, chance = groups * kv_heads, 2 * half, torch.Generator().manual_seed(slot)
     cache = KVCache(
-        layers=2, batch=batch, heads=kv_heads, slots=slot + 1 + spare, head_dim=dim, dtype=dtype, device=torch.device("cpu")
+        layers=2,
+        batch=batch,
+        heads=kv_heads,
+        slots=slot + 1 + spare,
+        head_dim=dim,
+        dtype=dtype,
+        device=torch.device("cpu"),
     )
     cache.both.fill_(torch.nan)  # what is not filled must not be read
     for part in (cache.keys, cache.values):
@@ -57,9 +71,9 @@ def test_a_frame_sees_itself_and_all_slots_before_it(
     expected = attend(query, keys[:, :, : slot + 1], values[:, :, : slot + 1], None)[:, 0]
 
     span = Span(cache, torch.tensor([slot]), cache.slots).layer(1)
-    with patch.object(attention, "_SHORT", 0 if splits > 1 else 1000), patch.object(attention, "_SPLITS", splits):
-        with counted() as launches:
-            found = attend_frame(fused, (heads, kv_heads), *norms, rotation, span)
+    short = patch.object(attention, "_SHORT", 0 if splits > 1 else 1000)
+    with short, patch.object(attention, "_SPLITS", splits), counted() as launches:
+        found = attend_frame(fused, (heads, kv_heads), *norms, rotation, span)
     assert launches == {"attend_kernel": 1, **({"join_kernel": 1} if splits > 1 else {})}
     for ours, theirs in ((found, expected), (cache.keys[1], keys), (cache.values[1], values)):
         assert ours.dtype == dtype
@@ -77,6 +91,8 @@ def test_a_long_cache_is_read_in_parts_and_a_depformers_in_one() -> None:
             layers=1, batch=1, heads=1, slots=slots, head_dim=4, dtype=torch.float32, device=torch.device("cpu")
         )
         with counted() as launches:
-            found = attend_frame(torch.ones(1, 12), (1, 1), norm, norm, None, Span(cache, torch.tensor([0]), 1).layer(0))
+            found = attend_frame(
+                torch.ones(1, 12), (1, 1), norm, norm, None, Span(cache, torch.tensor([0]), 1).layer(0)
+            )
         assert launches.total() == kernels
         assert torch.allclose(found, torch.ones(1, 4))

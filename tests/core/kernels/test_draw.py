@@ -34,7 +34,9 @@ SETTINGS: list[tuple[float, int, float, int]] = [  # guidance, its filter, tempe
 ]
 
 
-def eager(logits: Tensor, scale: float, filter_k: int, temperature: float, top_k: int, uniform: Tensor, specials: Any) -> int:
+def eager(
+    logits: Tensor, scale: float, filter_k: int, temperature: float, top_k: int, uniform: Tensor, specials: Any
+) -> int:
     kept = filter_guided(logits, scale, filter_k)
     if specials is not None:
         kept = forbid_specials(kept, logits[0], specials)

@@ -95,7 +95,13 @@ def test_a_product_is_that_of_the_modules_around_it(
     chosen=tiles,
 )
 def test_a_gated_product_is_the_mlp_up_to_its_last_product(
-    rows: int, width: int, hidden: int, dtype: torch.dtype, names: tuple[str, str], packed: bool, chosen: tuple[int, int]
+    rows: int,
+    width: int,
+    hidden: int,
+    dtype: torch.dtype,
+    names: tuple[str, str],
+    packed: bool,
+    chosen: tuple[int, int],
 ) -> None:
     mlp = randomized(GatedMLP(width, hidden, list(names), dtype), 3, lambda _: True)
     norm = randomized(RMSNorm(width, 1e-5, dtype), 4, lambda _: True)
