@@ -16,7 +16,9 @@ from dia2.core.kernels.draw import draw_guided
 from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import draw
 
-pytestmark = pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # NumPy's, of ∞ − ∞
+pytestmark = pytest.mark.filterwarnings(  # NumPy's, of ∞ − ∞ and of the least float32 / 0.8
+    "ignore:(invalid value|overflow) encountered:RuntimeWarning"
+)
 
 SETTINGS: list[tuple[float, int, float, int]] = [  # guidance, its filter, temperature, top-k
     (2.0, 50, 0.8, 50),

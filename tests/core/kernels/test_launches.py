@@ -27,7 +27,7 @@ def test_a_guided_frame_at_2b_starts_fewer_than_900_kernels(int8: bool) -> None:
     from shapes import shape_config
 
     first, second, operations = a_frame(shape_config("2b"), torch.bfloat16, int8=int8)
-    # In 28 layers q/k/v, attention in two, output, gated half, other half; text, codes, two heads, two draws.
+    # Of each of 28 layers: q/k/v, attention in two, output, both halves. Text, codes, two heads, two draws.
     assert Counter(launch.kernel for launch in first) == {
         "product_kernel": 2 + 28 * 4 + 2, "add_codes_kernel": 1, "attend_kernel": 28, "join_kernel": 28, "draw_kernel": 2,
     }  # fmt: skip
