@@ -35,6 +35,7 @@ from dia2.generation import (
 from dia2.runtime import assets
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.edits import Edit
+from dia2.runtime.forms import check_kernels
 from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.interventions import Past
@@ -209,6 +210,7 @@ class Dia2:
             if output_wav is not None:
                 check_sound_writable(output_wav)
             check_compiler(merged.use_torch_compile, self._device)
+            check_kernels(merged, self._device)
             runtime, prefix = self._load_for(merged.prefix)
             started = time.perf_counter()
             with runtime.computing():
@@ -249,6 +251,7 @@ class Dia2:
         if isinstance(pieces, list):
             check_script(pieces[0])
         check_compiler(merged.use_torch_compile, self._device)
+        check_kernels(merged, self._device)
         runtime, prefix = self._load_for(merged.prefix)
         return Stream(runtime, pieces, replace(merged, prefix=prefix), observer)
 

@@ -80,6 +80,7 @@ class GenerationConfig:
     prefix: PrefixConfig | None = None
     use_cuda_graph: bool = False
     use_torch_compile: bool = False
+    use_triton: bool = False  # Triton kernels, on CUDA; no device has run them yet, so no flag offers them
     seed: int | None = None  # same seed, same audio; `None`: a new one, told in the result
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from dia.generation import GenerationConfig
 from dia2 import Dia2, SamplingConfig

@@ -29,8 +29,8 @@ from dia2.generation import (
 
 KNOWN = (
     "temp_text, topk_text, temp_audio, topk_audio, cfg_scale, cfg_filter_k, initial_padding, prefix, use_cuda_graph, "
-    "use_torch_compile, seed, prefix_speaker_1, prefix_speaker_2, prefix_words_1, prefix_words_2, include_prefix, "
-    "whisper"
+    "use_torch_compile, use_triton, seed, prefix_speaker_1, prefix_speaker_2, prefix_words_1, prefix_words_2, "
+    "include_prefix, whisper"
 )
 BASE = GenerationConfig(
     text=SamplingConfig(0.1, 1), audio=SamplingConfig(0.2, 2), cfg_scale=3.0, cfg_filter_k=4, initial_padding=5, seed=6
@@ -60,6 +60,7 @@ def test_the_defaults_are_the_published_ones() -> None:
         ({"seed": 0}, replace(BASE, seed=0)),
         ({"use_cuda_graph": True}, replace(BASE, use_cuda_graph=True)),
         ({"use_torch_compile": True}, replace(BASE, use_torch_compile=True)),
+        ({"use_triton": True}, replace(BASE, use_triton=True)),
         ({"prefix": PrefixConfig("a.wav")}, replace(BASE, prefix=PrefixConfig("a.wav"))),
         ({"prefix_speaker_1": "a.wav"}, replace(BASE, prefix=PrefixConfig(speaker_1="a.wav"))),
         ({"prefix_speaker_2": "b.wav"}, replace(BASE, prefix=PrefixConfig(speaker_2="b.wav"))),

@@ -143,7 +143,7 @@ def _config(trace: Dia2Trace, raw: dict[str, Any], text: bool) -> dict[str, Any]
     """The config as it was written; reading it does not keep how the run was compiled, nor Whisper's name."""
     config = asdict(trace.run.config)
     config.pop("seed")  # the run's stands beside it
-    config |= {name: raw.get(name) is True for name in ("use_cuda_graph", "use_torch_compile")}
+    config |= {name: raw.get(name) is True for name in ("use_cuda_graph", "use_torch_compile", "use_triton")}
     prefix = config.pop("prefix")
     if prefix is not None:
         whisper = raw["prefix"].get("whisper")

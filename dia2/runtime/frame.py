@@ -14,12 +14,11 @@ import torch
 from torch import Tensor
 
 from dia2.core.cache import Span
-from dia2.core.compiled import compiled_form
 from dia2.core.model import DecodeState, Dia2Model
-from dia2.generation import GenerationConfig, SamplingConfig
+from dia2.generation import GenerationConfig
 from dia2.runtime.capture import CaptureBuffers
-from dia2.runtime.guidance import filter_guided, forbid_specials
-from dia2.runtime.sampler import ACTION_CHANNEL, draw
+from dia2.runtime.forms import form_of
+from dia2.runtime.sampler import ACTION_CHANNEL
 from dia2.runtime.state_machine import TokenIds
 
 if TYPE_CHECKING:
@@ -74,16 +73,16 @@ def first_half(
     gen.step_tokens[:, 2:] = audio_inputs(gen, ids, gen.step)
     cos, sin = gen.decode.rotation
     rotation = cos.index_select(0, gen.step), sin.index_select(0, gen.step)
-    out = model.transformer(gen.step_tokens, rotation, span, compiled=config.use_torch_compile)
+    form = form_of(model, config)
+    out = form.transformer(gen.step_tokens, rotation, span)
     action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [B, V]
     if buffers is not None:
         buffers.put("step_tokens", gen.step_tokens[:, :, 0])
         buffers.put("action", action_logits)
         buffers.put("cb0", cb0_logits)
     uniform = gen.uniforms.index_select(0, gen.call)[0]  # [2 + K]
-    action = _choose(action_logits, config, config.text, uniform[ACTION_CHANNEL, None])
-    code = _choose(cb0_logits, config, config.audio, uniform[2, None], gen.specials)
-    cb0 = _unless_forced(gen, 0, code)
+    action = form.choose(action_logits, config.text, uniform[ACTION_CHANNEL, None])
+    cb0 = _unless_forced(gen, 0, form.choose(cb0_logits, config.audio, uniform[2, None], gen.specials))
     return FirstHalf(out.hidden[:, 0], action, cb0)
 
 
@@ -96,18 +95,12 @@ def second_half(
     main, second = gen.text.expand(branches, 2).unbind(1)  # both branches get the same text here
     codes = [first.cb0]
     seen: list[Tensor] | None = [] if buffers is not None and "dep" in buffers.rings else None
-    shared = model.depformer.begin(first.hidden, gen.decode.stage_rotation, compiled=config.use_torch_compile)
+    form = form_of(model, config)
+    form.begin(first.hidden, gen.decode.stage_rotation)
     for stage in range(model.depformer.stages):
-        at = slice(stage, stage + 1)
-        logits = model.depformer.forward_stage(
-            stage,
-            shared,
-            codes[-1].expand(branches),
-            (main, second),
-            Span(gen.decode.depformer, gen.decode.stages[at], stage + 1),
-            compiled=config.use_torch_compile,
-        )
-        code = _choose(logits, config, config.audio, uniform[3 + stage, None])
+        span = Span(gen.decode.depformer, gen.decode.stages[stage : stage + 1], stage + 1)
+        logits = form.stage(stage, codes[-1].expand(branches), (main, second), span)
+        code = form.choose(logits, config.audio, uniform[3 + stage, None])
         codes.append(_unless_forced(gen, stage + 1, code))
         if seen is not None:
             seen.append(logits)
@@ -117,44 +110,6 @@ def second_half(
     gen.audio_buf.index_copy_(2, gen.step + 1, drawn[None, :, None].expand(branches, -1, -1))
     gen.step += 1
     gen.call += 1
-
-
-def choose(
-    logits: Tensor,
-    cfg_scale: float,
-    filter_k: int,
-    sampling: tuple[float, int],
-    uniform: Tensor,
-    specials: Tensor | None = None,
-) -> Tensor:
-    """A token [1] int64 of `logits` [B, V]: who may be drawn, see `guidance`, and which it is, see `sampler`.
-
-    Args:
-        logits: of all branches.
-        cfg_scale: see `filter_guided`.
-        filter_k: see `filter_guided`.
-        sampling: temperature and top k, see `draw`.
-        uniform: [1] that decides.
-        specials: [V] bool, true where a token is forbidden; `None`: nowhere.
-    """
-    kept = filter_guided(logits, cfg_scale, filter_k)
-    if specials is not None:
-        kept = forbid_specials(kept, logits[0], specials)
-    return draw(kept, *sampling, uniform)
-
-
-def _choose(
-    logits: Tensor,
-    config: GenerationConfig,
-    sampling: SamplingConfig,
-    uniform: Tensor,
-    specials: Tensor | None = None,
-) -> Tensor:
-    """`choose`, compiled on CUDA where that is asked for: many small kernels there, a few quick calls on a CPU."""
-    compiled = config.use_torch_compile and logits.device.type == "cuda"
-    run = compiled_form(choose, "cuda") if compiled else choose
-    setting = sampling.temperature, sampling.top_k
-    return run(logits, config.cfg_scale, config.cfg_filter_k, setting, uniform, specials)
 
 
 def _unless_forced(gen: GenerationState, codebook: int, drawn: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class PooledState:
         """The pair of graphs for these settings: captured before, or at its first frame."""
         rings = None if buffers is None else frozenset(buffers.rings)
         sampling = (config.text, config.audio, config.cfg_scale, config.cfg_filter_k)
-        key = (sampling, config.use_torch_compile, forced, rings)
+        key = (sampling, config.use_torch_compile, config.use_triton, forced, rings)
         runner = self._runners.pop(key, None)
         if runner is None:
             while len(self._runners) >= PAIRS:

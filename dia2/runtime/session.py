@@ -13,6 +13,7 @@ from dia2.common.wording import counted
 from dia2.generation import GenerationConfig, PlacedWord
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
+from dia2.runtime.forms import check_kernels
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
@@ -77,9 +78,10 @@ def open_session(
         past: choices of an earlier run, to be made again (a fork).
 
     Raises:
-        UsageError: an edit does not fit the run, or there is no compiler for `use_torch_compile`.
+        UsageError: an edit does not fit the run, or what `use_torch_compile` or `use_triton` needs is missing.
     """
     check_compiler(config.use_torch_compile, runtime.device)
+    check_kernels(config, runtime.device)
     if runtime.missing_tags:
         logger.warning(
             "the tokenizer has no token for speaker tag %s: pieces of text stand for it, and the model cannot tell who "

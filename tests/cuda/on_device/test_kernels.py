@@ -19,7 +19,7 @@ from dia2.core.compiled import ON_CUDA
 from dia2.core.depformer import DepformerBlock
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import Block
-from dia2.runtime import frame
+from dia2.runtime import forms
 from dia2.runtime.graphs import CudaGraphs
 from tests.support.fakecuda import counted
 from tests.support.fakecuda.compiled import Inductor
@@ -108,7 +108,7 @@ def pieces() -> dict[Callable[..., Any], tuple[Any, ...]]:
         ),
         depformer_parts._leave: (depformer.norm, depformer._head(0), x),
         depformer_parts._project: (depformer.depformer_in[0], hidden),
-        frame.choose: (logits, 6.0, 50, (0.6, 50), uniform, None),
+        forms.choose: (logits, 6.0, 50, (0.6, 50), uniform, None),
     }
 
 
@@ -129,11 +129,11 @@ def test_a_compiled_frame_launches_no_more_kernels_than_it_did(monkeypatch: pyte
 
         return run
 
-    for module in (transformer_parts, depformer_parts, frame):
+    for module in (transformer_parts, depformer_parts, forms):
         monkeypatch.setattr(module, "compiled_form", form)
     monkeypatch.setattr(CudaGraphs, "_DRY_RUNS", 0)
     first, second = captured(use_torch_compile=True)
-    expected = {Block.forward: LAYERS, DepformerBlock.forward: BLOCKS, frame.choose: STAGES + 2}
+    expected = {Block.forward: LAYERS, DepformerBlock.forward: BLOCKS, forms.choose: STAGES + 2}
     assert calls == expected | {depformer_parts._leave: STAGES, depformer_parts._project: SETS}
     eager = first.total() + second.total() - inside.total()
     assert eager + sum(each[part] * count for part, count in calls.items()) <= 2260
