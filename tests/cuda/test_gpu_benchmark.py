@@ -56,7 +56,7 @@ def test_a_few_steps(tmp_path: Path) -> None:
     assert speed["memory at most"] > speed["weights"] > 1e6
     kernels = values(steps["kernels nano bfloat16"])
     assert kernels["graphs, second half: kernels a frame"] > kernels["graphs, first half: kernels a frame"] > 50
-    assert kernels["graphs: kernels a frame"] < 1.2 * kernels["eager: kernels a frame"]
+    assert kernels["graphs: kernels a frame"] < 1.6 * kernels["eager: kernels a frame"]  # replays are counted once
     assert steps["kernels nano bfloat16"]["notes"]["graphs, first half: names"][0]["share"] > 0.05
 
 

@@ -78,6 +78,7 @@ def _matrix(linear: nn.Module | Tensor) -> tuple[Tensor, Tensor | None]:
         return linear, None
     weight = linear.weight
     assert isinstance(weight, Tensor), "of a linear map"
+    assert getattr(linear, "words", None) is None, "columns stand interleaved on a CPU alone"
     return weight, linear.scale if isinstance(linear, Int8Linear) else None
 
 
@@ -100,7 +101,7 @@ def _run(
     assert 0 < rows <= ROWS, "a frame has few rows"
     inputs = weight.shape[1]
     for part in (x, residual):
-        assert part is None or part.stride(-1) == 1, "the numbers of a row lie side by side"
+        assert part is None or part.shape[-1] == 1 or part.stride(-1) == 1, "the numbers of a row lie side by side"
     for part in (weight, table, total):
         assert part is None or part.is_contiguous(), "one row lies behind the other"
     out = torch.empty((rows, outputs), dtype=dtype or source.dtype, device=weight.device)

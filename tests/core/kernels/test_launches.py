@@ -24,12 +24,13 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("int8", [False, True])
 def test_a_guided_frame_at_2b_starts_fewer_than_900_kernels(int8: bool) -> None:
-    from shapes import shape_config
+    from shapes import shape_config  # type: ignore[import-not-found]  # in benchmarks
 
     first, second, operations = a_frame(shape_config("2b"), torch.bfloat16, int8=int8)
     # Of each of 28 layers: q/k/v, attention in two, output, both halves. Text, codes, two heads, two draws.
     assert Counter(launch.kernel for launch in first) == {
-        "product_kernel": 2 + 28 * 4 + 2, "add_codes_kernel": 1, "attend_kernel": 28, "join_kernel": 28, "draw_kernel": 2,
+        "product_kernel": 2 + 28 * 4 + 2, "add_codes_kernel": 1, "attend_kernel": 28, "join_kernel": 28,
+        "draw_kernel": 2,
     }  # fmt: skip
     # Five weight sets; of each of 31 stages: four layers of five kernels, the head, the draw.
     assert Counter(launch.kernel for launch in second) == {

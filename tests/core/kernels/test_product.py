@@ -18,6 +18,7 @@ from dia2.core.layers import _ACTIVATIONS, GatedMLP, RMSNorm
 from dia2.core.linear import Linear
 from dia2.core.quantize import Int8Linear
 
+from ...support.kernels import as_on_a_gpu
 from ...support.models import randomized
 
 # Times the sum of all absolute terms. The interpreter cuts bfloat16 off where a device rounds to the nearest.
@@ -65,6 +66,7 @@ def test_a_product_is_that_of_the_modules_around_it(
         linear = linear.float()
     exact = linear(torch.zeros_like(x).to(linear.weight.dtype)).dtype
     layer = Int8Linear(linear) if "int8" in parts else linear
+    as_on_a_gpu(layer)
     lookup = Lookup(torch.randn(5, inputs, generator=chance).to(dtype), torch.randint(5, (rows,), generator=chance))
     residual = torch.randn(outputs, rows, generator=chance).to(exact).T.contiguous() if "residual" in parts else None
     total = torch.full((rows, inputs), torch.nan, dtype=dtype) if {"lookup", "total"} <= parts else None
@@ -115,6 +117,7 @@ def test_a_gated_product_is_the_mlp_up_to_its_last_product(
     x = torch.randn(rows, width, generator=torch.Generator().manual_seed(hidden)).to(dtype)
     if packed:
         mlp.wi = Int8Linear(mlp.wi)  # type: ignore[assignment]  # as `quantize` does
+        as_on_a_gpu(mlp)
     gate, up = unpacked(mlp.wi, norm(x)).chunk(2, dim=-1)
     expected = mlp.act0(gate) * mlp.act1(up)
     with in_tiles(chosen):  # type: ignore[attr-defined]

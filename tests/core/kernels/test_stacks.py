@@ -16,6 +16,7 @@ from dia2.core.model import Dia2Model
 from dia2.core.quantize import quantize
 from dia2.runtime.forms import at_stage
 
+from ...support.kernels import as_on_a_gpu
 from ...support.models import random_model, tiny_config
 
 FRAMES = 3
@@ -32,6 +33,7 @@ def model(kind: str) -> Dia2Model:
     made = random_model(tiny_config(plain if kind == "plain" else None), dtype=torch.float32)
     if kind == "int8":
         quantize(made)
+        as_on_a_gpu(made)
     return made
 
 
