@@ -1,8 +1,7 @@
-"""Triton's kernels on a CPU: interpreted, which has to be said before Triton, and the kernels, are imported."""
+"""Triton's kernels on a CPU: interpreted, which `tests/core/test_kernels.py` says before Triton is imported."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -10,19 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-_THERE = importlib.util.find_spec("triton") is not None
-if not _THERE:  # it has wheels for Linux alone
+if os.environ.get("TRITON_INTERPRET") != "1":
     collect_ignore_glob = ["test_*.py"]
 else:
-    _before = os.environ.get("TRITON_INTERPRET")
-    os.environ["TRITON_INTERPRET"] = "1"
     from triton.runtime import interpreter
-
-    from dia2.core.kernels import draw, stacks  # noqa: F401  # which import all others
-
-    if _before is None:
-        del os.environ["TRITON_INTERPRET"]  # processes that tests start are not told
-
 
 _ready = set[Any]()
 
@@ -37,7 +27,6 @@ def _call(function: Any, *args: Any, **options: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def _interpreted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(interpreter.InterpretedFunction, "__call__", _call)
     with torch.no_grad():
         yield
