@@ -35,7 +35,7 @@ def run_apart(
         text=True,
         check=False,
         cwd=ROOT,
-        env=variables | {"OMP_NUM_THREADS": "1"} | dict(environment),
+        env=variables | {"OMP_NUM_THREADS": "1"} | dict(environment or {}),
     )
     assert done.returncode == 0, done.stdout[-20000:] + done.stderr[-4000:]
     assert re.search(r"\d+ passed", done.stdout), done.stdout
