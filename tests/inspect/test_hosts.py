@@ -23,7 +23,7 @@ HOST = """<!doctype html><meta charset="utf-8"><body><style>{css}</style><style 
 const {{ default: widget }} = await import(URL.createObjectURL(new Blob([{source}], {{ type: "text/javascript" }})));
 const bytes = Uint8Array.from(atob({view}), (character) => character.charCodeAt(0));
 const values = {{ _views: [new DataView(bytes.buffer)], _pieces: [], _difference: null, call: 0 }};
-Object.assign(values, {{ _can_decode: true, _cell: "0f", _link: "" }});
+Object.assign(values, {{ _can_decode: true, _cell: "0f" }});
 Object.assign(window, {{ values, changes: {{}} }});
 window.listening = new Set();
 window.answer = (message) => listening.forEach((listen) => listen(message, [new DataView(new ArrayBuffer(8))]));

@@ -963,7 +963,7 @@ export interface Traits {
   /** Name of the cell that shows it, for the copy that is saved there. */
   _cell: string;
   /** What to look at first, as `#call=311&track=surprise`. */
-  _link: string;
+  _link?: string;
   /** Those beside the trace; null: nobody keeps any. */
   _notes: CallNote[] | null;
   call: number;

@@ -153,7 +153,10 @@ async function render({ model, el }) {
     if (shown) {
       const { call, tab } = shown.store.state;
       Object.assign(options, { call, tab, draft: shown.draft }); // of what stands there until now
-    } else Object.assign(options, namedIn(model.get("_link")), { call: model.get("call") }); // the link's, or set since
+    } else {
+      const link = model.get("_link") ?? ""; // notebooks that were saved before there were links have none
+      Object.assign(options, namedIn(link), { call: model.get("call") }); // the link's, or set since
+    }
     if (model.get("_can_decode")) options.ask = (books) => asker.ask(books);
     replace(mountViews(root, views, options));
   };
