@@ -359,12 +359,10 @@ def voice(args: argparse.Namespace) -> int:
     tts = open_checkpoint(args)
     found: Sequence[Finding] = ()
     with _bar():
-        tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
+        made = tts.save_voice(args.audio, args.output, speaker=args.speaker, words=args.words, whisper=args.whisper)
         if args.doctor:
             from dia2.adapter.ear.voice import voice_findings
-            from dia2.runtime.voice_clone import read_voice
 
-            made = read_voice(tts.runtime, args.audio, args.words, args.whisper)  # which `save_voice` left in memory
             found = voice_findings(tts, made, args.speaker)
     for finding in found:
         tell("warning" if finding.severity == "bad" else "note", f"{finding.text} → {finding.fix}")

@@ -46,7 +46,7 @@ from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
 from dia2.runtime.streaming import Stream
 from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan, check_prefix, read_voice
-from dia2.runtime.voice_file import VOICE_SUFFIX, save_voice
+from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, save_voice
 from dia2.runtime.words import load_whisper
 
 logger = logging.getLogger("dia2")
@@ -267,7 +267,7 @@ class Dia2:
         speaker: int = 1,
         words: str | Path | WordList | None = None,
         whisper: str = "turbo",
-    ) -> None:
+    ) -> Voice:
         """Encode and transcribe a recording once, for use as a prefix wherever a sound file is accepted.
 
         Args:
@@ -276,6 +276,9 @@ class Dia2:
             speaker: 1 or 2, who it is meant for; noted only, either may use it.
             words: the word times, a JSON file or a list; none asks Whisper.
             whisper: name or path of the Whisper checkpoint.
+
+        Returns:
+            What was written, and the samples that it was made of.
 
         Raises:
             UsageError: the recording or its words cannot be used.
@@ -298,6 +301,7 @@ class Dia2:
             finally:
                 load_whisper.cache_clear()
             save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
+            return voice
 
     def _load_for(self, prefix: PrefixConfig | None) -> tuple[RuntimeContext, PrefixConfig | None]:
         """The checkpoint, and the prefix to go on from, which is judged before seconds are spent on loading.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import os
 import shutil
 import weakref
 from collections.abc import Callable, Sequence
@@ -562,6 +563,19 @@ def test_a_voice_with_late_words_is_told(files: list[str], capsys: pytest.Captur
     assert " s after their sound. → check the word times" in told
     assert main(["voice", *files, "--no-doctor"]) == 0
     assert "warning" not in capsys.readouterr().err
+
+
+def test_words_that_come_by_a_pipe_are_read_once(
+    files: list[str], prefix: Prefix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, json.dumps(prefix.moved).encode())
+    os.close(writer)
+    try:
+        assert main(["voice", files[0], "--words", f"/dev/fd/{reader}", *files[3:]]) == 0
+    finally:
+        os.close(reader)
+    assert " on the words of speaker 1 seem to stand 0.4" in capsys.readouterr().err
 
 
 def test_a_voice_is_told_of_its_recording_too(
