@@ -9,13 +9,11 @@ import os
 import platform
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from dia2.common.checks import read_small
-from dia2.common.errors import Dia2Error, UsageError
-from dia2.common.files import write_atomically
+from dia2.common.errors import UsageError
+from dia2.common.kept import keep, kept
 from dia2.core.model import Dia2Model
 from dia2.core.products import Kernels, choose, said, take, uses
 from dia2.core.quantize import Kernel, packed_linears
@@ -23,7 +21,7 @@ from dia2.core.quantize import Kernel, packed_linears
 logger = logging.getLogger("dia2")
 
 FORCED = "DIA2_INT8_PRODUCTS"  # an environment variable: the kernel of all products, in place of a race
-_REMEMBERED = 200  # choices: of models, precisions and machines that share a home folder
+_FILE, _REMEMBERED = "products.json", 200  # choices: of models, precisions and machines that share a home folder
 
 
 def suit(model: Dia2Model) -> str:
@@ -71,41 +69,24 @@ def _remembered(model: Dia2Model, where: str) -> Kernels:
     digest = hashlib.sha256(json.dumps(counts).encode()).hexdigest()[:16]
     key = f"{where}|{str(model.dtype).removeprefix('torch.')}|{digest}"
     shapes = {linear.shape for linear in packed_linears(model)}
-    known = _read(_load().get(key))
+    known = _read(kept(_FILE).get(key))
     if known is not None and known.keys() == shapes:
         return known
     logger.info("timing int8 products, once on this machine")
-    chosen = choose(model)
-    kept = _load() | {key: {f"{outputs}x{inputs}": str(kernel) for (outputs, inputs), kernel in chosen.items()}}
-    with suppress(Dia2Error, OSError):  # a cache that cannot be written costs another race, and maybe another choice
-        store().parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(store(), json.dumps(dict(list(kept.items())[-_REMEMBERED:]), indent=0).encode())
+    chosen = choose(model)  # where it cannot be kept, the next load holds another race, and may choose otherwise
+    keep(_FILE, key, {f"{outputs}x{inputs}": str(kernel) for (outputs, inputs), kernel in chosen.items()}, _REMEMBERED)
     return chosen
 
 
-def _read(kept: object) -> Kernels | None:
+def _read(choice: object) -> Kernels | None:
     """Kernels as the file has them; nothing, where that is something else."""
-    if not isinstance(kept, dict):
+    if not isinstance(choice, dict):
         return None
     try:
-        sizes = {tuple(int(size) for size in name.split("x")): Kernel(word) for name, word in kept.items()}
+        sizes = {tuple(int(size) for size in name.split("x")): Kernel(word) for name, word in choice.items()}
     except ValueError:
         return None
     return {(size[0], size[1]): kernel for size, kernel in sizes.items() if len(size) == 2}
-
-
-def store() -> Path:
-    """The file that remembers."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dia2" / "products.json"
-
-
-def _load() -> dict[str, Any]:
-    """What the file says; nothing where it is damaged or not there: the race is held anew."""
-    try:
-        content = json.loads(read_small(store()))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _processor() -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from dia2.common.checks import read_small
-from dia2.common.errors import Dia2Error, UsageError
-from dia2.common.files import write_atomically
+from dia2.common.errors import UsageError
+from dia2.common.kept import keep, kept
 
 logger = logging.getLogger("dia2")
 
 _SLOW = 1 << 30  # bytes from which reading a file is worth a word
-_REMEMBERED = 1000  # files
+_FILE, _REMEMBERED = "hashes.json", 1000  # files that are remembered
 
 
 def hash_path(path: Path) -> str | None:
@@ -56,29 +51,12 @@ def check_same(
 def _hash_file(path: Path) -> str:
     status = path.stat()
     key = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    known = _load()
-    found = known.get(key)
+    found = kept(_FILE).get(key)
     if isinstance(found, str) and len(found) == 64:
         return found
     if status.st_size >= _SLOW:
         logger.info("hashing %s, once", path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    known = _load() | {key: digest}
-    with suppress(Dia2Error, OSError):  # a cache that cannot be written only costs time
-        _store().parent.mkdir(parents=True, exist_ok=True)
-        kept = dict(list(known.items())[-_REMEMBERED:])
-        write_atomically(_store(), json.dumps(kept, indent=0).encode())
+    keep(_FILE, key, digest, _REMEMBERED)
     return digest
-
-
-def _store() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dia2" / "hashes.json"
-
-
-def _load() -> dict[str, Any]:
-    try:
-        content = json.loads(read_small(_store()))
-    except (OSError, ValueError):  # not there yet, or damaged: hash anew
-        return {}
-    return content if isinstance(content, dict) else {}
