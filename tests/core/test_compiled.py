@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from dia2.core.compiled import OPTIONS, compiled_form
+from dia2.core.compiled import ON_CUDA, OPTIONS, compiled_form
 
 pytestmark = [
     pytest.mark.slow,  # to import inductor takes seconds
@@ -43,4 +43,5 @@ def test_the_width_of_vectors_is_an_option_of_a_processor(
 
     compiled_form(part, "cpu")
     compiled_form(part, "cuda")
-    assert given == [OPTIONS | {"cpp.simdlen": width}, None]
+    compiled_form(part, "mps")
+    assert given == [OPTIONS | {"cpp.simdlen": width}, ON_CUDA, None]
