@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -136,12 +137,9 @@ def said(chosen: Mapping[Shape, Kernel]) -> str:
 
 def _unpacked(linear: Int8Linear, dtype: torch.dtype) -> Int8Linear:
     """A second one with the same numbers, unpacked."""
-    twin: Any = Int8Linear.__new__(Int8Linear)
-    nn.Module.__init__(twin)
-    twin.shape, twin.kernel, twin.words = linear.shape, linear.kernel, linear.words
-    twin.weight, twin.scale = linear.weight, linear.scale
+    twin = deepcopy(linear)
     twin.take(Kernel.UNPACKED, dtype)
-    return twin  # type: ignore[no-any-return]  # made without its constructor, which would pack again
+    return twin
 
 
 def _works(linear: Int8Linear, kernel: Kernel, x: Tensor, wanted: Tensor) -> bool:

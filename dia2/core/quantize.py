@@ -56,9 +56,16 @@ class Int8Linear(nn.Module):
     @property
     def kernels(self) -> list[Kernel]:
         """Those that its packed weights can be multiplied by."""
-        if self.weight.device.type != "cpu":
-            return [Kernel.BLOCKS if self.shape[1] % _EVEN else Kernel.PACKED]
-        return [Kernel.BLOCKS] if self.shape[1] % _EVEN else [Kernel.PACKED, Kernel.BLOCKS]
+        if self.shape[1] % _EVEN:
+            return [Kernel.BLOCKS]
+        return [Kernel.PACKED, Kernel.BLOCKS] if self.weight.device.type == "cpu" else [Kernel.PACKED]
+
+    @property
+    def in_order(self) -> Tensor:
+        """[outputs, inputs] the whole numbers, their columns not interleaved."""
+        if self.words is None:
+            return self.weight
+        return self.weight.view(self.shape[0], -1, 4).transpose(1, 2).reshape(self.shape)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` [..., inputs] to [..., outputs]."""
@@ -104,9 +111,7 @@ class Int8Linear(nn.Module):
             self.kernel = kernel if kernel in self.kernels else self.kernels[0]
         else:
             self.kernel = kernel
-            weight = self.weight.to(dtype)  # whole numbers up to 127 have no more than seven bits: exact in bfloat16
-            if self.words is not None:
-                weight = weight.view(self.shape[0], -1, 4).transpose(1, 2).reshape(self.shape)
+            weight = self.in_order.to(dtype)  # whole numbers up to 127 have no more than seven bits: exact in bfloat16
             self.words, self.weight = None, nn.Parameter(weight, requires_grad=False)
 
 

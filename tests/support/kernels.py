@@ -43,8 +43,7 @@ def as_on_a_gpu(model: nn.Module) -> None:
     """Let the columns of every int8 matrix stand in their order, as they do but on a CPU."""
     for linear in model.modules():
         if isinstance(linear, Int8Linear) and linear.words is not None:
-            straight = linear.weight.view(linear.shape[0], -1, 4).transpose(1, 2).reshape(linear.shape)
-            linear.weight, linear.words = nn.Parameter(straight.contiguous(), requires_grad=False), None
+            linear.weight, linear.words = nn.Parameter(linear.in_order, requires_grad=False), None
             linear.take(Kernel.BLOCKS, torch.float32)
 
 

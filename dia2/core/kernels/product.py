@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dia2.core.kernels.launch import ROWS, launch, power_of_two
-from dia2.core.kernels.product_kernel import product_kernel
+from dia2.core.kernels.product_kernel import GELU, LINEAR, RELU, SILU, product_kernel
 from dia2.core.layers import GatedMLP, RMSNorm
 from dia2.core.quantize import Int8Linear
 
-_LINEAR, _SILU, _GELU, _RELU = range(4)  # as `product_kernel` numbers them
-_ACTIVATIONS: dict[Callable[[Tensor], Tensor], int] = {F.silu: _SILU, F.gelu: _GELU, F.relu: _RELU}
+_LINEAR: int = LINEAR.value
+_ACTIVATIONS: dict[Callable[[Tensor], Tensor], int] = {F.silu: SILU.value, F.gelu: GELU.value, F.relu: RELU.value}
 
 # A program adds up this many products side by side: 64 in each of 128 threads leaves registers for what is loaded.
 _SUMS = 8192

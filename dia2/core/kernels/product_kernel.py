@@ -102,10 +102,10 @@ def product_kernel(
 
 @triton.jit
 def _activated(x, which: tl.constexpr):
-    if which == 1:  # SiLU
+    if which == SILU:
         x = x * tl.sigmoid(x)
-    elif which == 2:  # GELU, the exact one
+    elif which == GELU:  # the exact one
         x = 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
-    elif which == 3:  # ReLU
+    elif which == RELU:
         x = tl.where(x > 0.0, x, 0.0)
     return x
