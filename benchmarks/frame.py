@@ -17,7 +17,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,14 +25,12 @@ from report import keep
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from shapes import SHAPES, bytes_read, open_run, runtime
+from shapes import SHAPES, bytes_read, open_run, packed, runtime
 
 from dia2 import Dia2, GenerationConfig
-from dia2.core.quantize import quantize
 from dia2.runtime import graphs
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.packing import suit, unpacked
-from dia2.runtime.weights import weight_bytes
+from dia2.runtime.packing import unpacked
 
 DEFAULT = [
     "float32",
@@ -106,21 +104,16 @@ def variants(shape: str, names: list[str]) -> list[Variant]:
             raise SystemExit(f"There is no variant {name!r}: a dtype with any of +{', +'.join(sorted(OPTIONS))}.")
         key = dtype, "int8" in options
         if key not in targets:
-            targets[key] = _target(shape, dtype, packed=key[1])
+            targets[key] = _target(shape, dtype, int8=key[1])
         found.append(Variant(name, targets[key], bytes_read(targets[key].model)[1]))
     return found
 
 
-def _target(shape: str, dtype: str, *, packed: bool) -> RuntimeContext:
+def _target(shape: str, dtype: str, *, int8: bool) -> RuntimeContext:
     if shape == "nano":
-        return Dia2.nano(dtype=dtype, quantize="int8" if packed else None).runtime
+        return Dia2.nano(dtype=dtype, quantize="int8" if int8 else None).runtime
     target = runtime(shape, getattr(torch, dtype))
-    if packed:
-        quantize(target.model)
-        with target.computing():
-            products = suit(target.model)
-        target = replace(target, quantized="int8", products=products, weight_bytes=weight_bytes(target.model))
-    return target
+    return packed(target) if int8 else target
 
 
 def measure(found: list[Variant], frames: int, console: Console) -> list[float]:

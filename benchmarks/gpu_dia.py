@@ -13,7 +13,7 @@ import torch
 from dia_shapes import Ours, config_of, random_model, weight_bytes
 from gpu_figures import Report
 from gpu_kernels import FRAMES, told
-from gpu_runs import DEVICE, SETTLE, in_turns, settled
+from gpu_runs import DEVICE, SETTLE, Kept, in_turns, settled
 from torch.profiler import record_function
 
 from dia import Dia
@@ -28,40 +28,29 @@ TEXTS = ["[S1] Hello there. [S2] Hi!", "[S1] How are you today? [S2] Not too bad
 Backend = Callable[[], GraphBackend]
 
 
-class Rows:
-    """A run of Dia that is kept open, and begun anew when its rows are used up."""
+class Rows(Kept):
+    """A run of Dia, whose frames are rows."""
 
     def __init__(self, model: DiaModel, backend: Backend | None, **config: Any) -> None:
         self._model, self._backend = model, backend
         self._config = GenerationConfig(**config)
         self._run: Ours | None = None
-        self._left = 0
+        self.device = model.device
 
-    def frames(self, count: int) -> float:
-        """Seconds for `count` rows, the device's work included."""
-        settled(self._model.device)
-        spent = 0.0
-        for _ in range(count):
-            if not self._left:
-                self.begin()
-            assert self._run is not None, "begun"
-            self._left -= 1
-            began = time.perf_counter()
-            self._run.step()
-            spent += time.perf_counter() - began
-        began = time.perf_counter()
-        settled(self._model.device)
-        return spent + time.perf_counter() - began
+    def step(self) -> None:
+        """See `Kept`."""
+        assert self._run is not None, "begun"
+        self._run.step()
 
     def begin(self) -> None:
         """Begin anew, and make the first row."""
         self._run = Ours(self._model, self._config, ROWS, self._backend)
         self._run.step()
-        self._left = ROWS - SETTLE
+        self.left = ROWS - SETTLE
 
     def close(self) -> None:
         """End it; what comes after begins anew."""
-        self._run, self._left = None, 0
+        self._run, self.left = None, 0
 
 
 def speed(report: Report, shape: str, seconds: float) -> None:

@@ -12,18 +12,16 @@ from unittest.mock import patch
 
 import gpu_warm  # noqa: F401  # loads what loading takes, while the step before is still at work
 import torch
-from shapes import SCRIPT, mimi, open_run, runtime
+from shapes import SCRIPT, mimi, open_run, packed, runtime
 
 from dia2 import GenerationConfig
 from dia2.audio.codec import Codec
 from dia2.audio.streaming_decoder import StreamingDecoder
 from dia2.common.hooks import observing
-from dia2.core.quantize import quantize
 from dia2.inspect import Recorder
 from dia2.runtime import streaming
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.streaming import Stream
-from dia2.runtime.weights import weight_bytes
 
 DEVICE = "cuda"
 SETTLE = 6  # frames that do not count: captures, and what libraries do at first
@@ -45,14 +43,41 @@ def checkpoint(shape: str, precision: str, device: str = DEVICE) -> RuntimeConte
     """Random weights at a shape: `float32`, `bfloat16`, or `int8`, which is computed with in bfloat16."""
     dtype = torch.float32 if precision == "float32" else torch.bfloat16
     target = runtime(shape, dtype, device)
-    if precision != "int8":
-        return target
-    quantize(target.model)
-    return replace(target, quantized="int8", weight_bytes=weight_bytes(target.model))
+    return packed(target) if precision == "int8" else target
 
 
-class Run:
-    """A main loop that is kept open, and begun anew when its context is used up."""
+class Kept:
+    """A run that is kept open, and begun anew when it has no frames left."""
+
+    device: torch.device
+    left: int = 0  # frames until it is begun anew
+
+    def begin(self) -> None:
+        """Begin anew, and make the first frame."""
+        raise NotImplementedError
+
+    def step(self) -> None:
+        """Make one frame more."""
+        raise NotImplementedError
+
+    def frames(self, count: int) -> float:
+        """See `Paced`; to begin anew does not count."""
+        settled(self.device)
+        spent = 0.0
+        for _ in range(count):
+            if not self.left:
+                self.begin()
+            self.left -= 1
+            began = time.perf_counter()
+            self.step()
+            spent += time.perf_counter() - began
+        began = time.perf_counter()
+        settled(self.device)
+        return spent + time.perf_counter() - began
+
+
+class Run(Kept):
+    """A main loop."""
 
     def __init__(self, target: RuntimeContext, path: Path | None = None, **config: Any) -> None:
         """Nothing is computed yet.
@@ -62,30 +87,18 @@ class Run:
             path: of a trace to record.
             config: fields of a `GenerationConfig`.
         """
-        self._target, self._path = target, path
+        self._target, self._path, self.device = target, path, target.device
         self._config = GenerationConfig(**({"seed": 1} | config))
         self._recorder: Recorder | None = None
-        self._left = 0
         self._loop: Any = None
 
-    def frames(self, count: int) -> float:
-        """See `Paced`."""
-        settled(self._target.device)
-        spent = 0.0
-        for _ in range(count):
-            if not self._left:
-                self.begin()
-            self._left -= 1
-            began = time.perf_counter()
-            next(self._loop)
-            spent += time.perf_counter() - began
-        began = time.perf_counter()
-        settled(self._target.device)
-        return spent + time.perf_counter() - began
+    def step(self) -> None:
+        """See `Kept`."""
+        next(self._loop)
 
     def close(self) -> None:
         """See `Paced`."""
-        self._left = 0
+        self.left = 0
         if self._loop is not None:
             self._loop.close()
             self._loop = None
@@ -101,7 +114,7 @@ class Run:
         with observing(self._recorder):  # the loop looks for an observer once, when it begins
             self._loop = open_run(self._target, self._config)
             next(self._loop)
-        self._left = self._target.config.runtime.max_context_steps - 1
+        self.left = self._target.config.runtime.max_context_steps - 1
 
 
 class Heard:

@@ -16,9 +16,11 @@ from dia2.core.ambient import threads_for
 from dia2.core.config import DiaConfig, load_config, parse_config
 from dia2.core.layers import CodeEmbedding
 from dia2.core.model import Dia2Model
+from dia2.core.quantize import quantize
 from dia2.runtime.assets import nano_folder
 from dia2.runtime.context import RuntimeContext, token_ids
 from dia2.runtime.generator import generate_frames
+from dia2.runtime.packing import suit
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.session import open_session
 from dia2.runtime.state_machine import StateMachine
@@ -61,6 +63,14 @@ def runtime(name: str, dtype: torch.dtype = torch.float32, device: str = "cpu") 
         weight_bytes=weight_bytes(model),
         threads=threads_for(weight_bytes(model), nano.device),
     )
+
+
+def packed(target: RuntimeContext) -> RuntimeContext:
+    """The same with int8 weights, multiplied by what suits its device, as an engine that is loaded so would have it."""
+    quantize(target.model)
+    with target.computing():
+        products = suit(target.model)
+    return replace(target, quantized="int8", products=products, weight_bytes=weight_bytes(target.model))
 
 
 def mimi(codebooks: int, device: str = "cpu") -> Codec:
