@@ -24,8 +24,6 @@ from dia2.adapter.prefix_words import PrefixWord, prefix_words
 from dia2.inspect.trace.levels import Levels, measure
 
 if TYPE_CHECKING:
-    from dia2.adapter.ear.curves import EarCurves
-    from dia2.adapter.spelling.path import SpeltPath
     from dia2.adapter.trace import Dia2Trace
 
 # Of a frame's cost: by how much the best shift must be better than others, for words that no finding moves to be said
@@ -186,13 +184,13 @@ def fits(trace: Dia2Trace) -> list[Fit]:
     prefix, rate = trace.prefix, trace.model.frame_rate
     if prefix is None:
         return []
-    words, ear, first, found = prefix_words(trace), trace.ear, 0, list[Fit]()
-    told = list(recording_findings(trace, words, ear))
+    words, first, found = prefix_words(trace), 0, list[Fit]()
+    told = list(recording_findings(trace, words, trace.ear))
     for speaker, frames in enumerate(trace.run.voice_frames, 1):
         part = slice(first, first + frames)
         mine = [word for word in words if word.speaker == speaker]
         timed = [word for word in mine if word.start is not None]  # all of a trace, or none
-        source, costs, shifts = _evidence(ear, trace.letters.get(speaker), prefix.rms[part], timed, part, rate)
+        source, costs, shifts = _evidence(trace, prefix.rms[part], timed, part)
         if source in ("letters", "loudness"):  # of whose shifts the findings tell those that no missing words explain
             shifts = [shift for shift in shifts if shift_finding(timed, shift) in told]
         found.append(Fit(speaker, first, frames, rate, mine, source, costs, shifts))
@@ -201,21 +199,18 @@ def fits(trace: Dia2Trace) -> list[Fit]:
 
 
 def _evidence(
-    ear: EarCurves | None,
-    path: SpeltPath | None,
-    rms: np.ndarray,
-    words: Sequence[PrefixWord],
-    part: slice,
-    rate: float,
+    trace: Dia2Trace, rms: np.ndarray, words: Sequence[PrefixWord], part: slice
 ) -> tuple[Source, Costs | None, list[Shifted]]:
     """What tells the drift of a recording, as the findings choose it, and the shifts that it brings."""
     if not words:
         return "nothing", None, []
-    heard = None if ear is None else by_ear(ear, words[0].speaker, words)
+    ear, speaker, rate = trace.ear, words[0].speaker, trace.model.frame_rate
+    heard = None if ear is None else by_ear(ear, speaker, words)
     if ear is not None and heard is not None:
         return "ear", Costs(ear.late, ear.nats[:, part], FLAT, FLAT), heard
     if not np.isfinite(rms).all() or not rms.any():
         return "nothing", None, []
+    path = trace.letters.get(speaker)  # not asked for where the ear tells
     if path is not None:
         return "letters", Costs(path.late, path.nats, LETTERS_STAND, LETTERS_STAND), by_spelling(path, rate)
     levels, times = measure(rms), np.array([[word.start, word.end] for word in words]) * rate

@@ -7,18 +7,26 @@ through `sentence` when they are made, the package's log when a line is written,
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 import warnings
 
 LONGEST = 1000  # characters
 _TAIL = 400  # of them at the end, where a message says what to do
 _STEERING = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, line-breaking and direction characters
+# The same but for what only joins characters, or parts them unseen.
+_TURNING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def printable(text: str) -> str:
-    """`text` without control, line-breaking and direction characters, which data must not send to a terminal."""
+def printable(text: str, *, joined: bool = False) -> str:
+    """`text` without control, line-breaking and direction characters, which data must not send to a terminal.
+
+    With `joined` the other invisible ones stay, which scripts and emoji are joined by; not every terminal bears them.
+    """
     if text.isprintable():  # most are, and Python knows it at once
         return text
+    if joined:
+        return _TURNING.sub("�", text)
     return "".join("�" if unicodedata.category(char) in _STEERING else char for char in text)
 
 

@@ -546,6 +546,16 @@ def test_letters_are_compared_once(late: Dia2Trace, monkeypatch: pytest.MonkeyPa
     assert asked == ["once"]
 
 
+def test_letters_are_not_compared_where_the_ear_tells(late: Dia2Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> NoReturn:
+        raise AssertionError("letters are slow, and tell less")
+
+    monkeypatch.setattr("dia2.adapter.spelling.of.spelt_path", never)
+    trace = Dia2Trace(late.path)
+    assert [fit.source for fit in fits(trace)] == ["ear"]
+    assert trace.findings()
+
+
 # The command line
 
 

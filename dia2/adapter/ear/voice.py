@@ -9,7 +9,7 @@ import numpy as np
 from dia2.adapter.ear.curves import EarCurves
 from dia2.adapter.ear.hear import Progress, hear
 from dia2.adapter.ear.hypotheses import Hypothesis
-from dia2.adapter.findings.recordings import sound_findings
+from dia2.adapter.findings.recordings import KINDS, sound_findings
 from dia2.adapter.findings.shift import by_ear, by_spelling
 from dia2.adapter.given_voice import given_voice
 from dia2.adapter.prefix_words import PrefixWord
@@ -17,6 +17,7 @@ from dia2.adapter.spelling.of import spelt
 from dia2.common.hooks import unobserved
 from dia2.engine import Dia2
 from dia2.inspect.schema.finding import Finding
+from dia2.inspect.trace.findings import worst_first
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.voice_clone import combine_voices, words_to_entries
 from dia2.runtime.voice_file import Voice
@@ -65,7 +66,7 @@ def voice_findings(tts: Dia2, voice: Voice, speaker: int = 1, progress: Progress
         path = spelt(samples, codec.sample_rate, frames, words, rate)
         shifts = None if path is None else by_spelling(path, rate)
     found = sound_findings(measured.rms.numpy(), measured.clipped.numpy(), words, speaker, rate, shifts=shifts)
-    return sorted(found, key=lambda finding: (finding.severity != "bad", finding.call))
+    return worst_first(found, KINDS)
 
 
 def _untaken(index: int, word: Word, speaker: int, rate: float) -> PrefixWord:

@@ -270,4 +270,5 @@ def _look(case: Case) -> Iterator[Finding]:
         yield from recording_findings(trace, prefix_words(trace), ear)
 
 
-DETECTORS = (Detector((SHORT, QUIET, CLIPPED, NOISE, UNLABELLED, WORDS_ONLY, SHIFT, SILENCE), _look),)
+KINDS = (SHORT, QUIET, CLIPPED, NOISE, UNLABELLED, WORDS_ONLY, SHIFT, SILENCE)
+DETECTORS = (Detector(KINDS, _look),)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from msgspec import Meta
 from dia2.common.checks import TooLargeError, is_file, read_small, short
 from dia2.common.errors import Dia2Error, TraceError, UsageError, one_line
 from dia2.common.files import write_atomically
+from dia2.common.messages import printable
 from dia2.inspect.store.layout import MAX_CALLS, NOTES_FILE
 from dia2.inspect.store.manifest import decode, read_json, require
 
@@ -24,8 +24,6 @@ MAX_NOTES = 1000  # of a trace
 MAX_NOTE = 2000  # characters of one
 _MAX_BYTES = 16 << 20  # the most that notes within these bounds can take
 _PACKAGE = Path(__file__).resolve().parents[2]
-# Controls, surrogates, line separators, and what turns lines around. Joiners stay: scripts and emoji need them.
-_STEERING = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _CHANGES = threading.Lock()  # a change reads the file and writes it anew
 
 
@@ -55,7 +53,7 @@ class _Notes:
 def plain_text(text: str) -> str:
     """Lines of text without any other control characters, and without spaces around them."""
     lines = text.replace("\r\n", "\n").replace("\t", " ").split("\n")
-    return "\n".join(_STEERING.sub("�", line).rstrip() for line in lines).strip()
+    return "\n".join(printable(line, joined=True).rstrip() for line in lines).strip()
 
 
 def read_notes(folder: Path, calls: int) -> list[CallNote]:

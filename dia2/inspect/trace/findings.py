@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,19 +75,23 @@ def findings(case: Case) -> list[Finding]:
     Raises:
         UsageError: `hear` was asked for, and the family's words cannot be compared with what is heard.
     """
-    if case.hear and not any(detector.listens for detector in detectors_of(case.trace)):
+    detectors = detectors_of(case.trace)
+    if case.hear and not any(detector.listens for detector in detectors):
         raise UsageError(
             f"{case.trace.path} is a run of {case.trace.adapter.title}, whose words have no times to compare with what "
             "Whisper hears: ask for its findings without hear."
         )
-    found: list[tuple[bool, int, int, Finding]] = []
-    order: dict[str, int] = {}
-    for detector in detectors_of(case.trace):
-        for kind in detector.kinds:
-            order.setdefault(kind.name, len(order))
+    found: list[Finding] = []
+    for detector in detectors:
         if case.trace.begun or detector.look is early_stop:
-            found += [(f.severity != "bad", order[f.kind], f.call, f) for f in detector.look(case)]
-    return [one[-1] for one in sorted(found, key=lambda one: one[:-1])]
+            found += detector.look(case)
+    return worst_first(found, [kind for detector in detectors for kind in detector.kinds])
+
+
+def worst_first(found: Iterable[Finding], kinds: Sequence[FindingKind]) -> list[Finding]:
+    """What was found: bad before notes, then as its kind stands among `kinds`, then by call."""
+    names = [kind.name for kind in kinds]
+    return sorted(found, key=lambda one: (one.severity != "bad", names.index(one.kind), one.call))
 
 
 def judged(trace: Trace[Any], script: int = 0) -> tuple[list[Finding], Verdict]:

@@ -27,7 +27,7 @@ def state_facts(trace: Trace[Any], times: bool) -> Facts:
     """What is wrong with a run, and how much of it a trace holds."""
     facts: Facts = {"verdict": verdict_facts(trace)}
     facts |= picked(trace, "state", "complete") | {"started": trace.manifest.started if times else None}
-    facts["notes"] = [vars(note) for note in readable_notes(trace)]
+    facts["notes"] = readable_notes(trace)
     return facts | picked(trace.manifest, "level", "hooks", "tokens_only_from")
 
 

@@ -6,14 +6,13 @@ from typing import Any
 
 from dia2.common.errors import TraceError
 from dia2.common.messages import warn
-from dia2.inspect.store.notes import CallNote
 from dia2.inspect.trace.trace import Trace
 
 
-def readable_notes(trace: Trace[Any]) -> list[CallNote]:
-    """A trace's notes; none, and a warning that says why, where they cannot be read."""
+def readable_notes(trace: Trace[Any]) -> list[dict[str, Any]]:
+    """A trace's notes, `call` and `text` each; none, and a warning that says why, where they cannot be read."""
     try:
-        return trace.notes
+        return [vars(note) for note in trace.notes]
     except TraceError as error:
         warn(f"The notes are not shown: {error}", stacklevel=2)
         return []

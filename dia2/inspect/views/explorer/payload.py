@@ -75,17 +75,8 @@ def payload(
     extra = {f"sound_{i}": sound.data for i, sound in enumerate(sounds)} | add_recordings(view, trace, voice=voice)
     view.header["mime"] = MIME
     view.header["sounds"] = [{"label": sound.label, "column": f"sound_{i}"} for i, sound in enumerate(sounds)]
-    view.header["notes"] = notes_of(trace) if notes else []
+    view.header["notes"] = readable_notes(trace) if notes else []
     return pack(view, extra)
-
-
-def notes_of(trace: Trace[Any]) -> list[dict[str, Any]]:
-    """The notes pinned to its calls, as the front end has them: `call` and `text` each.
-
-    Raises:
-        TraceError: their file is damaged.
-    """
-    return [vars(note) for note in readable_notes(trace)]
 
 
 def check_alone(other: Trace[Any] | None, replay: Any) -> None:

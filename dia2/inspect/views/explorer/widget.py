@@ -15,12 +15,13 @@ import traitlets
 
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.wording import counted
+from dia2.inspect.trace.noted import readable_notes
 from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.instead import Beside, Kept
 from dia2.inspect.views.explorer.link import call_of, fragment_of
-from dia2.inspect.views.explorer.payload import check_alone, check_engine, difference_of, notes_of, payload
+from dia2.inspect.views.explorer.payload import check_alone, check_engine, difference_of, payload
 from dia2.inspect.views.explorer.picture import picture
 from dia2.inspect.views.explorer.saved import page_by_default, told
 from dia2.inspect.views.explorer.sound import Sound, codebook_sound
@@ -80,7 +81,7 @@ class _Page(anywidget.AnyWidget):
         if self.trace is None:
             raise UsageError("A note can be kept once the run is over.")
         self.trace.note(call, text)  # type: ignore[arg-type]  # which checks both: they come from the page
-        self._notes = notes_of(self.trace)
+        self._notes = readable_notes(self.trace)
         return []
 
     def _hear(self, books: Any) -> Sound:
@@ -127,7 +128,7 @@ class LiveExplorer(_Page):
         """Show the whole of it, with candidates and sound."""
         self.trace = trace
         with self.hold_sync():
-            self._views, self._pieces, self._notes = [payload(trace)], [], notes_of(trace)
+            self._views, self._pieces, self._notes = [payload(trace)], [], readable_notes(trace)
         kept = Kept(picture(trace), self._views if page_by_default() else ())
         self._beside.add(self, told(trace, repr(self)), kept)
 
@@ -167,7 +168,7 @@ class Explorer(_Page):
                 *(() if other is None else (payload(other, script=script, voice=voice),)),
             ],
             _difference=difference,
-            _notes=notes_of(trace),
+            _notes=readable_notes(trace),
             _can_decode=tts is not None and other is None,
             _link=fragment,
             call=call if named is None else named,
