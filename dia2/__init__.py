@@ -24,10 +24,12 @@ if TYPE_CHECKING:
         GenerationInterrupted,
         GenerationResult,
         PlacedWord,
+        BatchInterrupted,
         PrefixConfig,
         SamplingConfig,
     )
     from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+    from dia2.runtime.request import Request
     from dia2.runtime.streaming import Stream, StreamChunk
 
 __version__ = "0.1.0"
@@ -37,13 +39,15 @@ _HOMES = {
     "dia2.common.errors": ("CheckpointError", "Dia2Error", "TraceError", "UsageError"),
     "dia2.engine": ("Dia2",),
     "dia2.generation": (
-        *("GenerationConfig", "GenerationInterrupted", "GenerationResult", "PlacedWord", "PrefixConfig"),
-        "SamplingConfig",
+        *("BatchInterrupted", "GenerationConfig", "GenerationInterrupted", "GenerationResult", "PlacedWord"),
+        *("PrefixConfig", "SamplingConfig"),
     ),
     "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
+    "dia2.runtime.request": ("Request",),
     "dia2.runtime.streaming": ("Stream", "StreamChunk"),
 }
 __all__ = [
+    "BatchInterrupted",
     "ChangeSampling",
     "CheckpointError",
     "Dia2",
@@ -56,6 +60,7 @@ __all__ = [
     "PlacedWord",
     "PrefixConfig",
     "ReplaceToken",
+    "Request",
     "SamplingConfig",
     "Stream",
     "StreamChunk",

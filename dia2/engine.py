@@ -5,47 +5,49 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from dia2.audio.grid import undelay_frames, write_wav
+from dia2.audio.grid import write_wav
 from dia2.common.checks import plain, short
 from dia2.common.errors import UsageError
-from dia2.common.files import check_sound_writable, check_writable
+from dia2.common.files import check_writable
 from dia2.common.hooks import Observer, observing, phase
-from dia2.common.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
-from dia2.common.progress import Progress, ProgressCallback, doing, shown
+from dia2.common.progress import ProgressCallback, shown
 from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.generation import (
+    BatchInterrupted,
     GenerationConfig,
     GenerationInterrupted,
     GenerationResult,
     PrefixConfig,
     WordList,
     merge_generation_config,
-    normalize_script,
     streamed_script,
 )
 from dia2.runtime import assets
+from dia2.runtime.batch.many import OnError, check_choice, check_together, pieces_of, settled
+from dia2.runtime.batch.schedule import Batch, Event, Failed, Over, drive
 from dia2.runtime.context import RuntimeContext, build_runtime
-from dia2.runtime.edits import Edit
+from dia2.runtime.edits import Edit, guided
 from dia2.runtime.forms import check_kernels
-from dia2.runtime.generator import decode_audio, run_generation_loop
+from dia2.runtime.generator import Rows
 from dia2.runtime.graphs import check_compiler
-from dia2.runtime.interventions import Past
 from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
 from dia2.runtime.recordings import Recordings
+from dia2.runtime.request import Request
 from dia2.runtime.script_parser import check_script, parse_script, require_words
-from dia2.runtime.session import open_session, place_words
-from dia2.runtime.state_machine import Entry
-from dia2.runtime.streaming import Stream
-from dia2.runtime.voice_clone import PrefixPlan, build_prefix_plan, check_prefix, read_voice
+from dia2.runtime.speaking import speak, speaking
+from dia2.runtime.streaming import Stream, StreamChunk
+from dia2.runtime.turns import Half, Turns, finish
+from dia2.runtime.voice_clone import build_prefix_plan, check_prefix, read_voice
 from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, save_voice
 from dia2.runtime.words import load_whisper
 
@@ -194,36 +196,13 @@ class Dia2:
             GenerationInterrupted: Ctrl-C; a KeyboardInterrupt that holds the result so far, which is also
                 written to `output_wav`.
         """
+        voices = {"prefix_speaker_1": prefix_speaker_1, "prefix_speaker_2": prefix_speaker_2}
+        overrides = voices | {"include_prefix": include_prefix} | overrides
         with isolated(), _recording(trace, observer), shown(verbose, progress) as report:
-            merged = merge_generation_config(
-                config,
-                {
-                    "prefix_speaker_1": prefix_speaker_1,
-                    "prefix_speaker_2": prefix_speaker_2,
-                    "include_prefix": include_prefix,
-                    **overrides,
-                },
-            )
-            text = normalize_script(script)
-            check_script(text)
-            check_prefix(merged.prefix)
-            if output_wav is not None:
-                check_sound_writable(output_wav)
-            check_compiler(merged.use_torch_compile, self._device)
-            check_kernels(merged, self._device)
-            runtime, prefix = self._load_for(merged.prefix)
-            started = time.perf_counter()
-            with runtime.computing():
-                plan = build_prefix_plan(runtime, prefix)
-                ids, after_prefix = runtime.constants, plan is not None
-                entries = parse_script([text], runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix)
-                require_words(entries)
-                result = speak(runtime, merged, plan, entries, report, edits=edits, started=started)
-            if output_wav is not None and len(result.waveform):
-                write_wav(output_wav, result.waveform, result.sample_rate)
-            if result.stop_reason == "interrupted":
-                raise GenerationInterrupted(result)
-            return result
+            request = Request(script, config, output_wav, progress=report, edits=edits, **overrides)
+            task = self._task(request)
+            with task.runtime.computing():
+                return finish(_performed(task, None))
 
     def stream(
         self,
@@ -250,10 +229,73 @@ class Dia2:
         pieces = streamed_script(script)
         if isinstance(pieces, list):
             check_script(pieces[0])
-        check_compiler(merged.use_torch_compile, self._device)
-        check_kernels(merged, self._device)
-        runtime, prefix = self._load_for(merged.prefix)
+        runtime, prefix = self._load_for(merged)
         return Stream(runtime, pieces, replace(merged, prefix=prefix), observer)
+
+    def generate_many(
+        self,
+        requests: Sequence[Request],
+        *,
+        max_rows: int = 8,
+        on_error: OnError = "raise",
+    ) -> list[GenerationResult | Exception]:
+        """Speak several scripts side by side: a frame of many takes little longer than a frame of one.
+
+        Each is spoken as `generate` would speak it alone; in float32 its tokens are the same. A script begins as soon
+        as one before it is over.
+
+        Args:
+            requests: what to speak, and how. They agree in how frames are computed: `use_cuda_graph` and
+                `use_torch_compile`.
+            max_rows: scripts at a time; fewer where memory is short.
+            on_error: `raise` the first error, when all others are finished; or `return` it in place of the result.
+
+        Returns:
+            A result for each request, in their order; with `on_error="return"` an error where there is none.
+
+        Raises:
+            UsageError: the requests do not go together, or there is no such number of rows.
+            Dia2Error: the checkpoint cannot be loaded; and as `generate`, of the first request that failed.
+            BatchInterrupted: Ctrl-C; holds the results so far.
+        """
+        check_choice(on_error)
+        results: dict[int, Any] = {}
+        interrupted = False
+        for event in self._many(requests, max_rows, _performed):
+            if isinstance(event, Over):
+                results[event.key] = event.result
+            elif isinstance(event, Failed):
+                interrupted = interrupted or isinstance(event.error, GenerationInterrupted)
+                results[event.key] = event.error
+        if interrupted or len(results) < len(requests):
+            raise BatchInterrupted([results.get(number) for number in range(len(requests))])
+        return settled([results[number] for number in range(len(requests))], on_error)
+
+    def stream_many(
+        self,
+        requests: Sequence[Request],
+        *,
+        max_rows: int = 8,
+        on_error: OnError = "raise",
+    ) -> Iterator[tuple[int, StreamChunk | Exception]]:
+        """Speak several scripts side by side, piece by piece, as `stream` would each.
+
+        Args:
+            requests: as in `generate_many`; none of them may ask for a file, since there is no whole to write.
+            max_rows: as in `generate_many`.
+            on_error: `raise` the first error, when all others are finished; or `return` it as that script's last piece.
+
+        Returns:
+            Pieces as they are made: the number of the request, and what comes next of it.
+
+        Raises:
+            UsageError, Dia2Error: as `generate_many`; of a script while iterating.
+        """
+        check_choice(on_error)
+        for request in requests:
+            if request.output_wav is not None:
+                raise UsageError("stream_many() writes no file: leave output_wav out, or take generate_many().")
+        return pieces_of(self._many(requests, max_rows, _streamed), on_error)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
@@ -303,13 +345,47 @@ class Dia2:
             save_voice(path, voice, codec=runtime.mimi, speaker=speaker, audio=audio)
             return voice
 
-    def _load_for(self, prefix: PrefixConfig | None) -> tuple[RuntimeContext, PrefixConfig | None]:
+    def _many(
+        self,
+        requests: Sequence[Request],
+        max_rows: int,
+        perform: Callable[[Task, Rows], Generator[Any, None, Any]],
+    ) -> Iterator[Event]:
+        """What happens while a batch speaks; the key of a request is its number."""
+        how = check_together(requests, max_rows)
+        if not requests:
+            return iter(())
+        runtime = self._load_for(replace(how, prefix=None))[0]
+
+        def begin(request: Request, rows: Rows) -> Generator[Any, None, Any]:
+            with _recording(request.trace, request.observer):
+                return (yield from perform(self._task(request), rows))
+
+        runs = [(number, partial(begin, request)) for number, request in enumerate(requests)]
+        with runtime.computing():
+            batch = Batch(
+                runtime,
+                branches=max(2 if guided(request.config, request.edits) else 1 for request in requests),
+                most=min(max_rows, len(requests)),
+                graphs=how.use_cuda_graph,
+            )
+        return drive(runtime, batch, runs)
+
+    def _task(self, request: Request) -> Task:
+        """What is to be done for a request, once it was found good and the checkpoint is loaded."""
+        config, text = request.checked()
+        runtime, prefix = self._load_for(config)
+        return Task(request, text, replace(config, prefix=prefix), runtime)
+
+    def _load_for(self, config: GenerationConfig) -> tuple[RuntimeContext, PrefixConfig | None]:
         """The checkpoint, and the prefix to go on from, which is judged before seconds are spent on loading.
 
         Raises:
-            UsageError: as `build_prefix_plan`.
+            UsageError: as `build_prefix_plan`; or what `use_torch_compile` or `use_triton` needs is missing.
         """
-        read = Recordings()
+        check_compiler(config.use_torch_compile, self._device)
+        check_kernels(config, self._device)
+        prefix, read = config.prefix, Recordings()
         if self._runtime is None:  # else the plan comes at once
             prefix = judge_prefix(prefix, read)
         runtime = self._ensure_runtime()
@@ -342,96 +418,39 @@ class Dia2:
         )
 
 
-def speak(
-    runtime: RuntimeContext,
-    config: GenerationConfig,
-    plan: PrefixPlan | None,
-    script: list[Entry],
-    report: ProgressCallback | None = None,
-    *,
-    edits: Sequence[Edit] = (),
-    past: Past | None = None,
-    started: float | None = None,
-) -> GenerationResult:
-    """One run, from entries to result; belongs inside `runtime.computing()`. torch's peak of a GPU begins anew.
+class Task(NamedTuple):
+    """A request that can be carried out."""
 
-    Args:
-        runtime: the checkpoint.
-        config: sampling, guidance and seed.
-        plan: the prefix, if there is one.
-        script: entries of the text.
-        report: called after every frame.
-        edits: declared interventions.
-        past: choices of an earlier run, to be made again (a fork).
-        started: when the run began, by time.perf_counter; now if none.
+    request: Request
+    text: str
+    config: GenerationConfig
+    runtime: RuntimeContext
 
-    Raises:
-        UsageError: an edit does not fit the run.
-    """
-    started = time.perf_counter() if started is None else started
-    begin_device_peak(runtime.device)
-    if plan is not None:
-        doing("warming up")
-    session = open_session(runtime, config, plan, script, edits=edits, past=past)
-    state, gen = session.state, session.gen
-    doing("speaking", log=False)
-    speaking = time.perf_counter()
 
-    def tell(frames: int) -> None:
-        if report is not None:
-            begun = len(session.entries) - len(state.entries)
-            report(Progress(frames, frames / runtime.frame_rate, begun, len(session.entries)))
-
-    try:
-        loop = run_generation_loop(
-            runtime,
-            config,
-            state,
-            gen,
-            start_step=session.start_step,
-            interventions=session.interventions,
-            progress=tell,
-        )
-    finally:
-        session.close()  # the loop's grid is a copy
-    for edit in edits:
-        if edit.call >= gen.calls:
-            logger.warning("the edit “%s” was never reached: the run ended after call %d", edit, gen.calls - 1)
-    aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]
-    crop = session.crop(loop.first_word_frame, aligned.shape[1])
-    aligned = aligned[:, crop:]
-    words = place_words(session, crop, runtime.frame_rate)
-    reason = loop.stop_reason
-    try:
-        waveform = decode_audio(runtime, aligned)
-    except KeyboardInterrupt:
-        if reason == "interrupted":
-            raise
-        logger.warning("interrupted: decoding once more; Ctrl-C again drops the audio")
-        reason, waveform = "interrupted", decode_audio(runtime, aligned)
-    host, device = peak_host_bytes(), peak_device_bytes(runtime.device)
-    for peak, what in ((host, "memory since this process began"), (device, f"{runtime.device} in this run")):
-        if peak is not None:
-            logger.info("at most %s of %s", in_words(peak), what)
-    return GenerationResult(
-        audio_tokens=aligned[None].cpu(),
-        waveform=waveform,
-        sample_rate=runtime.mimi.sample_rate,
-        timestamps=[(word.text, word.timestamp) for word in words],
-        speakers=[word.speaker for word in words],
-        words=words,
-        seed=session.seed,
-        stop_reason=reason,
-        unspoken=runtime.machine.words_queued(state),
-        first_word_frame=loop.first_word_frame,
-        crop=crop,
-        frames=gen.last_step - session.start_step + 1,
-        seconds=time.perf_counter() - started,
-        speaking_seconds=time.perf_counter() - speaking,
-        peak_host_bytes=host,
-        peak_device_bytes=device,
-        products=runtime.products,
+def _performed(task: Task, rows: Rows | None) -> Turns[GenerationResult]:
+    """One script, from text to result; inside `runtime.computing()`. `rows`: of the batch, if it is part of one."""
+    request, text, config, runtime = task
+    started = time.perf_counter()
+    plan = build_prefix_plan(runtime, config.prefix)
+    after_prefix = plan is not None
+    entries = parse_script(
+        [text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=after_prefix
     )
+    require_words(entries)
+    result = yield from speaking(
+        runtime, config, plan, entries, request.progress, edits=request.edits, started=started, rows=rows
+    )
+    if request.output_wav is not None and len(result.waveform):
+        write_wav(request.output_wav, result.waveform, result.sample_rate)
+    if result.stop_reason == "interrupted":
+        raise GenerationInterrupted(result)
+    return result
+
+
+def _streamed(task: Task, rows: Rows) -> Generator[Half | StreamChunk, None, None]:
+    """One script of a batch as a stream."""
+    request, text, config, runtime = task
+    yield from Stream(runtime, [text], config, edits=request.edits, rows=rows).turns()
 
 
 @contextmanager

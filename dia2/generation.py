@@ -157,13 +157,23 @@ class GenerationInterrupted(KeyboardInterrupt):
         self.result = result
 
 
-# By the name of an override: the block of a config that it changes, and the field in it.
+class BatchInterrupted(KeyboardInterrupt):
+    """Ctrl-C while a batch was spoken; `results` has what there is of each script: a result, an error, or `None`."""
+
+    def __init__(self, results: Sequence[GenerationResult | BaseException | None]) -> None:
+        super().__init__("The batch was interrupted; what there is of it is in this exception's .results.")
+        self.results = [r.result if isinstance(r, GenerationInterrupted) else r for r in results]
+
+
+# By the name of an override: the block of a config that it changes, and the field in it; or the overrides that it
+# stands for, where they are not given themselves.
 _SAMPLING_OVERRIDES = {
     "temp_text": ("text", "temperature"),
     "topk_text": ("text", "top_k"),
     "temp_audio": ("audio", "temperature"),
     "topk_audio": ("audio", "top_k"),
 }
+_BOTH_OVERRIDES = {"temperature": ("temp_text", "temp_audio"), "top_k": ("topk_text", "topk_audio")}
 _PREFIX_OVERRIDES = {
     "prefix_speaker_1": ("prefix", "speaker_1"),
     "prefix_speaker_2": ("prefix", "speaker_2"),
@@ -183,11 +193,14 @@ def merge_generation_config(base: GenerationConfig | None, overrides: Mapping[st
         UsageError: an unknown override (the message lists the known ones), or a value out of range.
     """
     merged = base or GenerationConfig()
-    known = (*_SAMPLING_OVERRIDES, *_PLAIN_OVERRIDES, *_PREFIX_OVERRIDES)
+    known = (*_BOTH_OVERRIDES, *_SAMPLING_OVERRIDES, *_PLAIN_OVERRIDES, *_PREFIX_OVERRIDES)
     for name in overrides:
         if name not in known:
             raise UsageError(f"generate() has no option {name!r}; it knows {', '.join(known)}.")
     given = {name: value for name, value in overrides.items() if value is not None}
+    for name, kinds in _BOTH_OVERRIDES.items():
+        if name in given:
+            given = dict.fromkeys(kinds, given[name]) | given
     merged = replace(merged, **{name: given[name] for name in _PLAIN_OVERRIDES if name in given})
     for name, (block, attribute) in (_SAMPLING_OVERRIDES | _PREFIX_OVERRIDES).items():
         if name in given:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -270,9 +270,14 @@ Result = TypeVar("Result")
 
 
 def phase(name: str) -> Callable[[Callable[Params, Result]], Callable[Params, Result]]:
-    """Decorate a function as a phase: an observer, where there is one, sees it begin and end."""
+    """Decorate a function as a phase: an observer, where there is one, sees it begin and end.
+
+    Of a generator function the phase is the generator's whole run, and its result what that returns.
+    """
 
     def decorate(function: Callable[Params, Result]) -> Callable[Params, Result]:
+        paused = inspect.isgeneratorfunction(function)
+
         @wraps(function)
         def observed(*args: Params.args, **kwargs: Params.kwargs) -> Result:
             observer = _observer.get()
@@ -280,24 +285,43 @@ def phase(name: str) -> Callable[[Callable[Params, Result]], Callable[Params, Re
                 return function(*args, **kwargs)
             bound = inspect.signature(function).bind(*args, **kwargs)
             bound.apply_defaults()
-            span = Span(name, bound.arguments, time.perf_counter())
-            observer.begin(span)
-            try:
+            if paused:
+                run: Any = _seen_through(observer, name, bound.arguments, function(*args, **kwargs))
+                return run  # type: ignore[no-any-return]  # a generator, as `function` gives one
+            with _seen(observer, name, bound.arguments) as span:
                 result = function(*args, **kwargs)
                 span.result = result
-                return result
-            except BaseException as error:
-                span.error = error
-                raise
-            finally:
-                span.seconds, span.ended = time.perf_counter() - span.began, True
-                observer.end(span)
+            return result
 
         observed.phase = name  # type: ignore[attr-defined]  # by which the trace table finds its rows' phases
         FUNCTIONS[name] = observed
         return observed
 
     return decorate
+
+
+@contextmanager
+def _seen(observer: Observer, name: str, inputs: dict[str, Any]) -> Iterator[Span]:
+    """A block that is one run of a phase."""
+    span = Span(name, inputs, time.perf_counter())
+    observer.begin(span)
+    try:
+        yield span
+    except BaseException as error:
+        span.error = error
+        raise
+    finally:
+        span.seconds, span.ended = time.perf_counter() - span.began, True
+        observer.end(span)
+
+
+def _seen_through(
+    observer: Observer, name: str, inputs: dict[str, Any], run: Any
+) -> Generator[Any, None, Any]:
+    """`run`, a generator, as a phase."""
+    with _seen(observer, name, inputs) as span:
+        span.result = yield from run
+    return span.result
 
 
 __getattr__ = names(

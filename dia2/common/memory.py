@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # a command that fails before it has torch asks `shortage`, t
     import torch
 
 _STATUS = Path("/proc/self/status")
+_MEMINFO = Path("/proc/meminfo")
 _CLEAR = Path("/proc/self/clear_refs")
 _GPU = re.compile(r"(CUDA|CUDA error:|MPS backend) out of memory|CUBLAS_STATUS_ALLOC_FAILED")
 _ASKED = re.compile(r"[Tt]ried to allocate ([\d.]+) (bytes|[KMGT]i?B)")
@@ -70,6 +71,19 @@ def peak_device_bytes(device: torch.device) -> int | None:
     return torch.cuda.max_memory_allocated(device)
 
 
+def free_bytes(device: torch.device) -> int | None:
+    """Bytes that a device can still give, what torch holds in reserve included; `None` where the system does not tell.
+
+    Of the CPU: what Linux says is available without swapping.
+    """
+    if device.type == "cuda":
+        import torch
+
+        reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + reserve
+    return _kibibytes(_MEMINFO, "MemAvailable") if device.type == "cpu" else None
+
+
 def in_words(count: int) -> str:
     """`412 MB` or `7.70 GB`."""
     return f"{count / 1e6:.0f} MB" if count < 999.5e6 else f"{count / 1e9:.2f} GB"
@@ -103,8 +117,13 @@ def _asked(text: str) -> str:
 
 def _status(key: str) -> int | None:
     """A line of /proc/self/status, in bytes."""
+    return _kibibytes(_STATUS, key)
+
+
+def _kibibytes(file: Path, key: str) -> int | None:
+    """A line of such a file, in bytes; `None` where there is no such line."""
     try:
-        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = file.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{key}:")), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,12 +54,18 @@ class KVCache:
         """Fill it with zeros: what a mask hides still takes part in a product, where NaN would spread."""
         self.both.zero_()
 
+    def part(self, rows: slice) -> KVCache:
+        """Some rows of the batch, in the same memory."""
+        part = copy(self)
+        part.both = self.both[:, :, rows]
+        return part
+
 
 class LayerSpan(NamedTuple):
     """One layer's part of a `Span`."""
 
     both: Tensor  # [2, B, H, slots, D]: keys, values
-    slots: Tensor  # [T] int64, the slots to write
+    slots: Tensor  # [T] int64, the slots to write; [B, 1] where each row has its own
     length: int  # slots 0 … length-1 are read
 
     @property
@@ -68,7 +75,10 @@ class LayerSpan(NamedTuple):
 
     def append(self, both: Tensor) -> Tensor:
         """Store keys and values [2, B, H, T, D] of T frames; returns all that are read [2, B, H, length, D]."""
-        self.both.index_copy_(3, self.slots, both)
+        if self.slots.dim() == 1:
+            self.both.index_copy_(3, self.slots, both)
+        else:
+            self.both.scatter_(3, self.slots[None, :, None, :, None].expand_as(both), both)
         return self.both[:, :, :, : self.length]
 
 
@@ -82,9 +92,9 @@ class Span:
     """Which slots one forward pass writes, and which it may see."""
 
     cache: KVCache
-    slots: Tensor  # [T] int64, the slots to write, one per frame
+    slots: Tensor  # [T] int64, the slots to write, one per frame; [B, 1] where each row has its own
     length: int  # slots 0 … length-1 are read
-    mask: Tensor | None = None  # [T, length] bool, true where a frame may look; `None`: all of them
+    mask: Tensor | None = None  # [T, length] or [B, T, length] bool, true where a frame may look; `None`: all of them
 
     def layer(self, number: int) -> LayerSpan:
         """What the layer of this number writes and sees."""
@@ -98,15 +108,17 @@ def causal_mask(first: int, frames: int, device: torch.device) -> Tensor:
 
 
 def additive_mask(mask: Tensor, groups: int, dtype: torch.dtype) -> Tensor:
-    """What attention adds to its scores: [G · T, L], 0 where a frame may look and −∞ elsewhere.
+    """What attention adds to its scores: [G · T, L] or [B, 1, G · T, L], 0 where a frame may look and −∞ elsewhere.
 
     All layers of a pass have it in common. Attention would make it of a mask of bools anew in each.
 
     Args:
-        mask: [T, L] bool, true where a frame may look.
+        mask: [T, L] bool, true where a frame may look; [B, T, L] where each row has its own.
         groups: query heads for each key head, G.
         dtype: of the queries.
     """
     added = mask.to(dtype).log()
+    if added.dim() == 3:
+        return added.repeat(1, groups, 1)[:, None]
     frames, slots = added.shape
     return added.expand(groups, slots) if frames == 1 else added.repeat(groups, 1)

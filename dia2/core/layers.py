@@ -128,7 +128,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
         query: [B, Hq, T, D]; head h reads kv head h // (Hq / Hkv).
         key: [B, Hkv, L, D].
         value: [B, Hkv, L, D].
-        mask: of `additive_mask`, [G · T, L] with G = Hq / Hkv; none lets every query see all L.
+        mask: of `additive_mask`, [G · T, L] or [B, 1, G · T, L] with G = Hq / Hkv; none lets every query see all L.
 
     Returns:
         [B, T, Hq · D].

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +19,9 @@ from dia2.core.model import Dia2Model
 from dia2.core.streams import side_stream
 from dia2.generation import GenerationConfig
 from dia2.runtime.observed import Frames, FrameTimes, MachineRow
+
+if TYPE_CHECKING:
+    from dia2.runtime.frame import GenerationState
 
 ROWS = 32  # frames a ring holds
 _Finished = tuple[CallInfo, MachineRow, FrameTimes]
@@ -39,6 +43,19 @@ def ring_shapes(points: frozenset[str], model: Dia2Model, branches: int) -> Shap
     if stages and any(name.startswith(("logits.dep.", "draw.dep.")) for name in points):
         shapes["dep"] = ((stages, branches, model.depformer.num_codes), torch.float32)
     return shapes
+
+
+class Taps(Protocol):
+    """Where the halves of a frame leave what observers want."""
+
+    def wants(self, name: str) -> bool:
+        """Whether anyone wants the value of this name."""
+
+    def keep_row_on_device(self) -> None:
+        """For graphs, which would hold on to a number."""
+
+    def put(self, name: str, value: Tensor, lanes: int = 0) -> None:
+        """Keep `value`, if anyone wants it; `lanes` is its dimension that counts branches of runs."""
 
 
 class CaptureBuffers:
@@ -64,7 +81,7 @@ class CaptureBuffers:
         return part
 
     def keep_row_on_device(self) -> None:
-        """For graphs, which would hold on to a number."""
+        """See `Taps`."""
         if isinstance(self._row, int):
             self._row = torch.zeros(1, dtype=torch.int64, device=self._device)
 
@@ -75,8 +92,12 @@ class CaptureBuffers:
         else:
             self._row.fill_(row)
 
-    def put(self, name: str, value: Tensor) -> None:
-        """Copy `value` into its ring, if anyone wants it."""
+    def wants(self, name: str) -> bool:
+        """See `Taps`."""
+        return name in self.rings
+
+    def put(self, name: str, value: Tensor, lanes: int = 0) -> None:
+        """See `Taps`: copy it into its ring."""
         ring = self.rings.get(name)
         if ring is None:
             return
@@ -89,16 +110,16 @@ class CaptureBuffers:
 class FrameLog:
     """The host side: counts finished frames and hands them over."""
 
-    def __init__(self, observer: Observer, buffers: CaptureBuffers, grid: Tensor) -> None:
+    def __init__(self, observer: Observer, buffers: CaptureBuffers, gen: GenerationState) -> None:
         """Note who looks.
 
         Args:
             observer: takes finished frames.
             buffers: rings for what it wants, see `ring_shapes`.
-            grid: [B, K, columns] the run's delayed grid, in which each frame leaves its codes.
+            gen: the run's tensors, in whose grid each frame leaves its codes.
         """
-        device = grid.device
-        self._grid = grid[0]  # both branches have the same codes
+        device = gen.audio_buf.device
+        self._gen = gen
         self.buffers = buffers
         self._observer = observer
         self._hand_over = _Beside(device, observer.frames) if device.type == "cuda" else None
@@ -124,7 +145,7 @@ class FrameLog:
             part = slice(first, first + len(self._finished))
             values = {name: ring[part] for name, ring in self.buffers.rings.items()}
             begin, end = self._finished[0][0].step, self._finished[-1][0].step
-            values["codes"] = self._grid[:, begin + 1 : end + 2].T
+            values["codes"] = self._gen.audio_buf[0, :, begin + 1 : end + 2].T  # all branches have the same codes
             if self._hand_over is None:
                 self._observer.frames(_frames(config, self._finished, values))
             else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,9 @@ from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import draw
 
 
+Kind = Literal["text", "audio"]  # of a token: which sampling it has
+
+
 class Form(Protocol):
     """What both halves of a frame are made of."""
 
@@ -33,9 +36,9 @@ class Form(Protocol):
         """Logits [B, codes] float32 of one stage: see `Depformer.forward_stage`."""
 
     def choose(
-        self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None
+        self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None
     ) -> Tensor:
-        """A token [1] int64 from `logits` [B, V], see `choose`."""
+        """A token [1] int64 of a kind from `logits` [B, V], see `choose`."""
 
 
 class ModuleForm:
@@ -60,10 +63,11 @@ class ModuleForm:
         return self._model.depformer.forward_stage(stage, self._shared, code, text, span, compiled=self._compiled)
 
     def choose(
-        self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None
+        self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None
     ) -> Tensor:
         """See `Form`; compiled on CUDA alone: many small kernels there, a few quick calls on a CPU."""
         run = compiled_form(choose, "cuda") if self._compiled and logits.device.type == "cuda" else choose
+        sampling = sampling_of(self._config, kind)
         setting = sampling.temperature, sampling.top_k
         return run(logits, self._config.cfg_scale, self._config.cfg_filter_k, setting, uniform, specials)
 
@@ -99,9 +103,10 @@ class KernelForm:
         return self._stacks.depformer_stage(depformer, stage, projected, code, text, turn, span)
 
     def choose(
-        self, logits: Tensor, sampling: SamplingConfig, uniform: Tensor, specials: Tensor | None = None
+        self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None
     ) -> Tensor:
         """See `Form`."""
+        sampling = sampling_of(self._config, kind)
         scale, filter_k = self._config.cfg_scale, self._config.cfg_filter_k
         return self._draw(logits, scale, filter_k, sampling.temperature, sampling.top_k, uniform, specials)
 
@@ -114,20 +119,25 @@ def choose(
     uniform: Tensor,
     specials: Tensor | None = None,
 ) -> Tensor:
-    """A token [1] int64 of `logits` [B, V]: who may be drawn, see `guidance`, and which it is, see `sampler`.
+    """A token [..., 1] int64 of `logits` [B, ..., V]: who may be drawn, see `guidance`, and which, see `sampler`.
 
     Args:
-        logits: of all branches.
+        logits: of all branches, of one run or of several.
         cfg_scale: see `filter_guided`.
         filter_k: see `filter_guided`.
         sampling: temperature and top k, see `draw`.
-        uniform: [1] that decides.
+        uniform: [..., 1] that decides.
         specials: [V] bool, true where a token is forbidden; `None`: nowhere.
     """
     kept = filter_guided(logits, cfg_scale, filter_k)
     if specials is not None:
         kept = forbid_specials(kept, logits[0], specials)
     return draw(kept, *sampling, uniform)
+
+
+def sampling_of(config: GenerationConfig, kind: Kind) -> SamplingConfig:
+    """How tokens of a kind are drawn."""
+    return config.text if kind == "text" else config.audio
 
 
 def form_of(model: Dia2Model, config: GenerationConfig) -> Form:

@@ -3,32 +3,79 @@
 The first half runs the transformer and draws the action and codebook 0; the host's state machine turns the
 action into two text tokens; the second half draws the other codebooks. Inside a half nothing waits for the
 device and every tensor keeps its address, so a half can be captured as one CUDA graph.
+
+The halves are those of one run or of several side by side: what depends on that they ask of the `FrameState`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from dia2.core.cache import Span
+from dia2.core.layers import Rotation
 from dia2.core.model import DecodeState, Dia2Model
-from dia2.generation import GenerationConfig
-from dia2.runtime.capture import CaptureBuffers
-from dia2.runtime.forms import form_of
+from dia2.runtime.capture import Taps
+from dia2.runtime.forms import Form
 from dia2.runtime.sampler import ACTION_CHANNEL
 from dia2.runtime.state_machine import TokenIds
 
 if TYPE_CHECKING:
     from dia2.runtime.lease import Lease
-    from dia2.runtime.pool import PooledState
+
+
+class FrameState(Protocol):
+    """What the halves of a frame ask of the tensors of one run, or of N side by side.
+
+    Leading dimensions N are there for several runs only. A lane is a branch of a run: there are B, or N · B.
+    """
+
+    step_tokens: Tensor  # [lanes, 2 + K, 1] int64
+    decode: DecodeState
+    specials: Tensor  # [audio vocabulary] bool
+    forced: Tensor | None  # [N, K] int64: codes that this frame must take, −1: drawn; `None`: all are drawn
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """(N,), or () for one run."""
+
+    @property
+    def moving(self) -> tuple[Tensor, ...]:
+        """All that a frame changes, but for the caches."""
+
+    def fill(self, ids: TokenIds) -> None:
+        """Put the frame that the transformer is to see into `step_tokens`."""
+
+    def rotation(self) -> Rotation:
+        """Of the rotary position: [1, D], or [lanes, 1, D] where each has its own."""
+
+    def span(self, slots: Tensor | None = None) -> Span:
+        """The cache slots to write and to see.
+
+        Args:
+            slots: the numbers of all there are, which are read under a mask then, so that frames differ in nothing that
+                the host knows; `None`: no more are read than need be.
+        """
+
+    def chance(self) -> Tensor:
+        """The frame's uniforms [N, 2 + K]."""
+
+    def texts(self) -> tuple[Tensor, Tensor]:
+        """Main and second text token, for each lane: both branches get the same here."""
+
+    def lanes(self, tokens: Tensor) -> Tensor:
+        """A token [N, 1] for each run as one for each lane."""
+
+    def write(self, codes: Tensor) -> None:
+        """Write the frame's codes [N, K] to the next grid column, and move on by one step."""
 
 
 @dataclass
 class GenerationState:
-    """All tensors of a run. They are changed in place and never replaced."""
+    """All tensors of a run: a `FrameState`. They are changed in place; only a batch that moves a row replaces them."""
 
     step_tokens: Tensor  # [B, 2 + K, 1] int64: the frame that the transformer sees
     audio_buf: Tensor  # [B, K, columns] int64: the delayed grid; `ungenerated` where nothing was written
@@ -42,15 +89,61 @@ class GenerationState:
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1: drawn; `None`: all are drawn
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
-    lease: Lease[PooledState] | None = None  # whose tensors these are, under CUDA graphs; `None`: the run's own
+    lease: Lease[Any] | None = None  # of a `Lender`, whose tensors these are; `None`: the run's own
+
+    @property
+    def runs(self) -> tuple[int, ...]:
+        """See `FrameState`."""
+        return ()
+
+    @property
+    def moving(self) -> tuple[Tensor, ...]:
+        """See `FrameState`."""
+        return self.step_tokens, self.audio_buf, self.text, self.step, self.call
+
+    def fill(self, ids: TokenIds) -> None:
+        """See `FrameState`."""
+        self.step_tokens[0, :2, 0] = self.text  # the unconditional branch keeps its zero and pad
+        self.step_tokens[:, 2:] = audio_inputs(self, ids, self.step)
+
+    def rotation(self) -> Rotation:
+        """See `FrameState`."""
+        cos, sin = self.decode.rotation
+        return cos.index_select(0, self.step), sin.index_select(0, self.step)
+
+    def span(self, slots: Tensor | None = None) -> Span:
+        """See `FrameState`."""
+        cache = self.decode.transformer
+        if slots is None:
+            return Span(cache, self.call, self.calls + 1)
+        return Span(cache, self.call, len(slots), slots[None, :] <= self.call)  # mask: [1, slots]
+
+    def chance(self) -> Tensor:
+        """See `FrameState`."""
+        return self.uniforms.index_select(0, self.call)[0]
+
+    def texts(self) -> tuple[Tensor, Tensor]:
+        """See `FrameState`."""
+        main, second = self.text.expand(len(self.step_tokens), 2).unbind(1)
+        return main, second
+
+    def lanes(self, tokens: Tensor) -> Tensor:
+        """See `FrameState`."""
+        return tokens.expand(len(self.step_tokens))
+
+    def write(self, codes: Tensor) -> None:
+        """See `FrameState`."""
+        self.audio_buf.index_copy_(2, self.step + 1, codes[None, :, None].expand(len(self.audio_buf), -1, -1))
+        self.step += 1
+        self.call += 1
 
 
 class FirstHalf(NamedTuple):
     """What the first half hands on."""
 
-    hidden: Tensor  # [B, n_embd]
-    action: Tensor  # [1] int64, drawn
-    cb0: Tensor  # [1] int64, drawn
+    hidden: Tensor  # [lanes, n_embd]
+    action: Tensor  # [N, 1] int64, drawn
+    cb0: Tensor  # [N, 1] int64, drawn
 
 
 def audio_inputs(gen: GenerationState, ids: TokenIds, columns: Tensor) -> Tensor:
@@ -60,61 +153,42 @@ def audio_inputs(gen: GenerationState, ids: TokenIds, columns: Tensor) -> Tensor
     return cells.masked_fill(missing, ids.audio_bos)
 
 
-def first_half(
-    model: Dia2Model,
-    gen: GenerationState,
-    ids: TokenIds,
-    config: GenerationConfig,
-    span: Span,
-    buffers: CaptureBuffers | None,
-) -> FirstHalf:
+def first_half(form: Form, gen: FrameState, ids: TokenIds, span: Span, buffers: Taps | None) -> FirstHalf:
     """Fill the frame, run the transformer, draw the action and codebook 0."""
-    gen.step_tokens[0, :2, 0] = gen.text  # the unconditional branch keeps its zero and pad
-    gen.step_tokens[:, 2:] = audio_inputs(gen, ids, gen.step)
-    cos, sin = gen.decode.rotation
-    rotation = cos.index_select(0, gen.step), sin.index_select(0, gen.step)
-    form = form_of(model, config)
-    out = form.transformer(gen.step_tokens, rotation, span)
-    action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [B, V]
+    gen.fill(ids)
+    out = form.transformer(gen.step_tokens, gen.rotation(), span)
+    action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [lanes, V]
     if buffers is not None:
         buffers.put("step_tokens", gen.step_tokens[:, :, 0])
         buffers.put("action", action_logits)
         buffers.put("cb0", cb0_logits)
-    uniform = gen.uniforms.index_select(0, gen.call)[0]  # [2 + K]
-    action = form.choose(action_logits, config.text, uniform[ACTION_CHANNEL, None])
-    cb0 = _unless_forced(gen, 0, form.choose(cb0_logits, config.audio, uniform[2, None], gen.specials))
+    uniform = gen.chance()
+    action = form.choose(action_logits, "text", uniform[..., ACTION_CHANNEL, None])
+    cb0 = _unless_forced(gen, 0, form.choose(cb0_logits, "audio", uniform[..., 2, None], gen.specials))
     return FirstHalf(out.hidden[:, 0], action, cb0)
 
 
-def second_half(
-    model: Dia2Model, gen: GenerationState, config: GenerationConfig, first: FirstHalf, buffers: CaptureBuffers | None
-) -> None:
+def second_half(form: Form, model: Dia2Model, gen: FrameState, first: FirstHalf, buffers: Taps | None) -> None:
     """Draw codebooks 1 … K-1, write the frame's codes to the next grid column, move on by one step."""
-    branches = gen.step_tokens.shape[0]
-    uniform = gen.uniforms.index_select(0, gen.call)[0]
-    main, second = gen.text.expand(branches, 2).unbind(1)  # both branches get the same text here
+    uniform, texts = gen.chance(), gen.texts()
     codes = [first.cb0]
-    seen: list[Tensor] | None = [] if buffers is not None and "dep" in buffers.rings else None
-    form = form_of(model, config)
+    seen: list[Tensor] | None = [] if buffers is not None and buffers.wants("dep") else None
     form.begin(first.hidden, gen.decode.stage_rotation)
     for stage in range(model.depformer.stages):
         span = Span(gen.decode.depformer, gen.decode.stages[stage : stage + 1], stage + 1)
-        logits = form.stage(stage, codes[-1].expand(branches), (main, second), span)
-        code = form.choose(logits, config.audio, uniform[3 + stage, None])
+        logits = form.stage(stage, gen.lanes(codes[-1]), texts, span)
+        code = form.choose(logits, "audio", uniform[..., 3 + stage, None])
         codes.append(_unless_forced(gen, stage + 1, code))
         if seen is not None:
             seen.append(logits)
-    drawn = torch.cat(codes)  # [K]
     if buffers is not None and seen is not None:
-        buffers.put("dep", torch.stack(seen))
-    gen.audio_buf.index_copy_(2, gen.step + 1, drawn[None, :, None].expand(branches, -1, -1))
-    gen.step += 1
-    gen.call += 1
+        buffers.put("dep", torch.stack(seen), lanes=1)
+    gen.write(torch.cat(codes, dim=-1))
 
 
-def _unless_forced(gen: GenerationState, codebook: int, drawn: Tensor) -> Tensor:
-    """The code [1] that stands in `gen.forced`, or else the one that was drawn."""
+def _unless_forced(gen: FrameState, codebook: int, drawn: Tensor) -> Tensor:
+    """The code [N, 1] that stands in `gen.forced`, or else the one that was drawn."""
     if gen.forced is None:
         return drawn
-    forced = gen.forced[codebook, None]
+    forced = gen.forced[..., codebook, None]
     return torch.where(forced >= 0, forced, drawn)

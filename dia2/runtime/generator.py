@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +26,7 @@ from dia2.runtime.interventions import Interventions
 from dia2.runtime.observed import Frames, FrameTimes, MachineRow
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
+from dia2.runtime.turns import Half, Made, Turns
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -40,17 +41,21 @@ def build_initial_state(
     seed: int,
     prefix: PrefixPlan | None = None,
     interventions: Interventions | None = None,
+    rows: Rows | None = None,
 ) -> GenerationState:
     """All tensors of a run, with the prefix's delayed codes at the start of the grid.
 
     With guidance off the unconditional branch cannot influence anything and is left out: B is 1 then, else 2. For CUDA
-    graphs they are lent by the engine, with room for the usual prefix, and go back when the session is closed.
+    graphs they are lent by the engine, with room for the usual prefix, and go back when the session is closed. In a
+    batch they are a row of it, one of `rows`.
     """
     guided = config.cfg_scale != 1.0 if interventions is None else interventions.guided
     branches = 2 if guided else 1
     frames = prefix.aligned_frames if prefix else 0
     forced = interventions is not None
-    if config.use_cuda_graph and runtime.pool.backend is not None:
+    if rows is not None:
+        gen = rows.lend(branches, frames, forced=forced)
+    elif config.use_cuda_graph and runtime.pool.backend is not None:
         gen = runtime.pool.acquire(
             branches, frames, runtime.frame_rate, lambda size: _allocate(runtime, size.branches, size.room, forced=True)
         )
@@ -63,11 +68,29 @@ def build_initial_state(
     return gen
 
 
+class Rows(Protocol):
+    """Of a batch: lends each of its runs one."""
+
+    def lend(self, branches: int, frames: int, *, forced: bool) -> GenerationState:
+        """Tensors of a run that shares its frames with others.
+
+        Args:
+            branches: of guidance.
+            frames: of the prefix.
+            forced: with a place for codes that frames must take.
+        """
+
+
+def extent(runtime: RuntimeContext, frames: int) -> tuple[int, int]:
+    """The most calls of a run whose prefix has so many frames, and the columns of its grid."""
+    calls = frames + runtime.config.runtime.max_context_steps
+    return calls, calls + (max(runtime.audio_delays) if frames else 0) + 1
+
+
 def _allocate(runtime: RuntimeContext, branches: int, frames: int, *, forced: bool) -> GenerationState:
     """Tensors for a prefix of up to `frames`; whatever a run changes, save the caches, is without a value yet."""
     data, device = runtime.config.data, runtime.device
-    calls = frames + runtime.config.runtime.max_context_steps
-    columns = calls + (max(runtime.audio_delays) if frames else 0) + 1
+    calls, columns = extent(runtime, frames)
 
     def empty(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.int64, device=device)
@@ -184,8 +207,8 @@ def generate_frames(
     *,
     start_step: int,
     interventions: Interventions | None = None,
-) -> Generator[tuple[int, Emission], None, None]:
-    """The main loop, one frame per item: the step that was just finished, and the text it emitted.
+) -> Generator[Half | Made, None, None]:
+    """The main loop, an item for each frame that is finished; in a batch also one for each half that is due.
 
     Args:
         runtime: the checkpoint.
@@ -216,6 +239,8 @@ def generate_frames(
             if log is not None:
                 log.begin()
                 times[0] = time.perf_counter()
+            if runner.shared:
+                yield Half.FIRST
             first = runner.first()
             if step == start_step and not bool(first.hidden.isfinite().all()):
                 raise CheckpointError("The model computes NaN or infinity: its weights are damaged.")
@@ -233,6 +258,8 @@ def generate_frames(
             gen.text[1].fill_(emitted.second)
             if log is not None:
                 times[2] = time.perf_counter()
+            if runner.shared:
+                yield Half.SECOND
             if not runner.ahead:
                 runner.second()
             gen.calls += 1
@@ -241,7 +268,7 @@ def generate_frames(
                 times[3] = time.perf_counter()
                 info = CallInfo(gen.calls - 1, "main", step, step, gen.calls - 1)
                 log.end(config, info, _machine_row(step, action, False, emitted, state), _frame_times(times))
-            yield step, emitted
+            yield Made(step, emitted)
     finally:
         if log is not None:
             with isolated():  # a generator that nobody holds any more ends anywhere
@@ -287,8 +314,8 @@ def run_generation_loop(
     start_step: int,
     interventions: Interventions | None = None,
     progress: Callable[[int], None] | None = None,
-) -> LoopResult:
-    """Run the main loop to its end, or to Ctrl-C, which keeps the frames that are finished.
+) -> Turns[LoopResult]:
+    """Run the main loop to its end, or to Ctrl-C, which keeps the frames that are finished; see `turns`.
 
     Args:
         runtime: the checkpoint.
@@ -301,12 +328,13 @@ def run_generation_loop(
     """
     first_word = FirstWord(runtime, config, start_step)
     try:
-        for step, emitted in generate_frames(
-            runtime, config, state, gen, start_step=start_step, interventions=interventions
-        ):
-            first_word.see(step, emitted)
+        for made in generate_frames(runtime, config, state, gen, start_step=start_step, interventions=interventions):
+            if isinstance(made, Half):
+                yield made
+                continue
+            first_word.see(*made)
             if progress is not None:
-                progress(step - start_step + 1)
+                progress(made.step - start_step + 1)
         reason = stop_reason(runtime, state, gen)
     except KeyboardInterrupt:
         logger.warning("interrupted: decoding what there is; once more drops it")
@@ -349,7 +377,7 @@ def _open_log(runtime: RuntimeContext, gen: GenerationState) -> FrameLog | None:
     if not shapes:
         return None
     buffers = CaptureBuffers(shapes, runtime.device) if gen.lease is None else gen.lease.state.buffers(shapes)
-    return FrameLog(observer, buffers, gen.audio_buf)
+    return FrameLog(observer, buffers, gen)
 
 
 def _frame_times(times: list[float]) -> FrameTimes:

@@ -8,16 +8,17 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
 
 from dia2.common.errors import UsageError
-from dia2.core.cache import Span
 from dia2.generation import GenerationConfig
-from dia2.runtime.capture import CaptureBuffers
-from dia2.runtime.frame import FirstHalf, GenerationState, first_half, second_half
+from dia2.runtime.capture import CaptureBuffers, Shapes, Taps
+from dia2.runtime.forms import Form, form_of
+from dia2.runtime.frame import FirstHalf, FrameState, GenerationState, first_half, second_half
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -39,35 +40,70 @@ def settle(device: torch.device) -> None:
             torch.cuda.synchronize(device)
 
 
-class EagerRunner:
-    """Runs one frame, its halves as plain calls; between them the caller runs the state machine."""
+class Runner(Protocol):
+    """What runs the halves of a run's frames; between them the run's own loop runs the state machine."""
 
+    shared: bool  # a batch runs the halves of several runs at once, for which the loop pauses
+    ahead: bool  # the second half does not look at the text, and is handed over before waiting for the action
+
+    def first(self) -> FirstHalf:
+        """Enqueue the first half; returns its outputs, which the device may still be computing."""
+
+    def second(self) -> None:
+        """Enqueue the second half."""
+
+    def action(self) -> int:
+        """The action that the first half drew; waits for it, which is the frame's one host sync."""
+
+
+class EagerRunner:
+    """Runs frames of one run, or of several side by side, their halves as plain calls."""
+
+    shared = False
     _out: FirstHalf  # of the frame whose first half was run last
 
     def __init__(
-        self, runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
+        self,
+        runtime: RuntimeContext,
+        gen: FrameState,
+        config: GenerationConfig,
+        buffers: Taps | None,
+        form: Callable[[], Form] | None = None,
     ) -> None:
+        """Note what to run.
+
+        Args:
+            runtime: the checkpoint.
+            gen: the tensors.
+            config: sampling, guidance, and how a frame is computed.
+            buffers: for observers.
+            form: gives that of `config` if none.
+        """
         # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
         self._model, self._ids = runtime.model, runtime.constants
-        self._gen, self._config, self._buffers = gen, config, buffers
+        self._gen, self._buffers = gen, buffers
+        self._form = form or partial(form_of, runtime.model, config)
         # Whether to hand over the second half, which does not look at the text then, before waiting for the action.
         # A CPU computes at once, so there is nothing to wait for, and each half has its own time.
         self.ahead = self._model.depformer.text_embed is None and runtime.device.type != "cpu"
 
     def first(self) -> FirstHalf:
-        """Enqueue the first half; returns its outputs, which the device may still be computing."""
-        gen = self._gen
-        span = Span(gen.decode.transformer, gen.call, gen.calls + 1)
-        self._out = first_half(self._model, gen, self._ids, self._config, span, self._buffers)
+        """See `Runner`."""
+        self._out = first_half(self._form(), self._gen, self._ids, self._gen.span(), self._buffers)
         return self._out
 
     def second(self) -> None:
-        """Enqueue the second half."""
-        second_half(self._model, self._gen, self._config, self._out, self._buffers)
+        """See `Runner`."""
+        second_half(self._form(), self._model, self._gen, self._out, self._buffers)
 
     def action(self) -> int:
-        """The action that the first half drew; waits for it, which is the frame's one host sync."""
+        """See `Runner`."""
         return int(self._out.action)
+
+    def actions(self) -> list[int]:
+        """Those of all runs, likewise."""
+        actions: list[int] = self._out.action.flatten().tolist()
+        return actions
 
 
 class GraphBackend(Protocol):
@@ -108,24 +144,26 @@ class GraphRunner(EagerRunner):
     def __init__(
         self,
         runtime: RuntimeContext,
-        gen: GenerationState,
+        gen: FrameState,
         config: GenerationConfig,
         backend: GraphBackend,
-        buffers: CaptureBuffers | None = None,
+        buffers: Taps | None = None,
+        form: Callable[[], Form] | None = None,
     ) -> None:
-        super().__init__(runtime, gen, config, buffers)
+        """Note what to run: as `EagerRunner`, and what captures it."""
+        super().__init__(runtime, gen, config, buffers, form)
         self._backend = backend
         self.ahead = self._model.depformer.text_embed is None
         if buffers is not None:
             buffers.keep_row_on_device()
         self._slots = torch.arange(gen.decode.transformer.slots, device=runtime.device)
         self._out = _static_outputs(runtime, gen)
-        self._host = _HostCopy(runtime.device) if runtime.device.type == "cuda" else None
+        self._host = _HostCopy(runtime.device, self._out.action) if runtime.device.type == "cuda" else None
         self._replay_first: Callable[[], None] | None = None
         self._replay_second: Callable[[], None] | None = None
 
     def first(self) -> FirstHalf:
-        """See `EagerRunner`."""
+        """See `Runner`."""
         if self._replay_first is None:
             self._replay_first = self._capture(self._run_first)
         self._replay_first()
@@ -134,49 +172,52 @@ class GraphRunner(EagerRunner):
         return self._out
 
     def second(self) -> None:
-        """See `EagerRunner`."""
+        """See `Runner`."""
         if self._replay_second is None:
             self._replay_second = self._capture(super().second)
         self._replay_second()
 
     def action(self) -> int:
+        """See `Runner`."""
+        return super().action() if self._host is None else int(self._host.end())
+
+    def actions(self) -> list[int]:
         """See `EagerRunner`."""
-        return super().action() if self._host is None else self._host.end()
+        if self._host is None:
+            return super().actions()
+        actions: list[int] = self._host.end().flatten().tolist()
+        return actions
 
     def _capture(self, half: Callable[[], None]) -> Callable[[], None]:
-        gen = self._gen
-        return captured(self._backend, half, (gen.step_tokens, gen.audio_buf, gen.text, gen.step, gen.call))
+        return captured(self._backend, half, self._gen.moving)
 
     def _run_first(self) -> None:
-        gen = self._gen
-        mask = self._slots[None, :] <= gen.call  # [1, slots]
-        span = Span(gen.decode.transformer, gen.call, gen.decode.transformer.slots, mask)
-        out = first_half(self._model, gen, self._ids, self._config, span, self._buffers)
+        out = first_half(self._form(), self._gen, self._ids, self._gen.span(self._slots), self._buffers)
         for static, value in zip(self._out, out, strict=True):
             static.copy_(value)  # no graph's memory is read by another, so that any of them may follow any other
 
 
 class _HostCopy:
-    """On CUDA: one number on its way to the host, waited for by an event of its own.
+    """On CUDA: a few numbers on their way to the host, waited for by an event of their own.
 
     The second half is enqueued before the host asks, where it does not look at the text: reading the tensor itself
     would wait for that half, too, and leave the device idle while the machine steps.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, like: Tensor) -> None:
         self._device = device
-        self._value = torch.zeros(1, dtype=torch.int64, pin_memory=True)
+        self._value = torch.zeros(like.shape, dtype=torch.int64, pin_memory=True)
         self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]  # torch types it nowhere
 
     def begin(self, value: Tensor) -> None:
-        """Enqueue the copy of `value` [1] int64."""
+        """Enqueue the copy of `value` int64, of the shape that was told."""
         self._value.copy_(value, non_blocking=True)
         self._arrived.record(torch.cuda.current_stream(self._device))
 
-    def end(self) -> int:
+    def end(self) -> Tensor:
         """Wait for it."""
         self._arrived.synchronize()
-        return int(self._value)
+        return self._value
 
 
 class CudaGraphs:
@@ -210,10 +251,10 @@ class CudaGraphs:
         return replay
 
 
-def _static_outputs(runtime: RuntimeContext, gen: GenerationState) -> FirstHalf:
-    branches, device = gen.step_tokens.shape[0], runtime.device
-    hidden = torch.zeros((branches, runtime.config.model.decoder.n_embd), dtype=runtime.model.dtype, device=device)
-    action, cb0 = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
+def _static_outputs(runtime: RuntimeContext, gen: FrameState) -> FirstHalf:
+    lanes, device = gen.step_tokens.shape[0], runtime.device
+    hidden = torch.zeros((lanes, runtime.config.model.decoder.n_embd), dtype=runtime.model.dtype, device=device)
+    action, cb0 = (torch.zeros((*gen.runs, 1), dtype=torch.int64, device=device) for _ in range(2))
     return FirstHalf(hidden, action, cb0)
 
 
@@ -246,9 +287,21 @@ def _found(variable: str, names: Sequence[str]) -> bool:
     return any(name and shutil.which(name) for name in (os.environ.get(variable), *names))
 
 
+class Lender(Protocol):
+    """What lends a run its tensors, and runs the halves of its frames: kept graphs, or a batch."""
+
+    def runner(
+        self, runtime: RuntimeContext, config: GenerationConfig, buffers: CaptureBuffers | None, *, forced: bool
+    ) -> Runner:
+        """What runs the frames with these settings."""
+
+    def buffers(self, shapes: Shapes) -> CaptureBuffers:
+        """The rings of these names."""
+
+
 def make_runner(
     runtime: RuntimeContext, gen: GenerationState, config: GenerationConfig, buffers: CaptureBuffers | None
-) -> EagerRunner:
+) -> Runner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
     if gen.lease is not None:
         return gen.lease.state.runner(runtime, config, buffers, forced=gen.forced is not None)

@@ -40,13 +40,13 @@ def draw(logits: Tensor, temperature: float, top_k: int, uniform: Tensor) -> Ten
     """Draw one token by inverse CDF over token ids; temperature ≤ 0 takes the most likely one.
 
     Args:
-        logits: [V] float32.
+        logits: [..., V] float32.
         temperature: see `probabilities`.
         top_k: see `probabilities`.
-        uniform: [1] float32 in (0, 1).
+        uniform: [..., 1] float32 in (0, 1).
 
     Returns:
-        [1] int64, on the device of `logits`, without a sync.
+        [..., 1] int64, on the device of `logits`, without a sync.
     """
     if temperature <= 0:
         return logits.argmax(dim=-1, keepdim=True)
@@ -54,4 +54,4 @@ def draw(logits: Tensor, temperature: float, top_k: int, uniform: Tensor) -> Ten
     # Parallel sums need not be monotone: only tokens with a probability take part, so no other can be hit.
     cdf = probs.cumsum(dim=-1) * (probs > 0)
     hit = torch.empty_like(cdf, dtype=torch.int32)  # filled by the comparison itself, as argmax takes no bools
-    return torch.gt(cdf, uniform * cdf.max(), out=hit).argmax(dim=-1, keepdim=True)  # the first
+    return torch.gt(cdf, uniform * cdf.amax(dim=-1, keepdim=True), out=hit).argmax(dim=-1, keepdim=True)  # the first

@@ -15,7 +15,7 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.forms import check_kernels
 from dia2.runtime.frame import GenerationState
-from dia2.runtime.generator import build_initial_state, warmup_with_prefix
+from dia2.runtime.generator import Rows, build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.interventions import Interventions, Past
 from dia2.runtime.sounding import sounds_at
@@ -64,6 +64,7 @@ def open_session(
     *,
     edits: Sequence[Edit] = (),
     past: Past | None = None,
+    rows: Rows | None = None,
 ) -> Session:
     """Queue prefix and script, allocate the run's tensors, warm up with the prefix.
 
@@ -76,6 +77,7 @@ def open_session(
         script: entries of the text.
         edits: declared interventions.
         past: choices of an earlier run, to be made again (a fork).
+        rows: of the batch that the run is part of.
 
     Raises:
         UsageError: an edit does not fit the run, or what `use_torch_compile` or `use_triton` needs is missing.
@@ -99,7 +101,7 @@ def open_session(
     machine = copy(runtime.machine)  # another run may begin meanwhile, with another padding
     set_initial_padding(machine, config.initial_padding)
     state = machine.new_state(entries)
-    gen = build_initial_state(runtime, config, seed, plan, interventions)
+    gen = build_initial_state(runtime, config, seed, plan, interventions, rows)
     spoken = sum(bool(entry.tokens) for entry in script)
     breaks = f" and {counted(len(script) - spoken, 'break')}" if spoken < len(script) else ""
     logger.info("script: %s%s, seed %d", counted(spoken, "word"), breaks, seed)

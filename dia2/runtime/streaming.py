@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import takewhile
@@ -18,11 +18,13 @@ from dia2.common.errors import UsageError
 from dia2.common.hooks import Observer, current_observer, observing
 from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
+from dia2.runtime.edits import Edit
+from dia2.runtime.generator import FirstWord, Rows, generate_frames, stop_reason
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
+from dia2.runtime.turns import Half
 from dia2.runtime.voice_clone import build_prefix_plan
 
 
@@ -59,6 +61,9 @@ class Stream(Iterator[StreamChunk]):
         pieces: Iterable[str],
         config: GenerationConfig,
         observer: Observer | None = None,
+        *,
+        edits: Sequence[Edit] = (),
+        rows: Rows | None = None,
     ) -> None:
         """Note what to speak.
 
@@ -67,10 +72,13 @@ class Stream(Iterator[StreamChunk]):
             pieces: text, read only as far as needed.
             config: sampling, guidance and prefix.
             observer: who looks on; `None`: who observes where the stream is made.
+            edits: declared interventions.
+            rows: of the batch that the stream is part of, which goes on by `turns` then; `None`: it is alone.
         """
         self._runtime = runtime
         self._config = config
         self._observer = observer or current_observer()
+        self._edits, self._rows = edits, rows
         prefixed = config.prefix is not None and config.prefix.speaker_1 is not None
         self._source = _TextSource(runtime, pieces, after_prefix=prefixed)
         self._begin: list[Entry] = []  # what the script begins with, read before the session is opened
@@ -90,16 +98,36 @@ class Stream(Iterator[StreamChunk]):
                     return chunk
             # The user's text comes from outside the switches below, and those are off again between pieces.
             self._top_up(missing)
-            try:
-                with self._runtime.computing(), observing(self._observer):
-                    chunk = next(self._frames)
-            except StopIteration:
-                raise
-            except BaseException:  # Ctrl-C or a fault: there is no going on
-                self._ended = self._ended or "interrupted"
-                raise
+            with self._runtime.computing(), observing(self._observer):
+                chunk = self._advance()
+            assert not isinstance(chunk, Half), "a stream of a batch goes on by `turns`"
             if chunk is not None:
                 return chunk
+
+    def turns(self) -> Generator[Half | StreamChunk, None, None]:
+        """All of the stream, for a batch: inside `computing`, and observed by whoever observes there."""
+        try:
+            while True:
+                self._top_up(self._missing())
+                try:
+                    item = self._advance()
+                except StopIteration:
+                    return
+                if item is not None:
+                    yield item
+        finally:
+            self._ended = self._ended or "interrupted"
+            self._frames.close()
+
+    def _advance(self) -> Half | StreamChunk | None:
+        """The next item of the run."""
+        try:
+            return next(self._frames)
+        except StopIteration:
+            raise
+        except BaseException:  # Ctrl-C or a fault: there is no going on
+            self._ended = self._ended or "interrupted"
+            raise
 
     def __reduce__(self) -> NoReturn:
         """A stream is one run, and a run cannot be had twice."""
@@ -142,25 +170,37 @@ class Stream(Iterator[StreamChunk]):
                 self._session.state.entries.extend(entries)
                 self._session.entries.extend(entries)
 
-    def _run(self) -> Generator[StreamChunk | None, None, None]:
-        """One item a frame: a chunk, or `None` while there is nothing to hear yet."""
+    def _run(self) -> Generator[Half | StreamChunk | None, None, None]:
+        """One item a frame: a chunk, or `None` while there is nothing to hear yet; and in a batch its halves."""
         runtime, config = self._runtime, self._config
         require_words(self._begin)
         plan = build_prefix_plan(runtime, config.prefix)
-        self._session = session = open_session(runtime, config, plan, self._begin)
+        self._session = session = open_session(
+            runtime, config, plan, self._begin, edits=self._edits, rows=self._rows
+        )
         try:
             yield from self._speak(session)
         finally:
             session.close()
 
-    def _speak(self, session: Session) -> Iterator[StreamChunk | None]:
+    def _speak(self, session: Session) -> Iterator[Half | StreamChunk | None]:
         runtime = self._runtime
         first_word = FirstWord(runtime, session.config, session.start_step)
         self._speaker = speaker = _Speaker(runtime, session)
-        loop = generate_frames(runtime, session.config, session.state, session.gen, start_step=session.start_step)
+        loop = generate_frames(
+            runtime,
+            session.config,
+            session.state,
+            session.gen,
+            start_step=session.start_step,
+            interventions=session.interventions,
+        )
         with closing(loop):  # before the session is: an observer still reads its tensors
-            for step, emitted in loop:
-                first_word.see(step, emitted)
+            for made in loop:
+                if isinstance(made, Half):
+                    yield made
+                    continue
+                first_word.see(*made)
                 if session.includes_prefix or first_word.known:
                     speaker.begin(0 if session.includes_prefix else first_word.frame)
                 yield speaker.take(speaker.late)

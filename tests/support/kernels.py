@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dia2.core.cache import Span
 from dia2.core.config import DiaConfig
 from dia2.core.model import Dia2Model
 from dia2.core.quantize import Int8Linear, Kernel, quantize
 from dia2.generation import GenerationConfig
+from dia2.runtime.forms import form_of
 from dia2.runtime.frame import GenerationState, first_half, second_half
 from dia2.runtime.state_machine import TokenIds
 
@@ -79,10 +79,9 @@ def a_frame(
         slots = torch.arange(SLOTS)
         ids, settings = _ids(config), GenerationConfig(use_triton=True)
     with torch.no_grad(), _caught() as found, _Operations() as operations:
-        mask = slots[None, :] <= gen.call
-        first = first_half(model, gen, ids, settings, Span(gen.decode.transformer, gen.call, SLOTS, mask), None)
+        first = first_half(form_of(model, settings), gen, ids, gen.span(slots), None)
         half = len(found)
-        second_half(model, gen, settings, first, None)
+        second_half(form_of(model, settings), model, gen, first, None)
     return found[:half], found[half:], operations.seen
 
 

@@ -1,0 +1,70 @@
+"""What is asked of a checkpoint for one script, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dia2.common.checks import short
+from dia2.common.files import check_sound_writable
+from dia2.common.hooks import Observer, unobserved
+from dia2.common.progress import ProgressCallback
+from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
+from dia2.runtime.edits import Edit
+from dia2.runtime.script_parser import check_script
+from dia2.runtime.voice_clone import check_prefix
+
+
+class Request:
+    """One script of a batch, with all that is to be done for it: the keywords of `Dia2.generate`."""
+
+    def __init__(
+        self,
+        script: str | Sequence[str],
+        config: GenerationConfig | None = None,
+        output_wav: str | Path | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        observer: Observer | None = None,
+        trace: str | Path | None = None,
+        edits: Sequence[Edit] = (),
+        **overrides: Any,
+    ) -> None:
+        """Note what is asked, and refuse what no checkpoint can do.
+
+        Args:
+            script: as in `Dia2.generate`, and so are all others.
+            config: sampling, guidance and prefix; the defaults if none.
+            output_wav: where to write the audio as well.
+            progress: called after every frame of this script.
+            observer: looks on at this script alone.
+            trace: where to record it, a folder.
+            edits: what the run is made to do at certain calls.
+            **overrides: single fields on top of `config`: seed, cfg_scale, temperature, prefix_speaker_1, …
+
+        Raises:
+            UsageError: something given is not acceptable; the message says what.
+        """
+        self.script, self.output_wav = script, output_wav
+        self.progress, self.observer, self.trace, self.edits = progress, observer, trace, edits
+        self._config, self._overrides = config, overrides
+        with unobserved():
+            self.config, _ = self.checked()
+
+    def __repr__(self) -> str:
+        return f"<Request: {short(self.script)}>"
+
+    def checked(self) -> tuple[GenerationConfig, str]:
+        """The config in force, and the script's text; the phases that a run begins with.
+
+        Raises:
+            UsageError: something given is not acceptable, now that files may have changed.
+        """
+        config = merge_generation_config(self._config, self._overrides)
+        text = normalize_script(self.script)
+        check_script(text)
+        check_prefix(config.prefix)
+        if self.output_wav is not None:
+            check_sound_writable(self.output_wav)
+        return config, text

@@ -1,0 +1,39 @@
+"""A run as a generator: alone it never pauses, in a batch it pauses for each half of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from enum import Enum
+from typing import NamedTuple, TypeVar
+
+from dia2.runtime.state_machine import Emission
+
+Result = TypeVar("Result")
+
+
+class Half(Enum):
+    """What a run that shares its frames with others waits for: whoever drives it computes that half, then goes on."""
+
+    FIRST = "first"
+    SECOND = "second"
+
+
+class Made(NamedTuple):
+    """A frame that is finished."""
+
+    step: int
+    emitted: Emission
+
+
+Turns = Generator[Half, None, Result]  # a run from beginning to result
+
+
+def finish(run: Generator[object, None, Result]) -> Result:
+    """The result of a run that is alone, so that nothing has to be computed for it."""
+    while True:
+        try:
+            item = next(run)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
+        assert not isinstance(item, Half), "a run of a batch is driven by that batch"
