@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from dia2.common.errors import CheckpointError, Dia2Error, TraceError, UsageError
     from dia2.engine import Dia2
     from dia2.generation import (
+        BatchInterrupted,
         GenerationConfig,
         GenerationInterrupted,
         GenerationResult,
         PlacedWord,
-        BatchInterrupted,
         PrefixConfig,
         SamplingConfig,
     )

@@ -44,7 +44,7 @@ from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.request import Request
 from dia2.runtime.script_parser import check_script, parse_script, require_words
-from dia2.runtime.speaking import speak, speaking
+from dia2.runtime.speaking import speaking
 from dia2.runtime.streaming import Stream, StreamChunk
 from dia2.runtime.turns import Half, Turns, finish
 from dia2.runtime.voice_clone import build_prefix_plan, check_prefix, read_voice
@@ -433,9 +433,7 @@ def _performed(task: Task, rows: Rows | None) -> Turns[GenerationResult]:
     started = time.perf_counter()
     plan = build_prefix_plan(runtime, config.prefix)
     after_prefix = plan is not None
-    entries = parse_script(
-        [text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=after_prefix
-    )
+    entries = parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=after_prefix)
     require_words(entries)
     result = yield from speaking(
         runtime, config, plan, entries, request.progress, edits=request.edits, started=started, rows=rows

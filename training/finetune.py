@@ -21,12 +21,13 @@ import torch
 from dia2.audio.grid import write_wav
 from dia2.common.checks import read_small
 from dia2.common.errors import Dia2Error, UsageError
-from dia2.engine import Dia2, speak
+from dia2.engine import Dia2
 from dia2.generation import GenerationConfig, load_script_text
 from dia2.runtime.assets import codec_folder
 from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.script_parser import parse_script
+from dia2.runtime.speaking import speak
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_rows, read_words, transcribe_words
 from training.alignment import align
 from training.checkpoint import write_checkpoint

@@ -23,13 +23,14 @@ from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import TraceError, UsageError
 from dia2.common.hooks import Level, PointFilter
 from dia2.common.progress import ProgressCallback, shown
-from dia2.engine import Dia2, speak
+from dia2.engine import Dia2
 from dia2.generation import GenerationInterrupted, GenerationResult
 from dia2.inspect.record.recorder import Recorder, record
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.interventions import Past
 from dia2.runtime.packing import FORCED
+from dia2.runtime.speaking import speak
 from dia2.runtime.voice_clone import PrefixPlan
 
 

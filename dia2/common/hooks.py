@@ -315,9 +315,7 @@ def _seen(observer: Observer, name: str, inputs: dict[str, Any]) -> Iterator[Spa
         observer.end(span)
 
 
-def _seen_through(
-    observer: Observer, name: str, inputs: dict[str, Any], run: Any
-) -> Generator[Any, None, Any]:
+def _seen_through(observer: Observer, name: str, inputs: dict[str, Any], run: Any) -> Generator[Any, None, Any]:
     """`run`, a generator, as a phase."""
     with _seen(observer, name, inputs) as span:
         span.result = yield from run

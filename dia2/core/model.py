@@ -48,6 +48,14 @@ class Dia2Model(nn.Module):
             stages=torch.arange(stages, device=device),
         )
 
+    def cache_bytes(self, *, branches: int, slots: int) -> int:
+        """Of both caches that `new_decode_state` makes."""
+        decoder, depformer = self.config.model.decoder, self.config.model.depformer
+        by_slot = decoder.n_layer * decoder.kv_heads * decoder.gqa_head_dim
+        by_stage = depformer.n_layer * depformer.kv_heads * depformer.gqa_head_dim
+        numbers = by_slot * slots + by_stage * max(self.depformer.stages, 1)
+        return 2 * branches * numbers * self.dtype.itemsize  # keys and values
+
     def rotation(self, head_dim: int, positions: int, device: torch.device) -> Rotation:
         """Rotary table of positions 0 … positions-1 in the model's dtype."""
         model = self.config.model

@@ -19,7 +19,6 @@ from dia2.generation import GenerationConfig, SamplingConfig
 from dia2.runtime.guidance import filter_guided, forbid_specials
 from dia2.runtime.sampler import draw
 
-
 Kind = Literal["text", "audio"]  # of a token: which sampling it has
 
 
@@ -35,9 +34,7 @@ class Form(Protocol):
     def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
         """Logits [B, codes] float32 of one stage: see `Depformer.forward_stage`."""
 
-    def choose(
-        self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None
-    ) -> Tensor:
+    def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """A token [1] int64 of a kind from `logits` [B, V], see `choose`."""
 
 
@@ -62,9 +59,7 @@ class ModuleForm:
         """See `Form`."""
         return self._model.depformer.forward_stage(stage, self._shared, code, text, span, compiled=self._compiled)
 
-    def choose(
-        self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None
-    ) -> Tensor:
+    def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """See `Form`; compiled on CUDA alone: many small kernels there, a few quick calls on a CPU."""
         run = compiled_form(choose, "cuda") if self._compiled and logits.device.type == "cuda" else choose
         sampling = sampling_of(self._config, kind)
@@ -102,9 +97,7 @@ class KernelForm:
         projected = self._projected[depformer.schedule[stage]]
         return self._stacks.depformer_stage(depformer, stage, projected, code, text, turn, span)
 
-    def choose(
-        self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None
-    ) -> Tensor:
+    def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """See `Form`."""
         sampling = sampling_of(self._config, kind)
         scale, filter_k = self._config.cfg_scale, self._config.cfg_filter_k

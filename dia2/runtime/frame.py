@@ -10,7 +10,7 @@ The halves are those of one run or of several side by side: what depends on that
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from dia2.runtime.sampler import ACTION_CHANNEL
 from dia2.runtime.state_machine import TokenIds
 
 if TYPE_CHECKING:
+    from dia2.runtime.graphs import Lender
     from dia2.runtime.lease import Lease
 
 
@@ -89,7 +90,7 @@ class GenerationState:
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1: drawn; `None`: all are drawn
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
-    lease: Lease[Any] | None = None  # of a `Lender`, whose tensors these are; `None`: the run's own
+    lease: Lease[Lender] | None = None  # of whose tensors these are; `None`: the run's own
 
     @property
     def runs(self) -> tuple[int, ...]:

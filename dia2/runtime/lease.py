@@ -17,12 +17,21 @@ class Sized(Protocol):
 
 
 Kept = TypeVar("Kept", bound=Sized)
+Lent = TypeVar("Lent", covariant=True)
+Given = TypeVar("Given", contravariant=True)
 
 
-class Lease(Generic[Kept]):
+class Owner(Protocol[Given]):
+    """To whom what was lent goes back."""
+
+    def release(self, state: Given) -> None:
+        """A run is over; called at any time and by any thread."""
+
+
+class Lease(Generic[Lent]):
     """Something in the hands of one run; it goes back by `end`, or when nobody holds the lease any more."""
 
-    def __init__(self, pool: Pool[Kept], state: Kept) -> None:
+    def __init__(self, pool: Owner[Lent], state: Lent) -> None:
         self.state = state
         self.end = weakref.finalize(self, pool.release, state)  # does it once
         self.end.atexit = False

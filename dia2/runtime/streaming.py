@@ -99,10 +99,10 @@ class Stream(Iterator[StreamChunk]):
             # The user's text comes from outside the switches below, and those are off again between pieces.
             self._top_up(missing)
             with self._runtime.computing(), observing(self._observer):
-                chunk = self._advance()
-            assert not isinstance(chunk, Half), "a stream of a batch goes on by `turns`"
-            if chunk is not None:
-                return chunk
+                item = self._advance()
+            assert not isinstance(item, Half), "a stream of a batch goes on by `turns`"
+            if item is not None:
+                return item
 
     def turns(self) -> Generator[Half | StreamChunk, None, None]:
         """All of the stream, for a batch: inside `computing`, and observed by whoever observes there."""
@@ -175,9 +175,7 @@ class Stream(Iterator[StreamChunk]):
         runtime, config = self._runtime, self._config
         require_words(self._begin)
         plan = build_prefix_plan(runtime, config.prefix)
-        self._session = session = open_session(
-            runtime, config, plan, self._begin, edits=self._edits, rows=self._rows
-        )
+        self._session = session = open_session(runtime, config, plan, self._begin, edits=self._edits, rows=self._rows)
         try:
             yield from self._speak(session)
         finally:

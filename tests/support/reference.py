@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dia2 import Dia2, GenerationConfig, PrefixConfig, SamplingConfig
+from dia2 import Dia2, GenerationConfig, GenerationResult, PrefixConfig, SamplingConfig
 from dia2.common.hooks import Span
 from dia2.inspect.record.watch import Watch
 from dia2.runtime.state_machine import Entry
@@ -168,10 +168,13 @@ def stacked(values: list[Tensor]) -> Tensor:
 
 def assert_agrees(tts: Dia2, case: Case, **changes: Any) -> None:
     """A run of the case, with `changes` of its settings, has the tokens, logits, words and sound of the reference."""
-    expected, tensors = case.expected, case.tensors
     recorder = Recorder()
-    result = tts.generate(expected["script"], case.config(**changes), observer=recorder)
-    seen = recorder.seen
+    assert_recorded(case, tts.generate(case.expected["script"], case.config(**changes), observer=recorder), recorder)
+
+
+def assert_recorded(case: Case, result: GenerationResult, recorder: Recorder) -> None:
+    """What was recorded of a run of the case, and its result, are those of the reference."""
+    expected, tensors, seen = case.expected, case.tensors, recorder.seen
     branches = 1 if expected["cfg_scale"] == 1.0 else 2
 
     assert [[e.text, e.tokens, e.padding] for e in recorder.entries] == expected["entries"]

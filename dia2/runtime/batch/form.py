@@ -59,7 +59,7 @@ class BatchForm:
 
     def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """See `Form`: tokens [N, 1] of `logits` [N · B, V] by `uniform` [N, 1]."""
-        by_branch = logits.unflatten(0, (-1, self._branches)).transpose(0, 1)  # [B, N, V]
+        by_branch = logits.view(-1, self._branches, logits.shape[-1]).transpose(0, 1)  # [B, N, V]
         if len(self._forms) == 1:
             return self._network.choose(by_branch, kind, uniform, specials)
         drawn = [

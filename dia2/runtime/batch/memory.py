@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import torch
-
 from dia2.common.memory import free_bytes, in_words
-from dia2.runtime.batch.state import allocate
+from dia2.runtime.batch.state import bytes_of
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -16,11 +14,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dia2")
 
 _SHARE = 0.8  # of what is free: frames, codecs and recordings need some, too
-
-
-def bytes_of(runtime: RuntimeContext, rows: int, branches: int, frames: int) -> int:
-    """Of the tensors of so many rows, each with room for a prefix of so many frames."""
-    return allocate(runtime, rows, branches, frames, torch.device("meta")).nbytes
 
 
 def fits(runtime: RuntimeContext, rows: int, branches: int, frames: int) -> bool:

@@ -1,4 +1,4 @@
-"""Which run is in which row of a batch: lending rows, taking them back, and running the halves of all that are in use."""
+"""Which run is in which row of a batch: rows are lent and taken back, and the halves of all in use are run."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class BatchRows:
             delays=state.delays,
             specials=state.specials,
             forced=state.forced if forced else None,
-            lease=Lease(self, row),
+            lease=Lease[Row](self, row),
         )
         state.place(gen, number)
         state.used[number] = 1
@@ -248,9 +248,7 @@ class BatchRows:
     def first_of(self, row: Row) -> FirstHalf:
         """A row's part of what the first half gave."""
         assert self._out is not None, "after the first half"
-        return FirstHalf(
-            self._out.hidden[self._lanes(row)], self._out.action[row.number], self._out.cb0[row.number]
-        )
+        return FirstHalf(self._out.hidden[self._lanes(row)], self._out.action[row.number], self._out.cb0[row.number])
 
     def _lanes(self, row: Row) -> slice:
         first = row.number * self._branches
@@ -295,7 +293,9 @@ class BatchRows:
         order = torch.cat(rows).argsort()
 
         def form() -> Form:
-            return BatchForm([(form_of(model, g.config), r) for g, r in zip(groups, rows, strict=True)], order, branches)
+            return BatchForm(
+                [(form_of(model, g.config), r) for g, r in zip(groups, rows, strict=True)], order, branches
+            )
 
         taps = RowTaps([(self._lanes(row), buffers) for row, buffers in observed]) if observed else None
         config = settings[0]

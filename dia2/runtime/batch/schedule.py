@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ Begin = Callable[[Rows], Generator[Any, None, Any]]  # makes a run that shares i
 class Gave:
     """A run gave something and goes on: a piece of a stream."""
 
-    key: Hashable
+    key: int
     item: Any
 
 
@@ -32,7 +32,7 @@ class Gave:
 class Over:
     """A run is over."""
 
-    key: Hashable
+    key: int
     result: Any
 
 
@@ -40,7 +40,7 @@ class Over:
 class Failed:
     """A run ended with an error, `GenerationInterrupted` included."""
 
-    key: Hashable
+    key: int
     error: BaseException
 
 
@@ -51,7 +51,7 @@ Event = Gave | Over | Failed
 class _Member:
     """A run in the batch."""
 
-    key: Hashable
+    key: int
     place: Place
     run: Generator[Any, None, Any]
     context: contextvars.Context  # its own: who observes it, observes no other
@@ -69,9 +69,7 @@ class Batch:
             most: runs at a time; fewer where memory is short.
             graphs: compute frames as CUDA graphs.
         """
-        self._rows = BatchRows(
-            runtime, branches=branches, most=planned_rows(runtime, most, branches), graphs=graphs
-        )
+        self._rows = BatchRows(runtime, branches=branches, most=planned_rows(runtime, most, branches), graphs=graphs)
         self._members: list[_Member] = []  # each waits for a first half; who joined last stands last
         self._events: list[Event] = []
         self.interrupted = False  # by Ctrl-C, in whatever part of it
@@ -83,7 +81,7 @@ class Batch:
         """Whether another run may join."""
         return not self.interrupted and self._rows.may_grow()
 
-    def join(self, key: Hashable, begin: Begin) -> None:
+    def join(self, key: int, begin: Begin) -> None:
         """Let a run begin, up to its first frame; events tell if it comes no further.
 
         Args:
@@ -174,7 +172,7 @@ class Batch:
         member.place.leave()
 
 
-def drive(runtime: RuntimeContext, batch: Batch, runs: Iterable[tuple[Hashable, Begin]]) -> Iterator[Event]:
+def drive(runtime: RuntimeContext, batch: Batch, runs: Iterable[tuple[int, Begin]]) -> Iterator[Event]:
     """What happens in `batch`, frame by frame, until all of `runs` are over: each joins as soon as there is room."""
     waiting = iter(runs)
     more = True

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -124,12 +124,12 @@ class BatchState:
             if name != "used":
                 setattr(gen, name, value)
 
-    def _part(self, rows: int | slice, lanes: slice, *, forced: bool) -> dict[str, object]:
+    def _part(self, rows: int | slice, lanes: slice, *, forced: bool) -> dict[str, Any]:
         """The fields of a part."""
         decode = replace(
             self.decode, transformer=self.decode.transformer.part(lanes), depformer=self.decode.depformer.part(lanes)
         )
-        part: dict[str, object] = {name: getattr(self, name)[lanes] for name in _BY_LANE}
+        part: dict[str, Any] = {name: getattr(self, name)[lanes] for name in _BY_LANE}
         part |= {name: getattr(self, name)[rows] for name in _BY_ROW}
         return part | {"decode": decode, "forced": self.forced[rows] if forced and self.forced is not None else None}
 
@@ -162,9 +162,15 @@ _BY_LANE = ("step_tokens", "audio_buf")
 _BY_ROW = ("text", "step", "call", "uniforms", "used")
 
 
-def allocate(
-    runtime: RuntimeContext, rows: int, branches: int, frames: int, device: torch.device | None = None
-) -> BatchState:
+def bytes_of(runtime: RuntimeContext, rows: int, branches: int, frames: int) -> int:
+    """Of what `allocate` makes, worked out without making it."""
+    data, lanes = runtime.config.data, rows * branches
+    calls, columns = extent(runtime, frames)
+    caches = runtime.model.cache_bytes(branches=lanes, slots=whole_rows(calls))
+    return caches + 8 * lanes * (data.channels + data.num_codebooks * columns) + 4 * rows * calls * data.channels
+
+
+def allocate(runtime: RuntimeContext, rows: int, branches: int, frames: int) -> BatchState:
     """Tensors of so many rows, all of them empty.
 
     Args:
@@ -172,9 +178,8 @@ def allocate(
         rows: how many.
         branches: of each.
         frames: of the longest prefix that there is room for.
-        device: where; the checkpoint's if none. On `meta` they take no memory, and tell how much they would.
     """
-    data, ids, device = runtime.config.data, runtime.constants, device or runtime.device
+    data, ids, device = runtime.config.data, runtime.constants, runtime.device
     calls, columns = extent(runtime, frames)
     lanes = rows * branches
 
