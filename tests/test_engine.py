@@ -134,7 +134,7 @@ def test_overrides_and_config_reach_the_run() -> None:
         SCRIPT, temp_text=0, topk_text=50, temp_audio=1.0, topk_audio=3, cfg_scale=3.0, cfg_filter_k=5, seed=9
     )
     assert torch.equal(tts.generate(SCRIPT, config).audio_tokens, spelled.audio_tokens)
-    with pytest.raises(UsageError, match=r"no option 'tmperature'; it knows temp_text, .*seed"):
+    with pytest.raises(UsageError, match=r"no option 'tmperature'; it knows temperature, top_k, temp_text, .*seed"):
         tts.generate(SCRIPT, tmperature=1)
 
 

@@ -28,9 +28,9 @@ from dia2.generation import (
 )
 
 KNOWN = (
-    "temp_text, topk_text, temp_audio, topk_audio, cfg_scale, cfg_filter_k, initial_padding, prefix, use_cuda_graph, "
-    "use_torch_compile, use_triton, seed, prefix_speaker_1, prefix_speaker_2, prefix_words_1, prefix_words_2, "
-    "include_prefix, whisper"
+    "temperature, top_k, temp_text, topk_text, temp_audio, topk_audio, cfg_scale, cfg_filter_k, initial_padding, "
+    "prefix, use_cuda_graph, use_torch_compile, use_triton, seed, prefix_speaker_1, prefix_speaker_2, prefix_words_1, "
+    "prefix_words_2, include_prefix, whisper"
 )
 BASE = GenerationConfig(
     text=SamplingConfig(0.1, 1), audio=SamplingConfig(0.2, 2), cfg_scale=3.0, cfg_filter_k=4, initial_padding=5, seed=6
@@ -54,6 +54,12 @@ def test_the_defaults_are_the_published_ones() -> None:
         ({"topk_audio": 9}, replace(BASE, audio=SamplingConfig(0.2, 9))),
         ({"temp_text": 0, "topk_text": 0}, replace(BASE, text=SamplingConfig(0, 0))),
         ({"temp_text": 1, "topk_audio": 9}, replace(BASE, text=SamplingConfig(1, 1), audio=SamplingConfig(0.2, 9))),
+        ({"temperature": 0.9}, replace(BASE, text=SamplingConfig(0.9, 1), audio=SamplingConfig(0.9, 2))),
+        ({"top_k": 9}, replace(BASE, text=SamplingConfig(0.1, 9), audio=SamplingConfig(0.2, 9))),
+        (
+            {"temp_text": 0.7, "temperature": 0.9, "top_k": 0, "topk_audio": 5},
+            replace(BASE, text=SamplingConfig(0.7, 0), audio=SamplingConfig(0.9, 5)),
+        ),
         ({"cfg_scale": 9.0}, replace(BASE, cfg_scale=9.0)),
         ({"cfg_filter_k": 0}, replace(BASE, cfg_filter_k=0)),
         ({"initial_padding": 0}, replace(BASE, initial_padding=0)),
@@ -95,7 +101,7 @@ def test_single_prefix_overrides_go_on_top_of_a_whole_one() -> None:
 
 
 @pytest.mark.parametrize("value", [1, None])
-@pytest.mark.parametrize("name", ["temperature", "top_k", "text", "cfg", "speaker_1", ""])
+@pytest.mark.parametrize("name", ["temperatur", "topk", "text", "cfg", "speaker_1", ""])
 def test_an_unknown_override_is_refused_with_the_known_ones(name: str, value: object) -> None:
     with pytest.raises(UsageError) as error:
         merge_generation_config(BASE, {name: value})

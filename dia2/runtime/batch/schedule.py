@@ -47,7 +47,7 @@ class Failed:
 Event = Gave | Over | Failed
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class _Member:
     """A run in the batch."""
 
