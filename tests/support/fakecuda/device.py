@@ -12,6 +12,7 @@ from . import graphs, streams
 from .extension import extension
 from .streams import Where, index_of
 
+MEMORY = 141 << 30  # bytes
 NAME = "pretended CUDA device"
 _installed = False
 
@@ -61,7 +62,9 @@ def install(devices: int = 1) -> None:
         "set_sync_debug_mode": _nothing,
         "memory_allocated": _memory("bytes"),
         "max_memory_allocated": _memory("peak"),
+        "memory_reserved": _memory("bytes"),
         "memory_stats": _memory_stats,
+        "mem_get_info": _memory_info,
         "reset_peak_memory_stats": lambda device=None: core.reset_peak(index_of(device)),
     }
     for name, value in replaced.items():
@@ -79,6 +82,11 @@ def _memory(name: str) -> Callable[[Where], int]:
         return value
 
     return read
+
+
+def _memory_info(device: Where = None) -> tuple[int, int]:
+    """Free and total, without what `limit_memory` says: it may not be known beforehand."""
+    return MEMORY - extension().memory(index_of(device))["bytes"], MEMORY
 
 
 def _memory_stats(device: Where = None) -> dict[str, int]:
