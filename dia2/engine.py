@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,7 @@ from dia2.runtime.generator import Rows
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
 from dia2.runtime.recordings import Recordings
-from dia2.runtime.request import Request
+from dia2.runtime.request import Request, Trace
 from dia2.runtime.script_parser import check_script, parse_script, require_words
 from dia2.runtime.speaking import speaking
 from dia2.runtime.streaming import Stream, StreamChunk
@@ -170,7 +170,7 @@ class Dia2:
         verbose: bool = False,
         progress: ProgressCallback | None = None,
         observer: Observer | None = None,
-        trace: str | Path | None = None,
+        trace: Trace | None = None,
         edits: Sequence[Edit] = (),
         **overrides: Any,
     ) -> GenerationResult:
@@ -186,7 +186,7 @@ class Dia2:
             verbose: say on standard error what is done, and show a progress bar.
             progress: called after every frame, instead of the bar.
             observer: looks on, see `dia2.common.hooks`.
-            trace: where to record the run, a folder; `dia2.inspect.record` offers levels and filters.
+            trace: where to record the run, a folder; or `dia2.inspect.record(folder, …)`, with its levels and filters.
             edits: what the run is made to do at certain calls, see `dia2.runtime.edits`.
             **overrides: single fields on top of `config`: seed, cfg_scale, temp_audio, …
 
@@ -452,11 +452,13 @@ def _streamed(task: Task, rows: Rows) -> Generator[Half | StreamChunk, None, Non
 
 
 @contextmanager
-def _recording(trace: str | Path | None, observer: Observer | None) -> Iterator[None]:
+def _recording(trace: Trace | None, observer: Observer | None) -> Iterator[None]:
     """Who looks on during one run."""
     with ExitStack() as stack:
         stack.enter_context(observing(observer))
-        if trace is not None:
+        if isinstance(trace, AbstractContextManager):
+            stack.enter_context(trace)
+        elif trace is not None:
             from dia2.inspect.record.recorder import record  # the one arrow up, taken only when a trace is asked for
 
             stack.enter_context(record(trace))

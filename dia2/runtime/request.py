@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from dia2.generation import GenerationConfig, merge_generation_config, normalize
 from dia2.runtime.edits import Edit
 from dia2.runtime.script_parser import check_script
 from dia2.runtime.voice_clone import check_prefix
+
+Trace = str | Path | AbstractContextManager[object]  # a folder, or a recording that is not begun yet
 
 
 class Request:
@@ -27,7 +30,7 @@ class Request:
         *,
         progress: ProgressCallback | None = None,
         observer: Observer | None = None,
-        trace: str | Path | None = None,
+        trace: Trace | None = None,
         edits: Sequence[Edit] = (),
         **overrides: Any,
     ) -> None:
@@ -39,7 +42,7 @@ class Request:
             output_wav: where to write the audio as well.
             progress: called after every frame of this script.
             observer: looks on at this script alone.
-            trace: where to record it, a folder.
+            trace: where to record it, a folder; or `dia2.inspect.record(folder, …)`, with its levels and filters.
             edits: what the run is made to do at certain calls.
             **overrides: single fields on top of `config`: seed, cfg_scale, temperature, prefix_speaker_1, …
 
