@@ -356,3 +356,12 @@ class TestMemory:
         tts.generate_many([Request(SCRIPT, progress=after(3)), Request(SCRIPT)], on_error="return")
         gc.collect()
         assert not [one for one in gc.get_objects() if isinstance(one, rows.BatchRows)]
+
+
+@pytest.mark.slow
+def test_a_compiled_batch_has_the_reference_s_tokens() -> None:
+    tts, found = engine("tiny3"), of("tiny3")
+    many = tts.generate_many([request(case, {"use_torch_compile": True}) for case in found], max_rows=3)
+    for case, result in zip(found, many, strict=True):
+        assert isinstance(result, GenerationResult)
+        assert torch.equal(result.audio_tokens, case.tensors["aligned"].long())

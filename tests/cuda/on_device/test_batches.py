@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 
 from dia2 import GenerationResult, Request
 from dia2.inspect import Dia2Trace
+from dia2.runtime.batch.state import bytes_of
 
+from ...support import fakecuda
 from ...support.reference import Recorder, assert_recorded, cases, checkpoints, engine
 
 CASES = [case.values[0] for case in cases()]
@@ -67,3 +70,24 @@ def test_a_batch_in_bfloat16_ends(graphs: bool) -> None:
     for one in tts.generate_many(asked, max_rows=3):
         assert isinstance(one, GenerationResult)
         assert one.stop_reason == "end"
+
+
+def test_out_of_memory_fails_the_row_that_was_joining(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system said there was enough; rows are so long that nothing else counts beside them."""
+    tts = engine("tiny3")
+    config = tts.runtime.config
+    long = replace(config, runtime=replace(config.runtime, max_context_steps=9000))
+    monkeypatch.setattr(tts, "_runtime", replace(tts.runtime, config=long))
+    asked = [Request(SCRIPT, seed=seed) for seed in range(3)]
+    alone = [tts.generate(SCRIPT, seed=seed) for seed in range(2)]
+    tts.generate_many(asked)  # what else a batch allocates is there
+    before = torch.cuda.memory_allocated()
+    fakecuda.limit_memory(before + int(4.9 * bytes_of(tts.runtime, 1, 2, 0)))  # two rows, not three more beside them
+    try:
+        many = tts.generate_many(asked, on_error="return")
+    finally:
+        fakecuda.limit_memory(None)
+    for one, other in zip(many, alone, strict=False):
+        assert isinstance(one, GenerationResult)
+        assert torch.equal(one.audio_tokens, other.audio_tokens)
+    assert isinstance(many[2], torch.OutOfMemoryError)
