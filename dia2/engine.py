@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from dia2.audio.grid import write_wav
 from dia2.common.checks import plain, short
 from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
@@ -23,9 +21,7 @@ from dia2.common.progress import ProgressCallback, shown
 from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.generation import (
-    BatchInterrupted,
     GenerationConfig,
-    GenerationInterrupted,
     GenerationResult,
     PrefixConfig,
     WordList,
@@ -33,21 +29,20 @@ from dia2.generation import (
     streamed_script,
 )
 from dia2.runtime import assets
-from dia2.runtime.batch.many import OnError, check_choice, check_together, pieces_of, settled
-from dia2.runtime.batch.schedule import Batch, Event, Failed, Over, drive
+from dia2.runtime.batch.many import OnError, check_choice, check_together, gathered, pieces_of
+from dia2.runtime.batch.schedule import Batch, Event, drive
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.edits import Edit, guided
 from dia2.runtime.forms import check_kernels
-from dia2.runtime.generator import Rows
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.request import Request, Trace
-from dia2.runtime.script_parser import check_script, parse_script, require_words
-from dia2.runtime.speaking import speaking
+from dia2.runtime.script_parser import check_script
 from dia2.runtime.streaming import Stream, StreamChunk
-from dia2.runtime.turns import Half, Turns, finish
-from dia2.runtime.voice_clone import build_prefix_plan, check_prefix, read_voice
+from dia2.runtime.task import Task, performed, streamed
+from dia2.runtime.turns import Rows, finish
+from dia2.runtime.voice_clone import check_prefix, read_voice
 from dia2.runtime.voice_file import VOICE_SUFFIX, Voice, save_voice
 from dia2.runtime.words import load_whisper
 
@@ -202,7 +197,7 @@ class Dia2:
             request = Request(script, config, output_wav, progress=report, edits=edits, **overrides)
             task = self._task(request)
             with task.runtime.computing():
-                return finish(_performed(task, None))
+                return finish(performed(task, None))
 
     def stream(
         self,
@@ -259,17 +254,7 @@ class Dia2:
             BatchInterrupted: Ctrl-C; holds the results so far.
         """
         check_choice(on_error)
-        results: dict[int, Any] = {}
-        interrupted = False
-        for event in self._many(requests, max_rows, _performed):
-            if isinstance(event, Over):
-                results[event.key] = event.result
-            elif isinstance(event, Failed):
-                interrupted = interrupted or isinstance(event.error, GenerationInterrupted)
-                results[event.key] = event.error
-        if interrupted or len(results) < len(requests):
-            raise BatchInterrupted([results.get(number) for number in range(len(requests))])
-        return settled([results[number] for number in range(len(requests))], on_error)
+        return gathered(self._many(requests, max_rows, performed), len(requests), on_error)
 
     def stream_many(
         self,
@@ -295,7 +280,7 @@ class Dia2:
         for request in requests:
             if request.output_wav is not None:
                 raise UsageError("stream_many() writes no file: leave output_wav out, or take generate_many().")
-        return pieces_of(self._many(requests, max_rows, _streamed), on_error)
+        return pieces_of(self._many(requests, max_rows, streamed), on_error)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
@@ -418,45 +403,12 @@ class Dia2:
         )
 
 
-class Task(NamedTuple):
-    """A request that can be carried out."""
-
-    request: Request
-    text: str
-    config: GenerationConfig
-    runtime: RuntimeContext
-
-
-def _performed(task: Task, rows: Rows | None) -> Turns[GenerationResult]:
-    """One script, from text to result; inside `runtime.computing()`. `rows`: of the batch, if it is part of one."""
-    request, text, config, runtime = task
-    started = time.perf_counter()
-    plan = build_prefix_plan(runtime, config.prefix)
-    after_prefix = plan is not None
-    entries = parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate, after_prefix=after_prefix)
-    require_words(entries)
-    result = yield from speaking(
-        runtime, config, plan, entries, request.progress, edits=request.edits, started=started, rows=rows
-    )
-    if request.output_wav is not None and len(result.waveform):
-        write_wav(request.output_wav, result.waveform, result.sample_rate)
-    if result.stop_reason == "interrupted":
-        raise GenerationInterrupted(result)
-    return result
-
-
-def _streamed(task: Task, rows: Rows) -> Generator[Half | StreamChunk, None, None]:
-    """One script of a batch as a stream."""
-    request, text, config, runtime = task
-    yield from Stream(runtime, [text], config, edits=request.edits, rows=rows).turns()
-
-
 @contextmanager
 def _recording(trace: Trace | None, observer: Observer | None) -> Iterator[None]:
     """Who looks on during one run."""
     with ExitStack() as stack:
         stack.enter_context(observing(observer))
-        if isinstance(trace, AbstractContextManager):
+        if isinstance(trace, AbstractContextManager) and not isinstance(trace, Path):  # which is one, up to Python 3.12
             stack.enter_context(trace)
         elif trace is not None:
             from dia2.inspect.record.recorder import record  # the one arrow up, taken only when a trace is asked for

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ from dia2.runtime.interventions import Interventions
 from dia2.runtime.observed import Frames, FrameTimes, MachineRow
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
-from dia2.runtime.turns import Half, Made, Turns
+from dia2.runtime.turns import Half, Made, Rows, Turns
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -66,19 +66,6 @@ def build_initial_state(
         gen = _allocate(runtime, branches, frames, forced=forced)
     _begin(runtime, gen, seed, prefix)
     return gen
-
-
-class Rows(Protocol):
-    """Of a batch: lends each of its runs one."""
-
-    def lend(self, branches: int, frames: int, *, forced: bool) -> GenerationState:
-        """Tensors of a run that shares its frames with others.
-
-        Args:
-            branches: of guidance.
-            frames: of the prefix.
-            forced: with a place for codes that frames must take.
-        """
 
 
 def extent(runtime: RuntimeContext, frames: int) -> tuple[int, int]:

@@ -15,11 +15,12 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.forms import check_kernels
 from dia2.runtime.frame import GenerationState
-from dia2.runtime.generator import Rows, build_initial_state, warmup_with_prefix
+from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.interventions import Interventions, Past
 from dia2.runtime.sounding import sounds_at
 from dia2.runtime.state_machine import Entry, State, StateMachine
+from dia2.runtime.turns import Rows
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")

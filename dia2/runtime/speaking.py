@@ -12,11 +12,11 @@ from dia2.common.progress import Progress, ProgressCallback, doing
 from dia2.generation import GenerationConfig, GenerationResult
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
-from dia2.runtime.generator import Rows, decode_audio, run_generation_loop
+from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.interventions import Past
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.turns import Turns, finish
+from dia2.runtime.turns import Rows, Turns, finish
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")

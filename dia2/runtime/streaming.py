@@ -19,12 +19,12 @@ from dia2.common.hooks import Observer, current_observer, observing
 from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
-from dia2.runtime.generator import FirstWord, Rows, generate_frames, stop_reason
+from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.turns import Half
+from dia2.runtime.turns import Half, Rows
 from dia2.runtime.voice_clone import build_prefix_plan
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from enum import Enum
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
+from dia2.runtime.frame import GenerationState
 from dia2.runtime.state_machine import Emission
 
 Result = TypeVar("Result")
@@ -26,6 +27,19 @@ class Made(NamedTuple):
 
 
 Turns = Generator[Half, None, Result]  # a run from beginning to result
+
+
+class Rows(Protocol):
+    """Of a batch: lends each of its runs one."""
+
+    def lend(self, branches: int, frames: int, *, forced: bool) -> GenerationState:
+        """Tensors of a run that shares its frames with others.
+
+        Args:
+            branches: of guidance.
+            frames: of the prefix.
+            forced: with a place for codes that frames must take.
+        """
 
 
 def finish(run: Generator[object, None, Result]) -> Result:

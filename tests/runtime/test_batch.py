@@ -25,6 +25,7 @@ from dia2 import (
 )
 from dia2.common.progress import Progress
 from dia2.inspect import Dia2Trace
+from dia2.runtime import script_parser, task
 from dia2.runtime.batch import memory, rows, schedule
 from dia2.runtime.batch.state import allocate, bytes_of
 
@@ -269,6 +270,21 @@ class TestErrors:
         assert (first.stop_reason, second.stop_reason) == ("interrupted", "interrupted")
         frames = first.audio_tokens.shape[2]
         assert 0 < frames < whole.audio_tokens.shape[2]
+
+    def test_ctrl_c_while_a_row_joins(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tts, begun = engine("tiny4"), list[str]()
+        parse = script_parser.parse_script
+
+        def stopped(lines: list[str], *args: Any, **options: Any) -> Any:
+            begun.extend(lines)
+            if len(begun) == 2:
+                raise KeyboardInterrupt
+            return parse(lines, *args, **options)
+
+        monkeypatch.setattr(task, "parse_script", stopped)
+        with pytest.raises(BatchInterrupted) as caught:
+            tts.generate_many([Request(SCRIPT, seed=seed) for seed in range(3)])
+        assert [None if one is None else one.stop_reason for one in caught.value.results] == ["interrupted", None, None]  # type: ignore[union-attr]  # results
 
     def test_a_checkpoint_with_nan_is_said_by_each_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tts = engine("tiny4")

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
-from dia2.generation import GenerationConfig
-from dia2.runtime.batch.schedule import Event, Failed, Gave
+from dia2.generation import BatchInterrupted, GenerationConfig, GenerationInterrupted, GenerationResult
+from dia2.runtime.batch.schedule import Event, Failed, Gave, Over
 from dia2.runtime.request import Request
 from dia2.runtime.streaming import StreamChunk
 
@@ -45,12 +45,22 @@ def check_together(requests: Sequence[Request], max_rows: object) -> GenerationC
     return configs[0]
 
 
-def settled(results: list[Any], on_error: OnError) -> list[Any]:
-    """All results, once they are there.
+def gathered(events: Iterable[Event], count: int, on_error: OnError) -> list[GenerationResult | Exception]:
+    """The results of `count` requests, once all of them are over.
 
     Raises:
         Exception: the first of them that is an error, unless errors are to be returned.
+        BatchInterrupted: Ctrl-C.
     """
+    found: dict[int, Any] = {}
+    for event in events:
+        if isinstance(event, Over):
+            found[event.key] = event.result
+        elif isinstance(event, Failed):
+            found[event.key] = event.error
+    results: list[Any] = [found.get(number) for number in range(count)]
+    if any(result is None or isinstance(result, GenerationInterrupted) for result in results):
+        raise BatchInterrupted(results)
     if on_error == "raise":
         for number, result in enumerate(results):
             if isinstance(result, Exception):
@@ -59,7 +69,7 @@ def settled(results: list[Any], on_error: OnError) -> list[Any]:
 
 
 def pieces_of(events: Iterable[Event], on_error: OnError) -> Iterator[tuple[int, StreamChunk | Exception]]:
-    """The pieces of streams, as they come; errors as `settled` has them."""
+    """The pieces of streams, as they come; errors as `gathered` has them."""
     errors: dict[int, Exception] = {}
     for event in events:
         if isinstance(event, Gave):

@@ -99,7 +99,7 @@ class Place:
         self._row: Row | None = None
 
     def lend(self, branches: int, frames: int, *, forced: bool) -> GenerationState:
-        """See `generator.Rows`."""
+        """See `Rows`."""
         self._row, gen = self._rows.lend(branches, frames, forced=forced)
         return gen
 
@@ -138,7 +138,7 @@ class BatchRows:
     # Lending
 
     def lend(self, branches: int, frames: int, *, forced: bool) -> tuple[Row, GenerationState]:
-        """A row, and the tensors that are its own; see `generator.Rows`.
+        """A row, and the tensors that are its own; see `Rows`.
 
         Raises:
             UsageError: the batch was made for rows without guidance.
@@ -182,8 +182,7 @@ class BatchRows:
             row.gone = True
             state, last = self._state, self._rows.pop()
             assert state is not None, "there was a row"
-            if self.device.type == "cuda":  # what recorders still copy of a row is not to be overwritten
-                torch.cuda.current_stream(self.device).wait_stream(side_stream(self.device, "capture"))
+            self._wait_for_recorders()
             if last is not row:
                 state.move(last.number, row.number)
                 self._rows[row.number] = last
@@ -209,6 +208,7 @@ class BatchRows:
             capacity = self.most if graphed else max(self._next_size(rows), 0 if state is None else state.capacity[0])
             grown = allocate(self._runtime, capacity, self._branches, room)
             if state is not None:
+                self._wait_for_recorders()
                 for row in self._rows:
                     grown.take(state, row.number, row.number)
             self._state, self._room = state, _ = grown, room
@@ -217,6 +217,11 @@ class BatchRows:
             for row in self._rows:
                 self._place(row, row.number)
         return state
+
+    def _wait_for_recorders(self) -> None:
+        """What they still copy of a row, on a stream of their own, is not to be overwritten, nor its memory freed."""
+        if self.device.type == "cuda":
+            torch.cuda.current_stream(self.device).wait_stream(side_stream(self.device, "capture"))
 
     def _next_size(self, rows: int) -> int:
         """Rows to make room for: as many again, so that few copies are made."""

@@ -11,8 +11,7 @@ from dia2.common.memory import shortage
 from dia2.generation import GenerationInterrupted
 from dia2.runtime.batch.memory import planned_rows
 from dia2.runtime.batch.rows import BatchRows, Place
-from dia2.runtime.generator import Rows
-from dia2.runtime.turns import Half
+from dia2.runtime.turns import Half, Rows
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -91,12 +90,16 @@ class Batch:
         context, place = contextvars.copy_context(), Place(self._rows)
         member = _Member(key, place, context.run(begin, place), context)
         self._members.append(member)
-        self._go_on(member)
+        try:
+            self._go_on(member)
+        except KeyboardInterrupt:  # it has made nothing yet; the others end with what they have
+            self.interrupted = True
 
     def frame(self) -> None:
         """Let all runs go on by a frame. Ctrl-C ends them all, each with what it has."""
         try:
-            self._frame()
+            if not self.interrupted:
+                self._frame()
         except KeyboardInterrupt:
             self.interrupted = True
         if self.interrupted:
