@@ -73,6 +73,11 @@ class CaptureBuffers:
             if name not in self.rings:
                 self.rings[name] = torch.zeros((self._rows, *shape), dtype=dtype, device=self._device)
 
+    @property
+    def shapes(self) -> Shapes:
+        """Of one frame's values."""
+        return {name: (tuple(ring.shape[1:]), ring.dtype) for name, ring in self.rings.items()}
+
     def part(self, names: Iterable[str]) -> CaptureBuffers:
         """Some of the rings, and the same row."""
         part = CaptureBuffers({}, self._device)

@@ -106,9 +106,11 @@ class Stream(Iterator[StreamChunk]):
 
     def turns(self) -> Generator[Half | StreamChunk, None, None]:
         """All of the stream, for a batch: inside `computing`, and observed by whoever observes there."""
+        item: Half | StreamChunk | None = None
         try:
             while True:
-                self._top_up(self._missing())
+                if not isinstance(item, Half):  # between frames, as alone
+                    self._top_up(self._missing())
                 try:
                     item = self._advance()
                 except StopIteration:

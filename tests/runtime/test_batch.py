@@ -24,10 +24,11 @@ from dia2 import (
     UsageError,
 )
 from dia2.common.progress import Progress
-from dia2.inspect import Dia2Trace
+from dia2.inspect import Dia2Trace, record
 from dia2.runtime import script_parser, task
 from dia2.runtime.batch import memory, rows, schedule
 from dia2.runtime.batch.state import allocate, bytes_of
+from dia2.runtime.edits import Edit
 
 from ..support.reference import Case, Recorder, assert_recorded, cases, checkpoints, engine, stacked
 
@@ -201,6 +202,28 @@ class TestStreams:
             seen.extend(number for number, _ in pieces)
         assert seen == [number for number, one in got if not isinstance(one, Exception)]
 
+    def test_a_trace_of_a_row_is_that_of_its_single_stream(self, tmp_path: Path) -> None:
+        tts = engine("tiny3")
+        for seed in (1, 2):
+            with record(tmp_path / f"{seed}.alone"):
+                list(tts.stream(SCRIPT, seed=seed))
+        list(tts.stream_many([Request(SCRIPT, seed=seed, trace=tmp_path / f"{seed}.row") for seed in (1, 2)]))
+        for seed in (1, 2):
+            alone, row = (Dia2Trace.load(tmp_path / f"{seed}.{which}") for which in ("alone", "row"))
+            assert row.complete
+            assert alone.diff(row).same
+
+    def test_edits_are_those_of_their_row(self) -> None:
+        tts = engine("tiny4")
+        edits: list[Edit] = [ReplaceToken(6, 3, codebook=2), ChangeSampling(8, temp_audio=0.3)]
+        found: list[list[torch.Tensor]] = [[], []]
+        for number, chunk in tts.stream_many([Request(SCRIPT, seed=1), Request(SCRIPT, seed=1, edits=edits)]):
+            assert not isinstance(chunk, Exception)
+            found[number].append(chunk.waveform)
+        wholes = tts.generate(SCRIPT, seed=1), tts.generate(SCRIPT, seed=1, edits=edits)
+        for pieces, whole in zip(found, wholes, strict=True):
+            assert torch.allclose(torch.cat(pieces), whole.waveform, atol=1e-4)
+
     def test_no_file_is_written(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="writes no file"):
             engine("tiny4").stream_many([Request(SCRIPT, output_wav=tmp_path / "a.wav")])
@@ -239,7 +262,7 @@ class TestErrors:
             Request(SCRIPT, output_wav=tmp_path / "none" / "one.wav")
         assert repr(Request(SCRIPT)) == f"<Request: {SCRIPT!r}>"
 
-    def test_requests_that_do_not_go_together(self) -> None:
+    def test_requests_that_do_not_go_together(self, tmp_path: Path) -> None:
         tts = engine("tiny4")
         with pytest.raises(UsageError, match="differ in use_torch_compile"):
             tts.generate_many([Request(SCRIPT), Request(SCRIPT, use_torch_compile=True)])
@@ -251,6 +274,8 @@ class TestErrors:
             tts.generate_many([Request(SCRIPT)], max_rows=0)
         with pytest.raises(UsageError, match="raise or return, not 'ignore'"):
             tts.generate_many([], on_error="ignore")  # type: ignore[arg-type]  # on purpose
+        with pytest.raises(UsageError, match="row by row"), record(tmp_path / "all"):
+            tts.generate_many([Request(SCRIPT)])
         assert tts.generate_many([]) == []
 
     def test_ctrl_c_ends_all_rows_with_what_they_have(self) -> None:

@@ -57,3 +57,11 @@ def test_rows_of_other_settings_edits_and_traces(monkeypatch: pytest.MonkeyPatch
     for number in range(len(given)):
         alone, row = (Dia2Trace.load(tmp_path / f"{number}.{which}") for which in ("alone", "row"))
         assert alone.diff(row).same
+
+
+def test_rows_that_are_observed_one_after_the_other_share_rings_and_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tts, backend = engine("tiny4"), FakeGraphs()
+    use_graphs(monkeypatch, tts, backend)
+    asked = [Request(SCRIPT, seed=seed, use_cuda_graph=True, observer=Recorder()) for seed in range(4)]
+    tts.generate_many(asked, max_rows=1)
+    assert backend.captures == 2

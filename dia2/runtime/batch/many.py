@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
+from dia2.common.hooks import current_observer
 from dia2.generation import BatchInterrupted, GenerationConfig, GenerationInterrupted, GenerationResult
 from dia2.runtime.batch.schedule import Event, Failed, Gave, Over
 from dia2.runtime.request import Request
@@ -29,8 +30,11 @@ def check_together(requests: Sequence[Request], max_rows: object) -> GenerationC
     """The config by which all frames of a batch are computed; the defaults' for none.
 
     Raises:
-        UsageError: the requests differ in that, or it cannot be done for several; or there is no such number of rows.
+        UsageError: the requests differ in that, or it cannot be done for several; there is no such number of rows; or
+            somebody observes all of them.
     """
+    if current_observer() is not None:
+        raise UsageError("A batch is observed and recorded row by row: give each Request its observer, or its trace.")
     if isinstance(max_rows, bool) or not isinstance(max_rows, int) or max_rows < 1:
         raise UsageError(f"max_rows must be a whole number from 1, not {short(max_rows)}.")
     for request in requests:

@@ -49,7 +49,7 @@ class Row:
 
     def buffers(self, shapes: Shapes) -> CaptureBuffers:
         """See `Lender`."""
-        return CaptureBuffers(shapes, self._rows.device)
+        return self._rows.rings_for(self, shapes)
 
     def runner(
         self, _: RuntimeContext, config: GenerationConfig, buffers: CaptureBuffers | None, *, forced: bool
@@ -131,6 +131,7 @@ class BatchRows:
         self._room = 0  # frames of prefix
         self._rows: list[Row] = []
         self._left: list[Row] = []
+        self._rings: list[tuple[CaptureBuffers, Row | None]] = []  # and who writes to them
         self._runners: dict[object, tuple[BatchState, EagerRunner]] = {}  # the one used last stands last
         self._runner: EagerRunner | None = None  # of the frame under way
         self._out: FirstHalf | None = None
@@ -180,6 +181,7 @@ class BatchRows:
             if row.gone:  # said by its lease, and by its place
                 continue
             row.gone = True
+            self._rings = [(rings, None if user is row else user) for rings, user in self._rings]
             state, last = self._state, self._rows.pop()
             assert state is not None, "there was a row"
             self._wait_for_recorders()
@@ -188,6 +190,14 @@ class BatchRows:
                 self._rows[row.number] = last
                 self._place(last, row.number)
             state.vacate(len(self._rows))
+
+    def rings_for(self, row: Row, shapes: Shapes) -> CaptureBuffers:
+        """Rings of these shapes; those that a run before has left, if there are any, as graphs know their addresses."""
+        free = (number for number, (rings, user) in enumerate(self._rings) if user is None and rings.shapes == shapes)
+        number = next(free, len(self._rings))
+        rings = CaptureBuffers(shapes, self.device) if number == len(self._rings) else self._rings[number][0]
+        self._rings[number : number + 1] = [(rings, row)]
+        return rings
 
     def may_grow(self) -> bool:
         """Whether one row more is planned for, and as far as is known there is memory for it."""
