@@ -26,7 +26,7 @@ from dia2 import (
 from dia2.common.progress import Progress
 from dia2.inspect import Dia2Trace, record
 from dia2.runtime import script_parser, task
-from dia2.runtime.batch import memory, rows, schedule
+from dia2.runtime.batch import frames, memory, rows, schedule
 from dia2.runtime.batch.state import allocate, bytes_of
 from dia2.runtime.edits import Edit
 
@@ -333,11 +333,11 @@ class Failing(Recorder):
 
 
 class TestMemory:
-    @pytest.mark.parametrize("frames", [0, 40])
-    def test_what_rows_take_is_known_before(self, frames: int) -> None:
+    @pytest.mark.parametrize("prefix", [0, 40])
+    def test_what_rows_take_is_known_before(self, prefix: int) -> None:
         for checkpoint in ("tiny3", "tiny8"):
             runtime = engine(checkpoint).runtime
-            assert allocate(runtime, 3, 2, frames).nbytes == bytes_of(runtime, 3, 2, frames)
+            assert allocate(runtime, 3, 2, prefix).nbytes == bytes_of(runtime, 3, 2, prefix)
 
     def test_rows_are_fewer_where_memory_is_short(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -373,15 +373,15 @@ class TestMemory:
 
     def test_out_of_memory_in_a_frame_fails_the_row_that_joined_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tts, asked = engine("tiny4"), [Request(SCRIPT, seed=seed) for seed in range(3)]
-        run = rows.BatchRows.first
+        run = frames.BatchFrames.first
 
-        def first(self: Any) -> None:
-            self.settle()
-            if len(self._rows) > 2:
+        def first(batch: frames.BatchFrames) -> None:
+            batch._rows.settle()
+            if len(batch._rows.used) > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
-            run(self)
+            run(batch)
 
-        monkeypatch.setattr(rows.BatchRows, "first", first)
+        monkeypatch.setattr(frames.BatchFrames, "first", first)
         many = tts.generate_many(asked, on_error="return")
         assert [type(one) for one in many] == [GenerationResult, GenerationResult, torch.OutOfMemoryError]
         assert_same(many[:2], [tts.generate(SCRIPT, seed=seed) for seed in range(2)])

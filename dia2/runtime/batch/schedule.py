@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dia2.common.memory import shortage
 from dia2.generation import GenerationInterrupted
-from dia2.runtime.batch.memory import planned_rows
+from dia2.runtime.batch.frames import BatchFrames
 from dia2.runtime.batch.rows import BatchRows, Place
 from dia2.runtime.turns import Half, Rows
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
+
+logger = logging.getLogger("dia2")
 
 Begin = Callable[[Rows], Generator[Any, None, Any]]  # makes a run that shares its frames: halves, and what it gives
 
@@ -68,7 +71,11 @@ class Batch:
             most: runs at a time; fewer where memory is short.
             graphs: compute frames as CUDA graphs.
         """
-        self._rows = BatchRows(runtime, branches=branches, most=planned_rows(runtime, most, branches), graphs=graphs)
+        backend = runtime.pool.backend() if graphs and runtime.pool.backend is not None else None
+        if graphs and backend is None:
+            logger.warning("CUDA graphs are off: the device is %s", runtime.device.type)
+        self._rows = BatchRows(runtime, branches=branches, most=most, steady=backend is not None)
+        self._frames = BatchFrames(runtime, self._rows, backend)
         self._members: list[_Member] = []  # each waits for a first half; who joined last stands last
         self._events: list[Event] = []
         self.interrupted = False  # by Ctrl-C, in whatever part of it
@@ -124,7 +131,7 @@ class Batch:
         if not self._members:
             return
         try:
-            self._rows.second()
+            self._frames.second()
         except Exception as error:  # noqa: BLE001  # it is every run's, and each says so
             self._fail_all(error)
         for member in self._members.copy():
@@ -134,7 +141,7 @@ class Batch:
         """A first half changes nothing that it does not write anew: without the run that joined last it may fit."""
         while self._members:
             try:
-                return self._rows.first()
+                return self._frames.first()
             except Exception as error:  # noqa: BLE001  # likewise
                 if shortage(error) is None or len(self._members) == 1:
                     return self._fail_all(error)
