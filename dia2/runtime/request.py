@@ -53,20 +53,23 @@ class Request:
         self.progress, self.observer, self.trace, self.edits = progress, observer, trace, edits
         self._config, self._overrides = config, overrides
         with unobserved():
-            self.config, _ = self.checked()
+            self.config, _ = self.checked(tell=False)  # it is told when it is spoken
 
     def __repr__(self) -> str:
         return f"<Request: {short(self.script)}>"
 
-    def checked(self) -> tuple[GenerationConfig, str]:
+    def checked(self, *, tell: bool = True) -> tuple[GenerationConfig, str]:
         """The config in force, and the script's text; the phases that a run begins with.
+
+        Args:
+            tell: what the script's author may not have meant, see `check_script`.
 
         Raises:
             UsageError: something given is not acceptable, now that files may have changed.
         """
         config = merge_generation_config(self._config, self._overrides)
         text = normalize_script(self.script)
-        check_script(text)
+        check_script(text, tell=tell)
         check_prefix(config.prefix)
         if self.output_wav is not None:
             check_sound_writable(self.output_wav)

@@ -162,15 +162,17 @@ def parse_script(
     return parser.feed("\n".join(lines)) + parser.close()
 
 
-def check_script(text: str) -> None:
+def check_script(text: str, *, tell: bool = True) -> None:
     """Judge a script before a checkpoint, whose tokenizer alone knows its tokens, is loaded.
 
-    What it has that looks like a tag or a cue, and is read aloud, is told in the log.
+    Args:
+        text: the script.
+        tell: in the log, what it has that looks like a tag or a cue, and is read aloud.
 
     Raises:
         UsageError: as `ScriptParser.feed`; or the script has no words.
     """
-    require_words(_parsed(text, ScriptNotes()))
+    require_words(_parsed(text, ScriptNotes() if tell else None))
 
 
 def words_of(text: str) -> list[str]:

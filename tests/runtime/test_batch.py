@@ -262,6 +262,14 @@ class TestErrors:
             Request(SCRIPT, output_wav=tmp_path / "none" / "one.wav")
         assert repr(Request(SCRIPT)) == f"<Request: {SCRIPT!r}>"
 
+    def test_what_a_script_s_author_may_not_have_meant_is_told_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        tts, script = engine("tiny4"), "[S1] one [laughs] two"
+        asked = [Request(script, seed=1)]
+        for speak in (lambda: tts.generate(script, seed=1), lambda: tts.generate_many(asked)):
+            caplog.clear()
+            speak()
+            assert caplog.text.count("[laughs] in the script") == 1
+
     def test_requests_that_do_not_go_together(self, tmp_path: Path) -> None:
         tts = engine("tiny4")
         with pytest.raises(UsageError, match="differ in use_torch_compile"):
@@ -400,6 +408,7 @@ class TestMemory:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # inductor imports parts of torch that torch deprecates
 def test_a_compiled_batch_has_the_reference_s_tokens() -> None:
     tts, found = engine("tiny3"), of("tiny3")
     many = tts.generate_many([request(case, {"use_torch_compile": True}) for case in found], max_rows=3)

@@ -67,7 +67,7 @@ class BatchState:
         """See `FrameState`; rows see no further than their own calls."""
         cache = self.decode.transformer
         if slots is None:
-            slots = torch.arange(self.calls + 1, device=self.call.device)
+            slots = torch.arange(whole_rows(self.calls + 1), device=self.call.device)
         calls = self._by_lane(self.call)[:, None]  # [lanes, 1]
         return Span(cache, calls, len(slots), slots <= calls[:, None])
 
