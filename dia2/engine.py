@@ -183,7 +183,8 @@ class Dia2:
             observer: looks on, see `dia2.common.hooks`.
             trace: where to record the run, a folder; or `dia2.inspect.record(folder, …)`, with its levels and filters.
             edits: what the run is made to do at certain calls, see `dia2.runtime.edits`.
-            **overrides: single fields on top of `config`: seed, cfg_scale, temp_audio, …
+            **overrides: single fields on top of `config`: seed, cfg_scale, temp_audio, …; `temperature` and `top_k` are
+                those of text and audio both.
 
         Raises:
             UsageError: something given is not acceptable; the message says what.

@@ -188,6 +188,14 @@ class TestStreams:
         pieces.close()  # type: ignore[attr-defined]  # a generator
         assert_same(tts.generate_many([Request(SCRIPT, seed=1)]), [tts.generate(SCRIPT, seed=1)])
 
+    def test_one_that_cannot_be_closed_leaves_the_others(self, caplog: pytest.LogCaptureFixture) -> None:
+        tts, watched = engine("tiny4"), Recorder()
+        pieces = tts.stream_many([Request(SCRIPT, observer=Failing("step_tokens")), Request(SCRIPT, observer=watched)])
+        next(pieces)
+        pieces.close()  # type: ignore[attr-defined]  # a generator
+        assert "a run of a batch could not be closed: observing" in caplog.text
+        assert watched.seen["step_tokens"]
+
     def test_an_error_is_the_last_piece_of_its_row_or_comes_at_the_end(self) -> None:
         tts = engine("tiny4")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dia2.common.errors import one_line
 from dia2.common.memory import shortage
 from dia2.generation import GenerationInterrupted
 from dia2.runtime.batch.frames import BatchFrames
@@ -122,7 +123,10 @@ class Batch:
         """End all runs where they are."""
         for member in self._members.copy():
             self._remove(member)
-            member.context.run(member.run.close)
+            try:
+                member.context.run(member.run.close)
+            except Exception as error:  # noqa: BLE001  # an observer's, say; the others are to be closed, too
+                logger.warning("a run of a batch could not be closed: %s", one_line(error))
 
     def _frame(self) -> None:
         self._first_half()
