@@ -18,6 +18,7 @@ from dia2 import (
     ChangeSampling,
     Dia2,
     ForceAction,
+    GenerationConfig,
     GenerationResult,
     ReplaceToken,
     Request,
@@ -25,7 +26,7 @@ from dia2 import (
 )
 from dia2.common.progress import Progress
 from dia2.inspect import Dia2Trace, record
-from dia2.runtime import script_parser, task
+from dia2.runtime import generator, script_parser, task
 from dia2.runtime.batch import frames, memory, rows, schedule
 from dia2.runtime.batch.state import allocate, bytes_of
 from dia2.runtime.edits import Edit
@@ -259,6 +260,20 @@ class TestErrors:
             "It is request 1 of the batch, counted from 0; on_error='return' keeps the others' results."
         ]
 
+    def test_a_row_that_fails_before_its_first_frame_is_free_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        tts, begin = engine("tiny4"), generator._begin
+
+        def failing(runtime: Any, gen: Any, seed: int, *prefix: Any) -> None:
+            if seed == 2:
+                raise EnoughError("beginning")
+            begin(runtime, gen, seed, *prefix)
+
+        alone = [tts.generate(SCRIPT, seed=seed) for seed in (1, 3)]
+        monkeypatch.setattr(generator, "_begin", failing)
+        many = tts.generate_many([Request(SCRIPT, seed=seed) for seed in (1, 2, 3)], max_rows=2, on_error="return")
+        assert isinstance(many[1], EnoughError)
+        assert_same([many[0], many[2]], alone)
+
     def test_requests_are_checked_when_they_are_made(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no option 'tmperature'"):
             Request(SCRIPT, tmperature=1)
@@ -407,6 +422,19 @@ class TestMemory:
         asked = [found["plain_cfg2"], found["prefix1"], found["prefix2"]]
         many = tts.generate_many([request(case) for case in asked])
         assert_same(many, [tts.generate(case.expected["script"], case.config()) for case in asked])
+
+    def test_room_made_in_the_middle_is_used_from_then_on(self) -> None:
+        """All three draw alike, and the third takes the place of the second."""
+        tts, case = engine("tiny8"), Case("tiny8", "prefix1")
+        asked = [
+            Request(SCRIPT, seed=1),
+            Request(SCRIPT, seed=2, progress=after(3)),
+            Request(SCRIPT, GenerationConfig(prefix=case.config().prefix, seed=3)),
+        ]
+        alone = [tts.generate(SCRIPT, seed=1), tts.generate(SCRIPT, asked[2].config)]
+        many = tts.generate_many(asked, max_rows=2, on_error="return")
+        assert isinstance(many[1], EnoughError)
+        assert_same([many[0], many[2]], alone)
 
     def test_nothing_is_left_when_a_batch_is_over(self) -> None:
         tts = engine("tiny4")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import torch
 
 from dia2 import GenerationResult, ReplaceToken, Request
 from dia2.inspect import Dia2Trace
+from dia2.runtime import pool
+from dia2.runtime.batch.schedule import Batch, Over
+from dia2.runtime.task import performed
 
 from ..support.graphs import FakeGraphs, use_graphs
 from ..support.reference import Recorder, assert_recorded, cases, checkpoints, engine
@@ -65,3 +70,27 @@ def test_rows_that_are_observed_one_after_the_other_share_rings_and_graphs(monke
     asked = [Request(SCRIPT, seed=seed, use_cuda_graph=True, observer=Recorder()) for seed in range(4)]
     tts.generate_many(asked, max_rows=1)
     assert backend.captures == 2
+
+
+def test_a_row_that_nobody_is_in_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four rows are computed for the three that are kept busy, for longer than any context is."""
+    tts = engine("tiny4")
+    config = tts.runtime.config
+    short = replace(config, runtime=replace(config.runtime, max_context_steps=12))
+    monkeypatch.setattr(tts, "_runtime", replace(tts.runtime, config=short))
+    monkeypatch.setattr(pool, "USUAL_PREFIX", 0.0)
+    use_graphs(monkeypatch, tts, FakeGraphs())
+    tasks = [tts._task(Request(SCRIPT, seed=seed, use_cuda_graph=True)) for seed in range(10)]
+    waiting, found = list(enumerate(tasks)), dict[int, Any]()
+    with tts.runtime.computing():
+        batch, most = Batch(tts.runtime, branches=2, most=4, graphs=True), 4
+        while waiting or len(batch):
+            while waiting and len(batch) < most:
+                number, task = waiting.pop(0)
+                batch.join(number, partial(performed, task))
+            most = 3
+            batch.frame()
+            found |= {event.key: event.result for event in batch.events() if isinstance(event, Over)}
+    for seed in range(10):
+        assert found[seed].stop_reason == "context"
+        assert torch.equal(found[seed].audio_tokens, tts.generate(SCRIPT, seed=seed).audio_tokens)
