@@ -449,7 +449,7 @@ def test_ctrl_c_before_the_run_begins_leaves_the_older_trace(tmp_path: Path, mon
         raise KeyboardInterrupt
 
     (tmp_path / MANIFEST).write_text("mine")
-    monkeypatch.setattr("dia2.engine.build_prefix_plan", pressed)  # as while Whisper listens
+    monkeypatch.setattr("dia2.runtime.task.build_prefix_plan", pressed)  # as while Whisper listens
     with pytest.raises(KeyboardInterrupt):
         speak(tmp_path)
     assert (tmp_path / MANIFEST).read_text() == "mine"
@@ -459,7 +459,7 @@ def test_a_fault_before_the_run_begins_leaves_the_phases(tmp_path: Path, monkeyp
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("surprise")
 
-    monkeypatch.setattr("dia2.engine.build_prefix_plan", broken)
+    monkeypatch.setattr("dia2.runtime.task.build_prefix_plan", broken)
     with pytest.raises(ZeroDivisionError):
         speak(tmp_path / "run")
     trace = Dia2Trace.load(tmp_path / "run")
