@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dia2.common.errors import CheckpointError, Dia2Error, TraceError, UsageError
     from dia2.engine import Dia2
     from dia2.generation import (
+        BatchError,
         BatchInterrupted,
         GenerationConfig,
         GenerationInterrupted,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         PrefixConfig,
         SamplingConfig,
     )
+    from dia2.runtime.batch.many import BatchStream
     from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
     from dia2.runtime.request import Request
     from dia2.runtime.streaming import Stream, StreamChunk
@@ -39,15 +41,18 @@ _HOMES = {
     "dia2.common.errors": ("CheckpointError", "Dia2Error", "TraceError", "UsageError"),
     "dia2.engine": ("Dia2",),
     "dia2.generation": (
-        *("BatchInterrupted", "GenerationConfig", "GenerationInterrupted", "GenerationResult", "PlacedWord"),
-        *("PrefixConfig", "SamplingConfig"),
+        *("BatchError", "BatchInterrupted", "GenerationConfig", "GenerationInterrupted", "GenerationResult"),
+        *("PlacedWord", "PrefixConfig", "SamplingConfig"),
     ),
+    "dia2.runtime.batch.many": ("BatchStream",),
     "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
     "dia2.runtime.request": ("Request",),
     "dia2.runtime.streaming": ("Stream", "StreamChunk"),
 }
 __all__ = [
+    "BatchError",
     "BatchInterrupted",
+    "BatchStream",
     "ChangeSampling",
     "CheckpointError",
     "Dia2",

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import torch
 
@@ -29,7 +29,16 @@ from dia2.generation import (
     streamed_script,
 )
 from dia2.runtime import assets
-from dia2.runtime.batch.many import OnError, check_choice, check_together, gathered, pieces_of
+from dia2.runtime.batch.many import (
+    BatchStream,
+    OnError,
+    check_choice,
+    check_rows,
+    check_together,
+    check_unobserved,
+    gathered,
+    listed,
+)
 from dia2.runtime.batch.schedule import Batch, Event, drive
 from dia2.runtime.context import RuntimeContext, build_runtime
 from dia2.runtime.edits import Edit, guided
@@ -39,7 +48,7 @@ from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
 from dia2.runtime.recordings import Recordings
 from dia2.runtime.request import Request, Trace
 from dia2.runtime.script_parser import check_script
-from dia2.runtime.streaming import Stream, StreamChunk
+from dia2.runtime.streaming import Stream
 from dia2.runtime.task import Task, performed, streamed
 from dia2.runtime.turns import Rows, finish
 from dia2.runtime.voice_clone import check_prefix, read_voice
@@ -228,13 +237,19 @@ class Dia2:
         runtime, prefix = self._load_for(merged)
         return Stream(runtime, pieces, replace(merged, prefix=prefix), observer)
 
+    @overload
     def generate_many(
-        self,
-        requests: Sequence[Request],
-        *,
-        max_rows: int = 8,
-        on_error: OnError = "raise",
-    ) -> list[GenerationResult | Exception]:
+        self, requests: Iterable[Request], *, max_rows: int = 8, on_error: Literal["raise"] = "raise"
+    ) -> list[GenerationResult]: ...
+
+    @overload
+    def generate_many(
+        self, requests: Iterable[Request], *, max_rows: int = 8, on_error: Literal["return"]
+    ) -> list[GenerationResult | Exception]: ...
+
+    def generate_many(
+        self, requests: Iterable[Request], *, max_rows: int = 8, on_error: OnError = "raise"
+    ) -> list[Any]:
         """Speak several scripts side by side: a frame of many takes little longer than a frame of one.
 
         Each is spoken as `generate` would speak it alone; in float32 its tokens are the same. A script begins as soon
@@ -244,44 +259,44 @@ class Dia2:
             requests: what to speak, and how. They agree in how frames are computed: `use_cuda_graph` and
                 `use_torch_compile`.
             max_rows: scripts at a time; fewer where memory is short.
-            on_error: `raise` the first error, when all others are finished; or `return` it in place of the result.
+            on_error: when all others are finished, `raise` a `BatchError`, which has their results; or `return` each
+                error in place of its result.
 
         Returns:
             A result for each request, in their order; with `on_error="return"` an error where there is none.
 
         Raises:
             UsageError: the requests do not go together, or there is no such number of rows.
-            Dia2Error: the checkpoint cannot be loaded; and as `generate`, of the first request that failed.
+            Dia2Error: the checkpoint cannot be loaded.
+            BatchError: requests failed; holds the results of the others, and its cause is the first error.
             BatchInterrupted: Ctrl-C; holds the results so far.
         """
         check_choice(on_error)
-        return gathered(self._many(requests, max_rows, performed), len(requests), on_error)
+        asked = listed(requests)
+        return gathered(self._many(asked, max_rows, performed), len(asked), on_error)
 
     def stream_many(
-        self,
-        requests: Sequence[Request],
-        *,
-        max_rows: int = 8,
-        on_error: OnError = "raise",
-    ) -> Iterator[tuple[int, StreamChunk | Exception]]:
+        self, requests: Iterable[Request], *, max_rows: int = 8, on_error: OnError = "raise"
+    ) -> BatchStream:
         """Speak several scripts side by side, piece by piece, as `stream` would each.
 
         Args:
             requests: as in `generate_many`; none of them may ask for a file, since there is no whole to write.
             max_rows: as in `generate_many`.
-            on_error: `raise` the first error, when all others are finished; or `return` it as that script's last piece.
+            on_error: `raise` a `BatchError` when all others are finished; or `return` each error as its script's last
+                piece.
 
         Returns:
             Pieces as they are made: the number of the request, and what comes next of it.
 
         Raises:
-            UsageError, Dia2Error: as `generate_many`; of a script while iterating.
+            UsageError, Dia2Error: as `generate_many`; `BatchError` of scripts, and Ctrl-C, while iterating.
         """
         check_choice(on_error)
-        for request in requests:
-            if request.output_wav is not None:
-                raise UsageError("stream_many() writes no file: leave output_wav out, or take generate_many().")
-        return pieces_of(self._many(requests, max_rows, streamed), on_error)
+        asked = listed(requests)
+        if any(request.output_wav is not None for request in asked):
+            raise UsageError("stream_many() writes no file: leave output_wav out, or take generate_many().")
+        return BatchStream(self._many(asked, max_rows, streamed), len(asked), on_error)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
@@ -334,36 +349,40 @@ class Dia2:
     def _many(
         self,
         requests: Sequence[Request],
-        max_rows: int,
+        max_rows: object,
         perform: Callable[[Task, Rows], Generator[Any, None, Any]],
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """What happens while a batch speaks; the key of a request is its number."""
-        how = check_together(requests, max_rows)
+        most, how = check_rows(max_rows), check_together(requests)
+        check_unobserved()
         if not requests:
-            return iter(())
+            nothing: tuple[Event, ...] = ()
+            return (event for event in nothing)
         runtime = self._load_for(replace(how, prefix=None))[0]
 
         def begin(request: Request, rows: Rows) -> Generator[Any, None, Any]:
             with _recording(request.trace, request.observer):
-                return (yield from perform(self._task(request), rows))
+                return (yield from perform(self._task(request, runtime), rows))
 
         runs = [(number, partial(begin, request)) for number, request in enumerate(requests)]
         with runtime.computing():
             batch = Batch(
                 runtime,
                 branches=max(2 if guided(request.config, request.edits) else 1 for request in requests),
-                most=min(max_rows, len(requests)),
+                most=min(most, len(requests)),
                 graphs=how.use_cuda_graph,
             )
         return drive(runtime, batch, runs)
 
-    def _task(self, request: Request) -> Task:
-        """What is to be done for a request, once it was found good and the checkpoint is loaded."""
+    def _task(self, request: Request, of: RuntimeContext | None = None) -> Task:
+        """What is to be done for a request, once it was found good and the checkpoint is loaded; `of` a batch it is."""
         config, text = request.checked()
-        runtime, prefix = self._load_for(config)
+        runtime, prefix = self._load_for(config, of)
         return Task(request, text, replace(config, prefix=prefix), runtime)
 
-    def _load_for(self, config: GenerationConfig) -> tuple[RuntimeContext, PrefixConfig | None]:
+    def _load_for(
+        self, config: GenerationConfig, of: RuntimeContext | None = None
+    ) -> tuple[RuntimeContext, PrefixConfig | None]:
         """The checkpoint, and the prefix to go on from, which is judged before seconds are spent on loading.
 
         Raises:
@@ -372,14 +391,17 @@ class Dia2:
         check_compiler(config.use_torch_compile, self._device)
         check_kernels(config, self._device)
         prefix, read = config.prefix, Recordings()
-        if self._runtime is None:  # else the plan comes at once
+        if self._runtime is None and of is None:  # else the plan comes at once
             prefix = judge_prefix(prefix, read)
-        runtime = self._ensure_runtime()
+        runtime = self._ensure_runtime(of)
         hand_on(read, runtime)
         return runtime, prefix
 
     @phase("runtime.ensure")
-    def _ensure_runtime(self) -> RuntimeContext:
+    def _ensure_runtime(self, of: RuntimeContext | None = None) -> RuntimeContext:
+        """What is loaded; of a batch, which may outlive it, what that began with."""
+        if of is not None:
+            return of
         if self._runtime is None:
             with _LOADING, isolated():
                 self._runtime = self._runtime or self._load()

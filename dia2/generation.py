@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from dia2.common.brief import brief_repr
 from dia2.common.checks import a_path, is_folder, is_number, make_plain, short
-from dia2.common.errors import UsageError
+from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.hooks import phase
 from dia2.common.terminal.standard_streams import read_input
+from dia2.common.wording import counted
 
 if TYPE_CHECKING:  # looking at a trace needs none
     from torch import Tensor
@@ -156,6 +157,10 @@ class GenerationInterrupted(KeyboardInterrupt):
         super().__init__("Generation was interrupted; the audio so far is in this exception's .result.")
         self.result = result
 
+    def __reduce__(self) -> tuple[type[GenerationInterrupted], tuple[GenerationResult]]:
+        """By what it was made of, as a process of a pool hands it on."""
+        return type(self), (self.result,)
+
 
 class BatchInterrupted(KeyboardInterrupt):
     """Ctrl-C while a batch was spoken; `results` has what there is of each script: a result, an error, or `None`."""
@@ -163,6 +168,30 @@ class BatchInterrupted(KeyboardInterrupt):
     def __init__(self, results: Sequence[GenerationResult | BaseException | None]) -> None:
         super().__init__("The batch was interrupted; what there is of it is in this exception's .results.")
         self.results = [r.result if isinstance(r, GenerationInterrupted) else r for r in results]
+
+    def __reduce__(self) -> tuple[type[BatchInterrupted], tuple[list[GenerationResult | BaseException | None]]]:
+        """By what it was made of, as a process of a pool hands it on."""
+        return type(self), (self.results,)
+
+
+class BatchError(Dia2Error):
+    """Scripts of a batch failed; `results` has what there is of each: a result or an error, of streams errors only.
+
+    The first of the errors is this one's cause.
+    """
+
+    def __init__(self, results: Sequence[GenerationResult | Exception | None]) -> None:
+        self.results = list(results)
+        self.errors = {number: r for number, r in enumerate(results) if isinstance(r, Exception)}  # by request
+        first = next(iter(self.errors))
+        super().__init__(
+            f"{len(self.errors)} of {counted(len(self.results), 'request')} failed, first number {first}, counted from "
+            f"0: {one_line(self.errors[first])}; what there is of the others is in this exception's .results."
+        )
+
+    def __reduce__(self) -> tuple[type[BatchError], tuple[list[GenerationResult | Exception | None]]]:
+        """By what it was made of, as a process of a pool hands it on."""
+        return type(self), (self.results,)
 
 
 # By the name of an override: the block of a config that it changes, and the field in it; or the overrides that it

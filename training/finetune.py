@@ -27,7 +27,8 @@ from dia2.runtime.assets import codec_folder
 from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.script_parser import parse_script
-from dia2.runtime.speaking import speak
+from dia2.runtime.speaking import speaking
+from dia2.runtime.turns import finish
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_rows, read_words, transcribe_words
 from training.alignment import align
 from training.checkpoint import write_checkpoint
@@ -205,7 +206,7 @@ def say(runtime: RuntimeContext, tuning: Tuning, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with runtime.computing():
         entries = parse_script([tuning.script], runtime.encode, runtime.constants, runtime.frame_rate)
-        result = speak(runtime, GenerationConfig(seed=tuning.seed), None, entries)
+        result = finish(speaking(runtime, GenerationConfig(seed=tuning.seed), None, entries))
     write_wav(path, result.waveform, result.sample_rate)
 
 

@@ -30,7 +30,8 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.interventions import Past
 from dia2.runtime.packing import FORCED
-from dia2.runtime.speaking import speak
+from dia2.runtime.speaking import speaking
+from dia2.runtime.turns import finish
 from dia2.runtime.voice_clone import PrefixPlan
 
 
@@ -88,7 +89,7 @@ def fork(
         with nullcontext() if path is None else record(path, level=level, hooks=hooks) as recorder:
             if recorder is not None:
                 _hand_on(trace, recorder)
-            result = speak(*arguments, edits=[*run.edits, *edits], past=past)
+            result = finish(speaking(*arguments, edits=[*run.edits, *edits], past=past))
     if result.stop_reason == "interrupted":
         raise GenerationInterrupted(result)
     return result

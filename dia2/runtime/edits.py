@@ -131,6 +131,21 @@ Edit = ForceAction | ReplaceToken | ChangeSampling
 _KINDS: dict[str, type[Edit]] = {kind.__name__: kind for kind in (ForceAction, ReplaceToken, ChangeSampling)}
 
 
+def checked_edits(edits: object) -> tuple[Edit, ...]:
+    """What was given as the edits of a run.
+
+    Raises:
+        UsageError: it is no list of edits.
+    """
+    kinds = ", ".join(_KINDS)
+    if not isinstance(edits, Sequence) or isinstance(edits, str):
+        raise UsageError(f"edits is a list of edits ({kinds}), not {short(edits)}.")
+    for edit in edits:
+        if not isinstance(edit, tuple(_KINDS.values())):
+            raise UsageError(f"An edit is one of {kinds}, not {short(edit)}.")
+    return tuple(edits)
+
+
 def edit_to_json(edit: Edit) -> dict[str, Any]:
     """For a trace's manifest."""
     return {"kind": type(edit).__name__} | {name: value for name, value in asdict(edit).items() if value is not None}

@@ -92,6 +92,11 @@ class GenerationState:
     last_step: int = -1  # last step that was finished; −1 before the first
     lease: Lease[Lender] | None = None  # of whose tensors these are; `None`: the run's own
 
+    def drop(self) -> None:
+        """Let go of tensors that are another run's from now on: an error's traceback may hold a run for long."""
+        for name in ("step_tokens", "audio_buf", "decode", "text", "step", "call", "uniforms", "forced"):
+            delattr(self, name)
+
     @property
     def runs(self) -> tuple[int, ...]:
         """See `FrameState`."""

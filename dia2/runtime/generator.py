@@ -26,7 +26,7 @@ from dia2.runtime.interventions import Interventions
 from dia2.runtime.observed import Frames, FrameTimes, MachineRow
 from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
-from dia2.runtime.turns import Half, Made, Rows, Turns
+from dia2.runtime.turns import Made, Rows, Turns, Wait
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
@@ -194,7 +194,7 @@ def generate_frames(
     *,
     start_step: int,
     interventions: Interventions | None = None,
-) -> Generator[Half | Made, None, None]:
+) -> Generator[Wait | Made, None, None]:
     """The main loop, an item for each frame that is finished; in a batch also one for each half that is due.
 
     Args:
@@ -227,7 +227,7 @@ def generate_frames(
                 log.begin()
                 times[0] = time.perf_counter()
             if runner.shared:
-                yield Half.FIRST
+                yield Wait.FIRST
             first = runner.first()
             if step == start_step and not bool(first.hidden.isfinite().all()):
                 raise CheckpointError("The model computes NaN or infinity: its weights are damaged.")
@@ -246,7 +246,7 @@ def generate_frames(
             if log is not None:
                 times[2] = time.perf_counter()
             if runner.shared:
-                yield Half.SECOND
+                yield Wait.SECOND
             if not runner.ahead:
                 runner.second()
             gen.calls += 1
@@ -316,7 +316,7 @@ def run_generation_loop(
     first_word = FirstWord(runtime, config, start_step)
     try:
         for made in generate_frames(runtime, config, state, gen, start_step=start_step, interventions=interventions):
-            if isinstance(made, Half):
+            if isinstance(made, Wait):
                 yield made
                 continue
             first_word.see(*made)

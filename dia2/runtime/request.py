@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from dia2.common.checks import short
+from dia2.common.errors import UsageError
 from dia2.common.files import check_sound_writable
 from dia2.common.hooks import Observer, unobserved
 from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
-from dia2.runtime.edits import Edit
+from dia2.runtime.edits import Edit, checked_edits
 from dia2.runtime.script_parser import check_script
 from dia2.runtime.voice_clone import check_prefix
 
@@ -20,7 +21,19 @@ Trace = str | Path | AbstractContextManager[object]  # a folder, or a recording 
 
 
 class Request:
-    """One script of a batch, with all that is to be done for it: the keywords of `Dia2.generate`."""
+    """One script of a batch, with all that is to be done for it: the keywords of `Dia2.generate`, but for `verbose`.
+
+    It stays as it was checked.
+    """
+
+    script: str | Sequence[str]
+    config: GenerationConfig  # in force
+    output_wav: str | Path | None
+    progress: ProgressCallback | None
+    observer: Observer | None
+    trace: Trace | None
+    edits: Sequence[Edit]
+    _given: tuple[GenerationConfig | None, dict[str, Any]]  # from which `config` follows
 
     def __init__(
         self,
@@ -49,11 +62,24 @@ class Request:
         Raises:
             UsageError: something given is not acceptable; the message says what.
         """
-        self.script, self.output_wav = script, output_wav
-        self.progress, self.observer, self.trace, self.edits = progress, observer, trace, edits
-        self._config, self._overrides = config, overrides
+        if "verbose" in overrides:
+            raise UsageError(
+                "A Request takes no verbose: give it progress, a function that is called after every frame."
+            )
+        vars(self).update(script=script, output_wav=output_wav, progress=progress, observer=observer, trace=trace)
+        vars(self).update(edits=checked_edits(edits), _given=(config, overrides))
+        if trace is not None and not isinstance(trace, str | Path | AbstractContextManager):
+            raise UsageError(f"trace is a folder, or a record(…) that is not begun yet, not {short(trace)}.")
         with unobserved():
-            self.config, _ = self.checked(tell=False)  # it is told when it is spoken
+            vars(self)["config"] = self.checked(tell=False)[0]  # it is told when it is spoken
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Refused."""
+        raise AttributeError(f"A Request stays as it was checked: make another one, with another {name}.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Refused."""
+        self.__setattr__(name, None)
 
     def __repr__(self) -> str:
         return f"<Request: {short(self.script)}>"
@@ -67,7 +93,7 @@ class Request:
         Raises:
             UsageError: something given is not acceptable, now that files may have changed.
         """
-        config = merge_generation_config(self._config, self._overrides)
+        config = merge_generation_config(*self._given)
         text = normalize_script(self.script)
         check_script(text, tell=tell)
         check_prefix(config.prefix)

@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import dataclass
 
 from dia2.common.hooks import phase
+from dia2.common.progress import Progress
 from dia2.common.wording import counted
 from dia2.generation import GenerationConfig, PlacedWord
 from dia2.runtime.context import RuntimeContext
@@ -50,6 +51,10 @@ class Session:
     def includes_prefix(self) -> bool:
         """The result keeps the prefix."""
         return self.config.includes_prefix
+
+    def progress(self, frames: int, frame_rate: float) -> Progress:
+        """How far it has come, after so many frames of the main loop."""
+        return Progress(frames, frames / frame_rate, len(self.entries) - len(self.state.entries), len(self.entries))
 
     @phase("grid.crop")
     def crop(self, first_word_frame: int, frames: int) -> int:

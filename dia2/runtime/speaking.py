@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from dia2.audio.grid import undelay_frames
 from dia2.common.memory import begin_device_peak, in_words, peak_device_bytes, peak_host_bytes
-from dia2.common.progress import Progress, ProgressCallback, doing
+from dia2.common.progress import ProgressCallback, doing
 from dia2.generation import GenerationConfig, GenerationResult
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
@@ -16,25 +16,10 @@ from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.interventions import Past
 from dia2.runtime.session import open_session, place_words
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.turns import Rows, Turns, finish
+from dia2.runtime.turns import Rows, Turns, await_room
 from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
-
-
-def speak(
-    runtime: RuntimeContext,
-    config: GenerationConfig,
-    plan: PrefixPlan | None,
-    script: list[Entry],
-    report: ProgressCallback | None = None,
-    *,
-    edits: Sequence[Edit] = (),
-    past: Past | None = None,
-    started: float | None = None,
-) -> GenerationResult:
-    """One run alone, see `speaking`."""
-    return finish(speaking(runtime, config, plan, script, report, edits=edits, past=past, started=started))
 
 
 def speaking(
@@ -70,15 +55,11 @@ def speaking(
         begin_device_peak(runtime.device)
     if plan is not None:
         doing("warming up")
+    yield from await_room(rows, plan.aligned_frames if plan is not None else 0)
     session = open_session(runtime, config, plan, script, edits=edits, past=past, rows=rows)
     state, gen = session.state, session.gen
     doing("speaking", log=False)
     speaking = time.perf_counter()
-
-    def tell(frames: int) -> None:
-        if report is not None:
-            begun = len(session.entries) - len(state.entries)
-            report(Progress(frames, frames / runtime.frame_rate, begun, len(session.entries)))
 
     try:
         loop = yield from run_generation_loop(
@@ -88,7 +69,7 @@ def speaking(
             gen,
             start_step=session.start_step,
             interventions=session.interventions,
-            progress=tell,
+            progress=None if report is None else lambda frames: report(session.progress(frames, runtime.frame_rate)),
         )
     finally:
         session.close()  # the loop's grid is a copy

@@ -16,6 +16,7 @@ from dia2.audio.streaming_decoder import Samples, streaming_decoder
 from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
 from dia2.common.hooks import Observer, current_observer, observing
+from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
@@ -24,7 +25,7 @@ from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import Session, open_session, place_words
 from dia2.runtime.state_machine import Entry
-from dia2.runtime.turns import Half, Rows
+from dia2.runtime.turns import Rows, Wait, await_room
 from dia2.runtime.voice_clone import build_prefix_plan
 
 
@@ -62,6 +63,7 @@ class Stream(Iterator[StreamChunk]):
         config: GenerationConfig,
         observer: Observer | None = None,
         *,
+        progress: ProgressCallback | None = None,
         edits: Sequence[Edit] = (),
         rows: Rows | None = None,
     ) -> None:
@@ -72,13 +74,14 @@ class Stream(Iterator[StreamChunk]):
             pieces: text, read only as far as needed.
             config: sampling, guidance and prefix.
             observer: who looks on; `None`: who observes where the stream is made.
+            progress: called after every frame; of a text that is still written, it knows what was read.
             edits: declared interventions.
             rows: of the batch that the stream is part of, which goes on by `turns` then; `None`: it is alone.
         """
         self._runtime = runtime
         self._config = config
         self._observer = observer or current_observer()
-        self._edits, self._rows = edits, rows
+        self._progress, self._edits, self._rows = progress, edits, rows
         prefixed = config.prefix is not None and config.prefix.speaker_1 is not None
         self._source = _TextSource(runtime, pieces, after_prefix=prefixed)
         self._begin: list[Entry] = []  # what the script begins with, read before the session is opened
@@ -100,16 +103,16 @@ class Stream(Iterator[StreamChunk]):
             self._top_up(missing)
             with self._runtime.computing(), observing(self._observer):
                 item = self._advance()
-            assert not isinstance(item, Half), "a stream of a batch goes on by `turns`"
+            assert not isinstance(item, Wait), "a stream of a batch goes on by `turns`"
             if item is not None:
                 return item
 
-    def turns(self) -> Generator[Half | StreamChunk, None, None]:
+    def turns(self) -> Generator[Wait | StreamChunk, None, None]:
         """All of the stream, for a batch: inside `computing`, and observed by whoever observes there."""
-        item: Half | StreamChunk | None = None
+        item: Wait | StreamChunk | None = None
         try:
             while True:
-                if not isinstance(item, Half):  # between frames, as alone
+                if not isinstance(item, Wait):  # between frames, as alone
                     self._top_up(self._missing())
                 try:
                     item = self._advance()
@@ -121,7 +124,7 @@ class Stream(Iterator[StreamChunk]):
             self._ended = self._ended or "interrupted"
             self._frames.close()
 
-    def _advance(self) -> Half | StreamChunk | None:
+    def _advance(self) -> Wait | StreamChunk | None:
         """The next item of the run."""
         try:
             return next(self._frames)
@@ -172,18 +175,19 @@ class Stream(Iterator[StreamChunk]):
                 self._session.state.entries.extend(entries)
                 self._session.entries.extend(entries)
 
-    def _run(self) -> Generator[Half | StreamChunk | None, None, None]:
+    def _run(self) -> Generator[Wait | StreamChunk | None, None, None]:
         """One item a frame: a chunk, or `None` while there is nothing to hear yet; and in a batch its halves."""
         runtime, config = self._runtime, self._config
         require_words(self._begin)
         plan = build_prefix_plan(runtime, config.prefix)
+        yield from await_room(self._rows, plan.aligned_frames if plan is not None else 0)
         self._session = session = open_session(runtime, config, plan, self._begin, edits=self._edits, rows=self._rows)
         try:
             yield from self._speak(session)
         finally:
             session.close()
 
-    def _speak(self, session: Session) -> Iterator[Half | StreamChunk | None]:
+    def _speak(self, session: Session) -> Iterator[Wait | StreamChunk | None]:
         runtime = self._runtime
         first_word = FirstWord(runtime, session.config, session.start_step)
         self._speaker = speaker = _Speaker(runtime, session)
@@ -197,10 +201,12 @@ class Stream(Iterator[StreamChunk]):
         )
         with closing(loop):  # before the session is: an observer still reads its tensors
             for made in loop:
-                if isinstance(made, Half):
+                if isinstance(made, Wait):
                     yield made
                     continue
                 first_word.see(*made)
+                if self._progress is not None:
+                    self._progress(session.progress(made.step - session.start_step + 1, runtime.frame_rate))
                 if session.includes_prefix or first_word.known:
                     speaker.begin(0 if session.includes_prefix else first_word.frame)
                 yield speaker.take(speaker.late)

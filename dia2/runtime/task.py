@@ -13,7 +13,7 @@ from dia2.runtime.request import Request
 from dia2.runtime.script_parser import parse_script, require_words
 from dia2.runtime.speaking import speaking
 from dia2.runtime.streaming import Stream, StreamChunk
-from dia2.runtime.turns import Half, Rows, Turns
+from dia2.runtime.turns import Rows, Turns, Wait
 from dia2.runtime.voice_clone import build_prefix_plan
 
 
@@ -44,7 +44,9 @@ def performed(task: Task, rows: Rows | None) -> Turns[GenerationResult]:
     return result
 
 
-def streamed(task: Task, rows: Rows) -> Generator[Half | StreamChunk, None, None]:
-    """One script of a batch as a stream."""
+def streamed(task: Task, rows: Rows) -> Generator[Wait | Stream | StreamChunk, None, None]:
+    """One script of a batch as a stream: first the stream itself, which knows its seed and how it ended."""
     request, text, config, runtime = task
-    yield from Stream(runtime, [text], config, edits=request.edits, rows=rows).turns()
+    stream = Stream(runtime, [text], config, progress=request.progress, edits=request.edits, rows=rows)
+    yield stream
+    yield from stream.turns()

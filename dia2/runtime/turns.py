@@ -1,4 +1,4 @@
-"""A run as a generator: alone it never pauses, in a batch it pauses for each half of a frame."""
+"""A run as a generator: alone it never pauses, in a batch it pauses for its row, and for each half of a frame."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from dia2.runtime.state_machine import Emission
 Result = TypeVar("Result")
 
 
-class Half(Enum):
-    """What a run that shares its frames with others waits for: whoever drives it computes that half, then goes on."""
+class Wait(Enum):
+    """What a run that shares its frames with others waits for: whoever drives it sees to that, then goes on."""
 
-    FIRST = "first"
+    ROOM = "room"  # memory for its row, until others have left
+    FIRST = "first"  # the first half of a frame
     SECOND = "second"
 
 
@@ -26,11 +27,14 @@ class Made(NamedTuple):
     emitted: Emission
 
 
-Turns = Generator[Half, None, Result]  # a run from beginning to result
+Turns = Generator[Wait, None, Result]  # a run from beginning to result
 
 
 class Rows(Protocol):
     """Of a batch: lends each of its runs one."""
+
+    def fits(self, frames: int) -> bool:
+        """Whether a row with a prefix of so many frames may be lent now; else one that is in use is to be awaited."""
 
     def lend(self, branches: int, frames: int, *, forced: bool) -> GenerationState:
         """Tensors of a run that shares its frames with others.
@@ -50,4 +54,10 @@ def finish(run: Generator[object, None, Result]) -> Result:
         except StopIteration as end:
             result: Result = end.value
             return result
-        assert not isinstance(item, Half), "a run of a batch is driven by that batch"
+        assert not isinstance(item, Wait), "a run of a batch is driven by that batch"
+
+
+def await_room(rows: Rows | None, frames: int) -> Generator[Wait, None, None]:
+    """Wait until a row with a prefix of so many frames may be lent; a run that is alone needs none."""
+    while rows is not None and not rows.fits(frames):
+        yield Wait.ROOM

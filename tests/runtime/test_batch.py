@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import random
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 import torch
 
 from dia2 import (
-    BatchInterrupted,
     ChangeSampling,
     Dia2,
     ForceAction,
@@ -24,57 +21,11 @@ from dia2 import (
     Request,
     UsageError,
 )
-from dia2.common.progress import Progress
 from dia2.inspect import Dia2Trace, record
-from dia2.runtime import generator, script_parser, task
-from dia2.runtime.batch import frames, memory, rows, schedule
-from dia2.runtime.batch.state import allocate, bytes_of
 from dia2.runtime.edits import Edit
 
-from ..support.reference import Case, Recorder, assert_recorded, cases, checkpoints, engine, stacked
-
-CASES = [case.values[0] for case in cases()]
-SCRIPT = "[S1] one two three [S2] four"
-
-
-class EnoughError(Exception):
-    """Raised by a test's callback."""
-
-
-def of(checkpoint: str) -> list[Case]:
-    return [case for case in CASES if case.checkpoint == checkpoint]
-
-
-def request(case: Case, changes: dict[str, Any] | None = None, **options: Any) -> Request:
-    return Request(case.expected["script"], case.config(**(changes or {})), **options)
-
-
-def after(frames: int, what: BaseException | None = None) -> Callable[[Progress], None]:
-    """A callback that raises after so many frames."""
-
-    def tell(progress: Progress) -> None:
-        if progress.frames >= frames:
-            raise what or EnoughError(f"after {frames} frames")
-
-    return tell
-
-
-def assert_same(many: Sequence[object], alone: Sequence[GenerationResult]) -> None:
-    for one, other in zip(many, alone, strict=True):
-        assert isinstance(one, GenerationResult)
-        assert torch.equal(one.audio_tokens, other.audio_tokens)
-        assert torch.allclose(one.waveform, other.waveform, atol=1e-5)
-        for name in (
-            "words",
-            "timestamps",
-            "speakers",
-            "stop_reason",
-            "unspoken",
-            "first_word_frame",
-            "crop",
-            "frames",
-        ):
-            assert getattr(one, name) == getattr(other, name)
+from ..support.batches import SCRIPT, EnoughError, after, assert_same, of, request
+from ..support.reference import Recorder, assert_recorded, checkpoints, engine, stacked
 
 
 @pytest.mark.parametrize("checkpoint", checkpoints("tiny3", "tiny4", "tiny8"))
@@ -141,7 +92,7 @@ def test_edits_are_those_of_their_row() -> None:
     ]
     many = tts.generate_many([Request(SCRIPT, **one) for one in given])
     assert_same(many, [tts.generate(SCRIPT, **one) for one in given])
-    assert not torch.equal(many[0].audio_tokens, many[1].audio_tokens)  # type: ignore[union-attr]  # results
+    assert not torch.equal(many[0].audio_tokens, many[1].audio_tokens)
 
 
 def test_a_trace_of_a_row_is_that_of_its_single_run(tmp_path: Path) -> None:
@@ -163,117 +114,7 @@ def test_a_trace_of_a_row_is_that_of_its_single_run(tmp_path: Path) -> None:
                 assert np.allclose(row.logits(call)[point], logits, rtol=1e-4, atol=1e-4)
 
 
-class TestStreams:
-    def test_pieces_are_those_of_single_streams(self) -> None:
-        tts, found = (
-            engine("tiny3"),
-            [case for case in of("tiny3") if case.name in ("prefix2_include", "timing", "plain_cfg1")],
-        )
-        pieces: dict[int, list[Any]] = {number: [] for number in range(len(found))}
-        order = []
-        for number, chunk in tts.stream_many([request(case) for case in found], max_rows=2):
-            pieces[number].append(chunk)
-            order.append(number)
-        for number, case in enumerate(found):
-            alone = list(tts.stream(case.expected["script"], case.config()))
-            assert len(alone) == len(pieces[number])
-            for mine, theirs in zip(pieces[number], alone, strict=True):
-                assert (mine.start, mine.words) == (theirs.start, theirs.words)
-                assert torch.allclose(mine.waveform, theirs.waveform, atol=1e-5)
-        assert order != sorted(order)  # side by side
-
-    def test_what_is_no_longer_listened_to_ends(self) -> None:
-        tts = engine("tiny4")
-        pieces = tts.stream_many([Request(SCRIPT, seed=1), Request(SCRIPT, seed=2)])
-        next(pieces)
-        pieces.close()  # type: ignore[attr-defined]  # a generator
-        assert_same(tts.generate_many([Request(SCRIPT, seed=1)]), [tts.generate(SCRIPT, seed=1)])
-
-    def test_one_that_cannot_be_closed_leaves_the_others(self, caplog: pytest.LogCaptureFixture) -> None:
-        tts, watched = engine("tiny4"), Recorder()
-        pieces = tts.stream_many([Request(SCRIPT, observer=Failing("step_tokens")), Request(SCRIPT, observer=watched)])
-        next(pieces)
-        pieces.close()  # type: ignore[attr-defined]  # a generator
-        assert "a run of a batch could not be closed: observing" in caplog.text
-        assert watched.seen["step_tokens"]
-
-    def test_an_error_is_the_last_piece_of_its_row_or_comes_at_the_end(self) -> None:
-        tts = engine("tiny4")
-
-        def asked() -> list[Request]:
-            bad = [ReplaceToken(3, 1, codebook=99)]
-            return [Request(SCRIPT, seed=1), Request(SCRIPT, seed=2, edits=bad), Request(SCRIPT, seed=3)]
-
-        got = list(tts.stream_many(asked(), on_error="return"))
-        assert [(number, type(one)) for number, one in got if isinstance(one, Exception)] == [(1, UsageError)]
-        pieces, seen = tts.stream_many(asked()), list[int]()
-        with pytest.raises(UsageError, match="does not fit"):
-            seen.extend(number for number, _ in pieces)
-        assert seen == [number for number, one in got if not isinstance(one, Exception)]
-
-    def test_a_trace_of_a_row_is_that_of_its_single_stream(self, tmp_path: Path) -> None:
-        tts = engine("tiny3")
-        for seed in (1, 2):
-            with record(tmp_path / f"{seed}.alone"):
-                list(tts.stream(SCRIPT, seed=seed))
-        list(tts.stream_many([Request(SCRIPT, seed=seed, trace=tmp_path / f"{seed}.row") for seed in (1, 2)]))
-        for seed in (1, 2):
-            alone, row = (Dia2Trace.load(tmp_path / f"{seed}.{which}") for which in ("alone", "row"))
-            assert row.complete
-            assert alone.diff(row).same
-
-    def test_edits_are_those_of_their_row(self) -> None:
-        tts = engine("tiny4")
-        edits: list[Edit] = [ReplaceToken(6, 3, codebook=2), ChangeSampling(8, temp_audio=0.3)]
-        found: list[list[torch.Tensor]] = [[], []]
-        for number, chunk in tts.stream_many([Request(SCRIPT, seed=1), Request(SCRIPT, seed=1, edits=edits)]):
-            assert not isinstance(chunk, Exception)
-            found[number].append(chunk.waveform)
-        wholes = tts.generate(SCRIPT, seed=1), tts.generate(SCRIPT, seed=1, edits=edits)
-        for pieces, whole in zip(found, wholes, strict=True):
-            assert torch.allclose(torch.cat(pieces), whole.waveform, atol=1e-4)
-
-    def test_no_file_is_written(self, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="writes no file"):
-            engine("tiny4").stream_many([Request(SCRIPT, output_wav=tmp_path / "a.wav")])
-
-
-class TestErrors:
-    def test_a_row_that_fails_does_not_touch_the_others(self, tmp_path: Path) -> None:
-        tts, alone = engine("tiny4"), [engine("tiny4").generate(SCRIPT, seed=seed) for seed in (1, 4)]
-        asked = [
-            Request(SCRIPT, seed=1, output_wav=tmp_path / "one.wav"),
-            Request(SCRIPT, seed=2, progress=after(4)),
-            Request(SCRIPT, seed=3, trace=tmp_path / "none" / "such"),
-            Request(SCRIPT, seed=4),
-            Request(SCRIPT, seed=5, observer=Failing("step_tokens")),
-            Request(SCRIPT, seed=6, edits=[ReplaceToken(3, 1, codebook=99)]),
-        ]
-        many = tts.generate_many(asked, max_rows=3, on_error="return")
-        kinds = [type(one) for one in many]
-        assert kinds == [GenerationResult, EnoughError, UsageError, GenerationResult, EnoughError, UsageError]
-        assert_same([many[0], many[3]], alone)
-        assert (tmp_path / "one.wav").exists()
-        with pytest.raises(EnoughError, match="after 4 frames") as caught:
-            tts.generate_many(asked, max_rows=3)
-        assert caught.value.__notes__ == [
-            "It is request 1 of the batch, counted from 0; on_error='return' keeps the others' results."
-        ]
-
-    def test_a_row_that_fails_before_its_first_frame_is_free_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tts, begin = engine("tiny4"), generator._begin
-
-        def failing(runtime: Any, gen: Any, seed: int, *prefix: Any) -> None:
-            if seed == 2:
-                raise EnoughError("beginning")
-            begin(runtime, gen, seed, *prefix)
-
-        alone = [tts.generate(SCRIPT, seed=seed) for seed in (1, 3)]
-        monkeypatch.setattr(generator, "_begin", failing)
-        many = tts.generate_many([Request(SCRIPT, seed=seed) for seed in (1, 2, 3)], max_rows=2, on_error="return")
-        assert isinstance(many[1], EnoughError)
-        assert_same([many[0], many[2]], alone)
-
+class TestRequests:
     def test_requests_are_checked_when_they_are_made(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="no option 'tmperature'"):
             Request(SCRIPT, tmperature=1)
@@ -304,143 +145,57 @@ class TestErrors:
         with pytest.raises(UsageError, match="max_rows must be"):
             tts.generate_many([Request(SCRIPT)], max_rows=0)
         with pytest.raises(UsageError, match="raise or return, not 'ignore'"):
-            tts.generate_many([], on_error="ignore")  # type: ignore[arg-type]  # on purpose
+            tts.generate_many([], on_error="ignore")  # type: ignore[call-overload]  # on purpose
         with pytest.raises(UsageError, match="row by row"), record(tmp_path / "all"):
             tts.generate_many([Request(SCRIPT)])
         assert tts.generate_many([]) == []
 
-    def test_ctrl_c_ends_all_rows_with_what_they_have(self) -> None:
+    @pytest.mark.parametrize("given", [SCRIPT, Request(SCRIPT), 3, None, [SCRIPT], [None]])
+    def test_what_is_no_list_of_requests(self, given: Any) -> None:
+        for speak in (engine("tiny4").generate_many, engine("tiny4").stream_many):
+            with pytest.raises(UsageError, match=r"A batch is a list of dia2\.Request"):
+                speak(given)
+
+    def test_any_iterable_of_requests_and_any_whole_number_of_rows(self) -> None:
         tts = engine("tiny4")
-        whole = tts.generate(SCRIPT, seed=1)
-        asked = [
-            Request(SCRIPT, seed=1),
-            Request(SCRIPT, seed=2, progress=after(9, KeyboardInterrupt())),
-            Request(SCRIPT),
-        ]
-        with pytest.raises(BatchInterrupted) as caught:
-            tts.generate_many(asked, max_rows=2)
-        first, second, third = caught.value.results
-        assert isinstance(first, GenerationResult)
-        assert isinstance(second, GenerationResult)
-        assert third is None
-        assert (first.stop_reason, second.stop_reason) == ("interrupted", "interrupted")
-        frames = first.audio_tokens.shape[2]
-        assert 0 < frames < whole.audio_tokens.shape[2]
+        two: Any = np.int64(2)
+        found = tts.generate_many((Request(SCRIPT, seed=seed) for seed in range(3)), max_rows=two)
+        assert_same(found, [tts.generate(SCRIPT, seed=seed) for seed in range(3)])
+        for rows in (0, True, 1.5, "2"):
+            with pytest.raises(UsageError, match="max_rows must be a whole number from 1"):
+                tts.generate_many([Request(SCRIPT)], max_rows=rows)  # type: ignore[arg-type]  # on purpose
 
-    def test_ctrl_c_while_a_row_joins(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tts, begun = engine("tiny4"), list[str]()
-        parse = script_parser.parse_script
+    def test_what_a_request_takes(self, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="takes no verbose: give it progress"):
+            Request(SCRIPT, verbose=True)
+        given: list[Any] = ["x", ForceAction(3, "pad"), 3, ["x"], [None], {3: "x"}]
+        for one in given:
+            with pytest.raises(UsageError, match="ForceAction, ReplaceToken, ChangeSampling"):
+                Request(SCRIPT, edits=one)
+        with pytest.raises(UsageError, match="trace is a folder"):
+            Request(SCRIPT, trace=3)  # type: ignore[arg-type]  # on purpose
+        edits: list[Edit] = [ForceAction(3, "pad")]
+        kept = Request(SCRIPT, seed=1)
+        with pytest.raises(AttributeError, match="make another one, with another config"):
+            kept.config = GenerationConfig()
+        with pytest.raises(AttributeError):
+            del kept.script
+        asked = Request(SCRIPT, edits=edits)
+        edits.clear()
+        assert asked.edits == (ForceAction(3, "pad"),)
 
-        def stopped(lines: list[str], *args: Any, **options: Any) -> Any:
-            begun.extend(lines)
-            if len(begun) == 2:
-                raise KeyboardInterrupt
-            return parse(lines, *args, **options)
-
-        monkeypatch.setattr(task, "parse_script", stopped)
-        with pytest.raises(BatchInterrupted) as caught:
-            tts.generate_many([Request(SCRIPT, seed=seed) for seed in range(3)])
-        assert [None if one is None else one.stop_reason for one in caught.value.results] == ["interrupted", None, None]  # type: ignore[union-attr]  # results
-
-    def test_a_checkpoint_with_nan_is_said_by_each_row(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tts = engine("tiny4")
-        weight = tts.runtime.model.transformer.norm.weight
-        with torch.no_grad():
-            before = weight.clone()
-            weight.fill_(float("nan"))
-        try:
-            many = tts.generate_many([Request(SCRIPT), Request(SCRIPT)], on_error="return")
-        finally:
-            with torch.no_grad():
-                weight.copy_(before)
-        assert ["weights are damaged" in str(one) for one in many] == [True, True]
-
-
-class Failing(Recorder):
-    """An observer that fails at its third call."""
-
-    def frames(self, frames: Any, /) -> None:
-        raise EnoughError("observing")
-
-
-class TestMemory:
-    @pytest.mark.parametrize("prefix", [0, 40])
-    def test_what_rows_take_is_known_before(self, prefix: int) -> None:
-        for checkpoint in ("tiny3", "tiny8"):
-            runtime = engine(checkpoint).runtime
-            assert allocate(runtime, 3, 2, prefix).nbytes == bytes_of(runtime, 3, 2, prefix)
-
-    def test_rows_are_fewer_where_memory_is_short(
-        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        tts = engine("tiny4")
-        one = bytes_of(tts.runtime, 1, 2, 0)
-        monkeypatch.setattr(memory, "free_bytes", lambda _: 4 * one)
-        found: list[int] = []
-        frame = schedule.Batch.frame
-
-        def counted(batch: schedule.Batch) -> None:
-            found.append(len(batch))
-            frame(batch)
-
-        monkeypatch.setattr(schedule.Batch, "frame", counted)
-        many = tts.generate_many([Request(SCRIPT, seed=seed) for seed in range(5)])
-        assert_same(many, [tts.generate(SCRIPT, seed=seed) for seed in range(5)])
-        assert max(found) == 3
-        assert "a batch of 3 rows, not 5" in caplog.text
-
-    def test_out_of_memory_fails_the_row_that_was_joining(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tts, asked = engine("tiny4"), [Request(SCRIPT, seed=seed) for seed in range(4)]
-
-        def short(runtime: Any, count: int, *size: Any) -> Any:
-            if count > 2:
-                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-            return allocate(runtime, count, *size)
-
-        monkeypatch.setattr(rows, "allocate", short)
-        many = tts.generate_many(asked, on_error="return")
-        assert [type(one) for one in many] == [GenerationResult, GenerationResult, *2 * [torch.OutOfMemoryError]]
-        assert_same(many[:2], [tts.generate(SCRIPT, seed=seed) for seed in range(2)])
-
-    def test_out_of_memory_in_a_frame_fails_the_row_that_joined_last(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        tts, asked = engine("tiny4"), [Request(SCRIPT, seed=seed) for seed in range(3)]
-        run = frames.BatchFrames.first
-
-        def first(batch: frames.BatchFrames) -> None:
-            batch._rows.settle()
-            if len(batch._rows.used) > 2:
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-            run(batch)
-
-        monkeypatch.setattr(frames.BatchFrames, "first", first)
-        many = tts.generate_many(asked, on_error="return")
-        assert [type(one) for one in many] == [GenerationResult, GenerationResult, torch.OutOfMemoryError]
-        assert_same(many[:2], [tts.generate(SCRIPT, seed=seed) for seed in range(2)])
-
-    def test_a_longer_prefix_makes_room_for_itself(self) -> None:
-        tts, found = engine("tiny8"), {case.name: case for case in of("tiny8")}
-        asked = [found["plain_cfg2"], found["prefix1"], found["prefix2"]]
-        many = tts.generate_many([request(case) for case in asked])
-        assert_same(many, [tts.generate(case.expected["script"], case.config()) for case in asked])
-
-    def test_room_made_in_the_middle_is_used_from_then_on(self) -> None:
-        """All three draw alike, and the third takes the place of the second."""
-        tts, case = engine("tiny8"), Case("tiny8", "prefix1")
-        asked = [
-            Request(SCRIPT, seed=1),
-            Request(SCRIPT, seed=2, progress=after(3)),
-            Request(SCRIPT, GenerationConfig(prefix=case.config().prefix, seed=3)),
-        ]
-        alone = [tts.generate(SCRIPT, seed=1), tts.generate(SCRIPT, asked[2].config)]
-        many = tts.generate_many(asked, max_rows=2, on_error="return")
-        assert isinstance(many[1], EnoughError)
-        assert_same([many[0], many[2]], alone)
-
-    def test_nothing_is_left_when_a_batch_is_over(self) -> None:
-        tts = engine("tiny4")
-        tts.generate_many([Request(SCRIPT, progress=after(3)), Request(SCRIPT)], on_error="return")
-        gc.collect()
-        assert not [one for one in gc.get_objects() if isinstance(one, rows.BatchRows)]
+    def test_two_that_write_to_one_place(self, tmp_path: Path) -> None:
+        tts, block = engine("tiny4"), record(tmp_path / "block")
+        (tmp_path / "link").symlink_to(tmp_path)
+        for one, other in [
+            ({"output_wav": tmp_path / "a.wav"}, {"output_wav": tmp_path / "link" / "a.wav"}),
+            ({"trace": tmp_path / "a"}, {"trace": str(tmp_path / "b" / ".." / "a")}),
+            ({"trace": tmp_path / "a"}, {"trace": record(tmp_path / "a", level="full")}),
+            ({"trace": block}, {"trace": block}),
+        ]:
+            with pytest.raises(UsageError, match=r"Requests 0 and 2 write to one place, .*: give each its own"):
+                tts.generate_many([Request(SCRIPT, **one), Request(SCRIPT), Request(SCRIPT, **other)])  # type: ignore[arg-type]  # by name
+        assert not list(tmp_path.glob("a*"))
 
 
 @pytest.mark.slow

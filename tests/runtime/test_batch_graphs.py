@@ -90,7 +90,7 @@ def test_a_row_that_nobody_is_in_stands_still(monkeypatch: pytest.MonkeyPatch) -
                 batch.join(number, partial(performed, task))
             most = 3
             batch.frame()
-            found |= {event.key: event.result for event in batch.events() if isinstance(event, Over)}
+            found |= {event.key: event.result for event in batch.events if isinstance(event, Over)}
     for seed in range(10):
         assert found[seed].stop_reason == "context"
         assert torch.equal(found[seed].audio_tokens, tts.generate(SCRIPT, seed=seed).audio_tokens)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -34,7 +35,6 @@ def level_points(level: Level) -> frozenset[str]:
     return select(lambda point: point.recorded_at(level))
 
 
-@contextmanager
 def record(
     path: str | Path,
     *,
@@ -43,7 +43,7 @@ def record(
     budget: int = DEFAULT_BUDGET,
     prefix_sound: bool = True,
     doctor: bool = True,
-) -> Iterator[Recorder]:
+) -> RecordBlock:
     """Record the run that is made inside this block.
 
         with record("run.dia2trace", level="full") as recorder:
@@ -65,9 +65,40 @@ def record(
             checkpoint on one core).
 
     Raises:
-        UsageError: a filter that matches nothing, an unknown level, or a path that cannot be written.
+        UsageError: when the block begins: a filter that matches nothing, an unknown level, a path that cannot be
+            written, or a block that has recorded already.
     """
-    recorder = Recorder(path, level=level, hooks=hooks, budget=budget, prefix_sound=prefix_sound, doctor=doctor)
+    options: dict[str, Any] = {"level": level, "hooks": hooks, "budget": budget}
+    return RecordBlock(path, partial(Recorder, path, **options, prefix_sound=prefix_sound, doctor=doctor))
+
+
+class RecordBlock(AbstractContextManager["Recorder"]):
+    """What `record` returns."""
+
+    def __init__(self, path: str | Path, begin: Callable[[], Recorder]) -> None:
+        self.path = path  # the trace's folder
+        self._begin = begin
+        self._run: AbstractContextManager[Recorder] | None = None
+
+    def __enter__(self) -> Recorder:
+        """Look on from here.
+
+        Raises:
+            UsageError: see `record`.
+        """
+        if self._run is not None:
+            raise UsageError(f"This record({short(str(self.path))}) has recorded already: make another one.")
+        self._run = _recorded(self._begin())
+        return self._run.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        """The run is over."""
+        assert self._run is not None, "a block ends once it has begun"
+        return self._run.__exit__(*error)
+
+
+@contextmanager
+def _recorded(recorder: Recorder) -> Iterator[Recorder]:
     try:
         with observing(recorder):
             yield recorder

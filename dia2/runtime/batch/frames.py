@@ -63,7 +63,7 @@ class BatchFrames:
         self._runtime, self._rows, self._backend = runtime, rows, backend
         self._runners: dict[object, tuple[BatchState, EagerRunner]] = {}  # the one used last stands last
         self._runner: EagerRunner | None = None  # of the frame under way
-        rows.on_growth = self._runners.clear  # they hold the tensors as they were
+        rows.on_growth = self.close  # they hold the tensors as they were
 
     def first(self) -> None:
         """Run the first half of a frame of all rows, and tell each what came out."""
@@ -82,6 +82,11 @@ class BatchFrames:
         assert self._runner is not None, "after the first"
         if not self._runner.ahead:
             self._runner.second()
+
+    def close(self) -> None:
+        """Let go of what runs frames, and of the tensors in it."""
+        self._runners.clear()
+        self._runner = None
 
     def _runner_now(self) -> EagerRunner:
         """What runs the frame that is due: kept from one of the same rows and settings, or new."""

@@ -76,6 +76,10 @@ class Place:
         self._rows = rows
         self._row: Row | None = None
 
+    def fits(self, frames: int) -> bool:
+        """See `Rows`."""
+        return self._rows.fits(frames)
+
     def lend(self, branches: int, frames: int, *, forced: bool) -> GenerationState:
         """See `Rows`."""
         self._row, gen = self._rows.lend(branches, frames, forced=forced)
@@ -163,6 +167,9 @@ class BatchRows:
             if row.gone:  # said by its lease, and by its place
                 continue
             row.gone = True
+            gen = row.gen()
+            if gen is not None:
+                gen.drop()
             self._rings = [(rings, None if user is row else user) for rings, user in self._rings]
             last = self.used.pop()
             self._wait_for_recorders()
@@ -183,30 +190,54 @@ class BatchRows:
     def may_grow(self) -> bool:
         """Whether one row more is planned for, and as far as is known there is memory for it."""
         self.settle()
-        rows = len(self.used)
-        if rows >= self._most:
-            return False
-        if not rows or (self._state is not None and rows < self._state.capacity[0]):
-            return True  # a row alone tries what a single run would try
-        return fits(self._runtime, self._next_size(rows + 1), self._branches, self._room)
+        rows = len(self.used) + 1
+        return rows <= self._most and (not self._grows(rows, self._room) or self._size(rows, self._room) > 0)
+
+    def fits(self, frames: int) -> bool:
+        """See `Rows`; a row alone may try what a single run would try."""
+        self.settle()
+        rows, room = len(self.used) + 1, self._room_for(frames)
+        return rows == 1 or not self._grows(rows, room) or self._size(rows, room) > 0
+
+    def close(self) -> None:
+        """All runs are over: let go of the tensors."""
+        self.settle()
+        self.used.clear()
+        self._rings.clear()
+        self._state = None
+        self.on_growth = lambda: None
 
     def _with_room(self, rows: int, frames: int) -> BatchState:
         """The state, with capacity for so many rows and for a prefix of so many frames."""
-        state = self._state
-        room = max(self._room, room_for(frames, self._runtime.frame_rate) if self._steady else frames)
-        if state is None or state.capacity[0] < rows or room > self._room:
-            least = self._most if self._steady else self._next_size(rows)
-            capacity = least if state is None else max(least, state.capacity[0])
-            grown = allocate(self._runtime, capacity, self._branches, room)
-            if state is not None:
+        room = self._room_for(frames)
+        if self._grows(rows, room):
+            if not self.used:  # so that what nobody needs any more is not held beside what takes its place
+                self._state = None
+                self.on_growth()
+            grown = allocate(self._runtime, self._size(rows, room) or self._next_size(rows), self._branches, room)
+            if self._state is not None:
                 self._wait_for_recorders()
                 for row in self.used:
-                    grown.take(state, row.number, row.number)
-            self._state, self._room = state, _ = grown, room
+                    grown.take(self._state, row.number, row.number)
+            self._state, self._room = grown, room
             self.on_growth()
             for row in self.used:
                 self._place(row, row.number)
-        return state
+        return self.state
+
+    def _grows(self, rows: int, room: int) -> bool:
+        """Whether other tensors are needed for so many rows, each with so much room."""
+        return self._state is None or self._state.capacity[0] < rows or room > self._room
+
+    def _room_for(self, frames: int) -> int:
+        """Frames of prefix that there is to be room for once a row has so many."""
+        return max(self._room, room_for(frames, self._runtime.frame_rate) if self._steady else frames)
+
+    def _size(self, rows: int, room: int) -> int:
+        """Rows to make tensors for when so many are needed, the fewer the less memory there is; 0: it is too little."""
+        least = self._next_size(rows)
+        most = max(self._most if self._steady else least, 0 if self._state is None else self._state.capacity[0])
+        return next((size for size in (most, least) if fits(self._runtime, size, self._branches, room)), 0)
 
     def _wait_for_recorders(self) -> None:
         """What they still copy of a row, on a stream of their own, is not to be overwritten, nor its memory freed."""

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import contextvars
 import logging
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from inspect import GEN_CLOSED, GEN_CREATED, getgeneratorstate
 from typing import TYPE_CHECKING, Any
 
 from dia2.common.errors import one_line
-from dia2.common.memory import shortage
+from dia2.common.memory import begin_device_peak, shortage
 from dia2.generation import GenerationInterrupted
 from dia2.runtime.batch.frames import BatchFrames
 from dia2.runtime.batch.rows import BatchRows, Place
-from dia2.runtime.turns import Half, Rows
+from dia2.runtime.turns import Rows, Wait
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
 
 logger = logging.getLogger("dia2")
 
-Begin = Callable[[Rows], Generator[Any, None, Any]]  # makes a run that shares its frames: halves, and what it gives
+Begin = Callable[
+    [Rows], Generator[Any, None, Any]
+]  # makes a run that shares its frames: what it waits for, and what it gives
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ class Failed:
     error: BaseException
 
 
-Event = Gave | Over | Failed
+@dataclass(frozen=True)
+class Stopped:
+    """Ctrl-C has ended all runs; nothing comes after it."""
+
+
+Event = Gave | Over | Failed | Stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +73,7 @@ class Batch:
     """Runs that share their frames; belongs inside `runtime.computing()`."""
 
     def __init__(self, runtime: RuntimeContext, *, branches: int, most: int, graphs: bool = False) -> None:
-        """Begin with nobody.
+        """Begin with nobody; each run will be in a copy of the context in which the batch is made.
 
         Args:
             runtime: the checkpoint.
@@ -77,58 +86,39 @@ class Batch:
             logger.warning("CUDA graphs are off: the device is %s", runtime.device.type)
         self._rows = BatchRows(runtime, branches=branches, most=most, steady=backend is not None)
         self._frames = BatchFrames(runtime, self._rows, backend)
+        self._context = contextvars.copy_context()
         self._members: list[_Member] = []  # each waits for a first half; who joined last stands last
-        self._events: list[Event] = []
+        self._joining: _Member | None = None  # it has no row yet, maybe since it waits for memory
+        self._freed = False  # a run has ended since then
+        self.events: deque[Event] = deque()  # what has happened, for whoever drives the batch to take
         self.interrupted = False  # by Ctrl-C, in whatever part of it
 
     def __len__(self) -> int:
-        return len(self._members)
+        return len(self._members) + (self._joining is not None)
 
     def has_room(self) -> bool:
         """Whether another run may join."""
-        return not self.interrupted and self._rows.may_grow()
+        return not self.interrupted and self._joining is None and self._rows.may_grow()
 
     def join(self, key: int, begin: Begin) -> None:
         """Let a run begin, up to its first frame; events tell if it comes no further.
 
         Args:
             key: by which events name it.
-            begin: makes it; in a copy of the caller's context, and so is all of the run.
+            begin: makes it.
         """
-        context, place = contextvars.copy_context(), Place(self._rows)
-        member = _Member(key, place, context.run(begin, place), context)
-        self._members.append(member)
-        try:
-            self._go_on(member)
-        except KeyboardInterrupt:  # it has made nothing yet; the others end with what they have
-            self.interrupted = True
+        context, place = self._context.copy(), Place(self._rows)
+        self._freed = False
+        self._joining = _Member(key, place, context.run(begin, place), context)
+        self._go_on(self._joining)
 
     def frame(self) -> None:
-        """Let all runs go on by a frame. Ctrl-C ends them all, each with what it has."""
-        try:
-            if not self.interrupted:
-                self._frame()
-        except KeyboardInterrupt:
-            self.interrupted = True
-        if self.interrupted:
-            for member in self._members.copy():
-                self._go_on(member, KeyboardInterrupt())
-
-    def events(self) -> list[Event]:
-        """What has happened since this was asked for last."""
-        events, self._events = self._events, []
-        return events
-
-    def close(self) -> None:
-        """End all runs where they are."""
-        for member in self._members.copy():
-            self._remove(member)
-            try:
-                member.context.run(member.run.close)
-            except Exception as error:  # noqa: BLE001  # an observer's, say; the others are to be closed, too
-                logger.warning("a run of a batch could not be closed: %s", one_line(error))
-
-    def _frame(self) -> None:
+        """Let all runs go on by a frame."""
+        if self._joining is not None and self._freed:
+            self._freed = False
+            self._go_on(self._joining)
+        if not self._members:
+            return
         self._first_half()
         for member in self._members.copy():
             self._go_on(member)
@@ -140,6 +130,30 @@ class Batch:
             self._fail_all(error)
         for member in self._members.copy():
             self._go_on(member)
+
+    def end(self) -> None:
+        """Let all runs end with what they have, as after Ctrl-C."""
+        if self._joining is not None:  # it has made nothing yet
+            self._drop(self._joining)
+        for member in self._members.copy():
+            if getgeneratorstate(member.run) in (GEN_CREATED, GEN_CLOSED):  # Ctrl-C came just before it was noted
+                self._remove(member)
+            else:
+                self._go_on(member, KeyboardInterrupt())
+
+    def close(self) -> None:
+        """Stop all runs where they are, and let go of what they shared."""
+        for member in [*self._members, *([self._joining] if self._joining else [])]:
+            self._drop(member)
+        self._frames.close()
+        self._rows.close()
+
+    def _drop(self, member: _Member) -> None:
+        self._remove(member)
+        try:
+            member.context.run(member.run.close)
+        except Exception as error:  # noqa: BLE001  # an observer's, say; the others are to be closed, too
+            logger.warning("a run of a batch could not be closed: %s", one_line(error))
 
     def _first_half(self) -> None:
         """A first half changes nothing that it does not write anew: without the run that joined last it may fit."""
@@ -157,7 +171,7 @@ class Batch:
             self._go_on(member, error)
 
     def _go_on(self, member: _Member, error: BaseException | None = None) -> None:
-        """Let a run go on to the half that it needs next, or to its end; `error`: comes up where it waits."""
+        """Let a run go on to what it waits for next, or to its end; `error`: comes up where it waits."""
         try:
             while True:
                 given, error = error, None
@@ -165,44 +179,67 @@ class Batch:
                     item = member.context.run(next, member.run)
                 else:
                     item = member.context.run(member.run.throw, given)
-                if isinstance(item, Half):
+                if isinstance(item, Wait):
+                    if member is self._joining and item is not Wait.ROOM:
+                        self._joining = None
+                        self._members.append(member)
                     return
                 if item is not None:
-                    self._events.append(Gave(member.key, item))
+                    self.events.append(Gave(member.key, item))
         except StopIteration as end:
-            self._events.append(Over(member.key, end.value))
+            self.events.append(Over(member.key, end.value))
         except GenerationInterrupted as end:
             self.interrupted = True
-            self._events.append(Failed(member.key, end))
+            self.events.append(Failed(member.key, end))
         except Exception as failure:  # noqa: BLE001  # whatever it is, it is this run's alone
-            self._events.append(Failed(member.key, failure))
+            self.events.append(Failed(member.key, failure))
         except BaseException:
             self._remove(member)
             raise
         self._remove(member)
 
     def _remove(self, member: _Member) -> None:
-        self._members.remove(member)
+        if member is self._joining:
+            self._joining = None
+        else:
+            self._members.remove(member)
+        self._freed = True
         member.place.leave()
 
 
-def drive(runtime: RuntimeContext, batch: Batch, runs: Iterable[tuple[int, Begin]]) -> Iterator[Event]:
-    """What happens in `batch`, frame by frame, until all of `runs` are over: each joins as soon as there is room."""
-    waiting = iter(runs)
-    more = True
+def drive(runtime: RuntimeContext, batch: Batch, runs: Iterable[tuple[int, Begin]]) -> Generator[Event, None, None]:
+    """What happens in `batch`, frame by frame, until all of `runs` are over: each joins as soon as there is room.
+
+    Ctrl-C, wherever it comes, ends them all, each with what it has; once more, and those that are not finished are
+    dropped. `Stopped` comes last then.
+    """
+    waiting, more = iter(runs), True
+    begin_device_peak(runtime.device)
     try:
         while more or len(batch):
-            with runtime.computing():
-                while more and batch.has_room():
-                    following = next(waiting, None)
-                    if following is None:
+            try:
+                with runtime.computing():
+                    if batch.interrupted:
                         more = False
-                    else:
-                        batch.join(*following)
-                if len(batch):
-                    batch.frame()
-                more = more and not batch.interrupted
-            yield from batch.events()
+                        batch.end()
+                    while more and batch.has_room():
+                        following = next(waiting, None)
+                        if following is None:
+                            more = False
+                        else:
+                            batch.join(*following)
+                    if len(batch):
+                        batch.frame()
+                while batch.events:
+                    yield batch.events.popleft()
+            except KeyboardInterrupt:
+                if batch.interrupted:
+                    break
+                batch.interrupted = True
+        while batch.events:
+            yield batch.events.popleft()
+        if batch.interrupted:
+            yield Stopped()
     finally:
         with runtime.computing():
             batch.close()
