@@ -11,5 +11,6 @@ REPORTS = Reports(
     where=calls.where,
     progress=calls.progress,
     compared="every token, action and machine state",
+    parting="dia2.adapter.parting:told",
     prefix="dia2.adapter.reports.prefix:report",
 )

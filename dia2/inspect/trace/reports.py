@@ -25,6 +25,7 @@ class Reports:
     where: Callable[[Any, int], Text] = declared.where  # (trace, call): which call that is, in a line
     progress: Callable[[Any], str] | None = None  # (trace), how much of a run that goes on is made, in a few words
     compared: str = "every column"  # what of two runs that are the same is the same
+    parting: str | None = None  # `module:function` of (a, b), the draw at which two runs part if only rounding does it
     prefix: str | None = None  # `module:function` of (trace), what became of the prefix that a voice is cloned from
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
+from pkgutil import resolve_name
 from typing import Any
 
 from rich.console import Console
@@ -23,7 +24,7 @@ def diff_facts(a: Trace[Any], b: Trace[Any], ignore: Collection[str] = ()) -> Fa
     Raises:
         TraceError: they are of two.
     """
-    found = a.diff(b, ignore)
+    found, parting = a.diff(b, ignore), _parting(a, b)
     return {
         "a": str(a.path),
         "b": str(b.path),
@@ -35,6 +36,7 @@ def diff_facts(a: Trace[Any], b: Trace[Any], ignore: Collection[str] = ()) -> Fa
         "parts": [asdict(part) for part in found.parts],
         "shared_calls": found.shared,
         "calls": list(found.calls),
+        "parting": None if parting is None else asdict(parting),
     }
 
 
@@ -65,7 +67,16 @@ def _blocks(a: Trace[Any], b: Trace[Any], found: Diff, ignore: Collection[str]) 
     longer = a if found.shared < len(a) else b
     yield Paragraph(reports_of(longer).where(longer, found.shared), indent=2)
     yield _table(found.parts, found.first)
+    parting = _parting(a, b)
+    if parting is not None:
+        yield from (Line(), Paragraph(f"Settings and past are the same, so this draw parts them: {parting}.", indent=2))
     yield from (Line(), Line(f"  the same before it: {shared}"))
+
+
+def _parting(a: Trace[Any], b: Trace[Any]) -> Any:
+    """The draw at which they part, if their family knows it, and only rounding does it; it has a text and fields."""
+    name = reports_of(a).parting
+    return None if name is None else resolve_name(name)(a, b)
 
 
 def _table(parts: list[Difference], first: Difference | None = None) -> Table:
