@@ -1,4 +1,4 @@
-"""The command line: `dia2 generate …` (also without the word `generate`), `dia2 voice …` and `dia2 trace …`.
+"""The command line: `dia2 generate …` (also without the word `generate`), `dia2 voice`, `trace`, `sweep` and `query`.
 
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept).
 """
@@ -36,6 +36,7 @@ from dia2.common.terminal.command import (
 )
 from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_text
 from dia2.common.wording import counted
+from dia2.sweep_flags import add_query_flags, add_sweep_flags
 from dia2.trace_flags import add_trace_commands
 
 if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unless the arguments are good
@@ -44,7 +45,7 @@ if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unle
     from dia2.generation import GenerationConfig, GenerationResult
     from dia2.inspect.schema.finding import Finding
 
-COMMANDS = ("generate", "voice", "trace")
+COMMANDS = ("generate", "voice", "trace", "sweep", "query")
 VIEWS = ("show", "watch", "findings", "frames", "grid", "diff", "prefix", "hooks", "html", "export")
 _MEANT = (
     {name: name for name in COMMANDS}
@@ -106,6 +107,11 @@ def _run(args: argparse.Namespace) -> int:
 
         collector.resume()
         return run_trace(args)
+    if args.command in ("sweep", "query"):
+        from dia2.inspect.sweeps.command import run_query, run_sweep
+
+        collector.resume()
+        return run_sweep(args) if args.command == "sweep" else run_query(args)
     return generate(args) if args.command == "generate" else voice(args)
 
 
@@ -173,6 +179,11 @@ def build_parser() -> Parser:
 
     add_trace_commands(
         commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
+    )
+    many = "Make every combination of some settings, and one dataset of what came out; goes on where it was stopped."
+    add_sweep_flags(commands.add_parser("sweep", help="make thousands of runs by a plan", description=many))
+    add_query_flags(
+        commands.add_parser("query", help="ask a sweep's dataset", description="Ask a sweep's dataset by SQL.")
     )
     return parser
 

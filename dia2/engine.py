@@ -29,6 +29,7 @@ from dia2.generation import (
     streamed_script,
 )
 from dia2.runtime import assets
+from dia2.runtime.assets import Assets
 from dia2.runtime.batch.many import (
     BatchStream,
     OnError,
@@ -138,6 +139,37 @@ class Dia2:
     def runtime(self) -> RuntimeContext:
         """The loaded checkpoint; loads it if need be."""
         return self._ensure_runtime()
+
+    @property
+    def assets(self) -> Assets:
+        """Where the parts of the checkpoint are; of a hub repo, config and weights are downloaded for it.
+
+        Raises:
+            CheckpointError: one of them is missing.
+            Dia2Error: it would have to be downloaded and cannot be.
+        """
+        options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
+        if self._repo is not None:
+            return assets.from_repo(self._repo, **options)
+        assert self._config_path is not None, "checked in the constructor"
+        assert self._weights_path is not None, "checked in the constructor"
+        return assets.from_local(self._config_path, self._weights_path, **options)
+
+    @property
+    def name(self) -> str:
+        """Of the checkpoint, short: that of its repo or folder."""
+        where = Path(self._repo or self._config_path or "")
+        return where.name if self._repo else where.parent.name
+
+    @property
+    def precision(self) -> dict[str, str | None]:
+        """By what numbers it computes: `dtype`, and `quantize`, as the constructor takes them."""
+        return {"dtype": str(self._dtype).removeprefix("torch."), "quantize": self._quantize}
+
+    @property
+    def device(self) -> str:
+        """Where it computes, such as cpu or cuda:0."""
+        return str(self._device)
 
     @property
     def sample_rate(self) -> int:
@@ -409,15 +441,8 @@ class Dia2:
 
     def _load(self) -> RuntimeContext:
         logger.info("loading %s on %s as %s", self._repo or self._config_path, self._device, self._dtype)
-        options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
-        if self._repo is not None:
-            found = assets.from_repo(self._repo, **options)
-        else:
-            assert self._config_path is not None, "checked in the constructor"
-            assert self._weights_path is not None, "checked in the constructor"
-            found = assets.from_local(self._config_path, self._weights_path, **options)
         return build_runtime(
-            found,
+            self.assets,
             device=self._device,
             dtype=self._dtype,
             quantize=self._quantize,

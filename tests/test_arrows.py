@@ -23,6 +23,7 @@ ROOMS = {  # what each may import, besides itself; the longest name that fits a 
     "dia2.inspect.views": (
         *("dia2.inspect.trace", "dia2.inspect.record", "dia2.inspect.store", "dia2.inspect.schema", "dia2.common"),
     ),
+    "dia2.inspect.sweeps": ("dia2.inspect.trace", "dia2.inspect.store", "dia2.inspect.schema", "dia2.common"),
     "dia2.inspect.lab": (
         *("dia2.inspect.views", "dia2.inspect.trace", "dia2.inspect.record", "dia2.inspect.store"),
         *("dia2.inspect.schema", "dia2.common"),
@@ -32,15 +33,28 @@ ROOMS = {  # what each may import, besides itself; the longest name that fits a 
         *("dia2.inspect.record", "dia2.runtime", "dia2.audio", "dia2.core", "dia2.common", "dia2.generation"),
     ),
     "dia2.adapter": (
-        *("dia2.inspect.record", "dia2.inspect.trace", "dia2.inspect.store", "dia2.inspect.schema"),
-        *("dia2.engine", "dia2.runtime", "dia2.audio", "dia2.core", "dia2.common", "dia2.generation"),
+        *("dia2.inspect.sweeps", "dia2.inspect.record", "dia2.inspect.trace", "dia2.inspect.store"),
+        *(
+            "dia2.inspect.schema",
+            "dia2.engine",
+            "dia2.runtime",
+            "dia2.audio",
+            "dia2.core",
+            "dia2.common",
+            "dia2.generation",
+        ),
     ),
     "dia.adapter": (
         *("dia2.inspect.record", "dia2.inspect.trace", "dia2.inspect.store", "dia2.inspect.schema"),
         *("dia", "dia2.core", "dia2.common"),
     ),
     "dia": ("dia2.inspect.record", "dia2.runtime", "dia2.audio", "dia2.core", "dia2.common", "dia2.generation"),
-    "dia2": ("dia2.inspect.cli", "dia2.engine", "dia2.common"),  # the package itself, and its command line
+    "dia2": (
+        "dia2.inspect.cli",
+        "dia2.inspect.sweeps",
+        "dia2.engine",
+        "dia2.common",
+    ),  # the package itself, and its command line
 }
 FACADES = {"dia2.inspect", "dia2.inspect.cli", "dia2", "dia2.cli", "dia2.__main__"}  # over all rooms beneath them
 

@@ -34,7 +34,7 @@ PAGES = [
 ]
 _HEAD = """# Command line
 
-<!-- made from the parsers in dia2/cli.py, dia2/trace_flags.py and dia/cli.py by python -m tests.test_docs_site -->
+<!-- made from the parsers in dia2/cli.py, dia2/trace_flags.py, dia2/sweep_flags.py and dia/cli.py by python -m tests.test_docs_site -->
 
 `dia2` is also `python -m dia2`. Where no command is named, it is `generate`: `dia2 hello.wav --input "[S1] Hello."`.
 `dia2 --version` says the version, `dia2 COMMAND --help` what stands here. `dia`, also `python -m dia`, speaks with the
@@ -186,7 +186,7 @@ def cli_page() -> str:
     listed = found + first_generation
     page = _HEAD + "".join(f"| [{p.prog}](#{p.prog.replace(' ', '-')}) | {text} |\n" for p, text in listed)
     parts = {
-        "Flags that choose a checkpoint": [p for p, _ in found if not p.prog.startswith("dia2 trace ")],
+        "Flags that choose a checkpoint": [p for p, _ in found if p.prog in ("dia2 generate", "dia2 voice")],
         "Flags of every view of a trace": [p for p, _ in found if p.prog.startswith("dia2 trace ")],
     }
     for title, parsers in parts.items():
@@ -195,7 +195,8 @@ def cli_page() -> str:
         for parser in parsers:
             page += "".join(_section(parser, {_row(action, "") for action in shared}, note))
         page += f"\n## {title}\n{_table(shared, 'dia2')}"
-    return page + "".join("".join(_section(parser, set())) for parser, _ in first_generation)
+    others = [parser for parser, _ in found if not any(parser in parsers for parsers in parts.values())]
+    return page + "".join("".join(_section(parser, set())) for parser in [*others, *(p for p, _ in first_generation)])
 
 
 def test_the_page_of_the_command_line_is_that_of_the_parsers() -> None:
@@ -215,7 +216,7 @@ def test_the_page_of_the_command_line_has_every_command_and_flag() -> None:
     assert len(flags) > 60
     for command, flag in flags:
         shared = "Flags of every view of a trace" if "trace" in command else "Flags that choose a checkpoint"
-        titles = (command, shared) if command.startswith("dia2 ") else (command,)
+        titles = (command, shared) if command.startswith(("dia2 trace", "dia2 generate", "dia2 voice")) else (command,)
         sections = [page[page.index(f"## {title}\n") :].partition("\n## ")[0] for title in titles]
         assert re.search(rf"`[^`]*{flag}\b", "".join(sections)), (command, flag)
 

@@ -40,6 +40,7 @@ ADAPTER = Adapter(
     attention="dia2.adapter.pictures:Dia2Attention",
     live="dia2.adapter.live:Live",
     knobs="dia2.adapter.knobs:Dia2Knobs",
+    maker="dia2.adapter.maker:open_maker",
     codebooks="dia2.adapter.sound:codebook_samples",
     calls="dia2.adapter.tables:calls",
     replay="dia2.adapter.replay:replay",

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations, product
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dia2.adapter import ADAPTER
-from dia2.adapter.checkpoint import fingerprint
+from dia2.adapter.maker import Dia2Maker
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.checks import short
-from dia2.common.errors import UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.common.hooks import Level
 from dia2.common.wording import counted
 from dia2.engine import Dia2
-from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
-from dia2.inspect.record.recorder import record
+from dia2.generation import GenerationConfig, normalize_script
 from dia2.inspect.schema.report import picked
-from dia2.inspect.store.layout import SUFFIX
-from dia2.runtime.script_parser import check_script
-from dia2.runtime.voice_clone import check_prefix
+from dia2.inspect.sweeps.plan import Plan, RunOptions
+from dia2.inspect.sweeps.query import query as ask
+from dia2.inspect.sweeps.sweep import SweepProgress, Tell, make
+from dia2.inspect.sweeps.worker import trace_name
 
-MOST = 64  # runs of one sweep
+MOST = 10_000  # runs of one script that are held as traces; `dia2 sweep` makes more
 _NAMED = 3  # values of a setting that a sweep's text names; of more it tells how many
 
 
@@ -47,6 +48,19 @@ class Sweep:
     """Runs of one script, in the order of their settings."""
 
     variants: list[Variant]
+    url: str | None = None  # of the dataset that has them
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        """What the dataset answers, a dict for each row; its tables are `runs`, `words`, `calls` and `draws`.
+
+        Raises:
+            UsageError: it is no SQL that can be answered, or the sweep was not made by `sweep`.
+            Dia2Error: duckdb is missing.
+        """
+        if self.url is None:
+            raise UsageError("These runs are in no dataset: make them by dia2.inspect.sweep.")
+        names, rows = ask(self.url, query)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def __repr__(self) -> str:
         given: dict[str, list[Any]] = {
@@ -102,64 +116,72 @@ def sweep(
     temperatures: Sequence[float] | None = None,
     config: GenerationConfig | None = None,
     level: Level = "topk",
+    rows: int = 8,
     progress: Callable[[int, int], None] | None = None,
 ) -> Sweep:
-    """Generate a script under all combinations of settings.
+    """Generate a script under all combinations of settings, side by side.
 
-    A run whose trace is in the folder already is not made again, so a sweep that was stopped goes on where it was.
-    (Of a prefix only the names of its files are compared.)
+    The folder becomes a dataset, as of `dia2 sweep`, of which this is a plan of one script: a run that is in it already
+    is not made again, so a sweep that was stopped goes on where it was.
 
     Args:
         tts: the checkpoint.
         script: what is said.
-        folder: where the traces go, one each; made if it is not there.
+        folder: of the dataset; made if it is not there.
         seeds: of the runs.
         cfg_scales: guidance; `None`: that of `config`.
         temperatures: of the audio draws; `None`: that of `config`.
         config: everything else.
         level: of the recordings.
+        rows: runs side by side.
         progress: called after every run, with the number of runs made and of all.
 
     Raises:
-        UsageError: no setting at all, more than 64 combinations, a value that no run can have, or no folder.
-        TraceError: something else is in the place of one of the traces.
-        GenerationInterrupted: Ctrl-C; the runs so far are in the folder.
+        UsageError: no setting at all, too many combinations, a value that no run can have, or no folder.
+        Dia2Error: runs failed, the others are in the folder; or pyarrow is missing.
+        KeyboardInterrupt: Ctrl-C; the runs so far are in the folder.
     """
     ADAPTER.check_engine(tts, "A sweep")
     base = config or GenerationConfig()
-    settings = list(
-        product(
-            _values("seeds", seeds),
-            [base.cfg_scale] if cfg_scales is None else _values("cfg_scales", cfg_scales),
-            [base.audio.temperature] if temperatures is None else _values("temperatures", temperatures),
-        )
-    )
-    if not 0 < len(settings) <= MOST:
-        raise UsageError(f"A sweep has 1 to {MOST} runs, and this one would have {len(settings)}: give fewer values.")
-    runs = [
-        merge_generation_config(base, {"seed": seed, "cfg_scale": cfg, "temp_audio": heat})
-        for seed, cfg, heat in settings
-    ]  # all checked before the first is made
-    check_script(normalize_script(script))
-    check_prefix(base.prefix)
-    if any(run.seed is None for run in runs):
+    settings = {
+        "seed": _values("seeds", seeds),
+        "cfg_scale": [base.cfg_scale] if cfg_scales is None else _values("cfg_scales", cfg_scales),
+        "temp_audio": [base.audio.temperature] if temperatures is None else _values("temperatures", temperatures),
+    }
+    count = math.prod(map(len, settings.values()))
+    if not 0 < count <= MOST:
+        raise UsageError(f"A sweep has 1 to {MOST:,} runs, and this one would have {count:,}: give fewer values.")
+    if any(seed is None for seed in settings["seed"]):
         raise UsageError("A sweep's seeds must be whole numbers, not None: a run without a seed cannot be repeated.")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"Folder {folder} cannot be created ({error.strerror}): write elsewhere.") from error
+    plan = Plan({"script": [normalize_script(script)], **settings}, run=RunOptions(level=level, rows=rows))
+    made = make(plan, folder, makers=[Dia2Maker(tts, base)], tell=_each(progress))
+    if made.failed:
+        why = next(iter(made.failed.values()))
+        raise Dia2Error(f"{counted(len(made.failed), 'run')} of {len(made.runs)} failed: {why}.")
     variants = []
-    for done, wanted in enumerate(runs, 1):
-        seed, cfg, heat = wanted.seed, wanted.cfg_scale, wanted.audio.temperature
-        assert seed is not None, "checked above"
-        path = Path(folder) / f"seed{seed}-cfg{cfg:g}-temperature{heat:g}{SUFFIX}"
-        if not _made(path, tts, script, wanted):
-            with record(path, level=level):
-                tts.generate(script, wanted)
-        variants.append(Variant(seed, cfg, heat, Dia2Trace(path)))
-        if progress:
-            progress(done, len(runs))
-    return Sweep(variants)
+    for run in made.runs:
+        seed, cfg_scale, temperature = (run.settings[name] for name in settings)
+        variants.append(Variant(seed, cfg_scale, temperature, Dia2Trace(Path(folder) / trace_name(run.id))))
+    return Sweep(variants, str(folder))
+
+
+def _each(progress: Callable[[int, int], None] | None) -> Tell | None:
+    """Tells of every run, also where several are finished at a time."""
+    if progress is None:
+        return None
+    told = 0
+
+    def tell(now: SweepProgress) -> None:
+        nonlocal told
+        while told < now.done:
+            told += 1
+            progress(told, now.total)
+
+    return tell
 
 
 def _said(name: str, values: Sequence[Any]) -> str:
@@ -173,17 +195,3 @@ def _values(name: str, given: Sequence[Any]) -> list[Any]:
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) != 1:
         raise UsageError(f"A sweep's {name} are a list of numbers, such as [1, 2, 3], not {short(given)}.")
     return list(given)
-
-
-def _made(path: Path, tts: Dia2, script: str, config: GenerationConfig) -> bool:
-    """There is a whole trace of this very run."""
-    if not path.exists():
-        return False
-    trace = Dia2Trace(path)
-    return (
-        trace.complete
-        and trace.manifest.script == normalize_script(script)
-        and not trace.run.edits
-        and replace(trace.run.config, seed=trace.run.seed) == config
-        and trace.run.hashes == fingerprint(tts.runtime.assets)
-    )

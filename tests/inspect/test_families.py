@@ -183,7 +183,7 @@ def test_sweeps_go_through_arrays(tmp_path: Path) -> None:
     )
     assert [(v.seed, v.cfg_scale, v.temperature) for v in made.variants] == [(0, 1.0, 0.75), (1, 1.0, 0.75)]
     assert {type(v.seed) for v in made.variants} == {int}
-    assert sorted(path.name for path in tmp_path.iterdir())[0] == "seed0-cfg1-temperature0.75.dia2trace"
+    assert len(list((tmp_path / "traces").iterdir())) == 2
     for seeds in (5, "12", np.int64(3), [np.nan], [True], [None], np.arange(4).reshape(2, 2)):
         with pytest.raises(UsageError):
             swept(engine("tiny3"), "[S1] Hi.", tmp_path, seeds=seeds)

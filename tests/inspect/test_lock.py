@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dia2.common.errors import Dia2Error, UsageError
-from dia2.inspect import Dia2Trace, follow, record, sweep
+from dia2.inspect import Dia2Trace, follow, record
 from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.store.lock import FolderLock
 
@@ -77,7 +77,6 @@ def test_every_way_to_record_is_refused_inside_a_recording_which_ends_whole(tmp_
             lambda: toy().speak(SCRIPT, max_tokens=30, seed=1, trace=path),
             lambda: record(path).__enter__(),
             lambda: follow(path).__enter__(),
-            lambda: sweep(tts, SCRIPT, folder, seeds=(1,), cfg_scales=(1,), temperatures=(0.8,)),
             lambda: Dia2Trace.load(tmp_path / "other").fork(tts, 3, path=path),
             lambda: Dia2Trace.load(tmp_path / "other").redact(path, text=True),
         ):

@@ -54,6 +54,8 @@ class Adapter:
     attention: str | None = None  # its `dia2.inspect.schema.pictures.Attention`
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
     knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab
+    maker: str | None = None  # opens a `dia2.inspect.schema.maker.Maker`, for sweeps, of a plan's `[model]`
+    measures: str | None = None  # its `dia2.inspect.schema.measure.Measures`
     codebooks: str | None = None  # gives the sound of some codebooks alone
 
     def check_engine(self, tts: object, what: str) -> None:

@@ -1,0 +1,136 @@
+"""Dia2 for sweeps: runs by settings that came out of a plan, see `dia2.inspect.schema.maker`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dia2.adapter.checkpoint import fingerprint
+from dia2.common.checks import short
+from dia2.common.errors import UsageError, one_line
+from dia2.engine import Dia2
+from dia2.generation import GenerationConfig, GenerationResult, normalize_script
+from dia2.inspect.record.recorder import record
+from dia2.inspect.schema.maker import Made, Recorded, Settings
+from dia2.inspect.store.fingerprint import hash_path
+from dia2.runtime.edits import edit_from_json, edit_to_json
+from dia2.runtime.request import Request
+
+_OPTIONS = {  # of `[model]`, by the names of the command line's flags
+    **{name: name for name in ("device", "dtype", "quantize", "strict", "trust_remote_code")},
+    "tokenizer": "tokenizer_id",
+    "mimi": "mimi_id",
+}
+_PLACES = ("nano", "hf", "config", "weights")
+_HOW = ("use_cuda_graph", "use_torch_compile", "use_triton")  # frames are computed: what comes out is the same
+_FILES = ("speaker_1", "speaker_2", "words_1", "words_2")  # of a prefix
+
+
+def open_maker(model: Mapping[str, Any]) -> Dia2Maker:
+    """What makes runs of the checkpoint that `[model]` of a plan names, as the flags of `dia2 generate` do.
+
+    Raises:
+        UsageError: it names none, or more than one.
+        CheckpointError: there is no such checkpoint.
+    """
+    for name in model:
+        if name not in (*_PLACES, *_OPTIONS):
+            raise UsageError(f"[model] has no {name}: it has {', '.join((*_PLACES, *_OPTIONS))}.")
+    options = {_OPTIONS[name]: value for name, value in model.items() if name in _OPTIONS}
+    hf, config, weights = (model.get(name) for name in ("hf", "config", "weights"))
+    if (config is None) != (weights is None):
+        raise UsageError("[model] config and weights belong together: give both.")
+    if sum((bool(model.get("nano")), hf is not None, config is not None)) > 1:
+        raise UsageError("[model] names more than one checkpoint: choose nano, hf, or config and weights.")
+    for name in ("hf", "config", "weights"):
+        if not isinstance(model.get(name, ""), str | Path):
+            raise UsageError(f"[model] {name} is a name, not {short(model[name])}.")
+    if hf is not None:
+        return Dia2Maker(Dia2.from_repo(str(hf), **options))
+    if config is not None and weights is not None:
+        return Dia2Maker(Dia2.from_local(config, weights, **options))
+    return Dia2Maker(Dia2.nano(**options))
+
+
+class Dia2Maker:
+    """A `Maker` of Dia2."""
+
+    def __init__(self, tts: Dia2, base: GenerationConfig | None = None) -> None:
+        """Note which checkpoint.
+
+        Args:
+            tts: the engine.
+            base: what settings are on top of; the defaults if none.
+        """
+        self.name, self._tts, self._base = tts.name, tts, base
+        self.checkpoint = fingerprint(tts.assets) | tts.precision
+        self.device = tts.device
+        self._digests: dict[Path, str | None] = {}
+
+    def identity(self, settings: Settings) -> Mapping[str, Any]:
+        """See `Maker`."""
+        request = self._request(settings)
+        config = asdict(request.config)
+        for name in _HOW:
+            del config[name]
+        prefix = config["prefix"]
+        if prefix is not None:
+            for name in _FILES:
+                prefix[name] = self._content(prefix[name])
+            if prefix["words_1"] is not None:
+                del prefix["whisper"]
+        return {
+            "script": normalize_script(request.script),
+            "config": config,
+            "edits": [edit_to_json(edit) for edit in request.edits],
+        }
+
+    def recordings(self, settings: Settings) -> Sequence[Path]:
+        """See `Maker`."""
+        prefix = self._request(settings).config.prefix
+        return [] if prefix is None else [Path(path) for path in (prefix.speaker_1, prefix.speaker_2) if path]
+
+    def make(self, runs: Sequence[tuple[Settings, Recorded]], rows: int, tell: Callable[[], object]) -> Sequence[Made]:
+        """See `Maker`."""
+        requests, refused = list[Request](), dict[int, Made]()
+        for number, (settings, to) in enumerate(runs):
+            trace = record(to.folder, level=to.level, prefix_sound=False, doctor=False)
+            try:
+                requests.append(self._request(settings, trace=trace, progress=lambda _: tell()))
+            except UsageError as error:  # a recording that is gone, say, since the sweep was planned
+                refused[number] = Made(error)
+        made = iter(self._tts.generate_many(requests, max_rows=rows, on_error="return"))
+        return [refused[number] if number in refused else _made(next(made)) for number in range(len(runs))]
+
+    def _request(self, settings: Settings, **more: Any) -> Request:
+        given = dict(settings)
+        given.pop("checkpoint", None)
+        script = given.pop("script")
+        if not isinstance(script, str):
+            raise UsageError(f"A script of a sweep is a text, not {short(script)}.")
+        voice = given.pop("voice", None)
+        if voice:
+            given["prefix_speaker_1"] = voice
+        edits = [edit_from_json(value) for value in given.pop("edits", None) or []]
+        for name in ("output_wav", "config", "progress", "observer", "trace", "verbose"):
+            if name in given:
+                raise UsageError(f"{name} is no setting of a sweep.")
+        return Request(script, self._base, edits=edits, **given, **more)
+
+    def _content(self, value: Any) -> Any:
+        """What decides a run of a part of its prefix: of a file what is in it, of a list of words the words."""
+        if not isinstance(value, str | Path):
+            return value
+        path = Path(value)
+        if path not in self._digests:
+            try:
+                self._digests[path] = hash_path(path)
+            except OSError as error:
+                raise UsageError(f"{path} cannot be read ({one_line(error)}).") from error
+        return self._digests[path]
+
+
+def _made(one: GenerationResult | Exception) -> Made:
+    return Made(one) if isinstance(one, Exception) else Made(None, one.seconds)

@@ -1,0 +1,61 @@
+"""What a sweep asks of a model family: an engine that makes runs by settings that came out of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from dia2.common.hooks import Level
+
+Settings = Mapping[str, Any]  # of a run, by name: strings, numbers, and what JSON has of lists and objects
+
+
+class Recorded(NamedTuple):
+    """Where a run is to be recorded, and how."""
+
+    folder: Path  # of the trace
+    level: Level
+
+
+class Made(NamedTuple):
+    """What became of a run."""
+
+    error: Exception | None  # by which it failed
+    seconds: float | None = None  # that it took, side by side with others
+
+
+class Maker(Protocol):
+    """An engine of one checkpoint. `Adapter.maker` names what opens one, given a plan's `[model]`."""
+
+    @property
+    def name(self) -> str:
+        """Of the checkpoint, short: `nano`."""
+
+    @property
+    def checkpoint(self) -> Mapping[str, str | None]:
+        """Hashes of its parts, and the numbers it computes with; nothing is loaded for them."""
+
+    @property
+    def device(self) -> str:
+        """On which runs are made."""
+
+    def identity(self, settings: Settings) -> Mapping[str, Any]:
+        """All that decides a run besides the checkpoint, as JSON has it; two runs of one identity are the same.
+
+        Recordings count by what is in them, not by their names.
+
+        Raises:
+            UsageError: no checkpoint can run by such settings.
+        """
+
+    def recordings(self, settings: Settings) -> Sequence[Path]:
+        """Sound files of people that the run goes on from."""
+
+    def make(self, runs: Sequence[tuple[Settings, Recorded]], rows: int, tell: Callable[[], object]) -> Sequence[Made]:
+        """Make runs, up to `rows` of them side by side; `tell` is called after every frame of each.
+
+        Raises:
+            Dia2Error: the checkpoint cannot be loaded.
+            KeyboardInterrupt: Ctrl-C; finished runs are recorded.
+        """

@@ -1,0 +1,133 @@
+"""What `dia2 sweep` and `dia2 query` run."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from dia2.common.errors import UsageError
+from dia2.common.messages import printable
+from dia2.common.wording import counted
+from dia2.inspect.sweeps.plan import read_plan
+from dia2.inspect.sweeps.query import query
+from dia2.inspect.sweeps.sweep import SweepProgress, Tell, make
+
+MOST_ROWS = 500  # of an answer that is shown to people
+_FAILED = 10  # failed runs that are named
+
+
+def run_sweep(args: argparse.Namespace) -> int:
+    """Make a sweep; returns the exit code: 1 if runs failed."""
+    plan = read_plan(args.plan)
+    given = {name: getattr(args, name) for name in ("on", "rows", "level", "voice")}
+    plan = replace(plan, run=replace(plan.run, **{name: value for name, value in given.items() if value is not None}))
+    shown = not (args.quiet or args.json)
+    if shown:
+        Console(stderr=True).print(printable(str(plan)), highlight=False, markup=False)
+    with bar(shown) as tell:
+        made = make(plan, args.output, again=args.again, tell=tell)
+    if args.json:
+        found = {"url": made.url, "runs": len(made.runs), "made": made.made, "found": made.found, "failed": made.failed}
+        print(json.dumps(found | {"seconds": made.seconds}, ensure_ascii=False))  # noqa: T201  # the command's output
+    elif shown:
+        console = Console()
+        for run, why in list(made.failed.items())[:_FAILED]:
+            console.print(printable(f"failed: {run}: {why}"), highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(str(made)), highlight=False, markup=False, soft_wrap=True)
+    return int(bool(made.failed))
+
+
+def run_query(args: argparse.Namespace) -> int:
+    """Answer a question; returns the exit code."""
+    if args.json and args.csv:
+        raise UsageError("Choose --json or --csv: an answer is printed in one way.")
+    names, rows = query(args.dataset, args.sql)
+    if args.json:
+        found = [dict(zip(names, map(_as_json, row), strict=True)) for row in rows]
+        print(json.dumps(found, ensure_ascii=False))  # noqa: T201  # the command's output
+    elif args.csv:
+        writer = csv.writer(sys.stdout)
+        writer.writerow(names)
+        writer.writerows(rows)
+    else:
+        _print_table(names, rows)
+    return 0
+
+
+@contextmanager
+def bar(shown: bool) -> Iterator[Tell | None]:
+    """A bar that says how many runs are made, how fast, and how long it will take; rich draws it, in notebooks too."""
+    if not shown:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("sweeping"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}", markup=False),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task("", total=None, pace="")
+
+        def tell(now: SweepProgress) -> None:
+            drawn.update(task, completed=now.done, total=now.total, pace=pace(now))
+
+        yield tell
+
+
+def pace(now: SweepProgress) -> str:
+    """How fast a sweep goes, in a few words."""
+    parts = []
+    if now.frames and now.seconds:
+        parts.append(f"{now.frames / now.seconds:.0f} frames/s")
+    if now.left is not None and now.done < now.total:
+        parts.append(f"{_span(now.left)} left")
+    if now.failed:
+        parts.append(f"{now.failed} failed")
+    return " · ".join(parts)
+
+
+def _span(seconds: float) -> str:
+    minutes, hours = round(seconds / 60), seconds / 3600
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 120 else f"{hours:.1f} h"
+
+
+def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    console = Console()
+    table = Table(*map(printable, names), box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(names):
+        if all(isinstance(row[number], int | float | None) for row in rows):
+            table.columns[number].justify = "right"
+        table.columns[number].header = printable(name)
+    for row in rows[:MOST_ROWS]:
+        table.add_row(*(_cell(value) for value in row))
+    console.print(table)
+    if len(rows) > MOST_ROWS:
+        more = counted(len(rows) - MOST_ROWS, "more row")
+        console.print(f"… and {more}: say limit in the query, or --csv", highlight=False)
+
+
+def _cell(value: Any) -> Any:
+    from rich.text import Text
+
+    if value is None:
+        return Text("–", "dim")
+    return Text(printable(f"{value:.6g}" if isinstance(value, float) else str(value)))
+
+
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime | date) else value

@@ -1,0 +1,505 @@
+"""Sweeps: a plan's runs, each made once, in one dataset, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from dia2 import Dia2
+from dia2.adapter.maker import Dia2Maker
+from dia2.cli import main
+from dia2.common.errors import Dia2Error, UsageError
+from dia2.inspect import Dia2Trace, sweep
+from dia2.inspect.store.layout import SUFFIX
+from dia2.inspect.sweeps import dataset, engines
+from dia2.inspect.sweeps import worker as working
+from dia2.inspect.sweeps.destination import Destination, locked
+from dia2.inspect.sweeps.plan import Plan, RunOptions, plan_of, read_plan
+from dia2.inspect.sweeps.query import query
+from dia2.inspect.sweeps.sweep import SweepProgress, make
+from dia2.runtime import task
+
+from ..support.reference import Case, engine
+
+SCRIPT = "[S1] one two three [S2] four"
+GRID: dict[str, Any] = {"script": [SCRIPT, "[S1] Yes."], "seed": [1, 2], "cfg_scale": [1, 2.5]}
+
+
+def maker() -> Dia2Maker:
+    return Dia2Maker(engine("tiny4"))
+
+
+def swept(folder: Path | str, grid: dict[str, Any] | None = None, *, again: bool = False, **run: Any) -> Any:
+    return make(Plan(grid or GRID, run=RunOptions(**run)), folder, makers=[maker()], again=again)
+
+
+def rows_of(folder: Path | str, columns: str = "*") -> list[dict[str, Any]]:
+    names, rows = query(folder, f"select {columns} from runs order by run")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    swept(folder, rows=3)
+    return folder
+
+
+class TestPlans:
+    def test_every_combination_is_planned_once(self) -> None:
+        runs = Plan({**GRID, "seed": [1, 2, 1]}).runs([maker()])
+        assert len(runs) == len({run.id for run in runs}) == 8
+        assert [run.settings["seed"] for run in runs[:3]] == [1, 1, 2]
+
+    def test_an_id_is_of_what_decides_the_run(self, tmp_path: Path) -> None:
+        """Of its content: not of names of files, of how frames are computed, or of how a setting is written."""
+
+        def ids(make: Dia2Maker | None = None, **grid: Any) -> str:
+            (run,) = Plan({"script": [SCRIPT], **grid}).runs([make or maker()])
+            return run.id
+
+        plain = ids()
+        assert ids(seed=[1]) == ids(seed=np.array([1])) == ids(cfg_scale=[2]) == ids(cfg_scale=[2.0]) == plain
+        assert ids(use_torch_compile=[True]) == ids(edits=[[]]) == plain
+        others = [ids(seed=[2]), ids(cfg_scale=[2.5]), ids(script=["[S1] one"]), ids(make=Dia2Maker(engine("tiny3")))]
+        others.append(ids(edits=[[{"kind": "ForceAction", "call": 3, "action": "pad"}]]))
+        assert len({plain, *others}) == 6
+        case = Case("tiny4", "prefix1").config().prefix
+        assert case is not None
+        sound = Path(str(case.speaker_1))
+        (tmp_path / "other.wav").write_bytes(sound.read_bytes())
+        words = [[dict(word) for word in case.words_1]] if isinstance(case.words_1, list) else [case.words_1]
+        with_voice = ids(voice=[sound], prefix_words_1=words)
+        assert ids(voice=[tmp_path / "other.wav"], prefix_words_1=words) == with_voice != plain
+
+    @pytest.mark.parametrize(
+        ("raw", "said"),
+        [
+            ({}, "A plan has a"),
+            ({"grid": {}}, "A plan has a"),
+            ({"grid": {"seed": [1]}}, "has no script"),
+            ({"grid": {"script": "[S1] Hi."}}, r"\[grid\] script is a list of values"),
+            ({"grid": {"script": []}}, "script has no values"),
+            ({"grid": {"script": ["[S1] Hi."], "seed": [None]}}, "seed is a list of whole numbers"),
+            (
+                {"grid": {"script": ["[S1] Hi."], "seed": list(range(4000)), "top_k": list(range(4000))}},
+                "10,000,000 runs",
+            ),
+            ({"grid": {"script": ["[S1] Hi."]}, "run": {"level": "all"}}, "level is one of tokens"),
+            ({"grid": {"script": ["[S1] Hi."]}, "run": {"rows": 0}}, "rows must be a whole number from 1"),
+            ({"grid": {"script": ["[S1] Hi."]}, "run": {"speed": 3}}, r"\[run\] has no speed"),
+        ],
+    )
+    def test_what_is_no_plan(self, raw: dict[str, Any], said: str) -> None:
+        with pytest.raises(UsageError, match=said):
+            plan_of(raw)
+
+    @pytest.mark.parametrize(
+        ("grid", "said"),
+        [
+            ({"tmperature": [1]}, "no option 'tmperature'"),
+            ({"cfg_scale": [-1]}, "cfg_scale must be at least 0"),
+            ({"script": ["", "[S1] Hi."]}, "script is empty"),
+            ({"script": [3]}, "A script of a sweep is a text"),
+            ({"voice": ["nowhere.wav"]}, "nowhere.wav"),
+            ({"edits": [["x"]]}, "is not an edit"),
+            ({"output_wav": ["a.wav"]}, "output_wav is no setting"),
+        ],
+    )
+    def test_what_no_checkpoint_can_run_is_refused_before_anything_is_made(
+        self, grid: dict[str, Any], said: str, tmp_path: Path
+    ) -> None:
+        with pytest.raises(UsageError, match=said):
+            swept(tmp_path / "dest", GRID | grid)
+        assert not (tmp_path / "dest").exists()
+
+    def test_a_plan_is_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "plan.toml"
+        path.write_text('[model]\nnano = true\n[grid]\nscript = ["[S1] Hi."]\nvoice = ["a.wav", ""]\n[run]\nrows = 2\n')
+        plan = read_plan(path)
+        assert plan.grid["voice"] == [str(tmp_path / "a.wav"), ""]
+        assert (plan.run.rows, plan.models) == (2, [{"nano": True}])
+        assert str(plan) == "2 runs: 1 script × 2 voices × 1 seed"
+        for text, said in [
+            ("[grid", "no TOML"),
+            ("[other]\n", r"has \[other\]"),
+            ("grid = 3", r"write \[grid\]"),
+        ]:
+            path.write_text(text)
+            with pytest.raises(UsageError, match=said):
+                read_plan(path)
+        with pytest.raises(UsageError, match="cannot be read"):
+            read_plan(tmp_path / "none.toml")
+
+    def test_models_are_named_as_on_the_command_line(self, tmp_path: Path) -> None:
+        models: list[tuple[dict[str, Any], str]] = [
+            ({"nano": True, "hf": "a/b"}, "more than one checkpoint"),
+            ({"config": "a"}, "belong together"),
+            ({"speed": 3}, "has no speed"),
+            ({"family": "no"}, "family is one of"),
+            ({"hf": 3}, "is a name, not 3"),
+        ]
+        for model, said in models:
+            with pytest.raises(UsageError, match=said):
+                make(Plan({"script": ["[S1] Hi."]}, model), tmp_path / "dest")
+        with pytest.raises(UsageError, match="neither"):
+            make(Plan({"script": ["[S1] Hi."], "checkpoint": [3]}), tmp_path / "dest")
+
+
+class TestDataset:
+    def test_a_row_is_a_run_with_its_settings_and_its_trace(self, made: Path) -> None:
+        rows = rows_of(made)
+        assert len(rows) == len({row["run"] for row in rows}) == 8
+        asked = {(row["script"], row["seed"], row["cfg_scale"]) for row in rows}
+        assert asked == {(script, seed, cfg) for script in GRID["script"] for seed in (1, 2) for cfg in (1.0, 2.5)}
+        for row in rows:
+            assert (row["status"], row["error"], row["tries"], row["stop_reason"]) == ("done", None, 1, "end")
+            trace, config = Dia2Trace.load(made / row["trace"]), {"seed": row["seed"], "cfg_scale": row["cfg_scale"]}
+            assert trace.complete
+            alone = engine("tiny4").generate(row["script"], **config)
+            assert np.array_equal(trace.aligned[:, trace.crop :], alone.audio_tokens[0].numpy())
+
+    def test_the_other_tables_are_those_of_the_traces(self, made: Path) -> None:
+        for row in rows_of(made):
+            trace = Dia2Trace.load(made / row["trace"])
+            ((calls,),) = query(made, f"select count(*) from calls where run = '{row['run']}'")[1]
+            assert calls == len(trace)
+            found = query(made, f"select text from words where run = '{row['run']}' order by index")[1]
+            assert [text for (text,) in found] == [word.text for word in trace.words]
+            ((chosen,),) = query(
+                made, f"select list(choice order by call) from draws where run = '{row['run']}' and draw = 'cb0'"
+            )[1]
+            assert chosen == trace.codes[:, 0].tolist()
+
+    def test_files_are_hive_partitioned_and_none_is_temporary(self, made: Path) -> None:
+        files = [
+            path.relative_to(made).as_posix()
+            for path in made.rglob("*")
+            if path.is_file() and "traces" not in path.parts
+        ]
+        assert files
+        for file in files:
+            table, _, rest = file.partition("/")
+            assert table in (*dataset.TABLES, "plans")
+            assert table == "plans" or (rest.startswith("model=tiny4-") and rest.endswith(".parquet"))
+        assert len({row["model"] for row in rows_of(made)}) == 1
+        assert pq.read_table(made / "runs").num_rows == 8  # by any reader
+
+    def test_values_of_other_kinds_are_cells(self, tmp_path: Path) -> None:
+        edits = [[], [{"kind": "ForceAction", "call": 3, "action": "pad"}]]
+        swept(tmp_path, {"script": ["[S1] Yes."], "edits": edits, "top_k": [5], "use_torch_compile": [False]})
+        rows = rows_of(tmp_path)
+        assert sorted(json.loads(row["edits"])[:1] == [] for row in rows) == [False, True]
+        assert {(row["top_k"], row["use_torch_compile"]) for row in rows} == {(5, False)}
+
+    def test_checkpoints_are_a_setting(self, tmp_path: Path) -> None:
+        plan = Plan({"script": ["[S1] Yes."], "checkpoint": ["nano", {"nano": True, "dtype": "bfloat16"}]})
+        assert len(make(plan, tmp_path).runs) == 2
+        rows = rows_of(tmp_path)
+        assert sorted(row["checkpoint"] for row in rows) == ["nano", '{"nano": true, "dtype": "bfloat16"}']
+        assert len({row["model"] for row in rows}) == 2
+
+    def test_a_recording_is_stored_once(self, tmp_path: Path) -> None:
+        prefix = Case("tiny4", "prefix1").config().prefix
+        assert prefix is not None
+        words = [dict(word) for word in prefix.words_1] if isinstance(prefix.words_1, list) else prefix.words_1
+        grid = {"script": ["[S1] Yes."], "seed": [1, 2], "voice": [prefix.speaker_1], "prefix_words_1": [words]}
+        swept(tmp_path / "with", grid)
+        digest = working.digest_of(Path(str(prefix.speaker_1)))
+        (stored,) = (tmp_path / "with" / "recordings").iterdir()
+        assert stored.stem == digest
+        assert [row["recordings"] for row in rows_of(tmp_path / "with")] == [[digest]] * 2
+        assert not list((tmp_path / "with" / "traces").rglob("*prefix*.wav"))
+        swept(tmp_path / "without", grid, voice=False)
+        assert not (tmp_path / "without" / "recordings").exists()
+
+
+class KilledError(BaseException):
+    """The end of a process, as far as a test can have it."""
+
+
+class Killing:
+    """Ends a sweep when it has written so many tables."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, stop: int) -> None:
+        self.left, self.write = stop, Destination.write
+        patch.setattr(Destination, "write", lambda there, name, content: self(there, name, content))
+
+    def __call__(self, there: Destination, name: str, content: bytes) -> None:
+        if name.endswith(".parquet"):
+            self.left -= 1
+            if self.left < 0:
+                raise KilledError
+        self.write(there, name, content)
+
+
+class TestGoingOn:
+    def test_what_is_there_is_not_made_again(self, made: Path) -> None:
+        before = {path: path.stat().st_mtime_ns for path in made.rglob("*") if path.is_file()}
+        again = swept(made, GRID | {"seed": [1, 2, 3]})
+        assert (again.made, again.found) == (4, 8)
+        assert {path: path.stat().st_mtime_ns for path in before if path.parent.name != "plans"} == {
+            path: time for path, time in before.items() if path.parent.name != "plans"
+        }
+        assert len(rows_of(made)) == 12
+
+    def test_a_killed_sweep_goes_on_where_it_was(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Between a trace and its row, between two tables of a group, in the middle of a run."""
+        for stop in (1, 3, 2):
+            with monkeypatch.context() as patch:
+                Killing(patch, stop)
+                with pytest.raises(KilledError):
+                    swept(tmp_path, rows=1)
+        (first,) = list((tmp_path / "traces").iterdir())[:1]
+        (first / "manifest.json").write_text((first / "manifest.json").read_text().replace('"complete"', '"running"'))
+        calls = 0
+        real = Dia2.generate_many
+
+        def counted(tts: Dia2, requests: Any, **options: Any) -> Any:
+            nonlocal calls
+            found = list(requests)
+            calls += len(found)
+            return real(tts, found, **options)
+
+        monkeypatch.setattr(Dia2, "generate_many", counted)
+        swept(tmp_path, rows=1)
+        assert calls == 8 - 4 + 1  # the first group's four have traces, one of which was not whole
+        assert len(rows_of(tmp_path)) == 8
+        whole = {path.name for path in (tmp_path / "runs").rglob("*.parquet")}
+        for table in (dataset.WORDS, dataset.CALLS, dataset.DRAWS):
+            assert {path.name for path in (tmp_path / table).rglob("*.parquet")} == whole
+
+    def test_ctrl_c_keeps_what_is_finished(self, tmp_path: Path) -> None:
+        def stop(now: SweepProgress) -> None:
+            if now.frames == 150:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            make(Plan(GRID, run=RunOptions(rows=2)), tmp_path, makers=[maker()], tell=stop)
+        there = len(rows_of(tmp_path))
+        assert 0 < there < 8
+        assert swept(tmp_path).found == there
+        assert len(rows_of(tmp_path)) == 8
+
+    def test_a_run_that_fails_is_tried_twice_and_the_others_go_on(self, tmp_path: Path) -> None:
+        edits = [[], [{"kind": "ReplaceToken", "call": 3, "token": 1, "codebook": 99}]]
+        grid = {"script": [SCRIPT], "seed": [1, 2], "edits": edits}
+        summary = swept(tmp_path, grid)
+        assert (summary.made, len(summary.failed)) == (4, 2)
+        rows = rows_of(tmp_path)
+        failed = [row for row in rows if row["status"] == "failed"]
+        assert [(row["tries"], "codebook" in row["error"]) for row in failed] == [(2, True)] * 2
+        assert swept(tmp_path, grid).made == 0
+        assert swept(tmp_path, grid, again=True).made == 2
+        assert len(rows_of(tmp_path)) == 4
+
+    def test_one_sweep_at_a_time(self, tmp_path: Path) -> None:
+        with locked(Destination(tmp_path / "dest")), pytest.raises(UsageError, match="Another sweep writes to"):
+            swept(tmp_path / "dest")
+        swept(tmp_path / "dest", {"script": ["[S1] Yes."]})
+
+    def test_progress_is_told(self, tmp_path: Path) -> None:
+        told: list[SweepProgress] = []
+        make(Plan(GRID, run=RunOptions(rows=2)), tmp_path, makers=[maker()], tell=told.append)
+        assert (told[0].done, told[0].left, told[0].total) == (0, None, 8)
+        assert (told[-1].done, told[-1].made, told[-1].left, told[-1].failed) == (8, 8, 0, 0)
+        assert told[-1].frames == query(tmp_path, "select count(*) from calls where phase = 'main'")[1][0][0]
+        assert [one.frames for one in told] == sorted(one.frames for one in told)
+
+
+class TestProcesses:
+    @pytest.mark.slow
+    def test_they_make_the_same_dataset(self, tmp_path: Path) -> None:
+        grid: dict[str, Any] = {"script": ["[S1] Yes."], "seed": [1, 2, 3]}
+        for on in ("batches", "processes:2"):
+            make(Plan(grid, {"nano": True}, RunOptions(on=on, rows=1)), tmp_path / on)
+        for table in ("runs", "calls", "draws", "words"):
+            order = {"runs": "run", "words": "run, index", "calls": "run, call", "draws": "run, call, draw"}[table]
+            left = "exclude (seconds, started)" if table == "runs" else ""
+            one, two = (
+                query(tmp_path / on, f"select * {left} from {table} order by {order}")
+                for on in ("batches", "processes:2")
+            )
+            assert one[0] == two[0]
+            skip = {number for number, name in enumerate(one[0]) if name.startswith("time_")}
+            for a, b in zip(one[1], two[1], strict=True):
+                assert [x for n, x in enumerate(a) if n not in skip] == [x for n, x in enumerate(b) if n not in skip]
+
+    @pytest.mark.slow
+    def test_a_process_that_dies_fails_the_run_that_it_died_of(self, tmp_path: Path) -> None:
+        runs = Plan({"script": ["[S1] Yes."], "seed": [1, 2, 3, 4]}).runs([maker()])
+        jobs = deque([working.Job(tuple(runs[:2])), working.Job(tuple(runs[2:]))])
+        found: dict[str, bool] = {}
+        died = 0
+        for report in engines.processes(Deadly(runs[1].id), jobs, 2):  # type: ignore[arg-type]  # stands for a worker
+            if report.done is None:
+                died += 1
+                if report.job.died:
+                    found[report.job.runs[0].id] = False
+                else:
+                    jobs.extend(report.job.alone())
+            else:
+                found |= {done.run: True for done in report.done}
+        assert found == {run.id: run is not runs[1] for run in runs}
+        assert died >= 2
+
+
+class Deadly:
+    """Stands for a worker; dies of one run."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+
+    def __call__(self, job: working.Job) -> list[working.Done]:
+        if self.run in [run.id for run in job.runs]:
+            os._exit(3)
+        return [working.Done(run.id, None) for run in job.runs]
+
+
+class TestElsewhere:
+    @pytest.fixture
+    def url(self) -> Iterator[str]:
+        MemoryFileSystem.store.clear()
+        yield "memory://sweeps/one"
+        MemoryFileSystem.store.clear()
+
+    def test_a_dataset_on_another_file_system(self, url: str, tmp_path: Path) -> None:
+        swept(url, rows=2)
+        assert len(rows_of(url)) == 8
+        assert swept(url).made == 0
+        names = Destination(url).names("traces")
+        assert len({name.split("/")[1] for name in names}) == 8
+        folder = tmp_path / f"one{SUFFIX}"
+        Destination(url).get(names[0].rpartition("/")[0], folder)
+        assert Dia2Trace.load(folder).complete
+
+    def test_a_lock_that_is_held_and_one_that_is_nobodys(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        there = Destination(url)
+        with locked(there):
+            with pytest.raises(UsageError, match=r"Another sweep wrote to .* s ago"), locked(there):
+                pass
+            note = json.loads(there.read("lock.json") or b"")
+        assert there.read("lock.json") is None
+        for left in (
+            note | {"host": "elsewhere", "time": time.time() - 1000},  # silent for long
+            note | {"pid": 2**22 + 1},  # its process is gone
+        ):
+            there.write("lock.json", json.dumps(left).encode())
+            with locked(there):
+                assert json.loads(there.read("lock.json") or b"")["pid"] == os.getpid()
+        there.write("lock.json", b"not json")
+        with locked(there):
+            pass
+
+    def test_what_is_no_destination(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(UsageError, match="is a file"):
+            swept(tmp_path / "file")
+        with pytest.raises(UsageError, match="Nothing can be written to nowhere://x"):
+            swept("nowhere://x")
+
+
+class TestCommand:
+    def test_a_sweep_and_a_question(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        plan = tmp_path / "plan.toml"
+        plan.write_text('[grid]\nscript = ["[S1] Yes."]\nseed = [1, 2]\n')
+        assert main(["sweep", str(plan), "-o", str(tmp_path / "dest"), "--rows", "2"]) == 0
+        said = capsys.readouterr()
+        assert said.out.startswith("2 runs made in ")
+        assert "2 runs: 1 script × 2 seeds" in said.err
+        assert main(["sweep", str(plan), "-o", str(tmp_path / "dest"), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) | {"url": "", "seconds": 0} == {
+            "url": "", "runs": 2, "made": 0, "found": 2, "failed": {}, "seconds": 0,
+        }  # fmt: skip
+        asked = "select seed, status from runs order by seed"
+        assert main(["query", str(tmp_path / "dest"), asked]) == 0
+        words = capsys.readouterr().out.split()
+        assert [word for word in words if word.strip("─")] == ["seed", "status", "1", "done", "2", "done"]
+        assert main(["query", str(tmp_path / "dest"), asked, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == [{"seed": 1, "status": "done"}, {"seed": 2, "status": "done"}]
+        assert main(["query", str(tmp_path / "dest"), asked, "--csv"]) == 0
+        assert capsys.readouterr().out.split() == ["seed,status", "1,done", "2,done"]
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["sweep", "none.toml", "-o", "dest"],
+            ["query", "nowhere", "select 1"],
+            ["query", "{made}", "selekt"],
+            ["query", "{made}", "select * from read_text('/etc/hostname')"],
+            ["query", "{made}", "copy runs to 'stolen.csv'"],
+            ["query", "{made}", "select 1", "--json", "--csv"],
+            ["query", "{made}", "set enable_external_access = true"],
+        ],
+    )
+    def test_what_cannot_be_done(self, arguments: list[str], made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main([part.format(made=made) for part in arguments]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith("dia2: error: ")
+        assert len(said.err.splitlines()) == 1
+
+    def test_failed_runs_are_named_and_make_exit_code_1(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        plan = tmp_path / "plan.toml"
+        bad = '{kind = "ReplaceToken", call = 3, token = 1, codebook = 99}'
+        plan.write_text(f'[grid]\nscript = ["[S1] Yes."]\nedits = [[{bad}]]\n')
+        assert main(["sweep", str(plan), "-o", str(tmp_path / "dest")]) == 1
+        assert "failed: " in capsys.readouterr().out
+
+    def test_nothing_of_a_dataset_steers_the_terminal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        swept(tmp_path, {"script": ["[S1] Yes."]})
+        assert main(["query", str(tmp_path), "select chr(27) || '[31mred' as \"x\x1b[0m\""]) == 0
+        assert "\x1b" not in capsys.readouterr().out
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+    def test_a_sweep_that_is_killed_goes_on(self, tmp_path: Path) -> None:
+        plan = tmp_path / "plan.toml"
+        plan.write_text(
+            f'[grid]\nscript = ["[S1] Hello there, my friend."]\nseed = {list(range(12))}\n[run]\nrows = 1\n'
+        )
+        command = [sys.executable, "-m", "dia2", "sweep", str(plan), "-o", str(tmp_path / "dest")]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(list(tmp_path.glob("dest/runs/*/*.parquet"))) < 1:
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("dest/runs/*/*.parquet")}
+        subprocess.run(command, check=True, capture_output=True)
+        assert {path: path.stat().st_mtime_ns for path in before} == before
+        assert sorted(row["seed"] for row in rows_of(tmp_path / "dest")) == list(range(12))
+
+
+def test_the_call_in_python_gives_traces_and_sql(tmp_path: Path) -> None:
+    runs = sweep(engine("tiny4"), "[S1] Yes.", tmp_path, seeds=(1, 2))
+    assert [row["seed"] for row in runs.sql("select seed from runs order by seed")] == [1, 2]
+    with pytest.raises(UsageError, match="cannot be answered"):
+        runs.sql("selekt")
+    with pytest.raises(UsageError, match="in no dataset"):
+        replace(runs, url=None).sql("select 1")
+
+
+def test_of_runs_that_fail_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise Dia2Error("No voice today.")
+
+    monkeypatch.setattr(task, "parse_script", fail)
+    with pytest.raises(Dia2Error, match=r"2 runs of 2 failed: No voice today\."):
+        sweep(engine("tiny4"), "[S1] Yes.", tmp_path, seeds=(1, 2))
