@@ -517,10 +517,10 @@ def test_a_frame_tells_what_int8_weights_are_multiplied_by(
 ) -> None:
     frame = module("frame")
     monkeypatch.setenv(FORCED, kernel)
-    monkeypatch.setattr(frame, "_READ", 1 << 20)
+    monkeypatch.setattr(module("machine"), "READ", 1 << 20)
     found = frame.variants(small_shape, ["bfloat16", "bfloat16+int8"])
     reads = frame.measure(found, 1, Console(quiet=True))
-    plain, packed = (frame._row(variant, 1e9 / reads[0]) for variant in found)
+    plain, packed = (frame._row(variant, reads[0]) for variant in found)
     assert (plain["products"], packed["products"]) == (None, kernel)
     gigabytes, share = packed["resident"] / 1e9, packed["resident"] / plain["resident"]
     assert (share < 1) == (not memory)
