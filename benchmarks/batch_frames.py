@@ -7,7 +7,8 @@ read and nothing decoded. Each time tensors are new, so no two batches are in me
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,7 +37,14 @@ def alone(target: RuntimeContext, config: GenerationConfig, *, fill: int, frames
 
 
 def together(target: RuntimeContext, config: GenerationConfig, *, rows: int, fill: int, frames: int) -> float:
-    """Seconds a frame of a batch, in which each of `rows` makes one; the rest as for `alone`.
+    """Seconds a frame of a batch, in which each of `rows` makes one; the rest as for `alone`."""
+    with opened(target, config, rows=rows, fill=fill) as batch:
+        return _paced(partial(_frame, batch, rows), frames)
+
+
+@contextmanager
+def opened(target: RuntimeContext, config: GenerationConfig, *, rows: int, fill: int) -> Iterator[Batch]:
+    """A batch that all of its rows have joined, before their first frame.
 
     Raises:
         SystemExit: there is no memory for so many rows.
@@ -47,7 +55,7 @@ def together(target: RuntimeContext, config: GenerationConfig, *, rows: int, fil
             if not batch.has_room():
                 raise SystemExit(f"There is no memory for {rows} rows, only for {seed}: leave them out of --rows.")
             batch.join(seed, partial(_row, target, replace(config, seed=seed), fill))
-        return _paced(partial(_frame, batch, rows), frames)
+        yield batch
     finally:
         batch.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from batch_frames import alone, branches_of, together
+from batch_frames import alone, branches_of, opened, together
 from machine import Memory, Squares
 from rich.console import Console
 from rich.progress import track
@@ -58,6 +58,8 @@ class Measurement:
         works: dict[Any, Callable[[], float]] = {v: partial(self._frames, v, fill, frames) for v in self.variants}
         works |= {dtype: squares.multiply for dtype, squares in self.squares.items()} | {"read": self.memory.read}
         with self.target.computing():
+            with opened(self.target, self.config("eager"), rows=max(self.given.rows), fill=fill):
+                pass  # whether there is memory for the most rows is known before anything is compiled
             for variant in track(self.variants, console=console, description="settling"):
                 self._frames(variant, fill // 2, 1)  # compiled for one length alone, it would be faster than runs are
                 self._frames(variant, fill, frames)
