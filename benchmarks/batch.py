@@ -1,94 +1,142 @@
-"""What a batch saves, and whether its rows are the single runs.
+"""What a batch saves: frames a second by the number of rows, beside a run alone and what the machine can do.
 
-    python benchmarks/batch.py [--dtype float32] [--rows 1 2 4 8 16] [--options use_torch_compile]
+    python benchmarks/batch.py [--shape nano|300m|1b|2b] [--dtype float32|bfloat16] [--rows 1 2 4 8 16]
+                               [--guided | --unguided] [--ways compiled eager] [--fill 500] [--frames 4] [--rounds 9]
+                               [--tokens]
 
-The embedded checkpoint speaks one script by several seeds: one after the other, and in batches. Milliseconds are of the
-process's CPU time for each frame of each row, prefix and decoding included, so that others on the machine count little.
-For the largest batch each row is compared with its single run: a row that parts from it tells at which draw, and how
-much rounding had to move there.
+In a round everything is timed once, in an order that changes: some frames of a run alone, compiled and eager; as many
+of each batch; a read of a large tensor; square products of each dtype that the weights have. A figure is the median of
+the rounds with a 95 % interval (fewer than six rounds: all of their range), a ratio the median of those of each round.
+What is compiled is compiled before the first round. Weights of all shapes but nano are random.
+
+Frames alone are timed: caches are filled with noise up to `--fill` calls, no prefix is read and no sound decoded,
+whatever the shape. All rows are in the batch from the first frame to the last.
+
+Of the peak: the time of a frame's products with weights at the rate of the square products, over that of the frame;
+attention's own products are left out. Of the floor: the time of reading the weights of a frame, as often as a stage
+takes them, at the rate of the read, over that of the frame; more than 100 % where caches of the processor keep some.
+“With caches” adds the keys and values that the lanes of all rows have made so far.
+
+`--tokens` also compares each row of the largest batch of whole runs with its single run (nano only): one that parts
+from it tells at which draw, and how much rounding had to move there.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
-import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+from batch_frames import SETTLE
+from batch_measurement import WAYS, Measurement
+from batch_tokens import partings, told
 from report import keep
 from rich.console import Console
 from rich.table import Table
+from rounds import spelled
+from shapes import SHAPES, runtime
 
-from dia2 import Dia2, Request
-from dia2.adapter.parting import parting
-from dia2.inspect import Dia2Trace, record
-
-SCRIPT = "[S1] Hello there, my friend. [S2] Hi! How are you today?"
-
-
-def cost(tts: Dia2, rows: int, options: dict[str, Any]) -> float:
-    """Milliseconds for each frame of each row."""
-    asked = [Request(SCRIPT, seed=seed, **options) for seed in range(rows)]
-    if options:
-        tts.generate_many(asked, max_rows=rows)  # compiles, or captures
-    began = time.process_time()
-    results = tts.generate_many(asked, max_rows=rows)
-    spent = time.process_time() - began
-    return 1e3 * spent / sum(result.frames for result in results if not isinstance(result, Exception))
+from dia2 import Dia2, GenerationConfig, UsageError
+from dia2.common.wording import counted
+from dia2.runtime.graphs import check_compiler
 
 
-def single(tts: Dia2, options: dict[str, Any]) -> float:
-    """Milliseconds for each frame of a run alone."""
-    tts.generate(SCRIPT, seed=0, **options)
-    began = time.process_time()
-    frames = sum(tts.generate(SCRIPT, seed=seed, **options).frames for seed in range(3))
-    return 1e3 * (time.process_time() - began) / frames
+def described(given: argparse.Namespace, threads: int | None, machine: dict[str, Any]) -> list[str]:
+    """What was measured, and what the machine can do."""
+    branches = "guided" if given.guided else "unguided"
+    turns = f"{counted(given.rounds, 'round')} of {counted(given.frames, 'frame')} from call {given.fill} on"
+    peaks = ", ".join(f"{value.text(0)} GFLOP/s of {dtype}" for dtype, value in machine["peak_gflops"].items())
+    return [
+        f"{given.shape}, {given.dtype}, {branches}: {turns}; frames alone, no prefix and no decoding; medians",
+        f"threads: {threads}; at most {peaks}; {machine['read_gb_a_second'].text(1)} GB/s read",
+        f"a frame reads {machine['weight_bytes_a_frame'] / 1e9:.3f} GB of weights",
+    ]
 
 
-def full(folder: str, name: str) -> Any:
-    """A recording that keeps all logits."""
-    return record(Path(folder) / name, level="full", doctor=False)
+def tables(rows: Sequence[dict[str, Any]]) -> list[Table]:
+    """How fast, and against what."""
+    speed = Table("", "ms a frame", "frames a second", "seconds of sound a second")
+    limits = Table("", *(f"× alone, {way}" for way in rows[0]["times_alone"]), "of the peak", "floor", "with caches")
+    for row in rows:
+        speed.add_row(
+            row["name"],
+            row["ms"].text(1),
+            row["frames_a_second"].text(1),
+            f"{row['audio_seconds_a_second'].middle:.2f}",
+        )
+        shares = (row[name].middle for name in ("of_peak", "of_floor", "of_floor_with_caches"))
+        times = (value.text(2) for value in row["times_alone"].values())
+        limits.add_row(row["name"], *times, *(f"{value:.0%}" for value in shares))
+    return [speed, limits]
 
 
-def partings(tts: Dia2, rows: int, options: dict[str, Any]) -> list[str]:
-    """For each row of a batch where it parts from its single run, or `same`."""
-    found = []
-    with tempfile.TemporaryDirectory(prefix="dia2-batch-") as folder:
-        for seed in range(rows):
-            tts.generate(SCRIPT, seed=seed, **options, trace=full(folder, f"{seed}.alone"))
-        asked = [Request(SCRIPT, seed=seed, **options, trace=full(folder, f"{seed}.row")) for seed in range(rows)]
-        tts.generate_many(asked, max_rows=rows)
-        for seed in range(rows):
-            alone, row = (Dia2Trace.load(Path(folder) / f"{seed}.{which}") for which in ("alone", "row"))
-            where = parting(alone, row)
-            found.append("same" if where is None else str(where))
-    return found
+def ways_here(console: Console) -> list[str]:
+    """`WAYS`, as far as this machine can compile."""
+    try:
+        check_compiler(True, torch.device("cpu"))
+    except UsageError as error:
+        console.print(f"nothing is compiled: {error}")
+        return ["eager"]
+    return list(WAYS)
+
+
+def parsed() -> argparse.Namespace:
+    """What was asked for.
+
+    Raises:
+        SystemExit: it cannot be had.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="nano", choices=("nano", *SHAPES))
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    guidance = parser.add_mutually_exclusive_group()
+    guidance.add_argument("--guided", action="store_true", default=True, help="two branches a row (the default)")
+    guidance.add_argument("--unguided", dest="guided", action="store_false", help="one branch a row")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS, help="to compute batches")
+    parser.add_argument("--fill", type=int, default=500, help="calls in the caches (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=4, help="a round and variant (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="default: %(default)s")
+    parser.add_argument("--tokens", action="store_true", help="compare whole runs of nano as well")
+    given = parser.parse_args()
+    if min(given.fill // 2, given.frames, given.rounds, *given.rows) < 1:
+        parser.error("there is nothing to measure: numbers are from 1, and --fill from 2")
+    if given.tokens and given.shape != "nano":
+        parser.error("--tokens is for nano: random weights say nothing that could be compared")
+    return given
 
 
 def main() -> None:
     """Print the tables, keep the JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 2, 4, 8, 16])
-    parser.add_argument("--options", nargs="*", default=[], help="such as use_torch_compile, use_cuda_graph")
-    arguments = parser.parse_args()
-    console, options = Console(), dict.fromkeys(arguments.options, True)
-    tts = Dia2.nano(dtype=arguments.dtype)
-    alone = single(tts, options)
-    costs = {rows: cost(tts, rows, options) for rows in arguments.rows}
-    table = Table("rows", "ms a row and frame", "of a run alone")
-    table.add_row("alone", f"{alone:.2f}", "")
-    for rows, spent in costs.items():
-        table.add_row(str(rows), f"{spent:.2f}", f"{spent / alone:.2f}")
-    console.print(table)
-    found = partings(tts, max(arguments.rows), options)
-    console.print(f"{found.count('same')} of {len(found)} rows have the tokens of their single runs")
-    for seed, where in enumerate(found):
-        if where != "same":
-            console.print(f"  seed {seed} parts at {where}")
-    name = "_".join(["batch_nano", arguments.dtype, *arguments.options])
-    keep(console, name, {"alone_ms": alone, "rows_ms": costs, "rows": found})
+    given, console = parsed(), Console()
+    ways, target = ways_here(console), runtime(given.shape, getattr(torch, given.dtype))
+    most = target.config.runtime.max_context_steps - SETTLE - given.frames
+    if given.fill > most:
+        raise SystemExit(f"A context of this shape has room for --fill {most} at most.")
+    measurement = Measurement(target, given, ways)
+    measurement.run(console)
+    rows, machine = [measurement.row(variant) for variant in measurement.variants], measurement.machine()
+    for line in described(given, target.threads, machine):
+        console.print(line, soft_wrap=True)
+    for table in tables(rows):
+        console.print(table)
+    facts = {name: getattr(given, name) for name in ("shape", "dtype", "guided", "fill", "frames", "rounds")}
+    facts |= {"threads": target.threads} | spelled(machine) | {"rows": [spelled(row) for row in rows]}
+    if given.tokens:
+        facts["tokens"] = {
+            way: compared(measurement.config(way), given, way, console) for way in ways if way in given.ways
+        }
+    keep(console, f"batch_{given.shape}_{given.dtype}" + ("" if given.guided else "_unguided"), facts)
+
+
+def compared(config: GenerationConfig, given: argparse.Namespace, way: str, console: Console) -> list[str]:
+    """Print and return whether rows have the tokens of their single runs."""
+    options = {"cfg_scale": config.cfg_scale, "use_torch_compile": config.use_torch_compile}
+    found = partings(Dia2.nano(dtype=given.dtype), max(given.rows), options)
+    for line in told(found):
+        console.print(f"{way}: {line}", soft_wrap=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from dia2.runtime.packing import suit
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.session import open_session
 from dia2.runtime.state_machine import StateMachine
+from dia2.runtime.turns import Rows
 from dia2.runtime.weights import weight_bytes
 
 SHAPES: dict[str, dict[str, int]] = {
@@ -91,7 +93,13 @@ def shape_config(name: str) -> DiaConfig:
     return load_config(nano_folder() / "config.json") if name == "nano" else parse_config(_config(**SHAPES[name]))
 
 
-def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = generate_frames, first: int = 0) -> Any:
+def open_run(
+    target: RuntimeContext,
+    config: GenerationConfig,
+    loop: Any = generate_frames,
+    first: int = 0,
+    rows: Rows | None = None,
+) -> Any:
     """The main loop of a run that is longer than any context, by `loop`; frame by frame.
 
     Args:
@@ -99,9 +107,10 @@ def open_run(target: RuntimeContext, config: GenerationConfig, loop: Any = gener
         config: of the run.
         loop: in place of the runtime's own.
         first: the step to begin at, as if the frames before it had been made: their cache slots hold noise.
+        rows: of the batch that the run is part of.
     """
     entries = parse_script([SCRIPT], target.encode, target.constants, target.frame_rate)
-    session = open_session(target, config, None, entries)
+    session = open_session(target, config, None, entries, rows=rows)
     gen = session.gen
     if first:
         for cache in (gen.decode.transformer.keys, gen.decode.transformer.values):
@@ -117,25 +126,42 @@ def bytes_read(model: Dia2Model) -> tuple[int, int]:
 
     Embedding tables do not count: a frame reads a few rows of them.
     """
+    once = [*_without_tables(model.transformer), *_without_tables(model.depformer)]
+    return sum(weights.nbytes for weights in once), sum(weights.nbytes for weights in _taken(model))
 
-    def size(module: Any) -> int:
-        return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
 
-    def tables(module: Any) -> int:
-        return sum(size(part) for part in module.modules() if isinstance(part, torch.nn.Embedding | CodeEmbedding))
+def operations(model: Dia2Model) -> dict[torch.dtype, int]:
+    """Of a frame's products with weights, for each lane: two for each number of a matrix, by its dtype."""
+    found: dict[torch.dtype, int] = {}
+    for weights in _taken(model):
+        if weights.ndim > 1:
+            found[weights.dtype] = found.get(weights.dtype, 0) + 2 * weights.numel()
+    return found
 
-    transformer = size(model.transformer) - tables(model.transformer)
+
+def _taken(model: Dia2Model) -> Iterator[Tensor]:
+    """Weights of a frame, each as often as a stage takes it."""
     depformer = model.depformer
-    once = size(depformer) - tables(depformer)
-    used = size(depformer.text_embed) - tables(depformer.text_embed) if depformer.text_embed is not None else 0
-    used += sum(size(depformer.depformer_in[weights]) for weights in set(depformer.schedule))  # for all stages of a set
+    yield from _without_tables(model.transformer)
+    if depformer.text_embed is not None:
+        yield from _without_tables(depformer.text_embed)
+    for weights in set(depformer.schedule):  # for all stages of a set
+        yield from depformer.depformer_in[weights].parameters()
     for stage, weights in enumerate(depformer.schedule):
-        used += size(depformer.logits[stage]) + size(depformer.norm)
+        yield from depformer.logits[stage].parameters()
+        yield from depformer.norm.parameters()
         for layer in depformer.layers:
             attention: Any = layer.self_attention
-            sets = size(attention.in_proj) + size(attention.out_proj)
-            used += size(layer) - sets + size(attention.in_proj[weights]) + size(attention.out_proj[weights])
-    return transformer + once, transformer + used
+            sets = {id(part) for parts in (attention.in_proj, attention.out_proj) for part in parts.parameters()}
+            yield from (part for part in layer.parameters() if id(part) not in sets)
+            yield from attention.in_proj[weights].parameters()
+            yield from attention.out_proj[weights].parameters()
+
+
+def _without_tables(module: torch.nn.Module) -> Iterator[Tensor]:
+    tables = (part for part in module.modules() if isinstance(part, torch.nn.Embedding | CodeEmbedding))
+    left_out = {id(weights) for table in tables for weights in table.parameters()}
+    return (weights for weights in module.parameters() if id(weights) not in left_out)
 
 
 def _config(*, layers: int, width: int, hidden: int, heads: int, dep_layers: int, dep_width: int, sets: int) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from rich.console import Console
 
 from dia.generation import GenerationConfig
-from dia2 import Dia2, SamplingConfig
+from dia2 import Dia2, SamplingConfig, UsageError
 from dia2.core.layers import CodeEmbedding
 from dia2.inspect.record import recorder
 from dia2.runtime import capture as buffers
@@ -490,6 +491,105 @@ def test_steps_of_dia_are_those_of_a_run(graphs: bool) -> None:
     assert int(written[6:].max()) == -1
 
 
+def frames_of_batches(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, options: str, error: Exception | None = None
+) -> Any:
+    """What `batch.py` keeps, of a machine that is asked little; `error`: why nothing can be compiled."""
+
+    def check(wanted: bool, device: torch.device) -> None:
+        if error is not None:
+            raise error
+
+    batch = module("batch")
+    monkeypatch.setattr(module("report"), "results_folder", lambda: folder)
+    monkeypatch.setattr(module("machine"), "READ", 1 << 20)
+    monkeypatch.setattr(module("machine"), "SIDE", 64)
+    monkeypatch.setattr(batch, "check_compiler", check)
+    monkeypatch.setattr("sys.argv", ["batch.py", *options.split()])
+    monkeypatch.setenv("COLUMNS", "120")
+    batch.main()
+    (kept,) = folder.iterdir()
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+def test_rows_of_a_batch_are_timed_beside_a_run_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "--rows 1 2 --rounds 1 --frames 1 --fill 20"
+    kept = frames_of_batches(monkeypatch, tmp_path, options, UsageError("no compiler"))
+    said = capsys.readouterr().out
+    assert "nothing is compiled: no compiler" in said
+    assert "nano, float32, guided: 1 round of 1 frame from call 20 on" in said
+    assert [row["name"] for row in kept["rows"]] == ["alone, eager", "1 row, eager", "2 rows, eager"]
+    assert all(row["name"] in said for row in kept["rows"])
+    alone, one, two = kept["rows"]
+    assert [row["lanes"] for row in kept["rows"]] == [2, 2, 4]
+    assert two["cache_bytes"] == 2 * one["cache_bytes"]
+    for row in kept["rows"]:
+        (seconds,) = row["seconds"]
+        assert row["ms"] == pytest.approx({"middle": 1000 * seconds, "low": 1000 * seconds, "high": 1000 * seconds})
+        rate = max(row["rows"], 1) / seconds
+        assert row["frames_a_second"]["middle"] == pytest.approx(rate)
+        assert row["audio_seconds_a_second"]["middle"] == pytest.approx(rate / 12.5)
+        assert row["times_alone"]["eager"]["middle"] == pytest.approx(rate * alone["seconds"][0])
+        read = kept["weight_bytes_a_frame"] / kept["read_gb_a_second"]["middle"] / 1e9
+        assert row["of_floor"]["middle"] == pytest.approx(read / seconds)
+        products = row["lanes"] * sum(module("shapes").operations(Dia2.nano(device="cpu").runtime.model).values())
+        peak = 1e9 * kept["peak_gflops"]["float32"]["middle"]
+        assert row["of_peak"]["middle"] == pytest.approx(products / peak / seconds)
+
+
+def test_rows_that_there_is_no_memory_for_are_not_timed_as_fewer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dia2.runtime.batch.memory.free_bytes", lambda device: 20_000_000)  # a row takes 16 MB
+    with pytest.raises(SystemExit, match="no memory for 2 rows, only for 1: leave them out of --rows"):
+        frames_of_batches(monkeypatch, tmp_path, "--rows 2", UsageError("no compiler"))
+
+
+@pytest.mark.slow
+def test_batches_of_random_weights_need_no_guidance(
+    small_shape: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    options = f"--shape {small_shape} --dtype bfloat16 --unguided --rows 2 --rounds 1 --frames 1 --fill 20"
+    kept = frames_of_batches(monkeypatch, tmp_path, options, UsageError("no compiler"))
+    assert [row["lanes"] for row in kept["rows"]] == [1, 2]
+    assert sorted(kept["peak_gflops"]) == ["bfloat16", "float32"]  # the heads'
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # inductor imports parts of torch that torch deprecates
+def test_rows_are_compiled_and_compared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "--rows 2 --rounds 1 --frames 1 --fill 20 --ways compiled --tokens"
+    kept = frames_of_batches(monkeypatch, tmp_path, options)
+    assert [row["name"] for row in kept["rows"]] == ["alone, compiled", "alone, eager", "2 rows, compiled"]
+    assert kept["tokens"] == {"compiled": ["same", "same"]}
+    assert "compiled: 2 of 2 rows have the tokens of their single runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--rows 0", "numbers are from 1"),
+        ("--shape 300m --tokens", "--tokens is for nano"),
+        ("--guided --unguided", "not allowed with"),
+        ("--fill 1500", "room for --fill 1494 at most"),
+    ],
+)
+def test_what_no_batch_can_be_asked(
+    options: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as error:
+        frames_of_batches(monkeypatch, tmp_path, options)
+    assert said in capsys.readouterr().err + str(error.value)
+
+
 @pytest.fixture
 def small_shape(monkeypatch: pytest.MonkeyPatch) -> str:
     """A shape as large as one with a thread for each core must be, and no larger."""
@@ -517,10 +617,10 @@ def test_a_frame_tells_what_int8_weights_are_multiplied_by(
 ) -> None:
     frame = module("frame")
     monkeypatch.setenv(FORCED, kernel)
-    monkeypatch.setattr(frame, "_READ", 1 << 20)
+    monkeypatch.setattr(module("machine"), "READ", 1 << 20)
     found = frame.variants(small_shape, ["bfloat16", "bfloat16+int8"])
     reads = frame.measure(found, 1, Console(quiet=True))
-    plain, packed = (frame._row(variant, 1e9 / reads[0]) for variant in found)
+    plain, packed = (frame._row(variant, reads[0]) for variant in found)
     assert (plain["products"], packed["products"]) == (None, kernel)
     gigabytes, share = packed["resident"] / 1e9, packed["resident"] / plain["resident"]
     assert (share < 1) == (not memory)
