@@ -46,6 +46,7 @@ ADAPTER = Adapter(
     replayed="dia2.adapter.replayed:replayed",
     fork="dia2.adapter.fork:fork",
     findings="dia2.adapter.findings:DETECTORS",
+    measures="dia2.adapter.measures:MEASURES",
     witness="dia2.adapter.ear.of:witness",
     doctor="dia2.adapter.doctor:diagnose",
     redact="dia2.adapter.redact:redact",

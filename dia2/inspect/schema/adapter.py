@@ -47,6 +47,7 @@ class Adapter:
     replayed: str | None = None  # gives the `dia2.inspect.schema.view_replay.Replayed` of a trace, a replay, a script
     fork: str | None = None
     findings: str | None = None  # its `dia2.inspect.trace.findings.Detector`s, from causes to effects
+    measures: str | None = None  # its `dia2.inspect.schema.measure.Measures`; `None`: those that any run has
     witness: str | None = None  # gives the engine that findings of a trace need, if they do and it is at hand
     doctor: str | None = None
     redact: str | None = None
