@@ -137,22 +137,23 @@ def test_samples_at_full_scale_are_clipped(tmp_path: Path) -> None:
     sound = frames((71, LOUD))
     sound[5:305:3] = 1.0  # which is stored one step below
     sound[1000:1006:2] = -1.0
-    sound[2000:2100] = 1 - 3 * 2.0**-15
+    sound[2000:2100] = 1 - 2 * 2.0**-15
     assert sounding(tmp_path, sound).measures()["clipping"] == 103 / len(sound)
 
 
 @pytest.mark.parametrize(("seconds", "end", "spoken", "cut"), [
-    (5.68, QUIET, 13, 0),
-    (5.68, LOUD, 13, 1),
-    (3.44, QUIET, 9, 4),  # “thank” begins where the audio ends
-    (3.52, QUIET, 10, 3),
-    (3.52, LOUD, 10, 4),
+    (5.68, (LOUD, QUIET), 13, 0),
+    (5.68, (QUIET, LOUD), 13, 0),
+    (5.68, (LOUD, LOUD), 13, 1),
+    (3.44, (LOUD, QUIET), 9, 4),  # “thank” begins where the audio ends
+    (3.52, (LOUD, QUIET), 10, 3),
+    (3.52, (LOUD, LOUD), 10, 4),
 ])  # fmt: skip
 def test_words_are_cut_that_the_audio_has_no_room_for(
-    seconds: float, end: float, spoken: int, cut: int, tmp_path: Path
+    seconds: float, end: tuple[float, float], spoken: int, cut: int, tmp_path: Path
 ) -> None:
     count = round(seconds * RATE)
-    told = sounding(tmp_path, frames((count - 2, LOUD), (1, LOUD), (1, end))).measures()
+    told = sounding(tmp_path, frames((count - 2, LOUD), *((1, level) for level in end))).measures()
     assert (told["words_asked"], told["words_spoken"], told["words_cut"]) == (13, spoken, cut)
     assert told["seconds_per_word"] == pytest.approx(seconds / spoken)
 
@@ -208,6 +209,9 @@ def test_what_was_given_is_not_measured(tmp_path: Path) -> None:
     assert told["seconds_per_word"] == pytest.approx(20 / RATE / len(spoken))
     assert told["calls"] == len(trace)
     assert told["frames"] == len(trace) - trace.warmup_calls < len(trace)
+    (tmp_path / "given").mkdir()
+    told = sounding(tmp_path / "given", frames((given, 1.0)), made.path).measures()
+    assert (told["clipping"], told["longest_silence"]) == (None, None), "all of it was given"
 
 
 # --- The prefix
@@ -282,9 +286,9 @@ def test_a_redacted_run_tells_what_is_left(clones: Path, tmp_path: Path) -> None
     assert {name: value for name, value in mute.measures().items() if value is not None}.items() <= whole.items()
 
 
-def changed(folder: Path, **manifest: object) -> Any:
+def changed(folder: Path, source: Path | None = None, **manifest: object) -> Any:
     path = folder / "run.dia2trace"
-    shutil.copytree(sample().path, path)
+    shutil.copytree(source or sample().path, path)
     known = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
     (path / MANIFEST).write_text(json.dumps(known | manifest), encoding="utf-8")
     return load(path)
@@ -298,9 +302,11 @@ def test_a_run_that_was_killed_has_what_is_there_of_it(tmp_path: Path) -> None:
 
 
 def test_a_run_that_never_began_has_its_row(tmp_path: Path) -> None:
-    trace = changed(tmp_path, status="failed", error="no memory", run=None, result=None)
-    known = {name: value for name, value in trace.measures().items() if value is not None}
-    assert known == {"calls": 0, "frames": 0}
+    for family, source, more in (("dia2", sample().path, {}), ("dia", recorded_dia(), {"audio": None, "result": None})):
+        (tmp_path / family).mkdir()
+        trace = changed(tmp_path / family, source, status="failed", error="no memory", run=None, **more)
+        known = {name: value for name, value in trace.measures().items() if value is not None}
+        assert known == {"calls": 0, "frames": 0}
 
 
 def test_damage_is_told(tmp_path: Path) -> None:
