@@ -34,7 +34,8 @@ PAGES = [
 ]
 _HEAD = """# Command line
 
-<!-- made from the parsers in dia2/cli.py, dia2/trace_flags.py, dia2/sweep_flags.py and dia/cli.py by python -m tests.test_docs_site -->
+<!-- made from the parsers in dia2/cli.py, dia2/trace_flags.py, dia2/sweep_flags.py and dia/cli.py:
+     python -m tests.test_docs_site -->
 
 `dia2` is also `python -m dia2`. Where no command is named, it is `generate`: `dia2 hello.wav --input "[S1] Hello."`.
 `dia2 --version` says the version, `dia2 COMMAND --help` what stands here. `dia`, also `python -m dia`, speaks with the

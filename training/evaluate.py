@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dia2.adapter.word_errors import edits
 from dia2.common.errors import Dia2Error
 from dia2.common.files import write_atomically
 from dia2.engine import Dia2
@@ -178,16 +179,6 @@ class SecondOpinion:
         return found.hypstr if found else ""
 
 
-def word_errors(wanted: Sequence[str], heard: Sequence[str]) -> int:
-    """Words to insert, remove or replace (Levenshtein)."""
-    row = list(range(len(heard) + 1))
-    for i, word in enumerate(wanted, 1):
-        above, row = row, [i]
-        for j, other in enumerate(heard, 1):
-            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (word != other)))
-    return row[-1]
-
-
 def summarise(runs: Sequence[Run], scripts: Sequence[Dialogue], classes: Callable[[str], str | None]) -> dict[str, Any]:
     """The figures of many runs."""
     words = [word for run in runs for word in run.words]
@@ -195,7 +186,7 @@ def summarise(runs: Sequence[Run], scripts: Sequence[Dialogue], classes: Callabl
     random.Random(SEED).shuffle(shuffled)  # noqa: S311 — no secret
     lengths = [run.seconds / run.wanted_seconds for run in runs]
     said = [[w for t in d.turns for s in t.sentences for w in plain_words(s)] for d in scripts]
-    errors = sum(word_errors(a, run.transcript.split()) for a, run in zip(said, runs, strict=True))
+    errors = sum(edits(a, run.transcript.split()) for a, run in zip(said, runs, strict=True))
     return {
         "scripts": len(runs),
         "words": len(words),
@@ -264,7 +255,7 @@ def real_figures(examiner: Examiner, scripts: Sequence[Dialogue]) -> dict[str, f
     for dialogue in scripts:
         said = [w for t in dialogue.turns for s in t.sentences for w in plain_words(s)]
         heard = examiner.second.transcribe(torch.from_numpy(record(dialogue, None).samples)).split()
-        errors, count = errors + word_errors(said, heard), count + len(said)
+        errors, count = errors + edits(said, heard), count + len(said)
     return {"word error rate of espeak-ng itself, pocketsphinx": errors / count}
 
 

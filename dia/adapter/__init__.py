@@ -25,6 +25,7 @@ ADAPTER = Adapter(
     pipeline="dia.adapter.view_pipeline:pipeline",
     codebook="channel",
     calls="dia.adapter.tables:calls",
+    measures="dia.adapter.measures:MEASURES",
     findings="dia.adapter.findings:DETECTORS",
     replay="dia.adapter.replay:replay",
     replayed="dia.adapter.replayed:replayed",

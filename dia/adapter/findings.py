@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from dia2.inspect.schema.finding import Finding
 from dia2.inspect.trace.drawing import KINDS, Drawing, Usual, drawn_badly
 from dia2.inspect.trace.findings import SCRIPT_CUT, Case, Detector
-from dia2.inspect.trace.levels import SILENCE, measure, pauses, rms_of
+from dia2.inspect.trace.levels import SILENCE, Levels, measure, pauses, rms_of
 from dia2.inspect.trace.loops import LOOP, loops
 
 if TYPE_CHECKING:
@@ -41,6 +43,19 @@ def _settings(case: Case) -> Iterator[Finding]:
         yield from drawn_badly([drawing], USUAL)
 
 
+def sounding_frames(trace: DiaTrace, script: int, codes: np.ndarray, levels: Levels) -> np.ndarray:
+    """[n] bool: which of a script's first frames sound; of a run that was cut short, or damaged, fewer than sound.
+
+    Args:
+        trace: whose.
+        script: which, from 0.
+        codes: [T, C] its own.
+        levels: of its audio.
+    """
+    first = trace.run.prefill_steps[script] - 1
+    return levels.sounding[: max(0, min(len(codes), len(trace) - first))]
+
+
 def _sound(case: Case) -> Iterator[Finding]:
     """Codes that repeat while they sound, and pauses; the call that writes a frame is the one at which it is heard."""
     trace, script = cast("DiaTrace", case.trace), case.script
@@ -51,9 +66,9 @@ def _sound(case: Case) -> Iterator[Finding]:
     if not rms.any():
         return
     levels, first = measure(rms), trace.run.prefill_steps[script] - 1
-    codes = trace.codes(script)  # of a run that was cut short, or damaged, fewer than sound
-    count = max(0, min(len(rms), len(codes), len(trace) - first))
-    yield from loops(codes[:count], levels.sounding[:count], first, rate, fix=f"take another seed; {_DRAW}")
+    codes = trace.codes(script)
+    counts = sounding_frames(trace, script, codes, levels)
+    yield from loops(codes[: len(counts)], counts, first, rate, fix=f"take another seed; {_DRAW}")
     for begin, end in pauses(levels, rate, last=True):
         text = f"Nothing sounds for {(end - begin) / rate:.1f} s."
         calls = (min(first + frame, len(trace) - 1) for frame in (begin, end - 1))

@@ -16,13 +16,16 @@ from typing import Any, get_args
 import pytest
 
 from dia.adapter import layout as dia_layout
+from dia.adapter import measures as dia_measures
 from dia.adapter import rows as dia_rows
 from dia2.adapter import layout as dia2_layout
 from dia2.adapter.findings import DETECTORS
+from dia2.adapter.measures import MEASURES
 from dia2.adapter.rows import ROWS
 from dia2.common import hooks
 from dia2.inspect import load, record
 from dia2.inspect.schema.column import Layout
+from dia2.inspect.schema.measure import Measures
 from dia2.inspect.schema.row import Row
 from dia2.inspect.store import layout
 from dia2.inspect.trace.findings import FIRST, LAST
@@ -32,7 +35,7 @@ from ..support.reference import Case, engine
 from ..support.traces import recorded_dia
 
 DOCS = Path(__file__).parents[2] / "docs"
-FORMAT, HOOKS, FINDINGS = (DOCS / f"{name}.md" for name in ("trace-format", "hooks", "findings"))
+FORMAT, HOOKS, FINDINGS, SWEEPS = (DOCS / f"{name}.md" for name in ("trace-format", "hooks", "findings", "sweeps"))
 CASE = Case("tiny8", "prefix2")
 DIA_BOUNDS = {
     "MAX_SCRIPTS": "scripts of a run of Dia",
@@ -94,6 +97,13 @@ def _kinds() -> str:
     return _table(("kind", "severity", "is found when", "why these limits", "what to do"), rows)
 
 
+def _measures(of: Measures) -> str:
+    """The table of a family's measures."""
+    return _table(
+        ("measure", "unit", "kind", "what it says"), [(f"`{m.name}`", m.unit, m.kind, m.what) for m in of.columns]
+    )
+
+
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
     listed = [point for point in hooks.listed() if {"dia2", "dia"}.issuperset(point.models)]
@@ -110,6 +120,8 @@ def generated() -> dict[str, str]:
         "rows": _rows(ROWS),
         "dia-rows": _rows(dia_rows.ROWS),
         "findings": _kinds(),
+        "measures": _measures(MEASURES),
+        "dia-measures": _measures(dia_measures.MEASURES),
     }
 
 
@@ -131,6 +143,7 @@ def _filled(page: str) -> str:
         (FORMAT, ("columns", "dia-columns", "bounds")),
         (HOOKS, ("points", "rows", "dia-rows")),
         (FINDINGS, ("findings",)),
+        (SWEEPS, ("measures", "dia-measures")),
     ],
 )
 def test_the_tables_are_those_of_the_code(page: Path, names: tuple[str, ...]) -> None:
@@ -254,5 +267,5 @@ def test_there_are_examples() -> None:
 
 
 if __name__ == "__main__":
-    for file in (FORMAT, HOOKS, FINDINGS):
+    for file in (FORMAT, HOOKS, FINDINGS, SWEEPS):
         file.write_text(_filled(file.read_text(encoding="utf-8")), encoding="utf-8")

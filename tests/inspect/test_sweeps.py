@@ -20,6 +20,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from dia2 import Dia2
+from dia2.adapter import word_errors
 from dia2.adapter.maker import Dia2Maker
 from dia2.cli import main
 from dia2.common.errors import Dia2Error, UsageError
@@ -170,6 +171,7 @@ class TestDataset:
             assert (row["status"], row["error"], row["tries"], row["stop_reason"]) == ("done", None, 1, "end")
             trace, config = Dia2Trace.load(made / row["trace"]), {"seed": row["seed"], "cfg_scale": row["cfg_scale"]}
             assert trace.complete
+            assert {name: row[name] for name in trace.measures()} == trace.measures()
             alone = engine("tiny4").generate(row["script"], **config)
             assert np.array_equal(trace.aligned[:, trace.crop :], alone.audio_tokens[0].numpy())
 
@@ -306,6 +308,29 @@ class TestGoingOn:
         assert swept(tmp_path, grid).made == 0
         assert swept(tmp_path, grid, again=True).made == 2
         assert len(rows_of(tmp_path)) == 4
+
+    def test_a_run_whose_trace_is_damaged_meanwhile_has_failed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = Dia2Maker.make
+
+        def damaging(self: Dia2Maker, runs: Any, *rest: Any) -> Any:
+            made = plain(self, runs, *rest)
+            for settings, to in runs:
+                if settings["seed"] == 2:
+                    (to.folder / "manifest.json").write_text("{}")
+            return made
+
+        monkeypatch.setattr(Dia2Maker, "make", damaging)
+        summary = swept(tmp_path, {"script": ["[S1] Yes."], "seed": [1, 2, 3]})
+        assert len(summary.failed) == 1
+        (failed,) = [row for row in rows_of(tmp_path) if row["status"] == "failed"]
+        assert "is not the manifest of a trace" in failed["error"]
+
+    def test_whisper_counts_word_errors(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(word_errors, "word_errors", lambda trace, whisper: len(whisper) / 8)
+        swept(tmp_path, {"script": ["[S1] Yes."]}, whisper="base")
+        assert rows_of(tmp_path, "word_errors") == [{"word_errors": 0.5}]
 
     def test_one_sweep_at_a_time(self, tmp_path: Path) -> None:
         with locked(Destination(tmp_path / "dest")), pytest.raises(UsageError, match="Another sweep writes to"):

@@ -182,6 +182,7 @@ def dia_questions(trace: DiaTrace) -> Iterator[Callable[[], object]]:
     yield lambda: (len(trace), repr(trace), trace.state, trace.complete, trace.result)
     yield trace.rows
     yield lambda: trace.notes
+    yield lambda: [trace.measures(script) for script in (0, 1)]
     for name in ("run", "model", "tokens", "written", "drawn", "countdown", "seconds", "kv_lengths", "encoder_output"):
         yield lambda name=name: getattr(trace, name)  # type: ignore[misc]  # mypy does not know such a lambda
     for script in (0, 1, 5, 127):
@@ -211,6 +212,7 @@ def dia2_questions(trace: Dia2Trace) -> Iterator[Callable[[], object]]:
     yield lambda: (len(trace), repr(trace), trace.state, trace.complete)
     yield lambda: trace.rows()
     yield lambda: trace.notes
+    yield trace.measures
     yield lambda: (ear := trace.ear) and (ear.deaf, ear.shifts, ear.windows)
     for name in (
         "run",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.evaluate import Run, Word, dialogues, gain, sounding, summarise, word_errors
+from training.evaluate import Run, Word, dialogues, gain, sounding, summarise
 
 
 def run(number: int, right: list[bool], **changes: object) -> Run:
@@ -15,13 +15,6 @@ def run(number: int, right: list[bool], **changes: object) -> Run:
         "inside": [0.0], "transcript": "yes",
     }  # fmt: skip
     return Run(words=words, **(facts | changes))  # type: ignore[arg-type]  # a dictionary of each field's own kind
-
-
-def test_word_errors_are_edits() -> None:
-    assert word_errors("abc", "abc") == 0
-    assert word_errors("abc", "axcd") == 2
-    assert word_errors("abc", "") == 3
-    assert word_errors("", "a") == 1
 
 
 def test_a_gain_is_no_gain_where_scripts_disagree() -> None:

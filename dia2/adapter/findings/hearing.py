@@ -14,6 +14,8 @@ from dia2.inspect.trace.findings import Case, Detector
 from dia2.inspect.trace.loops import LOOP
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dia2.adapter.findings.made import MadeWord
     from dia2.adapter.trace import Dia2Trace
     from dia2.runtime.words import Word
@@ -68,6 +70,23 @@ def _within(part: Sequence[str], whole: Sequence[str]) -> bool:
     return any(list(whole[i : i + len(part)]) == part for i in range(len(whole) - len(part) + 1))
 
 
+def heard_words(samples: np.ndarray, rate: int, whisper: str) -> list[Word]:
+    """What Whisper hears in samples [N] at `rate` Hz, but for sounds that are no words.
+
+    Raises:
+        UsageError: Whisper is not installed, or there is none of that name.
+        Dia2Error: its checkpoint cannot be downloaded or read.
+    """
+    import torch
+
+    from dia2.runtime.audio_io import resample
+    from dia2.runtime.words import WHISPER_RATE, hear_words
+
+    at_16_khz = resample(torch.from_numpy(samples), rate, WHISPER_RATE)
+    heard = hear_words(at_16_khz, whisper, torch.device("cpu"), "the run")
+    return [word for word in heard if bare(word.text)]  # else “♪ ♪ ♪ ♪” would be words said twice
+
+
 def _look(case: Case) -> Iterator[Finding]:
     trace = cast("Dia2Trace", case.trace)
     if not case.hear:
@@ -75,15 +94,7 @@ def _look(case: Case) -> Iterator[Finding]:
     if "text" in trace.redacted or trace.audio is None:
         lacks = "no sound to listen to" if trace.audio is None else "no script to compare what is heard with"
         raise UsageError(f"{trace.path} has {lacks}: ask for its findings without hear.")
-    import torch
-
-    from dia2.runtime.audio_io import resample
-    from dia2.runtime.words import WHISPER_RATE, hear_words
-
-    samples, rate = trace.audio
-    at_16_khz = resample(torch.from_numpy(samples), rate, WHISPER_RATE)
-    all_heard = hear_words(at_16_khz, case.whisper, torch.device("cpu"), "the run")
-    heard = [word for word in all_heard if bare(word.text)]  # else “♪ ♪ ♪ ♪” would be words said twice
+    heard = heard_words(*trace.audio, case.whisper)
     spoken = [word for word in made_words(trace) if word.text and bare(word.text)]
     for words, instead in compare(spoken, heard):
         said = " ".join(word.text for word in words)

@@ -10,7 +10,7 @@ import numpy as np
 from dia2.adapter.findings.made import MadeSound, MadeWord, made_sound, made_words
 from dia2.inspect.schema.finding import Finding, FindingKind
 from dia2.inspect.trace.findings import Case, Detector
-from dia2.inspect.trace.levels import SILENCE, SILENT_SECONDS, pauses
+from dia2.inspect.trace.levels import SILENCE, SILENT_SECONDS, ends_sounding, pauses
 from dia2.inspect.trace.stretches import in_a_row
 from dia2.inspect.trace.unlikely import surprise_of
 
@@ -31,7 +31,6 @@ _NEAR_WORDS = 3  # from one of them to the next, at most
 _HELD_ANYWAY = 2.0  # frames longer than usual that count as held then
 CUT_SHARE = 0.3  # of the usual time; a word that sounds for less is cut
 _CUT_FRAMES = 2.0  # that it lacks at least
-_TAIL = 2  # last frames of the audio, which are a pause where it ended by itself
 
 RUSHED = FindingKind(
     "word-rushed",
@@ -174,7 +173,7 @@ def _silences(words: Sequence[MadeWord], sound: MadeSound) -> Iterator[Finding]:
 
 
 def _ends_sounding(words: Sequence[MadeWord], sound: MadeSound) -> Iterator[Finding]:
-    if sound.levels.sounding[-_TAIL:].all():
+    if ends_sounding(sound.levels):
         spoken = [word for word in words if word.text]
         within = [word for word in spoken if sound.frame_at(word.call) < len(sound.levels.sounding)]
         word = within[-1] if within else None

@@ -10,10 +10,19 @@ import numpy as np
 from dia2.adapter.findings.made import made_sound
 from dia2.inspect.schema.finding import Finding
 from dia2.inspect.trace.findings import Case, Detector
+from dia2.inspect.trace.levels import Levels
 from dia2.inspect.trace.loops import LOOP, loops
 
 if TYPE_CHECKING:
     from dia2.adapter.trace import Dia2Trace
+
+
+def sounding_calls(trace: Dia2Trace, levels: Levels) -> np.ndarray:
+    """[n] bool: which calls of the main loop draw codes that sound; `levels` are those of the audio."""
+    frames = trace.steps[trace.warmup_calls :] + 1 - trace.model.delays[0] - trace.crop  # of codebook 0's code
+    loud = levels.sounding
+    counts: np.ndarray = (frames >= 0) & (frames < len(loud)) & loud[np.clip(frames, 0, len(loud) - 1)]
+    return counts
 
 
 def _look(case: Case) -> Iterator[Finding]:
@@ -21,11 +30,8 @@ def _look(case: Case) -> Iterator[Finding]:
     sound = None if "voice" in trace.redacted else made_sound(trace)
     if sound is None:
         return
-    warmup, delay = trace.warmup_calls, trace.model.delays[0]
-    frames = trace.steps[warmup:] + 1 - delay - trace.crop  # of codebook 0's code that each call draws
-    loud = sound.levels.sounding
-    counts = (frames >= 0) & (frames < len(loud)) & loud[np.clip(frames, 0, len(loud) - 1)]
-    yield from loops(trace.codes[warmup:], counts, warmup, sound.rate)
+    warmup = trace.warmup_calls
+    yield from loops(trace.codes[warmup:], sounding_calls(trace, sound.levels), warmup, sound.rate)
 
 
 DETECTORS = (Detector((LOOP,), _look),)

@@ -47,6 +47,8 @@ class Adapter:
     replayed: str | None = None  # gives the `dia2.inspect.schema.view_replay.Replayed` of a trace, a replay, a script
     fork: str | None = None
     findings: str | None = None  # its `dia2.inspect.trace.findings.Detector`s, from causes to effects
+    word_errors: str | None = None  # gives the share of a trace's words that a Whisper checkpoint hears otherwise
+    measures: str | None = None  # its `dia2.inspect.schema.measure.Measures`; `None`: those that any run has
     witness: str | None = None  # gives the engine that findings of a trace need, if they do and it is at hand
     doctor: str | None = None
     redact: str | None = None
@@ -55,7 +57,6 @@ class Adapter:
     live: str | None = None  # its `dia2.inspect.views.explorer.live.Live`: a run while it goes on
     knobs: str | None = None  # its `dia2.inspect.schema.knob.Knobs`, for the lab
     maker: str | None = None  # opens a `dia2.inspect.schema.maker.Maker`, for sweeps, of a plan's `[model]`
-    measures: str | None = None  # its `dia2.inspect.schema.measure.Measures`
     codebooks: str | None = None  # gives the sound of some codebooks alone
 
     def check_engine(self, tts: object, what: str) -> None:

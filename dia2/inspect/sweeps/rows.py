@@ -14,6 +14,7 @@ Columns of `runs`:
     recordings         list     digests of the recordings that it goes on from
     …                           one column for each setting of the grid, by its name: texts, numbers, or JSON
     …                           measures of the family, see `dia2.adapter.measures`
+    word_errors        double   share of the words that Whisper hears otherwise, where the plan asks for it
 
 Columns of `words`, one row for each word of a run, spoken or not: run, index, text, speaker, prefix (it belongs to the
 recording), call, seconds (when it sounds; null if it does not). Those of `calls` and `draws` are a trace's, see
@@ -29,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.inspect.schema.adapter import adapters
 from dia2.inspect.schema.maker import Settings
+from dia2.inspect.trace.measured import measures_for
 from dia2.inspect.trace.tables import arrow, calls_table, draws_table
 
 if TYPE_CHECKING:
@@ -75,16 +77,8 @@ def run_row(
         "stop_reason": None if trace is None else stop_reason(trace),
         "recordings": list(recordings),
         **settings,
-        **(measured(trace) if trace is not None and error is None else {}),
+        **(trace.measures() if trace is not None and error is None else {}),
     }
-
-
-def measured(trace: Trace[Any]) -> dict[str, Any]:
-    """Its family's measures, if it has any."""
-    if trace.adapter.measures is None:
-        return {}
-    found: dict[str, Any] = trace.adapter.load("measures")(trace)
-    return found
 
 
 def stop_reason(trace: Trace[Any]) -> str | None:
@@ -167,5 +161,4 @@ def kind_of(values: Sequence[Any]) -> str:
 
 def measure_kinds(family: str) -> dict[str, str]:
     """The kind of each measure's column, of a family's runs."""
-    adapter = adapters()[family]
-    return {} if adapter.measures is None else {one.name: one.kind for one in adapter.load("measures").columns}
+    return {one.name: one.kind for one in measures_for(adapters()[family]).columns}

@@ -99,7 +99,7 @@ def make(
         _keep_plan(plan, there)
         _keep_recordings(plan, there, makers, missing)
         counter = _Counter(len(runs), [known[run.id] for run in runs if run.id in known], tell)
-        kinds = plan.kinds | measure_kinds(plan.family)
+        kinds = plan.kinds | measure_kinds(plan.family) | ({} if plan.run.whisper is None else {"word_errors": "float"})
         worker = Worker(str(destination), plan.models, plan.run, kinds, list(makers), there, counter.frame)
         jobs = deque(_jobs(missing, plan.run.rows * _GROUPS))
         for report in engine(worker, jobs):

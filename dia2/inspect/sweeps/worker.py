@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,23 +100,33 @@ class Worker:
         done, good = [], list[tuple[Planned, dict[str, Any], Trace[Any]]]()
         for run in runs:
             result, folder = results[run.id], folders[run.id]
-            trace = opened(folder)
-            error = result.made.error
-            if error is None and trace is None:
-                error = TraceError(f"Run {run.id} has left no trace that can be read.")
-                result = Result(Made(error), result.tries)
             if self.there.local is None:
                 self.there.put(folder, trace_name(run.id))
-            row = self._row(run, trace, result, maker)
-            if error is None and trace is not None:
+            row, trace = self._told(run, folder, result, maker)
+            if row["error"] is None and trace is not None:
                 good.append((run, row, trace))
             else:
                 self._commit(self.there, maker, [row], [], [run])
-            done.append(Done(run.id, None if error is None else one_line(error)))
+            done.append(Done(run.id, row["error"]))
         if good:
             kept = [(run.id, trace) for run, _, trace in good]
             self._commit(self.there, maker, [row for _, row, _ in good], kept, [run for run, _, _ in good])
         return done
+
+    def _told(
+        self, run: Planned, folder: Path, result: Result, maker: Maker
+    ) -> tuple[dict[str, Any], Trace[Any] | None]:
+        """The row of a run, and its trace; a run whose trace cannot be read has failed."""
+        trace = opened(folder)
+        if result.made.error is not None:
+            return self._row(run, trace, result, maker), trace
+        try:
+            row = self._row(run, load(folder) if trace is None else trace, result, maker)
+        except TraceError as error:
+            return self._row(run, None, replace(result, made=Made(error)), maker), None
+        if self.options.whisper is not None and trace is not None:
+            row["word_errors"] = trace.adapter.load("word_errors")(trace, self.options.whisper)
+        return row, trace
 
     def _commit(
         self,

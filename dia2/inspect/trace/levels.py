@@ -18,6 +18,8 @@ _HUSH = 0.2  # of that way; from here on down it is one beyond doubt
 _MUTE = 45.0  # dB below the speech; likewise, however deep the floor is: the softest consonants are louder
 _AT_LEAST = 1.0  # dB below the speech that still sound: a level without ups and downs has no pause
 _LOWEST = -100.0  # dB that stand for digital silence
+_TAIL = 2  # last frames of the audio, which are a pause where it ended by itself
+_FULL = 1 - 2.0**-15  # the highest level of 16 bits
 
 SILENCE = FindingKind(
     "silence-long",
@@ -59,8 +61,19 @@ def measure(rms: np.ndarray) -> Levels:
     return Levels(level, speech, floor, level >= pause, level < hush)
 
 
-def pauses(levels: Levels, rate: float, *, last: bool = False) -> list[tuple[int, int]]:
-    """First frame of each pause that is long, and the one after its last; that at the end of all only with `last`."""
+def pauses(levels: Levels, rate: float, *, last: bool = False, least: float = SILENT_SECONDS) -> list[tuple[int, int]]:
+    """First frame of each pause of `least` seconds, and the one after its last; that at the end only with `last`."""
     hushed = ~levels.sounding
     every = [one for one in stretches(hushed) if last or one[1] < len(hushed)]
-    return [(first, end) for first, end in every if (end - first) / rate >= SILENT_SECONDS]
+    return [(first, end) for first, end in every if (end - first) / rate >= least]
+
+
+def ends_sounding(levels: Levels) -> bool:
+    """The recording ends in a sound, not in a pause."""
+    return bool(levels.sounding[-_TAIL:].all())
+
+
+def full_scale(samples: np.ndarray) -> np.ndarray:
+    """Which of samples [N] in −1 … 1 stand at full scale."""
+    found: np.ndarray = np.abs(samples) >= _FULL
+    return found

@@ -23,6 +23,7 @@ from dia2.inspect.trace.find import changes_or_hits
 
 if TYPE_CHECKING:
     from dia2.common.hooks import Level, PointFilter
+    from dia2.inspect.schema.measure import Value
     from dia2.inspect.trace.diff import Diff
     from dia2.inspect.trace.recordings import PrefixRecording
 
@@ -315,6 +316,16 @@ class Trace(TraceData[F]):
         from dia2.inspect.trace.unlikely import bits_of_codes
 
         return bits_of_codes(self, self.check_script(script))
+
+    def measures(self, script: int = 0) -> dict[str, Value]:
+        """Numbers that sum up the run, by name; docs/sweeps.md says what each means. `None`: the trace does not tell.
+
+        Raises:
+            TraceError: the trace is damaged, or there is no such script.
+        """
+        from dia2.inspect.trace.measured import measures_of
+
+        return measures_of(self)(self, script)
 
     def diagnose(self) -> Any:
         """What became of the prefix; see `dia2.adapter.doctor.diagnose`. Not of Dia."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +50,11 @@ def surprise_of(trace: TraceData[Any], script: int = 0) -> tuple[np.ndarray, lis
 
 def bits_of_codes(trace: TraceData[Any], script: int) -> np.ndarray:
     """[calls] float64: the mean bits of a call's codes; NaN where there are none, or their chances were not kept."""
-    bits, names = surprise_of(trace, script)
+    return mean_of_codes(*surprise_of(trace, script))
+
+
+def mean_of_codes(bits: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The same from what `surprise_of` gave."""
     own = bits[:, [i for i, name in enumerate(names) if book_of(name) is not None]]
     found = np.full(len(bits), np.nan)
     there = np.isfinite(own).any(axis=1) if own.size else np.zeros(len(bits), bool)
