@@ -637,3 +637,15 @@ def test_the_tiny_dia_has_the_sizes_that_are_compared_with_transformers() -> Non
     for name in ("tiny", "1.6b"):
         assert step.configs(name)[1].model == shapes.config_of(name).model
         assert step.configs(name)[1].data == shapes.config_of(name).data
+
+
+def test_the_cost_of_a_sweep_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any) -> None:
+    monkeypatch.setattr(module("report"), "results_folder", lambda: tmp_path)
+    monkeypatch.setattr("sys.argv", ["sweep.py", "--runs", "3", "--rows", "2", "--level", "tokens"])
+    monkeypatch.setattr(module("sweep"), "SCRIPT", "[S1] Yes.")
+    module("sweep").main()
+    found = json.loads((tmp_path / "sweep_nano_tokens.json").read_text())
+    assert (found["runs"], found["trace_files"], found["level"]) == (3, found["trace_files"], "tokens")
+    assert found["share"] == found["bookkeeping_ms"] / found["run_ms"] > 0
+    assert found["table_files"] * 3 == 5  # four tables of one group, and the plan
+    assert "a run of nano takes" in capsys.readouterr().out

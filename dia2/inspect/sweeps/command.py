@@ -25,6 +25,7 @@ from dia2.inspect.sweeps.sweep import SweepProgress, Tell, make
 
 MOST_ROWS = 500  # of an answer that is shown to people
 _FAILED = 10  # failed runs that are named
+_WIDEST = 10_000  # columns of an answer that is not shown in a terminal
 
 
 def run_sweep(args: argparse.Namespace) -> int:
@@ -108,8 +109,11 @@ def _span(seconds: float) -> str:
 
 def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     console = Console()
+    if not console.is_terminal:  # a file has room
+        console = Console(width=_WIDEST)
     table = Table(*map(printable, names), box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(names):
+        table.columns[number].overflow = "fold"
         if all(isinstance(row[number], int | float | None) for row in rows):
             table.columns[number].justify = "right"
         table.columns[number].header = printable(name)

@@ -18,7 +18,7 @@ Columns of `runs`:
 
 Columns of `words`, one row for each word of a run, spoken or not: run, index, text, speaker, prefix (it belongs to the
 recording), call, seconds (when it sounds; null if it does not). Those of `calls` and `draws` are a trace's, see
-`dia2.inspect.trace.tables`, with `run` before them.
+`dia2.inspect.trace.tables`, with `run` before them; the candidates of draws stay in the trace.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def words_table(run: str, trace: Trace[Any]) -> pa.Table:
 
 
 def trace_tables(run: str, trace: Trace[Any]) -> tuple[pa.Table, pa.Table]:
-    """Its calls and its draws."""
-    return _of(run, calls_table(trace)), _of(run, draws_table(trace))
+    """Its calls and its draws, without their candidates, which are most of a trace: that has them."""
+    return _of(run, calls_table(trace)), _of(run, draws_table(trace, candidates=False))
 
 
 def _of(run: str, table: pa.Table) -> pa.Table:

@@ -49,6 +49,7 @@ CALLS_FILE = "calls.parquet"
 DRAWS_FILE = "draws.parquet"
 ROW_GROUP = 1 << 16  # rows at most
 CALLS_AT_ONCE = 4096
+CANDIDATES = ("candidates", "cond", "guided", "kept")  # the columns that a draw has for each of them
 DRAWN = ("draw.ids", "draw.cond", "draw.guided", "draw.kept", "draw.probability")
 
 
@@ -88,14 +89,22 @@ def calls_table(trace: TraceData[Any]) -> pa.Table:
     return arrow().Table.from_batches(batches, schema)
 
 
-def draws_table(trace: TraceData[Any]) -> pa.Table:
-    """One row per draw, as a `pyarrow.Table`; see the family's columns.
+def draws_table(trace: TraceData[Any], *, candidates: bool = True) -> pa.Table:
+    """One row per draw, as a `pyarrow.Table`.
+
+    Args:
+        trace: whose.
+        candidates: with their columns: candidates, cond, guided, kept; nine tenths of the bytes.
 
     Raises:
         TraceError: the trace is damaged.
         Dia2Error: pyarrow is missing.
     """
-    schema, batches = _tables(trace)[1]
+    schema, batches = _draws_schema(trace), _draw_batches(trace)
+    if not candidates:
+        pa = arrow()
+        schema = pa.schema([column for column in schema if column.name not in CANDIDATES])
+        batches = _draw_batches(trace, schema)
     return arrow().Table.from_batches(batches, schema)
 
 
@@ -174,9 +183,9 @@ def _draws_schema(trace: TraceData[Any]) -> pa.Schema:
     )
 
 
-def _draw_batches(trace: TraceData[Any]) -> Iterator[pa.RecordBatch]:
-    """Batches of draws, in order, shard by shard."""
-    names, kinds, schema = trace.manifest.draws, trace.adapter.draws, _draws_schema(trace)
+def _draw_batches(trace: TraceData[Any], schema: pa.Schema | None = None) -> Iterator[pa.RecordBatch]:
+    """Batches of draws, in order, shard by shard; `schema`: of the columns that are wanted."""
+    names, kinds, schema = trace.manifest.draws, trace.adapter.draws, schema or _draws_schema(trace)
     wanted = {"call", *DRAWN, *(kind.column for kind in kinds), *(kind.replaced for kind in kinds if kind.replaced)}
     at_once = max(1, ROW_GROUP // max(1, trace.scripts * len(names)))  # calls
     for shard in trace._shards:
