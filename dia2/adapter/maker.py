@@ -25,6 +25,7 @@ _OPTIONS = {  # of `[model]`, by the names of the command line's flags
 }
 _PLACES = ("nano", "hf", "config", "weights")
 _HOW = ("use_cuda_graph", "use_torch_compile", "use_triton")  # frames are computed: what comes out is the same
+_REFUSED = {"output_wav", "config", "progress", "observer", "trace", "verbose", "text", "audio", "prefix"}
 _FILES = ("speaker_1", "speaker_2", "words_1", "words_2")  # of a prefix
 
 
@@ -89,6 +90,9 @@ class Dia2Maker:
 
     def recordings(self, settings: Settings) -> Sequence[Path]:
         """See `Maker`."""
+        given = self._base is not None and self._base.prefix is not None
+        if not given and not settings.keys() & {"voice", "prefix_speaker_1", "prefix_speaker_2"}:
+            return []
         prefix = self._request(settings).config.prefix
         return [] if prefix is None else [Path(path) for path in (prefix.speaker_1, prefix.speaker_2) if path]
 
@@ -114,9 +118,8 @@ class Dia2Maker:
         if voice:
             given["prefix_speaker_1"] = voice
         edits = [edit_from_json(value) for value in given.pop("edits", None) or []]
-        for name in ("output_wav", "config", "progress", "observer", "trace", "verbose"):
-            if name in given:
-                raise UsageError(f"{name} is no setting of a sweep.")
+        for name in _REFUSED & given.keys():
+            raise UsageError(f"{name} is no setting of a sweep.")
         return Request(script, self._base, edits=edits, **given, **more)
 
     def _content(self, value: Any) -> Any:

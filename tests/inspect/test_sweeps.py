@@ -119,6 +119,7 @@ class TestPlans:
             ({"voice": ["nowhere.wav"]}, "nowhere.wav"),
             ({"edits": [["x"]]}, "is not an edit"),
             ({"output_wav": ["a.wav"]}, "output_wav is no setting"),
+            ({"prefix": [{"speaker_1": "a.wav"}]}, "prefix is no setting"),
         ],
     )
     def test_what_no_checkpoint_can_run_is_refused_before_anything_is_made(
