@@ -18,6 +18,7 @@ from dia2.common.errors import UsageError
 from dia2.common.files import check_writable
 from dia2.common.hooks import Observer, observing, phase
 from dia2.common.progress import ProgressCallback, shown
+from dia2.common.stopping import Stopping
 from dia2.core.ambient import isolated
 from dia2.core.precision import pick_device, pick_dtype, pick_quantization
 from dia2.generation import (
@@ -305,7 +306,8 @@ class Dia2:
         """
         check_choice(on_error)
         asked = listed(requests)
-        return gathered(self._many(asked, max_rows, performed), len(asked), on_error)
+        stopping = Stopping()
+        return gathered(self._many(asked, max_rows, performed, stopping), len(asked), on_error, stopping)
 
     def stream_many(
         self, requests: Iterable[Request], *, max_rows: int = 8, on_error: OnError = "raise"
@@ -328,7 +330,8 @@ class Dia2:
         asked = listed(requests)
         if any(request.output_wav is not None for request in asked):
             raise UsageError("stream_many() writes no file: leave output_wav out, or take generate_many().")
-        return BatchStream(self._many(asked, max_rows, streamed), len(asked), on_error)
+        stopping = Stopping()
+        return BatchStream(self._many(asked, max_rows, streamed, stopping), len(asked), on_error, stopping)
 
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
@@ -383,6 +386,7 @@ class Dia2:
         requests: Sequence[Request],
         max_rows: object,
         perform: Callable[[Task, Rows], Generator[Any, None, Any]],
+        stopping: Stopping,
     ) -> Generator[Event, None, None]:
         """What happens while a batch speaks; the key of a request is its number."""
         most, how = check_rows(max_rows), check_together(requests)
@@ -403,6 +407,7 @@ class Dia2:
                 branches=max(2 if guided(request.config, request.edits) else 1 for request in requests),
                 most=min(most, len(requests)),
                 graphs=how.use_cuda_graph,
+                stopping=stopping,
             )
         return drive(runtime, batch, runs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import pickle
 import random
+import signal
 import sys
 import weakref
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from dia2 import (
     UsageError,
 )
 from dia2.common.progress import Progress
-from dia2.runtime import generator, script_parser, task
+from dia2.runtime import generator, script_parser, speaking, task
 from dia2.runtime.batch import frames, many, memory, rows, schedule
 from dia2.runtime.batch.state import BatchState, allocate, bytes_of
 from dia2.runtime.voice_clone import build_prefix_plan
@@ -145,15 +146,15 @@ class TestCtrlC:
             tts.generate_many([Request(SCRIPT, seed=seed) for seed in range(3)])
         assert [None if one is None else one.stop_reason for one in caught.value.results] == ["interrupted", None, None]  # type: ignore[union-attr]  # results
 
-    @pytest.mark.parametrize("part", range(4))
+    @pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.slow)])
     def test_wherever_it_comes_what_is_finished_is_kept(self, part: int, tmp_path: Path) -> None:
         """At lines of the batch's own modules, which are most of what is between two frames of a network this small."""
         tts = engine("tiny4")
 
         def asked(folder: Path) -> list[Request]:
             folder.mkdir()
-            made = [Request(SCRIPT, seed=n, output_wav=folder / f"{n}.wav") for n in range(4)]
-            return [*made, Request(SCRIPT, progress=after(3))]
+            made = [Request("[S1] one", seed=n, output_wav=folder / f"{n}.wav") for n in range(3)]
+            return [*made, Request("[S1] one", progress=after(3))]
 
         def run(folder: Path, stop: int | None) -> tuple[list[Any], int, list[Path]]:
             requests, lines = asked(folder), Lines(stop, lambda: sorted(folder.iterdir()))
@@ -165,14 +166,13 @@ class TestCtrlC:
             return found, lines.passed, lines.there
 
         _, total, _ = run(tmp_path / "whole", None)
-        assert total > 1000
+        assert total > 500
         chance = random.Random(part)
         for number, stop in enumerate(sorted(chance.sample(range(1, total), 8))):
             found, passed, there = run(tmp_path / str(number), stop)
             assert passed == stop
-            assert len(found) == 6, "it was swallowed"
-            lost = [path for path in there if found[int(path.stem)] is None]
-            assert len(lost) <= 1, "but for the one that was being noted"
+            assert len(found) == 5, "it was swallowed"
+            assert [path for path in there if found[int(path.stem)] is None] == []
 
     def test_twice_drops_what_is_not_finished(self) -> None:
         tts, seen = engine("tiny4"), list[int]()
@@ -198,7 +198,7 @@ class TestCtrlC:
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """Counts lines of `dia2.runtime.batch` that are run in this block, and interrupts before one of them."""
+    """Counts lines of a batch's modules that are run in this block, and has Ctrl-C come before one of them."""
 
     def __init__(self, stop: int | None, look: Callable[[], list[Path]]) -> None:
         self.passed, self.there = 0, list[Path]()
@@ -221,11 +221,11 @@ class Lines(AbstractContextManager["Lines"]):
             if self.passed == self._stop:
                 sys.settrace(None)
                 self.there = self._look()
-                raise KeyboardInterrupt
+                signal.raise_signal(signal.SIGINT)
         return self._line
 
 
-_BATCH = {module.__file__ for module in (frames, many, rows, schedule)}
+_BATCH = {module.__file__ for module in (frames, many, rows, schedule, speaking, task)}
 
 
 class TestMemory:

@@ -11,7 +11,8 @@ from typing import Any, Literal, NoReturn, get_args
 from dia2.common.checks import short, whole
 from dia2.common.errors import UsageError, one_line
 from dia2.common.hooks import current_observer
-from dia2.generation import BatchError, BatchInterrupted, GenerationConfig, GenerationResult, StopReason
+from dia2.common.stopping import Stopping
+from dia2.generation import BatchError, BatchInterrupted, GenerationConfig, StopReason
 from dia2.runtime.batch.schedule import Event, Failed, Gave, Over, Stopped
 from dia2.runtime.request import Request
 from dia2.runtime.streaming import Stream, StreamChunk
@@ -95,33 +96,29 @@ def check_together(requests: Iterable[Request]) -> GenerationConfig:
     return configs[0]
 
 
-def gathered(events: Generator[Event, None, None], count: int, on_error: OnError) -> list[Any]:
+def gathered(events: Generator[Event, None, None], count: int, on_error: OnError, stopping: Stopping) -> list[Any]:
     """The results of `count` requests, once all of them are over, or errors in their places.
 
     Raises:
         BatchError: there are errors, and they are not to be returned.
         BatchInterrupted: Ctrl-C.
     """
-    found: dict[int, GenerationResult | BaseException] = {}
-    interrupted = False
+    results: list[Any] = [None] * count
     try:
-        for event in events:
-            if isinstance(event, Over):
-                found[event.key] = event.result
-            elif isinstance(event, Failed):
-                found[event.key] = event.error
-                _tell(event)
-            elif isinstance(event, Stopped):
-                interrupted = True
-    except KeyboardInterrupt:  # between two frames, of which the batch does not know
-        events.close()
-        interrupted = True
-    results: list[Any] = [found.get(number) for number in range(count)]
-    if interrupted:
-        raise BatchInterrupted(results)
-    if on_error == "raise":
-        _raise_any(results)
-    return results
+        with stopping:
+            for event in events:
+                if isinstance(event, Over):
+                    results[event.key] = event.result
+                elif isinstance(event, Failed):
+                    results[event.key] = event.error
+                    _tell(event)
+        if stopping.asked:
+            raise KeyboardInterrupt
+        if on_error == "raise":
+            _raise_any(results)
+        return results
+    except KeyboardInterrupt:
+        raise BatchInterrupted(results) from None
 
 
 class BatchStream(Iterator[tuple[int, StreamChunk | Exception]]):
@@ -130,20 +127,25 @@ class BatchStream(Iterator[tuple[int, StreamChunk | Exception]]):
     Made by `Dia2.stream_many`. Ctrl-C ends all streams.
     """
 
-    def __init__(self, events: Generator[Event, None, None], count: int, on_error: OnError) -> None:
+    def __init__(self, events: Generator[Event, None, None], count: int, on_error: OnError, stopping: Stopping) -> None:
         """Note what happens.
 
         Args:
             events: of the batch, made by asking for them.
             count: of requests.
             on_error: raise errors when all others are finished, or return each as its stream's last piece.
+            stopping: the batch's.
         """
-        self._events, self._on_error = events, on_error
+        self._events, self._on_error, self._stopping = events, on_error, stopping
         self._streams: list[Stream | None] = [None] * count
         self._errors: list[Exception | None] = [None] * count
 
     def __next__(self) -> tuple[int, StreamChunk | Exception]:
         check_unobserved()
+        with self._stopping:
+            return self._next()
+
+    def _next(self) -> tuple[int, StreamChunk | Exception]:
         for event in self._events:
             if isinstance(event, Gave):
                 if not isinstance(event.item, Stream):

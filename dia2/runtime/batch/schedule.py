@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.common.errors import one_line
 from dia2.common.memory import begin_device_peak, shortage
+from dia2.common.stopping import Stopping
 from dia2.generation import GenerationInterrupted
 from dia2.runtime.batch.frames import BatchFrames
 from dia2.runtime.batch.rows import BatchRows, Place
@@ -72,7 +73,15 @@ class _Member:
 class Batch:
     """Runs that share their frames; belongs inside `runtime.computing()`."""
 
-    def __init__(self, runtime: RuntimeContext, *, branches: int, most: int, graphs: bool = False) -> None:
+    def __init__(
+        self,
+        runtime: RuntimeContext,
+        *,
+        branches: int,
+        most: int,
+        graphs: bool = False,
+        stopping: Stopping | None = None,
+    ) -> None:
         """Begin with nobody; each run will be in a copy of the context in which the batch is made.
 
         Args:
@@ -80,6 +89,7 @@ class Batch:
             branches: of guidance, the most that any run has.
             most: runs at a time; fewer where memory is short.
             graphs: compute frames as CUDA graphs.
+            stopping: knows of Ctrl-C, where whoever drives the batch has it noted.
         """
         backend = runtime.pool.backend() if graphs and runtime.pool.backend is not None else None
         if graphs and backend is None:
@@ -91,14 +101,14 @@ class Batch:
         self._joining: _Member | None = None  # it has no row yet, maybe since it waits for memory
         self._freed = False  # a run has ended since then
         self.events: deque[Event] = deque()  # what has happened, for whoever drives the batch to take
-        self.interrupted = False  # by Ctrl-C, in whatever part of it
+        self.stopping = stopping or Stopping()  # asked: by Ctrl-C, in whatever part of the batch
 
     def __len__(self) -> int:
         return len(self._members) + (self._joining is not None)
 
     def has_room(self) -> bool:
         """Whether another run may join."""
-        return not self.interrupted and self._joining is None and self._rows.may_grow()
+        return not self.stopping.asked and self._joining is None and self._rows.may_grow()
 
     def join(self, key: int, begin: Begin) -> None:
         """Let a run begin, up to its first frame; events tell if it comes no further.
@@ -110,7 +120,8 @@ class Batch:
         context, place = self._context.copy(), Place(self._rows)
         self._freed = False
         self._joining = _Member(key, place, context.run(begin, place), context)
-        self._go_on(self._joining)
+        with self.stopping.at_once():  # it may listen to a recording for long, and has made nothing yet
+            self._go_on(self._joining)
 
     def frame(self) -> None:
         """Let all runs go on by a frame."""
@@ -189,7 +200,7 @@ class Batch:
         except StopIteration as end:
             self.events.append(Over(member.key, end.value))
         except GenerationInterrupted as end:
-            self.interrupted = True
+            self.stopping.asked = True
             self.events.append(Failed(member.key, end))
         except Exception as failure:  # noqa: BLE001  # whatever it is, it is this run's alone
             self.events.append(Failed(member.key, failure))
@@ -219,7 +230,7 @@ def drive(runtime: RuntimeContext, batch: Batch, runs: Iterable[tuple[int, Begin
         while more or len(batch):
             try:
                 with runtime.computing():
-                    if batch.interrupted:
+                    if batch.stopping.asked:
                         more = False
                         batch.end()
                     while more and batch.has_room():
@@ -233,12 +244,12 @@ def drive(runtime: RuntimeContext, batch: Batch, runs: Iterable[tuple[int, Begin
                 while batch.events:
                     yield batch.events.popleft()
             except KeyboardInterrupt:
-                if batch.interrupted:
+                if batch.stopping.asked:
                     break
-                batch.interrupted = True
+                batch.stopping.asked = True
         while batch.events:
             yield batch.events.popleft()
-        if batch.interrupted:
+        if batch.stopping.asked:
             yield Stopped()
     finally:
         with runtime.computing():
