@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -24,21 +25,26 @@ class Report(NamedTuple):
     done: list[Done] | None  # `None`: the process that made it died
 
 
-Engine = Callable[[Worker, Jobs], Iterator[Report]]
+class Engine(NamedTuple):
+    """Who makes the jobs of a sweep."""
+
+    count: int  # jobs that it makes at a time
+    make: Callable[[Worker, Jobs], Iterator[Report]]
 
 
-def engine_of(on: str) -> Engine:
-    """The engine of that name.
+def engine_of(on: str) -> AbstractContextManager[Engine]:
+    """The engine of that name, for as long as a sweep takes.
 
     Raises:
         UsageError: there is none.
+        Dia2Error: as `on_ray`.
     """
     kind, _, rest = on.partition(":")
     if kind == "batches" and not rest:
-        return batches
+        return nullcontext(Engine(1, batches))
     if kind == "processes":
         count = _count(rest, on)
-        return lambda worker, jobs: processes(worker, jobs, count)
+        return nullcontext(Engine(count, lambda worker, jobs: processes(worker, jobs, count)))
     if kind == "ray":
         from dia2.inspect.sweeps.on_ray import on_ray
 

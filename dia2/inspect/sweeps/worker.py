@@ -59,6 +59,16 @@ class Worker:
         """What another process needs."""
         return self.__dict__ | {"makers": None, "there": None, "tell": bool}
 
+    def open(self) -> list[Maker]:
+        """Find the checkpoints, once; nothing is loaded.
+
+        Raises:
+            Dia2Error: one of them cannot be found.
+        """
+        if self.makers is None:
+            self.makers = [open_maker(model) for model in self.models]
+        return self.makers
+
     def __call__(self, job: Job) -> list[Done]:
         """Make the runs of a job that are not recorded yet, and write all of them into the dataset.
 
@@ -67,9 +77,7 @@ class Worker:
             KeyboardInterrupt: Ctrl-C; what is finished is in the dataset.
         """
         there = self.there = self.there or Destination(self.url)
-        if self.makers is None:
-            self.makers = [open_maker(model) for model in self.models]
-        maker = self.makers[job.runs[0].model]
+        maker = self.open()[job.runs[0].model]
         with _traces(there, job) as folders:
             missing = [run for run in job.runs if not is_complete(folders[run.id])]
             results = {run.id: Result(Made(None), 1) for run in job.runs if run not in missing}
@@ -88,8 +96,7 @@ class Worker:
     def give_up(self, run: Planned, why: str, tries: int) -> Done:
         """Note a run that failed without having been made."""
         there = self.there = self.there or Destination(self.url)
-        assert self.makers is not None, "of the driver, which has planned by them"
-        maker = self.makers[run.model]
+        maker = self.open()[run.model]
         self._commit(there, maker, [self._row(run, None, Result(Made(Dia2Error(why)), tries), maker)], [], [run])
         return Done(run.id, why)
 
