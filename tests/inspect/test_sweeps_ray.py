@@ -21,7 +21,7 @@ from dia2.inspect.sweeps.engines import engine_of
 from ..support.ray_cluster import ROOT, RayCluster, ray_cluster
 from ..support.swept import same_tables
 
-SEEDS = 16
+SEEDS = 26  # jobs of two runs each
 
 slow = [
     pytest.mark.slow,
@@ -37,7 +37,13 @@ class Sweep:
     def __init__(self, folder: Path, name: str, seeds: int, *, address: str, on: str = "ray", **model: Any) -> None:
         plan = folder / f"{name}.toml"
         lines = ["[model]", *(f"{key} = {json.dumps(value)}" for key, value in (model or {"nano": True}).items())]
-        lines += ["[grid]", 'script = ["[S1] Yes."]', f"seed = {list(range(seeds))}", "[run]", "rows = 2"]
+        lines += [
+            "[grid]",
+            'script = ["[S1] Yes."]',
+            f"seed = {list(range(seeds))}",
+            "[run]",
+            "rows = 1",
+        ]  # side by side, chances round otherwise
         plan.write_text("\n".join([*lines, f"on = {json.dumps(on)}\n"]))
         self.to = folder / name
         self.running = subprocess.Popen(

@@ -2,8 +2,8 @@
 
     python -m tests.support.ray_cluster NODES
 
-prints the address of its head, which makes no runs, and then does what it is told line by line: `kill` kills a node that
-holds an actor, `actors` prints how many actors are alive, `end` ends the cluster.
+prints the address of its head, which makes no runs, and then does what it is told line by line: `kill` kills a node
+that holds an actor, `actors` prints how many actors are alive, `end` ends the cluster.
 """
 
 from __future__ import annotations

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+from _thread import interrupt_main
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
-from multiprocessing import get_context
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
 from typing import NamedTuple
 
 from dia2.common.checks import short
@@ -28,8 +33,8 @@ class Report(NamedTuple):
 class Engine(NamedTuple):
     """Who makes the jobs of a sweep."""
 
-    count: int  # jobs that it makes at a time
-    make: Callable[[Worker, Jobs], Iterator[Report]]
+    at_once: int  # jobs that it makes side by side
+    make: Callable[[Worker, Jobs], Generator[Report, None, None]]
 
 
 def engine_of(on: str) -> AbstractContextManager[Engine]:
@@ -60,7 +65,7 @@ def _count(text: str, on: str) -> int:
     return int(text)
 
 
-def batches(worker: Worker, jobs: Jobs) -> Iterator[Report]:
+def batches(worker: Worker, jobs: Jobs) -> Generator[Report, None, None]:
     """In this process, each job's runs side by side."""
     while jobs:
         job = jobs.popleft()
@@ -68,37 +73,87 @@ def batches(worker: Worker, jobs: Jobs) -> Iterator[Report]:
 
 
 _worker: Worker | None = None  # of this process, if it is one of `processes`
+_working = False  # whether it makes a job
+_over = False  # whether it is to make no more
 
 
-def _begin(worker: Worker) -> None:
+def _begin(worker: Worker, over: Connection) -> None:
+    """Make ready a process of a pool, which ends with its parent, and stops its job as soon as `over` is closed.
+
+    Ctrl-C at a terminal reaches all processes: it is for the parent to say that they stop, each once.
+    """
     global _worker  # what a pool's processes keep between their jobs has no other place
     _worker = worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _stop)
+    threading.Thread(target=_watch, args=(over,), daemon=True, name="dia2-sweep-parent").start()
+
+
+def _watch(over: Connection) -> None:
+    parent = parent_process()
+    assert parent is not None, "of a pool's process"
+    wait_for([over])
+    interrupt_main(signal.SIGTERM)
+    wait_for([parent.sentinel])  # at once, if it was killed
+    os._exit(1)
+
+
+def _stop(*_: object) -> None:
+    global _over
+    _over = True
+    if _working:
+        raise KeyboardInterrupt
 
 
 def _work(job: Job) -> list[Done]:
+    global _working
     assert _worker is not None, "the pool has begun it"
-    return _worker(job)
+    _working = True
+    try:
+        if _over:
+            raise KeyboardInterrupt
+        return _worker(job)
+    finally:
+        _working = False
 
 
-def processes(worker: Worker, jobs: Jobs, count: int) -> Iterator[Report]:
+def processes(worker: Worker, jobs: Jobs, count: int) -> Generator[Report, None, None]:
     """In processes of their own, each with an engine; a job that a process died of is made with no other beside it."""
     while jobs:
         under_way: dict[Future[list[Done]], Job] = {}
-        pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (worker,))
+        context = get_context("spawn")
+        over, ours = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(count, context, _begin, (worker, over))
         try:
             while jobs or under_way:
                 while jobs and len(under_way) < count and not (under_way and (jobs[0].died or _suspect(under_way))):
                     job = jobs.popleft()
-                    under_way[pool.submit(_work, job)] = job
+                    with _ignoring_ctrl_c():  # as a process does that is started meanwhile, from its first moment on
+                        future = pool.submit(_work, job)
+                    under_way[future] = job
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                     done = future.result()  # before its job is no longer under way
                     yield Report(under_way.pop(future), done)
         except BrokenProcessPool:
-            for job in under_way.values():
-                yield Report(job, None)
+            for future, job in under_way.items():  # some ended just before
+                yield Report(job, None if future.exception() else future.result())
         finally:
+            ours.close()
             pool.shutdown(cancel_futures=True)
+            over.close()
 
 
 def _suspect(under_way: dict[Future[list[Done]], Job]) -> bool:
     return any(job.died for job in under_way.values())
+
+
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # others cannot, and are not interrupted
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

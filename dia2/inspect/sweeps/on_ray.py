@@ -1,16 +1,17 @@
 """Sweeps on Ray: an actor for each CPU or GPU of a cluster holds an engine and takes one job after the other.
 
-Ray starts the actors, begins those anew whose process or node has died, wherever there is room, and keeps calls for them
-meanwhile. An actor has one job at a time, so that none dies of another's runs.
+Ray starts the actors, begins those anew whose process or node has died, wherever there is room, and keeps calls for
+them meanwhile. An actor has one job at a time, so that none dies of another's runs.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +31,10 @@ _PATIENCE = 60.0  # seconds without an actor after which that is said
 
 
 def on_ray(on: str) -> AbstractContextManager[Engine]:
-    """The engine of `ray` (the cluster that this process or `RAY_ADDRESS` has joined, one that runs on this machine, or
-    one of its own) or `ray://HOST:PORT`.
+    """The engine of `ray` or `ray://HOST:PORT`.
 
-    A cluster that is started for the sweep ends with it.
+    `ray` is the cluster that this process has joined, or that `RAY_ADDRESS` names, or that runs on this machine; where
+    there is none, one of this machine alone, which is started for the sweep and ends with it.
 
     Raises:
         UsageError: it is written otherwise.
@@ -47,6 +48,8 @@ def on_ray(on: str) -> AbstractContextManager[Engine]:
         import ray
     except ImportError as error:
         raise Dia2Error("Sweeps on Ray need it: pip install 'dia2-inspect[ray]'.") from error
+    if on != "ray" and importlib.util.find_spec("grpc") is None:
+        raise Dia2Error(f"{on} needs Ray's client: pip install 'ray[client]'.")
     return _joined(ray, on)
 
 
@@ -74,10 +77,8 @@ def _join(ray: Any, on: str) -> None:
     try:
         if ":" in address:
             _knock(address.removeprefix("ray://"))
-        options = {} if client else {"log_to_driver": False, "include_dashboard": False, "configure_logging": False}
-        ray.init(address=on if client else None, **options)
-    except ImportError as error:
-        raise Dia2Error(f"{on} needs Ray's client: pip install 'dia2-inspect[ray]'.") from error
+        options = {} if client else {"include_dashboard": False}
+        ray.init(on if client else None, log_to_driver=False, configure_logging=False, **options)
     except (OSError, RuntimeError, ValueError) as error:
         why = getattr(error, "strerror", None) or one_line(error)
         raise Dia2Error(f"There is no Ray cluster at {address or 'this machine'} ({why}).") from error
@@ -121,7 +122,7 @@ class _Actor:
         return self._worker(job)
 
 
-def _run(ray: Any, worker: Worker, jobs: Jobs, count: int, gpu: bool) -> Iterator[Report]:
+def _run(ray: Any, worker: Worker, jobs: Jobs, count: int, gpu: bool) -> Generator[Report, None, None]:
     from dia2.inspect.sweeps.engines import Report
 
     kind = ray.remote(max_restarts=-1, num_cpus=1, num_gpus=int(gpu))(_Actor)

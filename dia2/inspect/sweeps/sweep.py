@@ -104,7 +104,7 @@ def make(
         kinds = plan.kinds | measure_kinds(plan.family) | ({} if plan.run.whisper is None else {"word_errors": "float"})
         url = there.url if there.local is None else str(there.local.resolve())  # others may be elsewhere
         worker = Worker(url, plan.models, plan.run, kinds, list(makers), there, counter.frame)
-        jobs = deque(_jobs(missing, _size(plan.run.rows, len(missing), engine.count)))
+        jobs = deque(_jobs(missing, _size(plan.run.rows, len(missing), engine.at_once)))
         with closing(engine.make(worker, jobs)) as reports:
             for report in reports:
                 for done in _settled(report, worker, jobs):
@@ -133,7 +133,7 @@ def _jobs(runs: Iterable[Planned], size: int) -> Iterator[Job]:
 
 
 def _settled(report: Report, worker: Worker, jobs: deque[Job]) -> list[Done]:
-    """The runs of a job that are over; of one whose process died, what it has recorded: others are tried again, alone."""
+    """The runs of a job that are over; of one whose process died, those it recorded: others are tried again, alone."""
     job, done = report
     if done is not None:
         return done
