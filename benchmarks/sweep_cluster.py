@@ -18,11 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT))  # what starts and compares belongs to the tests
+sys.path.append(str(Path(__file__).parents[1]))  # what starts and compares belongs to the tests
 
 from tests.support.ray_cluster import RayCluster, ray_cluster
 from tests.support.swept import ORDERS, rows_of
+
+ROOT = Path(__file__).parents[1]
 
 
 def main() -> int:
@@ -72,7 +73,7 @@ def sweep(plan: Path, to: Path, on: str, address: str = "") -> subprocess.Popen[
     """`dia2 sweep`, begun."""
     command = [sys.executable, "-m", "dia2", "sweep", str(plan), "-o", str(to), "--on", on]
     more = {"RAY_ADDRESS": address, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | more)
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | more)  # noqa: S603  # ours, with arguments of ours
 
 
 def until(running: subprocess.Popen[bytes], to: Path, runs: int) -> None:

@@ -73,7 +73,7 @@ def test_a_process_that_is_killed_costs_no_run(serial: Path, tmp_path: Path) -> 
     os.kill(workers(running.pid)[0], signal.SIGKILL)
     out, err = running.communicate()
     assert json.loads(out)["made"] == SEEDS
-    assert all(line.startswith("dia2: warning: a process died while it made") for line in err.splitlines())
+    assert [line for line in err.splitlines() if not line.startswith("dia2: warning: a process died")] == []
     same_tables(to, serial)
 
 
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_them_at_once_and_keeps_what_is_finished(everyone: bool, ear
     began = time.monotonic()
     (os.killpg if everyone else os.kill)(running.pid, signal.SIGINT)
     out, err = running.communicate()
-    assert (running.returncode, out, err) == (130, "", "\ndia2: note: interrupted\n")
+    assert (running.returncode, out, err) == (130, "", "dia2: note: interrupted\n")
     assert time.monotonic() - began < 15
     gone(running.pid)
     runs = list((to / "runs").rglob("*.parquet"))

@@ -31,6 +31,9 @@ slow = [
 ]
 
 
+CLIENT = pytest.mark.skipif(importlib.util.find_spec("grpc") is None, reason="needs ray[client]")
+
+
 class Sweep:
     """`dia2 sweep` in a process of its own."""
 
@@ -111,37 +114,78 @@ class TestOnACluster:
         sweep.until(2)
         began = time.monotonic()
         sweep.running.send_signal(signal.SIGINT)
-        assert sweep.end() == (130, "", "\ndia2: note: interrupted\n")
+        assert sweep.end() == (130, "", "dia2: note: interrupted\n")
         assert time.monotonic() - began < 20
         no_actors(cluster)
         assert len(list(sweep.to.glob("runs/*/*.parquet"))) >= 2
 
     def test_an_actor_that_cannot_open_the_checkpoint_says_so(self, cluster: RayCluster, tmp_path: Path) -> None:
         """A checkpoint that is on the driver's machine only: here one that is gone when the actors look."""
-        done = subprocess.run(
-            [sys.executable, "-c", GONE, str(tmp_path), cluster.address],
-            cwd=ROOT,
-            env=os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-        )
-        assert done.stdout.strip() == f"CheckpointError: Config {tmp_path / 'gone.json'} does not exist."
+        gone = tmp_path / "gone.json"
+        said = script(GONE, tmp_path, cluster)
+        assert said == [f"CheckpointError: There is no config file {gone}: give the path of the model's config.json."]
+        no_actors(cluster)
+
+    def test_a_run_that_its_process_dies_of_takes_no_other_down(self, cluster: RayCluster, tmp_path: Path) -> None:
+        said = script(DEADLY, tmp_path, cluster)
+        assert sorted(said) == sorted(["2 died"] + [f"{run} made" for run in range(12) if run != 2])
         no_actors(cluster)
 
 
+def script(text: str, folder: Path, cluster: RayCluster) -> list[str]:
+    """What a driver prints, line by line."""
+    done = subprocess.run(
+        [sys.executable, "-c", text, str(folder)],
+        cwd=ROOT,
+        env=os.environ | {"RAY_ADDRESS": cluster.address, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 GONE = """
-import os, sys
+import sys
 from pathlib import Path
 from dia2 import Dia2, Dia2Error
 from dia2.adapter.maker import Dia2Maker
 from dia2.inspect.sweeps.plan import Plan, RunOptions
 from dia2.inspect.sweeps.sweep import make
-folder, os.environ["RAY_ADDRESS"] = Path(sys.argv[1]), sys.argv[2]
+folder = Path(sys.argv[1])
 model = {"config": str(folder / "gone.json"), "weights": str(folder / "gone.safetensors")}
 try:
     make(Plan({"script": ["[S1] Yes."]}, model, RunOptions(on="ray")), folder / "dest", makers=[Dia2Maker(Dia2.nano())])
 except Dia2Error as error:
     print(f"{type(error).__name__}: {error}")
+"""
+
+DEADLY = """
+import os
+from collections import deque
+from dia2.inspect.sweeps.engines import engine_of
+from dia2.inspect.sweeps.plan import Planned
+from dia2.inspect.sweeps.worker import Done, Job
+
+class Deadly:  # stands for a worker, and dies of a run
+    url = "memory://nowhere"
+
+    def open(self):
+        pass
+
+    def __call__(self, job):
+        if "2" in [run.id for run in job.runs]:
+            os._exit(3)
+        return [Done(run.id, None) for run in job.runs]
+
+jobs = deque(Job((Planned(str(first), {}, 0), Planned(str(first + 1), {}, 0))) for first in range(0, 12, 2))
+with engine_of("ray") as engine:
+    for job, done in engine.make(Deadly(), jobs):
+        if done is None and not job.died:
+            jobs.extend(job.alone())
+            continue
+        for run in job.runs:
+            print(run.id, "died" if done is None else "made")
 """
 
 
@@ -169,7 +213,7 @@ class TestWithout:
         ("address", "on", "why"),
         [
             ("127.0.0.1:9", "ray", "Connection refused"),
-            ("", "ray://127.0.0.1:9", "Connection refused"),
+            pytest.param("", "ray://127.0.0.1:9", "Connection refused", marks=CLIENT),
             ("127.0.0.1:x", "ray", "invalid literal"),
         ],
     )

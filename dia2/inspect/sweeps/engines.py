@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
-from _thread import interrupt_main
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -73,19 +73,18 @@ def batches(worker: Worker, jobs: Jobs) -> Generator[Report, None, None]:
 
 
 _worker: Worker | None = None  # of this process, if it is one of `processes`
-_working = False  # whether it makes a job
-_over = False  # whether it is to make no more
+_over = threading.Event()  # it is to make no more
 
 
 def _begin(worker: Worker, over: Connection) -> None:
-    """Make ready a process of a pool, which ends with its parent, and stops its job as soon as `over` is closed.
+    """Make ready a process of a pool, which ends with its parent, and stops its job when `over` is closed.
 
     Ctrl-C at a terminal reaches all processes: it is for the parent to say that they stop, each once.
     """
     global _worker  # what a pool's processes keep between their jobs has no other place
     _worker = worker
+    worker.tell = _go_on
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _stop)
     threading.Thread(target=_watch, args=(over,), daemon=True, name="dia2-sweep-parent").start()
 
 
@@ -93,28 +92,22 @@ def _watch(over: Connection) -> None:
     parent = parent_process()
     assert parent is not None, "of a pool's process"
     wait_for([over])
-    interrupt_main(signal.SIGTERM)
+    logging.getLogger("dia2").setLevel(logging.ERROR)  # that it is interrupted is for the parent to say
+    _over.set()
     wait_for([parent.sentinel])  # at once, if it was killed
     os._exit(1)
 
 
-def _stop(*_: object) -> None:
-    global _over
-    _over = True
-    if _working:
+def _go_on() -> None:
+    """Between two frames: what is finished by then is kept."""
+    if _over.is_set():
         raise KeyboardInterrupt
 
 
 def _work(job: Job) -> list[Done]:
-    global _working
     assert _worker is not None, "the pool has begun it"
-    _working = True
-    try:
-        if _over:
-            raise KeyboardInterrupt
-        return _worker(job)
-    finally:
-        _working = False
+    _go_on()
+    return _worker(job)
 
 
 def processes(worker: Worker, jobs: Jobs, count: int) -> Generator[Report, None, None]:
@@ -135,8 +128,8 @@ def processes(worker: Worker, jobs: Jobs, count: int) -> Generator[Report, None,
                     done = future.result()  # before its job is no longer under way
                     yield Report(under_way.pop(future), done)
         except BrokenProcessPool:
-            for future, job in under_way.items():  # some ended just before
-                yield Report(job, None if future.exception() else future.result())
+            for job in under_way.values():
+                yield Report(job, None)
         finally:
             ours.close()
             pool.shutdown(cancel_futures=True)
