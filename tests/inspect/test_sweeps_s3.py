@@ -101,7 +101,7 @@ def test_a_dataset_in_a_bucket_is_that_of_a_folder(s3: S3, tmp_path: Path) -> No
 
 
 def test_a_killed_sweep_goes_on_and_takes_its_lock_over(s3: S3, tmp_path: Path) -> None:
-    running = swept(tmp_path, "s3://sweeps/killed", 40)
+    running = swept(tmp_path, "s3://sweeps/killed", 12)
     until(s3, running, "killed/runs/")
     other, why = swept(tmp_path, "s3://sweeps/killed").communicate()
     assert (other, why.startswith("dia2: error: Another sweep wrote to s3://sweeps/killed ")) == ("", True)
@@ -109,24 +109,25 @@ def test_a_killed_sweep_goes_on_and_takes_its_lock_over(s3: S3, tmp_path: Path) 
     running.communicate()
     assert "killed/lock.json" in s3.names("killed/")
     there = len(s3.names("killed/runs/"))
-    done = said(swept(tmp_path, "s3://sweeps/killed", 40))
+    done = said(swept(tmp_path, "s3://sweeps/killed", 12))
     assert done["found"] >= there >= 1
-    assert done["made"] + done["found"] == 40
-    said(swept(tmp_path, str(tmp_path / "local"), 40))
+    assert done["made"] + done["found"] == 12
+    said(swept(tmp_path, str(tmp_path / "local"), 12))
     same_tables("s3://sweeps/killed", tmp_path / "local")
 
 
 @pytest.mark.parametrize("sort", ["bucket", "permission"])
 def test_what_cannot_be_written_is_told_in_a_sentence_and_not_lost(s3: S3, sort: str, tmp_path: Path) -> None:
     url = "s3://sweeps/broken"
-    running = swept(tmp_path, url, 40)
-    until(s3, running, "broken/lock.json")
+    running = swept(tmp_path, url, 12)
+    until(s3, running, "broken/runs/")
     if sort == "bucket":
         s3.remove_all()
     else:
         s3.forbid()
     out, err = running.communicate()
     assert (running.returncode, out) == (1, "")
+    assert len(err.splitlines()) == 2, err
     warning, error = err.splitlines()
     assert warning.startswith("dia2: warning: what could not be written waits in ")
     assert error.startswith(f"dia2: error: {url} cannot be written (")
@@ -137,9 +138,9 @@ def test_what_cannot_be_written_is_told_in_a_sentence_and_not_lost(s3: S3, sort:
         s3.client.create_bucket(Bucket="sweeps")
     else:
         s3.allow()
-    done = said(swept(tmp_path, url, 40))
-    assert done["made"] + done["found"] == 40
-    said(swept(tmp_path, str(tmp_path / "local"), 40))
+    done = said(swept(tmp_path, url, 12))
+    assert done["made"] + done["found"] == 12
+    said(swept(tmp_path, str(tmp_path / "local"), 12))
     same_tables(url, tmp_path / "local")
     assert not list((tmp_path / "cache" / "dia2" / "sweeps").glob("*/*.dia2trace"))
 

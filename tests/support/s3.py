@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import Request, urlopen
 
 
 class S3:
@@ -32,11 +33,9 @@ class S3:
 
     def remove_all(self) -> None:
         """Remove the bucket, as somebody else might meanwhile."""
-        from moto.s3.models import s3_backends
-
-        for account in s3_backends.values():
-            for backend in account.values():
-                backend.buckets.pop("sweeps", None)
+        for name in self.names(""):
+            self.client.delete_object(Bucket="sweeps", Key=name)
+        self.client.delete_bucket(Bucket="sweeps")
 
     def forbid(self) -> None:
         """Have every request refused, as by a policy that has changed."""
@@ -62,6 +61,10 @@ def s3_server() -> Iterator[S3]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield S3(f"http://{host}:{port}")
+        endpoint = f"http://{host}:{port}"
+        urlopen(
+            Request(f"{endpoint}/moto-api/reset", method="POST")
+        ).close()  # servers of one process share what is kept
+        yield S3(endpoint)
     finally:
         server.stop()

@@ -79,7 +79,7 @@ def _join(ray: Any, on: str) -> None:
             _knock(address.removeprefix("ray://"))
         options = {} if client else {"include_dashboard": False}
         ray.init(on if client else None, log_to_driver=False, configure_logging=False, **options)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         why = getattr(error, "strerror", None) or one_line(error)
         raise Dia2Error(f"There is no Ray cluster at {address or 'this machine'} ({why}).") from error
 
@@ -128,7 +128,7 @@ def _run(ray: Any, worker: Worker, jobs: Jobs, count: int, gpu: bool) -> Generat
     kind = ray.remote(max_restarts=-1, num_cpus=1, num_gpus=int(gpu))(_Actor)
     actors = [kind.remote(worker, str(Path.cwd())) for _ in range(min(count, len(jobs)))]
     logger.info("a sweep on %s of Ray", counted(len(actors), "actor"))
-    beginning = {_begin(actor): actor for actor in actors}  # the job of none of them depends on that there is room
+    beginning = {_begin(actor): actor for actor in actors}  # while one has no room, the others work
     under_way: dict[Any, tuple[Job, Any]] = {}
     free: list[Any] = []
     try:

@@ -16,7 +16,7 @@ from dia2.common.wording import counted
 from dia2.inspect.schema.maker import Maker
 from dia2.inspect.sweeps import dataset
 from dia2.inspect.sweeps.destination import Destination, locked
-from dia2.inspect.sweeps.engines import Report, engine_of
+from dia2.inspect.sweeps.engines import Engine, Report, engine_of
 from dia2.inspect.sweeps.plan import Plan, Planned, id_of, open_maker
 from dia2.inspect.sweeps.rows import measure_kinds
 from dia2.inspect.sweeps.worker import Done, Job, Worker, digest_of
@@ -90,7 +90,7 @@ def make(
     arrow()
     makers = [open_maker(model) for model in plan.models] if makers is None else makers
     joining, runs, there = engine_of(plan.run.on), plan.runs(makers), Destination(destination)
-    with locked(there), joining as engine:
+    with locked(there):
         dataset.remove_unfinished(there)
         known = dataset.statuses(there)
         if again:
@@ -104,14 +104,20 @@ def make(
         kinds = plan.kinds | measure_kinds(plan.family) | ({} if plan.run.whisper is None else {"word_errors": "float"})
         url = there.url if there.local is None else str(there.local.resolve())  # others may be elsewhere
         worker = Worker(url, plan.models, plan.run, kinds, list(makers), there, counter.frame)
-        jobs = deque(_jobs(missing, _size(plan.run.rows, len(missing), engine.at_once)))
-        with closing(engine.make(worker, jobs)) as reports:
-            for report in reports:
-                for done in _settled(report, worker, jobs):
-                    counter.add(done)
+        if missing:
+            with joining as engine:
+                _run(engine, worker, missing, counter)
     return Summary(
         str(destination), runs, counter.made, len(runs) - len(missing), counter.errors, time.monotonic() - counter.began
     )
+
+
+def _run(engine: Engine, worker: Worker, runs: Sequence[Planned], counter: _Counter) -> None:
+    jobs = deque(_jobs(runs, _size(worker.options.rows, len(runs), engine.at_once)))
+    with closing(engine.make(worker, jobs)) as reports:
+        for report in reports:
+            for done in _settled(report, worker, jobs):
+                counter.add(done)
 
 
 def _size(rows: int, runs: int, engines: int) -> int:
