@@ -30,5 +30,10 @@ def keep(name: str, key: str, value: Any, most: int) -> None:
         write_atomically(_path(name), json.dumps(dict(list(content.items())[-most:]), indent=0).encode())
 
 
+def cache_folder() -> Path:
+    """Where a user's programs keep what can be made again; it need not be there yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dia2"
+
+
 def _path(name: str) -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dia2" / name
+    return cache_folder() / name

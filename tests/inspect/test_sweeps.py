@@ -27,6 +27,7 @@ from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import Dia2Trace, sweep
 from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.sweeps import dataset, engines
+from dia2.inspect.sweeps import sweep as sweeping
 from dia2.inspect.sweeps import worker as working
 from dia2.inspect.sweeps.destination import Destination, locked
 from dia2.inspect.sweeps.plan import Plan, RunOptions, plan_of, read_plan
@@ -347,6 +348,33 @@ class TestGoingOn:
         assert [one.frames for one in told] == sorted(one.frames for one in told)
 
 
+class TestJobs:
+    @pytest.mark.parametrize(
+        ("rows", "runs", "engines", "size"),
+        [
+            (8, 200, 1, 32),
+            (8, 200, 3, 16),
+            (8, 16, 3, 6),
+            (8, 10_000, 3, 32),
+            (1, 26, 3, 2),
+            (8, 1, 3, 1),
+            (8, 0, 3, 1),
+        ],
+    )
+    def test_all_engines_have_some(self, rows: int, runs: int, engines: int, size: int) -> None:
+        assert sweeping._size(rows, runs, engines) == size
+
+    def test_what_was_recorded_before_its_process_died_is_not_made_again(self, made: Path) -> None:
+        runs = Plan(GRID | {"seed": [1, 9]}).runs([maker()])
+        recorded = {run.id for run in runs if run.settings["seed"] == 1}
+        worker = working.Worker(str(made), [], RunOptions(), {})
+        jobs = deque[working.Job]()
+        done = sweeping._settled(engines.Report(working.Job(tuple(runs)), None), worker, jobs)
+        assert done == [working.Done(run.id, None) for run in runs if run.id in recorded]
+        assert [(job.runs, job.died) for job in jobs] == [((run,), 1) for run in runs if run.id not in recorded]
+        assert len(jobs) == len(done) == 4
+
+
 class TestProcesses:
     @pytest.mark.slow
     def test_they_make_the_same_dataset(self, tmp_path: Path) -> None:
@@ -396,6 +424,10 @@ class Deadly:
         return [working.Done(run.id, None) for run in job.runs]
 
 
+def full(*_: Any, **__: Any) -> Any:
+    raise FileNotFoundError("No room")
+
+
 class TestElsewhere:
     @pytest.fixture
     def url(self) -> Iterator[str]:
@@ -412,6 +444,35 @@ class TestElsewhere:
         folder = tmp_path / f"one{SUFFIX}"
         Destination(url).get(names[0].rpartition("/")[0], folder)
         assert Dia2Trace.load(folder).complete
+
+    def test_a_query_of_it_reaches_nothing_else(self, url: str, tmp_path: Path) -> None:
+        swept(url, {"script": ["[S1] Yes."]})
+        swept(f"{url}-beside", {"script": ["[S1] Yes."]})
+        (beside,) = Destination(f"{url}-beside").names("runs")
+        for sql, said in [
+            ("select * from read_text('/etc/hostname')", "Permission Error"),
+            (f"select * from '{url}-beside/{beside}'", "Permission Error"),
+            (f"copy runs to '{tmp_path / 'stolen.csv'}'", "only asks"),
+            (f"copy runs to '{url}/runs/stolen.parquet'", "only asks"),
+        ]:
+            with pytest.raises(UsageError, match=said):
+                query(url, sql)
+        assert query(url, "create table two as select run from runs; select count(*) from two")[1] == [(1,)]
+
+    def test_what_cannot_be_written_waits_for_the_next_sweep(
+        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        with monkeypatch.context() as patch:
+            patch.setattr(MemoryFileSystem, "put_file", full)
+            with pytest.raises(Dia2Error, match=r"^memory://sweeps/one cannot be written \(No room\)\.$"):
+                swept(url)
+        assert "waits in" in caplog.text
+        assert Destination(url).read("lock.json") is None
+        assert len(list(tmp_path.glob("dia2/sweeps/*/*.dia2trace"))) == 8
+        monkeypatch.setattr(Dia2, "generate_many", full)  # none is made again
+        assert swept(url).made == 8
+        assert not list(tmp_path.glob("dia2/sweeps/*/*"))
 
     def test_a_lock_that_is_held_and_one_that_is_nobodys(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         there = Destination(url)
@@ -468,6 +529,9 @@ class TestCommand:
             ["query", "{made}", "selekt"],
             ["query", "{made}", "select * from read_text('/etc/hostname')"],
             ["query", "{made}", "copy runs to 'stolen.csv'"],
+            ["query", "{made}", "copy runs to '{made}/runs/stolen.parquet'"],
+            ["query", "{made}", "explain analyze copy runs to '{made}/stolen.csv'"],
+            ["query", "{made}", "select 1; copy runs to '{made}/stolen.csv'"],
             ["query", "{made}", "select 1", "--json", "--csv"],
             ["query", "{made}", "set enable_external_access = true"],
         ],

@@ -72,6 +72,16 @@ def statuses(there: Destination) -> dict[str, str]:
     return found
 
 
+def errors(there: Destination) -> dict[str, str | None]:
+    """Why each run that the dataset has has failed, by id; `None`: it has not.
+
+    Raises:
+        Dia2Error: a file of it is damaged, or cannot be read.
+    """
+    table = read_runs(there, ["run", "error"])
+    return {} if table is None else dict(zip(table["run"].to_pylist(), table["error"].to_pylist(), strict=True))
+
+
 def read_runs(there: Destination, columns: Sequence[str] | None = None) -> pa.Table | None:
     """The table `runs`, with the columns of all its files; `None` if there is none yet.
 

@@ -154,12 +154,12 @@ class Destination:
 
     @contextmanager
     def _telling(self, what: str) -> Iterator[None]:
-        """Errors of whatever library it is that writes there, as ours; a missing file stays what it is."""
+        """Errors of whatever library it is that writes there, as ours; a file that is not there to be read stays so."""
         try:
             yield
-        except (Dia2Error, FileNotFoundError, KeyboardInterrupt):
-            raise
         except Exception as error:
+            if isinstance(error, FileNotFoundError) and what != "written":  # then the whole bucket is missing
+                raise
             raise Dia2Error(f"{self.url} cannot be {what} ({one_line(error)}).") from error
 
 
@@ -188,10 +188,17 @@ def locked(there: Destination) -> Iterator[None]:
     beat.start()
     try:
         yield
-    finally:
-        over.set()
-        beat.join()
-        there.remove(LOCK)
+    except BaseException:
+        with suppress(Dia2Error):  # what came first is told, and the lock is soon nobody's
+            _let_go(there, over, beat)
+        raise
+    _let_go(there, over, beat)
+
+
+def _let_go(there: Destination, over: threading.Event, beat: threading.Thread) -> None:
+    over.set()
+    beat.join()
+    there.remove(LOCK)
 
 
 def _take(there: Destination, ours: str) -> None:

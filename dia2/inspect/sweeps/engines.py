@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
 from typing import NamedTuple
 
 from dia2.common.checks import short
@@ -24,21 +30,26 @@ class Report(NamedTuple):
     done: list[Done] | None  # `None`: the process that made it died
 
 
-Engine = Callable[[Worker, Jobs], Iterator[Report]]
+class Engine(NamedTuple):
+    """Who makes the jobs of a sweep."""
+
+    at_once: int  # jobs that it makes side by side
+    make: Callable[[Worker, Jobs], Generator[Report, None, None]]
 
 
-def engine_of(on: str) -> Engine:
-    """The engine of that name.
+def engine_of(on: str) -> AbstractContextManager[Engine]:
+    """The engine of that name, for as long as a sweep takes.
 
     Raises:
         UsageError: there is none.
+        Dia2Error: as `on_ray`.
     """
     kind, _, rest = on.partition(":")
     if kind == "batches" and not rest:
-        return batches
+        return nullcontext(Engine(1, batches))
     if kind == "processes":
         count = _count(rest, on)
-        return lambda worker, jobs: processes(worker, jobs, count)
+        return nullcontext(Engine(count, lambda worker, jobs: processes(worker, jobs, count)))
     if kind == "ray":
         from dia2.inspect.sweeps.on_ray import on_ray
 
@@ -54,7 +65,7 @@ def _count(text: str, on: str) -> int:
     return int(text)
 
 
-def batches(worker: Worker, jobs: Jobs) -> Iterator[Report]:
+def batches(worker: Worker, jobs: Jobs) -> Generator[Report, None, None]:
     """In this process, each job's runs side by side."""
     while jobs:
         job = jobs.popleft()
@@ -62,28 +73,57 @@ def batches(worker: Worker, jobs: Jobs) -> Iterator[Report]:
 
 
 _worker: Worker | None = None  # of this process, if it is one of `processes`
+_over = threading.Event()  # it is to make no more
 
 
-def _begin(worker: Worker) -> None:
+def _begin(worker: Worker, over: Connection) -> None:
+    """Make ready a process of a pool, which ends with its parent, and stops its job when `over` is closed.
+
+    Ctrl-C at a terminal reaches all processes: it is for the parent to say that they stop, each once.
+    """
     global _worker  # what a pool's processes keep between their jobs has no other place
     _worker = worker
+    worker.tell = _go_on
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(over,), daemon=True, name="dia2-sweep-parent").start()
+
+
+def _watch(over: Connection) -> None:
+    parent = parent_process()
+    assert parent is not None, "of a pool's process"
+    wait_for([over])
+    logging.getLogger("dia2").setLevel(logging.ERROR)  # that it is interrupted is for the parent to say
+    _over.set()
+    wait_for([parent.sentinel])  # at once, if it was killed
+    os._exit(1)
+
+
+def _go_on() -> None:
+    """Between two frames: what is finished by then is kept."""
+    if _over.is_set():
+        raise KeyboardInterrupt
 
 
 def _work(job: Job) -> list[Done]:
     assert _worker is not None, "the pool has begun it"
+    _go_on()
     return _worker(job)
 
 
-def processes(worker: Worker, jobs: Jobs, count: int) -> Iterator[Report]:
+def processes(worker: Worker, jobs: Jobs, count: int) -> Generator[Report, None, None]:
     """In processes of their own, each with an engine; a job that a process died of is made with no other beside it."""
     while jobs:
         under_way: dict[Future[list[Done]], Job] = {}
-        pool = ProcessPoolExecutor(count, get_context("spawn"), _begin, (worker,))
+        context = get_context("spawn")
+        over, ours = context.Pipe(duplex=False)
+        pool = ProcessPoolExecutor(count, context, _begin, (worker, over))
         try:
             while jobs or under_way:
                 while jobs and len(under_way) < count and not (under_way and (jobs[0].died or _suspect(under_way))):
                     job = jobs.popleft()
-                    under_way[pool.submit(_work, job)] = job
+                    with _ignoring_ctrl_c():  # as a process does that is started meanwhile, from its first moment on
+                        future = pool.submit(_work, job)
+                    under_way[future] = job
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                     done = future.result()  # before its job is no longer under way
                     yield Report(under_way.pop(future), done)
@@ -91,8 +131,22 @@ def processes(worker: Worker, jobs: Jobs, count: int) -> Iterator[Report]:
             for job in under_way.values():
                 yield Report(job, None)
         finally:
+            ours.close()
             pool.shutdown(cancel_futures=True)
+            over.close()
 
 
 def _suspect(under_way: dict[Future[list[Done]], Job]) -> bool:
     return any(job.died for job in under_way.values())
+
+
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # others cannot, and are not interrupted
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

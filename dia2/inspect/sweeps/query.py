@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def connect(destination: str | Path) -> duckdb.DuckDBPyConnection:
     """DuckDB, in memory, with the tables `runs`, `words`, `calls` and `draws` of a dataset as views.
 
-    Rows of a group that is being written do not show. No query can read another file, nor write one.
+    Rows of a group that is being written do not show. No query can read another file.
 
     Raises:
         UsageError: there is no dataset.
@@ -39,9 +39,8 @@ def connect(destination: str | Path) -> duckdb.DuckDBPyConnection:
             paths = [_address(there, name) for name in files if name.partition("/")[2] in whole]
             if paths:
                 connection.read_parquet(paths, union_by_name=True, hive_partitioning=True).create_view(table)
-        if there.local is not None:
-            connection.execute("set allowed_directories = [$folder]", {"folder": str(there.local.resolve())})
-            connection.execute("set enable_external_access = false")
+        connection.execute("set allowed_directories = [$folder]", {"folder": _address(there, "").rstrip("/")})
+        connection.execute("set enable_external_access = false")  # all but those: files, the network, extensions
         connection.execute("set lock_configuration = true")
     except duckdb.Error as error:
         connection.close()
@@ -59,7 +58,11 @@ def query(destination: str | Path, sql: str) -> tuple[list[str], list[tuple[Any,
     connection = connect(destination)
     import duckdb
 
+    asking = (duckdb.StatementType.SELECT, duckdb.StatementType.CREATE)  # which is in memory
     try:
+        for statement in connection.extract_statements(sql):
+            if statement.type not in asking:
+                raise UsageError(f"A query only asks, by select, and this one is of the kind {statement.type.name}.")
         found = connection.execute(sql)
         return [column[0] for column in found.description or []], found.fetchall()
     except duckdb.Error as error:

@@ -7,7 +7,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dia2.common.errors import UsageError, one_line
@@ -15,7 +16,7 @@ from dia2.common.wording import counted
 from dia2.inspect.schema.maker import Maker
 from dia2.inspect.sweeps import dataset
 from dia2.inspect.sweeps.destination import Destination, locked
-from dia2.inspect.sweeps.engines import Report, engine_of
+from dia2.inspect.sweeps.engines import Engine, Report, engine_of
 from dia2.inspect.sweeps.plan import Plan, Planned, id_of, open_maker
 from dia2.inspect.sweeps.rows import measure_kinds
 from dia2.inspect.sweeps.worker import Done, Job, Worker, digest_of
@@ -24,6 +25,7 @@ from dia2.inspect.trace.tables import arrow
 logger = logging.getLogger("dia2")
 
 _GROUPS = 4  # times `rows` runs in a job: enough that rows are rarely empty, few enough that little is lost
+_SHARES = 4  # jobs for each of several engines, if there are few runs: so that all of them end at about one time
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def make(
     """
     arrow()
     makers = [open_maker(model) for model in plan.models] if makers is None else makers
-    engine, runs, there = engine_of(plan.run.on), plan.runs(makers), Destination(destination)
+    joining, runs, there = engine_of(plan.run.on), plan.runs(makers), Destination(destination)
     with locked(there):
         dataset.remove_unfinished(there)
         known = dataset.statuses(there)
@@ -100,14 +102,28 @@ def make(
         _keep_recordings(plan, there, makers, missing)
         counter = _Counter(len(runs), [known[run.id] for run in runs if run.id in known], tell)
         kinds = plan.kinds | measure_kinds(plan.family) | ({} if plan.run.whisper is None else {"word_errors": "float"})
-        worker = Worker(str(destination), plan.models, plan.run, kinds, list(makers), there, counter.frame)
-        jobs = deque(_jobs(missing, plan.run.rows * _GROUPS))
-        for report in engine(worker, jobs):
-            for done in _settled(report, worker, jobs):
-                counter.add(done)
+        url = there.url if there.local is None else str(there.local.resolve())  # others may be elsewhere
+        worker = Worker(url, plan.models, plan.run, kinds, list(makers), there, counter.frame)
+        if missing:
+            with joining as engine:
+                _run(engine, worker, missing, counter)
     return Summary(
         str(destination), runs, counter.made, len(runs) - len(missing), counter.errors, time.monotonic() - counter.began
     )
+
+
+def _run(engine: Engine, worker: Worker, runs: Sequence[Planned], counter: _Counter) -> None:
+    jobs = deque(_jobs(runs, _size(worker.options.rows, len(runs), engine.at_once)))
+    with closing(engine.make(worker, jobs)) as reports:
+        for report in reports:
+            for done in _settled(report, worker, jobs):
+                counter.add(done)
+
+
+def _size(rows: int, runs: int, engines: int) -> int:
+    """How many runs are a job: all engines have some, and none is still at it when the others have long ended."""
+    most = rows * _GROUPS
+    return most if engines == 1 else max(1, min(most, max(rows, runs // (engines * _SHARES)), -(-runs // engines)))
 
 
 def _jobs(runs: Iterable[Planned], size: int) -> Iterator[Job]:
@@ -123,16 +139,20 @@ def _jobs(runs: Iterable[Planned], size: int) -> Iterator[Job]:
 
 
 def _settled(report: Report, worker: Worker, jobs: deque[Job]) -> list[Done]:
-    """The runs of a job that are over; of one whose process died, none: its runs are tried again, each alone."""
+    """The runs of a job that are over; of one whose process died, those it recorded: others are tried again, alone."""
     job, done = report
     if done is not None:
         return done
+    there = Destination(worker.url)
+    known = dataset.errors(there)
+    recorded = [Done(run.id, known[run.id]) for run in job.runs if run.id in known]
+    job = replace(job, runs=tuple(run for run in job.runs if run.id not in known))
     if not job.died:
         logger.warning("a process died while it made %s: each is tried once more, alone", counted(len(job.runs), "run"))
         jobs.extend(job.alone())
-        return []
+        return recorded
     why = "The process that made it died, twice."
-    return [worker.give_up(run, why, job.died + 1) for run in job.runs]
+    return recorded + [worker.give_up(run, why, job.died + 1) for run in job.runs]
 
 
 def _keep_plan(plan: Plan, there: Destination) -> None:

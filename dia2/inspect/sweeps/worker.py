@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dia2.common.errors import Dia2Error, TraceError, one_line
+from dia2.common.kept import cache_folder
 from dia2.inspect.schema.maker import Made, Maker, Recorded
 from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.sweeps import dataset, rows
@@ -19,6 +21,8 @@ from dia2.inspect.sweeps.plan import Planned, RunOptions, open_maker
 from dia2.inspect.trace.load import load
 from dia2.inspect.trace.tables import arrow
 from dia2.inspect.trace.trace import Trace
+
+logger = logging.getLogger("dia2")
 
 TRIES = 2  # of a run that fails
 
@@ -59,6 +63,16 @@ class Worker:
         """What another process needs."""
         return self.__dict__ | {"makers": None, "there": None, "tell": bool}
 
+    def open(self) -> list[Maker]:
+        """Find the checkpoints, once; nothing is loaded.
+
+        Raises:
+            Dia2Error: one of them cannot be found.
+        """
+        if self.makers is None:
+            self.makers = [open_maker(model) for model in self.models]
+        return self.makers
+
     def __call__(self, job: Job) -> list[Done]:
         """Make the runs of a job that are not recorded yet, and write all of them into the dataset.
 
@@ -67,9 +81,7 @@ class Worker:
             KeyboardInterrupt: Ctrl-C; what is finished is in the dataset.
         """
         there = self.there = self.there or Destination(self.url)
-        if self.makers is None:
-            self.makers = [open_maker(model) for model in self.models]
-        maker = self.makers[job.runs[0].model]
+        maker = self.open()[job.runs[0].model]
         with _traces(there, job) as folders:
             missing = [run for run in job.runs if not is_complete(folders[run.id])]
             results = {run.id: Result(Made(None), 1) for run in job.runs if run not in missing}
@@ -88,8 +100,7 @@ class Worker:
     def give_up(self, run: Planned, why: str, tries: int) -> Done:
         """Note a run that failed without having been made."""
         there = self.there = self.there or Destination(self.url)
-        assert self.makers is not None, "of the driver, which has planned by them"
-        maker = self.makers[run.model]
+        maker = self.open()[run.model]
         self._commit(there, maker, [self._row(run, None, Result(Made(Dia2Error(why)), tries), maker)], [], [run])
         return Done(run.id, why)
 
@@ -202,14 +213,33 @@ def is_complete(folder: Path) -> bool:
 
 @contextmanager
 def _traces(there: Destination, job: Job) -> Iterator[dict[str, Path]]:
-    """Folders here for the traces of a job; of a destination elsewhere, with those that it has already."""
+    """Folders here for the traces of a job; of a destination elsewhere, with those that it has already.
+
+    What could not be written elsewhere, or was left by a sweep that was killed, stays in the user's cache till it is.
+    """
     if there.local is not None:
         (there.local / dataset.TRACES).mkdir(parents=True, exist_ok=True)
         yield {run.id: there.local / trace_name(run.id) for run in job.runs}
         return
-    with tempfile.TemporaryDirectory(prefix="dia2-sweep-") as temporary:
-        folders = {run.id: Path(temporary) / f"{run.id}{SUFFIX}" for run in job.runs}
-        for run in job.runs:
-            if there.read(f"{trace_name(run.id)}/manifest.json") is not None:
-                there.get(trace_name(run.id), folders[run.id])
+    here = cache_folder() / "sweeps" / hashlib.sha256(there.url.encode()).hexdigest()[:20]
+    here.mkdir(parents=True, exist_ok=True)
+    folders = {run.id: here / f"{run.id}{SUFFIX}" for run in job.runs}
+    for run in job.runs:
+        if not is_complete(folders[run.id]) and there.read(f"{trace_name(run.id)}/manifest.json") is not None:
+            shutil.rmtree(folders[run.id], ignore_errors=True)
+            there.get(trace_name(run.id), folders[run.id])
+    try:
         yield folders
+    except Dia2Error:
+        logger.warning("what could not be written waits in %s for the next sweep to that place", here)
+        raise
+    except BaseException:
+        _remove(folders)
+        raise
+    _remove(folders)
+
+
+def _remove(folders: Mapping[str, Path]) -> None:
+    for folder in folders.values():
+        if folder.exists():
+            shutil.rmtree(folder)
