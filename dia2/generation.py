@@ -59,6 +59,8 @@ class PrefixConfig:
             UsageError: names the field.
         """
         make_plain(self)
+        if not isinstance(self.include_audio, bool):
+            raise UsageError(f"prefix.include_audio is True or False, not {short(self.include_audio)}.")
         for name in ("speaker_1", "speaker_2", "words_1", "words_2"):
             value = a_path(getattr(self, name))
             allowed = str | Path | Sequence | Mapping if name.startswith("words") else str | Path

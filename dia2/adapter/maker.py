@@ -11,12 +11,13 @@ from dia2.adapter.checkpoint import fingerprint
 from dia2.common.checks import short
 from dia2.common.errors import UsageError, one_line
 from dia2.engine import Dia2
-from dia2.generation import GenerationConfig, GenerationResult, normalize_script
+from dia2.generation import BatchInterrupted, GenerationConfig, GenerationResult, normalize_script
 from dia2.inspect.record.recorder import record
-from dia2.inspect.schema.maker import Made, Recorded, Settings
+from dia2.inspect.schema.maker import Made, MakingStopped, Recorded, Settings
 from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.edits import edit_from_json, edit_to_json
 from dia2.runtime.request import Request
+from dia2.runtime.words import check_whisper
 
 _OPTIONS = {  # of `[model]`, by the names of the command line's flags
     **{name: name for name in ("device", "dtype", "quantize", "strict", "trust_remote_code")},
@@ -25,6 +26,15 @@ _OPTIONS = {  # of `[model]`, by the names of the command line's flags
 }
 _PLACES = ("nano", "hf", "config", "weights")
 _HOW = ("use_cuda_graph", "use_torch_compile", "use_triton")  # frames are computed: what comes out is the same
+_COLUMNS = {
+    "script": "text",
+    "seed": "seed",
+    **dict.fromkeys(("cfg_scale", "temperature", "temp_text", "temp_audio"), "float"),
+    **dict.fromkeys(("top_k", "topk_text", "topk_audio", "cfg_filter_k", "initial_padding"), "int"),
+    "include_prefix": "flag",
+    "voice": "text",
+    "edits": "text",
+}
 _REFUSED = {"output_wav", "config", "progress", "observer", "trace", "verbose", "text", "audio", "prefix"}
 _FILES = ("speaker_1", "speaker_2", "words_1", "words_2")  # of a prefix
 
@@ -39,17 +49,18 @@ def open_maker(model: Mapping[str, Any]) -> Dia2Maker:
     for name in model:
         if name not in (*_PLACES, *_OPTIONS):
             raise UsageError(f"[model] has no {name}: it has {', '.join((*_PLACES, *_OPTIONS))}.")
+    for name, value in model.items():
+        kind = bool if name in ("nano", "strict", "trust_remote_code") else str
+        if not isinstance(value, kind):
+            raise UsageError(f"[model] {name} is {'true or false' if kind is bool else 'a name'}, not {short(value)}.")
     options = {_OPTIONS[name]: value for name, value in model.items() if name in _OPTIONS}
     hf, config, weights = (model.get(name) for name in ("hf", "config", "weights"))
     if (config is None) != (weights is None):
         raise UsageError("[model] config and weights belong together: give both.")
     if sum((bool(model.get("nano")), hf is not None, config is not None)) > 1:
         raise UsageError("[model] names more than one checkpoint: choose nano, hf, or config and weights.")
-    for name in ("hf", "config", "weights"):
-        if not isinstance(model.get(name, ""), str | Path):
-            raise UsageError(f"[model] {name} is a name, not {short(model[name])}.")
     if hf is not None:
-        return Dia2Maker(Dia2.from_repo(str(hf), **options))
+        return Dia2Maker(Dia2.from_repo(hf, **options))
     if config is not None and weights is not None:
         return Dia2Maker(Dia2.from_local(config, weights, **options))
     return Dia2Maker(Dia2.nano(**options))
@@ -70,23 +81,58 @@ class Dia2Maker:
         self.device = tts.device
         self._digests: dict[Path, str | None] = {}
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """See `Maker`."""
+        return _COLUMNS
+
+    def described(self, settings: Settings) -> Mapping[str, Any]:
+        """See `Maker`."""
+        request = self._request(settings)
+        config = request.config
+        text, audio = config.text, config.audio
+        return {
+            "script": normalize_script(request.script),
+            "seed": config.seed,
+            "cfg_scale": config.cfg_scale,
+            "temperature": text.temperature if text.temperature == audio.temperature else None,
+            "top_k": text.top_k if text.top_k == audio.top_k else None,
+            "temp_text": text.temperature,
+            "topk_text": text.top_k,
+            "temp_audio": audio.temperature,
+            "topk_audio": audio.top_k,
+            "cfg_filter_k": config.cfg_filter_k,
+            "initial_padding": config.initial_padding,
+            "include_prefix": config.includes_prefix,
+            "voice": None if config.prefix is None else _text(config.prefix.speaker_1),
+            "edits": [edit_to_json(edit) for edit in request.edits] or None,
+        }
+
     def identity(self, settings: Settings) -> Mapping[str, Any]:
         """See `Maker`."""
         request = self._request(settings)
+        if request.config.use_triton:
+            raise UsageError("Triton kernels (use_triton) compute one script at a time: leave use_triton out.")
         config = asdict(request.config)
         for name in _HOW:
             del config[name]
         prefix = config["prefix"]
-        if prefix is not None:
+        if prefix is not None and prefix["speaker_1"] is None:
+            del config["prefix"]  # nothing of it counts
+        elif prefix is not None:
+            if all(prefix[f"words_{n}"] is not None for n in (1, 2) if prefix[f"speaker_{n}"] is not None):
+                del prefix["whisper"]  # nobody is asked
             for name in _FILES:
                 prefix[name] = self._content(prefix[name])
-            if prefix["words_1"] is not None:
-                del prefix["whisper"]
         return {
             "script": normalize_script(request.script),
             "config": config,
             "edits": [edit_to_json(edit) for edit in request.edits],
         }
+
+    def check_whisper(self, name: str) -> None:
+        """See `Maker`."""
+        check_whisper(name)
 
     def recordings(self, settings: Settings) -> Sequence[Path]:
         """See `Maker`."""
@@ -105,8 +151,20 @@ class Dia2Maker:
                 requests.append(self._request(settings, trace=trace, progress=lambda _: tell()))
             except UsageError as error:  # a recording that is gone, say, since the sweep was planned
                 refused[number] = Made(error)
-        made = iter(self._tts.generate_many(requests, max_rows=rows, on_error="return"))
-        return [refused[number] if number in refused else _made(next(made)) for number in range(len(runs))]
+        found: Sequence[GenerationResult | BaseException | None]
+        try:
+            found, stopped = self._tts.generate_many(requests, max_rows=rows, on_error="return"), False
+        except BatchInterrupted as interrupted:
+            found, stopped = interrupted.results, True
+        made = iter(found)
+        results = [refused[number] if number in refused else _made(next(made)) for number in range(len(runs))]
+        if stopped:
+            raise MakingStopped(results)
+        return [one for one in results if one is not None]
+
+    def close(self) -> None:
+        """See `Maker`."""
+        self._tts.close()
 
     def _request(self, settings: Settings, **more: Any) -> Request:
         given = dict(settings)
@@ -117,7 +175,10 @@ class Dia2Maker:
         voice = given.pop("voice", None)
         if voice:
             given["prefix_speaker_1"] = voice
-        edits = [edit_from_json(value) for value in given.pop("edits", None) or []]
+        edits = given.pop("edits", None) or []
+        if not isinstance(edits, list):
+            raise UsageError(f"edits of a run are a list of tables, not {short(edits)}.")
+        edits = [edit_from_json(value) for value in edits]
         for name in _REFUSED & given.keys():
             raise UsageError(f"{name} is no setting of a sweep.")
         return Request(script, self._base, edits=edits, **given, **more)
@@ -135,5 +196,12 @@ class Dia2Maker:
         return self._digests[path]
 
 
-def _made(one: GenerationResult | Exception) -> Made:
-    return Made(one) if isinstance(one, Exception) else Made(None, one.seconds)
+def _made(one: GenerationResult | BaseException | None) -> Made | None:
+    """What became of a run; `None`: it did not come to its end."""
+    if isinstance(one, GenerationResult):
+        return None if one.stop_reason == "interrupted" else Made(None, one.seconds)
+    return Made(one) if isinstance(one, Exception) else None
+
+
+def _text(path: str | Path | None) -> str | None:
+    return None if path is None else str(path)

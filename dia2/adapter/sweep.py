@@ -158,12 +158,13 @@ def sweep(
     except OSError as error:
         raise UsageError(f"Folder {folder} cannot be created ({error.strerror}): write elsewhere.") from error
     plan = Plan({"script": [normalize_script(script)], **settings}, run=RunOptions(level=level, rows=rows))
-    made = make(plan, folder, makers=[Dia2Maker(tts, base)], tell=_each(progress))
+    maker = Dia2Maker(tts, base)
+    made = make(plan, folder, makers=[maker], again=True, tell=_each(progress))
     if made.failed:
         why = next(iter(made.failed.values()))
         raise Dia2Error(f"{counted(len(made.failed), 'run')} of {len(made.runs)} failed: {why}.")
     variants = []
-    for run in made.runs:
+    for run in plan.combinations([maker]):
         seed, cfg_scale, temperature = (run.settings[name] for name in settings)
         variants.append(Variant(seed, cfg_scale, temperature, Dia2Trace(Path(folder) / trace_name(run.id))))
     return Sweep(variants, str(folder))

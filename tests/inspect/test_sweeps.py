@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ from dia2.adapter.maker import Dia2Maker
 from dia2.cli import main
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import Dia2Trace, sweep
+from dia2.inspect.store.fingerprint import hash_path
 from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.sweeps import dataset, engines
 from dia2.inspect.sweeps import sweep as sweeping
 from dia2.inspect.sweeps import worker as working
-from dia2.inspect.sweeps.destination import Destination, locked
+from dia2.inspect.sweeps.destination import Destination
+from dia2.inspect.sweeps.lock import locked
 from dia2.inspect.sweeps.plan import Plan, RunOptions, plan_of, read_plan
 from dia2.inspect.sweeps.query import query
 from dia2.inspect.sweeps.sweep import SweepProgress, make
@@ -121,6 +124,13 @@ class TestPlans:
             ({"edits": [["x"]]}, "is not an edit"),
             ({"output_wav": ["a.wav"]}, "output_wav is no setting"),
             ({"prefix": [{"speaker_1": "a.wav"}]}, "prefix is no setting"),
+            ({"use_triton": [True]}, "one script at a time"),
+            ({"edits": [3]}, "a list of tables, not 3"),
+            ({"seed": [2**64]}, "seed"),
+            ({"top_k": [2**70]}, "top_k has .*too large"),
+            ({"temperature": [float("nan")]}, "is no number"),
+            ({"seed": [date(2020, 1, 1)]}, "values are texts"),
+            ({"include_prefix": ["no"]}, "include_audio is True or False"),
         ],
     )
     def test_what_no_checkpoint_can_run_is_refused_before_anything_is_made(
@@ -155,6 +165,9 @@ class TestPlans:
             ({"speed": 3}, "has no speed"),
             ({"family": "no"}, "family is one of"),
             ({"hf": 3}, "is a name, not 3"),
+            ({"device": [1]}, "device is a name"),
+            ({"nano": date(2020, 1, 1)}, "nano is true or false"),
+            ({"family": ["x"]}, "family is a name"),
         ]
         for model, said in models:
             with pytest.raises(UsageError, match=said):
@@ -223,7 +236,7 @@ class TestDataset:
         words = [dict(word) for word in prefix.words_1] if isinstance(prefix.words_1, list) else prefix.words_1
         grid = {"script": ["[S1] Yes."], "seed": [1, 2], "voice": [prefix.speaker_1], "prefix_words_1": [words]}
         swept(tmp_path / "with", grid)
-        digest = working.digest_of(Path(str(prefix.speaker_1)))
+        digest = hash_path(Path(str(prefix.speaker_1)))
         (stored,) = (tmp_path / "with" / "recordings").iterdir()
         assert stored.stem == digest
         assert [row["recordings"] for row in rows_of(tmp_path / "with")] == [[digest]] * 2
@@ -371,8 +384,106 @@ class TestJobs:
         jobs = deque[working.Job]()
         done = sweeping._settled(engines.Report(working.Job(tuple(runs)), None), worker, jobs)
         assert done == [working.Done(run.id, None) for run in runs if run.id in recorded]
-        assert [(job.runs, job.died) for job in jobs] == [((run,), 1) for run in runs if run.id not in recorded]
-        assert len(jobs) == len(done) == 4
+        others = [run for run in runs if run.id not in recorded]
+        assert [(list(job.runs), job.died) for job in jobs] == [(others[:2], 0), (others[2:], 0)]
+        alone = working.Job((others[0],))
+        assert [(list(job.runs), job.died) for job in alone.again()] == [([others[0]], 1)]
+        assert alone.again()[0].again() == []
+
+
+class TestWhatIsThere:
+    """Of other plans, of other people, damaged, or made by what has failed."""
+
+    def test_runs_of_another_plan_have_their_settings_in_all_columns(self, tmp_path: Path) -> None:
+        """The second plan finds a run of the first, which said nothing of guidance."""
+        swept(tmp_path, {"script": ["[S1] Yes."]})
+        assert swept(tmp_path, {"script": ["[S1] Yes."], "cfg_scale": [2, 3.5], "topk_text": [50]}).found == 1
+        rows = rows_of(tmp_path, "cfg_scale, topk_text, temperature, temp_text, temp_audio, seed, voice, checkpoint")
+        assert sorted(row["cfg_scale"] for row in rows) == [2.0, 3.5]
+        for row in rows:
+            assert row | {"cfg_scale": 0} == {
+                "cfg_scale": 0, "topk_text": 50, "temperature": None, "temp_text": 0.6, "temp_audio": 0.8, "seed": 1,
+                "voice": None, "checkpoint": "tiny4",
+            }  # fmt: skip
+        assert pq.read_table(tmp_path / "runs").num_rows == 2  # whichever file comes first
+
+    def test_failed_runs_of_another_plan_stay(self, tmp_path: Path) -> None:
+        bad = {"kind": "ReplaceToken", "call": 3, "token": 1, "codebook": 99}
+        grids = [{"script": ["[S1] Yes."], "seed": [seed], "edits": [[bad]]} for seed in (1, 2)]
+        for grid in grids:
+            assert swept(tmp_path, grid, again=True).failed_before == 0
+        assert len(rows_of(tmp_path)) == 2
+        assert swept(tmp_path, grids[0]).failed_before == 1
+        assert str(swept(tmp_path, grids[0])).split(":")[0].endswith("1 were there (1 had failed")
+
+    def test_files_of_others_are_left_alone(self, tmp_path: Path) -> None:
+        for name in ("runs/mine.parquet", "calls/mine.parquet", "words/model=x/mine.parquet"):
+            (tmp_path / name).parent.mkdir(parents=True)
+            (tmp_path / name).write_text("mine")
+        swept(tmp_path, {"script": ["[S1] Yes."]})
+        assert len(rows_of(tmp_path)) == 1
+        assert [path.read_text() for path in tmp_path.rglob("mine.parquet")] == ["mine"] * 3
+
+    def test_a_damaged_trace_is_made_anew(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        grid = {"script": ["[S1] Yes."]}
+        with monkeypatch.context() as patch:
+            Killing(patch, 0)
+            with pytest.raises(KilledError):
+                swept(tmp_path, grid)
+        (sound,) = tmp_path.glob("traces/*/audio.flac")
+        sound.write_bytes(sound.read_bytes()[:100])
+        swept(tmp_path, grid)
+        (row,) = rows_of(tmp_path)
+        assert (row["status"], row["tries"]) == ("done", 1)
+        assert Dia2Trace.load(tmp_path / row["trace"]).audio is not None
+
+    def test_whatever_is_wrong_with_a_run_that_was_made_is_its_own(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(trace: Any, whisper: str) -> float:
+            if trace.run.seed == 2:
+                raise RuntimeError("no ears")
+            return 0.25
+
+        monkeypatch.setattr(word_errors, "word_errors", fail)
+        assert len(swept(tmp_path, {"script": ["[S1] Yes."], "seed": [1, 2]}, whisper="base").failed) == 1
+        rows = {row["seed"]: row for row in rows_of(tmp_path)}
+        assert (rows[1]["word_errors"], rows[2]["error"], rows[2]["tries"]) == (0.25, "no ears", 2)
+
+    def test_what_was_finished_before_ctrl_c_knows_how_long_it_took(self, tmp_path: Path) -> None:
+        def stop(now: SweepProgress) -> None:
+            if now.frames == 150:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            make(Plan(GRID, run=RunOptions(rows=2)), tmp_path, makers=[maker()], tell=stop)
+        assert all(row["seconds"] > 0 for row in rows_of(tmp_path))
+
+    def test_an_error_of_whoever_is_told_is_no_run_s_fault(self, tmp_path: Path) -> None:
+        def fail(now: SweepProgress) -> None:
+            if now.frames:
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            make(Plan({"script": ["[S1] Yes."]}), tmp_path, makers=[maker()], tell=fail)
+        assert [row["status"] for row in rows_of(tmp_path)] == ["done"]
+
+    def test_one_checkpoint_is_loaded_at_a_time(self, tmp_path: Path) -> None:
+        makers = [Dia2Maker(Dia2.nano()), Dia2Maker(Dia2.nano(dtype="bfloat16"))]
+        grid: dict[str, Any] = {"script": ["[S1] Yes."], "checkpoint": ["nano", {"nano": True, "dtype": "bfloat16"}]}
+        make(Plan(grid, {"nano": True}), tmp_path, makers=makers)
+        assert [maker._tts._runtime is None for maker in makers] == [True, False]
+
+    def test_a_dataset_beneath_a_folder_that_looks_like_a_column(self, tmp_path: Path) -> None:
+        swept(tmp_path / "seed=9" / "model=x" / "dest", {"script": ["[S1] Yes."]})
+        (row,) = rows_of(tmp_path / "seed=9" / "model=x" / "dest")
+        assert row["seed"] == 1
+        assert row["model"].startswith("tiny4-")
+
+    def test_a_dataset_of_failed_runs(self, tmp_path: Path) -> None:
+        bad = {"kind": "ReplaceToken", "call": 3, "token": 1, "codebook": 99}
+        swept(tmp_path, {"script": ["[S1] Yes."], "edits": [[bad]]})
+        assert query(tmp_path, "select count(*) from words join runs using (run)")[1] == [(0,)]
 
 
 class TestProcesses:
@@ -402,10 +513,9 @@ class TestProcesses:
         for report in engines.processes(Deadly(runs[1].id), jobs, 2):  # type: ignore[arg-type]  # stands for a worker
             if report.done is None:
                 died += 1
-                if report.job.died:
+                jobs.extend(report.job.again())
+                if not report.job.again():
                     found[report.job.runs[0].id] = False
-                else:
-                    jobs.extend(report.job.alone())
             else:
                 found |= {done.run: True for done in report.done}
         assert found == {run.id: run is not runs[1] for run in runs}
@@ -492,12 +602,43 @@ class TestElsewhere:
         with locked(there):
             pass
 
+    def test_notes_of_locks_that_say_nothing(self, url: str) -> None:
+        there = Destination(url)
+        for time_, pid in (
+            (None, 1),
+            ("abc", 1),
+            (1e300, 1),
+            (-5, 1),
+            (time.time() + 1000, 1),
+            (10**400, 1),
+            (0, 10**30),
+        ):
+            there.write("lock.json", json.dumps({"host": "elsewhere", "time": time_, "pid": pid}).encode())
+            with locked(there):
+                pass
+
+    def test_of_two_at_a_time_one_gets_it(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The other one writes its note right after ours; at our end it is left alone."""
+        there, other = Destination(url), json.dumps({"by": "other", "host": "elsewhere", "time": time.time()}).encode()
+        monkeypatch.setattr("dia2.inspect.sweeps.lock.time.sleep", lambda _: there.write("lock.json", other))
+        with pytest.raises(UsageError, match="Another sweep wrote"), locked(there):
+            pass
+        monkeypatch.undo()
+        there.remove("lock.json")
+        with locked(there):
+            there.write("lock.json", other)
+        assert there.read("lock.json") == other
+
     def test_what_is_no_destination(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")
         with pytest.raises(UsageError, match="is a file"):
             swept(tmp_path / "file")
-        with pytest.raises(UsageError, match="Nothing can be written to nowhere://x"):
-            swept("nowhere://x")
+        for url in ("nowhere://x", tmp_path / "file" / "x", tmp_path / ("x" * 300), "/proc/none/such"):
+            with pytest.raises(UsageError, match="Nothing can be written to"):
+                swept(url)
+        for url in ("", "/"):
+            with pytest.raises(UsageError, match="A sweep writes to a folder"):
+                swept(url)
 
 
 class TestCommand:
@@ -510,7 +651,7 @@ class TestCommand:
         assert "2 runs: 1 script × 2 seeds" in said.err
         assert main(["sweep", str(plan), "-o", str(tmp_path / "dest"), "--json"]) == 0
         assert json.loads(capsys.readouterr().out) | {"url": "", "seconds": 0} == {
-            "url": "", "runs": 2, "made": 0, "found": 2, "failed": {}, "seconds": 0,
+            "url": "", "runs": 2, "made": 0, "found": 2, "failed": {}, "failed_before": 0, "seconds": 0,
         }  # fmt: skip
         asked = "select seed, status from runs order by seed"
         assert main(["query", str(tmp_path / "dest"), asked]) == 0
@@ -521,9 +662,21 @@ class TestCommand:
         assert main(["query", str(tmp_path / "dest"), asked, "--csv"]) == 0
         assert capsys.readouterr().out.split() == ["seed,status", "1,done", "2,done"]
 
+    def test_answers_of_all_kinds(self, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        asked = """select 1.5 as x, 'nan'::float as n, interval 1 day as i, [started] as l, {'a': 1.5} as d,
+                   uuid() as u, '\\xAA'::blob as b, '\u009b' as t from runs limit 1"""
+        assert main(["query", str(made), asked, "--json"]) == 0
+        out = capsys.readouterr().out
+        (row,) = json.loads(out)
+        assert (row["x"], row["n"], row["d"], row["t"]) == (1.5, None, {"a": 1.5}, "\x9b")
+        assert out.isascii()
+        assert main(["query", str(made), 'select 1 as "[/]", 2 as "[red]"']) == 0
+        assert capsys.readouterr().out.split()[:2] == ["[/]", "[red]"]
+
     @pytest.mark.parametrize(
         "arguments",
         [
+            ["query", "{made}", ""],
             ["sweep", "none.toml", "-o", "dest"],
             ["query", "nowhere", "select 1"],
             ["query", "{made}", "selekt"],
@@ -586,6 +739,11 @@ def test_the_call_in_python_gives_traces_and_sql(tmp_path: Path) -> None:
         replace(runs, url=None).sql("select 1")
 
 
+def test_every_seed_that_is_asked_for_is_a_variant(tmp_path: Path) -> None:
+    runs = sweep(engine("tiny4"), "[S1] Yes.", tmp_path, seeds=(2, 1, 2))
+    assert [variant.seed for variant in runs.variants] == [2, 1, 2]
+
+
 def test_of_runs_that_fail_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> Any:
         raise Dia2Error("No voice today.")
@@ -593,3 +751,5 @@ def test_of_runs_that_fail_the_first_is_told(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(task, "parse_script", fail)
     with pytest.raises(Dia2Error, match=r"2 runs of 2 failed: No voice today\."):
         sweep(engine("tiny4"), "[S1] Yes.", tmp_path, seeds=(1, 2))
+    monkeypatch.undo()
+    assert len(sweep(engine("tiny4"), "[S1] Yes.", tmp_path, seeds=(1, 2)).variants) == 2

@@ -178,11 +178,11 @@ class Deadly:  # stands for a worker, and dies of a run
             os._exit(3)
         return [Done(run.id, None) for run in job.runs]
 
-jobs = deque(Job((Planned(str(first), {}, 0), Planned(str(first + 1), {}, 0))) for first in range(0, 12, 2))
+jobs = deque(Job((Planned(str(first), {}, {}, 0), Planned(str(first + 1), {}, {}, 0))) for first in range(0, 12, 2))
 with engine_of("ray") as engine:
     for job, done in engine.make(Deadly(), jobs):
-        if done is None and not job.died:
-            jobs.extend(job.alone())
+        if done is None and job.again():
+            jobs.extend(job.again())
             continue
         for run in job.runs:
             print(run.id, "died" if done is None else "made")

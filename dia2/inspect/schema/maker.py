@@ -25,6 +25,14 @@ class Made(NamedTuple):
     seconds: float | None = None  # that it took, side by side with others
 
 
+class MakingStopped(KeyboardInterrupt):
+    """Ctrl-C; `made` has what became of each run, `None` of those that did not come to their end."""
+
+    def __init__(self, made: Sequence[Made | None]) -> None:
+        super().__init__("Runs were interrupted.")
+        self.made = list(made)
+
+
 class Maker(Protocol):
     """An engine of one checkpoint. `Adapter.maker` names what opens one, given a plan's `[model]`."""
 
@@ -40,6 +48,17 @@ class Maker(Protocol):
     def device(self) -> str:
         """On which runs are made."""
 
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Settings that every run has, by name, with the kinds of their columns; see `dia2.inspect.sweeps.rows`."""
+
+    def described(self, settings: Settings) -> Mapping[str, Any]:
+        """The values of those settings that are in force in a run.
+
+        Raises:
+            UsageError: no checkpoint can run by such settings.
+        """
+
     def identity(self, settings: Settings) -> Mapping[str, Any]:
         """All that decides a run besides the checkpoint, as JSON has it; two runs of one identity are the same.
 
@@ -47,6 +66,13 @@ class Maker(Protocol):
 
         Raises:
             UsageError: no checkpoint can run by such settings.
+        """
+
+    def check_whisper(self, name: str) -> None:
+        """Refuse a Whisper checkpoint that cannot be listened with.
+
+        Raises:
+            UsageError: there is none of that name, or Whisper is not installed.
         """
 
     def recordings(self, settings: Settings) -> Sequence[Path]:
@@ -57,5 +83,8 @@ class Maker(Protocol):
 
         Raises:
             Dia2Error: the checkpoint cannot be loaded.
-            KeyboardInterrupt: Ctrl-C; finished runs are recorded.
+            MakingStopped: Ctrl-C; finished runs are recorded.
         """
+
+    def close(self) -> None:
+        """Let go of the weights; the next run loads them again."""

@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dia2.common.errors import UsageError
 from dia2.common.messages import printable
@@ -40,13 +43,14 @@ def run_sweep(args: argparse.Namespace) -> int:
         made = make(plan, args.output, again=args.again, tell=tell)
     if args.json:
         found = {"url": made.url, "runs": len(made.runs), "made": made.made, "found": made.found, "failed": made.failed}
+        found["failed_before"] = made.failed_before
         print(json.dumps(found | {"seconds": made.seconds}, ensure_ascii=False))  # noqa: T201  # the command's output
     elif shown:
         console = Console()
         for run, why in list(made.failed.items())[:_FAILED]:
             console.print(printable(f"failed: {run}: {why}"), highlight=False, markup=False, soft_wrap=True)
         console.print(printable(str(made)), highlight=False, markup=False, soft_wrap=True)
-    return int(bool(made.failed))
+    return int(bool(made.failed or made.failed_before))
 
 
 def run_query(args: argparse.Namespace) -> int:
@@ -56,11 +60,11 @@ def run_query(args: argparse.Namespace) -> int:
     names, rows = query(args.dataset, args.sql)
     if args.json:
         found = [dict(zip(names, map(_as_json, row), strict=True)) for row in rows]
-        print(json.dumps(found, ensure_ascii=False))  # noqa: T201  # the command's output
+        print(json.dumps(found))  # noqa: T201  # the command's output
     elif args.csv:
-        writer = csv.writer(sys.stdout)
-        writer.writerow(names)
-        writer.writerows(rows)
+        writer, plain = csv.writer(sys.stdout), printable if sys.stdout.isatty() else str
+        writer.writerow([plain(name) for name in names])
+        writer.writerows([plain(value) if isinstance(value, str) else value for value in row] for row in rows)
     else:
         _print_table(names, rows)
     return 0
@@ -111,12 +115,10 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     console = Console()
     if not console.is_terminal:  # a file has room
         console = Console(width=_WIDEST)
-    table = Table(*map(printable, names), box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, name in enumerate(names):
-        table.columns[number].overflow = "fold"
-        if all(isinstance(row[number], int | float | None) for row in rows):
-            table.columns[number].justify = "right"
-        table.columns[number].header = printable(name)
+        numbers = all(isinstance(row[number], int | float | None) for row in rows)
+        table.add_column(Text(printable(name)), overflow="fold", justify="right" if numbers else "left")
     for row in rows[:MOST_ROWS]:
         table.add_row(*(_cell(value) for value in row))
     console.print(table)
@@ -126,12 +128,21 @@ def _print_table(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    from rich.text import Text
-
     if value is None:
         return Text("–", "dim")
     return Text(printable(f"{value:.6g}" if isinstance(value, float) else str(value)))
 
 
 def _as_json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime | date) else value
+    """A value of SQL as JSON has it: what is neither a number, a flag nor null there, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(name): _as_json(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(part) for part in value]
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 RUNS, WORDS, CALLS, DRAWS = "runs", "words", "calls", "draws"
 TABLES = (WORDS, CALLS, DRAWS, RUNS)  # in the order in which a group's files are written
+_OURS = re.compile(r"model=[^/]+/[0-9a-f]{20}\.parquet")
 TRACES, RECORDINGS = "traces", "recordings"
 DONE, FAILED = "done", "failed"  # what `runs.status` says
 
@@ -91,7 +93,7 @@ def read_runs(there: Destination, columns: Sequence[str] | None = None) -> pa.Ta
     pa = arrow()
     from pyarrow import dataset
 
-    names = [name for name in there.names(RUNS) if name.endswith(".parquet")]
+    names = files(there, RUNS)
     if not names:
         return None
     system, root = there.arrow()
@@ -108,19 +110,34 @@ def read_runs(there: Destination, columns: Sequence[str] | None = None) -> pa.Ta
         raise Dia2Error(f"The dataset of {there} cannot be read ({one_line(error)}).") from error
 
 
+def files(there: Destination, table: str) -> list[str]:
+    """Names of a table's files, those that a sweep has written alone."""
+    return [name for name in there.names(table) if _OURS.fullmatch(name.partition("/")[2])]
+
+
 def remove_unfinished(there: Destination) -> None:
     """Remove files of groups whose runs were never written.
 
     Raises:
         Dia2Error: they cannot be removed.
     """
-    whole = {name.partition("/")[2] for name in there.names(RUNS)}
-    for table in TABLES:
-        if table == RUNS:
-            continue
-        for name in there.names(table):
-            if name.endswith(".parquet") and name.partition("/")[2] not in whole:
+    whole = {name.partition("/")[2] for name in files(there, RUNS)}
+    for table in (WORDS, CALLS, DRAWS):
+        for name in files(there, table):
+            if name.partition("/")[2] not in whole:
                 there.remove(name)
+
+
+def remove(there: Destination, group: str) -> None:
+    """Remove what is there of a group, unless it is whole.
+
+    Raises:
+        Dia2Error: it cannot be removed.
+    """
+    own = {table: [name for name in files(there, table) if name.endswith(f"/{group}.parquet")] for table in TABLES}
+    if not own[RUNS]:
+        for name in (name for names in own.values() for name in names):
+            there.remove(name)
 
 
 def forget(there: Destination, ids: set[str]) -> None:
@@ -130,10 +147,9 @@ def forget(there: Destination, ids: set[str]) -> None:
         Dia2Error: they cannot be removed.
     """
     groups = {group_name([one]) for one in ids}
-    for table in (RUNS, WORDS, CALLS, DRAWS):
-        for name in there.names(table):
-            if name.rpartition("/")[2].removesuffix(".parquet") in groups:
-                there.remove(name)
+    for name in files(there, RUNS):
+        if name.rpartition("/")[2].removesuffix(".parquet") in groups:
+            there.remove(name)
 
 
 def _file(table: str, model: str, group: str) -> str:

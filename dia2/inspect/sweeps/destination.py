@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.files import write_atomically
 from dia2.inspect.store.layout import MANIFEST
-from dia2.inspect.store.lock import FolderLock
 
 if TYPE_CHECKING:
     import pyarrow.fs
-
-LOCK = "lock.json"
-_BEAT = 20.0  # seconds after which whoever holds a remote lock says so again
-_STALE = 90.0  # seconds of silence after which it is nobody's any more
 
 
 class Destination:
@@ -39,10 +29,14 @@ class Destination:
         from fsspec.implementations.local import LocalFileSystem
 
         self.url = os.fspath(url)
+        if not self.url:
+            raise UsageError("A sweep writes to a folder or a URL: name one.")
         try:
             self.fs, root = url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
+        except Exception as error:
             raise UsageError(f"Nothing can be written to {self.url}: {one_line(error)}.") from error
+        if not str(root).strip("/"):
+            raise UsageError(f"A sweep writes to a folder, not to {self.url or 'nothing'}: name one.")
         self.root = str(root).rstrip("/")
         self.local = Path(self.root) if isinstance(self.fs, LocalFileSystem) else None
         if self.local is not None and self.local.exists() and not self.local.is_dir():
@@ -161,88 +155,3 @@ class Destination:
             if isinstance(error, FileNotFoundError) and what != "written":  # then the whole bucket is missing
                 raise
             raise Dia2Error(f"{self.url} cannot be {what} ({one_line(error)}).") from error
-
-
-@contextmanager
-def locked(there: Destination) -> Iterator[None]:
-    """One sweep at a time writes to a destination. The lock of one that was killed is taken over.
-
-    Raises:
-        UsageError: another one writes there.
-    """
-    if there.local is not None:
-        there.local.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FolderLock(there.local)
-        except UsageError as error:
-            raise UsageError(f"Another sweep writes to {there}: wait until it ends, or write elsewhere.") from error
-        try:
-            yield
-        finally:
-            lock.release()
-        return
-    ours = secrets.token_hex(8)
-    _take(there, ours)
-    over = threading.Event()
-    beat = threading.Thread(target=_beat, args=(there, ours, over), daemon=True, name="dia2-sweep-lock")
-    beat.start()
-    try:
-        yield
-    except BaseException:
-        with suppress(Dia2Error):  # what came first is told, and the lock is soon nobody's
-            _let_go(there, over, beat)
-        raise
-    _let_go(there, over, beat)
-
-
-def _let_go(there: Destination, over: threading.Event, beat: threading.Thread) -> None:
-    over.set()
-    beat.join()
-    there.remove(LOCK)
-
-
-def _take(there: Destination, ours: str) -> None:
-    while (held := _held(there)) is not None:
-        if held.get("host") == socket.gethostname() and not _lives(held.get("pid")):
-            break
-        age = time.time() - float(held.get("time", 0))
-        if age > _STALE:
-            break
-        raise UsageError(
-            f"Another sweep wrote to {there} {age:.0f} s ago, on {held.get('host')}: wait until it ends; if it was "
-            f"killed, its lock is nobody's after {_STALE:.0f} s."
-        )
-    _say(there, ours)
-
-
-def _held(there: Destination) -> dict[str, Any] | None:
-    content = there.read(LOCK)
-    try:
-        found = None if content is None else json.loads(content)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _say(there: Destination, ours: str) -> None:
-    note = {"by": ours, "host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
-    there.write(LOCK, json.dumps(note).encode())
-
-
-def _beat(there: Destination, ours: str, over: threading.Event) -> None:
-    while not over.wait(_BEAT):
-        with suppress(Dia2Error):  # whoever writes results there says so
-            _say(there, ours)
-
-
-def _lives(pid: object) -> bool:
-    """Whether a process of this machine is there."""
-    if not isinstance(pid, int):
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import product
 from pathlib import Path
@@ -23,6 +24,7 @@ MOST_RUNS = 10_000_000
 _MAX_PLAN = 64 << 20  # bytes of a plan's file: scripts may stand in it
 _ID = 20  # hex digits of a run's id
 _FILES = {"voice", "prefix_speaker_1", "prefix_speaker_2", "prefix_words_1", "prefix_words_2"}  # settings that name one
+_PLACES = ("nano", "hf", "config", "weights")  # of `[model]`, in whose stead a checkpoint of the grid stands
 CHECKPOINT = "checkpoint"  # the setting that names one, where a sweep has several
 
 
@@ -59,7 +61,8 @@ class Planned:
     """One run of a sweep."""
 
     id: str  # of the checkpoint and of all settings: the same wherever and whenever it is planned
-    settings: Settings  # by the names of the grid
+    settings: Settings  # by the names of the grid, as the plan has them
+    given: Settings  # the same for a `Maker`: without the checkpoint, and files by their places
     model: int  # of `Plan.models`, by whose checkpoint
 
 
@@ -70,6 +73,7 @@ class Plan:
     grid: Mapping[str, Sequence[Any]]  # values of each setting; a run has one of each
     model: Mapping[str, Any] = field(default_factory=dict)  # which checkpoint, as the command line names one
     run: RunOptions = RunOptions()
+    folder: Path | None = None  # from which files are named; `None`: the current one
 
     def __post_init__(self) -> None:
         """Refuse a plan of no runs, or of too many.
@@ -79,6 +83,8 @@ class Plan:
         """
         if not isinstance(self.grid, Mapping) or not self.grid:
             raise UsageError("A plan has a [grid] of settings, each a list of values: script, seed, cfg_scale …")
+        if not isinstance(self.model, Mapping):
+            raise UsageError(f"[model] is a table, not {short(self.model)}.")
         grid: dict[str, list[Any]] = {}
         for name, values in self.grid.items():
             grid[name] = _values(name, values)
@@ -90,18 +96,17 @@ class Plan:
         if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in grid["seed"]):
             raise UsageError("[grid] seed is a list of whole numbers: a run without a seed cannot be made again.")
         object.__setattr__(self, "grid", grid)
-        if len(self) > MOST_RUNS:
-            raise UsageError(f"A sweep has up to {MOST_RUNS:,} runs, and this one would have {len(self):,}.")
+        if self.size > MOST_RUNS:
+            raise UsageError(f"A sweep has up to {MOST_RUNS:,} runs, and this one would have {short(self.size)}.")
 
-    def __len__(self) -> int:
-        count = 1
-        for values in self.grid.values():
-            count *= len(values)
-        return count
+    @property
+    def size(self) -> int:
+        """Combinations."""
+        return math.prod(len(values) for values in self.grid.values())
 
     def __str__(self) -> str:
         sizes = " × ".join(counted(len(values), name) for name, values in self.grid.items())
-        return f"{counted(len(self), 'run')}: {sizes}"
+        return f"{counted(self.size, 'run')}: {sizes}"
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -116,10 +121,20 @@ class Plan:
     @property
     def models(self) -> list[dict[str, Any]]:
         """What opens each checkpoint of the sweep."""
-        return [dict(self.model) | _model_of(value) for value in self.grid.get(CHECKPOINT, [{}])]
+        if CHECKPOINT not in self.grid:
+            return [dict(self.model)]
+        rest = {name: value for name, value in self.model.items() if name not in _PLACES}
+        return [rest | _model_of(value) for value in self.grid[CHECKPOINT]]
 
     def runs(self, makers: Sequence[Maker]) -> list[Planned]:
-        """All runs, each once, in the order of the grid.
+        """All runs, each once, in the order of the grid; see `combinations`."""
+        found: dict[str, Planned] = {}
+        for run in self.combinations(makers):
+            found.setdefault(run.id, run)
+        return list(found.values())
+
+    def combinations(self, makers: Sequence[Maker]) -> Iterator[Planned]:
+        """A run for each combination, in the order of the grid: the same one again where a value stands there twice.
 
         Args:
             makers: of `models`, in their order.
@@ -128,16 +143,20 @@ class Plan:
             UsageError: a combination that no checkpoint can run.
         """
         names = [name for name in self.grid if name != CHECKPOINT]
-        found: dict[str, Planned] = {}
         checkpoints = self.grid.get(CHECKPOINT, [None])
         for number, (checkpoint, maker) in enumerate(zip(checkpoints, makers, strict=True)):
             known = {} if checkpoint is None else {CHECKPOINT: checkpoint}
             for values in product(*(self.grid[name] for name in names)):
                 settings = dict(zip(names, values, strict=True))
-                decided = {"checkpoint": dict(maker.checkpoint), **maker.identity(settings)}
-                run = Planned(id_of(decided), known | settings, number)
-                found.setdefault(run.id, run)
-        return list(found.values())
+                given = {name: self._placed(name, value) for name, value in settings.items()}
+                decided = {"checkpoint": dict(maker.checkpoint), **maker.identity(given)}
+                yield Planned(id_of(decided), known | settings, given, number)
+
+    def _placed(self, name: str, value: Any) -> Any:
+        """A value whose file, if it names one, is found from anywhere."""
+        if self.folder is None or name not in _FILES or not isinstance(value, str) or not value:
+            return value
+        return str(self.folder / value)
 
 
 def id_of(decided: Mapping[str, Any]) -> str:
@@ -167,6 +186,8 @@ def open_maker(model: Mapping[str, Any]) -> Maker:
     """
     model = dict(model)
     family = model.pop("family", "dia2")
+    if not isinstance(family, str):
+        raise UsageError(f"[model] family is a name, not {short(family)}.")
     able = {name: adapter for name, adapter in adapters().items() if adapter.maker is not None}
     if family not in able:
         raise UsageError(f"[model] family is one of {', '.join(able)}, not {short(family)}.")
@@ -174,7 +195,7 @@ def open_maker(model: Mapping[str, Any]) -> Maker:
 
 
 def read_plan(path: str | Path) -> Plan:
-    """The plan in a TOML file; names of files in it are meant from its folder.
+    """The plan in a TOML file; names of files in `[grid]` are meant from its folder.
 
     Raises:
         UsageError: there is no such file, it is no TOML, or it says what no plan has.
@@ -207,12 +228,7 @@ def plan_of(raw: Mapping[str, Any], folder: Path | None = None) -> Plan:
     for name in options:
         if name not in known:
             raise UsageError(f"[run] has no {name}: it has {', '.join(known)}.")
-    grid = dict(raw.get("grid", {}))
-    if folder is not None:
-        for name in _FILES & grid.keys():
-            if isinstance(grid[name], list):
-                grid[name] = [str(folder / one) if isinstance(one, str) and one else one for one in grid[name]]
-    return Plan(grid, raw.get("model", {}), RunOptions(**options))
+    return Plan(raw.get("grid", {}), raw.get("model", {}), RunOptions(**options), folder)
 
 
 def _values(name: str, given: object) -> list[Any]:
@@ -223,18 +239,28 @@ def _values(name: str, given: object) -> list[Any]:
     """
     if isinstance(given, str | bytes) or not isinstance(given, Iterable) or getattr(given, "ndim", 1) != 1:
         raise UsageError(f"[grid] {name} is a list of values, such as {name} = [{short(given)}].")
-    return [_plain(value) for value in given]
+    return [_plain(value, name) for value in given]
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON has it; what is a scalar of NumPy or torch, as the number that it is."""
+def _plain(value: Any, name: str) -> Any:
+    """A value as JSON has it; what is a scalar of NumPy or torch, as the number that it is.
+
+    Raises:
+        UsageError: it is something else, such as a date, or a number that no column holds.
+    """
     value = plain(value)
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {str(name): _plain(part) for name, part in value.items()}
+        return {str(key): _plain(part, name) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_plain(part, name) for part in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise UsageError(f"[grid] {name} has {short(value)}, which is too large.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"[grid] {name} has {value}, which is no number.")
+    if value is not None and not isinstance(value, str | int | float):
+        raise UsageError(f"[grid] {name} has {short(value)}: values are texts, numbers, flags, lists and tables.")
     return value
 
 

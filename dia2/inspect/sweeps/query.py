@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     import duckdb
 
 
+# The checkpoint, by a file's own folder: `hive_partitioning` would take folders above the dataset for columns, too.
+_WITH_MODEL = (
+    r"* exclude (filename), regexp_extract(filename, 'model=([^/\\]+)[/\\][0-9a-f]{20}\.parquet$', 1) as model"
+)
+
+
 def connect(destination: str | Path) -> duckdb.DuckDBPyConnection:
     """DuckDB, in memory, with the tables `runs`, `words`, `calls` and `draws` of a dataset as views.
 
@@ -27,7 +33,7 @@ def connect(destination: str | Path) -> duckdb.DuckDBPyConnection:
     except ImportError as error:
         raise Dia2Error("Queries need duckdb: pip install 'dia2-inspect[sweeps]'.") from error
     there = Destination(destination)
-    names = {table: [name for name in there.names(table) if name.endswith(".parquet")] for table in dataset.TABLES}
+    names = {table: dataset.files(there, table) for table in reversed(dataset.TABLES)}  # runs first: they come last
     if not names[dataset.RUNS]:
         raise UsageError(f"There is no dataset in {destination}: give the folder that dia2 sweep wrote to.")
     whole = {name.partition("/")[2] for name in names[dataset.RUNS]}
@@ -38,7 +44,10 @@ def connect(destination: str | Path) -> duckdb.DuckDBPyConnection:
         for table, files in names.items():
             paths = [_address(there, name) for name in files if name.partition("/")[2] in whole]
             if paths:
-                connection.read_parquet(paths, union_by_name=True, hive_partitioning=True).create_view(table)
+                found = connection.read_parquet(paths, union_by_name=True, filename=True, hive_partitioning=False)
+                found.project(_WITH_MODEL).create_view(table)
+            else:  # all runs have failed
+                connection.sql("select null::varchar as run where false").create_view(table)
         connection.execute("set allowed_directories = [$folder]", {"folder": _address(there, "").rstrip("/")})
         connection.execute("set enable_external_access = false")  # all but those: files, the network, extensions
         connection.execute("set lock_configuration = true")
@@ -60,7 +69,10 @@ def query(destination: str | Path, sql: str) -> tuple[list[str], list[tuple[Any,
 
     asking = (duckdb.StatementType.SELECT, duckdb.StatementType.CREATE)  # which is in memory
     try:
-        for statement in connection.extract_statements(sql):
+        statements = connection.extract_statements(sql)
+        if not statements:
+            raise UsageError('A query asks something, such as "select count(*) from runs".')
+        for statement in statements:
             if statement.type not in asking:
                 raise UsageError(f"A query only asks, by select, and this one is of the kind {statement.type.name}.")
         found = connection.execute(sql)

@@ -12,7 +12,7 @@ Columns of `runs`:
     seconds            double   that it took to make, side by side with others
     stop_reason        string   end, context or interrupted
     recordings         list     digests of the recordings that it goes on from
-    …                           one column for each setting of the grid, by its name: texts, numbers, or JSON
+    …                           settings in force, and all of the grid, by their names: texts, numbers, or JSON
     …                           measures of the family, see `dia2.adapter.measures`
     word_errors        double   share of the words that Whisper hears otherwise, where the plan asks for it
 
@@ -92,7 +92,7 @@ def runs_table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> p
 
     Args:
         rows: see `run_row`.
-        kinds: of settings and measures, by name: `text`, `int`, `float` or `flag`.
+        kinds: of settings and measures, by name: `text`, `int`, `seed`, `float` or `flag`.
     """
     pa = arrow()
     fixed = {
@@ -107,13 +107,27 @@ def runs_table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> p
         "stop_reason": pa.string(),
         "recordings": pa.list_(pa.string()),
     }
-    typed = {"text": pa.string(), "int": pa.int64(), "float": pa.float64(), "flag": pa.bool_()}
+    typed = {
+        "text": pa.string(),
+        "int": pa.int64(),
+        "seed": pa.uint64(),
+        "float": pa.float64(),
+        "flag": pa.bool_(),
+    }
     columns = fixed | {name: typed[kind] for name, kind in kinds.items()}
     return pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in columns.items()})
 
 
-def words_table(run: str, trace: Trace[Any]) -> pa.Table:
-    """The words of a run."""
+def trace_tables(run: str, trace: Trace[Any]) -> dict[str, pa.Table]:
+    """The words, calls and draws of a run; draws without their candidates, which are most of a trace: that has them."""
+    return {
+        "words": _of(run, _words(trace)),
+        "calls": _of(run, calls_table(trace)),
+        "draws": _of(run, draws_table(trace, candidates=False)),
+    }
+
+
+def _words(trace: Trace[Any]) -> pa.Table:
     pa = arrow()
     words = list(getattr(trace, "words", None) or [])
     kinds = {
@@ -124,13 +138,7 @@ def words_table(run: str, trace: Trace[Any]) -> pa.Table:
         "call": pa.int32(),
         "seconds": pa.float64(),
     }
-    columns = {name: pa.array([getattr(word, name) for word in words], kind) for name, kind in kinds.items()}
-    return _of(run, pa.table(columns))
-
-
-def trace_tables(run: str, trace: Trace[Any]) -> tuple[pa.Table, pa.Table]:
-    """Its calls and its draws, without their candidates, which are most of a trace: that has them."""
-    return _of(run, calls_table(trace)), _of(run, draws_table(trace, candidates=False))
+    return pa.table({name: pa.array([getattr(word, name) for word in words], kind) for name, kind in kinds.items()})
 
 
 def _of(run: str, table: pa.Table) -> pa.Table:
@@ -141,6 +149,8 @@ def _of(run: str, table: pa.Table) -> pa.Table:
 
 def cell(value: Any, kind: str) -> Any:
     """A value of a setting in a column of a kind: whatever is neither text nor number, as JSON."""
+    if kind == "float" and value is not None:
+        return float(value)
     if kind != "text" or value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)

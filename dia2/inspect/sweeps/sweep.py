@@ -14,12 +14,14 @@ from pathlib import Path
 from dia2.common.errors import UsageError, one_line
 from dia2.common.wording import counted
 from dia2.inspect.schema.maker import Maker
+from dia2.inspect.store.fingerprint import hash_path
 from dia2.inspect.sweeps import dataset
-from dia2.inspect.sweeps.destination import Destination, locked
+from dia2.inspect.sweeps.destination import Destination
 from dia2.inspect.sweeps.engines import Engine, Report, engine_of
-from dia2.inspect.sweeps.plan import Plan, Planned, id_of, open_maker
+from dia2.inspect.sweeps.lock import locked
+from dia2.inspect.sweeps.plan import CHECKPOINT, Plan, Planned, id_of, open_maker
 from dia2.inspect.sweeps.rows import measure_kinds
-from dia2.inspect.sweeps.worker import Done, Job, Worker, digest_of
+from dia2.inspect.sweeps.worker import Done, Job, Worker
 from dia2.inspect.trace.tables import arrow
 
 logger = logging.getLogger("dia2")
@@ -57,11 +59,13 @@ class Summary:
     made: int  # now
     found: int  # that were in the dataset already
     failed: dict[str, str]  # why, by run: those that failed now
+    failed_before: int  # of those that were there
     seconds: float
 
     def __str__(self) -> str:
         failed = f", {counted(len(self.failed), 'run')} of them failed" if self.failed else ""
-        found = f", {self.found} were there" if self.found else ""
+        before = f" ({self.failed_before} had failed: --again)" if self.failed_before else ""
+        found = f", {self.found} were there{before}" if self.found else ""
         return f"{counted(self.made, 'run')} made in {self.seconds:.1f} s{failed}{found}: {self.url}"
 
 
@@ -89,27 +93,47 @@ def make(
     """
     arrow()
     makers = [open_maker(model) for model in plan.models] if makers is None else makers
-    joining, runs, there = engine_of(plan.run.on), plan.runs(makers), Destination(destination)
-    with locked(there):
+    if plan.run.whisper is not None:
+        makers[0].check_whisper(plan.run.whisper)
+    joining, there = engine_of(plan.run.on), Destination(destination)
+    logger.info("planning %s", counted(plan.size, "run"))
+    runs = plan.runs(makers)
+    with locked(there):  # made, if need be, when all is found good
         dataset.remove_unfinished(there)
         known = dataset.statuses(there)
         if again:
-            failed = {run for run, status in known.items() if status == dataset.FAILED}
+            failed = {run.id for run in runs if known.get(run.id) == dataset.FAILED}
             dataset.forget(there, failed)
             known = {run: status for run, status in known.items() if run not in failed}
         missing = [run for run in runs if run.id not in known]
         _keep_plan(plan, there)
         _keep_recordings(plan, there, makers, missing)
         counter = _Counter(len(runs), [known[run.id] for run in runs if run.id in known], tell)
-        kinds = plan.kinds | measure_kinds(plan.family) | ({} if plan.run.whisper is None else {"word_errors": "float"})
+        kinds = plan.kinds | _kinds(makers) | measure_kinds(plan.family)
+        if plan.run.whisper is not None:
+            kinds["word_errors"] = "float"
         url = there.url if there.local is None else str(there.local.resolve())  # others may be elsewhere
         worker = Worker(url, plan.models, plan.run, kinds, list(makers), there, counter.frame)
         if missing:
             with joining as engine:
                 _run(engine, worker, missing, counter)
     return Summary(
-        str(destination), runs, counter.made, len(runs) - len(missing), counter.errors, time.monotonic() - counter.began
+        str(destination),
+        runs,
+        counter.made,
+        len(runs) - len(missing),
+        counter.errors,
+        counter.old,
+        time.monotonic() - counter.began,
     )
+
+
+def _kinds(makers: Sequence[Maker]) -> dict[str, str]:
+    """Of the columns that every run has."""
+    found = {CHECKPOINT: "text"}
+    for maker in makers:
+        found |= maker.columns
+    return found
 
 
 def _run(engine: Engine, worker: Worker, runs: Sequence[Planned], counter: _Counter) -> None:
@@ -118,6 +142,7 @@ def _run(engine: Engine, worker: Worker, runs: Sequence[Planned], counter: _Coun
         for report in reports:
             for done in _settled(report, worker, jobs):
                 counter.add(done)
+            counter.check()
 
 
 def _size(rows: int, runs: int, engines: int) -> int:
@@ -139,7 +164,7 @@ def _jobs(runs: Iterable[Planned], size: int) -> Iterator[Job]:
 
 
 def _settled(report: Report, worker: Worker, jobs: deque[Job]) -> list[Done]:
-    """The runs of a job that are over; of one whose process died, those it recorded: others are tried again, alone."""
+    """The runs of a job that are over; of one whose process died, those it recorded: the others are tried again."""
     job, done = report
     if done is not None:
         return done
@@ -147,9 +172,12 @@ def _settled(report: Report, worker: Worker, jobs: deque[Job]) -> list[Done]:
     known = dataset.errors(there)
     recorded = [Done(run.id, known[run.id]) for run in job.runs if run.id in known]
     job = replace(job, runs=tuple(run for run in job.runs if run.id not in known))
-    if not job.died:
-        logger.warning("a process died while it made %s: each is tried once more, alone", counted(len(job.runs), "run"))
-        jobs.extend(job.alone())
+    dataset.remove(there, dataset.group_name(run.id for run in report.job.runs))
+    again = job.again() if job.runs else []
+    if again:
+        logger.warning("a process died while it made %s: tried again", counted(len(job.runs), "run"))
+        jobs.extend(again)
+    if again or not job.runs:
         return recorded
     why = "The process that made it died, twice."
     return recorded + [worker.give_up(run, why, job.died + 1) for run in job.runs]
@@ -168,16 +196,20 @@ def _keep_recordings(plan: Plan, there: Destination, makers: Sequence[Maker], ru
         UsageError: one of them cannot be read.
         Dia2Error: it cannot be written.
     """
-    paths = dict.fromkeys(path for run in runs for path in makers[run.model].recordings(run.settings))
-    if not paths or not plan.run.voice:
+    paths = dict.fromkeys(path for run in runs for path in makers[run.model].recordings(run.given))
+    if not paths:
         return
     if there.local is None:
         names = ", ".join(path.name for path in paths)
-        logger.warning("%s will carry recordings of people (%s): leave them out by --no-voice", there, names)
+        what = "the recordings and " if plan.run.voice else ""
+        out = "; --no-voice leaves out the recordings" if plan.run.voice else ""
+        logger.warning("%s will carry %swhat runs make of the voices in %s%s", there, what, names, out)
+    if not plan.run.voice:
+        return
     there_already = set(there.children(dataset.RECORDINGS))
     for path in paths:
         try:
-            name = f"{digest_of(path)}{path.suffix}"
+            name = f"{hash_path(path)}{path.suffix}"
             if name not in there_already:
                 there.write(f"{dataset.RECORDINGS}/{name}", path.read_bytes())
         except OSError as error:
@@ -189,8 +221,9 @@ class _Counter:
 
     def __init__(self, total: int, known: Sequence[str], tell: Tell | None) -> None:
         self._total, self._tell = total, tell
-        self._found, self._old = len(known), known.count(dataset.FAILED)
+        self._found, self.old = len(known), known.count(dataset.FAILED)
         self._frames = 0
+        self._broken: Exception | None = None  # by which the caller's function failed amid a run
         self.errors: dict[str, str] = {}  # by run
         self.made = 0
         self.began = time.monotonic()
@@ -198,7 +231,10 @@ class _Counter:
 
     def frame(self) -> None:
         self._frames += 1
-        self._say()
+        try:
+            self._say()
+        except Exception as error:  # noqa: BLE001  # it is no run's fault; raised when these are over
+            self._broken = error
 
     def add(self, done: Done) -> None:
         self.made += 1
@@ -207,7 +243,12 @@ class _Counter:
             logger.warning("run %s failed: %s", done.run, done.error)
         self._say()
 
+    def check(self) -> None:
+        """Raise what the caller's function has raised meanwhile."""
+        if self._broken is not None:
+            raise self._broken
+
     def _say(self) -> None:
         if self._tell is not None:
-            failed, spent = self._old + len(self.errors), time.monotonic() - self.began
+            failed, spent = self.old + len(self.errors), time.monotonic() - self.began
             self._tell(SweepProgress(self._found + self.made, failed, self._total, self.made, self._frames, spent))

@@ -7,20 +7,25 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dia2.common.errors import Dia2Error, TraceError, one_line
 from dia2.common.kept import cache_folder
-from dia2.inspect.schema.maker import Made, Maker, Recorded
-from dia2.inspect.store.layout import SUFFIX
+from dia2.common.stopping import Stopping
+from dia2.inspect.schema.maker import Made, Maker, MakingStopped, Recorded
+from dia2.inspect.store.fingerprint import hash_path
+from dia2.inspect.store.layout import MANIFEST, SUFFIX
 from dia2.inspect.sweeps import dataset, rows
 from dia2.inspect.sweeps.destination import Destination
-from dia2.inspect.sweeps.plan import Planned, RunOptions, open_maker
+from dia2.inspect.sweeps.plan import CHECKPOINT, Planned, RunOptions, open_maker
 from dia2.inspect.trace.load import load
 from dia2.inspect.trace.tables import arrow
 from dia2.inspect.trace.trace import Trace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger("dia2")
 
@@ -32,11 +37,14 @@ class Job:
     """Runs that one engine makes at a time, all of one checkpoint."""
 
     runs: tuple[Planned, ...]
-    died: int = 0  # how often the process that made them ended without a word
+    died: int = 0  # how often the process that made it ended without a word, of a job of one run
 
-    def alone(self) -> list[Job]:
-        """Its runs, each by itself: one of them has brought a process to its end."""
-        return [Job((run,), self.died + 1) for run in self.runs]
+    def again(self) -> list[Job]:
+        """How its runs are tried again when a process has died of one: in halves, and of a run alone once more."""
+        middle = len(self.runs) // 2
+        if middle:
+            return [Job(self.runs[:middle]), Job(self.runs[middle:])]
+        return [Job(self.runs, self.died + 1)] if self.died + 1 < TRIES else []
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,14 @@ class Done:
 
     run: str
     error: str | None  # why it failed
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What is to be written of a run."""
+
+    row: dict[str, Any]  # of `runs`
+    tables: dict[str, pa.Table] | None = None  # of the others; `None`: it failed
 
 
 @dataclass
@@ -58,10 +74,11 @@ class Worker:
     makers: list[Maker] | None = None  # of the models; `None`: not opened yet
     there: Destination | None = None
     tell: Callable[[], object] = field(default=bool)  # called after every frame of every run
+    busy: Maker | None = None  # whose checkpoint is loaded
 
     def __getstate__(self) -> dict[str, Any]:
         """What another process needs."""
-        return self.__dict__ | {"makers": None, "there": None, "tell": bool}
+        return self.__dict__ | {"makers": None, "there": None, "tell": bool, "busy": None}
 
     def open(self) -> list[Maker]:
         """Find the checkpoints, once; nothing is loaded.
@@ -80,103 +97,111 @@ class Worker:
             Dia2Error: the checkpoint cannot be loaded, or nothing can be written.
             KeyboardInterrupt: Ctrl-C; what is finished is in the dataset.
         """
-        there = self.there = self.there or Destination(self.url)
-        maker = self.open()[job.runs[0].model]
-        with _traces(there, job) as folders:
-            missing = [run for run in job.runs if not is_complete(folders[run.id])]
-            results = {run.id: Result(Made(None), 1) for run in job.runs if run not in missing}
-            try:
-                for tries in range(1, TRIES + 1):
-                    asked = [(run.settings, Recorded(folders[run.id], self.options.level)) for run in missing]
-                    made = maker.make(asked, self.options.rows, self.tell) if asked else []
-                    results |= {run.id: Result(one, tries) for run, one in zip(missing, made, strict=True)}
-                    missing = [run for run in missing if results[run.id].made.error is not None]
-            except KeyboardInterrupt:
-                finished = tuple(run for run in job.runs if is_complete(folders[run.id]))
-                self._write(finished, folders, {run.id: Result(Made(None), 1) for run in finished}, maker)
-                raise
-            return self._write(job.runs, folders, results, maker)
+        there, maker = self._there(), self.open()[job.runs[0].model]
+        if self.busy is not None and self.busy is not maker:
+            self.busy.close()
+        self.busy = maker
+        with _traces(there, job) as folders, Stopping() as stopping:
+            ready = self._found(job, folders, maker)
+            for tries in range(1, TRIES + 1):
+                missing = [run for run in job.runs if run.id not in ready]
+                if stopping.asked or not missing:
+                    break
+                for run, made in zip(missing, self._made(missing, folders, maker, stopping), strict=True):
+                    if made is None:  # it was stopped
+                        continue
+                    one = self._ready(run, folders[run.id], made, tries, maker)
+                    if one.tables is not None or tries == TRIES:
+                        ready[run.id] = one
+            done = self._write([(run, ready[run.id]) for run in job.runs if run.id in ready], folders, maker)
+            if stopping.asked:
+                raise KeyboardInterrupt
+            return done
 
     def give_up(self, run: Planned, why: str, tries: int) -> Done:
         """Note a run that failed without having been made."""
-        there = self.there = self.there or Destination(self.url)
         maker = self.open()[run.model]
-        self._commit(there, maker, [self._row(run, None, Result(Made(Dia2Error(why)), tries), maker)], [], [run])
+        row = self._row(run, None, Made(Dia2Error(why)), tries, maker)
+        self._commit(maker, [(run, _Ready(row))])
         return Done(run.id, why)
 
-    def _write(
-        self, runs: Sequence[Planned], folders: Mapping[str, Path], results: Mapping[str, Result], maker: Maker
-    ) -> list[Done]:
-        assert self.there is not None, "while it works"
-        done, good = [], list[tuple[Planned, dict[str, Any], Trace[Any]]]()
-        for run in runs:
-            result, folder = results[run.id], folders[run.id]
-            if self.there.local is None:
-                self.there.put(folder, trace_name(run.id))
-            row, trace = self._told(run, folder, result, maker)
-            if row["error"] is None and trace is not None:
-                good.append((run, row, trace))
-            else:
-                self._commit(self.there, maker, [row], [], [run])
-            done.append(Done(run.id, row["error"]))
-        if good:
-            kept = [(run.id, trace) for run, _, trace in good]
-            self._commit(self.there, maker, [row for _, row, _ in good], kept, [run for run, _, _ in good])
-        return done
+    def _there(self) -> Destination:
+        self.there = self.there or Destination(self.url)
+        return self.there
 
-    def _told(
-        self, run: Planned, folder: Path, result: Result, maker: Maker
-    ) -> tuple[dict[str, Any], Trace[Any] | None]:
-        """The row of a run, and its trace; a run whose trace cannot be read has failed."""
-        trace = opened(folder)
-        if result.made.error is not None:
-            return self._row(run, trace, result, maker), trace
+    def _found(self, job: Job, folders: Mapping[str, Path], maker: Maker) -> dict[str, _Ready]:
+        """Runs that were recorded before, to their end; one whose trace is damaged is made anew."""
+        found = {}
+        for run in job.runs:
+            if is_complete(folders[run.id]):
+                one = self._ready(run, folders[run.id], Made(None), 1, maker)
+                if one.tables is not None:
+                    found[run.id] = one
+        return found
+
+    def _made(
+        self, runs: Sequence[Planned], folders: Mapping[str, Path], maker: Maker, stopping: Stopping
+    ) -> Sequence[Made | None]:
+        """Make runs; `None` for those that Ctrl-C has kept from coming to their end."""
+        asked = [(run.given, Recorded(folders[run.id], self.options.level)) for run in runs]
         try:
-            row = self._row(run, load(folder) if trace is None else trace, result, maker)
-        except TraceError as error:
-            return self._row(run, None, replace(result, made=Made(error)), maker), None
-        if self.options.whisper is not None and trace is not None:
-            row["word_errors"] = trace.adapter.load("word_errors")(trace, self.options.whisper)
-        return row, trace
+            with stopping.at_once():
+                return maker.make(asked, self.options.rows, self.tell)
+        except MakingStopped as stopped:
+            stopping.asked = True
+            return stopped.made
 
-    def _commit(
-        self,
-        there: Destination,
-        maker: Maker,
-        table: list[dict[str, Any]],
-        traces: Sequence[tuple[str, Trace[Any]]],
-        runs: Sequence[Planned],
-    ) -> None:
+    def _ready(self, run: Planned, folder: Path, made: Made, tries: int, maker: Maker) -> _Ready:
+        """What is to be written of a run that is over; whatever is wrong with its trace, it is this run's alone."""
+        trace, error = None, made.error
+        try:
+            trace = load(folder)
+            if error is None:
+                row, tables = self._row(run, trace, made, tries, maker), rows.trace_tables(run.id, trace)
+                if self.options.whisper is not None:
+                    row["word_errors"] = trace.adapter.load("word_errors")(trace, self.options.whisper)
+                return _Ready(row, tables)
+        except TraceError as broken:
+            error = error or broken
+        except Exception as fault:  # noqa: BLE001
+            error = fault
+        return _Ready(self._row(run, trace, Made(error), tries, maker))
+
+    def _write(self, runs: Sequence[tuple[Planned, _Ready]], folders: Mapping[str, Path], maker: Maker) -> list[Done]:
+        there = self._there()
+        if there.local is None:
+            for run, _ in runs:
+                there.put(folders[run.id], trace_name(run.id))
+        good = [(run, one) for run, one in runs if one.tables is not None]
+        if good:
+            self._commit(maker, good)
+        for run, one in runs:
+            if one.tables is None:  # in a group of its own, which is gone when it is made anew
+                self._commit(maker, [(run, one)])
+        return [Done(run.id, one.row["error"]) for run, one in runs]
+
+    def _commit(self, maker: Maker, runs: Sequence[tuple[Planned, _Ready]]) -> None:
         pa, tables = arrow(), dict[str, Any]()
-        if traces:
-            tables[dataset.WORDS] = pa.concat_tables(rows.words_table(*one) for one in traces)
-            both = [rows.trace_tables(*one) for one in traces]
-            for name, found in ((dataset.CALLS, [calls for calls, _ in both]), (dataset.DRAWS, [d for _, d in both])):
+        for name in (dataset.WORDS, dataset.CALLS, dataset.DRAWS):
+            found = [one.tables[name] for _, one in runs if one.tables is not None]
+            if found:
                 tables[name] = pa.concat_tables(found, promote_options="permissive")
-        tables[dataset.RUNS] = rows.runs_table(table, self.kinds)
-        dataset.commit(there, model_name(maker), dataset.group_name(run.id for run in runs), tables)
+        tables[dataset.RUNS] = rows.runs_table([one.row for _, one in runs], self.kinds)
+        dataset.commit(self._there(), model_name(maker), dataset.group_name(run.id for run, _ in runs), tables)
 
-    def _row(self, run: Planned, trace: Trace[Any] | None, result: Result, maker: Maker) -> dict[str, Any]:
-        error = result.made.error
+    def _row(self, run: Planned, trace: Trace[Any] | None, made: Made, tries: int, maker: Maker) -> dict[str, Any]:
+        settings = {CHECKPOINT: maker.name, **maker.described(run.given), **run.settings}
         return rows.run_row(
             run.id,
-            {name: rows.cell(value, self.kinds[name]) for name, value in run.settings.items()},
+            {name: rows.cell(value, self.kinds[name]) for name, value in settings.items()},
             trace,
             path=None if trace is None else trace_name(run.id),
-            error=None if error is None else one_line(error),
-            tries=result.tries,
+            error=None if made.error is None else one_line(made.error),
+            tries=tries,
             device=maker.device,
-            seconds=result.made.seconds,
-            recordings=[digest_of(path) for path in maker.recordings(run.settings)] if error is None else [],
+            seconds=made.seconds,
+            recordings=[digest for path in maker.recordings(run.given) if (digest := hash_path(path))],
         )
-
-
-@dataclass(frozen=True)
-class Result:
-    """A run that was made, or tried."""
-
-    made: Made
-    tries: int
 
 
 def trace_name(run: str) -> str:
@@ -191,24 +216,12 @@ def model_name(maker: Maker) -> str:
     return f"{plain}-{digest}"
 
 
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def opened(folder: Path) -> Trace[Any] | None:
-    """The trace of a run that is over; `None` if there is none that can be read."""
-    try:
-        return load(folder)
-    except TraceError:
-        return None
-
-
 def is_complete(folder: Path) -> bool:
     """Whether a run was made to its end."""
-    trace = opened(folder)
-    return trace is not None and trace.complete
+    try:
+        return load(folder).complete
+    except TraceError:
+        return False
 
 
 @contextmanager
@@ -218,14 +231,18 @@ def _traces(there: Destination, job: Job) -> Iterator[dict[str, Path]]:
     What could not be written elsewhere, or was left by a sweep that was killed, stays in the user's cache till it is.
     """
     if there.local is not None:
-        (there.local / dataset.TRACES).mkdir(parents=True, exist_ok=True)
+        folder = there.local / dataset.TRACES
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Dia2Error(f"{folder} cannot be made ({error.strerror}): write elsewhere.") from error
         yield {run.id: there.local / trace_name(run.id) for run in job.runs}
         return
     here = cache_folder() / "sweeps" / hashlib.sha256(there.url.encode()).hexdigest()[:20]
     here.mkdir(parents=True, exist_ok=True)
     folders = {run.id: here / f"{run.id}{SUFFIX}" for run in job.runs}
     for run in job.runs:
-        if not is_complete(folders[run.id]) and there.read(f"{trace_name(run.id)}/manifest.json") is not None:
+        if not is_complete(folders[run.id]) and there.read(f"{trace_name(run.id)}/{MANIFEST}") is not None:
             shutil.rmtree(folders[run.id], ignore_errors=True)
             there.get(trace_name(run.id), folders[run.id])
     try:
