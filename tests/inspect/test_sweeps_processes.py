@@ -81,8 +81,9 @@ def test_processes_end_with_a_parent_that_is_killed(serial: Path, tmp_path: Path
     running, to = begin(tmp_path)
     until(running, to, 1)
     running.kill()
-    running.communicate()
+    running.wait()  # not for its pipes, which those that are left behind would hold
     gone(running.pid)
+    running.communicate()
     running, to = begin(tmp_path)
     out, err = running.communicate()
     assert (json.loads(out)["found"] >= 1, err) == (True, "")
