@@ -144,7 +144,7 @@ class TestPlans:
         path = tmp_path / "plan.toml"
         path.write_text('[model]\nnano = true\n[grid]\nscript = ["[S1] Hi."]\nvoice = ["a.wav", ""]\n[run]\nrows = 2\n')
         plan = read_plan(path)
-        assert plan.grid["voice"] == [str(tmp_path / "a.wav"), ""]
+        assert (plan.grid["voice"], plan.folder) == (["a.wav", ""], tmp_path)
         assert (plan.run.rows, plan.models) == (2, [{"nano": True}])
         assert str(plan) == "2 runs: 1 script × 2 voices × 1 seed"
         for text, said in [

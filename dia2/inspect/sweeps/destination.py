@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from dia2.common.checks import is_folder
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.files import write_atomically
 from dia2.inspect.store.layout import MANIFEST
@@ -39,7 +40,7 @@ class Destination:
             raise UsageError(f"A sweep writes to a folder, not to {self.url or 'nothing'}: name one.")
         self.root = str(root).rstrip("/")
         self.local = Path(self.root) if isinstance(self.fs, LocalFileSystem) else None
-        if self.local is not None and self.local.exists() and not self.local.is_dir():
+        if self.local is not None and os.path.lexists(self.local) and not is_folder(self.local):
             raise UsageError(f"{self.url} is a file: give a folder for the sweep.")
 
     def __str__(self) -> str:
