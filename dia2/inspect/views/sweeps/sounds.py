@@ -35,21 +35,19 @@ def trace_of(found: Gathered, run: int) -> Trace[Any]:
     return load(found.there.local / dataset.TRACES / f"{found.raw_ids[run]}{SUFFIX}")
 
 
-def sound_of(found: Gathered, run: int, *, voice: bool = True) -> bytes:
+def sound_of(trace: Trace[Any], *, voice: bool = True) -> bytes:
     """What a run sounds like, as MP3.
 
     Args:
-        found: the runs.
-        run: its place among them.
+        trace: of the run.
         voice: with what it holds of a recording that it goes on from; else that is silent.
 
     Raises:
-        UsageError: it has no trace here.
         TraceError: it gave no sound, or is damaged.
     """
-    sound = trace_sound(trace_of(found, run), voice=voice)
+    sound = trace_sound(trace, voice=voice)
     if sound is None:
-        raise TraceError(f"Run {found.ids[run]} gave no sound, or it was taken out.")
+        raise TraceError(f"{trace.path.name} gave no sound, or it was taken out.")
     return sound.data
 
 
@@ -65,26 +63,30 @@ def sounds_within(found: Gathered, room: int, *, voice: bool = True) -> tuple[di
         The sounds by place of their run, and what is to be said of those that are missing.
     """
     sounds: dict[int, bytes] = {}
-    candidates, used = list(_in_turns(found)), 0
+    candidates, used, given = list(_in_turns(found)), 0, 0
     if found.there.local is None:
         return {}, "The page holds no sounds: the traces are not on the machine that wrote it."
     for run in candidates:
         try:
-            data = sound_of(found, run, voice=voice)
+            trace = trace_of(found, run)
+            data = sound_of(trace, voice=voice)
         except Dia2Error:  # a run without sound, or whose trace is damaged: the others have theirs
             continue
         if used + len(data) > room:
             break
         used += len(data)
+        given += voice and trace.given_samples(0) > 0
         sounds[run] = data
-    if len(sounds) == len(candidates):
-        return sounds, ""
+    told = [_heard(len(sounds), len(candidates), used)] if len(sounds) < len(candidates) else []
+    if given:
+        told.append(f"{counted(given, 'sound')} of them hold recordings that the runs were given.")
+    return sounds, " ".join(told)
+
+
+def _heard(sounds: int, runs: int, used: int) -> str:
     if not sounds:
-        return {}, "No run can be heard in this page."
-    return sounds, (
-        f"{counted(len(sounds), 'run')} of {len(candidates):,} can be heard in this page, which has "
-        f"{used / 1e6:.1f} MB of sound."
-    )
+        return "No run can be heard in this page."
+    return f"{sounds:,} of {counted(runs, 'run')} can be heard in this page, which has {used / 1e6:.1f} MB of sound."
 
 
 def _in_turns(found: Gathered) -> Iterator[int]:

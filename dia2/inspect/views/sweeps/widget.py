@@ -64,7 +64,7 @@ class SweepPage(anywidget.AnyWidget):
 
 
 class SweepExplorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
-    """The runs of a sweep; made by `dia2.inspect.explore_sweep`. From code: `explorer.open(3)`, `explorer.opened`."""
+    """The runs of a sweep; made by `dia2.inspect.explore_sweep`. From code: `explorer.open_run(3)`, `explorer.opened`."""
 
     def __init__(self, destination: str | Path, *, voice: bool = True) -> None:
         """See `dia2.inspect.explore_sweep`."""
@@ -85,7 +85,7 @@ class SweepExplorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no ty
     def _ipython_display_(self) -> None:
         self._beside.display(self, [*summary_lines(self.found), repr(self)], Kept(None))
 
-    def open(self, run: int | str) -> Explorer:
+    def open_run(self, run: int | str) -> Explorer:
         """Show the explorer of a run below the others.
 
         Args:
@@ -108,11 +108,11 @@ class SweepExplorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no ty
         return shown
 
     def _open(self, run: int) -> list[bytes]:
-        self.open(self._checked(run))
+        self.open_run(self._checked(run))
         return []
 
     def _hear(self, run: int) -> list[bytes]:
-        return [sound_of(self.found, self._checked(run), voice=self._voice)]
+        return [sound_of(trace_of(self.found, self._checked(run)), voice=self._voice)]
 
     def _checked(self, run: object) -> int:
         if isinstance(run, int) and not isinstance(run, bool) and 0 <= run < len(self.found):

@@ -43,7 +43,7 @@ export type Props = { [Name in `aria-${string}`]?: string | undefined } & { clas
   { [Name in PlainAttribute]?: Attribute };
 
 type PlainAttribute =
-  | "disabled" | "download" | "hidden" | "href" | "max" | "maxlength" | "min" | "placeholder" | "preload" | "readonly" | "role" | "rows" | "scope" | "selected" | "step"
+  | "dir" | "disabled" | "download" | "hidden" | "href" | "max" | "maxlength" | "min" | "placeholder" | "preload" | "readonly" | "role" | "rows" | "scope" | "selected" | "step"
   | "tabindex" | "title" | "type" | "value";
 
 /** A part of the page: its element, and what draws it anew. */

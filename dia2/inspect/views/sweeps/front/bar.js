@@ -37,7 +37,12 @@ export function filterBar(runs, board) {
     return { element: choice.element, show: (/** @type {number | undefined} */ value) =>
       choice.show(value === undefined ? 0 : values.indexOf(value) + 1) };
   });
-  const clear = h("button", { type: "button", onclick: () => board.clear() }, "All runs");
+  const all = () => {
+    board.clear();
+    const root = /** @type {HTMLElement | null} */ (clear.closest(".dia2-explorer"));
+    root?.focus({ preventScroll: true }); // the button can do nothing now, and would hear no key
+  };
+  const clear = h("button", { type: "button", onclick: all }, "All runs");
   const found = h("span", { class: "found", role: "status" });
   const segments = h("span", { class: "group segments", role: "group", "aria-label": "View" }, views);
   const filters = h("span", { class: "group filters" }, find, lists.map(({ element }) => element), clear, found);

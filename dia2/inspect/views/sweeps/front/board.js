@@ -94,7 +94,7 @@ export class Board {
     const { rows, run } = this.looked;
     if (!rows.length) return;
     const at = run === null ? -1 : rows.indexOf(run);
-    const next = at < 0 ? (by < 0 ? rows.length - 1 : 0) : at + by;
+    const next = (at < 0 && by < 0 ? rows.length : at) + by;
     this.set({ run: rows[Math.max(0, Math.min(rows.length - 1, next))] });
   }
 

@@ -71,7 +71,11 @@ export async function mountSweep(root, bytes, hands) {
 
   /** @type {number | null} */
   let last = null;
+  let view = board.looked.view;
   board.subscribe((looked) => {
+    const { activeElement: focused } = /** @type {Document | ShadowRoot} */ (root.getRootNode());
+    if (view !== looked.view && stage.contains(focused)) root.focus({ preventScroll: true }); // it goes out of sight
+    view = looked.view;
     root.dataset.pane = looked.pane === "Run" ? "side" : "stage";
     for (const piece of [bar, head, ...views, side, panes]) piece.draw(looked);
     if (looked.run !== last && looked.run !== null) table.reveal(looked.run);
