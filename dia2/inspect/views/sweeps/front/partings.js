@@ -76,9 +76,10 @@ export function early(call, last) {
  * @param {Runs} runs
  * @param {Board} board
  * @param {(text: string) => void} point
+ * @param {(text: string) => void} tell
  * @returns {Piece}
  */
-export function partingsMap(runs, board, point) {
+export function partingsMap(runs, board, point, tell) {
   const maps = runs.header.partings.map((header) => new Pairs(runs, header));
   const scripts = choiceOf("Script", maps.map(({ script }) => script || "all runs"), (map) => board.set({ map }));
   const axis = new Axis();
@@ -114,7 +115,7 @@ export function partingsMap(runs, board, point) {
     const pair = pairAt(event);
     const pairs = maps[seen?.map ?? 0];
     if (!pair || !pairs) return;
-    point(pairs.told(pair[0], pair[1], (run) => runs.name(run)));
+    tell(pairs.told(pair[0], pair[1], (run) => runs.name(run)));
     board.set({ run: pairs.all[pair[0]] });
   });
 

@@ -12,7 +12,7 @@ import { h, say, sign } from "../../explorer/front/dom.js";
 const ROW = 28; // pixels
 const HEAR = 46; // of the first column
 const BEYOND = 6; // rows above and below what is seen
-const [NARROWEST, WIDEST] = [64, 220]; // pixels of a column
+const [NARROWEST, WIDEST] = [64, 180]; // pixels of a column
 const [LETTER, BOLD, ARROW, PADDING] = [7.2, 7.8, 10, 22]; // pixels, nearly
 const SAMPLED = 200; // runs by which a column's width is judged
 /** @typedef {{ place: number, left: number, width: number }} Cell a column, and where it stands */
@@ -180,7 +180,7 @@ class TableRow {
     const first = h("span", { class: "cell hear-run", role: "cell" }, this.button);
     put(first, 0, HEAR);
     this.element = h("div", { class: "table-row", role: "row" }, first, this.cells.map(({ element }) => element));
-    this.element.addEventListener("click", () => board.set({ run: this.run }));
+    this.element.addEventListener("click", () => board.set({ run: this.run, pane: "Run" }));
     this.element.addEventListener("dblclick", () => open(this.run));
   }
 

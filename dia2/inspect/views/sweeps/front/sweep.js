@@ -54,7 +54,8 @@ export async function mountSweep(root, bytes, hands) {
   });
   const dialog = helpSheet(commands, SWEEP_POINTER);
   const head = headOfSweep(runs, (theme) => host.choose(theme), () => dialog.showModal());
-  const views = [viewOf("Table", table), charts(runs, board, line.point), partingsMap(runs, board, line.point)];
+  const map = partingsMap(runs, board, line.point, line.tell);
+  const views = [viewOf("Table", table), charts(runs, board, line.point), map];
   const stage = h("section", { class: "stage", "aria-label": "Runs" }, views.map(({ element }) => element));
   const panes = panesOf(board);
   root.classList.add("dia2-explorer", "dia2-sweep");
