@@ -62,6 +62,17 @@ test("runs sort either way, those without a value last", () => {
   assert.deepEqual(all, [0, 1, 2, 3, 4, 5]);
 });
 
+test("charts begin with the measure that tells most, over what was chosen, a panel for each script", (t) => {
+  page(t);
+  assert.deepEqual(new Board(sweepOf()).looked.chart, { measure: CUT, x: CFG, by: -1, panel: -1 });
+  const setting = { role: "setting", kind: "number", values: [1, 2] };
+  const text = { name: "script", role: "setting", kind: "text", texts: ["a", "b"], values: [0, 1] };
+  const columns = ["seed", "cfg_scale", "top_k"].map((name) => ({ ...setting, name }));
+  const runs = sweepOf([text, ...columns, { ...setting, name: "words", role: "measure" }]);
+  assert.deepEqual(new Board(runs).looked.chart, { measure: 4, x: 2, by: 3, panel: 0 });
+  assert.deepEqual(new Board(sweepOf([columns[0]])).looked.chart, { measure: -1, x: 0, by: -1, panel: -1 });
+});
+
 test("a head sorts up, down, and not at all", (t) => {
   page(t);
   const board = new Board(sweepOf());
@@ -119,7 +130,8 @@ test("the table leaves out what tells no run from another", () => {
   const same = { name: "device", role: "about", kind: "text", texts: ["cpu"], values: [0, 0] };
   const tries = { name: "tries", role: "measure", kind: "number", values: [1, 1] };
   const status = { name: "status", role: "about", kind: "text", texts: ["done"], values: [0, 0] };
-  assert.deepEqual(shownPlaces(sweepOf([status, same, tries, { ...tries, name: "words" }])), [0, 3]);
+  const words = { ...tries, name: "words" };
+  assert.deepEqual(shownPlaces(sweepOf([status, same, tries, words, { ...words, values: [1, 2] }])), [0, 4, 3]);
 });
 
 test("a chart has a panel for each value, a series for each, and the mean of each place", () => {

@@ -53,7 +53,7 @@ FRAMES = """async () => {
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    grid = {"script": ["[S1] one two three [S2] four", "[S1] Yes."], "seed": [1, 2], "cfg_scale": [1, 2.5]}
+    grid: dict[str, Any] = {"script": ["[S1] one two three [S2] four", "[S1] Yes."], "seed": [1, 2], "cfg_scale": [1, 2.5]}
     make(Plan(grid), folder / "voices", makers=[Dia2Maker(engine("tiny4"))])
     return sweep_to_html(folder / "voices", folder / "sweep.html", pages=1)
 
@@ -198,7 +198,7 @@ def test_a_cell_of_the_map_says_where_two_runs_part(page: Page) -> None:
 
 def test_nothing_of_a_hostile_dataset_is_markup(browser: Any, tmp_path: Path) -> None:
     attacks = [HOSTILE, "<img src=x onerror=alert(1)>", "</script><script>document.title='taken'</script>"]
-    grid = {"script": attacks, "seed": [1, 2], "<b>x</b>": attacks}
+    grid: dict[str, Any] = {"script": attacks, "seed": [1, 2], "<b>x</b>": attacks}
     opened = Page(browser, sweep_to_html(write_sweep(tmp_path / "<b>", grid, texts=attacks), tmp_path / "page.html"))
     for key in ("ArrowDown", "2", "3", "1"):
         opened.press(key)

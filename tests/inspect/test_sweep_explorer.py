@@ -35,6 +35,7 @@ from dia2.inspect.views.sweeps.parting import partings
 from dia2.inspect.views.sweeps.payload import payload
 from dia2.inspect.views.sweeps.sounds import sounds_within
 from dia2.inspect.views.sweeps.summary import print_summary, summary, summary_lines
+from dia2.inspect.views.sweeps.telling import moved, telling
 
 from ..support.reference import engine
 from ..support.sweeps import SCRIPTS, grid_of, write_sweep
@@ -61,7 +62,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset in which every text is an attack."""
     folder = tmp_path_factory.mktemp("sweeps") / "attacked"
-    grid = {"script": [HOSTILE + SCRIPTS[0], HOSTILE], "seed": [1, 2], f"a{HOSTILE}": [HOSTILE, "b"]}
+    grid: dict[str, Any] = {"script": [HOSTILE + SCRIPTS[0], HOSTILE], "seed": [1, 2], f"a{HOSTILE}": [HOSTILE, "b"]}
     write_sweep(folder, grid, calls=3, texts=[HOSTILE, "</script><b>x</b>"])
     return folder
 
@@ -80,7 +81,8 @@ class TestGathering:
         roles = {column.name: column.role for column in found.columns}
         assert {name for name, role in roles.items() if role == "setting"} == set(grid_of(200))
         measures = [column.name for column in found.of("measure")]
-        assert measures == ["words", "seconds_per_word", "surprise", "cut", "seconds", "tries"]
+        assert measures[:3] == ["noise", "words", "seconds_per_word"]
+        assert measures[-2:] == ["seconds", "tries"]
         assert {name for name, role in roles.items() if role == "about"} == {"status", "error", "device", "stop_reason"}
         assert found.columns[0].name == "status"
         assert (len(found), int(found.failed.sum())) == (200, 5)
@@ -167,6 +169,29 @@ class TestGathering:
         for do in (gather, lambda path: sweep_to_html(path, tmp_path / "x.html"), explore_sweep):
             with pytest.raises(UsageError, match="There is no dataset"):
                 do(tmp_path)
+
+
+class TestTelling:
+    def test_what_a_setting_moves_comes_before_noise_and_nothing_comes_twice(self, large: Path) -> None:
+        names = [column.name for column in telling(gather(large), 4)]
+        assert names[0] in ("surprise", "surprise_nats")
+        assert set(names[1:3]) == {"words", "seconds_per_word"}
+        assert len({"surprise", "surprise_nats"} & set(names)) == 1
+        assert "seconds" not in names
+
+    def test_chance_accounts_for_nothing_and_a_rule_for_all(self, large: Path) -> None:
+        found = gather(large)
+        cfg, noise = found.column("cfg_scale"), found.column("noise")
+        assert cfg is not None
+        assert noise is not None
+        assert moved(found, cfg, noise) < 0.05
+        assert moved(found, cfg, replace(noise, values=3 - 2 * cfg.values)) == pytest.approx(1)
+        assert moved(found, cfg, replace(noise, values=np.ones(len(found)))) == 0
+        assert moved(found, cfg, replace(noise, values=np.full(len(found), np.nan))) == 0
+
+    def test_of_a_sweep_of_seeds_alone_there_is_something_to_show(self, tmp_path: Path) -> None:
+        found = gather(write_sweep(tmp_path, {"script": ["[S1] a"], "seed": [1, 2, 3]}))
+        assert len(telling(found, 3)) == 3
 
 
 class TestParting:
@@ -352,7 +377,7 @@ class TestPages:
 
 
 class TestTerminal:
-    def shown(self, folder: Path, width: int = 100) -> str:
+    def shown(self, folder: Path, width: int = 120) -> str:
         console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor")
         print_summary(folder, console)
         assert isinstance(console.file, io.StringIO)
@@ -361,15 +386,14 @@ class TestTerminal:
     def test_each_value_has_its_runs_failures_and_means(self, large: Path) -> None:
         found = gather(large)
         rows = summary(found).facts["settings"]["cfg_scale"]
-        cfg, words = found.column("cfg_scale"), found.column("words")
+        cfg, first = found.column("cfg_scale"), telling(found, 1)[0]
         assert cfg is not None
-        assert words is not None
         for row in rows:
             here = cfg.values == row["value"]
             assert (row["runs"], row["failed"]) == (here.sum(), (here & found.failed).sum())
-            assert row["means"][0] == pytest.approx(np.nanmean(words.values[here]))
+            assert row["means"][0] == pytest.approx(np.nanmean(first.values[here]))
         text = re.sub(r"\x1b\[[\d;]*m", "", self.shown(large))
-        assert re.search(r"cfg_scale +runs +failed +words +seconds_per_w\w* +surprise", text)
+        assert re.search(r"cfg_scale +runs +failed +surprise\w* +seconds_per_w\w* +words", text)
         assert re.search(rf"^ +5 +40 +{rows[4]['failed']} +{rows[4]['means'][0]:.4g} ", text, re.MULTILINE)
 
     def test_of_many_values_the_first_are_shown(self, tmp_path: Path) -> None:
@@ -454,7 +478,7 @@ class TestWidget:
         assert "application/vnd.jupyter.widget-view+json" in widget.data
         assert text.data["text/plain"].startswith("200 runs, 5 of them failed.\n")
         assert "<SweepExplorer of large: 200 runs, 5 failed>" in text.data["text/plain"]
-        assert "cfg_scale 1: words " in text.data["text/html"]
+        assert "cfg_scale 1: surprise " in text.data["text/html"]
         with capture_output() as captured:
             shell.display_formatter.format(explore_sweep(attacked))
         kept = captured.outputs[1].data["text/html"]

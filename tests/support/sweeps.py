@@ -57,11 +57,14 @@ def write_sweep(
             rows.append(row | {"status": "failed", "tries": 2, "error": "The process that made it died, twice."})
             continue
         measures = {
+            "noise": float(rng.normal()),
             "words": int(rng.poisson(8 + cfg)),
             "seconds_per_word": float(0.25 + 0.02 * cfg + rng.normal(0, 0.03)),
             "surprise": float(3.2 - 0.3 * cfg + 2 * (warm - 0.6) + rng.normal(0, 0.25)),
+            "surprise_nats": 0.0,  # the same in another unit
             "cut": bool(rng.random() < 0.04 * cfg),
         }
+        measures["surprise_nats"] = measures["surprise"] * 0.693
         ended = {"stop_reason": "end", "seconds": float(rng.uniform(2, 6)), "trace": f"traces/{row['run']}.dia2trace"}
         remark = {"remark": texts[number % len(texts)]} if texts else {}
         rows.append(row | ended | measures | remark)

@@ -58,10 +58,10 @@ def run_sweep(args: argparse.Namespace, show: Callable[[str, Console], object], 
         print(json.dumps(found, ensure_ascii=False))  # noqa: T201  # the command's output
     elif shown:
         console = Console()
-        show(args.output, console)
         for run, why in list(made.failed.items())[:_FAILED]:
             _say(console, f"failed: {run}: {why}")
         _say(console, str(made))
+        show(args.output, console)
         if page is not None:
             _say(console, f"explorer: {page}")
     return int(bool(made.failed))

@@ -15,6 +15,7 @@ from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.sound import MIME
 from dia2.inspect.views.sweeps.gathered import Gathered, RunColumn
 from dia2.inspect.views.sweeps.parting import Parting
+from dia2.inspect.views.sweeps.telling import telling
 
 
 def payload(
@@ -48,6 +49,7 @@ def payload(
         "name": found.name,
         "ids": found.ids,
         "columns": shown,
+        "main": [column.name for column in telling(found, 1)],
         "partings": maps,
         "told": [printable(line) for line in (*found.left_out, *told)],
         "sounds": None if sounds is None else sorted(sounds),

@@ -13,16 +13,17 @@ from dia2.inspect.schema.report import Block, Cell, Column, Cut, Facts, Flex, Li
 from dia2.inspect.views.console.blocks import print_blocks
 from dia2.inspect.views.console.page import Page
 from dia2.inspect.views.sweeps.gathered import Gathered, RunColumn, gather
+from dia2.inspect.views.sweeps.telling import telling
 
 MEASURES = 3  # that are shown
 MOST_VALUES = 12  # of a setting
-_NUMBER = 7  # cells
-_WIDEST = 14  # of a measure's name
+_NUMBER = 6  # cells
+_WIDEST = 24  # of a measure's name
 
 
 def summary(found: Gathered) -> Report:
     """What came out of a sweep, setting by setting."""
-    measures = shown_measures(found)
+    measures = telling(found, MEASURES)
     facts: Facts = {"runs": len(found), "failed": int(found.failed.sum()), "settings": {}}
     blocks: list[Block] = []
     for axis in found.axes:
@@ -32,7 +33,9 @@ def summary(found: Gathered) -> Report:
         if len(rows) > MOST_VALUES:
             blocks.append(Line((f"  … and {counted(len(rows) - MOST_VALUES, 'more value')}", "dim")))
     if measures and blocks:
-        blocks.append(Line(("  measures are means of the runs that are done", "dim")))
+        blocks.append(
+            Line(("  means of the runs that are done; of all measures those that a setting moves most", "dim"))
+        )
     return Report(facts, blocks)
 
 
@@ -46,18 +49,13 @@ def print_summary(destination: str | Path, console: Console) -> None:
     print_blocks(summary(gather(destination)).blocks, Page(console))
 
 
-def shown_measures(found: Gathered) -> list[RunColumn]:
-    """The main ones: those of a family first, as they stand in the dataset."""
-    return [column for column in found.of("measure") if column.name != "tries" and column.distinct > 1][:MEASURES]
-
-
 def summary_lines(found: Gathered) -> list[str]:
     """The same in a few words, for where nothing is drawn."""
     failed = int(found.failed.sum())
     first = f"{counted(len(found), 'run')}, {f'{failed:,} of them failed' if failed else 'none of which failed'}."
     lines = [first]
+    measure = next(iter(telling(found, 1)), None)
     for axis in found.axes[:4]:
-        measure = next(iter(shown_measures(found)), None)
         rows = list(_rows(found, axis, [] if measure is None else [measure]))[:6]
         means = [
             axis.told(row["value"]) + ("" if measure is None else f": {measure.name} {_mean(row['means'][0])}")
@@ -93,7 +91,9 @@ def _mean(value: float | None) -> str:
 
 def _table(name: str, rows: Sequence[Facts], measures: Sequence[RunColumn]) -> Table:
     columns = [Column(name), Column("runs", _NUMBER, "right"), Column("failed", _NUMBER, "right")]
-    columns += [Column(one.name[:_WIDEST], max(_NUMBER, min(_WIDEST, len(one.name))), "right") for one in measures]
+    columns += [
+        Column(one.name[:_WIDEST], max(_NUMBER, min(_WIDEST, len(one.name))), "right", True) for one in measures
+    ]
     cells: list[list[Cell]] = [
         [
             Cut(row["told"]),
@@ -103,4 +103,4 @@ def _table(name: str, rows: Sequence[Facts], measures: Sequence[RunColumn]) -> T
         ]
         for row in rows
     ]
-    return Table(columns, cells, indent=2, flex=Flex(least=8, most=40))
+    return Table(columns, cells, indent=2, flex=Flex(least=12, most=40, early=22))

@@ -64,7 +64,10 @@ class SweepPage(anywidget.AnyWidget):
 
 
 class SweepExplorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
-    """The runs of a sweep; made by `dia2.inspect.explore_sweep`. From code: `explorer.open_run(3)`, `explorer.opened`."""
+    """The runs of a sweep; made by `dia2.inspect.explore_sweep`.
+
+    From code: `explorer.open_run(3)`, `explorer.opened`.
+    """
 
     def __init__(self, destination: str | Path, *, voice: bool = True) -> None:
         """See `dia2.inspect.explore_sweep`."""

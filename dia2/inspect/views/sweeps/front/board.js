@@ -15,6 +15,7 @@ export class Board {
     const scripts = axes.filter((place) => runs.columns[place].name === "script");
     const told = axes.filter((place) => !["script", "seed"].includes(runs.columns[place].name));
     const [x = -1, by = -1] = told.length ? told : axes;
+    const [main = measures[0] ?? -1] = measures.filter((place) => runs.header.main.includes(runs.columns[place].name));
     const [panel = -1] = [x, by].includes(scripts[0]) ? [] : scripts;
     /** @type {Looked} */
     this.looked = {
@@ -25,7 +26,7 @@ export class Board {
       query: "",
       chosen: new Map(),
       rows: Array.from({ length: runs.count }, (_, run) => run),
-      chart: { measure: measures[0] ?? -1, x, by, panel },
+      chart: { measure: main, x, by, panel },
       map: 0,
       playing: null,
       pane: "Runs",

@@ -104,14 +104,16 @@ function put(element, left, width) {
 }
 
 /**
- * Columns of the table: what tells runs apart, then the rest.
+ * Columns of the table: what tells runs apart, then measures that are the same for all.
  *
  * @param {Runs} runs
  */
 export function shownPlaces(runs) {
   const always = (/** @type {string} */ role, /** @type {string} */ name) =>
     name === "status" || (role === "measure" && name !== "tries");
-  return runs.places(({ role, distinct, name }) => distinct > 1 || always(role, name));
+  const found = runs.places(({ role, distinct, name }) => distinct > 1 || always(role, name));
+  const last = (/** @type {number} */ place) => Number(place !== runs.status && runs.columns[place].distinct < 2);
+  return found.sort((a, b) => last(a) - last(b) || a - b);
 }
 
 /**

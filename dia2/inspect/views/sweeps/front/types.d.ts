@@ -29,6 +29,8 @@ export interface SweepHeader {
   name: string;
   ids: string[];
   columns: RunColumn[];
+  /** Names of the measures that tell most. */
+  main: string[];
   partings: PartingHeader[];
   /** About what is not there. */
   told: string[];
