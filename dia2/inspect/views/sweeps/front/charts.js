@@ -14,7 +14,7 @@ import { Panel, markOf, seriesColour } from "./panels.js";
 
 const SLIMMEST = 250; // pixels of a panel
 const BROADEST = 900;
-const [LOW, HIGH] = [168, 340]; // pixels: the height of a panel
+const [LOW, HIGH] = [168, 440]; // pixels: the height of a panel
 const TITLE = 30;
 const GAP = 12;
 
