@@ -53,7 +53,11 @@ FRAMES = """async () => {
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
-    grid: dict[str, Any] = {"script": ["[S1] one two three [S2] four", "[S1] Yes."], "seed": [1, 2], "cfg_scale": [1, 2.5]}
+    grid: dict[str, Any] = {
+        "script": ["[S1] one two three [S2] four", "[S1] Yes."],
+        "seed": [1, 2],
+        "cfg_scale": [1, 2.5],
+    }
     make(Plan(grid), folder / "voices", makers=[Dia2Maker(engine("tiny4"))])
     return sweep_to_html(folder / "voices", folder / "sweep.html", pages=1)
 
@@ -238,6 +242,19 @@ def test_every_view_shuts_nobody_out_and_keeps_its_picture(browser: Any, large: 
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
     opened.check()
     opened.page.context.close()
+
+
+def test_where_there_is_little_width_the_table_is_as_tall_as_its_rows(browser: Any, file: Path, large: Path) -> None:
+    for page, tall in ((file, 8 * 28 + 52), (large, 480)):
+        opened = Page(browser, page, 800, 700)
+        assert opened.page.locator(".scroller").bounding_box()["height"] == tall
+        opened.press("ArrowDown")
+        opened.press("2")
+        opened.drawn()
+        keep_picture(opened.page, f"sweep-narrow-{tall}")
+        assert opened.page.locator(".chart-panel canvas").first.is_visible()
+        opened.check()
+        opened.page.context.close()
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import { h, say, sign } from "../../explorer/front/dom.js";
 
 const ROW = 28; // pixels
 const HEAR = 46; // of the first column
+const HEAD = 52; // of the heads, and of a bar to scroll by
 const BEYOND = 6; // rows above and below what is seen
 const [NARROWEST, WIDEST] = [64, 180]; // pixels of a column
 const [LETTER, BOLD, ARROW, PADDING] = [7.2, 7.8, 10, 22]; // pixels, nearly
@@ -74,6 +75,7 @@ export function runTable(runs, board, sounding, open) {
       if (moved) {
         scroller.scrollTop = 0;
         body.style.height = `${looked.rows.length * ROW}px`;
+        scroller.style.setProperty("--tall", `${Math.max(2, looked.rows.length) * ROW + HEAD}px`);
         none.hidden = looked.rows.length > 0;
         table.setAttribute("aria-rowcount", String(looked.rows.length + 1));
       }
