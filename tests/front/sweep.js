@@ -22,7 +22,8 @@ export function sweepOf(columns = COLUMNS, header = {}, packed = {}) {
   });
   const ids = Array.from({ length: count }, (_, run) => `id${run}`);
   const whole = {
-    name: "runs", ids, columns: shown, partings: [], main: ["cut"], told: [], sounds: [], mime: "audio/mpeg", pages: [],
+    name: "runs", ids, columns: shown, partings: [], scripts: 0,
+    main: ["cut"], told: [], sounds: [], mime: "audio/mpeg", pages: [],
     command: ["dia2 trace html runs/traces/", ".dia2trace -o runs/traces/", ".html"],
   };
   return new Runs({ header: { ...whole, ...header }, columns: Object.assign(arrays, packed) });

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from dia2.adapter.maker import Dia2Maker
 from dia2.cli import main
-from dia2.common.errors import UsageError
+from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import explore_sweep, load, sweep, sweep_to_html
 from dia2.inspect.sweeps import dataset
 from dia2.inspect.sweeps.destination import Destination
@@ -248,6 +248,34 @@ class TestParting:
             assert not found.failed[one.runs].any()
             gaps = np.diff(one.runs)
             assert gaps.max() <= 4
+
+    def test_texts_flags_lists_and_nothing_part_runs_too(self, tmp_path: Path) -> None:
+        write_sweep(tmp_path, {"script": ["[S1] a"], "seed": [1, 2, 3, 4, 5]})
+        runs = gather(tmp_path).raw_ids
+        table = pa.table({
+            "run": runs, "call": [0] * 5, "word": ["a", "a", "b", "a", "a"], "forced": [True, True, True, None, True],
+            "pending": [[1], [1], [1], [1], [1, 2]], "codes": pa.array([None, [], [], [], []], pa.list_(pa.int32())),
+        })  # fmt: skip
+        dataset.commit(Destination(tmp_path), "nano-00000000", "z", {dataset.CALLS: table})
+        [one] = partings(gather(tmp_path))
+        said = [None if what < 0 else one.parts[what] for what in one.what[0]]
+        assert said == [None, None, "word", "forced", "pending"]
+        assert one.call[0].tolist() == [-1, -1, 0, 0, 0]
+
+    @pytest.mark.parametrize(
+        "columns", [{"run": [1], "call": [0]}, {"run": ["a"], "call": [0], "x": pa.array([2**64 - 1], pa.uint64())}]
+    )
+    def test_calls_that_are_none_are_told_of(self, columns: dict[str, Any], tmp_path: Path) -> None:
+        write_sweep(tmp_path, {"script": ["[S1] a"], "seed": [1, 2]})
+        columns = columns if columns["run"] == [1] else columns | {"run": gather(tmp_path).raw_ids[:1]}
+        dataset.commit(Destination(tmp_path), "nano-00000000", "z", {dataset.CALLS: pa.table(columns)})
+        with pytest.raises(Dia2Error, match="cannot be read"):
+            partings(gather(tmp_path))
+
+    def test_of_many_scripts_some_have_a_map_and_the_page_knows_how_many_not(self, tmp_path: Path) -> None:
+        found = gather(write_sweep(tmp_path, {"script": [f"[S1] {i}" for i in range(11)], "seed": [1, 2]}, calls=4))
+        header, _ = opened(payload(found, partings(found)))
+        assert (len(header["partings"]), header["scripts"]) == (8, 11)
 
     def test_a_dataset_without_calls_has_no_map(self, tmp_path: Path) -> None:
         assert partings(gather(write_sweep(tmp_path, grid_of(20)))) == []

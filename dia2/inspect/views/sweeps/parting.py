@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_COMPARED = 64  # runs of one script
-MOST_SCRIPTS = 12
+MOST_SCRIPTS = 8
 MOST_CALLS = 20_000  # of a run
 SAME = -1  # where two runs do not part
 _PASSED_OVER = re.compile(r"run|call|script|model|time_.*|before_.*|kv_.*|audio_seen")
 _FIRST = ("action", "codes")  # that are drawn in a call: what differs beside them follows from them
 _SEED = 20_260
+_NONE = -(1 << 31)  # of a column
 _MOST_WIDE = 512  # numbers of a column in one call
 
 
@@ -51,11 +52,11 @@ class _Told:
     """What a run did."""
 
     whole: np.ndarray  # [calls] int64, one number for all of a call
-    columns: dict[str, np.ndarray]  # [calls, width] int64
+    columns: dict[str, np.ndarray]  # [calls, width] int32
 
 
 def partings(found: Gathered) -> list[Parting]:
-    """The runs of each script, of at most 64 of them, evenly spread over its settings.
+    """The runs of each script, at most 64 of them, evenly spread over its settings; of the scripts with most runs.
 
     Raises:
         Dia2Error: the dataset is damaged, or cannot be read.
@@ -67,19 +68,27 @@ def partings(found: Gathered) -> list[Parting]:
     for script, runs in chosen.items():
         there = np.array([run for run in runs if int(run) in told], np.int32)
         if len(there) > 1:
-            made.append(_parting(script, there, len(groups[script]), [told[int(run)] for run in there]))
+            column = found.column("script")
+            name = "" if script < 0 or column is None else column.texts[script]
+            made.append(_parting(name, there, len(groups[script]), [told[int(run)] for run in there]))
     return made
 
 
-def _groups(found: Gathered) -> dict[str, np.ndarray]:
-    """Runs that are done, by their script: of the scripts those with most runs."""
+def _groups(found: Gathered) -> dict[int, np.ndarray]:
+    """Of the scripts those with most runs."""
+    groups = scripts(found)
+    most = sorted(groups, key=lambda code: -len(groups[code]))[:MOST_SCRIPTS]
+    return {code: groups[code] for code in sorted(most)}
+
+
+def scripts(found: Gathered) -> dict[int, np.ndarray]:
+    """Places of the runs that are done, by the place of their script; of scripts that have more than one."""
     done = np.flatnonzero(~found.failed)
     script = found.column("script")
     if script is None or script.kind != "text":
-        return {"": done}
-    groups = {text(script.texts[code]): done[script.values[done] == code] for code in range(len(script.texts))}
-    most = sorted(groups, key=lambda name: -len(groups[name]))[:MOST_SCRIPTS]
-    return {name: runs for name, runs in groups.items() if name in most and len(runs) > 1}
+        return {-1: done} if len(done) > 1 else {}
+    groups = {code: done[script.values[done] == code] for code in range(len(script.texts))}
+    return {code: runs for code, runs in groups.items() if len(runs) > 1}
 
 
 def _spread(runs: np.ndarray) -> np.ndarray:
@@ -111,7 +120,7 @@ def _told(found: Gathered, runs: Sequence[int]) -> dict[int, _Told]:
                 columns=["run", "call", *(each.name for each in compared)], filter=tables.field("run").isin(wanted)
             )
             made |= {places[run]: _of(part) for run, part in _by_run(read) if run in places}
-    except (OSError, ValueError, TypeError) as error:  # of pyarrow's, too
+    except (OSError, ValueError, TypeError, NotImplementedError, LookupError) as error:  # of pyarrow's, too
         raise Dia2Error(f"The dataset of {found.there} cannot be read ({one_line(error)}).") from error
     return made
 
@@ -139,30 +148,44 @@ def _of(part: pa.Table) -> _Told:
     whole = np.zeros(len(part), np.int64)
     for place, numbers in enumerate(columns.values()):
         keys = np.random.default_rng((_SEED, place)).integers(1, 2**62, numbers.shape[1] or 1)
-        whole = whole * np.int64(31) + (numbers * keys[: numbers.shape[1]]).sum(1)  # modulo 2⁶⁴
+        whole = whole * np.int64(31) + (numbers.astype(np.int64) * keys[: numbers.shape[1]]).sum(1)  # modulo 2⁶⁴
     return _Told(whole, columns)
 
 
 def _as_numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """[calls, width] int64: values of a column, −2⁴⁰ where there is none."""
-    none = -(1 << 40)
-    rows = [one if isinstance(one, list) else [one] for one in column.to_pylist()]
-    width = min(_MOST_WIDE, max(map(len, rows), default=1))
-    made = np.full((len(rows), width), none, np.int64)
-    for row, values in zip(made, rows, strict=True):
-        row[: len(values)] = [_number(one, none) for one in values[:width]]
+    """[calls, width] int32: values of a column, `_NONE` where there is none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    if not pa.types.is_list(array.type):
+        return _plain(array)[:, None]
+    lengths = compute.list_value_length(array).fill_null(0).to_numpy().astype(np.int64)  # [calls]
+    flat, starts = _plain(array.flatten()), np.cumsum(lengths) - lengths
+    width = int(min(_MOST_WIDE, lengths.max(initial=0)))
+    there = np.arange(width) < lengths[:, None]  # [calls, width]
+    made = np.full(there.shape, _NONE, np.int32)
+    made[there] = flat[(starts[:, None] + np.arange(width))[there]]
     return made
 
 
-def _number(value: Any, none: int) -> int:
-    if value is None:
-        return none
-    return _crc(value) if isinstance(value, str) else int(value)
+def _plain(array: pa.Array) -> np.ndarray:
+    """[values] int32: whole numbers and flags as they are, texts as numbers that tell them apart."""
+    import pyarrow as pa
+
+    if pa.types.is_string(array.type):
+        coded = array.dictionary_encode()
+        numbers = np.array([_NONE, *(_crc(one) for one in coded.dictionary.to_pylist())], np.int32)
+        chosen: np.ndarray = numbers[1 + coded.indices.fill_null(-1).to_numpy()]
+        return chosen
+    wide = array.cast(pa.int64()).fill_null(_NONE).to_numpy(zero_copy_only=False)
+    plain: np.ndarray = np.clip(wide, _NONE, -_NONE - 1).astype(np.int32)
+    return plain
 
 
 def _crc(value: str) -> int:
     """A number of a text, the same in each process."""
-    return crc32(value.encode("utf-8", "surrogatepass"))
+    return crc32(value.encode("utf-8", "surrogatepass")) & 0x7FFFFFFF
 
 
 def _parting(script: str, runs: np.ndarray, of: int, told: Sequence[_Told]) -> Parting:

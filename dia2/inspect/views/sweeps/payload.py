@@ -14,7 +14,7 @@ from dia2.inspect.sweeps import dataset
 from dia2.inspect.views.explorer.pack import pack
 from dia2.inspect.views.explorer.sound import MIME
 from dia2.inspect.views.sweeps.gathered import Gathered, RunColumn
-from dia2.inspect.views.sweeps.parting import Parting
+from dia2.inspect.views.sweeps.parting import Parting, scripts
 from dia2.inspect.views.sweeps.telling import telling
 
 
@@ -51,6 +51,7 @@ def payload(
         "columns": shown,
         "main": [column.name for column in telling(found, 1)],
         "partings": maps,
+        "scripts": len(scripts(found)),
         "told": [printable(line) for line in (*found.left_out, *told)],
         "sounds": None if sounds is None else sorted(sounds),
         "mime": MIME,

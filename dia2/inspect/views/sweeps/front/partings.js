@@ -5,6 +5,7 @@ import { heat } from "../../explorer/front/colours.js";
 import { h, say } from "../../explorer/front/dom.js";
 import { Sheet } from "../../explorer/front/sheet.js";
 import { choiceOf } from "./choices.js";
+import { many } from "./runs.js";
 
 /**
  * @import { Board } from "./board.js"
@@ -135,7 +136,9 @@ export function partingsMap(runs, board, point, tell) {
     }
     say(latest, `call ${pairs.last}`);
     const some = pairs.all.length < pairs.of ? `, ${pairs.all.length} of ${pairs.of} compared, evenly spread` : "";
-    say(note, `${shown.length} runs${some}. A cell tells where two runs part; a click shows its row’s.`);
+    const unseen = runs.header.scripts - maps.length;
+    const without = unseen > 0 ? ` ${many(unseen, "more script")} without a map.` : "";
+    say(note, `${shown.length} runs${some}.${without} A cell tells where two runs part; a click shows its row’s.`);
     const wide = place.clientWidth - 4;
     const fits = Math.floor((wide - ROOM_OF_NAMES) / shown.length);
     left = Math.min(LARGEST, fits) >= READABLE ? ROOM_OF_NAMES : 0;

@@ -32,6 +32,8 @@ export interface SweepHeader {
   /** Names of the measures that tell most. */
   main: string[];
   partings: PartingHeader[];
+  /** Scripts that have runs to compare; some have no map. */
+  scripts: number;
   /** About what is not there. */
   told: string[];
   /** Runs whose sounds are in the page; null: each is asked for. */
