@@ -111,7 +111,12 @@ def _run(args: argparse.Namespace) -> int:
         from dia2.inspect.sweeps.command import run_query, run_sweep
 
         collector.resume()
-        return run_sweep(args) if args.command == "sweep" else run_query(args)
+        if args.command == "query":
+            return run_query(args)
+        from dia2.inspect.views.sweeps import sweep_to_html
+        from dia2.inspect.views.sweeps.summary import print_summary
+
+        return run_sweep(args, print_summary, sweep_to_html)
     return generate(args) if args.command == "generate" else voice(args)
 
 

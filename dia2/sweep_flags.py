@@ -22,6 +22,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="do not keep recordings that runs go on from",
     )
+    parser.add_argument("--html", metavar="FILE", help="write the explorer of its runs, for any browser")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")

@@ -21,7 +21,8 @@ ROOMS = {  # what each may import, besides itself; the longest name that fits a 
     "dia2.inspect.trace": ("dia2.inspect.store", "dia2.inspect.schema", "dia2.common"),
     "dia2.inspect.record": ("dia2.inspect.store", "dia2.inspect.schema", "dia2.common", "dia2.core"),
     "dia2.inspect.views": (
-        *("dia2.inspect.trace", "dia2.inspect.record", "dia2.inspect.store", "dia2.inspect.schema", "dia2.common"),
+        *("dia2.inspect.sweeps", "dia2.inspect.trace", "dia2.inspect.record", "dia2.inspect.store"),
+        *("dia2.inspect.schema", "dia2.common"),
     ),
     "dia2.inspect.sweeps": ("dia2.inspect.trace", "dia2.inspect.store", "dia2.inspect.schema", "dia2.common"),
     "dia2.inspect.lab": (

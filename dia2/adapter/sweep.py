@@ -25,6 +25,7 @@ from dia2.inspect.sweeps.plan import Plan, RunOptions
 from dia2.inspect.sweeps.query import query as ask
 from dia2.inspect.sweeps.sweep import SweepProgress, Tell, make
 from dia2.inspect.sweeps.worker import trace_name
+from dia2.inspect.trace.extensions import extension
 
 MOST = 10_000  # runs of one script that are held as traces; `dia2 sweep` makes more
 _NAMED = 3  # values of a setting that a sweep's text names; of more it tells how many
@@ -57,10 +58,23 @@ class Sweep:
             UsageError: it is no SQL that can be answered, or the sweep was not made by `sweep`.
             Dia2Error: duckdb is missing.
         """
+        names, rows = ask(self._dataset, query)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def explore(self, *, voice: bool = True) -> Any:
+        """Look at the runs in a notebook; see `dia2.inspect.explore_sweep`.
+
+        Raises:
+            UsageError: the sweep was not made by `sweep`, or anywidget is not installed.
+            Dia2Error: the dataset is damaged, or cannot be read.
+        """
+        return extension("explore_sweep")(self._dataset, voice=voice)
+
+    @property
+    def _dataset(self) -> str:
         if self.url is None:
             raise UsageError("These runs are in no dataset: make them by dia2.inspect.sweep.")
-        names, rows = ask(self.url, query)
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        return self.url
 
     def __repr__(self) -> str:
         given: dict[str, list[Any]] = {

@@ -32,12 +32,15 @@ if TYPE_CHECKING:
     from dia2.inspect.schema.word import TraceWord
     from dia2.inspect.views import plots
     from dia2.inspect.views.explorer import to_html
+    from dia2.inspect.views.sweeps import sweep_to_html
+    from dia2.inspect.views.sweeps.open import explore_sweep
 
 register(
     explore="dia2.inspect.views.explorer.open:explore",
     to_html="dia2.inspect.views.explorer:to_html",
     lab="dia2.inspect.lab.open:lab",
     report="dia2.inspect.views.console:report",
+    explore_sweep="dia2.inspect.views.sweeps.open:explore_sweep",
 )
 
 _HOMES = {
@@ -46,10 +49,12 @@ _HOMES = {
     "Sweep": "dia2.adapter.sweep",
     "TraceWord": "dia2.inspect.schema.word",
     "Watch": "dia2.inspect.record.watch",
+    "explore_sweep": "dia2.inspect.views.sweeps.open",
     "follow": "dia2.inspect.lab.follow",
     "select": "dia2.common.hooks",
     "sample": "dia2.adapter.trace",
     "sweep": "dia2.adapter.sweep",
+    "sweep_to_html": "dia2.inspect.views.sweeps",
     "to_html": "dia2.inspect.views.explorer",
 }
 __all__ = [
@@ -60,6 +65,7 @@ __all__ = [
     "Trace",
     "TraceWord",
     "Watch",
+    "explore_sweep",
     "follow",
     "load",
     "plots",
@@ -67,6 +73,7 @@ __all__ = [
     "sample",
     "select",
     "sweep",
+    "sweep_to_html",
     "to_html",
 ]
 

@@ -1,7 +1,8 @@
 """Draws the pictures of README and docs from runs of the embedded checkpoint, and of the example of a third model.
 
 `python docs/images/make.py` draws all of them; `python docs/images/make.py explorer run.html` writes the explorer of
-the sample trace, which the site shows. Pictures of pages are taken by the Chromium of the tests.
+the sample trace, which the site shows; `python docs/images/make.py sweep` draws the picture of a sweep alone. Pictures
+of pages are taken by the Chromium of the tests.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import io
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from dia2 import Dia2
-from dia2.inspect import load, record, sample
+from dia2.inspect import load, record, sample, sweep_to_html
+from dia2.inspect.sweeps.plan import Plan
+from dia2.inspect.sweeps.sweep import make
 from dia2.inspect.views.console import print_frame
 
 HERE = Path(__file__).parent
@@ -53,8 +57,22 @@ def write_csm(folder: Path) -> Path:
     return load(path).to_html(folder / "csm.html", call=24)
 
 
-def draw_explorer(page_path: Path, picture_path: Path) -> None:
-    """Take the picture of an explorer."""
+def write_sweep(folder: Path) -> Path:
+    """Write the explorer of a sweep of two scripts: 144 runs, in a minute."""
+    grid = {
+        "script": ["[S1] Hello there. How are you today? [S2] Fine, thank you.", "[S1] Good morning, all of you."],
+        "seed": list(range(1, 9)),
+        "cfg_scale": [1, 2, 3],
+        "temperature": [0.4, 0.8, 1.2],
+    }
+    make(Plan(grid, {"nano": True, "device": "cpu"}), folder / "voices")
+    return sweep_to_html(folder / "voices", folder / "sweep.html")
+
+
+def draw_explorer(
+    page_path: Path, picture_path: Path, *, ready: str = ".grid canvas", keys: Sequence[str] = ()
+) -> None:
+    """Take the picture of an explorer, when there is what is `ready`, and after some keys."""
     from PIL import Image  # only this needs them
 
     sys.path.insert(0, str(HERE.parents[1]))
@@ -63,12 +81,19 @@ def draw_explorer(page_path: Path, picture_path: Path) -> None:
     with launched() as browser:
         page = browser.new_page(viewport=SIZE)
         page.goto(f"{page_path.as_uri()}#theme=light")  # a link: the tour does not begin
-        page.locator("#explorer.dia2-explorer .grid canvas").wait_for()
+        page.locator(f"#explorer.dia2-explorer {ready}").first.wait_for()
+        for key in keys:
+            page.keyboard.press(key)
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(500)  # the canvases are drawn with the next frames
         picture = page.screenshot()
     few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)  # a third of the bytes
     few.save(picture_path, optimize=True)
+
+
+def draw_sweep(folder: Path) -> None:
+    """Take the picture of a sweep's charts, with one of its runs beside them."""
+    draw_explorer(write_sweep(folder), HERE / "sweep.png", ready=".table-row", keys=[*["ArrowDown"] * 5, "2"])
 
 
 def main(arguments: list[str]) -> None:
@@ -77,11 +102,14 @@ def main(arguments: list[str]) -> None:
         folder = Path(name)
         if arguments[:1] == ["explorer"]:
             write_explorer(Path(arguments[1]))
+        elif arguments[:1] == ["sweep"]:
+            draw_sweep(folder)
         else:
             draw_frame(folder)
             write_explorer(folder / "run.html")
             draw_explorer(folder / "run.html", HERE / "explorer.png")
             draw_explorer(write_csm(folder), HERE / "csm.png")
+            draw_sweep(folder)
 
 
 if __name__ == "__main__":

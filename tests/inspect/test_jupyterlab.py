@@ -99,6 +99,33 @@ def test_a_run_is_followed_while_the_kernel_is_busy(browser: Any, lab: str, fold
     assert notebook.wrong == []
 
 
+def test_a_sweep_is_looked_at_heard_and_a_run_opens_below(browser: Any, lab: str, folder: Path) -> None:
+    source = """
+        from dia2 import Dia2
+        from dia2.inspect import sweep
+        sweep(Dia2.nano(), "[S1] Good morning.", "runs", seeds=(1, 2), cfg_scales=(1, 3)).explore()
+    """
+    notebook = Notebook(browser, lab, written(folder / "sweep.ipynb", textwrap.dedent(source).strip()))
+    page = notebook.page
+    notebook.run_all()
+    notebook.until(f"{EXPLORER}?.dia2?.board !== undefined")
+    page.locator(".table-row[aria-rowindex='3']").click()
+    notebook.key("Space")
+    notebook.until("document.querySelector('.run-pane .go').textContent === 'Stop'", 30)
+    notebook.until("document.querySelector('.foot .told').textContent.startsWith('Heard: ')", 30)
+    keep_picture(page, "jupyterlab-sweep")
+    notebook.key("Enter")
+    notebook.until("document.querySelectorAll('.dia2-explorer').length === 2", 30)
+    below = "document.querySelectorAll('.dia2-explorer')[1]"
+    notebook.until(f"{below}.dia2?.data !== undefined", 30)
+    assert page.evaluate(f"{below}.dia2.data.header.name").startswith(page.inner_text(".run-pane code"))
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 1  # Enter is not the notebook's
+    page.locator(".dia2-explorer").nth(1).scroll_into_view_if_needed()
+    keep_picture(page, "jupyterlab-sweep-opened")
+    assert notebook.failed() == []
+    assert notebook.wrong == []
+
+
 def test_a_note_goes_beside_the_trace_and_files_are_saved(browser: Any, lab: str, folder: Path) -> None:
     source = """
         import shutil

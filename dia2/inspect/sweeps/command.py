@@ -7,11 +7,12 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -20,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dia2.common.errors import UsageError
+from dia2.common.files import check_writable
 from dia2.common.messages import printable
 from dia2.common.wording import counted
 from dia2.inspect.sweeps.plan import read_plan
@@ -31,9 +33,20 @@ _FAILED = 10  # failed runs that are named
 _WIDEST = 10_000  # columns of an answer that is not shown in a terminal
 
 
-def run_sweep(args: argparse.Namespace) -> int:
-    """Make a sweep; returns the exit code: 1 if runs failed."""
+def run_sweep(args: argparse.Namespace, show: Callable[[str, Console], object], write: Callable[..., Path]) -> int:
+    """Make a sweep.
+
+    Args:
+        args: of the command.
+        show: prints what is in the dataset, by the values of its settings.
+        write: writes the explorer of the dataset to a file; see `dia2.inspect.sweep_to_html`.
+
+    Returns:
+        The exit code: 1 if runs failed.
+    """
     plan = read_plan(args.plan)
+    if args.html is not None:
+        check_writable(args.html)
     given = {name: getattr(args, name) for name in ("on", "rows", "level", "voice")}
     plan = replace(plan, run=replace(plan.run, **{name: value for name, value in given.items() if value is not None}))
     shown = not (args.quiet or args.json)
@@ -41,16 +54,26 @@ def run_sweep(args: argparse.Namespace) -> int:
         Console(stderr=True).print(printable(str(plan)), highlight=False, markup=False)
     with bar(shown) as tell:
         made = make(plan, args.output, again=args.again, tell=tell)
+    page = None if args.html is None else write(args.output, args.html, voice=plan.run.voice)
     if args.json:
         found = {"url": made.url, "runs": len(made.runs), "made": made.made, "found": made.found, "failed": made.failed}
-        found["failed_before"] = made.failed_before
-        print(json.dumps(found | {"seconds": made.seconds}, ensure_ascii=False))  # noqa: T201  # the command's output
+        found |= {"failed_before": made.failed_before, "seconds": made.seconds} | (
+            {} if page is None else {"html": str(page)}
+        )
+        print(json.dumps(found, ensure_ascii=False))  # noqa: T201  # the command's output
     elif shown:
         console = Console()
         for run, why in list(made.failed.items())[:_FAILED]:
-            console.print(printable(f"failed: {run}: {why}"), highlight=False, markup=False, soft_wrap=True)
-        console.print(printable(str(made)), highlight=False, markup=False, soft_wrap=True)
+            _say(console, f"failed: {run}: {why}")
+        _say(console, str(made))
+        show(args.output, console)
+        if page is not None:
+            _say(console, f"explorer: {page}")
     return int(bool(made.failed or made.failed_before))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def run_query(args: argparse.Namespace) -> int:

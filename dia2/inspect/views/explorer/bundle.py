@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-_FRONT = Path(__file__).parent / "front"
+FRONT = Path(__file__).parent / "front"
 _MODULES = (
     "dom",
     "colours",
@@ -96,7 +96,7 @@ _MODULES = (
     "main",
 )
 _SHEETS = ("style", "why", "fit", "share", "present", "tour", "pipeline", "attention")
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./[a-z]+\.js";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\.[./a-z]*/[a-z]+\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 _INDENTATION = re.compile(r"^ +(?= )", re.MULTILINE)
 _DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
@@ -105,23 +105,24 @@ _DOCUMENTS = re.compile(r"^ */\*\*(?:(?!\*/).)*\*/\n", re.MULTILINE | re.DOTALL)
 @lru_cache
 def style() -> str:
     """The style sheets as one."""
-    return "".join((_FRONT / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
+    return "".join((FRONT / f"{name}.css").read_text(encoding="utf-8") for name in _SHEETS)
 
 
 @lru_cache
 def script(host: str) -> str:
     """The front end for a host: `widget`, a module with a default export, or `page`, which runs by itself."""
-    return "\n".join(_code(name) for name in (*_MODULES, host))
+    return "\n".join(code_of(FRONT / f"{name}.js") for name in (*_MODULES, host))
 
 
 @lru_cache
 def reviver() -> str:
     """The function `revive`, which opens the widget's script in a saved notebook; see saved.js."""
-    return _code("saved")
+    return code_of(FRONT / "saved.js")
 
 
-def _code(name: str) -> str:
-    source = (_FRONT / f"{name}.js").read_text(encoding="utf-8")
+def code_of(path: Path) -> str:
+    """A module as it stands in the joined script."""
+    source = path.read_text(encoding="utf-8")
     for unneeded in (_IMPORT, _EXPORT, _DOCUMENTS, _INDENTATION):
         source = unneeded.sub("", source)
     return source

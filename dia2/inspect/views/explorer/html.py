@@ -44,6 +44,7 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
+_NOSCRIPT = "This page draws a trace by its own script, which this viewer does not run."
 
 
 def to_html(
@@ -98,12 +99,38 @@ def to_html(
 
 def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], title: str, told: str = "") -> None:
     """Write a page that shows packed views, see `payload`, and says what is `told` of it."""
+    write_front(path, packed, options, title, script=script("page"), style=style(), noscript=_NOSCRIPT, told=told)
+
+
+def write_front(
+    path: Path,
+    packed: Sequence[bytes],
+    options: dict[str, Any],
+    title: str,
+    *,
+    script: str,
+    style: str,
+    noscript: str,
+    told: str = "",
+) -> None:
+    """Write a page that shows packed data by a script of ours.
+
+    Args:
+        path: of the file; replaced as a whole.
+        packed: what is shown.
+        options: of the script.
+        title: of the page.
+        script: the front end for pages.
+        style: its style sheets.
+        noscript: what stands there where scripts do not run.
+        told: a line above it all.
+    """
     views = "\n".join(
         f'<script type="application/dia2view">{base64.b64encode(data).decode()}</script>' for data in packed
     )
-    sheet, code = style() + _PAGE_STYLE, script("page")
+    sheet = style + _PAGE_STYLE
     policy = (
-        f"default-src 'none'; script-src {_hash(code)}; style-src {_hash(sheet)}; "
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(sheet)}; "
         "media-src blob:; base-uri 'none'; form-action 'none'"
     )
     page = _PAGE.format(
@@ -111,10 +138,10 @@ def write_page(path: Path, packed: Sequence[bytes], options: dict[str, Any], tit
         title=html.escape(title),
         told=f'<header id="told">{html.escape(told)}</header>\n' if told else "",
         style=sheet,
-        noscript=html.escape("This page draws a trace by its own script, which this viewer does not run."),
+        noscript=html.escape(noscript),
         views=views,
         options=json.dumps(options).replace("<", "\\u003c"),
-        script=code,
+        script=script,
     )
     write_atomically(path, page.encode())
 

@@ -17,7 +17,7 @@ import numpy as np
 from dia2.inspect.schema.view import View
 
 MAGIC = b"dia2view"
-_DTYPES = {"int8", "uint8", "int16", "uint16", "int32", "float32"}
+_DTYPES = {"int8", "uint8", "int16", "uint16", "int32", "float32", "float64"}
 
 
 def pack(view: View, extra: dict[str, bytes] | None = None) -> bytes:

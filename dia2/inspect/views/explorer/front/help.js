@@ -12,9 +12,10 @@ const WORDS = " A double click selects a word.";
 
 /**
  * @param {Command[]} commands
+ * @param {string} pointer what the pointer does
  * @returns {HTMLDialogElement}
  */
-export function helpSheet(commands) {
+export function helpSheet(commands, pointer = `${POINTER}${commandOf(commands, "word-on") ? WORDS : ""}`) {
   const keys = commands.filter((command) => command.keys.length).flatMap((command) => [
     h("dt", {}, command.keys.map((key) => h("kbd", {}, keyName(key)))),
     h("dd", {}, command.name),
@@ -25,7 +26,7 @@ export function helpSheet(commands) {
     { "aria-label": "Keys" },
     h("h2", {}, "Keys"),
     h("dl", { tabindex: 0 }, keys),
-    h("p", {}, `${POINTER}${commandOf(commands, "word-on") ? WORDS : ""}`),
+    h("p", {}, pointer),
     h("button", { type: "button", class: "go", onclick: () => dialog.close() }, "Close"),
   );
   dialog.addEventListener("keydown", (event) => {

@@ -43,7 +43,7 @@ export type Props = { [Name in `aria-${string}`]?: string | undefined } & { clas
   { [Name in PlainAttribute]?: Attribute };
 
 type PlainAttribute =
-  | "disabled" | "download" | "hidden" | "href" | "max" | "maxlength" | "min" | "placeholder" | "preload" | "readonly" | "role" | "rows" | "scope" | "selected" | "step"
+  | "dir" | "disabled" | "download" | "hidden" | "href" | "max" | "maxlength" | "min" | "placeholder" | "preload" | "readonly" | "role" | "rows" | "scope" | "selected" | "step"
   | "tabindex" | "title" | "type" | "value";
 
 /** A part of the page: its element, and what draws it anew. */
@@ -60,14 +60,15 @@ export type TypedArray =
   | Int16Array<ArrayBuffer>
   | Uint16Array<ArrayBuffer>
   | Int32Array<ArrayBuffer>
-  | Float32Array<ArrayBuffer>;
+  | Float32Array<ArrayBuffer>
+  | Float64Array<ArrayBuffer>;
 
 export interface ArrayConstructor {
   new (buffer: ArrayBuffer, at: number, count: number): TypedArray;
   new (count: number): TypedArray;
 }
 
-export type Dtype = "int8" | "uint8" | "int16" | "uint16" | "int32" | "float32";
+export type Dtype = "int8" | "uint8" | "int16" | "uint16" | "int32" | "float32" | "float64";
 
 /** [calls, …], but for `grid…` [columns, codebooks], `peaks…` [n, 2], queues [tokens, 3] and sounds [bytes]. */
 export type Column = TypedArray & { shape: number[] };

@@ -1,16 +1,17 @@
 // A trace as `pack.py` wrote it: a header, and columns as typed arrays over one buffer.
 
-/** @import { ArrayConstructor, Column, Columns, Dtype, Header, Packed, PieceHeader } from "./types.d.ts" */
+/** @import { ArrayConstructor, Column, Columns, Dtype, Packed } from "./types.d.ts" */
 
 /** @type {Record<Dtype, ArrayConstructor>} */
 const ARRAYS = {
   int8: Int8Array, uint8: Uint8Array, int16: Int16Array, uint16: Uint16Array, int32: Int32Array, float32: Float32Array,
+  float64: Float64Array,
 };
 
 /**
  * Header and columns in packed bytes: of a view, or of the next calls of one that grows.
  *
- * @template {Header | PieceHeader} H
+ * @template {object} H
  * @param {Uint8Array<ArrayBuffer>} bytes
  * @returns {Promise<Packed<H>>}
  */
