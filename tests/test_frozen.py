@@ -16,6 +16,7 @@ CHANGED = frozenset(
         "dia.state.DecoderOutput",
         "dia2.common.hooks.Span",
         "dia2.core.model.DecodeState",
+        "dia2.inspect.sweeps.worker.Worker",
         "dia2.runtime.batch.state.BatchState",
         "dia2.runtime.context.RuntimeContext",
         "dia2.runtime.frame.GenerationState",

@@ -111,7 +111,7 @@ class TestGathering:
             "run": ["a", "b", "c"], "status": ["done"] * 3, "seed": [2**60, 2**60 + 1, 3],
             "loss": [float("nan"), float("inf"), 0.5], "big": [2**60, 2**60 + 1, None],
         })  # fmt: skip
-        dataset.commit(Destination(tmp_path), "nano", "g", {dataset.RUNS: table})
+        dataset.commit(Destination(tmp_path), "nano", dataset.group_name("g"), {dataset.RUNS: table})
         found = gather(tmp_path)
         seed, loss, big = (found.column(name) for name in ("seed", "loss", "big"))
         assert seed is not None
@@ -146,7 +146,7 @@ class TestGathering:
         runs = ["../../etc", "b", "c", ""]
         traces = ["traces/../../etc.dia2trace", "traces/c.dia2trace", "traces/c.dia2trace", "traces/.dia2trace"]
         table = pa.table({"run": runs, "status": ["done"] * 4, "trace": traces})
-        dataset.commit(Destination(tmp_path), "nano", "g", {dataset.RUNS: table})
+        dataset.commit(Destination(tmp_path), "nano", dataset.group_name("g"), {dataset.RUNS: table})
         found = gather(tmp_path)
         assert dict(zip(found.raw_ids, found.traces, strict=True)) == {
             "../../etc": False, "b": False, "c": True, "": False,
@@ -156,7 +156,7 @@ class TestGathering:
         assert gather(made).column("model") is None
         write_sweep(tmp_path, {"script": ["[S1] a"], "seed": [1]})
         table = pa.table({"run": ["z"], "status": ["done"], "seed": [2]})
-        dataset.commit(Destination(tmp_path), "other-1", "g", {dataset.RUNS: table})
+        dataset.commit(Destination(tmp_path), "other-1", dataset.group_name("g"), {dataset.RUNS: table})
         assert by_name(gather(tmp_path))["model"] == ["nano-00000000", "other-1"]
 
     @pytest.mark.parametrize("plan", [b"[1]", b"{", b'{"grid": 3}', b"[" * 100_000])
