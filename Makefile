@@ -22,7 +22,7 @@ test: export NOTEBOOKS := $(addprefix notebooks/,00_quickstart.ipynb 06_voice_cl
 test: checked  ## everything that is quick enough to run before each commit
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow" -p no:nbval
 
-test-all: checked $(VENV)/.whisper-base $(VENV)/.engines  ## the same and what takes longer
+test-all: checked $(VENV)/.whisper-base $(VENV)/.engines $(VENV)/.clusters  ## the same and what takes longer
 	DIA2_HOSTILE_SHARE=1 $(PYTHON) -m pytest -n 2
 
 checked:  # one core would wait while the other installs, or lints
@@ -83,6 +83,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt examples/csm_adapter/pyproject.toml
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
 	$(PIP) --editable '.[whisper,parquet,sweeps,notebooks,training,dev]' --editable examples/csm_adapter
 	touch $@ $(VENV)/.runtime
+
+$(VENV)/.clusters: pyproject.toml constraints.txt | $(VENV)/.dev
+	-$(PIP) --editable '.[clusters]' && touch $@
 
 $(NODE_MODULES): tests/front/package.json tests/front/package-lock.json | $(VENV)/.dev
 	@$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=silent || { echo "The front end cannot be checked: npm could not \
