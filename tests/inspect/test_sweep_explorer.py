@@ -152,6 +152,14 @@ class TestGathering:
             "../../etc": False, "b": False, "c": True, "": False,
         }  # fmt: skip
 
+    def test_settings_that_no_plan_names_are_no_measures(self, tmp_path: Path) -> None:
+        plan = Plan({"script": ["[S1] Yes."], "temperature": [0.5, 0.8]})
+        make(plan, tmp_path, makers=[Dia2Maker(engine("tiny4"))])
+        found = gather(tmp_path)
+        assert {column.name for column in found.of("setting")} == {"script", "seed", "temperature"}
+        assert {"temp_text", "topk_audio", "initial_padding"} <= {column.name for column in found.of("about")}
+        assert {"calls", "words_cut"} <= {column.name for column in found.of("measure")}
+
     def test_checkpoints_are_told_where_there_are_several(self, made: Path, tmp_path: Path) -> None:
         assert gather(made).column("model") is None
         write_sweep(tmp_path, {"script": ["[S1] a"], "seed": [1]})

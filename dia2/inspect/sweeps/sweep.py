@@ -106,7 +106,7 @@ def make(
             dataset.forget(there, failed)
             known = {run: status for run, status in known.items() if run not in failed}
         missing = [run for run in runs if run.id not in known]
-        _keep_plan(plan, there)
+        _keep_plan(plan, there, makers)
         _keep_recordings(plan, there, makers, missing)
         counter = _Counter(len(runs), [known[run.id] for run in runs if run.id in known], tell)
         kinds = plan.kinds | _kinds(makers) | measure_kinds(plan.family)
@@ -183,9 +183,10 @@ def _settled(report: Report, worker: Worker, jobs: deque[Job]) -> list[Done]:
     return recorded + [worker.give_up(run, why, job.died + 1) for run in job.runs]
 
 
-def _keep_plan(plan: Plan, there: Destination) -> None:
+def _keep_plan(plan: Plan, there: Destination, makers: Sequence[Maker]) -> None:
     """What was asked for, beside what came out."""
     content = {"model": dict(plan.model), "grid": dict(plan.grid), "run": asdict(plan.run)}
+    content["in_force"] = sorted(_kinds(makers))  # the columns that tell settings, asked for or not
     there.write(f"plans/{id_of(content)}.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -121,8 +121,8 @@ def gather(destination: str | Path) -> Gathered:
     if len(table) > MOST_RUNS:
         left_out.append(f"The first {MOST_RUNS:,} of {len(table):,} runs are shown: ask dia2 query for the others.")
         table = table.slice(0, MOST_RUNS)
-    settings = _settings(there)
-    found = list(_columns(table, settings, left_out))
+    settings, in_force = _settings(there)
+    found = list(_columns(table, settings, in_force, left_out))
     raw = [str(run) for run in table["run"].to_pylist()]
     models = _models(there, raw) if "model" not in table.column_names else None
     if models is not None:
@@ -132,16 +132,17 @@ def gather(destination: str | Path) -> Gathered:
     return _sorted(gathered)
 
 
-def _settings(there: Destination) -> list[str]:
-    """Names of what the plans of a dataset set."""
-    names = ["script", "seed"]
+def _settings(there: Destination) -> tuple[list[str], set[str]]:
+    """Names of what the plans of a dataset set, and of all that is in force in its runs."""
+    names, in_force = ["script", "seed"], set[str]()
     for name in there.names("plans"):
         try:
-            grid = json.loads(there.read(name) or b"{}")["grid"]
-            names += [str(one) for one in grid]
+            plan = json.loads(there.read(name) or b"{}")
+            names += [str(one) for one in plan["grid"]]
+            in_force |= {str(one) for one in plan["in_force"]}
         except (ValueError, RecursionError, LookupError, TypeError):
             continue  # no plan of ours; its columns are measures then, or texts
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(names)), in_force
 
 
 def _models(there: Destination, runs: Sequence[str]) -> list[str | None] | None:
@@ -149,7 +150,7 @@ def _models(there: Destination, runs: Sequence[str]) -> list[str | None] | None:
     from pyarrow import parquet
 
     folders: dict[str, str] = {}
-    names = [name for name in there.names(dataset.RUNS) if name.endswith(".parquet")]
+    names = dataset.files(there, dataset.RUNS)
     if len({name.split("/")[1] for name in names}) < 2:
         return None
     system, root = there.arrow()
@@ -159,7 +160,9 @@ def _models(there: Destination, runs: Sequence[str]) -> list[str | None] | None:
     return [folders.get(run) for run in runs]
 
 
-def _columns(table: pa.Table, settings: Sequence[str], left_out: list[str]) -> Iterator[RunColumn]:
+def _columns(
+    table: pa.Table, settings: Sequence[str], in_force: Collection[str], left_out: list[str]
+) -> Iterator[RunColumn]:
     import pyarrow as pa
 
     names = [name for name in table.column_names if name not in _HIDDEN]
@@ -169,10 +172,11 @@ def _columns(table: pa.Table, settings: Sequence[str], left_out: list[str]) -> I
     for name in names[:MOST_COLUMNS]:
         values, kind = table[name], table.schema.field(name).type
         setting = name in settings
+        measure: Role = "about" if name in in_force else "measure"
         if values.null_count == len(values):
             continue
         if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            made = _numbers(name, "setting" if setting else "measure", values)
+            made = _numbers(name, "setting" if setting else measure, values)
         else:
             made = _texts(name, "setting" if setting else "about", [_as_text(one) for one in values.to_pylist()])
         room -= sum(map(len, made.texts))
