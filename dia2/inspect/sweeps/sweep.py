@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dia2.common.errors import UsageError, one_line
 from dia2.common.wording import counted
@@ -185,7 +186,7 @@ def _settled(report: Report, worker: Worker, jobs: deque[Job]) -> list[Done]:
 
 def _keep_plan(plan: Plan, there: Destination, makers: Sequence[Maker]) -> None:
     """What was asked for, beside what came out."""
-    content = {"model": dict(plan.model), "grid": dict(plan.grid), "run": asdict(plan.run)}
+    content: dict[str, Any] = {"model": dict(plan.model), "grid": dict(plan.grid), "run": asdict(plan.run)}
     content["in_force"] = sorted(_kinds(makers))  # the columns that tell settings, asked for or not
     there.write(f"plans/{id_of(content)}.json", json.dumps(content, ensure_ascii=False, indent=1).encode())
 
