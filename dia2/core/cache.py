@@ -78,7 +78,9 @@ class LayerSpan(NamedTuple):
         if self.slots.dim() == 1:
             self.both.index_copy_(3, self.slots, both)
         else:
-            self.both.scatter_(3, self.slots[None, :, None, :, None].expand_as(both), both)
+            # Not `scatter_`: of a part of a cache, which is not contiguous, it copies the whole, to and fro.
+            rows = torch.arange(len(self.slots), device=both.device)
+            self.both[:, rows, :, self.slots[:, 0]] = both[:, :, :, 0].transpose(0, 1)  # [B, 2, H, D]
         return self.both[:, :, :, : self.length]
 
 
