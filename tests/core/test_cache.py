@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
-from dia2.core.cache import KVCache, additive_mask, whole_rows
+from dia2.core.cache import KVCache, Span, additive_mask, whole_rows
 
 from ..support.dia import DiaCase, dia5
 from ..support.graphs import FakeGraphs, use_dia_graphs, use_graphs
@@ -23,6 +26,25 @@ def test_clearing_fills_all_of_a_cache_with_zeros() -> None:
     cache.clear()
     assert not cache.keys.any()
     assert not cache.values.any()
+
+
+def test_a_slot_of_each_row_is_written_in_place() -> None:
+    """`scatter_` copied the cache, to and fro."""
+    cache = KVCache(layers=2, batch=8, heads=8, slots=512, head_dim=128, dtype=torch.bfloat16, device=CPU)
+    cache.clear()
+    both, slots = torch.randn(2, 8, 8, 1, 128).bfloat16(), 3 * torch.arange(8)[:, None]
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as seen:
+        Span(cache, slots, 512).layer(1).append(both)
+    copied = [
+        math.prod(shape) for event in seen.events() if event.name == "aten::copy_" for shape in event.input_shapes
+    ]
+    assert max(copied, default=0) <= both.numel()
+    written = cache.both[1].clone()
+    for row in range(8):
+        assert torch.equal(written[:, row, :, 3 * row], both[:, row, :, 0])
+        written[:, row, :, 3 * row] = 0
+    assert not written.any()
+    assert not cache.both[0].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
