@@ -13,7 +13,7 @@ from dia2.common.errors import UsageError, one_line
 from dia2.engine import Dia2
 from dia2.generation import BatchInterrupted, GenerationConfig, GenerationResult, normalize_script
 from dia2.inspect.record.recorder import record
-from dia2.inspect.schema.maker import Made, MakingStopped, Recorded, Settings
+from dia2.inspect.schema.maker import PLACES, Made, MakingStopped, Recorded, Settings
 from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.edits import edit_from_json, edit_to_json
 from dia2.runtime.request import Request
@@ -24,7 +24,6 @@ _OPTIONS = {  # of `[model]`, by the names of the command line's flags
     "tokenizer": "tokenizer_id",
     "mimi": "mimi_id",
 }
-_PLACES = ("nano", "hf", "config", "weights")
 _HOW = ("use_cuda_graph", "use_torch_compile", "use_triton")  # frames are computed: what comes out is the same
 _COLUMNS = {
     "script": "text",
@@ -47,8 +46,8 @@ def open_maker(model: Mapping[str, Any]) -> Dia2Maker:
         CheckpointError: there is no such checkpoint.
     """
     for name in model:
-        if name not in (*_PLACES, *_OPTIONS):
-            raise UsageError(f"[model] has no {name}: it has {', '.join((*_PLACES, *_OPTIONS))}.")
+        if name not in (*PLACES, *_OPTIONS):
+            raise UsageError(f"[model] has no {name}: it has {', '.join((*PLACES, *_OPTIONS))}.")
     for name, value in model.items():
         kind = bool if name in ("nano", "strict", "trust_remote_code") else str
         if not isinstance(value, kind):
@@ -168,7 +167,6 @@ class Dia2Maker:
 
     def _request(self, settings: Settings, **more: Any) -> Request:
         given = dict(settings)
-        given.pop("checkpoint", None)
         script = given.pop("script")
         if not isinstance(script, str):
             raise UsageError(f"A script of a sweep is a text, not {short(script)}.")

@@ -21,10 +21,10 @@ from dia2.common.wording import counted
 from dia2.engine import Dia2
 from dia2.generation import GenerationConfig, normalize_script
 from dia2.inspect.schema.report import picked
+from dia2.inspect.sweeps.dataset import trace_name
 from dia2.inspect.sweeps.plan import Plan, RunOptions
 from dia2.inspect.sweeps.query import query as ask
 from dia2.inspect.sweeps.sweep import SweepProgress, Tell, make
-from dia2.inspect.sweeps.worker import trace_name
 from dia2.inspect.trace.extensions import extension
 
 MOST = 10_000  # runs of one script that are held as traces; `dia2 sweep` makes more

@@ -52,6 +52,17 @@ def swept(folder: Path | str, grid: dict[str, Any] | None = None, *, again: bool
     return make(Plan(grid or GRID, run=RunOptions(**run)), folder, makers=[maker()], again=again)
 
 
+def interrupted(folder: Path) -> None:
+    """A sweep that Ctrl-C ends in its middle."""
+
+    def stop(now: SweepProgress) -> None:
+        if now.frames == 150:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(Plan(GRID, run=RunOptions(rows=2)), folder, makers=[maker()], tell=stop)
+
+
 def rows_of(folder: Path | str, columns: str = "*") -> list[dict[str, Any]]:
     names, rows = query(folder, f"select {columns} from runs order by run")
     return [dict(zip(names, row, strict=True)) for row in rows]
@@ -301,12 +312,7 @@ class TestGoingOn:
             assert {path.name for path in (tmp_path / table).rglob("*.parquet")} == whole
 
     def test_ctrl_c_keeps_what_is_finished(self, tmp_path: Path) -> None:
-        def stop(now: SweepProgress) -> None:
-            if now.frames == 150:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            make(Plan(GRID, run=RunOptions(rows=2)), tmp_path, makers=[maker()], tell=stop)
+        interrupted(tmp_path)
         there = len(rows_of(tmp_path))
         assert 0 < there < 8
         assert swept(tmp_path).found == there
@@ -451,12 +457,7 @@ class TestWhatIsThere:
         assert (rows[1]["word_errors"], rows[2]["error"], rows[2]["tries"]) == (0.25, "no ears", 2)
 
     def test_what_was_finished_before_ctrl_c_knows_how_long_it_took(self, tmp_path: Path) -> None:
-        def stop(now: SweepProgress) -> None:
-            if now.frames == 150:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            make(Plan(GRID, run=RunOptions(rows=2)), tmp_path, makers=[maker()], tell=stop)
+        interrupted(tmp_path)
         assert all(row["seconds"] > 0 for row in rows_of(tmp_path))
 
     def test_an_error_of_whoever_is_told_is_no_run_s_fault(self, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from dia2.common.hooks import Level
 
+PLACES = ("nano", "hf", "config", "weights")  # what of a plan's `[model]` says where a checkpoint is
 Settings = Mapping[str, Any]  # of a run, by name: strings, numbers, and what JSON has of lists and objects
 
 

@@ -57,9 +57,9 @@ def run_sweep(args: argparse.Namespace, show: Callable[[str, Console], object], 
     page = None if args.html is None else write(args.output, args.html, voice=plan.run.voice)
     if args.json:
         found = {"url": made.url, "runs": len(made.runs), "made": made.made, "found": made.found, "failed": made.failed}
-        found |= {"failed_before": made.failed_before, "seconds": made.seconds} | (
-            {} if page is None else {"html": str(page)}
-        )
+        found |= {"failed_before": made.failed_before, "seconds": made.seconds}
+        if page is not None:
+            found["html"] = str(page)
         print(json.dumps(found, ensure_ascii=False))  # noqa: T201  # the command's output
     elif shown:
         console = Console()

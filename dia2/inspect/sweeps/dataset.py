@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dia2.common.errors import Dia2Error, one_line
+from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.sweeps.destination import Destination
 from dia2.inspect.trace.tables import arrow
 
@@ -31,6 +32,11 @@ TABLES = (WORDS, CALLS, DRAWS, RUNS)  # in the order in which a group's files ar
 _OURS = re.compile(r"model=[^/]+/[0-9a-f]{20}\.parquet")
 TRACES, RECORDINGS = "traces", "recordings"
 DONE, FAILED = "done", "failed"  # what `runs.status` says
+
+
+def trace_name(run: str) -> str:
+    """Of a run's trace, in the destination."""
+    return f"{TRACES}/{run}{SUFFIX}"
 
 
 def group_name(ids: Iterable[str]) -> str:
@@ -67,11 +73,7 @@ def statuses(there: Destination) -> dict[str, str]:
     Raises:
         Dia2Error: a file of it is damaged, or cannot be read.
     """
-    found: dict[str, str] = {}
-    table = read_runs(there, ["run", "status"])
-    if table is not None:
-        found.update(zip(table["run"].to_pylist(), table["status"].to_pylist(), strict=True))
-    return found
+    return _by_run(there, "status")
 
 
 def errors(there: Destination) -> dict[str, str | None]:
@@ -80,12 +82,16 @@ def errors(there: Destination) -> dict[str, str | None]:
     Raises:
         Dia2Error: a file of it is damaged, or cannot be read.
     """
-    table = read_runs(there, ["run", "error"])
-    return {} if table is None else dict(zip(table["run"].to_pylist(), table["error"].to_pylist(), strict=True))
+    return _by_run(there, "error")
+
+
+def _by_run(there: Destination, column: str) -> dict[str, Any]:
+    table = read_runs(there, ["run", column])
+    return {} if table is None else dict(zip(table["run"].to_pylist(), table[column].to_pylist(), strict=True))
 
 
 def read_runs(there: Destination, columns: Sequence[str] | None = None) -> pa.Table | None:
-    """The table `runs`, with the columns of all its files; `None` if there is none yet.
+    """The table `runs`, with the columns of all its files, and `model` by their folders; `None` if there is none yet.
 
     Raises:
         Dia2Error: a file of it is damaged, or cannot be read.
@@ -99,11 +105,12 @@ def read_runs(there: Destination, columns: Sequence[str] | None = None) -> pa.Ta
     system, root = there.arrow()
     paths = [f"{root}/{name}" for name in names]
     try:
-        options: dict[str, Any] = {"filesystem": system, "format": "parquet"}
+        options: dict[str, Any] = {"filesystem": system, "format": "parquet", "partition_base_dir": f"{root}/{RUNS}"}
+        options["partitioning"] = dataset.partitioning(pa.schema([("model", pa.string())]), flavor="hive")
         schema = None
         if columns is None:
             schema = pa.unify_schemas(
-                [dataset.dataset(path, **options).schema for path in paths], promote_options="permissive"
+                [dataset.dataset([path], **options).schema for path in paths], promote_options="permissive"
             )
         return dataset.dataset(paths, schema=schema, **options).to_table(None if columns is None else list(columns))
     except (OSError, ValueError) as error:  # of pyarrow's, too

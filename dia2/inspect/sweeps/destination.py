@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -94,12 +95,7 @@ class Destination:
         Raises:
             Dia2Error: it cannot be read.
         """
-        with self._telling("read"):
-            self.fs.invalidate_cache()
-            try:
-                found = self.fs.find(self.path(folder))
-            except FileNotFoundError:
-                return []
+        found = self._listed(self.fs.find, folder)
         return sorted(str(PurePosixPath(path).relative_to(PurePosixPath(self.root))) for path in found)
 
     def children(self, folder: str) -> list[str]:
@@ -108,13 +104,17 @@ class Destination:
         Raises:
             Dia2Error: it cannot be read.
         """
+        found = self._listed(partial(self.fs.ls, detail=False), folder)
+        return sorted(PurePosixPath(path).name for path in found)
+
+    def _listed(self, listing: Callable[[str], list[str]], folder: str) -> list[str]:
+        """What a listing of the file system gives for a folder, as it is now; nothing if there is none."""
         with self._telling("read"):
             self.fs.invalidate_cache()
             try:
-                found = self.fs.ls(self.path(folder), detail=False)
+                return listing(self.path(folder))
             except FileNotFoundError:
                 return []
-        return sorted(PurePosixPath(path).name for path in found)
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there.

@@ -17,14 +17,13 @@ from dia2.common.errors import UsageError, one_line
 from dia2.common.hooks import Level
 from dia2.common.wording import counted
 from dia2.inspect.schema.adapter import adapters
-from dia2.inspect.schema.maker import Maker, Settings
+from dia2.inspect.schema.maker import PLACES, Maker, Settings
 from dia2.inspect.sweeps.rows import kind_of
 
 MOST_RUNS = 10_000_000
 _MAX_PLAN = 64 << 20  # bytes of a plan's file: scripts may stand in it
 _ID = 20  # hex digits of a run's id
 _FILES = {"voice", "prefix_speaker_1", "prefix_speaker_2", "prefix_words_1", "prefix_words_2"}  # settings that name one
-_PLACES = ("nano", "hf", "config", "weights")  # of `[model]`, in whose stead a checkpoint of the grid stands
 CHECKPOINT = "checkpoint"  # the setting that names one, where a sweep has several
 
 
@@ -123,7 +122,9 @@ class Plan:
         """What opens each checkpoint of the sweep."""
         if CHECKPOINT not in self.grid:
             return [dict(self.model)]
-        rest = {name: value for name, value in self.model.items() if name not in _PLACES}
+        rest = {
+            name: value for name, value in self.model.items() if name not in PLACES
+        }  # the grid's stand in for these
         return [rest | _model_of(value) for value in self.grid[CHECKPOINT]]
 
     def runs(self, makers: Sequence[Maker]) -> list[Planned]:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from dia2.inspect.schema.adapter import adapters
 from dia2.inspect.schema.maker import Settings
+from dia2.inspect.sweeps.dataset import CALLS, DONE, DRAWS, FAILED, WORDS
 from dia2.inspect.trace.measured import measures_for
 from dia2.inspect.trace.tables import arrow, calls_table, draws_table
 
@@ -67,7 +68,7 @@ def run_row(
     manifest = None if trace is None else trace.manifest
     return {
         "run": run,
-        "status": "done" if error is None else "failed",
+        "status": DONE if error is None else FAILED,
         "error": error,
         "tries": tries,
         "trace": path,
@@ -121,9 +122,9 @@ def runs_table(rows: Sequence[Mapping[str, Any]], kinds: Mapping[str, str]) -> p
 def trace_tables(run: str, trace: Trace[Any]) -> dict[str, pa.Table]:
     """The words, calls and draws of a run; draws without their candidates, which are most of a trace: that has them."""
     return {
-        "words": _of(run, _words(trace)),
-        "calls": _of(run, calls_table(trace)),
-        "draws": _of(run, draws_table(trace, candidates=False)),
+        WORDS: _of(run, _words(trace)),
+        CALLS: _of(run, calls_table(trace)),
+        DRAWS: _of(run, draws_table(trace, candidates=False)),
     }
 
 

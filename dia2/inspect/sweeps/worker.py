@@ -18,6 +18,7 @@ from dia2.inspect.schema.maker import Made, Maker, MakingStopped, Recorded
 from dia2.inspect.store.fingerprint import hash_path
 from dia2.inspect.store.layout import MANIFEST, SUFFIX
 from dia2.inspect.sweeps import dataset, rows
+from dia2.inspect.sweeps.dataset import trace_name
 from dia2.inspect.sweeps.destination import Destination
 from dia2.inspect.sweeps.plan import CHECKPOINT, Planned, RunOptions, open_maker
 from dia2.inspect.trace.load import load
@@ -202,11 +203,6 @@ class Worker:
             seconds=made.seconds,
             recordings=[digest for path in maker.recordings(run.given) if (digest := hash_path(path))],
         )
-
-
-def trace_name(run: str) -> str:
-    """Of a run's trace, in the destination."""
-    return f"{dataset.TRACES}/{run}{SUFFIX}"
 
 
 def model_name(maker: Maker) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
 
@@ -69,7 +69,7 @@ def listed(requests: object) -> list[Request]:
     return found
 
 
-def check_together(requests: Iterable[Request]) -> GenerationConfig:
+def check_together(requests: Sequence[Request]) -> GenerationConfig:
     """The config by which all frames of a batch are computed; the defaults' for none.
 
     Raises:

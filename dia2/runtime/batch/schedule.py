@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dia2")
 
-Begin = Callable[
-    [Rows], Generator[Any, None, Any]
-]  # makes a run that shares its frames: what it waits for, and what it gives
+# Makes a run that shares its frames: what it waits for, and what it gives.
+Begin = Callable[[Rows], Generator[Any, None, Any]]
 
 
 @dataclass(frozen=True)

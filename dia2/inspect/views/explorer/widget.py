@@ -13,11 +13,12 @@ from typing import Any
 import anywidget
 import traitlets
 
-from dia2.common.errors import Dia2Error, UsageError, one_line
+from dia2.common.errors import UsageError
 from dia2.common.wording import counted
 from dia2.inspect.trace.noted import readable_notes
 from dia2.inspect.trace.recordings import told_of
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.answering import answer
 from dia2.inspect.views.explorer.bundle import script, style
 from dia2.inspect.views.explorer.instead import Beside, Kept
 from dia2.inspect.views.explorer.link import call_of, fragment_of
@@ -26,7 +27,6 @@ from dia2.inspect.views.explorer.picture import picture
 from dia2.inspect.views.explorer.saved import page_by_default, told
 from dia2.inspect.views.explorer.sound import Sound, codebook_sound
 
-_LONGEST = 1000  # characters of an error
 _ANSWERS = {"hear": "sound", "note": "noted"}
 _HOW = "run the notebook's cell again, or write a page that needs no notebook by to_html()."
 
@@ -52,21 +52,13 @@ class _Page(anywidget.AnyWidget):
         self.on_msg(self._answer)
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
-        """Answer what the front end wants to hear, whatever becomes of it: a page that gets no answer waits."""
+        """Answer what the front end wants to hear, or to have noted."""
         kinds: dict[str, Callable[[dict[str, Any]], list[bytes]]] = {"hear": self._sounded, "note": self._noted}
         kind = content.get("kind") if isinstance(content, dict) else None
         if not isinstance(kind, str) or kind not in kinds:
             return
-        answer = {"kind": _ANSWERS[kind], "key": _sendable(content.get("key"))}
-        try:
-            buffers = kinds[kind](content)
-        except Dia2Error as error:
-            self.send(answer | {"error": str(error)[:_LONGEST]})
-        except BaseException as error:  # a fault of ours, or the kernel was interrupted
-            self.send(answer | {"error": f"{type(error).__name__}: {one_line(error)}"})
-            raise
-        else:
-            self.send(answer, buffers)
+        head = {"kind": _ANSWERS[kind], "key": _sendable(content.get("key"))}
+        answer(self.send, head, lambda: kinds[kind](content))
 
     def _sounded(self, content: dict[str, Any]) -> list[bytes]:
         return [self._hear(content.get("books")).data]

@@ -20,7 +20,6 @@ import numpy as np
 from dia2.common.errors import UsageError
 from dia2.common.wording import counted, plural
 from dia2.inspect.schema.view import text
-from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.sweeps import dataset
 from dia2.inspect.sweeps.destination import Destination
 
@@ -121,12 +120,11 @@ def gather(destination: str | Path) -> Gathered:
     if len(table) > MOST_RUNS:
         left_out.append(f"The first {MOST_RUNS:,} of {len(table):,} runs are shown: ask dia2 query for the others.")
         table = table.slice(0, MOST_RUNS)
+    if len(table["model"].unique()) == 1:  # it tells nothing apart
+        table = table.drop_columns("model")
     settings, in_force = _settings(there)
     found = list(_columns(table, settings, in_force, left_out))
     raw = [str(run) for run in table["run"].to_pylist()]
-    models = _models(there, raw) if "model" not in table.column_names else None
-    if models is not None:
-        found.append(_texts("model", "about", models))
     traces = _traces(table, raw)
     gathered = Gathered(there, [text(run) for run in raw], raw, traces, _ordered(found, settings), left_out)
     return _sorted(gathered)
@@ -143,21 +141,6 @@ def _settings(there: Destination) -> tuple[list[str], set[str]]:
         except (ValueError, RecursionError, LookupError, TypeError):
             continue  # no plan of ours; its columns are measures then, or texts
     return list(dict.fromkeys(names)), in_force
-
-
-def _models(there: Destination, runs: Sequence[str]) -> list[str | None] | None:
-    """The checkpoint of each run, from the folder's name; `None` where all are of one."""
-    from pyarrow import parquet
-
-    folders: dict[str, str] = {}
-    names = dataset.files(there, dataset.RUNS)
-    if len({name.split("/")[1] for name in names}) < 2:
-        return None
-    system, root = there.arrow()
-    for name in names:
-        read = parquet.read_table(f"{root}/{name}", columns=["run"], filesystem=system, partitioning=None)
-        folders.update(dict.fromkeys(read["run"].to_pylist(), name.split("/")[1].removeprefix("model=")))
-    return [folders.get(run) for run in runs]
 
 
 def _columns(
@@ -225,7 +208,7 @@ def _traces(table: pa.Table, runs: Sequence[str]) -> list[bool]:
     if "trace" not in table.column_names:
         return [False] * len(runs)
     pairs = zip(table["trace"].to_pylist(), runs, strict=True)
-    return [bool(_RUN.fullmatch(run)) and trace == f"{dataset.TRACES}/{run}{SUFFIX}" for trace, run in pairs]
+    return [bool(_RUN.fullmatch(run)) and trace == dataset.trace_name(run) for trace, run in pairs]
 
 
 def _ordered(columns: Sequence[RunColumn], settings: Sequence[str]) -> list[RunColumn]:

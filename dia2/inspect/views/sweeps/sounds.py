@@ -30,7 +30,7 @@ def trace_of(found: Gathered, run: int) -> Trace[Any]:
         raise UsageError(f"Run {found.ids[run]} has no trace: it failed before its first call, or kept none.")
     if found.there.local is None:
         raise UsageError(
-            f"The traces of {found.there} are not on this machine: copy {dataset.TRACES}/{found.ids[run]}{SUFFIX} here."
+            f"The traces of {found.there} are not on this machine: copy {dataset.trace_name(found.ids[run])} here."
         )
     return load(found.there.local / dataset.TRACES / f"{found.raw_ids[run]}{SUFFIX}")
 

@@ -10,9 +10,10 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from dia2.common.errors import Dia2Error, UsageError, one_line
+from dia2.common.errors import UsageError
 from dia2.common.wording import counted
 from dia2.inspect.trace.trace import Trace
+from dia2.inspect.views.explorer.answering import answer
 from dia2.inspect.views.explorer.instead import Beside, Kept
 from dia2.inspect.views.explorer.widget import Explorer
 from dia2.inspect.views.sweeps.bundle import script, style
@@ -22,7 +23,6 @@ from dia2.inspect.views.sweeps.payload import payload
 from dia2.inspect.views.sweeps.sounds import sound_of, trace_of
 from dia2.inspect.views.sweeps.summary import summary_lines
 
-_LONGEST = 1000  # characters of an error
 _HOW = "run the notebook's cell again, or write a page that needs no notebook by sweep_to_html()."
 
 
@@ -47,20 +47,12 @@ class SweepPage(anywidget.AnyWidget):
         self.on_msg(self._answer)
 
     def _answer(self, _: Any, content: Any, buffers: Any) -> None:
-        """Answer what the front end wants, whatever becomes of it: a page that gets no answer waits."""
+        """Answer what the front end wants."""
         kind, run = (content.get("kind"), content.get("run")) if isinstance(content, dict) else (None, None)
         if not isinstance(kind, str) or kind not in self._answers:
             return
-        answer = {"kind": kind, "run": run if isinstance(run, int) else None}
-        try:
-            buffers = self._answers[kind](run)  # type: ignore[arg-type]  # which checks it: it comes from the page
-        except Dia2Error as error:
-            self.send(answer | {"error": str(error)[:_LONGEST]})
-        except BaseException as error:  # a fault of ours, or the kernel was interrupted
-            self.send(answer | {"error": f"{type(error).__name__}: {one_line(error)}"})
-            raise
-        else:
-            self.send(answer, buffers)
+        head = {"kind": kind, "run": run if isinstance(run, int) else None}
+        answer(self.send, head, lambda: self._answers[kind](run))  # type: ignore[arg-type]  # which checks it
 
 
 class SweepExplorer(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
