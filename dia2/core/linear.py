@@ -8,13 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_FEW = 2  # rows of a frame: its guidance branches
+_FEW = 2  # rows of a single run's frame: its guidance branches
+_ABREAST = 8  # rows, of a batch, that one loop over the weights takes
 _LONGEST = 4096  # terms of one sum
 _TOP = -(1 << 24)  # the bits of a word's highest byte
 _LANES = (4, 2, 1)  # output rows that one loop of a compiled product adds up side by side
 
 # Whether loops become instructions on several numbers: of the processors that torch runs on, only old x86 has none.
-_VECTORS = platform.machine() not in ("x86_64", "AMD64") or torch.backends.cpu.get_cpu_capability() != "DEFAULT"
+_X86 = platform.machine() in ("x86_64", "AMD64")
+_VECTORS = not _X86 or torch.backends.cpu.get_cpu_capability() != "DEFAULT"
+# Whether products of bfloat16 are instructions, of which AVX-512 has some.
+_BFLOAT16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
 
 
 class Linear(nn.Linear):
@@ -35,32 +39,47 @@ def in_loops(x: Tensor) -> bool:
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
     """`x` [..., inputs] times `weight` [outputs, inputs] transposed: [..., outputs] in the dtype of `x`."""
-    if few_in_loops(x):
+    if few_in_loops(x, most_in_loops(weight.dtype)):
         return sums(x, weight).to(x.dtype)
     return F.linear(x, weight)
 
 
-def few_in_loops(x: Tensor) -> bool:
-    """Whether `x` [..., inputs] has few enough rows, and torch.compile makes loops that are fast enough, for `sums`."""
-    return _VECTORS and in_loops(x) and x.shape.numel() <= _FEW * x.shape[-1]
+def few_in_loops(x: Tensor, most: int = _FEW) -> bool:
+    """Whether `x` [..., inputs] has at most so many rows, and torch.compile makes loops fast enough for them."""
+    return _VECTORS and in_loops(x) and x.shape.numel() <= most * x.shape[-1]
+
+
+def most_in_loops(dtype: torch.dtype) -> int:
+    """Rows up to which a compiled loop over weights of such a dtype is faster than torch's product."""
+    if not _X86:
+        return _FEW  # more was measured nowhere else
+    if dtype == torch.float32:
+        return _ABREAST
+    return 2 * _ABREAST if dtype == torch.bfloat16 and not _BFLOAT16 else _FEW
 
 
 def sums(x: Tensor, weight: Tensor) -> Tensor:
     """A product of few rows [..., outputs] float32, as sums that torch.compile turns into one loop over the weights.
 
     Several sums side by side hide the wait of each addition for the one before. A sum of more than 4,096 terms would
-    be compiled into a cascade, at half the speed, so long rows are cut.
+    be compiled into a cascade, at half the speed, so long rows are cut. More rows than a single run has are filled up
+    with zeros to `_ABREAST`, or twice that: rows join a batch and leave it without being compiled anew.
     """
     outputs, inputs = weight.shape
     cuts = next(cuts for cuts in range(-(-inputs // _LONGEST), inputs + 1) if inputs % cuts == 0)
     lanes = next(lanes for lanes in _LANES if outputs % lanes == 0 and lanes * cuts <= max(_LANES[0], cuts))
     parts = weight.view(lanes, -1, cuts, inputs // cuts)
+    rows = x.float().reshape(-1, inputs)
+    count, loops = len(rows), 1
+    if count > _FEW:
+        loops = 1 if count <= _ABREAST else 2
+        rows = F.pad(rows, (0, 0, 0, loops * _ABREAST - count))
     found = []
-    for row in x.float().reshape(-1, cuts, inputs // cuts):
-        for part in parts:
-            cut = [(row[n] * part[:, n].float()).sum(dim=-1) for n in range(cuts)]
-            found.append(torch.stack(cut).sum(dim=0) if cuts > 1 else cut[0])
-    return torch.cat(found).view(*x.shape[:-1], outputs)
+    for row in rows.view(loops, -1, 1, cuts, inputs // cuts).unbind(1):  # [loops, 1, cuts, inputs / cuts]
+        for part in parts:  # [outputs / lanes, cuts, inputs / cuts]
+            cut = [(row[..., n, :] * part[:, n].float()).sum(dim=-1) for n in range(cuts)]
+            found.append(torch.stack(cut).sum(dim=0) if cuts > 1 else cut[0])  # [loops, outputs / lanes]
+    return torch.stack(found, dim=1).view(-1, outputs)[:count].view(*x.shape[:-1], outputs)
 
 
 def sums_of_bytes(x: Tensor, words: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from dia2.core.quantize import Int8Linear
 
 
 @given(
-    rows=st.integers(1, 2),
+    rows=st.integers(1, 16),
     inputs=st.one_of(st.integers(1, 40), st.sampled_from([4096, 4097, 8192, 8195])),
     outputs=st.integers(1, 13),
     seed=st.integers(0, 99),
@@ -53,9 +53,12 @@ def test_sums_of_bytes_are_the_product(rows: int, quarter: int, outputs: int, se
     assert (found - wanted).abs().max() <= 1e-6 * (x.abs() @ weight.float().abs().T).max()
 
 
-@pytest.mark.parametrize(("rows", "compiled", "used"), [(1, True, 1), (2, True, 1), (3, True, 0), (1, False, 0)])
-def test_sums_are_for_the_two_rows_of_a_compiled_frame(
-    rows: int, compiled: bool, used: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("rows", "compiled", "of_floats", "of_bytes"),
+    [(1, True, 1, 1), (2, True, 1, 1), (3, True, 1, 0), (16, True, 1, 0), (17, True, 0, 0), (1, False, 0, 0)],
+)
+def test_sums_are_for_the_few_rows_of_compiled_frames(
+    rows: int, compiled: bool, of_floats: int, of_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = []
 
@@ -67,6 +70,7 @@ def test_sums_are_for_the_two_rows_of_a_compiled_frame(
         return run
 
     monkeypatch.setattr(linear, "in_loops", lambda _: compiled)
+    monkeypatch.setattr(linear, "most_in_loops", lambda _: 16)
     monkeypatch.setattr(linear, "sums", watched(sums))
     monkeypatch.setattr(quantize, "sums_of_bytes", watched(sums_of_bytes))
     x, plain = torch.randn(rows, 1, 12).bfloat16(), Linear(12, 8).requires_grad_(False)
@@ -75,17 +79,30 @@ def test_sums_are_for_the_two_rows_of_a_compiled_frame(
     assert torch.allclose(out.float(), F.linear(x.float(), plain.weight), atol=0.05)
     packed = Int8Linear(plain)(x.float())
     assert torch.allclose(packed, F.linear(x.float(), plain.weight), atol=0.05)
-    assert ran == ["sums", "sums_of_bytes"] * used
+    assert ran == ["sums"] * of_floats + ["sums_of_bytes"] * of_bytes
+
+
+def test_how_many_rows_are_few_depends_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(**facts: bool) -> list[int]:
+        for name, value in facts.items():
+            monkeypatch.setattr(linear, name, value)
+        return [linear.most_in_loops(dtype) for dtype in (torch.float32, torch.bfloat16, torch.float16)]
+
+    assert found(_X86=True, _BFLOAT16=True) == [8, 2, 2]
+    assert found(_X86=True, _BFLOAT16=False) == [8, 16, 2]
+    assert found(_X86=False, _BFLOAT16=False) == [2, 2, 2]
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # inductor imports parts of torch that torch deprecates
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_a_compiled_product_is_the_product(dtype: torch.dtype) -> None:
+def test_a_compiled_product_is_the_product(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "most_in_loops", lambda _: 16)
     compiled = torch.compile(product, options=OPTIONS)
     torch.manual_seed(0)
     # Odd sizes, rows longer than one sum may be, and more rows than the compiled form is for.
-    for rows, inputs, outputs in ((1, 7, 5), (2, 64, 12), (2, 33, 50), (2, 6144, 8), (1, 8195, 6), (3, 64, 12)):
+    single = [(1, 7, 5), (2, 64, 12), (2, 33, 50), (2, 6144, 8), (1, 8195, 6)]
+    for rows, inputs, outputs in (*single, (3, 64, 12), (8, 64, 12), (5, 6144, 8), (11, 64, 12), (17, 64, 12)):
         x, weight = torch.randn(rows, 1, inputs).to(dtype), torch.randn(outputs, inputs).to(dtype)
         ours, theirs = compiled(x, weight), product(x, weight)
         assert ours.shape == theirs.shape == (rows, 1, outputs)
