@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import platform
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from dia2.core.reordered import Reordered
 
 _FEW = 2  # rows of a single run's frame: its guidance branches
 _ABREAST = 8  # rows, of a batch, that one loop over the weights takes
@@ -17,7 +21,6 @@ _LANES = (4, 2, 1)  # output rows that one loop of a compiled product adds up si
 # Whether loops become instructions on several numbers: of the processors that torch runs on, only old x86 has none.
 _X86 = platform.machine() in ("x86_64", "AMD64")
 _VECTORS = not _X86 or torch.backends.cpu.get_cpu_capability() != "DEFAULT"
-# Whether products of bfloat16 are instructions, of which AVX-512 has some.
 _BFLOAT16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
 
 
@@ -26,9 +29,12 @@ class Linear(nn.Linear):
 
     def __init__(self, inputs: int, outputs: int, dtype: torch.dtype | None = None) -> None:
         super().__init__(inputs, outputs, bias=False, dtype=dtype)
+        self.reordered: Reordered | None = None  # the matrix once more, for more rows than a single run's
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` [..., inputs] to [..., outputs]."""
+        if self.reordered is not None and x.shape.numel() > _FEW * x.shape[-1]:
+            return self.reordered.times(x)
         return product(x, self.weight)
 
 
@@ -47,6 +53,11 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
 def few_in_loops(x: Tensor, most: int = _FEW) -> bool:
     """Whether `x` [..., inputs] has at most so many rows, and torch.compile makes loops fast enough for them."""
     return _VECTORS and in_loops(x) and x.shape.numel() <= most * x.shape[-1]
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for products of bfloat16."""
+    return _BFLOAT16
 
 
 def most_in_loops(dtype: torch.dtype) -> int:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger("dia2")
 
 _SHARE = 0.8  # of what is free: frames, codecs and recordings need some, too
+_SPARE = 0.3  # likewise, of what only makes a batch faster
+
+
+def spare(runtime: RuntimeContext) -> int:
+    """Bytes that what only makes a batch faster may take."""
+    return int((free_bytes(runtime.device) or 0) * _SPARE)
 
 
 def fits(runtime: RuntimeContext, rows: int, branches: int, frames: int) -> bool:

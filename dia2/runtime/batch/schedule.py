@@ -6,6 +6,7 @@ import contextvars
 import logging
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from inspect import GEN_CLOSED, GEN_CREATED, getgeneratorstate
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from dia2.common.errors import one_line
 from dia2.common.memory import begin_device_peak, shortage
 from dia2.common.stopping import Stopping
+from dia2.core.reordered import reordered
 from dia2.generation import GenerationInterrupted
 from dia2.runtime.batch.frames import BatchFrames
+from dia2.runtime.batch.memory import spare
 from dia2.runtime.batch.rows import BatchRows, Place
 from dia2.runtime.turns import Rows, Wait
 
@@ -101,6 +104,8 @@ class Batch:
         self._freed = False  # a run has ended since then
         self.events: deque[Event] = deque()  # what has happened, for whoever drives the batch to take
         self.stopping = stopping or Stopping()  # asked: by Ctrl-C, in whatever part of the batch
+        self._lasting = ExitStack()  # what is so until the batch is closed
+        self._lasting.enter_context(reordered(runtime.model, spare(runtime)))
 
     def __len__(self) -> int:
         return len(self._members) + (self._joining is not None)
@@ -157,6 +162,7 @@ class Batch:
             self._drop(member)
         self._frames.close()
         self._rows.close()
+        self._lasting.close()
 
     def _drop(self, member: _Member) -> None:
         self._remove(member)
