@@ -39,6 +39,8 @@ def repeating(codes: np.ndarray, counts: np.ndarray, rate: float) -> list[tuple[
     least = max(2, round(LOOP_SECONDS * rate))
     for period in range(1, min(round(_LONGEST * rate), len(codes) // 2) + 1):
         same = ((codes[period:] == codes[:-period]).mean(axis=1) >= _ALIKE) & counts[period:] & counts[:-period]
+        if np.count_nonzero(same) < max(least, period):  # mostly so, and looked at a hundred times a run
+            continue
         found += [
             (first, last + period, period) for first, last in stretches(same) if last - first >= max(least, period)
         ]

@@ -194,10 +194,12 @@ def _draw_batches(trace: TraceData[Any], schema: pa.Schema | None = None) -> Ite
         arrays = shard.read(wanted)
         for start in range(0, shard.calls, at_once):
             part = {name: array[start : start + at_once] for name, array in arrays.items()}
-            yield _typed_batch(_draws(trace, names, part), schema)
+            yield _typed_batch(_draws(trace, names, part, candidates=CANDIDATES[0] in schema.names), schema)
 
 
-def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _draws(
+    trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray], *, candidates: bool
+) -> dict[str, Any]:
     """The columns of some calls' draws."""
     pa, adapter = arrow(), trace.adapter
     count, scripts, each = len(arrays["call"]), trace.scripts, len(names)
@@ -212,7 +214,7 @@ def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray
         "script": np.tile(np.repeat(np.arange(scripts), each), count),
         "draw": named(pa.array(names)),
         adapter.codebook: named(pa.array([book_of(name) for name in names], pa.int16())),
-        **_draw_values(arrays, choice),
+        **_draw_values(arrays, choice, candidates=candidates),
     }
     for kind in adapter.draws:
         if kind.replaced is not None:
@@ -221,7 +223,7 @@ def _draws(trace: TraceData[Any], names: list[str], arrays: dict[str, np.ndarray
     return columns
 
 
-def _draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[str, Any]:
+def _draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray, *, candidates: bool) -> dict[str, Any]:
     """What draws chose among, from a shard's columns `draw.*` [n, D, …] and what was chosen [n · D]."""
     pa = arrow()
     ids, cond, guided = (arrays[f"draw.{name}"].reshape(-1, BEST) for name in ("ids", "cond", "guided"))
@@ -230,14 +232,16 @@ def _draw_values(arrays: Mapping[str, np.ndarray], choice: np.ndarray) -> dict[s
     chosen = kept & (ids == choice[:, None])
     own = np.where(chosen, cond, -np.inf).max(axis=1)
     rank = (kept & (cond > own[:, None])).sum(axis=1)
-    offsets = pa.array(np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32))
-    lists = (("candidates", ids), ("cond", cond), ("guided", guided), ("kept", kept))
-    return {
+    columns = {
         "choice": pa.array(choice),
         "probability": pa.array(arrays["draw.probability"].reshape(-1)),
         "rank": pa.array(rank, mask=~chosen.any(axis=1)),
-        **{name: pa.ListArray.from_arrays(offsets, pa.array(values[there])) for name, values in lists},
     }
+    if candidates:
+        offsets = pa.array(np.concatenate(([0], np.cumsum(there.sum(axis=1)))).astype(np.int32))
+        for name, values in zip(CANDIDATES, (ids, cond, guided, kept), strict=True):
+            columns[name] = pa.ListArray.from_arrays(offsets, pa.array(values[there]))
+    return columns
 
 
 def _typed_batch(columns: Mapping[str, Any], schema: pa.Schema) -> pa.RecordBatch:
