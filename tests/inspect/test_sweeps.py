@@ -3,69 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from dia2 import Dia2
 from dia2.adapter import word_errors
 from dia2.adapter.maker import Dia2Maker
-from dia2.cli import main
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import Dia2Trace, sweep
 from dia2.inspect.store.fingerprint import hash_path
-from dia2.inspect.store.layout import SUFFIX
 from dia2.inspect.sweeps import dataset, engines
 from dia2.inspect.sweeps import sweep as sweeping
 from dia2.inspect.sweeps import worker as working
 from dia2.inspect.sweeps.destination import Destination
 from dia2.inspect.sweeps.lock import locked
-from dia2.inspect.sweeps.plan import Plan, RunOptions, plan_of, read_plan
+from dia2.inspect.sweeps.plan import Plan, RunOptions
 from dia2.inspect.sweeps.query import query
 from dia2.inspect.sweeps.sweep import SweepProgress, make
 from dia2.runtime import task
 
 from ..support.reference import Case, engine
-
-SCRIPT = "[S1] one two three [S2] four"
-GRID: dict[str, Any] = {"script": [SCRIPT, "[S1] Yes."], "seed": [1, 2], "cfg_scale": [1, 2.5]}
-
-
-def maker() -> Dia2Maker:
-    return Dia2Maker(engine("tiny4"))
-
-
-def swept(folder: Path | str, grid: dict[str, Any] | None = None, *, again: bool = False, **run: Any) -> Any:
-    return make(Plan(grid or GRID, run=RunOptions(**run)), folder, makers=[maker()], again=again)
-
-
-def interrupted(folder: Path) -> None:
-    """A sweep that Ctrl-C ends in its middle."""
-
-    def stop(now: SweepProgress) -> None:
-        if now.frames == 150:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        make(Plan(GRID, run=RunOptions(rows=2)), folder, makers=[maker()], tell=stop)
-
-
-def rows_of(folder: Path | str, columns: str = "*") -> list[dict[str, Any]]:
-    names, rows = query(folder, f"select {columns} from runs order by run")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+from .sweeping import GRID, SCRIPT, interrupted, maker, rows_of, swept
 
 
 @pytest.fixture(scope="module")
@@ -73,118 +37,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     swept(folder, rows=3)
     return folder
-
-
-class TestPlans:
-    def test_every_combination_is_planned_once(self) -> None:
-        runs = Plan({**GRID, "seed": [1, 2, 1]}).runs([maker()])
-        assert len(runs) == len({run.id for run in runs}) == 8
-        assert [run.settings["seed"] for run in runs[:3]] == [1, 1, 2]
-
-    def test_an_id_is_of_what_decides_the_run(self, tmp_path: Path) -> None:
-        """Of its content: not of names of files, of how frames are computed, or of how a setting is written."""
-
-        def ids(make: Dia2Maker | None = None, **grid: Any) -> str:
-            (run,) = Plan({"script": [SCRIPT], **grid}).runs([make or maker()])
-            return run.id
-
-        plain = ids()
-        assert ids(seed=[1]) == ids(seed=np.array([1])) == ids(cfg_scale=[2]) == ids(cfg_scale=[2.0]) == plain
-        assert ids(use_torch_compile=[True]) == ids(edits=[[]]) == plain
-        others = [ids(seed=[2]), ids(cfg_scale=[2.5]), ids(script=["[S1] one"]), ids(make=Dia2Maker(engine("tiny3")))]
-        others.append(ids(edits=[[{"kind": "ForceAction", "call": 3, "action": "pad"}]]))
-        assert len({plain, *others}) == 6
-        case = Case("tiny4", "prefix1").config().prefix
-        assert case is not None
-        sound = Path(str(case.speaker_1))
-        (tmp_path / "other.wav").write_bytes(sound.read_bytes())
-        words = [[dict(word) for word in case.words_1]] if isinstance(case.words_1, list) else [case.words_1]
-        with_voice = ids(voice=[sound], prefix_words_1=words)
-        assert ids(voice=[tmp_path / "other.wav"], prefix_words_1=words) == with_voice != plain
-
-    @pytest.mark.parametrize(
-        ("raw", "said"),
-        [
-            ({}, "A plan has a"),
-            ({"grid": {}}, "A plan has a"),
-            ({"grid": {"seed": [1]}}, "has no script"),
-            ({"grid": {"script": "[S1] Hi."}}, r"\[grid\] script is a list of values"),
-            ({"grid": {"script": []}}, "script has no values"),
-            ({"grid": {"script": ["[S1] Hi."], "seed": [None]}}, "seed is a list of whole numbers"),
-            (
-                {"grid": {"script": ["[S1] Hi."], "seed": list(range(4000)), "top_k": list(range(4000))}},
-                "10,000,000 runs",
-            ),
-            ({"grid": {"script": ["[S1] Hi."]}, "run": {"level": "all"}}, "level is one of tokens"),
-            ({"grid": {"script": ["[S1] Hi."]}, "run": {"rows": 0}}, "rows must be a whole number from 1"),
-            ({"grid": {"script": ["[S1] Hi."]}, "run": {"speed": 3}}, r"\[run\] has no speed"),
-        ],
-    )
-    def test_what_is_no_plan(self, raw: dict[str, Any], said: str) -> None:
-        with pytest.raises(UsageError, match=said):
-            plan_of(raw)
-
-    @pytest.mark.parametrize(
-        ("grid", "said"),
-        [
-            ({"tmperature": [1]}, "no option 'tmperature'"),
-            ({"cfg_scale": [-1]}, "cfg_scale must be at least 0"),
-            ({"script": ["", "[S1] Hi."]}, "script is empty"),
-            ({"script": [3]}, "A script of a sweep is a text"),
-            ({"voice": ["nowhere.wav"]}, "nowhere.wav"),
-            ({"edits": [["x"]]}, "is not an edit"),
-            ({"output_wav": ["a.wav"]}, "output_wav is no setting"),
-            ({"prefix": [{"speaker_1": "a.wav"}]}, "prefix is no setting"),
-            ({"use_triton": [True]}, "one script at a time"),
-            ({"edits": [3]}, "a list of tables, not 3"),
-            ({"seed": [2**64]}, "seed"),
-            ({"top_k": [2**70]}, "top_k has .*too large"),
-            ({"temperature": [float("nan")]}, "is no number"),
-            ({"seed": [date(2020, 1, 1)]}, "values are texts"),
-            ({"include_prefix": ["no"]}, "include_audio is True or False"),
-        ],
-    )
-    def test_what_no_checkpoint_can_run_is_refused_before_anything_is_made(
-        self, grid: dict[str, Any], said: str, tmp_path: Path
-    ) -> None:
-        with pytest.raises(UsageError, match=said):
-            swept(tmp_path / "dest", GRID | grid)
-        assert not (tmp_path / "dest").exists()
-
-    def test_a_plan_is_a_file(self, tmp_path: Path) -> None:
-        path = tmp_path / "plan.toml"
-        path.write_text('[model]\nnano = true\n[grid]\nscript = ["[S1] Hi."]\nvoice = ["a.wav", ""]\n[run]\nrows = 2\n')
-        plan = read_plan(path)
-        assert (plan.grid["voice"], plan.folder) == (["a.wav", ""], tmp_path)
-        assert (plan.run.rows, plan.models) == (2, [{"nano": True}])
-        assert str(plan) == "2 runs: 1 script × 2 voices × 1 seed"
-        for text, said in [
-            ("[grid", "no TOML"),
-            ("[other]\n", r"has \[other\]"),
-            ("grid = 3", r"write \[grid\]"),
-        ]:
-            path.write_text(text)
-            with pytest.raises(UsageError, match=said):
-                read_plan(path)
-        with pytest.raises(UsageError, match="cannot be read"):
-            read_plan(tmp_path / "none.toml")
-
-    def test_models_are_named_as_on_the_command_line(self, tmp_path: Path) -> None:
-        models: list[tuple[dict[str, Any], str]] = [
-            ({"nano": True, "hf": "a/b"}, "more than one checkpoint"),
-            ({"config": "a"}, "belong together"),
-            ({"speed": 3}, "has no speed"),
-            ({"family": "no"}, "family is one of"),
-            ({"hf": 3}, "is a name, not 3"),
-            ({"device": [1]}, "device is a name"),
-            ({"nano": date(2020, 1, 1)}, "nano is true or false"),
-            ({"family": ["x"]}, "family is a name"),
-        ]
-        for model, said in models:
-            with pytest.raises(UsageError, match=said):
-                make(Plan({"script": ["[S1] Hi."]}, model), tmp_path / "dest")
-        with pytest.raises(UsageError, match="neither"):
-            make(Plan({"script": ["[S1] Hi."], "checkpoint": [3]}), tmp_path / "dest")
 
 
 class TestDataset:
@@ -485,250 +337,6 @@ class TestWhatIsThere:
         bad = {"kind": "ReplaceToken", "call": 3, "token": 1, "codebook": 99}
         swept(tmp_path, {"script": ["[S1] Yes."], "edits": [[bad]]})
         assert query(tmp_path, "select count(*) from words join runs using (run)")[1] == [(0,)]
-
-
-class TestProcesses:
-    @pytest.mark.slow
-    def test_they_make_the_same_dataset(self, tmp_path: Path) -> None:
-        grid: dict[str, Any] = {"script": ["[S1] Yes."], "seed": [1, 2, 3]}
-        for on in ("batches", "processes:2"):
-            make(Plan(grid, {"nano": True}, RunOptions(on=on, rows=1)), tmp_path / on)
-        for table in ("runs", "calls", "draws", "words"):
-            order = {"runs": "run", "words": "run, index", "calls": "run, call", "draws": "run, call, draw"}[table]
-            left = "exclude (seconds, started)" if table == "runs" else ""
-            one, two = (
-                query(tmp_path / on, f"select * {left} from {table} order by {order}")
-                for on in ("batches", "processes:2")
-            )
-            assert one[0] == two[0]
-            skip = {number for number, name in enumerate(one[0]) if name.startswith("time_")}
-            for a, b in zip(one[1], two[1], strict=True):
-                assert [x for n, x in enumerate(a) if n not in skip] == [x for n, x in enumerate(b) if n not in skip]
-
-    @pytest.mark.slow
-    def test_a_process_that_dies_fails_the_run_that_it_died_of(self, tmp_path: Path) -> None:
-        runs = Plan({"script": ["[S1] Yes."], "seed": [1, 2, 3, 4]}).runs([maker()])
-        jobs = deque([working.Job(tuple(runs[:2])), working.Job(tuple(runs[2:]))])
-        found: dict[str, bool] = {}
-        died = 0
-        for report in engines.processes(Deadly(runs[1].id), jobs, 2):  # type: ignore[arg-type]  # stands for a worker
-            if report.done is None:
-                died += 1
-                jobs.extend(report.job.again())
-                if not report.job.again():
-                    found[report.job.runs[0].id] = False
-            else:
-                found |= {done.run: True for done in report.done}
-        assert found == {run.id: run is not runs[1] for run in runs}
-        assert died >= 2
-
-
-class Deadly:
-    """Stands for a worker; dies of one run."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-
-    def __call__(self, job: working.Job) -> list[working.Done]:
-        if self.run in [run.id for run in job.runs]:
-            os._exit(3)
-        return [working.Done(run.id, None) for run in job.runs]
-
-
-def full(*_: Any, **__: Any) -> Any:
-    raise FileNotFoundError("No room")
-
-
-class TestElsewhere:
-    @pytest.fixture
-    def url(self) -> Iterator[str]:
-        MemoryFileSystem.store.clear()
-        yield "memory://sweeps/one"
-        MemoryFileSystem.store.clear()
-
-    def test_a_dataset_on_another_file_system(self, url: str, tmp_path: Path) -> None:
-        swept(url, rows=2)
-        assert len(rows_of(url)) == 8
-        assert swept(url).made == 0
-        names = Destination(url).names("traces")
-        assert len({name.split("/")[1] for name in names}) == 8
-        folder = tmp_path / f"one{SUFFIX}"
-        Destination(url).get(names[0].rpartition("/")[0], folder)
-        assert Dia2Trace.load(folder).complete
-
-    def test_a_query_of_it_reaches_nothing_else(self, url: str, tmp_path: Path) -> None:
-        swept(url, {"script": ["[S1] Yes."]})
-        swept(f"{url}-beside", {"script": ["[S1] Yes."]})
-        (beside,) = Destination(f"{url}-beside").names("runs")
-        for sql, said in [
-            ("select * from read_text('/etc/hostname')", "Permission Error"),
-            (f"select * from '{url}-beside/{beside}'", "Permission Error"),
-            (f"copy runs to '{tmp_path / 'stolen.csv'}'", "only asks"),
-            (f"copy runs to '{url}/runs/stolen.parquet'", "only asks"),
-        ]:
-            with pytest.raises(UsageError, match=said):
-                query(url, sql)
-        assert query(url, "create table two as select run from runs; select count(*) from two")[1] == [(1,)]
-
-    def test_what_cannot_be_written_waits_for_the_next_sweep(
-        self, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        with monkeypatch.context() as patch:
-            patch.setattr(MemoryFileSystem, "put_file", full)
-            with pytest.raises(Dia2Error, match=r"^memory://sweeps/one cannot be written \(No room\)\.$"):
-                swept(url)
-        assert "waits in" in caplog.text
-        assert Destination(url).read("lock.json") is None
-        assert len(list(tmp_path.glob("dia2/sweeps/*/*.dia2trace"))) == 8
-        monkeypatch.setattr(Dia2, "generate_many", full)  # none is made again
-        assert swept(url).made == 8
-        assert not list(tmp_path.glob("dia2/sweeps/*/*"))
-
-    def test_a_lock_that_is_held_and_one_that_is_nobodys(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        there = Destination(url)
-        with locked(there):
-            with pytest.raises(UsageError, match=r"Another sweep wrote to .* s ago"), locked(there):
-                pass
-            note = json.loads(there.read("lock.json") or b"")
-        assert there.read("lock.json") is None
-        for left in (
-            note | {"host": "elsewhere", "time": time.time() - 1000},  # silent for long
-            note | {"pid": 2**22 + 1},  # its process is gone
-        ):
-            there.write("lock.json", json.dumps(left).encode())
-            with locked(there):
-                assert json.loads(there.read("lock.json") or b"")["pid"] == os.getpid()
-        there.write("lock.json", b"not json")
-        with locked(there):
-            pass
-
-    def test_notes_of_locks_that_say_nothing(self, url: str) -> None:
-        there = Destination(url)
-        for time_, pid in (
-            (None, 1),
-            ("abc", 1),
-            (1e300, 1),
-            (-5, 1),
-            (time.time() + 1000, 1),
-            (10**400, 1),
-            (0, 10**30),
-        ):
-            there.write("lock.json", json.dumps({"host": "elsewhere", "time": time_, "pid": pid}).encode())
-            with locked(there):
-                pass
-
-    def test_of_two_at_a_time_one_gets_it(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The other one writes its note right after ours; at our end it is left alone."""
-        there, other = Destination(url), json.dumps({"by": "other", "host": "elsewhere", "time": time.time()}).encode()
-        monkeypatch.setattr("dia2.inspect.sweeps.lock.time.sleep", lambda _: there.write("lock.json", other))
-        with pytest.raises(UsageError, match="Another sweep wrote"), locked(there):
-            pass
-        monkeypatch.undo()
-        there.remove("lock.json")
-        with locked(there):
-            there.write("lock.json", other)
-        assert there.read("lock.json") == other
-
-    def test_what_is_no_destination(self, tmp_path: Path) -> None:
-        (tmp_path / "file").write_text("")
-        with pytest.raises(UsageError, match="is a file"):
-            swept(tmp_path / "file")
-        for url in ("nowhere://x", tmp_path / "file" / "x", tmp_path / ("x" * 300), "/proc/none/such"):
-            with pytest.raises(UsageError, match="Nothing can be written to"):
-                swept(url)
-        for url in ("", "/"):
-            with pytest.raises(UsageError, match="A sweep writes to a folder"):
-                swept(url)
-
-
-class TestCommand:
-    def test_a_sweep_and_a_question(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        plan = tmp_path / "plan.toml"
-        plan.write_text('[grid]\nscript = ["[S1] Yes."]\nseed = [1, 2]\n')
-        assert main(["sweep", str(plan), "-o", str(tmp_path / "dest"), "--rows", "2"]) == 0
-        said = capsys.readouterr()
-        assert said.out.startswith("2 runs made in ")
-        assert "2 runs: 1 script × 2 seeds" in said.err
-        assert main(["sweep", str(plan), "-o", str(tmp_path / "dest"), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out) | {"url": "", "seconds": 0} == {
-            "url": "", "runs": 2, "made": 0, "found": 2, "failed": {}, "failed_before": 0, "seconds": 0,
-        }  # fmt: skip
-        asked = "select seed, status from runs order by seed"
-        assert main(["query", str(tmp_path / "dest"), asked]) == 0
-        words = capsys.readouterr().out.split()
-        assert [word for word in words if word.strip("─")] == ["seed", "status", "1", "done", "2", "done"]
-        assert main(["query", str(tmp_path / "dest"), asked, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out) == [{"seed": 1, "status": "done"}, {"seed": 2, "status": "done"}]
-        assert main(["query", str(tmp_path / "dest"), asked, "--csv"]) == 0
-        assert capsys.readouterr().out.split() == ["seed,status", "1,done", "2,done"]
-
-    def test_answers_of_all_kinds(self, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        asked = """select 1.5 as x, 'nan'::float as n, interval 1 day as i, [started] as l, {'a': 1.5} as d,
-                   uuid() as u, '\\xAA'::blob as b, '\u009b' as t from runs limit 1"""
-        assert main(["query", str(made), asked, "--json"]) == 0
-        out = capsys.readouterr().out
-        (row,) = json.loads(out)
-        assert (row["x"], row["n"], row["d"], row["t"]) == (1.5, None, {"a": 1.5}, "\x9b")
-        assert out.isascii()
-        assert main(["query", str(made), 'select 1 as "[/]", 2 as "[red]"']) == 0
-        assert capsys.readouterr().out.split()[:2] == ["[/]", "[red]"]
-
-    @pytest.mark.parametrize(
-        "arguments",
-        [
-            ["query", "{made}", ""],
-            ["sweep", "none.toml", "-o", "dest"],
-            ["query", "nowhere", "select 1"],
-            ["query", "{made}", "selekt"],
-            ["query", "{made}", "select * from read_text('/etc/hostname')"],
-            ["query", "{made}", "copy runs to 'stolen.csv'"],
-            ["query", "{made}", "copy runs to '{made}/runs/stolen.parquet'"],
-            ["query", "{made}", "explain analyze copy runs to '{made}/stolen.csv'"],
-            ["query", "{made}", "select 1; copy runs to '{made}/stolen.csv'"],
-            ["query", "{made}", "select 1", "--json", "--csv"],
-            ["query", "{made}", "set enable_external_access = true"],
-        ],
-    )
-    def test_what_cannot_be_done(self, arguments: list[str], made: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main([part.format(made=made) for part in arguments]) == 2
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert said.err.startswith("dia2: error: ")
-        assert len(said.err.splitlines()) == 1
-
-    def test_failed_runs_are_named_and_make_exit_code_1(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        plan = tmp_path / "plan.toml"
-        bad = '{kind = "ReplaceToken", call = 3, token = 1, codebook = 99}'
-        plan.write_text(f'[grid]\nscript = ["[S1] Yes."]\nedits = [[{bad}]]\n')
-        assert main(["sweep", str(plan), "-o", str(tmp_path / "dest")]) == 1
-        assert "failed: " in capsys.readouterr().out
-
-    def test_nothing_of_a_dataset_steers_the_terminal(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        swept(tmp_path, {"script": ["[S1] Yes."]})
-        assert main(["query", str(tmp_path), "select chr(27) || '[31mred' as \"x\x1b[0m\""]) == 0
-        assert "\x1b" not in capsys.readouterr().out
-
-    @pytest.mark.slow
-    @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-    def test_a_sweep_that_is_killed_goes_on(self, tmp_path: Path) -> None:
-        plan = tmp_path / "plan.toml"
-        plan.write_text(
-            f'[grid]\nscript = ["[S1] Hello there, my friend."]\nseed = {list(range(12))}\n[run]\nrows = 1\n'
-        )
-        command = [sys.executable, "-m", "dia2", "sweep", str(plan), "-o", str(tmp_path / "dest")]
-        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while len(list(tmp_path.glob("dest/runs/*/*.parquet"))) < 1:
-            assert running.poll() is None
-            time.sleep(0.05)
-        running.send_signal(signal.SIGKILL)
-        running.wait()
-        before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("dest/runs/*/*.parquet")}
-        subprocess.run(command, check=True, capture_output=True)
-        assert {path: path.stat().st_mtime_ns for path in before} == before
-        assert sorted(row["seed"] for row in rows_of(tmp_path / "dest")) == list(range(12))
 
 
 def test_the_call_in_python_gives_traces_and_sql(tmp_path: Path) -> None:
