@@ -283,6 +283,9 @@ class FirstWord:
             self.frame = max(0, step - self._lead)
 
 
+INTERRUPTED = "interrupted: decoding what there is; once more drops it"
+
+
 class LoopResult(NamedTuple):
     """What the main loop leaves."""
 
@@ -313,10 +316,11 @@ def run_generation_loop(
         interventions: edits, and the past of a fork.
         progress: called after each frame with the number of frames made.
     """
-    first_word = FirstWord(runtime, config, start_step)
+    first_word, alone = FirstWord(runtime, config, start_step), True
     try:
         for made in generate_frames(runtime, config, state, gen, start_step=start_step, interventions=interventions):
             if isinstance(made, Wait):
+                alone = False  # a batch says it once, for all of its rows
                 yield made
                 continue
             first_word.see(*made)
@@ -324,7 +328,8 @@ def run_generation_loop(
                 progress(made.step - start_step + 1)
         reason = stop_reason(runtime, state, gen)
     except KeyboardInterrupt:
-        logger.warning("interrupted: decoding what there is; once more drops it")
+        if alone:
+            logger.warning(INTERRUPTED)
         reason = "interrupted"
     return LoopResult(first_word.frame, trim_grid(runtime, gen), reason)
 

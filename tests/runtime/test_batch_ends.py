@@ -113,7 +113,7 @@ class TestErrors:
 
 
 class TestCtrlC:
-    def test_ctrl_c_ends_all_rows_with_what_they_have(self) -> None:
+    def test_ctrl_c_ends_all_rows_with_what_they_have(self, caplog: pytest.LogCaptureFixture) -> None:
         tts = engine("tiny4")
         whole = tts.generate(SCRIPT, seed=1)
         asked = [
@@ -130,6 +130,7 @@ class TestCtrlC:
         assert (first.stop_reason, second.stop_reason) == ("interrupted", "interrupted")
         frames = first.audio_tokens.shape[2]
         assert 0 < frames < whole.audio_tokens.shape[2]
+        assert [r.getMessage() for r in caplog.records] == ["interrupted: decoding what there is; once more drops it"]
 
     def test_ctrl_c_while_a_row_joins(self, monkeypatch: pytest.MonkeyPatch) -> None:
         tts, begun = engine("tiny4"), list[str]()

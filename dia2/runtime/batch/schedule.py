@@ -19,6 +19,7 @@ from dia2.generation import GenerationInterrupted
 from dia2.runtime.batch.frames import BatchFrames
 from dia2.runtime.batch.memory import spare
 from dia2.runtime.batch.rows import BatchRows, Place
+from dia2.runtime.generator import INTERRUPTED
 from dia2.runtime.turns import Rows, Wait
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class Batch:
 
     def end(self) -> None:
         """Let all runs end with what they have, as after Ctrl-C."""
+        if self._members:
+            logger.warning(INTERRUPTED)
         if self._joining is not None:  # it has made nothing yet
             self._drop(self._joining)
         for member in self._members.copy():
