@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -64,3 +67,26 @@ class Deadly:
         if self.run in [run.id for run in job.runs]:
             os._exit(3)
         return [working.Done(run.id, None) for run in job.runs]
+
+
+def test_ctrl_c_while_a_process_is_started_comes_when_it_is() -> None:
+    """It was lost, and the sweep went on to its end."""
+    began, pipe, child = False, subprocess.PIPE, None
+    command = [sys.executable, "-c", "input(); print('alive')"]
+
+    def begin() -> None:
+        nonlocal began, child
+        with engines._ctrl_c_later():
+            child = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(child.pid, signal.SIGINT)
+            began = True
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
+    assert began
+    assert child is not None
+    assert child.communicate("\n")[0] == "alive\n"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with engines._ctrl_c_later():
+        pass

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
+from dia2.common.stopping import Stopping
 from dia2.inspect.sweeps.worker import Done, Job, Worker
 
 Jobs = deque[Job]  # that wait; more may be added while they are made
@@ -121,7 +122,7 @@ def processes(worker: Worker, jobs: Jobs, count: int) -> Generator[Report, None,
             while jobs or under_way:
                 while jobs and len(under_way) < count and not (under_way and (jobs[0].died or _suspect(under_way))):
                     job = jobs.popleft()
-                    with _ignoring_ctrl_c():  # as a process does that is started meanwhile, from its first moment on
+                    with _ctrl_c_later():  # never, in a process that is started meanwhile
                         future = pool.submit(_work, job)
                     under_way[future] = job
                 for future in wait(under_way, return_when=FIRST_COMPLETED).done:
@@ -141,12 +142,19 @@ def _suspect(under_way: dict[Future[list[Done]], Job]) -> bool:
 
 
 @contextmanager
-def _ignoring_ctrl_c() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # others cannot, and are not interrupted
-        yield
+def _ctrl_c_later() -> Iterator[None]:
+    """Let Ctrl-C come when the block is over. Processes that are started in it keep it from coming, all along.
+
+    To ignore it meanwhile would keep it from them as well, and lose it here.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield  # other threads are not interrupted
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with Stopping() as stopping:  # another thread may be told of it, and this one not know that it is blocked
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if stopping.asked:
+        raise KeyboardInterrupt
