@@ -97,6 +97,15 @@ class TestOnACluster:
         same_tables(sweep.to, serial)
         assert cluster.tell("actors") == 0
 
+    @CLIENT
+    def test_from_a_machine_outside_of_it(self, cluster: RayCluster, serial: Path, tmp_path: Path) -> None:
+        sweep = Sweep(tmp_path, "outside", SEEDS, address="", on=cluster.client)
+        code, out, err = sweep.end()
+        assert (code, err) == (0, "")
+        assert json.loads(out)["made"] == SEEDS
+        same_tables(sweep.to, serial)
+        no_actors(cluster)
+
     def test_a_driver_that_is_killed_goes_on(self, cluster: RayCluster, serial: Path, tmp_path: Path) -> None:
         first = Sweep(tmp_path, "driver", SEEDS, address=cluster.address)
         first.until(2)

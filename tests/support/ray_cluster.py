@@ -2,14 +2,15 @@
 
     python -m tests.support.ray_cluster NODES
 
-prints the address of its head, which makes no runs, and then does what it is told line by line: `kill` kills a node
-that holds an actor, `actors` prints how many actors are alive, `end` ends the cluster.
+prints the address of its head, which makes no runs, and the one for clients. Then it does what it is told line by line:
+`kill` kills a node that holds an actor, `actors` prints how many actors are alive, `end` ends the cluster.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,12 +28,14 @@ def main(nodes: int) -> None:
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": _free_port()}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
             cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, configure_logging=False)
-        print(cluster.address, flush=True)  # noqa: T201  # for whoever started it
+        client = f"ray://{cluster.head_node.node_ip_address}:{head['ray_client_server_port']}"
+        print(cluster.address, client, flush=True)  # noqa: T201  # for whoever started it
         for line in sys.stdin:
             order = line.strip()
             if order == "end":
@@ -45,6 +48,13 @@ def main(nodes: int) -> None:
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 def _alive() -> list[dict[str, Any]]:
@@ -67,7 +77,7 @@ class RayCluster:
             text=True,
             env=os.environ | {"RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)},
         )
-        self.address = self._read()
+        self.address, self.client = self._read().split()
 
     def tell(self, order: str) -> int:
         """Have it `kill` a node, or count `actors`; returns how many actors are alive then."""
