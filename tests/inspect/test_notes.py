@@ -42,6 +42,11 @@ def file_of(*notes: Any, **changes: Any) -> dict[str, Any]:
     return {"format": "dia2notes", "version": 1, "trace": "run", "notes": listed} | changes
 
 
+def test_a_file_of_notes_is_one_to_read(trace: Trace[Any]) -> None:
+    trace.note(3, "für später")
+    assert '"text": "für später"\n' in (trace.path / NOTES_FILE).read_text("utf-8")
+
+
 def test_notes_are_written_changed_and_taken_away(trace: Trace[Any]) -> None:
     assert trace.notes == []
     trace.note(7, "seven")
