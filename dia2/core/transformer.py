@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from dia2.core.acts import BlockWrites, Write, Writes, written
 from dia2.core.cache import LayerSpan, Span, additive_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
@@ -59,12 +60,17 @@ class Attention(nn.Module):
         query, both = torch.split(heads, [self.groups, 2], dim=2)
         return query.flatten(2, 3).transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
-    def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
-        """[B, T, n_embd] → [B, T, n_embd]."""
+    def forward(
+        self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None, heads: Write | None = None
+    ) -> Tensor:
+        """[B, T, n_embd] → [B, T, n_embd]; `heads`: what is written before the output projection."""
         query, both = self.project(x, turn)
         if span is not None:
             both = span.append(both)
-        out: Tensor = self.o_proj(attend(query, both[0], both[1], mask))
+        mixed = attend(query, both[0], both[1], mask)
+        if heads is not None:
+            mixed = heads.apply(mixed.unflatten(-1, (-1, self.head_dim))).flatten(-2)
+        out: Tensor = self.o_proj(mixed)
         return out
 
 
@@ -96,11 +102,21 @@ class Block(nn.Module):
         self.post_norm = RMSNorm(block.n_embd, eps, dtype)
         self.mlp = GatedMLP(block.n_embd, block.n_hidden, config.model.linear.mlp_activations, dtype)
 
-    def forward(self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        turn: HeadTurn,
+        span: LayerSpan | None,
+        mask: Tensor | None,
+        writes: BlockWrites | None = None,
+    ) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]."""
-        x = x + self.attn(self.pre_norm(x), turn, span, mask)
-        out: Tensor = x + self.mlp(self.post_norm(x))
-        return out
+        if writes is None:
+            x = x + self.attn(self.pre_norm(x), turn, span, mask)
+            out: Tensor = x + self.mlp(self.post_norm(x))
+            return out
+        x = x + written(self.attn(self.pre_norm(x), turn, span, mask, writes.heads), writes.attn)
+        return written(x + written(self.mlp(self.post_norm(x)), writes.mlp), writes.resid)
 
 
 class TransformerDecoder(nn.Module):
@@ -133,6 +149,7 @@ class TransformerDecoder(nn.Module):
         mask: Tensor | None = None,
         *,
         compiled: bool = False,
+        writes: Writes | None = None,
     ) -> TransformerOutput:
         """Run T frames at once; T = 1 while generating, more for prefix warm-up, replay and training.
 
@@ -143,16 +160,25 @@ class TransformerDecoder(nn.Module):
             mask: [T, T] bool, true where a frame may look, for the case without `span` (with one, its own mask
                 counts); `None`: no masking.
             compiled: run the blocks through torch.compile.
+            writes: activations that are changed; `None`: none.
         """
         if span is not None:
             mask = span.mask
         x = self.embed(tokens)
+        if writes is not None:
+            x = written(x, writes.embed)
         if mask is not None:
             mask = additive_mask(mask, self._groups, x.dtype)
         run = compiled_form(Block.forward, x.device.type) if compiled else Block.__call__
         for number, (layer, turn) in enumerate(zip(self.layers, self._turns(rotation), strict=True)):
-            x = run(layer, x, turn, None if span is None else span.layer(number), mask)
+            part = None if span is None else span.layer(number)
+            if writes is None:
+                x = run(layer, x, turn, part, mask)
+            else:
+                x = run(layer, x, turn, part, mask, writes.layer(number))
         hidden = self.norm(x)
+        if writes is not None:
+            hidden = written(hidden, writes.hidden)
         exact = hidden.float()
         return TransformerOutput(hidden, self.action_head(exact), self.cb0_head(exact))
 

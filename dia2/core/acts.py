@@ -1,0 +1,68 @@
+"""Activations that are changed while the network computes: where, and how.
+
+Names and places are the field's: `embed`, of each layer `resid`, `attn`, `mlp` and `heads`, and `hidden`. Whatever an
+intervention means (steer, ablate, patch, clamp), here it is one of two things that a CUDA graph can replay, since all
+that changes from call to call stands in tensors: a value is scaled and something is added, or its parts along some
+directions are moved to given values.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Write(NamedTuple):
+    """What becomes of one activation x [B, T, width], or of heads [B, T, heads, head_dim].
+
+    First x · keep + add; then, of each of r directions, x + on · (value − x · direction) · direction. Tensors broadcast
+    over B, T and, of heads, over heads.
+    """
+
+    keep: Tensor | None = None  # [B, T, 1], or [B, T, heads, 1]: 1 leaves a value as it is, 0 takes it away
+    add: Tensor | None = None  # like x
+    directions: Tensor | None = None  # [r, width], orthonormal
+    values: Tensor | None = None  # [B, T, r]: where the parts along the directions go
+    on: Tensor | None = None  # [B, T, r]: 1 where they do, 0 where they stay
+
+    def apply(self, x: Tensor) -> Tensor:
+        """`x` as it is afterwards, in its dtype."""
+        if self.keep is not None:
+            x = x * self.keep.to(x.dtype)
+        if self.add is not None:
+            x = x + self.add.to(x.dtype)
+        if self.directions is not None:
+            assert self.values is not None, "directions have values"
+            exact = x.float()  # the difference of two large numbers, in bfloat16, would be noise
+            moved = self.values - exact @ self.directions.T
+            if self.on is not None:
+                moved = moved * self.on
+            x = (exact + moved @ self.directions).to(x.dtype)
+        return x
+
+
+class BlockWrites(NamedTuple):
+    """What is written within one layer, in this order."""
+
+    heads: Write | None = None  # of [B, T, heads, head_dim], before attention's output projection
+    attn: Write | None = None  # of what attention adds to the residual stream
+    mlp: Write | None = None  # of what the MLP adds
+    resid: Write | None = None  # of the residual stream after the layer
+
+
+class Writes(NamedTuple):
+    """What is written in one pass of the transformer."""
+
+    embed: Write | None = None  # of the residual stream before the first layer
+    layers: tuple[BlockWrites | None, ...] = ()  # by layer; none, or all of them
+    hidden: Write | None = None  # after the final norm: what action, codebook 0 and the depformer are computed from
+
+    def layer(self, number: int) -> BlockWrites | None:
+        """Those of a layer."""
+        return self.layers[number] if self.layers else None
+
+
+def written(x: Tensor, write: Write | None) -> Tensor:
+    """`x`, or what `write` makes of it."""
+    return x if write is None else write.apply(x)
