@@ -69,7 +69,7 @@ class Attention(nn.Module):
             both = span.append(both)
         mixed = attend(query, both[0], both[1], mask)
         if heads is not None:
-            mixed = heads.apply(mixed.unflatten(-1, (-1, self.head_dim))).flatten(-2)
+            mixed = heads.apply(mixed.view(*mixed.shape[:2], -1, self.head_dim)).flatten(2)
         out: Tensor = self.o_proj(mixed)
         return out
 

@@ -51,9 +51,9 @@ def drawn(model: Dia2Model, point: str, seed: int) -> Write:
 
 def of(point: str, layer: int, layers: int, write: Write) -> Writes:
     if point in ("embed", "hidden"):
-        return Writes(**{point: write})
+        return Writes()._replace(**{point: write})
     parts: list[BlockWrites | None] = [None] * layers
-    parts[layer] = BlockWrites(**{point: write})
+    parts[layer] = BlockWrites()._replace(**{point: write})
     return Writes(layers=tuple(parts))
 
 
