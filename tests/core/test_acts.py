@@ -51,7 +51,7 @@ def drawn(model: Dia2Model, point: str, seed: int) -> Write:
 
 def of(point: str, layer: int, layers: int, write: Write) -> Writes:
     if point in ("embed", "hidden"):
-        return Writes()._replace(**{point: write})
+        return Writes(embed=write) if point == "embed" else Writes(hidden=write)
     parts: list[BlockWrites | None] = [None] * layers
     parts[layer] = BlockWrites()._replace(**{point: write})
     return Writes(layers=tuple(parts))
