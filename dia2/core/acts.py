@@ -16,13 +16,13 @@ from torch import Tensor
 class Write(NamedTuple):
     """What becomes of one activation x [B, T, width], or of heads [B, T, heads, head_dim].
 
-    First x · keep + add; then, of each of r directions, x + on · (value − x · direction) · direction. Tensors broadcast
-    over B, T and, of heads, over heads.
+    First x · keep + add; then, of r directions one after the other, x + on · (value − x · direction) · direction.
+    Tensors broadcast over B, T and, of heads, over heads.
     """
 
     keep: Tensor | None = None  # [B, T, 1], or [B, T, heads, 1]: 1 leaves a value as it is, 0 takes it away
     add: Tensor | None = None  # like x
-    directions: Tensor | None = None  # [r, width], orthonormal
+    directions: Tensor | None = None  # [r, width], each of length 1
     values: Tensor | None = None  # [B, T, r]: where the parts along the directions go
     on: Tensor | None = None  # [B, T, r]: 1 where they do, 0 where they stay
 
@@ -35,10 +35,13 @@ class Write(NamedTuple):
         if self.directions is not None:
             assert self.values is not None, "directions have values"
             exact = x.float()  # the difference of two large numbers, in bfloat16, would be noise
-            moved = self.values - exact @ self.directions.T
-            if self.on is not None:
-                moved = moved * self.on
-            x = (exact + moved @ self.directions).to(x.dtype)
+            for number, direction in enumerate(self.directions):
+                part = slice(number, number + 1)
+                moved = self.values[..., part] - exact @ direction[:, None]  # [B, T, 1]
+                if self.on is not None:
+                    moved = moved * self.on[..., part]
+                exact = exact + moved * direction
+            x = exact.to(x.dtype)
         return x
 
 

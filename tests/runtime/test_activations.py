@@ -1,0 +1,164 @@
+"""Declared edits of activations: what may be declared, and what reaches the network in each call."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dia2.common.errors import UsageError
+from dia2.core.acts import Write, Writes
+from dia2.core.config import parse_config
+from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Vector, Where
+from dia2.runtime.written import Written
+
+from ..support.models import tiny_config
+
+CONFIG = parse_config(tiny_config())
+BLOCK = CONFIG.model.decoder
+WIDTH, HEADS, DIM = BLOCK.n_embd, BLOCK.gqa_query_heads, BLOCK.gqa_head_dim
+CPU = torch.device("cpu")
+
+
+def write_of(writes: Writes, point: str) -> Write:
+    part, layer = Point.of(point)
+    found = getattr(writes if layer is None else writes.layers[layer], part)
+    assert isinstance(found, Write)
+    return found
+
+
+def after(
+    x: Tensor, edits: list[ActivationEdit], call: int, word: int | None = None, speaker: int | None = None
+) -> Tensor:
+    """`x` [B, 1, …] at the one point of `edits`, in a call."""
+    written = Written(edits, CONFIG, branches=len(x), device=CPU)
+    before = written.writes
+    written.at(call + 1, None, None)  # whatever stood there
+    written.at(call, word, speaker)
+    assert write_of(before, edits[0].point).add is write_of(written.writes, edits[0].point).add, "they stay in place"
+    return write_of(before, edits[0].point).apply(x)
+
+
+def x_of(point: str, branches: int = 2) -> Tensor:
+    shape = (HEADS, DIM) if Point.of(point).part == "heads" else (WIDTH,)
+    return torch.randn(branches, 1, *shape, generator=torch.Generator().manual_seed(1))
+
+
+def numbers(*shape: int, seed: int = 2) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("point", ["act.embed", "act.0.attn", "act.1.mlp", "act.1.resid", "act.hidden"])
+def test_steering_adds_in_its_calls_and_branches(point: str) -> None:
+    x, vector = x_of(point), numbers(WIDTH)
+    steer = Steer(point, vector, 0.5, Where(calls=(3, 4), branches="conditional"))
+    for call, there in ((2, 0.0), (3, 0.5), (4, 0.5), (5, 0.0)):
+        found = after(x, [steer], call)
+        assert torch.equal(found[0], x[0] + there * vector)
+        assert torch.equal(found[1], x[1])
+    assert torch.equal(after(x, [Steer(point, vector, -2, Where(branches="unconditional"))], 0)[0], x[0])
+    assert torch.equal(after(x[:1], [Steer(point, vector, -2, Where(branches="unconditional"))], 0), x[:1])
+
+
+def test_words_and_speakers_are_those_that_the_machine_took_last() -> None:
+    x, vector = x_of("act.hidden"), numbers(WIDTH)
+    edits: list[ActivationEdit] = [Steer("act.hidden", vector, where=Where(words=(1, 3), speakers=(2,)))]
+    there = [(word, speaker) for word in (None, 0, 1, 3) for speaker in (None, 1, 2)]
+    found = [pair for pair in there if not torch.equal(after(x, edits, 0, *pair), x)]
+    assert found == [(1, 2), (3, 2)]
+
+
+def test_heads_are_taken_away_one_by_one() -> None:
+    x = x_of("act.1.heads")
+    found = after(x, [Ablate("act.1.heads", heads=(1,))], 0)
+    assert not found[:, :, 1].any()
+    assert torch.equal(found[:, :, 0], x[:, :, 0])
+    assert not after(x, [Ablate("act.1.heads")], 0).any()
+    mean = numbers(HEADS * DIM)
+    found = after(x, [Ablate("act.1.heads", mean, heads=(0,))], 0)
+    assert torch.equal(found[0, 0, 0], mean.view(HEADS, DIM)[0])
+    assert torch.equal(found[:, :, 1], x[:, :, 1])
+
+
+def test_a_patch_puts_another_runs_calls_in_place() -> None:
+    x, values = x_of("act.0.resid"), numbers(3, WIDTH)
+    for call in range(7, 13):
+        found = after(x, [Patch("act.0.resid", values, first=8)], call)
+        wanted = values[call - 8].expand(2, 1, WIDTH) if 8 <= call < 11 else x
+        assert torch.equal(found, wanted)
+
+
+def test_edits_of_one_point_are_done_in_order_and_clamps_last() -> None:
+    x, vector = x_of("act.0.resid"), numbers(WIDTH)
+    steer, zero = Steer("act.0.resid", vector), Ablate("act.0.resid")
+    assert torch.equal(after(x, [steer, zero], 0), torch.zeros_like(x))
+    assert torch.equal(after(x, [zero, steer], 0), vector.expand_as(x))
+    clamp = Clamp("act.0.resid", 5 * vector, 3.0)
+    found = after(x, [clamp, steer], 0)
+    assert torch.allclose(found @ (vector / vector.norm()), torch.tensor(3.0), atol=1e-5)
+    rest = torch.eye(WIDTH) - torch.outer(vector, vector) / vector.norm() ** 2
+    assert torch.allclose(found @ rest, (x + vector) @ rest, atol=1e-5)
+    assert torch.equal(after(x, [Clamp("act.0.resid", vector, 3.0, Where(calls=(5, 9)))], 4), x)
+
+
+def test_vectors_are_the_same_if_their_numbers_are() -> None:
+    values = numbers(4)
+    assert Vector(values) == Vector(values.numpy()) == Vector(values.tolist()) == Vector(values.double())
+    assert len({Vector(values), Vector(values.clone()), Vector(values.view(1, 4)), Vector(-values)}) == 3
+    assert Steer("act.embed", Vector(values)) == Steer("act.embed", values, 1)
+    kept = Vector(values)
+    values.zero_()
+    assert kept.tensor.any()
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: Steer("act.resid", [1.0]), "A point is act.embed"),
+        (lambda: Steer("act.01.resid", [1.0]), "A point is"),
+        (lambda: Steer(cast(Any, 3), [1.0]), "A point is"),
+        (lambda: Steer("act.embed", "loud"), "made of numbers"),
+        (lambda: Steer("act.embed", [[1.0]]), r"Steer's vector has the shape \[width\], not \[1, 1\]"),
+        (lambda: Steer("act.embed", [np.nan]), "finite"),
+        (lambda: Steer("act.embed", []), "shape"),
+        (lambda: Steer("act.embed", None), "Steer needs a vector"),
+        (lambda: Steer("act.embed", [1.0], np.inf), "Steer's scale"),
+        (lambda: Steer("act.embed", [1.0], where=cast(Any, (3, 4))), "Steer's where is a Where"),
+        (lambda: Ablate("act.1.resid", heads=(0,)), "act.1.resid has none"),
+        (lambda: Ablate("act.1.heads", heads=()), "Ablate's heads"),
+        (lambda: Ablate("act.1.heads", heads=(-1,)), "Ablate's heads"),
+        (lambda: Patch("act.1.resid", [1.0], 0), r"Patch's values has the shape \[calls, width\]"),
+        (lambda: Patch("act.1.resid", [[1.0]], -1), "Patch's first call"),
+        (lambda: Clamp("act.1.heads", [1.0], 0), "clamp act.L.attn"),
+        (lambda: Clamp("act.1.resid", [0.0], 0), "points nowhere"),
+        (lambda: Clamp("act.1.resid", [1.0], True), "Clamp's value"),
+        (lambda: Where(calls=(4, 3)), "the first and the last"),
+        (lambda: Where(calls=cast(Any, (4,))), "the first and the last"),
+        (lambda: Where(speakers=(3,)), "speakers are 1 and 2"),
+        (lambda: Where(words=cast(Any, "all")), "whole numbers"),
+        (lambda: Where(words=(True,)), "whole numbers"),
+        (lambda: Where(branches=cast(Any, "left")), "both, conditional or unconditional"),
+    ],
+)
+def test_what_is_no_edit_is_refused(make: Any, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("edit", "why"),
+    [
+        (
+            Steer("act.9.resid", [1.0] * WIDTH),
+            f"There is no act.9.resid: the checkpoint has layers 0 … {BLOCK.n_layer - 1}",
+        ),
+        (Steer("act.1.resid", [1.0]), f"Steer has 1 numbers, and act.1.resid has {WIDTH}"),
+        (Ablate("act.1.heads", heads=(HEADS,)), f"There is no head {HEADS}"),
+    ],
+)
+def test_what_does_not_fit_the_checkpoint_is_refused(edit: ActivationEdit, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        Written([edit], CONFIG, branches=1, device=CPU)
