@@ -12,7 +12,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from dia2.core.reordered import Reordered
 
-_FEW = 2  # rows of a single run's frame: its guidance branches
+FEW = 2  # rows of a single run's frame: its guidance branches
 _ABREAST = 8  # rows, of a batch, that one loop over the weights takes
 _LONGEST = 4096  # terms of one sum
 _TOP = -(1 << 24)  # the bits of a word's highest byte
@@ -33,7 +33,7 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `x` [..., inputs] to [..., outputs]."""
-        if self.reordered is not None and x.shape.numel() > _FEW * x.shape[-1]:
+        if self.reordered is not None and x.shape.numel() > FEW * x.shape[-1]:
             return self.reordered.times(x)
         return product(x, self.weight)
 
@@ -50,7 +50,7 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x, weight)
 
 
-def few_in_loops(x: Tensor, most: int = _FEW) -> bool:
+def few_in_loops(x: Tensor, most: int = FEW) -> bool:
     """Whether `x` [..., inputs] has at most so many rows, and torch.compile makes loops fast enough for them."""
     return _VECTORS and in_loops(x) and x.shape.numel() <= most * x.shape[-1]
 
@@ -63,10 +63,10 @@ def multiplies_bfloat16() -> bool:
 def most_in_loops(dtype: torch.dtype) -> int:
     """Rows up to which a compiled loop over weights of such a dtype is faster than torch's product."""
     if not _X86:
-        return _FEW  # more was measured nowhere else
+        return FEW  # more was measured nowhere else
     if dtype == torch.float32:
         return _ABREAST
-    return 2 * _ABREAST if dtype == torch.bfloat16 and not _BFLOAT16 else _FEW
+    return 2 * _ABREAST if dtype == torch.bfloat16 and not _BFLOAT16 else FEW
 
 
 def sums(x: Tensor, weight: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def sums(x: Tensor, weight: Tensor) -> Tensor:
     parts = weight.view(lanes, -1, cuts, inputs // cuts)
     rows = x.float().reshape(-1, inputs)
     count, loops = len(rows), 1
-    if count > _FEW:
+    if count > FEW:
         loops = 1 if count <= _ABREAST else 2
         rows = F.pad(rows, (0, 0, 0, loops * _ABREAST - count))
     found = []

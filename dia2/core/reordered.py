@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-from dia2.core.linear import Linear, multiplies_bfloat16
+from dia2.core.linear import FEW, Linear, multiplies_bfloat16
 from dia2.core.model import Dia2Model
 
 _ROWS = 8  # of a product that the order should suit; others work, too
@@ -58,16 +58,17 @@ torch.library.register_fake("dia2::reordered_product", _shape, lib=_LIBRARY)
 
 
 @contextmanager
-def reordered(model: Dia2Model, most_bytes: int) -> Iterator[None]:
+def reordered(model: Dia2Model, rows: int, most_bytes: int) -> Iterator[None]:
     """Let matrices of `model` have a second copy as long as this lasts, where that makes products faster.
 
     Args:
-        model: whose rows will be many.
+        model: whose they are.
+        rows: that its products will have, at most: of few, nothing is gained.
         most_bytes: that copies may take: those of the depformer come first, then the transformer's, each all or none.
     """
     mine: list[tuple[Linear, Reordered]] = []
     try:
-        for part in (model.depformer, model.transformer):
+        for part in (model.depformer, model.transformer) if rows > FEW else ():
             linears = [linear for linear in part.modules() if isinstance(linear, Linear) and _pays(linear)]
             most_bytes -= sum(linear.weight.nbytes for linear in linears)
             if most_bytes < 0:

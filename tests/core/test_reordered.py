@@ -34,8 +34,8 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Pair:
     return Pair().requires_grad_(False)
 
 
-def twice(pair: Pair, most_bytes: int = 1 << 20) -> AbstractContextManager[None]:
-    return reordered(cast(Dia2Model, pair), most_bytes)
+def twice(pair: Pair, most_bytes: int = 1 << 20, rows: int = 3) -> AbstractContextManager[None]:
+    return reordered(cast(Dia2Model, pair), rows, most_bytes)
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -79,6 +79,8 @@ def test_two_batches_of_a_model_may_overlap(pair: Pair) -> None:
 
 def test_what_gains_nothing_has_no_copy(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     with twice(pair.float()):
+        assert pair.depformer.reordered is None
+    with twice(pair.bfloat16(), rows=2):
         assert pair.depformer.reordered is None
     monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
     with twice(pair.bfloat16()):

@@ -21,6 +21,8 @@ from dia2 import (
     Request,
     UsageError,
 )
+from dia2.core import reordered
+from dia2.core.reordered import Reordered
 from dia2.inspect import Dia2Trace, record
 from dia2.runtime.edits import Edit
 
@@ -206,3 +208,22 @@ def test_a_compiled_batch_has_the_reference_s_tokens() -> None:
     for case, result in zip(found, many, strict=True):
         assert isinstance(result, GenerationResult)
         assert torch.equal(result.audio_tokens, case.tensors["aligned"].long())
+
+
+@pytest.mark.parametrize(("rows", "copies"), [(3, True), (2, False)])
+def test_matrices_of_bfloat16_stand_twice_while_more_rows_than_a_run_has_are_made(
+    rows: int, copies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tts, products, times = Dia2.nano(device="cpu", dtype="bfloat16"), list[int](), Reordered.times
+    monkeypatch.setattr(reordered, "multiplies_bfloat16", lambda: True)
+
+    def watched(self: Reordered, x: torch.Tensor) -> torch.Tensor:
+        products.append(len(x))
+        return times(self, x)
+
+    monkeypatch.setattr(Reordered, "times", watched)
+    asked = [Request("[S1] Yes.", seed=seed, cfg_scale=1.0) for seed in range(3)]
+    results = tts.generate_many(asked, max_rows=rows)
+    assert all(isinstance(result, GenerationResult) and result.stop_reason == "end" for result in results)
+    assert set(products) == ({3} if copies else set())
+    assert not reordered._MATRICES, "they end with the batch"

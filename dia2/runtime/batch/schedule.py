@@ -106,7 +106,7 @@ class Batch:
         self.events: deque[Event] = deque()  # what has happened, for whoever drives the batch to take
         self.stopping = stopping or Stopping()  # asked: by Ctrl-C, in whatever part of the batch
         self._lasting = ExitStack()  # what is so until the batch is closed
-        self._lasting.enter_context(reordered(runtime.model, spare(runtime)))
+        self._lasting.enter_context(reordered(runtime.model, most * branches, spare(runtime)))
 
     def __len__(self) -> int:
         return len(self._members) + (self._joining is not None)
