@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.generation import GenerationConfig, merge_generation_config
+from dia2.runtime.activations import ActivationEdit
 
 
 def _check_call(call: object) -> None:
@@ -127,21 +128,23 @@ class ChangeSampling:
         return f"from call {self.call} on: {self.what}"
 
 
-Edit = ForceAction | ReplaceToken | ChangeSampling
+Edit = ForceAction | ReplaceToken | ChangeSampling  # of what a call chooses
+AnyEdit = Edit | ActivationEdit
 _KINDS: dict[str, type[Edit]] = {kind.__name__: kind for kind in (ForceAction, ReplaceToken, ChangeSampling)}
 
 
-def checked_edits(edits: object) -> tuple[Edit, ...]:
+def checked_edits(edits: object) -> tuple[AnyEdit, ...]:
     """What was given as the edits of a run.
 
     Raises:
         UsageError: it is no list of edits.
     """
-    kinds = ", ".join(_KINDS)
+    known = (*_KINDS.values(), *get_args(ActivationEdit))
+    kinds = ", ".join(kind.__name__ for kind in known)
     if not isinstance(edits, Sequence) or isinstance(edits, str):
         raise UsageError(f"edits is a list of edits ({kinds}), not {short(edits)}.")
     for edit in edits:
-        if not isinstance(edit, tuple(_KINDS.values())):
+        if not isinstance(edit, known):
             raise UsageError(f"An edit is one of {kinds}, not {short(edit)}.")
     return tuple(edits)
 
@@ -171,7 +174,15 @@ def edit_from_json(value: object) -> Edit:
         raise UsageError(f"{short(value)} is not an edit.") from error
 
 
-def guided(config: GenerationConfig, edits: Sequence[Edit]) -> bool:
+def parted(edits: Sequence[AnyEdit]) -> tuple[list[Edit], list[ActivationEdit]]:
+    """Edits of what calls choose, and those of activations."""
+    return (
+        [edit for edit in edits if isinstance(edit, Edit)],
+        [edit for edit in edits if isinstance(edit, ActivationEdit)],
+    )
+
+
+def guided(config: GenerationConfig, edits: Sequence[AnyEdit]) -> bool:
     """Whether guidance is on at some call of a run, which then needs both branches all along."""
     scales = [edit.cfg_scale for edit in edits if isinstance(edit, ChangeSampling)]
     return any(scale not in (None, 1.0) for scale in (config.cfg_scale, *scales))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dia2.common.errors import UsageError
+from dia2.core.acts import Writes
 from dia2.core.cache import Span
 from dia2.core.compiled import compiled_form
 from dia2.core.depformer import FrameInputs
@@ -25,7 +26,9 @@ Kind = Literal["text", "audio"]  # of a token: which sampling it has
 class Form(Protocol):
     """What both halves of a frame are made of."""
 
-    def transformer(self, tokens: Tensor, rotation: Rotation, span: Span) -> TransformerOutput:
+    def transformer(
+        self, tokens: Tensor, rotation: Rotation, span: Span, writes: Writes | None = None
+    ) -> TransformerOutput:
         """One frame, `tokens` [B, C, 1]: see `TransformerDecoder.forward`."""
 
     def begin(self, hidden: Tensor, rotation: Rotation | None) -> None:
@@ -46,9 +49,12 @@ class ModuleForm:
     def __init__(self, model: Dia2Model, config: GenerationConfig) -> None:
         self._model, self._config, self._compiled = model, config, config.use_torch_compile
 
-    def transformer(self, tokens: Tensor, rotation: Rotation, span: Span) -> TransformerOutput:
+    def transformer(
+        self, tokens: Tensor, rotation: Rotation, span: Span, writes: Writes | None = None
+    ) -> TransformerOutput:
         """See `Form`."""
-        out: TransformerOutput = self._model.transformer(tokens, rotation, span, compiled=self._compiled)
+        run = self._model.transformer
+        out: TransformerOutput = run(tokens, rotation, span, compiled=self._compiled, writes=writes)
         return out
 
     def begin(self, hidden: Tensor, rotation: Rotation | None) -> None:
@@ -80,8 +86,11 @@ class KernelForm:
         self._model, self._config = model, config
         self._stacks, self._draw, self._product = stacks, draws.draw_guided, product.product
 
-    def transformer(self, tokens: Tensor, rotation: Rotation, span: Span) -> TransformerOutput:
+    def transformer(
+        self, tokens: Tensor, rotation: Rotation, span: Span, writes: Writes | None = None
+    ) -> TransformerOutput:
         """See `Form`."""
+        assert writes is None, "a run whose activations are changed has the modules"
         return self._stacks.transformer_frame(self._model.transformer, tokens, rotation, span)
 
     def begin(self, hidden: Tensor, rotation: Rotation | None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from dia2.core.acts import Writes
 from dia2.core.cache import Span
 from dia2.core.layers import Rotation
 from dia2.core.model import DecodeState, Dia2Model
@@ -38,6 +39,7 @@ class FrameState(Protocol):
     decode: DecodeState
     specials: Tensor  # [audio vocabulary] bool
     forced: Tensor | None  # [N, K] int64: codes that this frame must take, −1: drawn; `None`: all are drawn
+    writes: Writes | None  # activations that are changed; `None`: none
 
     @property
     def runs(self) -> tuple[int, ...]:
@@ -88,6 +90,7 @@ class GenerationState:
     delays: Tensor  # [K] int64: grid columns by which codebook k lags
     specials: Tensor  # [audio vocabulary] bool: true at audio pad and BOS
     forced: Tensor | None = None  # [K] int64: codes that this frame must take, −1: drawn; `None`: all are drawn
+    writes: Writes | None = None  # activations that are changed; `None`: none
     calls: int = 0  # `call`, on the host
     last_step: int = -1  # last step that was finished; −1 before the first
     lease: Lease[Lender] | None = None  # of whose tensors these are; `None`: the run's own
@@ -162,7 +165,7 @@ def audio_inputs(gen: GenerationState, ids: TokenIds, columns: Tensor) -> Tensor
 def first_half(form: Form, gen: FrameState, ids: TokenIds, span: Span, buffers: Taps | None) -> FirstHalf:
     """Fill the frame, run the transformer, draw the action and codebook 0."""
     gen.fill(ids)
-    out = form.transformer(gen.step_tokens, gen.rotation(), span)
+    out = form.transformer(gen.step_tokens, gen.rotation(), span, gen.writes)
     action_logits, cb0_logits = out.action_logits[:, 0], out.cb0_logits[:, 0]  # [lanes, V]
     if buffers is not None:
         buffers.put("step_tokens", gen.step_tokens[:, :, 0])

@@ -223,6 +223,7 @@ def generate_frames(
                     config, runner = now, make_runner(runtime, gen, now, buffers)
                 assert gen.forced is not None, "a run with interventions has a place for them"
                 gen.forced.copy_(interventions.codes(gen.calls))
+                interventions.write(gen.calls, state)
             if log is not None:
                 log.begin()
                 times[0] = time.perf_counter()

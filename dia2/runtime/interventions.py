@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ from dia2.common.errors import UsageError
 from dia2.core.config import DiaConfig
 from dia2.generation import GenerationConfig
 from dia2.runtime.edits import Edit, ForceAction, ReplaceToken, config_at, guided
-from dia2.runtime.state_machine import Emission, TokenIds
+from dia2.runtime.state_machine import Emission, Entry, State, TokenIds
+from dia2.runtime.written import Written
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Interventions:
         edits: Sequence[Edit] = (),
         past: Past | None = None,
         first_call: int,
+        written: Written | None = None,
+        entries: Sequence[Entry] = (),
     ) -> None:
         """Check the edits against the checkpoint and the run.
 
@@ -46,6 +50,8 @@ class Interventions:
             edits: declared interventions.
             past: an earlier run's choices, to be made again up to where it ends.
             first_call: of the main loop.
+            written: activations that are changed.
+            entries: all that the machine goes through; more may be added.
 
         Raises:
             UsageError: an edit names a call of the warm-up, or a token, codebook or stream that is not there.
@@ -68,11 +74,27 @@ class Interventions:
         self.edits = list(edits)
         self.forked_at = None if past is None else first_call + len(past.actions)  # the first call that is free again
         self.guided = guided(base, edits)
+        self.written, self._entries = written, entries
         self._base, self._past = base, past
         self._actions = {edit.call: edit.action for edit in edits if isinstance(edit, ForceAction)}
         self._tokens = [edit for edit in edits if isinstance(edit, ReplaceToken)]
         self._action_ids = {"new_word": ids.action_new_word, "pad": ids.action_pad}
         self._codebooks = data.num_codebooks
+
+    def write(self, call: int, state: State) -> None:
+        """Fill what is written in `call`, before its first half.
+
+        Args:
+            call: of the main loop.
+            state: the machine's, after the call before.
+        """
+        if self.written is None:
+            return
+        word, taken = len(state.transcript) - 1, (entry for entry in self._entries if entry.tokens)
+        if word < 0:
+            self.written.at(call, None, None)
+        else:
+            self.written.at(call, word, next(islice(taken, word, None)).speaker)
 
     def config(self, call: int) -> GenerationConfig:
         """What is in force at `call`."""

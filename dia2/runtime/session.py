@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
+from dia2.common.errors import UsageError
 from dia2.common.hooks import phase
 from dia2.common.progress import Progress
 from dia2.common.wording import counted
 from dia2.generation import GenerationConfig, PlacedWord
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.edits import Edit
+from dia2.runtime.edits import AnyEdit, guided, parted
 from dia2.runtime.forms import check_kernels
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
@@ -23,6 +24,7 @@ from dia2.runtime.sounding import sounds_at
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.turns import Rows
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.runtime.written import Written
 
 logger = logging.getLogger("dia2")
 
@@ -68,7 +70,7 @@ def open_session(
     plan: PrefixPlan | None,
     script: list[Entry],
     *,
-    edits: Sequence[Edit] = (),
+    edits: Sequence[AnyEdit] = (),
     past: Past | None = None,
     rows: Rows | None = None,
 ) -> Session:
@@ -97,17 +99,27 @@ def open_session(
             " and ".join(runtime.missing_tags),
         )
     seed = secrets.randbelow(2**31) if config.seed is None else config.seed
-    interventions = None
-    if edits or past is not None:
-        first_call = plan.aligned_frames if plan else 0
-        interventions = Interventions(
-            runtime.config, runtime.constants, config, edits=edits, past=past, first_call=first_call
-        )
     entries = combine_entries(plan, script)
+    interventions, written = None, None
+    if edits or past is not None:
+        first_call, (choices, activations) = plan.aligned_frames if plan else 0, parted(edits)
+        if activations:
+            _check_plain(config, rows)
+            branches = 2 if guided(config, choices) else 1
+            written = Written(activations, runtime.config, branches=branches, device=runtime.device)
+        interventions = Interventions(
+            *(runtime.config, runtime.constants, config),
+            edits=choices,
+            past=past,
+            first_call=first_call,
+            written=written,
+            entries=entries,
+        )
     machine = copy(runtime.machine)  # another run may begin meanwhile, with another padding
     set_initial_padding(machine, config.initial_padding)
     state = machine.new_state(entries)
     gen = build_initial_state(runtime, config, seed, plan, interventions, rows)
+    gen.writes = None if written is None else written.writes
     spoken = sum(bool(entry.tokens) for entry in script)
     breaks = f" and {counted(len(script) - spoken, 'break')}" if spoken < len(script) else ""
     logger.info("script: %s%s, seed %d", counted(spoken, "word"), breaks, seed)
@@ -122,6 +134,21 @@ def open_session(
             session.close()
             raise
     return session
+
+
+def _check_plain(config: GenerationConfig, rows: Rows | None) -> None:
+    """Refuse edits of activations where the network cannot take them yet.
+
+    Raises:
+        UsageError: says where.
+    """
+    for name, there in (
+        ("in a batch", rows is not None),
+        ("by CUDA graphs", config.use_cuda_graph),
+        ("by Triton kernels", config.use_triton),
+    ):
+        if there:
+            raise UsageError(f"A run whose activations are edited cannot be made {name}: leave one of the two out.")
 
 
 @phase("entries.combine")

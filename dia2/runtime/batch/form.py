@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dia2.core.acts import Writes
 from dia2.core.cache import Span
 from dia2.core.layers import Rotation
 from dia2.core.transformer import TransformerOutput
@@ -45,9 +46,11 @@ class BatchForm:
         self._forms, self._order, self._branches = forms, order, branches
         self._network = forms[0][0]
 
-    def transformer(self, tokens: Tensor, rotation: Rotation, span: Span) -> TransformerOutput:
+    def transformer(
+        self, tokens: Tensor, rotation: Rotation, span: Span, writes: Writes | None = None
+    ) -> TransformerOutput:
         """See `Form`."""
-        return self._network.transformer(tokens, rotation, span)
+        return self._network.transformer(tokens, rotation, span, writes)
 
     def begin(self, hidden: Tensor, rotation: Rotation | None) -> None:
         """See `Form`."""

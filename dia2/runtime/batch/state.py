@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from dia2.core.acts import Writes
 from dia2.core.cache import Span, whole_rows
 from dia2.core.layers import Rotation
 from dia2.core.model import DecodeState
@@ -36,6 +37,7 @@ class BatchState:
     specials: Tensor  # [audio vocabulary] bool
     forced: Tensor | None  # [N, K] int64
     branches: int  # B
+    writes: Writes | None = None  # activations that are changed
     calls: int = 0  # most calls so far of any row, on the host
 
     @property
