@@ -66,7 +66,7 @@ def most_in_loops(dtype: torch.dtype) -> int:
         return FEW  # more was measured nowhere else
     if dtype == torch.float32:
         return _ABREAST
-    return 2 * _ABREAST if dtype == torch.bfloat16 and not _BFLOAT16 else FEW
+    return 2 * _ABREAST if dtype == torch.bfloat16 and not multiplies_bfloat16() else FEW
 
 
 def sums(x: Tensor, weight: Tensor) -> Tensor:

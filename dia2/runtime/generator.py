@@ -31,6 +31,7 @@ from dia2.runtime.voice_clone import PrefixPlan
 
 logger = logging.getLogger("dia2")
 
+INTERRUPTED = "interrupted: decoding what there is; once more drops it"
 WARMUP_CHUNK = 256  # frames of the prefix per pass; bounds the attention mask
 
 
@@ -282,9 +283,6 @@ class FirstWord:
         if not self._found and emitted.main == self._new_word:
             self._found = self.known = True
             self.frame = max(0, step - self._lead)
-
-
-INTERRUPTED = "interrupted: decoding what there is; once more drops it"
 
 
 class LoopResult(NamedTuple):

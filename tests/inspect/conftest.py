@@ -1,4 +1,4 @@
-"""A browser for the tests of a module, and a page of it for each test."""
+"""A browser for the tests of a module, a page of it for each test, and a small sweep."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ..support.browser import Page, launched
+from .sweeping import swept
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,6 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def browser() -> Iterator[Any]:
     with launched() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset of eight runs, which the tests of a module may add to."""
+    folder = tmp_path_factory.mktemp("sweep")
+    swept(folder, rows=3)
+    return folder
 
 
 @pytest.fixture

@@ -16,13 +16,6 @@ from dia2.cli import main
 from .sweeping import rows_of, swept
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sweep")
-    swept(folder, rows=3)
-    return folder
-
-
 class TestCommand:
     def test_a_sweep_and_a_question(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         plan = tmp_path / "plan.toml"

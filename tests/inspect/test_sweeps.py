@@ -32,13 +32,6 @@ from ..support.reference import Case, engine
 from .sweeping import GRID, SCRIPT, interrupted, maker, rows_of, swept
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sweep")
-    swept(folder, rows=3)
-    return folder
-
-
 class TestDataset:
     def test_a_row_is_a_run_with_its_settings_and_its_trace(self, made: Path) -> None:
         rows = rows_of(made)

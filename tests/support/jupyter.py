@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -15,6 +14,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from .ports import free_port
+
 EXPLORER = "document.querySelector('.dia2-explorer')"
 SECONDS = 180  # for everything that a kernel has to do; it loads torch first
 _APPS = ("LabApp", "JupyterNotebookApp")
@@ -23,9 +24,7 @@ _APPS = ("LabApp", "JupyterNotebookApp")
 @contextmanager
 def jupyter(folder: Path) -> Iterator[str]:
     """The address of a server of `folder` for all of them and Voila, with nothing of the user's own settings."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     own = {f"JUPYTER_{name}_DIR": str(folder / f".{name.lower()}") for name in ("CONFIG", "DATA", "RUNTIME")}
     own |= {f"JUPYTERLAB_{name}_DIR": str(folder / f".{name.lower()}") for name in ("SETTINGS", "WORKSPACES")}
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]

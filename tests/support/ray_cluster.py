@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +29,7 @@ def main(nodes: int) -> None:
     from ray.cluster_utils import Cluster
 
     logging.getLogger("ray").setLevel(logging.ERROR)
-    head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": _free_port()}
+    head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": free_port()}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(nodes):
@@ -48,13 +49,6 @@ def main(nodes: int) -> None:
     finally:
         ray.shutdown()
         cluster.shutdown()
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def _alive() -> list[dict[str, Any]]:

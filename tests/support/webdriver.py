@@ -20,6 +20,8 @@ from time import monotonic, sleep
 from typing import Any
 from urllib.request import Request, urlopen
 
+from .ports import free_port
+
 Send = Callable[[str, str, dict[str, Any]], Any]  # a verb and an end point of WebDriver, a body; what it answers
 
 _WEBKIT = ("webkit2gtk-4.1", "webkitgtk-6.0", "webkit2gtk-4.0")  # folders of its programs, by version
@@ -100,7 +102,7 @@ class Driven:
 @contextmanager
 def firefox_page(folder: Path) -> Iterator[Driven]:
     """A page of Firefox, with its profile in `folder`."""
-    port = _free_port()
+    port = free_port()
     (folder / "user.js").write_text(f'user_pref("marionette.port", {port});\n')
     command = [str(firefox()), "--headless", "--marionette", "--no-remote", "--profile", str(folder)]
     with _running(command), _connected(port) as connection, connection.makefile("rb") as answers:
@@ -123,7 +125,7 @@ def firefox_page(folder: Path) -> Iterator[Driven]:
 @contextmanager
 def webkit_page(folder: Path) -> Iterator[Driven]:
     """A page of WebKitGTK's browser, on a screen of its own; what it keeps is kept in `folder`."""
-    port = _free_port()
+    port = free_port()
     with ExitStack() as stack:
         screen = stack.enter_context(_screen())
         own = {"DISPLAY": screen, "XDG_DATA_HOME": str(folder), "XDG_CACHE_HOME": str(folder)}
@@ -145,12 +147,6 @@ def webkit_page(folder: Path) -> Iterator[Driven]:
 
         yield Driven("webkit", send)
         ask("DELETE", f"{place}/{session}", None)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager

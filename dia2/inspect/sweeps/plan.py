@@ -122,9 +122,8 @@ class Plan:
         """What opens each checkpoint of the sweep."""
         if CHECKPOINT not in self.grid:
             return [dict(self.model)]
-        rest = {
-            name: value for name, value in self.model.items() if name not in PLACES
-        }  # the grid's stand in for these
+        # Those of the grid stand in the place of the one in `[model]`.
+        rest = {name: value for name, value in self.model.items() if name not in PLACES}
         return [rest | _model_of(value) for value in self.grid[CHECKPOINT]]
 
     def runs(self, makers: Sequence[Maker]) -> list[Planned]:
