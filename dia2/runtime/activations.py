@@ -14,41 +14,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
+from dia2.runtime.activation_point import Point as Point  # of this module for whoever edits
 
 Branches = Literal["both", "conditional", "unconditional"]
-_POINT = re.compile(r"act\.(?:(?P<end>embed|hidden)|(?P<layer>0|[1-9]\d{0,3})\.(?P<part>resid|attn|mlp|heads))")
-
-
-class Point(NamedTuple):
-    """A place in the transformer."""
-
-    part: str  # embed, resid, attn, mlp, heads, hidden
-    layer: int | None  # of the ends none
-
-    @classmethod
-    def of(cls, name: object) -> Point:
-        """The point of a name such as `act.2.resid`.
-
-        Raises:
-            UsageError: there is none.
-        """
-        found = _POINT.fullmatch(name) if isinstance(name, str) else None
-        if found is None:
-            raise UsageError(
-                "A point is act.embed, act.hidden, or act.L.resid, act.L.attn, act.L.mlp or act.L.heads of a layer L, "
-                f"not {short(name)}."
-            )
-        if found["end"]:
-            return cls(found["end"], None)
-        return cls(found["part"], int(found["layer"]))
 
 
 class Vector:
@@ -231,7 +206,7 @@ def _is_count(value: object) -> bool:
 def _begin(edit: ActivationEdit, name: str, dims: int) -> None:
     """What all kinds check: the point, the vector of this name, the place."""
     make_plain(edit)
-    Point.of(edit.point)
+    Point.to_edit(edit.point)
     kind, value = type(edit).__name__, getattr(edit, name)
     if value is not None and not isinstance(value, Vector):
         value = Vector(value)

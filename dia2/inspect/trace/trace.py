@@ -247,6 +247,7 @@ class Trace(TraceData[F]):
         scripts: Sequence[int] | None = None,
         attention: bool = False,
         layers: bool = False,
+        points: PointFilter = (),
         progress: Callable[[int, int], None] | None = None,
     ) -> Any:
         """Compute tensors again that were not recorded.
@@ -257,6 +258,7 @@ class Trace(TraceData[F]):
             scripts: which, of a run of Dia; `None`: all.
             attention: also the attention of every layer and head.
             layers: also the hidden state after every layer; not of Dia.
+            points: also activations, by name or glob such as `act.*.resid`, see docs/hooks.md; not of Dia.
             progress: called with (calls done, calls to do) while the transformer runs; not of Dia.
 
         Returns:
@@ -266,8 +268,8 @@ class Trace(TraceData[F]):
             UsageError: another checkpoint, an option of another family, or more than memory should be asked for.
             TraceError: there is no such call, or the trace was redacted.
         """
-        options = {"scripts": scripts, "attention": attention, "layers": layers, "progress": progress}
-        return offered(self, "replay")(self, tts, calls, **options)
+        options = {"scripts": scripts, "attention": attention, "layers": layers, "points": points}
+        return offered(self, "replay")(self, tts, calls, **options, progress=progress)
 
     def fork(
         self,
