@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dia2.analysis.patterns import AttentionPattern, HeadTable, attention_pattern, head_table
     from dia2.analysis.probes import ProbeScores, probe
     from dia2.analysis.sae import Sae
+    from dia2.analysis.strength import StrengthCurve, strength_curve
 
 _HOMES = {
     "dia2.adapter.activations": ("Activations", "activations", "load_activations"),
@@ -41,6 +42,7 @@ _HOMES = {
     "dia2.analysis.patterns": ("AttentionPattern", "HeadTable", "attention_pattern", "head_table"),
     "dia2.analysis.probes": ("ProbeScores", "probe"),
     "dia2.analysis.sae": ("Sae",),
+    "dia2.analysis.strength": ("StrengthCurve", "strength_curve"),
     "dia2.analysis.gather": ("Samples", "samples"),
 }
 __all__ = [
@@ -59,6 +61,7 @@ __all__ = [
     "Sae",
     "Samples",
     "SpokenWord",
+    "StrengthCurve",
     "TunedLens",
     "activation_patching",
     "activations",
@@ -75,6 +78,7 @@ __all__ = [
     "logit_lens",
     "probe",
     "samples",
+    "strength_curve",
 ]
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from dia2.adapter.looking import Looker
 from dia2.adapter.replay import check_given, chosen_points
 from dia2.adapter.trace import Dia2Trace
+from dia2.analysis.labels import SpokenWord, labels_of
 from dia2.analysis.readout import Head, chosen_tokens, drawing_calls, nll
 from dia2.common.brief import brief_repr
 from dia2.common.checks import short
@@ -44,6 +45,7 @@ class PatchingGrid:
     clean: float  # the metric of the clean run
     corrupted: float  # and of the corrupted one, of which nothing is patched
     calls: list[int]  # in which it is judged
+    words: list[SpokenWord]  # where columns are calls: the words whose sound these draw
 
     @property
     def restored(self) -> np.ndarray:
@@ -122,7 +124,9 @@ def activation_patching(
             done += len(some)
             if progress is not None:
                 progress(done, len(patches))
-    return PatchingGrid(names, list(groups), found, *ends, judged)
+    said = [] if isinstance(positions, Mapping) else labels_of(clean).words
+    words = [word for word in said if word.last >= every[0] and word.first <= every[-1]]
+    return PatchingGrid(names, list(groups), found, *ends, judged, words)
 
 
 class _Patch(NamedTuple):
