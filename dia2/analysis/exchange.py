@@ -26,7 +26,7 @@ def exchange_word(trace: Dia2Trace, tts: Dia2, word: int, text: str, *, streams:
         streams: in which text streams.
 
     Returns:
-        [calls, 2 + K] int64: tokens of the conditional branch, as `activation_patching` takes them.
+        Tokens of the conditional branch, [calls, 2 + K] int64, as `activation_patching` takes them.
 
     Raises:
         UsageError: there is no such word, or the other one has another number of tokens.
