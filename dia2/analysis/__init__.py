@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dia2.adapter.activations import Activations, activations, load_activations
+    from dia2.analysis.ablation import HeadAblation, ablate_heads
     from dia2.analysis.attribution import Attribution, direct_logit_attribution
     from dia2.analysis.directions import Direction, difference_of_means
-    from dia2.analysis.exchange import exchange_word
+    from dia2.analysis.exchange import Exchange, exchange_word, exchanges
     from dia2.analysis.firing import Features, FeatureScore, Moment, feature_scores, feature_table
     from dia2.analysis.gather import Samples, samples
     from dia2.analysis.labels import Labels, SpokenWord, labels_of
     from dia2.analysis.lens import LogitLens, TunedLens, fit_lens, logit_lens
-    from dia2.analysis.patching import PatchingGrid, activation_patching
+    from dia2.analysis.patching import PatchingGrid, PooledGrid, activation_patching, pooled
     from dia2.analysis.patterns import AttentionPattern, HeadTable, attention_pattern, head_table
     from dia2.analysis.probes import ProbeScores, probe
     from dia2.analysis.sae import Sae
@@ -32,13 +33,14 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "dia2.adapter.activations": ("Activations", "activations", "load_activations"),
+    "dia2.analysis.ablation": ("HeadAblation", "ablate_heads"),
     "dia2.analysis.attribution": ("Attribution", "direct_logit_attribution"),
     "dia2.analysis.directions": ("Direction", "difference_of_means"),
-    "dia2.analysis.exchange": ("exchange_word",),
+    "dia2.analysis.exchange": ("Exchange", "exchange_word", "exchanges"),
     "dia2.analysis.firing": ("FeatureScore", "Features", "Moment", "feature_scores", "feature_table"),
     "dia2.analysis.labels": ("Labels", "SpokenWord", "labels_of"),
     "dia2.analysis.lens": ("LogitLens", "TunedLens", "fit_lens", "logit_lens"),
-    "dia2.analysis.patching": ("PatchingGrid", "activation_patching"),
+    "dia2.analysis.patching": ("PatchingGrid", "PooledGrid", "activation_patching", "pooled"),
     "dia2.analysis.patterns": ("AttentionPattern", "HeadTable", "attention_pattern", "head_table"),
     "dia2.analysis.probes": ("ProbeScores", "probe"),
     "dia2.analysis.sae": ("Sae",),
@@ -50,25 +52,30 @@ __all__ = [
     "AttentionPattern",
     "Attribution",
     "Direction",
+    "Exchange",
     "FeatureScore",
     "Features",
+    "HeadAblation",
     "HeadTable",
     "Labels",
     "LogitLens",
     "Moment",
     "PatchingGrid",
+    "PooledGrid",
     "ProbeScores",
     "Sae",
     "Samples",
     "SpokenWord",
     "StrengthCurve",
     "TunedLens",
+    "ablate_heads",
     "activation_patching",
     "activations",
     "attention_pattern",
     "difference_of_means",
     "direct_logit_attribution",
     "exchange_word",
+    "exchanges",
     "feature_scores",
     "feature_table",
     "fit_lens",
@@ -76,6 +83,7 @@ __all__ = [
     "labels_of",
     "load_activations",
     "logit_lens",
+    "pooled",
     "probe",
     "samples",
     "strength_curve",

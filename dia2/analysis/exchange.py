@@ -2,17 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from dia2.adapter.machine import labels
 from dia2.adapter.trace import Dia2Trace
+from dia2.analysis.gather import check_traces
+from dia2.analysis.labels import Labels, labels_of
+from dia2.common.brief import brief_repr
 from dia2.common.checks import counted_from_0, short
 from dia2.common.errors import UsageError
 from dia2.engine import Dia2
+from dia2.inspect.schema.word import TraceWord
+from dia2.runtime.sounding import LAG
 
 Streams = Literal["both", "main", "second"]
+_ONSET = 3  # calls of a word in which an exchange is judged: what follows them is known from the sound before
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A word of a run, and another one in its place."""
+
+    __repr__ = brief_repr
+
+    run: int  # number of the trace
+    word: int  # number among its words
+    text: str  # what stands there instead
+    tokens: np.ndarray  # [calls, 2 + K] as `activation_patching` takes them
+    slots: list[int]  # calls that read another token, up to the last of `drawn`
+    drawn: list[int]  # the first calls that draw the word's sound
+
+
+def exchanges(
+    traces: Sequence[Dia2Trace] | Dia2Trace, tts: Dia2, count: int, *, streams: Streams = "both", seed: int = 0
+) -> list[Exchange]:
+    """Exchange words for others that these runs speak, of as many tokens.
+
+    Args:
+        traces: runs of one checkpoint.
+        tts: that checkpoint.
+        count: how many there are to be; fewer, where the runs have fewer words.
+        streams: in which text streams.
+        seed: of which words, and by which.
+
+    Raises:
+        UsageError: another checkpoint, or no traces.
+        TraceError: a trace was redacted.
+    """
+    listed, rng = check_traces(traces, "exchanges"), np.random.default_rng(seed)
+    encoded = {word.text: tts.runtime.encode(word.text) for trace in listed for word in trace.words}
+    places = [(run, word.index) for run, trace in enumerate(listed) for word in trace.words if word.call is not None]
+    found: list[Exchange] = []
+    for run, number in (places[i] for i in rng.permutation(len(places))):
+        if len(found) == count:
+            break
+        trace = listed[run]
+        word, said = trace.words[number], labels_of(trace)
+        own = encoded[word.text]
+        others = sorted(text for text, tokens in encoded.items() if tokens != own and len(tokens) == len(own))
+        drawn = _first_calls(trace, said, word)
+        if not others or not drawn:
+            continue
+        text = others[rng.integers(len(others))]
+        tokens = exchange_word(trace, tts, number, text, streams=streams)
+        other = (tokens != trace.step_tokens[:, 0]).any(axis=1)
+        slots = np.flatnonzero(other[: drawn[-1] + 1]).tolist()
+        if slots:
+            found.append(Exchange(run, number, text, tokens, slots, drawn))
+    return found
+
+
+def _first_calls(trace: Dia2Trace, said: Labels, word: TraceWord) -> list[int]:
+    """The first calls that draw a word's sound; none of a word of the warm-up, or one that does not sound."""
+    if word.step is None:
+        return []
+    frames = trace.steps + 1 - trace.model.delays[0]
+    starts = np.flatnonzero((said.position == 0) & (frames == word.step - LAG))
+    return np.flatnonzero(said.word == said.word[starts[0]])[:_ONSET].tolist() if len(starts) else []
 
 
 def exchange_word(trace: Dia2Trace, tts: Dia2, word: int, text: str, *, streams: Streams = "both") -> np.ndarray:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dia2.adapter.looking import Looker
 from dia2.adapter.replay import check_given, chosen_points
 from dia2.adapter.trace import Dia2Trace
+from dia2.analysis.forced import Forced, writes_at
+from dia2.analysis.intervals import by_runs
 from dia2.analysis.labels import SpokenWord, labels_of
 from dia2.analysis.readout import Head, chosen_tokens, drawing_calls, nll
 from dia2.common.brief import brief_repr
@@ -21,8 +22,7 @@ from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.common.hooks import PointFilter
 from dia2.common.reading import Reading
-from dia2.core.acts import BlockWrites, Write, Writes
-from dia2.core.cache import causal_mask
+from dia2.core.acts import Write, Writes
 from dia2.engine import Dia2
 from dia2.runtime.activation_point import Point
 from dia2.runtime.context import RuntimeContext
@@ -31,6 +31,23 @@ Metric = Callable[[Mapping[Head, np.ndarray]], float]  # of logits [n, V] by hea
 Positions = Mapping[str, Sequence[int]] | Sequence[int]
 
 _ROWS = 16  # patched runs side by side in one pass
+
+
+@dataclass(frozen=True)
+class PooledGrid:
+    """What patches take back in the mean over several pairs of runs."""
+
+    __repr__ = brief_repr
+
+    rows: list[str]  # [R]
+    columns: list[str]  # [C]
+    restored: np.ndarray  # [R, C] float64
+    low: np.ndarray  # [R, C] a 95 % interval of it, pairs drawn with replacement
+    high: np.ndarray
+    clean: float  # the metric of the clean runs, in the mean
+    corrupted: float
+    pairs: int
+    words: list[SpokenWord] = field(default_factory=list)  # of several runs none
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,7 @@ def activation_patching(
     if not read:
         raise UsageError("Name the activations to patch, such as points=['act.*.resid'].")
     metric = metric or _nll_of(clean, judged)
-    forced = _Forced(runtime, clean, judged, count)
+    forced = Forced(runtime, clean, judged, count)
     cached: dict[str, Tensor] = {}
     every = sorted({call for group in groups.values() for call in group})
     with runtime.computing():
@@ -129,42 +146,38 @@ def activation_patching(
     return PatchingGrid(names, list(groups), found, *ends, judged, words)
 
 
+def pooled(grids: Sequence[PatchingGrid], *, seed: int = 0) -> PooledGrid:
+    """Patching grids of several pairs in one; positions have to be named, such as `slot` and `drawn`.
+
+    Shares are those of the pairs' differences added up, so that a pair that differs little counts little.
+
+    Args:
+        grids: with the same rows and columns.
+        seed: of the interval's draws.
+
+    Raises:
+        UsageError: there is none, or they do not go together.
+    """
+    if not grids or any((grid.rows, grid.columns) != (grids[0].rows, grids[0].columns) for grid in grids):
+        raise UsageError(
+            "Grids are pooled that have the same points and positions: name positions, as {'drawn': calls}."
+        )
+    taken = np.stack([grid.corrupted - grid.metric for grid in grids])  # [pairs, R, C]
+    whole = np.array([grid.corrupted - grid.clean for grid in grids])
+    if not whole.sum():
+        raise UsageError("These runs have the same metric, so that there is nothing to take back: judge other calls.")
+    low, high = by_runs(taken, whole, seed)
+    clean, corrupted = (float(np.mean([getattr(grid, name) for grid in grids])) for name in ("clean", "corrupted"))
+    restored = taken.sum(axis=0) / whole.sum()
+    return PooledGrid(grids[0].rows, grids[0].columns, restored, low, high, clean, corrupted, len(grids))
+
+
 class _Patch(NamedTuple):
     row: str
     column: int
     reading: Reading
     head: int | None
     calls: Sequence[int]
-
-
-class _Forced:
-    """Runs that read given tokens, side by side, without guidance."""
-
-    def __init__(self, runtime: RuntimeContext, trace: Dia2Trace, judged: Sequence[int], count: int) -> None:
-        self._model, self._device = runtime.model, runtime.device
-        positions = torch.from_numpy(trace.column("position")[:count].astype(np.int64)).to(runtime.device)
-        cos, sin = self._model.rotation(
-            runtime.config.model.decoder.gqa_head_dim, int(positions.max()) + 1, self._device
-        )
-        self._rotation = cos[positions], sin[positions]
-        self._mask = causal_mask(0, count, self._device)
-        self._judged = torch.tensor(judged, device=self._device)
-
-    def run(
-        self,
-        tokens: Tensor,
-        writes: Writes | None,
-        read: Sequence[Reading] = (),
-        kept: Sequence[int] = (),
-        into: dict[str, Tensor] | None = None,
-    ) -> list[dict[Head, np.ndarray]]:
-        """Logits [n, V] of each run, of `tokens` [R, C, T]; what is read in the calls `kept` goes into `into`."""
-        transformer = self._model.transformer
-        rows = torch.tensor(list(kept), dtype=torch.int64, device=self._device)
-        with Looker(read).transformer(transformer.layers, rows, {} if into is None else into, writes) as given:
-            out = transformer(tokens.to(self._device), self._rotation, mask=self._mask, writes=given)
-        heads = out.cb0_logits[:, self._judged].cpu().numpy(), out.action_logits[:, self._judged].cpu().numpy()
-        return [{"cb0": cb0, "action": action} for cb0, action in zip(*heads, strict=True)]
 
 
 def _tokens(given: Dia2Trace | np.ndarray, tts: Dia2, clean: Dia2Trace, count: int) -> Tensor:
@@ -231,13 +244,7 @@ def _writes(
             keep[run, calls], add[run, calls] = 0.0, here
         else:
             keep[run, calls, patch.head], add[run, calls, patch.head] = 0.0, here[:, patch.head]
-    write = Write(keep.to(runtime.device), add.to(runtime.device))
-    part, layer = Point.of(reading.name)
-    if layer is None:
-        return Writes(embed=write) if part == "embed" else Writes(hidden=write)
-    blocks: list[BlockWrites | None] = [None] * runtime.config.model.decoder.n_layer
-    blocks[layer] = BlockWrites()._replace(**{part: write})
-    return Writes(layers=tuple(blocks))
+    return writes_at(reading.name, Write(keep.to(runtime.device), add.to(runtime.device)), runtime)
 
 
 def _nll_of(trace: Dia2Trace, judged: Sequence[int]) -> Metric:

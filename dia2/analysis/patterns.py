@@ -13,6 +13,7 @@ from dia2.adapter.pictures import placed_words, spoken_slots
 from dia2.adapter.replay import check_given, chosen_points
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis.gather import check_traces
+from dia2.analysis.intervals import by_runs
 from dia2.analysis.labels import SpokenWord, labels_of
 from dia2.analysis.readout import drawing_calls
 from dia2.common.brief import brief_repr
@@ -142,15 +143,6 @@ def head_table(
     mean_reach = reach / np.maximum(seen, 1)  # [layers, heads, distance]
     by_distance = np.einsum("rd,lhd->rlh", at, mean_reach)  # sums over calls
     difference = on_word - by_distance
-    low, high = _interval(difference, counts, seed)
+    low, high = by_runs(difference, counts, seed)
     total = counts.sum()
     return HeadTable(on_word.sum(axis=0) / total, by_distance.sum(axis=0) / total, low, high, int(total), len(listed))
-
-
-def _interval(sums: np.ndarray, counts: np.ndarray, seed: int, draws: int = 1000) -> tuple[np.ndarray, np.ndarray]:
-    """A 95 % interval of sums [runs, …] over counts [runs], runs drawn with replacement."""
-    chosen = np.random.default_rng(seed).integers(0, len(counts), (draws, len(counts)))
-    times = np.stack([np.bincount(draw, minlength=len(counts)) for draw in chosen])  # [draws, runs]
-    means = np.tensordot(times, sums, 1) / np.maximum(times @ counts, 1).reshape(-1, *(1,) * (sums.ndim - 1))
-    low, high = np.percentile(means, (2.5, 97.5), axis=0)
-    return low, high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dia2.analysis import activation_patching, exchange_word
+from dia2.analysis import activation_patching, exchange_word, exchanges, labels_of, pooled
 from dia2.analysis import patching as module
 from dia2.common.errors import UsageError
 from dia2.core.cache import causal_mask
@@ -185,6 +186,54 @@ def test_only_words_of_equal_length_are_exchanged() -> None:
     wrong: Any = "third"
     with pytest.raises(UsageError, match=r"both, main or second"):
         exchange_word(trace, tts, 1, "two", streams=wrong)
+
+
+def test_exchanges_are_of_words_that_sound() -> None:
+    tts = engine(CHECKPOINT)
+    found = exchanges(runs()[:3], tts, 5, seed=2)
+    assert 0 < len(found) <= 5
+    for one in found:
+        trace = runs()[one.run]
+        word, said = trace.words[one.word], labels_of(trace)
+        assert np.array_equal(one.tokens, exchange_word(trace, tts, one.word, one.text))
+        assert one.text != word.text
+        assert one.text in {other.text for run in runs()[:3] for other in run.words}
+        differ = np.flatnonzero((one.tokens != trace.step_tokens[:, 0]).any(axis=1))
+        assert one.slots == [call for call in differ if call <= one.drawn[-1]]
+        assert word.step is not None
+        assert [int(said.position[call]) for call in one.drawn] == [0, 1, 2][: len(one.drawn)]
+        assert int(trace.steps[one.drawn[0]]) + 1 - trace.model.delays[0] == word.step - 2
+        assert {said.words[int(said.word[call])].text for call in one.drawn} == {word.text}
+    again, other = exchanges(runs()[:3], tts, 5, seed=2), exchanges(runs()[:3], tts, 5, seed=3)
+    assert [(one.run, one.word, one.text) for one in again] == [(one.run, one.word, one.text) for one in found]
+    assert [(one.run, one.word, one.text) for one in other] != [(one.run, one.word, one.text) for one in found]
+    assert len(exchanges(runs()[:3], tts, 1)) == 1
+    assert len(exchanges(runs()[:3], tts, 999)) < 20
+
+
+def test_grids_of_several_pairs_are_one() -> None:
+    tts = engine(CHECKPOINT)
+    grids = [
+        activation_patching(
+            tts, runs()[one.run], one.tokens, ["act.embed", "act.0.resid"], {"slots": one.slots}, calls=one.drawn
+        )
+        for one in exchanges(runs(), tts, 6, seed=2)
+    ]
+    found = pooled(grids)
+    taken = sum(grid.corrupted - grid.metric for grid in grids)
+    np.testing.assert_allclose(found.restored, taken / sum(grid.corrupted - grid.clean for grid in grids))
+    assert found.restored[0, 0] == pytest.approx(1.0, abs=1e-3)
+    assert (found.rows, found.columns, found.pairs) == (["act.embed", "act.0.resid"], ["slots"], len(grids))
+    assert found.clean == pytest.approx(np.mean([grid.clean for grid in grids]))
+    assert np.array_equal(pooled(grids, seed=0).low, found.low)
+    one = pooled(grids[:1])
+    np.testing.assert_allclose(one.low, grids[0].restored)
+    with pytest.raises(UsageError, match="same points and positions"):
+        pooled([grids[0], replace(grids[1], columns=["other"])])
+    with pytest.raises(UsageError, match="same points and positions"):
+        pooled([])
+    with pytest.raises(UsageError, match="nothing to take back"):
+        pooled([replace(grids[0], corrupted=grids[0].clean)])
 
 
 def test_the_tag_of_a_word_stays() -> None:

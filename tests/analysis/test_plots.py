@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dia2 import analysis
-from dia2.analysis import LogitLens, PatchingGrid, ProbeScores, SpokenWord
+from dia2.analysis import HeadAblation, HeadTable, LogitLens, PatchingGrid, ProbeScores, SpokenWord
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import plots
 from dia2.inspect.views.plots.pointname import short_name
@@ -47,6 +47,11 @@ def grid(by_head: bool) -> PatchingGrid:
     return analysis.activation_patching(
         engine(CHECKPOINT), trace, tokens, points, positions, calls=calls, by_head=by_head
     )
+
+
+@cache
+def tables() -> tuple[HeadTable, HeadAblation]:
+    return analysis.head_table(runs(), engine(CHECKPOINT)), analysis.ablate_heads(runs(), engine(CHECKPOINT))
 
 
 def scores(target: str = "speaker") -> ProbeScores:
@@ -83,10 +88,12 @@ FIGURES: dict[str, Callable[[], Figure]] = {
     "pattern": lambda: plots.pattern(analysis.attention_pattern(runs()[0], engine(CHECKPOINT), 1), 0),
     "patching": lambda: plots.patching(grid(False)),
     "patching of heads": lambda: plots.patching(grid(True)),
+    "patching of several": lambda: plots.patching(analysis.pooled([grid(True), grid(True)])),
+    "heads": lambda: plots.head_grid(*tables()),
     "strength": lambda: plots.strength(curve()),
     "probes": lambda: plots.probes(scores(), scores("silent")),
 }
-ONE_AXES = [name for name in FIGURES if name != "probes"]
+ONE_AXES = [name for name in FIGURES if name not in ("probes", "heads")]
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +165,27 @@ def test_a_grid_draws_what_is_taken_back(figures: dict[str, Figure]) -> None:
     assert not named(figures["patching of heads"], "word")
 
 
+def test_heads_have_their_numbers_and_the_sure_ones_a_frame(figures: dict[str, Figure]) -> None:
+    table, ablation = tables()
+    both = (table.excess, table.low, table.high, 100), (ablation.cb0, ablation.low["cb0"], ablation.high["cb0"], 1)
+    for axes, (values, low, high, scale) in zip(figures["heads"].axes, both, strict=True):
+        (shown,) = axes.get_images()
+        assert np.array_equal(np.asarray(shown.get_array()), values)
+        told = [text for text in axes.texts if text.get_gid() == "share"]
+        for text, value in zip(told, values.flatten(), strict=True):
+            assert float(text.get_text().replace("−", "-") or 0) == pytest.approx(
+                scale * value, abs=0.5001 if scale > 1 else 0.006
+            )
+        (frames,) = [artist for artist in axes.collections if artist.get_gid() == "sure"]
+        places = {
+            tuple(np.round(path.get_extents().get_points().mean(axis=0)).astype(int).tolist())
+            for path in frames.get_paths()
+        }
+        sure = (low > 0) | (high < 0)
+        assert places == {(int(head), int(layer)) for layer, head in np.argwhere(sure)}
+        assert sure.any()
+
+
 def test_a_curve_has_its_control_and_its_interval(figures: dict[str, Figure]) -> None:
     found, figure = curve(), figures["strength"]
     for name in ("words heard", "in voice 2"):
@@ -208,7 +236,14 @@ def test_no_word_is_markup_and_none_steers() -> None:
 
 def test_what_cannot_be_drawn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     trace: Any = runs()[0]
-    for draw in (plots.lens, lambda found: plots.pattern(found, 0), plots.patching, plots.strength, plots.probes):
+    for draw in (
+        plots.lens,
+        lambda found: plots.pattern(found, 0),
+        plots.patching,
+        plots.strength,
+        plots.probes,
+        plots.head_grid,
+    ):
         with pytest.raises(UsageError, match=r"needs .*dia2.analysis"):
             draw(trace)
     with pytest.raises(UsageError, match="cb0 or action"):

@@ -14,6 +14,7 @@ matplotlib (`pip install matplotlib`) is imported when the first figure is made.
 from dia2.inspect.views.plots.caches import kv_growth
 from dia2.inspect.views.plots.cells import grid
 from dia2.inspect.views.plots.draws import candidates
+from dia2.inspect.views.plots.head_grid import head_grid
 from dia2.inspect.views.plots.heads import attention
 from dia2.inspect.views.plots.lens import lens
 from dia2.inspect.views.plots.page import describe
@@ -31,6 +32,7 @@ __all__ = [
     "candidates",
     "describe",
     "grid",
+    "head_grid",
     "kv_growth",
     "lens",
     "patching",

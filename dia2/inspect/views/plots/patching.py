@@ -15,20 +15,20 @@ from dia2.inspect.views.plots.wordaxis import AxisWord, over
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from dia2.analysis.patching import PatchingGrid
+    from dia2.analysis.patching import PatchingGrid, PooledGrid
 
 _NUMBERED = 160  # cells up to which each says its number
 _ROWS = 120
 _COLUMNS = 200
 
 
-def patching(found: PatchingGrid) -> Figure:
+def patching(found: PatchingGrid | PooledGrid) -> Figure:
     """The share of the difference between two runs that each patch takes back, points down and positions across.
 
     Where positions are calls, the words whose sound they draw stand above.
 
     Args:
-        found: of `dia2.analysis.activation_patching`.
+        found: of `dia2.analysis.activation_patching`, or of `pooled`.
 
     Raises:
         UsageError: that is no grid, both runs have the same metric, or the grid is too large for one figure.
