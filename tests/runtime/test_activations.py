@@ -12,8 +12,10 @@ from torch import Tensor
 from dia2.common.errors import UsageError
 from dia2.core.acts import Write, Writes
 from dia2.core.config import parse_config
-from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Vector, Where
-from dia2.runtime.written import Written
+from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Where
+from dia2.runtime.vectors import Vector
+from dia2.runtime.write_buffers import WriteBuffers
+from dia2.runtime.written import Moment, Written
 
 from ..support.models import tiny_config
 
@@ -35,11 +37,15 @@ def after(
 ) -> Tensor:
     """`x` [B, 1, …] at the one point of `edits`, in a call."""
     written = Written(edits, CONFIG, branches=len(x), device=CPU)
-    before = written.writes
-    written.at(call + 1, None, None)  # whatever stood there
-    written.at(call, word, speaker)
-    assert write_of(before, edits[0].point).add is write_of(written.writes, edits[0].point).add, "they stay in place"
-    return write_of(before, edits[0].point).apply(x)
+    buffers = WriteBuffers.make(written.needs, CONFIG, len(x), CPU)
+    written.into(buffers)
+    written.at(Moment(call + 1))  # whatever stood there
+    written.at(Moment(call, word, speaker))
+    found = buffers.places[edits[0].point].apply(x)
+    at_once = written.over([Moment(call + 1), Moment(call, word, speaker)])
+    several = write_of(at_once, edits[0].point).apply(x.expand(-1, 2, *x.shape[2:]))
+    assert torch.equal(several[:, 1:], found), "many frames at once are each as one alone"
+    return found
 
 
 def x_of(point: str, branches: int = 2) -> Tensor:
