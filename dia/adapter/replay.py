@@ -59,6 +59,7 @@ def replay(
     scripts: Sequence[int] | None = None,
     attention: bool = False,
     layers: bool = False,
+    edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> DiaReplay:
     """Compute the tensors of some calls again.
@@ -70,6 +71,7 @@ def replay(
         scripts: which; `None`: all.
         attention: also the attention of every layer and head, to rows and to the text.
         layers: not of Dia.
+        edits: likewise.
         progress: likewise.
 
     Raises:
@@ -78,7 +80,7 @@ def replay(
     """
     if not isinstance(dia, Dia):
         raise UsageError(f"{trace.path} is a trace of Dia: replay it by a Dia, not {short(dia)}.")
-    refuse_options(trace, layers=layers, progress=progress)
+    refuse_options(trace, layers=layers, edits=not edits, progress=progress)
     wanted = chosen_calls(trace, calls)
     chosen = [trace.check_script(script) for script in (range(trace.run.batch) if scripts is None else scripts)]
     with dia.computing():

@@ -12,12 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.draws import choice_probabilities, filtered
 from dia2.adapter.layout import draw_names
+from dia2.adapter.moments import moments_of
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.brief import brief_repr
 from dia2.core.cache import Span, causal_mask
@@ -27,8 +29,11 @@ from dia2.core.model import Dia2Model
 from dia2.core.transformer import Attention, Block
 from dia2.engine import Dia2
 from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, digest, order_of
+from dia2.runtime.activations import ActivationEdit
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.edits import activations_of
 from dia2.runtime.guidance import special_codes
+from dia2.runtime.written import Written, trail
 
 _FRAMES = 64  # calls a pass of the depformer; bounds its logits
 
@@ -61,6 +66,7 @@ def replay(
     scripts: Sequence[int] | None = None,
     attention: bool = False,
     layers: bool = False,
+    edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Compute the tensors of some calls again.
@@ -72,11 +78,12 @@ def replay(
         scripts: which; a run of Dia2 has one, 0.
         attention: also the attention of every layer and head.
         layers: also the hidden state after every layer.
+        edits: with the run's edits of activations; without, as the network would have gone on from the same tokens.
         progress: called with (calls done, calls to do) while the transformer runs.
 
     Raises:
         UsageError: another checkpoint, or more would come back than memory should be asked for.
-        TraceError: there is no such call, or the trace was redacted.
+        TraceError: there is no such call, the trace was redacted, or the vectors of its edits are damaged.
     """
     check_trace(trace, "replay")
     trace.adapter.check_engine(tts, "replay")
@@ -86,17 +93,23 @@ def replay(
     runtime = tts.runtime
     check_checkpoint(trace, runtime)
     _check_size(runtime.model, trace, wanted, attention, layers)
+    written = activations_of(trace.run.edits) if edits else []
     with runtime.computing():
-        seen = _transformer(runtime, trace, wanted, attention, layers, progress)
+        seen = _transformer(runtime, trace, wanted, attention, layers, written, progress)
         drawn = _depformer(runtime, trace, wanted, seen["hidden"], attention, layers)
         probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
-    read = read_by(trace, max(wanted) + 1)
+    read = read_by(trace, max(wanted) + 1, edits=edits)
     return Replay(wanted, **seen, **drawn, probability=probability, rank=rank, read=read)
 
 
-def read_by(trace: Dia2Trace, calls: int) -> str:
-    """`digest` of what the first so many calls of a trace read."""
-    return digest(trace.run.hashes, trace.step_tokens[:calls])
+def read_by(trace: Dia2Trace, calls: int, *, edits: bool = True) -> str:
+    """`digest` of what the first so many calls of a trace read; `edits`: and had written into them."""
+    written = activations_of(trace.run.edits) if edits else []
+    tokens = trace.step_tokens[:calls]
+    if not written:
+        return digest(trace.run.hashes, tokens)
+    told = trail(written, moments_of(trace, calls)).encode()
+    return digest(trace.run.hashes, tokens, np.frombuffer(told, np.uint8))
 
 
 def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention: bool, layers: bool) -> None:
@@ -118,6 +131,7 @@ def _transformer(
     wanted: list[int],
     attention: bool,
     layers: bool,
+    edits: Sequence[ActivationEdit],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     model, device = runtime.model, runtime.device
@@ -127,6 +141,8 @@ def _transformer(
     most = int(positions.max()) + 1
     state = model.new_decode_state(branches=branches, slots=count, positions=most, device=device)
     cos, sin = state.rotation
+    written = Written(edits, runtime.config, branches=branches, device=device) if edits else None
+    moments = moments_of(trace, count) if edits else []
     kept: dict[str, list[Tensor]] = {"hidden": [], "action": [], "cb0": []}
     maps: list[list[Tensor]] = [[] for _ in model.transformer.layers] if attention else []
     states: list[list[Tensor]] = [[] for _ in model.transformer.layers] if layers else []
@@ -142,7 +158,8 @@ def _transformer(
             maps[layer].append(padded.permute(2, 0, 1, 3).cpu())
 
         with _looking(model.transformer.layers, rows, see if attention else None, states if layers else None):
-            out = model.transformer(tokens[:, :, first:last], (cos[where], sin[where]), span)
+            writes = None if written is None else written.over(moments[first:last])
+            out = model.transformer(tokens[:, :, first:last], (cos[where], sin[where]), span, writes=writes)
         kept["hidden"].append(out.hidden[:, rows].transpose(0, 1).cpu())
         kept["action"].append(out.action_logits[:, rows].transpose(0, 1).cpu())
         kept["cb0"].append(out.cb0_logits[:, rows].transpose(0, 1).cpu())
