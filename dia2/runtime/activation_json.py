@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
 from dia2.common.checks import is_number, short
 from dia2.common.errors import UsageError
-from dia2.runtime.activations import EVERYWHERE, ActivationEdit, Where, vector_field
+from dia2.runtime.activations import EVERYWHERE, MOST, ActivationEdit, Where, vector_field, vector_of
 from dia2.runtime.vectors import Vector
 
 KINDS: dict[str, type[ActivationEdit]] = {kind.__name__: kind for kind in get_args(ActivationEdit)}
@@ -33,8 +33,31 @@ def to_json(edit: ActivationEdit) -> dict[str, Any]:
     return found
 
 
-def from_json(value: Mapping[str, Any]) -> ActivationEdit:
+def to_table(edit: ActivationEdit) -> dict[str, Any]:
+    """As `to_json`, with the numbers of the vector in place of their digest: lists of them."""
+    vector = vector_of(edit)
+    return to_json(edit) | ({} if vector is None else {vector_field(type(edit)): vector.tensor.tolist()})
+
+
+def digested(value: object) -> Vector:
+    """A vector without its numbers, of digest and shape.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    match value:
+        case {"digest": str(digest), "shape": [*shape]} if _DIGEST.fullmatch(digest) and 1 <= len(shape) <= 2:
+            if all(type(size) is int and 1 <= size <= MOST for size in shape):
+                return Vector.stored(digest, tuple(shape))
+    raise UsageError(f"{short(value)} is not a vector's digest and shape.")
+
+
+def from_json(value: Mapping[str, Any], read: Callable[[object], Vector] = digested) -> ActivationEdit:
     """What `to_json` wrote, without the numbers of its vector.
+
+    Args:
+        value: the edit.
+        read: gives the vector that stands there, as a manifest has it or otherwise.
 
     Raises:
         UsageError: it is no edit of activations.
@@ -46,7 +69,7 @@ def from_json(value: Mapping[str, Any]) -> ActivationEdit:
     if not all(is_number(part) or isinstance(part, str) for part in plain.values()):
         raise UsageError(f"{short(value)} is not an edit.")
     if vector in given:
-        given[vector] = _vector(given[vector])
+        given[vector] = read(given[vector])
     if where is not None:
         given["where"] = _where(where)
     try:
@@ -71,12 +94,3 @@ def _where(value: object) -> Where:
         return Where(**value)
     except TypeError as error:
         raise UsageError(f"{short(value)} is not an edit's where.") from error
-
-
-def _vector(value: object) -> Vector:
-    digest, shape = (value.get("digest"), value.get("shape")) if isinstance(value, Mapping) else (None, None)
-    if not isinstance(digest, str) or _DIGEST.fullmatch(digest) is None or not isinstance(shape, list):
-        raise UsageError(f"{short(value)} is not a vector's digest and shape.")
-    if not 1 <= len(shape) <= 2 or not all(type(size) is int and 1 <= size < 2**31 for size in shape):
-        raise UsageError(f"{short(value)} is not a vector's digest and shape.")
-    return Vector.stored(digest, tuple(shape))

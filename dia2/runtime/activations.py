@@ -16,7 +16,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
@@ -137,6 +137,12 @@ class _Declared:
         """What it does, and where."""
         where = str(self.where)
         return f"{self._does()}, {where}" if where else self._does()
+
+    def as_table(self) -> dict[str, Any]:
+        """As a plan of a sweep has it, numbers included."""
+        from dia2.runtime.activation_json import to_table  # which knows all kinds
+
+        return to_table(cast("ActivationEdit", self))
 
     def __str__(self) -> str:
         return self.what

@@ -9,15 +9,16 @@ edited; in the warm-up the prefix decides everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.generation import GenerationConfig, merge_generation_config
 from dia2.runtime import activation_json
 from dia2.runtime.activations import ActivationEdit, until_call
+from dia2.runtime.vectors import Vector
 
 
 def _check_call(call: object) -> None:
@@ -25,8 +26,16 @@ def _check_call(call: object) -> None:
         raise UsageError(f"An edit's call must be a whole number from 0, not {short(call)}.")
 
 
+class _Choice:
+    """What all edits of choices have."""
+
+    def as_table(self) -> dict[str, Any]:
+        """As a plan of a sweep has it."""
+        return edit_to_json(cast("ChoiceEdit", self))
+
+
 @dataclass(frozen=True)
-class ForceAction:
+class ForceAction(_Choice):
     """Take this action instead of the drawn one. The machine's own rules still apply to it."""
 
     call: int
@@ -53,7 +62,7 @@ class ForceAction:
 
 
 @dataclass(frozen=True)
-class ReplaceToken:
+class ReplaceToken(_Choice):
     """Put another token in the place of one that the call makes: of a codebook, or of a text stream."""
 
     call: int
@@ -88,7 +97,7 @@ class ReplaceToken:
 
 
 @dataclass(frozen=True)
-class ChangeSampling:
+class ChangeSampling(_Choice):
     """Guidance and sampling from this call on; what is None stays as it is."""
 
     call: int
@@ -157,8 +166,12 @@ def edit_to_json(edit: Edit) -> dict[str, Any]:
     return {"kind": type(edit).__name__} | {name: value for name, value in asdict(edit).items() if value is not None}
 
 
-def edit_from_json(value: object) -> Edit:
+def edit_from_json(value: object, read: Callable[[object], Vector] = activation_json.digested) -> Edit:
     """What `edit_to_json` wrote.
+
+    Args:
+        value: the edit.
+        read: gives the vector of an edit of activations from what stands there.
 
     Raises:
         UsageError: it is not an edit.
@@ -167,7 +180,7 @@ def edit_from_json(value: object) -> Edit:
     if not isinstance(value, Mapping) or value.get("kind") not in known:  # a kind may be no key at all
         raise UsageError(f"{short(value)} is not an edit.")
     if value["kind"] in activation_json.KINDS:
-        return activation_json.from_json(value)
+        return activation_json.from_json(value, read)
     kind = _KINDS[value["kind"]]
     given = {str(name): part for name, part in value.items() if name != "kind"}
     if not set(given) <= {field.name for field in fields(kind)} or not all(
