@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST = 2**31 - 1  # of calls, words and heads
-_SHOWN = 8  # numbers of words or heads that a text names
+_SHOWN = 16  # ranges of words or heads that a text names
 Branches = Literal["both", "conditional", "unconditional"]
 _POINT = re.compile(r"act\.(?:(?P<end>embed|hidden)|(?P<layer>0|[1-9]\d{0,3})\.(?P<part>resid|attn|mlp|heads))")
 
@@ -102,7 +102,7 @@ class Where:
         parts = []
         if self.calls is not None:
             first, last = self.calls
-            parts.append(f"from call {first} on" if last == MOST else f"calls {first} … {last}")
+            parts.append(f"from call {first} on" if last == MOST else _range("call", first, last))
         if self.words is not None:
             parts.append(f"{'word' if len(self.words) == 1 else 'words'} {_listed(self.words)}")
         if self.speakers is not None:
@@ -170,7 +170,7 @@ class Steer(_Declared):
         _check_number(self, "scale")
 
     def _does(self) -> str:
-        return f"{self.point} + {self.scale:g} · {_named(self.vector)}"
+        return f"{self.point} + {_told(self.scale)} · {_named(self.vector)}"
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,8 @@ class Patch(_Declared):
 
     def _does(self) -> str:
         last = self.first + self.values.shape[0] - 1
-        return f"{self.point}{_of_heads(self.heads)} of calls {self.first} … {last} becomes {_named(self.values)}"
+        calls = _range("call", self.first, last)
+        return f"{self.point}{_of_heads(self.heads)} of {calls} becomes {_named(self.values)}"
 
 
 @dataclass(frozen=True)
@@ -261,7 +262,7 @@ class Clamp(_Declared):
         return unit
 
     def _does(self) -> str:
-        return f"{self.point} has {self.value:g} along {_named(self.direction)}"
+        return f"{self.point} has {_told(self.value)} along {_named(self.direction)}"
 
 
 ActivationEdit = Steer | Ablate | Patch | Clamp
@@ -301,9 +302,25 @@ def _named(vector: Vector) -> str:
     return f"vector {vector.digest[:8]}"
 
 
+def _told(number: float) -> str:
+    """In full: two runs with other numbers are not the same."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def _range(what: str, first: int, last: int) -> str:
+    return f"{what} {first}" if first == last else f"{what}s {first} … {last}"
+
+
 def _listed(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_SHOWN]))
-    return shown if len(numbers) <= _SHOWN else f"{shown} …"
+    """Ranges of numbers; of very many the first, and how many there are in all."""
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    shown = ", ".join(str(a) if a == b else f"{a}{', ' if b == a + 1 else ' … '}{b}" for a, b in ranges[:_SHOWN])
+    return shown if len(ranges) <= _SHOWN else f"{shown} and so on, {len(numbers)} in all"
 
 
 def _of_heads(heads: Sequence[int] | None) -> str:

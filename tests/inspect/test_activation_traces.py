@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +335,20 @@ def test_damaged_vectors_are_one_error_and_the_rest_is_readable(
         assert "\n" not in str(refused.value)
 
 
+def test_a_vector_of_many_gigabytes_is_refused_before_memory_is_taken(tmp_path: Path, tts: Dia2) -> None:
+    trace = run(tmp_path / "a", [Steer("act.1.resid", vector(tts))])
+    manifest = json.loads((trace.path / MANIFEST).read_text(encoding="utf-8"))
+    stored = manifest["run"]["edits"][0]["vector"]
+    stored["shape"] = [5 << 30 >> 2]
+    (trace.path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    header = {stored["digest"]: {"dtype": "F32", "shape": stored["shape"], "data_offsets": [0, 5 << 30]}}
+    content = json.dumps(header).encode()
+    (trace.path / EDITS_FILE).write_bytes(len(content).to_bytes(8, "little") + content)
+    os.truncate(trace.path / EDITS_FILE, 8 + len(content) + (5 << 30))  # a hole
+    with pytest.raises(TraceError, match="larger than 256 MB"):
+        _ = Dia2Trace.load(trace.path).run.edits[0].vector.tensor  # type: ignore[union-attr]  # a Steer
+
+
 def test_a_direction_of_no_length_is_refused_when_it_is_read(tmp_path: Path, tts: Dia2) -> None:
     trace = run(tmp_path / "a", [Clamp("act.1.resid", vector(tts), 2.0), Steer("act.0.resid", 0 * vector(tts))])
     manifest = json.loads((trace.path / MANIFEST).read_text(encoding="utf-8"))
@@ -341,3 +357,51 @@ def test_a_direction_of_no_length_is_refused_when_it_is_read(tmp_path: Path, tts
     (trace.path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
     with pytest.raises(UsageError, match="points nowhere"):
         load(trace.path).replay(tts)
+
+
+NASTY: list[Any] = [
+    None,
+    True,
+    -1,
+    2**40,
+    1e400,
+    "",
+    "x" * 5000,
+    "\x1b[2J",
+    [],
+    [[]],
+    [-1],
+    ["a"],
+    {},
+    {"x": 1},
+    [1, 2],
+]
+
+
+def test_a_manifest_with_any_edit_changed_is_read_or_refused_in_one_sentence(trace: Dia2Trace, tmp_path: Path) -> None:
+    path = tmp_path / "run.dia2trace"
+    shutil.copytree(trace.path, path)
+    whole = (path / MANIFEST).read_text(encoding="utf-8")
+    refused: list[str] = []
+    for number, value in product(range(len(trace.run.edits)), NASTY):
+        for place in _places(json.loads(whole)["run"]["edits"][number]):
+            content = json.loads(whole)
+            within = content["run"]["edits"][number]
+            for key in place[:-1]:
+                within = within[key]
+            within[place[-1]] = value
+            (path / MANIFEST).write_text(json.dumps(content), encoding="utf-8")
+            try:
+                Dia2Trace.load(path).report("show")
+            except TraceError as error:
+                refused.append(str(error))
+    assert len(refused) > 300
+    assert not any(sign in error for error in refused for sign in "\n\x1b")
+
+
+def _places(value: Any, *before: Any) -> Iterator[tuple[Any, ...]]:
+    """Where something stands in JSON, by keys."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*before, key)
+        if isinstance(part, dict | list):
+            yield from _places(part, *before, key)

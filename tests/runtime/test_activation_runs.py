@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from dia2 import Ablate, Clamp, Edit, ForceAction, Patch, Request, Steer, UsageError, Where
+from dia2 import Ablate, Clamp, Edit, ForceAction, GenerationConfig, Patch, Request, Steer, UsageError, Where
 from dia2.runtime import graphs
 from dia2.runtime.edits import activations_of
 from dia2.runtime.forms import ModuleForm
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
 from dia2.runtime.interventions import Interventions
 from dia2.runtime.prefix_cache import MOST_PREFIXES
+from dia2.runtime.streaming import Stream
 from dia2.runtime.voice_clone import build_prefix_plan
 from dia2.runtime.write_buffers import WriteBuffers
 from dia2.runtime.written import Written
@@ -159,6 +160,23 @@ class TestSideBySide:
         many = tts.generate_many([Request(SCRIPT, **one, use_cuda_graph=True) for one in given], max_rows=2)
         assert_same(many, alone)
         assert backend.captures <= 2 * 2  # of one row and of two
+
+
+def test_a_stream_takes_words_that_come_later_by_their_numbers() -> None:
+    tts = engine("tiny4")
+    edits = [Steer("act.1.resid", vector(), where=Where(words=(3, 4), speakers=(2,)))]
+    whole, config = tts.generate(SCRIPT, seed=3, edits=edits), GenerationConfig(seed=3)
+    pieces = iter(["[S1] one ", "two three ", "[S2] four ", "five"])
+    joined = torch.cat([chunk.waveform for chunk in Stream(tts.runtime, pieces, config, edits=edits)])
+    assert torch.allclose(joined, whole.waveform, atol=1e-4)
+    plain = tts.generate(SCRIPT, seed=3).waveform
+    assert len(plain) != len(joined) or not torch.allclose(joined, plain, atol=1e-2)
+
+
+def test_an_edit_that_was_never_reached_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    runs([Steer("act.1.resid", vector(), where=Where(calls=(5000, 5001))), Steer("act.0.resid", vector())])
+    (told,) = [message for message in caplog.messages if "never reached" in message]
+    assert "calls 5000 … 5001” was never reached" in told
 
 
 class TestGraphs:
