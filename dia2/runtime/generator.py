@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.grid import delay_frames
-from dia2.common.errors import CheckpointError
+from dia2.common.errors import CheckpointError, UsageError
 from dia2.common.hooks import PHASES, CallInfo, current_observer, phase
 from dia2.core.ambient import isolated
 from dia2.core.cache import Span, causal_mask, whole_rows
@@ -239,7 +239,7 @@ def generate_frames(
                 yield Wait.FIRST
             first = runner.first()
             if step == start_step and not bool(first.hidden.isfinite().all()):
-                raise CheckpointError("The model computes NaN or infinity: its weights are damaged.")
+                raise _not_finite(interventions)
             if runner.ahead:
                 runner.second()
             action = runner.action()  # the frame's one host sync
@@ -269,6 +269,13 @@ def generate_frames(
         if log is not None:
             with isolated():  # a generator that nobody holds any more ends anywhere
                 log.flush(config, last=True)
+
+
+def _not_finite(interventions: Interventions | None) -> Exception:
+    """Why a network computes no numbers, as far as can be told."""
+    if interventions is not None and interventions.written is not None:
+        return UsageError("With these edits of activations the model computes NaN or infinity: take a smaller scale.")
+    return CheckpointError("The model computes NaN or infinity: its weights are damaged.")
 
 
 class FirstWord:

@@ -105,6 +105,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_made() -> None:
         runs([Steer("act.1.resid", [1.0, 2.0, 3.0])])
 
 
+def test_what_leads_to_no_numbers_is_told() -> None:
+    with pytest.raises(UsageError, match="take a smaller scale"):
+        runs([Steer("act.hidden", vector(), 1e38), Steer("act.hidden", vector(), 1e38)])
+
+
 class TestSideBySide:
     def test_rows_with_other_edits_are_each_as_alone(self) -> None:
         tts = engine("tiny4")
