@@ -45,6 +45,10 @@ ROOMS = {  # what each may import, besides itself; the longest name that fits a 
             "dia2.generation",
         ),
     ),
+    "dia2.analysis": (
+        *("dia2.adapter", "dia2.inspect.trace", "dia2.inspect.schema"),
+        *("dia2.engine", "dia2.runtime", "dia2.core", "dia2.common"),
+    ),
     "dia.adapter": (
         *("dia2.inspect.record", "dia2.inspect.trace", "dia2.inspect.store", "dia2.inspect.schema"),
         *("dia", "dia2.core", "dia2.common"),

@@ -36,8 +36,16 @@ def test_filters() -> None:
     assert select(["loop", "warmup"]) == {"loop", "warmup"}
     times = {f"time.{n}" for n in ("first", "machine", "second", "frame")}
     assert select(lambda point: point.family == "time", model="dia2") == times
-    of_dia2 = [point for point in POINTS.values() if "dia2" in point.models]
+    of_dia2 = [point for point in POINTS.values() if "dia2" in point.models and point.activation is None]
     assert len(select("*", codebooks=8, model="dia2")) == len(of_dia2) + 2 * 6  # {k} from 1
+
+
+def test_activations_are_handed_to_no_observer() -> None:
+    for spec in ("act.2.resid", "act.*"):
+        with pytest.raises(UsageError, match=r"computed by a replay.*points="):
+            select(spec)
+    with pytest.raises(UsageError, match="matches no point"):
+        select(lambda point: point.family == "act")
 
 
 def machine_phases() -> set[str]:

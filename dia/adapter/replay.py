@@ -27,6 +27,7 @@ from dia.state import DecoderInferenceState
 from dia2.common.brief import brief_repr
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
+from dia2.common.hooks import PointFilter
 from dia2.core.cache import causal_mask
 from dia2.core.layers import attention_weights
 from dia2.core.uniforms import uniforms
@@ -59,6 +60,7 @@ def replay(
     scripts: Sequence[int] | None = None,
     attention: bool = False,
     layers: bool = False,
+    points: PointFilter = (),
     edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> DiaReplay:
@@ -71,6 +73,7 @@ def replay(
         scripts: which; `None`: all.
         attention: also the attention of every layer and head, to rows and to the text.
         layers: not of Dia.
+        points: likewise.
         edits: likewise.
         progress: likewise.
 
@@ -80,7 +83,7 @@ def replay(
     """
     if not isinstance(dia, Dia):
         raise UsageError(f"{trace.path} is a trace of Dia: replay it by a Dia, not {short(dia)}.")
-    refuse_options(trace, layers=layers, edits=not edits, progress=progress)
+    refuse_options(trace, layers=layers, points=points, edits=not edits, progress=progress)
     wanted = chosen_calls(trace, calls)
     chosen = [trace.check_script(script) for script in (range(trace.run.batch) if scripts is None else scripts)]
     with dia.computing():

@@ -7,10 +7,11 @@ whose 8 bits round every intermediate value, the test checkpoints differ by up t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,9 +20,12 @@ from torch import Tensor, nn
 from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.draws import choice_probabilities, filtered
 from dia2.adapter.layout import draw_names
+from dia2.adapter.looking import Looker, sizes
 from dia2.adapter.moments import moments_of
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.brief import brief_repr
+from dia2.common.hooks import PointFilter
+from dia2.common.reading import Reading, readings
 from dia2.core.cache import Span, causal_mask
 from dia2.core.depformer import DepformerBlock, ScheduledAttention
 from dia2.core.layers import attention_weights
@@ -29,7 +33,6 @@ from dia2.core.model import Dia2Model
 from dia2.core.transformer import Attention, Block
 from dia2.engine import Dia2
 from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, digest, order_of
-from dia2.runtime.activations import ActivationEdit
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import activations_of
 from dia2.runtime.guidance import special_codes
@@ -55,6 +58,7 @@ class Replay:
     depformer_attention: list[Tensor] = field(default_factory=list)  # per layer [n, B, heads, K-1, K-1], likewise
     layers: list[Tensor] = field(default_factory=list)  # per layer [n, B, n_embd] after the block, if asked for
     depformer_layers: list[Tensor] = field(default_factory=list)  # per layer [n, B, K-1, n_embd], likewise
+    acts: dict[str, Tensor] = field(default_factory=dict)  # by point [n, B, …] as the registry says, if asked for
     read: str = ""  # what it was computed from, see `dia2.inspect.trace.replaying.digest`
 
 
@@ -66,6 +70,7 @@ def replay(
     scripts: Sequence[int] | None = None,
     attention: bool = False,
     layers: bool = False,
+    points: PointFilter = (),
     edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
@@ -78,28 +83,55 @@ def replay(
         scripts: which; a run of Dia2 has one, 0.
         attention: also the attention of every layer and head.
         layers: also the hidden state after every layer.
+        points: also activations of these names or globs, such as `act.*.resid`; see `dia2.common.reading`.
         edits: with the run's edits of activations; without, as the network would have gone on from the same tokens.
         progress: called with (calls done, calls to do) while the transformer runs.
 
     Raises:
-        UsageError: another checkpoint, or more would come back than memory should be asked for.
+        UsageError: another checkpoint, no such point, or more would come back than memory should be asked for.
         TraceError: there is no such call, the trace was redacted, or the vectors of its edits are damaged.
+    """
+    wanted = check_given(trace, tts, calls)
+    for script in scripts or ():
+        trace.check_script(script)
+    runtime = tts.runtime
+    read = chosen_points(trace, runtime, points, max(wanted) + 1)
+    _check_size(runtime.model, trace, wanted, attention, layers, read)
+    looker = Looker(read)
+    with runtime.computing():
+        seen = _transformer(runtime, trace, wanted, attention, layers, looker, edits, progress)
+        acts = seen.pop("acts")
+        drawn = depformer(runtime, trace, wanted, seen["hidden"], attention, layers, looker)
+        acts |= drawn.pop("acts")
+        probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
+    acts = {reading.name: acts[reading.name] for reading in read}
+    known_by = read_by(trace, max(wanted) + 1, edits=edits)
+    return Replay(wanted, **seen, **drawn, probability=probability, rank=rank, acts=acts, read=known_by)
+
+
+def check_given(trace: Dia2Trace, tts: Dia2, calls: Sequence[int] | slice | None) -> list[int]:
+    """The calls that are asked for, once trace and engine are good for it.
+
+    Raises:
+        UsageError: another checkpoint, or no trace.
+        TraceError: there is no such call, or the trace was redacted.
     """
     check_trace(trace, "replay")
     trace.adapter.check_engine(tts, "replay")
     wanted = chosen_calls(trace, calls)
-    for script in scripts or ():
-        trace.check_script(script)
-    runtime = tts.runtime
-    check_checkpoint(trace, runtime)
-    _check_size(runtime.model, trace, wanted, attention, layers)
-    written = activations_of(trace.run.edits) if edits else []
-    with runtime.computing():
-        seen = _transformer(runtime, trace, wanted, attention, layers, written, progress)
-        drawn = _depformer(runtime, trace, wanted, seen["hidden"], attention, layers)
-        probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
-    read = read_by(trace, max(wanted) + 1, edits=edits)
-    return Replay(wanted, **seen, **drawn, probability=probability, rank=rank, read=read)
+    check_checkpoint(trace, tts.runtime)
+    return wanted
+
+
+def chosen_points(trace: Dia2Trace, runtime: RuntimeContext, points: PointFilter, slots: int) -> list[Reading]:
+    """The activations that are asked for, in a replay of so many slots; possibly none.
+
+    Raises:
+        UsageError: there is no such point.
+    """
+    if isinstance(points, list | tuple) and not points:
+        return []
+    return readings(points, sizes(runtime.config, trace.model.branches, slots), trace.family)
 
 
 def read_by(trace: Dia2Trace, calls: int, *, edits: bool = True) -> str:
@@ -112,7 +144,9 @@ def read_by(trace: Dia2Trace, calls: int, *, edits: bool = True) -> str:
     return digest(trace.run.hashes, tokens, np.frombuffer(told, np.uint8))
 
 
-def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention: bool, layers: bool) -> None:
+def _check_size(
+    model: Dia2Model, trace: Dia2Trace, calls: list[int], attention: bool, layers: bool, read: Sequence[Reading]
+) -> None:
     facts, block = trace.model, model.config.model
     codes = facts.codebooks * facts.audio_vocabulary + facts.actions
     per_call = codes + block.decoder.n_embd
@@ -122,7 +156,8 @@ def _check_size(model: Dia2Model, trace: Dia2Trace, calls: list[int], attention:
     if layers:
         per_call += facts.layers * block.decoder.n_embd
         per_call += facts.depformer_layers * facts.codebooks * block.depformer.n_embd
-    check_size(4 * per_call * facts.branches * len(calls), "replay(tts, range(300, 320))")
+    numbers = per_call * facts.branches + sum(math.prod(reading.shape) for reading in read)
+    check_size(4 * numbers * len(calls), "replay(tts, range(300, 320))")
 
 
 def _transformer(
@@ -131,9 +166,61 @@ def _transformer(
     wanted: list[int],
     attention: bool,
     layers: bool,
-    edits: Sequence[ActivationEdit],
+    looker: Looker,
+    edits: bool,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
+    blocks = len(runtime.model.transformer.layers)
+    maps: list[list[Tensor]] = [[] for _ in range(blocks if attention else 0)]
+    states: list[list[Tensor]] = [[] for _ in range(blocks if layers else 0)]
+    kept: dict[str, list[Tensor]] = {"hidden": [], "action": [], "cb0": []}
+    acts: dict[str, list[Tensor]] = {}
+    for part in passes(runtime, trace, wanted, looker, progress, maps, states, edits=edits):
+        for name in kept:
+            kept[name].append(getattr(part, name))
+        for name, values in part.acts.items():
+            acts.setdefault(name, []).append(values)
+    order = torch.tensor(order_of(wanted))
+    seen: dict[str, Any] = {name: torch.cat(parts)[order].float() for name, parts in kept.items()}
+    seen["attention"] = [torch.cat(parts)[order] for parts in maps]
+    seen["layers"] = [torch.cat(parts)[order] for parts in states]
+    seen["acts"] = {name: torch.cat(parts)[order] for name, parts in acts.items()}
+    return seen
+
+
+class Pass(NamedTuple):
+    """What one pass of the transformer gives for those of its calls that are wanted; on the CPU."""
+
+    calls: list[int]  # ascending
+    hidden: Tensor  # [n, B, n_embd]
+    action: Tensor  # [n, B, actions]
+    cb0: Tensor  # [n, B, audio vocabulary]
+    acts: dict[str, Tensor]  # by point [n, B, …] float32
+
+
+def passes(
+    runtime: RuntimeContext,
+    trace: Dia2Trace,
+    wanted: Sequence[int],
+    looker: Looker,
+    progress: Callable[[int, int], None] | None = None,
+    maps: list[list[Tensor]] | None = None,
+    states: list[list[Tensor]] | None = None,
+    *,
+    edits: bool = True,
+) -> Iterator[Pass]:
+    """All calls up to the last one wanted through the transformer, in chunks; those without a wanted call give nothing.
+
+    Args:
+        runtime: the checkpoint, which is computing.
+        trace: what it reads.
+        wanted: calls, in any order.
+        looker: what is read.
+        progress: called with (calls done, calls to do).
+        maps: takes attention, [n, B, heads, slots] a chunk, of every layer; empty: of none.
+        states: takes what follows each layer, [n, B, n_embd] a chunk, likewise.
+        edits: with the run's edits of activations.
+    """
     model, device = runtime.model, runtime.device
     count, branches = max(wanted) + 1, trace.model.branches
     tokens = torch.from_numpy(trace.step_tokens[:count]).long().permute(1, 2, 0).to(device)  # [B, C, calls]
@@ -141,35 +228,33 @@ def _transformer(
     most = int(positions.max()) + 1
     state = model.new_decode_state(branches=branches, slots=count, positions=most, device=device)
     cos, sin = state.rotation
-    written = Written(edits, runtime.config, branches=branches, device=device) if edits else None
-    moments = moments_of(trace, count) if edits else []
-    kept: dict[str, list[Tensor]] = {"hidden": [], "action": [], "cb0": []}
-    maps: list[list[Tensor]] = [[] for _ in model.transformer.layers] if attention else []
-    states: list[list[Tensor]] = [[] for _ in model.transformer.layers] if layers else []
+    given = activations_of(trace.run.edits) if edits else []
+    written = Written(given, runtime.config, branches=branches, device=device) if given else None
+    moments = moments_of(trace, count) if given else []
     for first in range(0, count, CHUNK):
         last = min(first + CHUNK, count)
-        rows = torch.tensor([call - first for call in sorted(set(wanted)) if first <= call < last], device=device)
+        calls = [call for call in sorted(set(wanted)) if first <= call < last]
+        rows = torch.tensor([call - first for call in calls], dtype=torch.int64, device=device)
         where = positions[first:last]
         slots = torch.arange(first, last, device=device)
         span = Span(state.transformer, slots, last, causal_mask(first, last - first, device))
+        acts: dict[str, Tensor] = {}
 
         def see(layer: int, weights: Tensor, _count: int = count) -> None:
+            assert maps, "only hooked where asked for"
             padded = nn.functional.pad(weights, (0, _count - weights.shape[-1]))  # later slots are not seen
             maps[layer].append(padded.permute(2, 0, 1, 3).cpu())
 
-        with _looking(model.transformer.layers, rows, see if attention else None, states if layers else None):
-            writes = None if written is None else written.over(moments[first:last])
+        own = None if written is None else written.over(moments[first:last])
+        with (
+            _looking(model.transformer.layers, rows, see if maps else None, states or None),
+            looker.transformer(model.transformer.layers, rows, acts, own) as writes,
+        ):
             out = model.transformer(tokens[:, :, first:last], (cos[where], sin[where]), span, writes=writes)
-        kept["hidden"].append(out.hidden[:, rows].transpose(0, 1).cpu())
-        kept["action"].append(out.action_logits[:, rows].transpose(0, 1).cpu())
-        kept["cb0"].append(out.cb0_logits[:, rows].transpose(0, 1).cpu())
+        hidden, action, cb0 = (values[:, rows].transpose(0, 1).cpu() for values in out)
         if progress is not None:
             progress(last, count)
-    order = torch.tensor(order_of(wanted))
-    seen: dict[str, Any] = {name: torch.cat(parts)[order].float() for name, parts in kept.items()}
-    seen["attention"] = [torch.cat(parts)[order] for parts in maps]
-    seen["layers"] = [torch.cat(parts)[order] for parts in states]
-    return seen
+        yield Pass(calls, hidden, action, cb0, acts)
 
 
 @contextmanager
@@ -184,8 +269,9 @@ def _looking(
     def weigh(layer: int) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], _: Tensor) -> None:
             assert see is not None, "only hooked where asked for"
-            *given, span, mask = inputs
             assert isinstance(module, Attention | ScheduledAttention), "what both stacks look with"
+            own = 2 if isinstance(module, Attention) else 3  # what is projected, and how
+            (span, mask), given = inputs[own : own + 2], inputs[:own]
             query, (key, _values) = module.project(*given)
             if span is not None:
                 key = span.keys
@@ -215,9 +301,26 @@ def _looking(
         yield
 
 
-def _depformer(
-    runtime: RuntimeContext, trace: Dia2Trace, wanted: list[int], hidden: Tensor, attention: bool, layers: bool
+def depformer(
+    runtime: RuntimeContext,
+    trace: Dia2Trace,
+    wanted: list[int],
+    hidden: Tensor,
+    attention: bool,
+    layers: bool,
+    looker: Looker,
 ) -> dict[str, Any]:
+    """What the depformer computes in some calls, by the names of a `Replay`; NaN in warm-up.
+
+    Args:
+        runtime: the checkpoint, which is computing.
+        trace: with the codes that the depformer reads.
+        wanted: calls.
+        hidden: [n, B, n_embd] of them.
+        attention: with the attention of every layer.
+        layers: with what follows each layer.
+        looker: what is read.
+    """
     model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
     stages, count = model.stages, len(wanted)
     main = [i for i, call in enumerate(wanted) if call >= trace.warmup_calls]
@@ -229,6 +332,7 @@ def _depformer(
     logits = unknown(stages, branches, model.num_codes)
     maps = [unknown(branches, block.gqa_query_heads, stages, stages) for _ in range(blocks if attention else 0)]
     states = [unknown(branches, stages, block.n_embd) for _ in range(blocks if layers else 0)]
+    acts = looker.unknown(count)
     rotation = runtime.model.stage_rotation(device)
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]
@@ -246,12 +350,15 @@ def _depformer(
 
         kept: list[list[Tensor]] | None = [[] for _ in model.layers] if layers else None
         given = hidden[rows].flatten(0, 1).to(device=device, dtype=runtime.dtype)
-        with _looking(model.layers, None, see if attention else None, kept):
+        read: dict[str, Tensor] = {}
+        with _looking(model.layers, None, see if attention else None, kept), looker.stages(model.layers, size, read):
             out = model.forward_frames(given, twice(trace.codes[calls]), text, rotation)  # [n · B, K-1, codes]
         logits[rows] = out.cpu().view(*size, stages, -1).transpose(1, 2)
         for layer, parts in enumerate(kept or []):
             states[layer][rows] = parts[0].view(*size, *parts[0].shape[1:])
-    return {"dep": logits, "depformer_attention": maps, "depformer_layers": states}
+        for name, values in read.items():
+            acts[name][rows] = values
+    return {"dep": logits, "depformer_attention": maps, "depformer_layers": states, "acts": acts}
 
 
 def _choices(trace: Dia2Trace, wanted: list[int], action: Tensor, cb0: Tensor, dep: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,8 @@
 """Hook points: the places at which a run can be observed, and the seam through which the runtime is observed.
 
-Three kinds. *Phases* begin and end once or a few times a run: every row of the trace table is one. *Values* belong to
-one call of the transformer. *Times* are wall times of one call. Each model family declares the points that its runs
+Four kinds. *Phases* begin and end once or a few times a run: every row of the trace table is one. *Values* belong to
+one call of the transformer. *Times* are wall times of one call. *Activations* are what the network computes within a
+call; no observer is handed them, a replay computes them again. Each model family declares the points that its runs
 have.
 
 The runtime knows an `Observer` and nothing of recorders or widgets. With nobody observing, a phase is a plain
@@ -13,13 +14,13 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Protocol, TypeVar, get_args
 
 from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("dia2")
 
-Family = Literal["phase", "value", "time"]
+Family = Literal["phase", "value", "time", "act"]
 Level = Literal["tokens", "topk", "full"]  # how much a trace keeps
 LEVELS: tuple[Level, ...] = ("tokens", "topk", "full")  # the least first
 
@@ -38,15 +39,27 @@ EVERY_CALL, MAIN_CALL, ONCE = "every call", "every call of the main loop", "once
 
 
 @dataclass(frozen=True)
+class Activation:
+    """What more there is to know of a point within the network."""
+
+    shape: tuple[str, ...]  # of one call: names of sizes; the first, B, are the branches of guidance
+    layers: str = ""  # name of the size that counts the {l} of the point's name; none: it has no {l}
+    alias: str = ""  # what TransformerLens calls it
+    edited: bool = False  # edits can change it
+    dtype: str = "float32"  # as it is read; the network computes in its own
+
+
+@dataclass(frozen=True)
 class HookPoint:
     """One place that can be observed."""
 
-    name: str  # with {k} for codebook 1 … K-1, or {c} for channel 0 … C-1
+    name: str  # with {k} for codebook 1 … K-1, {c} for channel 0 … C-1, or {l} for a layer
     family: Family
     when: str
     value: str  # type, shape and meaning
     level: Level = "tokens"  # the lowest that records it
     models: tuple[str, ...] = ()  # the model families whose runs have it
+    activation: Activation | None = None  # of the family act
 
     @property
     def of(self) -> str:
@@ -55,7 +68,7 @@ class HookPoint:
 
     def recorded_at(self, level: Level) -> bool:
         """A trace of this level keeps it."""
-        return LEVELS.index(self.level) <= LEVELS.index(level)
+        return self.activation is None and LEVELS.index(self.level) <= LEVELS.index(level)
 
 
 _DECLARED: dict[str, tuple[HookPoint, ...]] = {}  # by family
@@ -94,10 +107,16 @@ def phases(*rows: tuple[str, str]) -> list[HookPoint]:
     return [HookPoint(name, "phase", "begin and end", value) for name, value in rows]
 
 
+def act(name: str, shape: Sequence[str], alias: str, value: str, *, when: str = EVERY_CALL, **more: Any) -> HookPoint:
+    """A point within the network; `more` are the further fields of `Activation`."""
+    found = Activation(tuple(shape), alias=alias, **more)
+    return HookPoint(name, "act", when, f"[{', '.join(shape)}] {found.dtype}: {value}", activation=found)
+
+
 def listed() -> list[HookPoint]:
     """The points of all families that are installed, in the order in which they are told: by kind and moment."""
     installed()  # whose points are declared when they are imported
-    kinds, moments = ("phase", "value", "time"), ("begin and end", ONCE, EVERY_CALL, MAIN_CALL)
+    kinds, moments = get_args(Family), ("begin and end", ONCE, EVERY_CALL, MAIN_CALL)
     return sorted(POINTS.values(), key=lambda point: (kinds.index(point.family), moments.index(point.when)))
 
 
@@ -127,7 +146,7 @@ def installed() -> dict[str, Any]:
 
 
 def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None = None) -> frozenset[str]:
-    """Names of the points that a filter matches.
+    """Names of the points that a filter matches; activations are none of them, see `dia2.common.reading`.
 
     Args:
         spec: a name or glob (`logits.*`), several of them (a list, or one string with commas), or a predicate.
@@ -137,7 +156,8 @@ def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None 
     Raises:
         UsageError: something in `spec` matches no point of any model.
     """
-    points = [replace(point, name=name) for point in listed() for name in numbered(point.name, codebooks)]
+    handed = [point for point in listed() if point.activation is None]
+    points = [replace(point, name=name) for point in handed for name in numbered(point.name, codebooks)]
     own = {point.name for point in points if model is None or model in point.models}
     if callable(spec):
         found = frozenset(point.name for point in points if spec(point))
@@ -148,6 +168,10 @@ def select(spec: PointFilter, codebooks: int = MAX_CODEBOOKS, model: str | None 
     names: set[str] = set()
     for pattern in (str(pattern).strip() for pattern in patterns):
         matched = {point.name for point in points if fnmatchcase(point.name, pattern)}
+        if not matched and pattern.startswith("act."):
+            raise UsageError(
+                f"{pattern[:60]} is computed by a replay, not handed to observers: trace.replay(tts, calls, points=…)."
+            )
         if not matched:
             raise UsageError(f"No hook point is called {pattern[:60]!r}; `dia2 trace hooks` lists them.")
         names |= matched

@@ -8,6 +8,7 @@ directions are moved to given values.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import Tensor
@@ -45,27 +46,43 @@ class Write(NamedTuple):
         return x
 
 
-class BlockWrites(NamedTuple):
-    """What is written within one layer, in this order."""
+class Read(NamedTuple):
+    """A look at one activation, as the network goes on with it."""
 
-    heads: Write | None = None  # of [B, T, heads, head_dim], before attention's output projection
-    attn: Write | None = None  # of what attention adds to the residual stream
-    mlp: Write | None = None  # of what the MLP adds
-    resid: Write | None = None  # of the residual stream after the layer
+    look: Callable[[Tensor], None]  # at x, which stays the network's
+    write: Written | None = None  # what is written first
+
+    def apply(self, x: Tensor) -> Tensor:
+        """`x` as it is afterwards."""
+        x = written(x, self.write)
+        self.look(x)
+        return x
+
+
+Written = Write | Read
+
+
+class BlockWrites(NamedTuple):
+    """What is written, or read, within one layer, in this order."""
+
+    heads: Written | None = None  # of [B, T, heads, head_dim], before attention's output projection
+    attn: Written | None = None  # of what attention adds to the residual stream
+    mlp: Written | None = None  # of what the MLP adds
+    resid: Written | None = None  # of the residual stream after the layer
 
 
 class Writes(NamedTuple):
-    """What is written in one pass of the transformer."""
+    """What is written, or read, in one pass of the transformer."""
 
-    embed: Write | None = None  # of the residual stream before the first layer
+    embed: Written | None = None  # of the residual stream before the first layer
     layers: tuple[BlockWrites | None, ...] = ()  # by layer; none, or all of them
-    hidden: Write | None = None  # after the final norm: what action, codebook 0 and the depformer are computed from
+    hidden: Written | None = None  # after the final norm: what action, codebook 0 and the depformer are computed from
 
     def layer(self, number: int) -> BlockWrites | None:
         """Those of a layer."""
         return self.layers[number] if self.layers else None
 
 
-def written(x: Tensor, write: Write | None) -> Tensor:
+def written(x: Tensor, write: Written | None) -> Tensor:
     """`x`, or what `write` makes of it."""
     return x if write is None else write.apply(x)

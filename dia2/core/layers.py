@@ -169,11 +169,11 @@ def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor
         mask: [T, L] bool, true where a query may look.
     """
     batch, heads, frames, dim = query.shape
-    grouped = query.float().reshape(batch, key.shape[1], -1, frames, dim)  # [B, Hkv, Hq / Hkv, T, D]
+    grouped = query.float().reshape(batch, key.shape[1], heads // key.shape[1], frames, dim)  # [B, Hkv, Hq / Hkv, T, D]
     scores = grouped @ key.float()[:, :, None].transpose(-1, -2)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(dim=-1).reshape(batch, heads, frames, -1)
+    return scores.softmax(dim=-1).flatten(1, 2)
 
 
 class GatedMLP(nn.Module):

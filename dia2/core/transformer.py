@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from dia2.core.acts import BlockWrites, Write, Writes, written
+from dia2.core.acts import BlockWrites, Writes, Written, written
 from dia2.core.cache import LayerSpan, Span, additive_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         return query.flatten(2, 3).transpose(1, 2), both.permute(2, 0, 3, 1, 4)
 
     def forward(
-        self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None, heads: Write | None = None
+        self, x: Tensor, turn: HeadTurn, span: LayerSpan | None, mask: Tensor | None, heads: Written | None = None
     ) -> Tensor:
         """[B, T, n_embd] → [B, T, n_embd]; `heads`: what is written before the output projection."""
         query, both = self.project(x, turn)

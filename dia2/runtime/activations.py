@@ -13,13 +13,13 @@ head gives before attention's output projection, `act.hidden` what all that is d
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
+from dia2.runtime.activation_point import Point as Point  # of this module for whoever edits
 from dia2.runtime.vectors import Vector
 
 if TYPE_CHECKING:
@@ -28,31 +28,6 @@ if TYPE_CHECKING:
 MOST = 2**31 - 1  # of calls, words and heads
 _SHOWN = 16  # ranges of words or heads that a text names
 Branches = Literal["both", "conditional", "unconditional"]
-_POINT = re.compile(r"act\.(?:(?P<end>embed|hidden)|(?P<layer>0|[1-9]\d{0,3})\.(?P<part>resid|attn|mlp|heads))")
-
-
-class Point(NamedTuple):
-    """A place in the transformer."""
-
-    part: str  # embed, resid, attn, mlp, heads, hidden
-    layer: int | None  # of the ends none
-
-    @classmethod
-    def of(cls, name: object) -> Point:
-        """The point of a name such as `act.2.resid`.
-
-        Raises:
-            UsageError: there is none.
-        """
-        found = _POINT.fullmatch(name) if isinstance(name, str) else None
-        if found is None:
-            raise UsageError(
-                "A point is act.embed, act.hidden, or act.L.resid, act.L.attn, act.L.mlp or act.L.heads of a layer L, "
-                f"not {short(name)}."
-            )
-        if found["end"]:
-            return cls(found["end"], None)
-        return cls(found["part"], int(found["layer"]))
 
 
 @dataclass(frozen=True)
@@ -334,7 +309,7 @@ def _is_count(value: object) -> bool:
 def _begin(edit: ActivationEdit) -> None:
     """What all kinds check: the point, the vector, the place."""
     make_plain(edit)
-    Point.of(edit.point)
+    Point.to_edit(edit.point)
     name, dims = _VECTORS[type(edit)]
     kind, value = type(edit).__name__, getattr(edit, name)
     if value is not None and not isinstance(value, Vector):

@@ -2,8 +2,45 @@
 
 from __future__ import annotations
 
-from dia2.common.hooks import EVERY_CALL, MAIN_CALL, HookPoint, declare, phases
+from typing import Any
 
+from dia2.common.hooks import EVERY_CALL, MAIN_CALL, HookPoint, act, declare, phases
+
+_LAYER: dict[str, Any] = {"layers": "layers"}
+_STAGES: dict[str, Any] = {"layers": "depformer layers", "when": MAIN_CALL}
+ACTIVATIONS = (
+    act("act.embed", ("B", "n_embd"), "hook_embed", "the residual stream before the first layer", edited=True),
+    act(
+        "act.{l}.resid", ("B", "n_embd"), "hook_resid_post", "the residual stream after layer l", edited=True, **_LAYER
+    ),
+    act(
+        "act.{l}.attn", ("B", "n_embd"), "hook_attn_out", "what its attention adds to the stream", edited=True, **_LAYER
+    ),
+    act("act.{l}.mlp", ("B", "n_embd"), "hook_mlp_out", "what its MLP adds to the stream", edited=True, **_LAYER),
+    act(
+        "act.{l}.heads",
+        ("B", "heads", "head_dim"),
+        "hook_z",
+        "what each head gives, before the output projection",
+        edited=True,
+        **_LAYER,
+    ),
+    act(
+        "act.{l}.q", ("B", "heads", "head_dim"), "hook_rot_q", "queries as they are compared: normed, rotated", **_LAYER
+    ),
+    act("act.{l}.k", ("B", "kv_heads", "head_dim"), "hook_rot_k", "the call's keys, likewise", **_LAYER),
+    act("act.{l}.v", ("B", "kv_heads", "head_dim"), "hook_v", "the call's values", **_LAYER),
+    act("act.{l}.pattern", ("B", "heads", "slots"), "hook_pattern", "attention to each slot of the cache", **_LAYER),
+    act(
+        "act.hidden",
+        ("B", "n_embd"),
+        "ln_final",
+        "after the final norm: what is drawn is computed from it",
+        edited=True,
+    ),
+    act("act.dep.{l}.resid", ("B", "K-1", "dep_embd"), "hook_resid_post", "of the depformer, of each stage", **_STAGES),
+    act("act.dep.{l}.heads", ("B", "K-1", "dep_heads", "dep_head_dim"), "hook_z", "likewise", **_STAGES),
+)
 _POINTS = (
     *phases(
         ("cli.parse", "arguments of the command line → parsed flags"),
@@ -66,5 +103,6 @@ _POINTS = (
     HookPoint("time.machine", "time", MAIN_CALL, "seconds of the state machine"),
     HookPoint("time.second", "time", MAIN_CALL, "seconds of the depformer (on a GPU: of handing it over)"),
     HookPoint("time.frame", "time", MAIN_CALL, "seconds of the whole frame"),
+    *ACTIVATIONS,
 )
 declare("dia2", _POINTS)

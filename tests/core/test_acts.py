@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dia2.core.acts import BlockWrites, Write, Writes
+from dia2.core.acts import BlockWrites, Write, Writes, Written
 from dia2.core.cache import Span
 from dia2.core.layers import rotary_table
 from dia2.core.model import Dia2Model
@@ -60,9 +60,10 @@ def of(point: str, layer: int, layers: int, write: Write) -> Writes:
 def at(writes: Writes, frames: slice) -> Writes:
     """The same of some frames."""
 
-    def part(write: Write | None) -> Write | None:
+    def part(write: Written | None) -> Write | None:
         if write is None:
             return None
+        assert isinstance(write, Write)
         moving = (None if x is None else x[:, frames] for x in (write.keep, write.add, write.values, write.on))
         keep, add, values, on = moving
         return Write(keep, add, write.directions, values, on)

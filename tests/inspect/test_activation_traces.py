@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from dia2 import Ablate, ChangeSampling, Clamp, Dia2, Edit, ForceAction, Patch, Steer, TraceError, UsageError, Where
+from dia2.adapter.activations import activations
 from dia2.adapter.layout import EDITS_FILE
 from dia2.adapter.moments import moments_of
 from dia2.adapter.trace import Dia2Trace
@@ -170,6 +171,16 @@ class TestReplay:
         assert torch.allclose(seen.layers[1][6:10, 0], given, atol=1e-5)
         assert not torch.allclose(seen.layers[0][6:10, 0], given, atol=1e-1)
         assert len(seen.attention) == trace.model.layers
+
+    def test_activations_are_read_as_they_are_after_edits(self, tmp_path: Path, tts: Dia2) -> None:
+        given = vector(tts, 4)
+        trace = run(tmp_path / "a", [Patch("act.1.resid", given, 6)])
+        seen = trace.replay(tts, points="act.*").acts
+        assert torch.equal(seen["act.1.resid"][6:10, 0], given)
+        assert np.array_equal(activations(trace, tts, "act.1.resid")["act.1.resid"][6:10, 0], given.numpy())
+        plain = trace.replay(tts, points="act.1.resid", edits=False).acts["act.1.resid"]
+        assert not torch.allclose(plain[6:10, 0], given, atol=0.1)
+        assert torch.equal(plain[:6], seen["act.1.resid"][:6])
 
     def test_one_without_edits_is_of_another_run(self, trace: Dia2Trace, tts: Dia2) -> None:
         trace.adapter.load("replayed")(trace, trace.replay(tts), 0)

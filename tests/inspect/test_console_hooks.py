@@ -165,6 +165,34 @@ times: every call of the main loop
   time.second            seconds of the depformer (on a GPU: of handing it  dia2
                          over)
   time.frame             seconds of the whole frame                         both
+
+activations: every call
+  act.embed              [B, n_embd] float32: the residual stream before    dia2
+                         the first layer
+  act.{l}.resid          [B, n_embd] float32: the residual stream after     dia2
+                         layer l
+  act.{l}.attn           [B, n_embd] float32: what its attention adds to    dia2
+                         the stream
+  act.{l}.mlp            [B, n_embd] float32: what its MLP adds to the      dia2
+                         stream
+  act.{l}.heads          [B, heads, head_dim] float32: what each head       dia2
+                         gives, before the output projection
+  act.{l}.q              [B, heads, head_dim] float32: queries as they are  dia2
+                         compared: normed, rotated
+  act.{l}.k              [B, kv_heads, head_dim] float32: the call's keys,  dia2
+                         likewise
+  act.{l}.v              [B, kv_heads, head_dim] float32: the call's        dia2
+                         values
+  act.{l}.pattern        [B, heads, slots] float32: attention to each slot  dia2
+                         of the cache
+  act.hidden             [B, n_embd] float32: after the final norm: what    dia2
+                         is drawn is computed from it
+
+activations: every call of the main loop
+  act.dep.{l}.resid      [B, K-1, dep_embd] float32: of the depformer, of   dia2
+                         each stage
+  act.dep.{l}.heads      [B, K-1, dep_heads, dep_head_dim] float32:         dia2
+                         likewise
 """
 
 AT_160 = """\
@@ -243,6 +271,22 @@ times: every call of the main loop
   time.machine           seconds of the state machine                                                                           dia2
   time.second            seconds of the depformer (on a GPU: of handing it over)                                                dia2
   time.frame             seconds of the whole frame                                                                             both
+
+activations: every call
+  act.embed              [B, n_embd] float32: the residual stream before the first layer                                        dia2
+  act.{l}.resid          [B, n_embd] float32: the residual stream after layer l                                                 dia2
+  act.{l}.attn           [B, n_embd] float32: what its attention adds to the stream                                             dia2
+  act.{l}.mlp            [B, n_embd] float32: what its MLP adds to the stream                                                   dia2
+  act.{l}.heads          [B, heads, head_dim] float32: what each head gives, before the output projection                       dia2
+  act.{l}.q              [B, heads, head_dim] float32: queries as they are compared: normed, rotated                            dia2
+  act.{l}.k              [B, kv_heads, head_dim] float32: the call's keys, likewise                                             dia2
+  act.{l}.v              [B, kv_heads, head_dim] float32: the call's values                                                     dia2
+  act.{l}.pattern        [B, heads, slots] float32: attention to each slot of the cache                                         dia2
+  act.hidden             [B, n_embd] float32: after the final norm: what is drawn is computed from it                           dia2
+
+activations: every call of the main loop
+  act.dep.{l}.resid      [B, K-1, dep_embd] float32: of the depformer, of each stage                                            dia2
+  act.dep.{l}.heads      [B, K-1, dep_heads, dep_head_dim] float32: likewise                                                    dia2
 """  # noqa: E501
 
 OF_A_TRACE_AT_80 = """\
@@ -343,6 +387,40 @@ times: every call of the main loop
   time.second            seconds of the depformer (on a   recorded
                          GPU: of handing it over)
   time.frame             seconds of the whole frame       recorded
+
+activations: every call
+  act.embed              [B, n_embd] float32: the         by replay
+                         residual stream before the
+                         first layer
+  act.{l}.resid          [B, n_embd] float32: the         by replay
+                         residual stream after layer l
+  act.{l}.attn           [B, n_embd] float32: what its    by replay
+                         attention adds to the stream
+  act.{l}.mlp            [B, n_embd] float32: what its    by replay
+                         MLP adds to the stream
+  act.{l}.heads          [B, heads, head_dim] float32:    by replay
+                         what each head gives, before
+                         the output projection
+  act.{l}.q              [B, heads, head_dim] float32:    by replay
+                         queries as they are compared:
+                         normed, rotated
+  act.{l}.k              [B, kv_heads, head_dim]          by replay
+                         float32: the call's keys,
+                         likewise
+  act.{l}.v              [B, kv_heads, head_dim]          by replay
+                         float32: the call's values
+  act.{l}.pattern        [B, heads, slots] float32:       by replay
+                         attention to each slot of the
+                         cache
+  act.hidden             [B, n_embd] float32: after the   by replay
+                         final norm: what is drawn is
+                         computed from it
+
+activations: every call of the main loop
+  act.dep.{l}.resid      [B, K-1, dep_embd] float32: of   by replay
+                         the depformer, of each stage
+  act.dep.{l}.heads      [B, K-1, dep_heads,              by replay
+                         dep_head_dim] float32: likewise
 """
 
 OF_A_TRACE_AT_160 = """\
@@ -402,4 +480,20 @@ times: every call of the main loop
   time.machine           seconds of the state machine                                                                           recorded
   time.second            seconds of the depformer (on a GPU: of handing it over)                                                recorded
   time.frame             seconds of the whole frame                                                                             recorded
+
+activations: every call
+  act.embed              [B, n_embd] float32: the residual stream before the first layer                                        by replay
+  act.{l}.resid          [B, n_embd] float32: the residual stream after layer l                                                 by replay
+  act.{l}.attn           [B, n_embd] float32: what its attention adds to the stream                                             by replay
+  act.{l}.mlp            [B, n_embd] float32: what its MLP adds to the stream                                                   by replay
+  act.{l}.heads          [B, heads, head_dim] float32: what each head gives, before the output projection                       by replay
+  act.{l}.q              [B, heads, head_dim] float32: queries as they are compared: normed, rotated                            by replay
+  act.{l}.k              [B, kv_heads, head_dim] float32: the call's keys, likewise                                             by replay
+  act.{l}.v              [B, kv_heads, head_dim] float32: the call's values                                                     by replay
+  act.{l}.pattern        [B, heads, slots] float32: attention to each slot of the cache                                         by replay
+  act.hidden             [B, n_embd] float32: after the final norm: what is drawn is computed from it                           by replay
+
+activations: every call of the main loop
+  act.dep.{l}.resid      [B, K-1, dep_embd] float32: of the depformer, of each stage                                            by replay
+  act.dep.{l}.heads      [B, K-1, dep_heads, dep_head_dim] float32: likewise                                                    by replay
 """  # noqa: E501

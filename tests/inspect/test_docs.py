@@ -107,10 +107,27 @@ def _measures(of: Measures) -> str:
     )
 
 
+def _activations(listed: Sequence[hooks.HookPoint]) -> str:
+    """What a replay reads within the network."""
+    rows = [
+        (
+            f"`{p.name}`",
+            f"`{a.alias}`",
+            f"[{', '.join(a.shape)}] {a.dtype}",
+            p.when,
+            "yes" if a.edited else "no",
+            p.value.partition(": ")[2],
+        )
+        for p in listed
+        if (a := p.activation) is not None
+    ]
+    return _table(("point", "TransformerLens", "shape", "when", "edits", "value"), rows)
+
+
 def generated() -> dict[str, str]:
     """The tables by their names in the pages."""
     listed = [point for point in hooks.listed() if {"dia2", "dia"}.issuperset(point.models)]
-    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in listed]
+    points = [(f"`{p.name}`", p.family, p.of, p.when, p.value) for p in listed if p.activation is None]
     return {
         "columns": _columns(dia2_layout.LAYOUT),
         "dia-columns": _columns(dia_layout.LAYOUT),
@@ -120,6 +137,7 @@ def generated() -> dict[str, str]:
             for room, names in ((hooks, HOOK_BOUNDS), (dia2_layout, DIA2_BOUNDS), (dia_layout, DIA_BOUNDS))
         ),
         "points": _table(("point", "family", "of", "when", "value"), points),
+        "activations": _activations(listed),
         "rows": _rows(ROWS),
         "dia-rows": _rows(dia_rows.ROWS),
         "findings": _kinds(),
@@ -144,7 +162,7 @@ def _filled(page: str) -> str:
     ("page", "names"),
     [
         (FORMAT, ("columns", "dia-columns", "bounds")),
-        (HOOKS, ("points", "rows", "dia-rows")),
+        (HOOKS, ("points", "activations", "rows", "dia-rows")),
         (FINDINGS, ("findings",)),
         (SWEEPS, ("measures", "dia-measures")),
     ],
@@ -271,7 +289,7 @@ def test_the_examples_run(code: str, folder: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_there_are_examples() -> None:
-    assert len(_examples()) == 7
+    assert len(_examples()) == 8
 
 
 if __name__ == "__main__":

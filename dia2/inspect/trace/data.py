@@ -110,6 +110,8 @@ class TraceData(ABC, Generic[F]):
     def recorded(self, point: HookPoint) -> bool:
         """What a hook point tells is here; of a phase, that it was seen at least once."""
         drawn = len(self) > self.given_calls
+        if point.activation is not None:  # a replay computes it
+            return False
         if point.family == "phase":
             return any(run.name == point.name for run in self.phases)
         if point.name.startswith("draw."):

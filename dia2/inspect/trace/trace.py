@@ -247,6 +247,7 @@ class Trace(TraceData[F]):
         scripts: Sequence[int] | None = None,
         attention: bool = False,
         layers: bool = False,
+        points: PointFilter = (),
         edits: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> Any:
@@ -258,6 +259,7 @@ class Trace(TraceData[F]):
             scripts: which, of a run of Dia; `None`: all.
             attention: also the attention of every layer and head.
             layers: also the hidden state after every layer; not of Dia.
+            points: also activations, by name or glob such as `act.*.resid`, see docs/hooks.md; not of Dia.
             edits: with the run's edits of activations; without, as the network would have gone on from the same
                 tokens; not of Dia.
             progress: called with (calls done, calls to do) while the transformer runs; not of Dia.
@@ -269,9 +271,9 @@ class Trace(TraceData[F]):
             UsageError: another checkpoint, an option of another family, or more than memory should be asked for.
             TraceError: there is no such call, or the trace was redacted.
         """
-        options = {"scripts": scripts, "attention": attention, "layers": layers, "progress": progress}
+        options = {"scripts": scripts, "attention": attention, "layers": layers, "points": points}
         options |= {} if edits else {"edits": False}
-        return offered(self, "replay")(self, tts, calls, **options)
+        return offered(self, "replay")(self, tts, calls, **options, progress=progress)
 
     def fork(
         self,

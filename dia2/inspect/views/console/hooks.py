@@ -15,7 +15,7 @@ from dia2.inspect.trace.trace import Trace
 from dia2.inspect.views.console.blocks import print_blocks
 from dia2.inspect.views.console.page import Page
 
-_FAMILIES = {"phase": "phases", "value": "values", "time": "times"}
+_FAMILIES = {"phase": "phases", "value": "values", "time": "times", "act": "activations"}
 
 
 def hooks_facts(trace: Trace[Any] | None = None) -> Facts:
@@ -32,6 +32,8 @@ def hooks_facts(trace: Trace[Any] | None = None) -> Facts:
 def _status(trace: Trace[Any], point: HookPoint) -> str:
     """What a trace has of a point, in words."""
     manifest = trace.manifest
+    if point.activation is not None:
+        return "by replay"
     if point.family == "phase":
         times = Counter(run.name for run in trace.phases)[point.name]
         if times:

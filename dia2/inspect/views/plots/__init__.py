@@ -15,10 +15,30 @@ from dia2.inspect.views.plots.caches import kv_growth
 from dia2.inspect.views.plots.cells import grid
 from dia2.inspect.views.plots.draws import candidates
 from dia2.inspect.views.plots.heads import attention
+from dia2.inspect.views.plots.lens import lens
 from dia2.inspect.views.plots.page import describe
+from dia2.inspect.views.plots.patching import patching
+from dia2.inspect.views.plots.pattern import pattern
+from dia2.inspect.views.plots.probes import probes
 from dia2.inspect.views.plots.sound import waveform
+from dia2.inspect.views.plots.strength import strength
 from dia2.inspect.views.plots.surprise import surprise
 from dia2.inspect.views.plots.tracks import streams
 from dia2.inspect.views.plots.variants import sweep
 
-__all__ = ["attention", "candidates", "describe", "grid", "kv_growth", "streams", "surprise", "sweep", "waveform"]
+__all__ = [
+    "attention",
+    "candidates",
+    "describe",
+    "grid",
+    "kv_growth",
+    "lens",
+    "patching",
+    "pattern",
+    "probes",
+    "streams",
+    "strength",
+    "surprise",
+    "sweep",
+    "waveform",
+]
