@@ -29,10 +29,12 @@ if TYPE_CHECKING:
         PrefixConfig,
         SamplingConfig,
     )
+    from dia2.runtime.activations import Ablate, Clamp, Patch, Steer, Where
     from dia2.runtime.batch.many import BatchStream
     from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
     from dia2.runtime.request import Request
     from dia2.runtime.streaming import Stream, StreamChunk
+    from dia2.runtime.vectors import Vector
 
 __version__ = "0.1.0"
 moved.install()
@@ -44,17 +46,21 @@ _HOMES = {
         *("BatchError", "BatchInterrupted", "GenerationConfig", "GenerationInterrupted", "GenerationResult"),
         *("PlacedWord", "PrefixConfig", "SamplingConfig"),
     ),
+    "dia2.runtime.activations": ("Ablate", "Clamp", "Patch", "Steer", "Where"),
     "dia2.runtime.batch.many": ("BatchStream",),
     "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
     "dia2.runtime.request": ("Request",),
     "dia2.runtime.streaming": ("Stream", "StreamChunk"),
+    "dia2.runtime.vectors": ("Vector",),
 }
 __all__ = [
+    "Ablate",
     "BatchError",
     "BatchInterrupted",
     "BatchStream",
     "ChangeSampling",
     "CheckpointError",
+    "Clamp",
     "Dia2",
     "Dia2Error",
     "Edit",
@@ -62,15 +68,19 @@ __all__ = [
     "GenerationConfig",
     "GenerationInterrupted",
     "GenerationResult",
+    "Patch",
     "PlacedWord",
     "PrefixConfig",
     "ReplaceToken",
     "Request",
     "SamplingConfig",
+    "Steer",
     "Stream",
     "StreamChunk",
     "TraceError",
     "UsageError",
+    "Vector",
+    "Where",
     "__version__",
 ]
 

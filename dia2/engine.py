@@ -43,7 +43,7 @@ from dia2.runtime.batch.many import (
 )
 from dia2.runtime.batch.schedule import Batch, Event, drive
 from dia2.runtime.context import RuntimeContext, build_runtime
-from dia2.runtime.edits import AnyEdit, guided
+from dia2.runtime.edits import Edit, guided
 from dia2.runtime.forms import check_kernels
 from dia2.runtime.graphs import check_compiler
 from dia2.runtime.judge import hand_on, judge_prefix, judge_voice
@@ -208,7 +208,7 @@ class Dia2:
         progress: ProgressCallback | None = None,
         observer: Observer | None = None,
         trace: Trace | None = None,
-        edits: Sequence[AnyEdit] = (),
+        edits: Sequence[Edit] = (),
         **overrides: Any,
     ) -> GenerationResult:
         """Speak a script.

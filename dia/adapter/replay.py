@@ -61,6 +61,7 @@ def replay(
     attention: bool = False,
     layers: bool = False,
     points: PointFilter = (),
+    edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> DiaReplay:
     """Compute the tensors of some calls again.
@@ -73,6 +74,7 @@ def replay(
         attention: also the attention of every layer and head, to rows and to the text.
         layers: not of Dia.
         points: likewise.
+        edits: likewise.
         progress: likewise.
 
     Raises:
@@ -81,7 +83,7 @@ def replay(
     """
     if not isinstance(dia, Dia):
         raise UsageError(f"{trace.path} is a trace of Dia: replay it by a Dia, not {short(dia)}.")
-    refuse_options(trace, layers=layers, points=points, progress=progress)
+    refuse_options(trace, layers=layers, points=points, edits=not edits, progress=progress)
     wanted = chosen_calls(trace, calls)
     chosen = [trace.check_script(script) for script in (range(trace.run.batch) if scripts is None else scripts)]
     with dia.computing():

@@ -1,6 +1,6 @@
 """Dia2 as a model family of `dia2.inspect`: its declaration, found by the entry point `dia2` of `dia2.models`."""
 
-from dia2.adapter.layout import DRAWS, EAR_FILE, LAYOUT, PREFIX_FILE, SPEAKERS, recording_name
+from dia2.adapter.layout import DRAWS, EAR_FILE, EDITS_FILE, LAYOUT, PREFIX_FILE, SPEAKERS, recording_name
 from dia2.adapter.rows import ROWS
 from dia2.inspect.schema.adapter import Adapter
 from dia2.runtime import points as points  # declares the hook points
@@ -11,7 +11,7 @@ ADAPTER = Adapter(
     rows=ROWS,
     layout=LAYOUT,
     draws=DRAWS,
-    files=(PREFIX_FILE, EAR_FILE, *map(recording_name, SPEAKERS)),
+    files=(PREFIX_FILE, EAR_FILE, EDITS_FILE, *map(recording_name, SPEAKERS)),
     begins="state.build",
     needed=frozenset(
         {

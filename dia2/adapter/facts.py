@@ -32,7 +32,7 @@ def run_facts(
         "model": _model_facts(runtime, branches=2 if guided else 1),
         "config": _config_json(config),
         "seed": seed,
-        "edits": [edit_to_json(edit) for edit in interventions.edits] if interventions else [],
+        "edits": [edit_to_json(edit) for edit in interventions.declared] if interventions else [],
         "forked_at": interventions.forked_at if interventions else None,
         "prefix_words": len(plan.entries) if plan else 0,
         "prefix_frames": plan.aligned_frames if plan else 0,

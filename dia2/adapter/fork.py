@@ -26,8 +26,9 @@ from dia2.common.progress import ProgressCallback, shown
 from dia2.engine import Dia2
 from dia2.generation import GenerationInterrupted, GenerationResult
 from dia2.inspect.record.recorder import Recorder, record
+from dia2.runtime.activations import ActivationEdit, from_call
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.edits import Edit
+from dia2.runtime.edits import Edit, ended
 from dia2.runtime.interventions import Past
 from dia2.runtime.packing import FORCED
 from dia2.runtime.speaking import speaking
@@ -41,6 +42,7 @@ def fork(
     call: int,
     *,
     edits: Sequence[Edit] = (),
+    drop: Sequence[Edit] = (),
     seed: int | None = None,
     path: str | Path | None = None,
     level: Level = "topk",
@@ -51,10 +53,11 @@ def fork(
     """Generate again from `call` on.
 
     Args:
-        trace: where from; edits that it has stay in force.
+        trace: where from; edits that it has stay in force, but for those of `drop`.
         tts: the checkpoint that made it.
         call: the first call that is free; one of the warm-up frees the whole main loop.
-        edits: of this call or later ones.
+        edits: of this call or later ones; one of activations that names no calls begins with this one.
+        drop: edits of `trace.run.edits` that end before `call`.
         seed: draw from `call` on as a run with this seed would.
         path: where to record the new run; `None`: nowhere.
         level: of that recording.
@@ -63,7 +66,8 @@ def fork(
         progress: called after every frame.
 
     Raises:
-        UsageError: another checkpoint, an edit before `call`, or `path` is the trace itself.
+        UsageError: another checkpoint, an edit before `call`, one to drop that the trace does not have or that cannot
+            end, or `path` is the trace itself.
         TraceError: there is no such call, or the trace was redacted.
         GenerationInterrupted: Ctrl-C; holds the result so far.
     """
@@ -72,6 +76,7 @@ def fork(
     call = counted_from_0(call, "call")
     if not 0 <= call <= len(trace):
         raise TraceError(f"There is no call {short(call)} to fork from: {trace.path} has calls 0 … {len(trace) - 1}.")
+    edits = [from_call(edit, call) if isinstance(edit, ActivationEdit) else edit for edit in edits]
     early = [edit for edit in edits if edit.call < call]
     if early:
         raise UsageError(f"The edit “{early[0]}” comes before the fork: fork from call {early[0].call} or earlier.")
@@ -80,6 +85,7 @@ def fork(
     runtime, run = tts.runtime, trace.run
     check_checkpoint(trace, runtime)
     _check_products(trace, runtime)
+    edits = [*_left(run.edits, drop, call), *edits]
     first = run.prefix_frames
     part = slice(first, max(first, call))
     config = replace(run.config, seed=run.seed if seed is None else seed)
@@ -89,10 +95,19 @@ def fork(
         with nullcontext() if path is None else record(path, level=level, hooks=hooks) as recorder:
             if recorder is not None:
                 _hand_on(trace, recorder)
-            result = finish(speaking(*arguments, edits=[*run.edits, *edits], past=past))
+            result = finish(speaking(*arguments, edits=edits, past=past))
     if result.stop_reason == "interrupted":
         raise GenerationInterrupted(result)
     return result
+
+
+def _left(edits: Sequence[Edit], drop: Sequence[Edit], call: int) -> list[Edit]:
+    """A run's edits where those of `drop` end before `call`."""
+    for edit in drop:
+        if edit not in edits:
+            raise UsageError(f"There is no edit “{short(edit)}” to drop: trace.run.edits has those of the run.")
+    left = (ended(edit, call) if edit in drop else edit for edit in edits)
+    return [edit for edit in left if edit is not None]
 
 
 def _check_products(trace: Dia2Trace, runtime: RuntimeContext) -> None:

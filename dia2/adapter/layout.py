@@ -8,7 +8,9 @@ from dia2.inspect.store.layout import MAX_CALLS
 
 PREFIX_FILE = "prefix.safetensors"
 EAR_FILE = "ear.safetensors"  # what `dia2.adapter.ear` heard
+EDITS_FILE = "edits.safetensors"  # the vectors of edits of activations
 MAX_PREFIX_FRAMES = 60_000
+MAX_EDITS = 256 << 20  # bytes of such vectors
 SPEAKERS = (1, 2)  # that a prefix can have
 
 _COUNT = (0, MAX_CALLS + 1)

@@ -17,6 +17,8 @@ from dia2.inspect.schema.maker import PLACES, Made, MakingStopped, Recorded, Set
 from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.edits import edit_from_json, edit_to_json
 from dia2.runtime.request import Request
+from dia2.runtime.vector_file import read_vector
+from dia2.runtime.vectors import Vector
 from dia2.runtime.words import check_whisper
 
 _OPTIONS = {  # of `[model]`, by the names of the command line's flags
@@ -79,6 +81,7 @@ class Dia2Maker:
         self.checkpoint = fingerprint(tts.assets) | tts.precision
         self.device = tts.device
         self._digests: dict[Path, str | None] = {}
+        self._vectors: dict[tuple[str, str | None], Vector] = {}
 
     @property
     def columns(self) -> Mapping[str, str]:
@@ -176,10 +179,23 @@ class Dia2Maker:
         edits = given.pop("edits", None) or []
         if not isinstance(edits, list):
             raise UsageError(f"edits of a run are a list of tables, not {short(edits)}.")
-        edits = [edit_from_json(value) for value in edits]
+        edits = [edit_from_json(value, self._vector) for value in edits]
         for name in _REFUSED & given.keys():
             raise UsageError(f"{name} is no setting of a sweep.")
         return Request(script, self._base, edits=edits, **given, **more)
+
+    def _vector(self, value: object) -> Vector:
+        """The vector of an edit: its numbers, or a table of a file and the tensor's name in it."""
+        if not isinstance(value, Mapping):
+            return Vector(value)
+        file, name = value.get("file"), value.get("name")
+        if not isinstance(file, str) or not value.keys() <= {"file", "name"} or not isinstance(name, str | None):
+            raise UsageError(
+                f"A vector of a sweep is a list of numbers, or {{file = …, name = …}}, not {short(value)}."
+            )
+        if (file, name) not in self._vectors:
+            self._vectors[file, name] = read_vector(file, name, weights=self.checkpoint.get("weights"))
+        return self._vectors[file, name]
 
     def _content(self, value: Any) -> Any:
         """What decides a run of a part of its prefix: of a file what is in it, of a list of words the words."""

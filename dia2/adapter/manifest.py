@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 from msgspec import Meta
 
+from dia2.adapter.edit_vectors import with_vectors
 from dia2.adapter.layout import MAX_PREFIX_FRAMES, SPEAKERS, draw_names
 from dia2.common.brief import brief_repr
 from dia2.common.hooks import MAX_CODEBOOKS
@@ -146,13 +147,19 @@ def _fit(recordings: Sequence[RecordingFacts], run: RunFacts) -> bool:
 
 
 def parse_manifest(raw: Mapping[str, Any], path: Path) -> Manifest:
-    """Check every field.
+    """Check every field; the vectors of edits are read, and checked, when they are asked for.
+
+    Args:
+        raw: what is stored.
+        path: of the trace.
 
     Raises:
         TraceError: names the first that is wrong.
     """
     stored = decode(raw, _Stored, path)
     run = None if stored.run is None else RunFacts(**vars(stored.run))
+    if run is not None:
+        run = replace(run, edits=with_vectors(run.edits, path, run.hashes))
     return Manifest(**(vars(stored) | {"run": run}))
 
 

@@ -14,9 +14,18 @@ from dia2.adapter.columns import copied, frame_columns, held_bytes, merged
 from dia2.adapter.describe import SAY, note
 from dia2.adapter.ear.hear import Heard, hear
 from dia2.adapter.ear.hypotheses import Hypothesis
+from dia2.adapter.edit_vectors import fingerprint_of, vector_columns
 from dia2.adapter.facts import prefix_columns, run_facts
 from dia2.adapter.given_voice import GivenVoice, given_voice
-from dia2.adapter.layout import EAR_FILE, LAYOUT, PREFIX_FILE, draw_names, recording_name
+from dia2.adapter.layout import (
+    EAR_FILE,
+    EDITS_FILE,
+    LAYOUT,
+    MAX_EDITS,
+    PREFIX_FILE,
+    draw_names,
+    recording_name,
+)
 from dia2.common.hooks import Span
 from dia2.generation import GenerationConfig
 from dia2.inspect.record.draws import arrays
@@ -24,6 +33,7 @@ from dia2.inspect.record.recording import LEFT, STOPPED, Recording
 from dia2.inspect.record.sink import TraceSink
 from dia2.inspect.store.layout import AUDIO_FILE
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.edits import Edit
 from dia2.runtime.guidance import special_codes
 from dia2.runtime.interventions import Interventions
 from dia2.runtime.observed import Frames, MachineRow
@@ -102,7 +112,19 @@ class Dia2Recording(Recording):
         if plan is not None:
             self._prefix = runtime, plan
             sink.attempt(sink.writer.tensors, PREFIX_FILE, prefix_columns(plan, [voice.loudness for voice in voices]))
+        self._keep_vectors(() if interventions is None else interventions.declared)
         self._keep(voices, runtime.mimi.sample_rate)
+
+    def _keep_vectors(self, edits: Sequence[Edit]) -> None:
+        """Write the numbers of edits of activations."""
+        columns, sink = vector_columns(edits), self._sink
+        if not columns:
+            return
+        if sum(array.nbytes for array in columns.values()) > MAX_EDITS:
+            logger.warning("the trace keeps no vectors of edits: they are more than %d MB", MAX_EDITS >> 20)
+            return
+        metadata = fingerprint_of(sink.manifest["run"]["hashes"])
+        sink.attempt(sink.writer.tensors, EDITS_FILE, columns, metadata)
 
     def _voices_of(self, config: GenerationConfig, plan: PrefixPlan | None) -> list[GivenVoice]:
         """The last that were read: others may have been before them, as by `save_voice`."""

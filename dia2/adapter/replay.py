@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +21,7 @@ from dia2.adapter.checkpoint import check_checkpoint, check_trace
 from dia2.adapter.draws import choice_probabilities, filtered
 from dia2.adapter.layout import draw_names
 from dia2.adapter.looking import Looker, sizes
+from dia2.adapter.moments import moments_of
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.brief import brief_repr
 from dia2.common.hooks import PointFilter
@@ -32,7 +34,9 @@ from dia2.core.transformer import Attention, Block
 from dia2.engine import Dia2
 from dia2.inspect.trace.replaying import CHUNK, check_size, chosen_calls, digest, order_of
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.edits import activations_of
 from dia2.runtime.guidance import special_codes
+from dia2.runtime.written import Written, trail
 
 _FRAMES = 64  # calls a pass of the depformer; bounds its logits
 
@@ -67,6 +71,7 @@ def replay(
     attention: bool = False,
     layers: bool = False,
     points: PointFilter = (),
+    edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Compute the tensors of some calls again.
@@ -79,11 +84,12 @@ def replay(
         attention: also the attention of every layer and head.
         layers: also the hidden state after every layer.
         points: also activations of these names or globs, such as `act.*.resid`; see `dia2.common.reading`.
+        edits: with the run's edits of activations; without, as the network would have gone on from the same tokens.
         progress: called with (calls done, calls to do) while the transformer runs.
 
     Raises:
         UsageError: another checkpoint, no such point, or more would come back than memory should be asked for.
-        TraceError: there is no such call, or the trace was redacted.
+        TraceError: there is no such call, the trace was redacted, or the vectors of its edits are damaged.
     """
     wanted = check_given(trace, tts, calls)
     for script in scripts or ():
@@ -93,13 +99,13 @@ def replay(
     _check_size(runtime.model, trace, wanted, attention, layers, read)
     looker = Looker(read)
     with runtime.computing():
-        seen = _transformer(runtime, trace, wanted, attention, layers, looker, progress)
+        seen = _transformer(runtime, trace, wanted, attention, layers, looker, edits, progress)
         acts = seen.pop("acts")
         drawn = depformer(runtime, trace, wanted, seen["hidden"], attention, layers, looker)
         acts |= drawn.pop("acts")
         probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
     acts = {reading.name: acts[reading.name] for reading in read}
-    known_by = read_by(trace, max(wanted) + 1)
+    known_by = read_by(trace, max(wanted) + 1, edits=edits)
     return Replay(wanted, **seen, **drawn, probability=probability, rank=rank, acts=acts, read=known_by)
 
 
@@ -128,9 +134,14 @@ def chosen_points(trace: Dia2Trace, runtime: RuntimeContext, points: PointFilter
     return readings(points, sizes(runtime.config, trace.model.branches, slots), trace.family)
 
 
-def read_by(trace: Dia2Trace, calls: int) -> str:
-    """`digest` of what the first so many calls of a trace read."""
-    return digest(trace.run.hashes, trace.step_tokens[:calls])
+def read_by(trace: Dia2Trace, calls: int, *, edits: bool = True) -> str:
+    """`digest` of what the first so many calls of a trace read; `edits`: and had written into them."""
+    written = activations_of(trace.run.edits) if edits else []
+    tokens = trace.step_tokens[:calls]
+    if not written:
+        return digest(trace.run.hashes, tokens)
+    told = trail(written, moments_of(trace, calls)).encode()
+    return digest(trace.run.hashes, tokens, np.frombuffer(told, np.uint8))
 
 
 def _check_size(
@@ -156,6 +167,7 @@ def _transformer(
     attention: bool,
     layers: bool,
     looker: Looker,
+    edits: bool,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
     blocks = len(runtime.model.transformer.layers)
@@ -163,7 +175,7 @@ def _transformer(
     states: list[list[Tensor]] = [[] for _ in range(blocks if layers else 0)]
     kept: dict[str, list[Tensor]] = {"hidden": [], "action": [], "cb0": []}
     acts: dict[str, list[Tensor]] = {}
-    for part in passes(runtime, trace, wanted, looker, progress, maps, states):
+    for part in passes(runtime, trace, wanted, looker, progress, maps, states, edits=edits):
         for name in kept:
             kept[name].append(getattr(part, name))
         for name, values in part.acts.items():
@@ -194,6 +206,8 @@ def passes(
     progress: Callable[[int, int], None] | None = None,
     maps: list[list[Tensor]] | None = None,
     states: list[list[Tensor]] | None = None,
+    *,
+    edits: bool = True,
 ) -> Iterator[Pass]:
     """All calls up to the last one wanted through the transformer, in chunks; those without a wanted call give nothing.
 
@@ -205,6 +219,7 @@ def passes(
         progress: called with (calls done, calls to do).
         maps: takes attention, [n, B, heads, slots] a chunk, of every layer; empty: of none.
         states: takes what follows each layer, [n, B, n_embd] a chunk, likewise.
+        edits: with the run's edits of activations.
     """
     model, device = runtime.model, runtime.device
     count, branches = max(wanted) + 1, trace.model.branches
@@ -213,6 +228,9 @@ def passes(
     most = int(positions.max()) + 1
     state = model.new_decode_state(branches=branches, slots=count, positions=most, device=device)
     cos, sin = state.rotation
+    given = activations_of(trace.run.edits) if edits else []
+    written = Written(given, runtime.config, branches=branches, device=device) if given else None
+    moments = moments_of(trace, count) if given else []
     for first in range(0, count, CHUNK):
         last = min(first + CHUNK, count)
         calls = [call for call in sorted(set(wanted)) if first <= call < last]
@@ -227,9 +245,10 @@ def passes(
             padded = nn.functional.pad(weights, (0, _count - weights.shape[-1]))  # later slots are not seen
             maps[layer].append(padded.permute(2, 0, 1, 3).cpu())
 
+        own = None if written is None else written.over(moments[first:last])
         with (
             _looking(model.transformer.layers, rows, see if maps else None, states or None),
-            looker.transformer(model.transformer.layers, rows, acts) as writes,
+            looker.transformer(model.transformer.layers, rows, acts, own) as writes,
         ):
             out = model.transformer(tokens[:, :, first:last], (cos[where], sin[where]), span, writes=writes)
         hidden, action, cb0 = (values[:, rows].transpose(0, 1).cpu() for values in out)

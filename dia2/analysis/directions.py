@@ -15,7 +15,7 @@ from dia2.common.brief import brief_repr
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
 from dia2.engine import Dia2
-from dia2.runtime.activations import Vector
+from dia2.runtime.vectors import Vector
 
 Labelled = Callable[[Dia2Trace], Labels]
 Group = Callable[[Labels], np.ndarray] | int | float | str  # a mask [n] of calls, or the value of the label

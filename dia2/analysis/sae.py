@@ -18,7 +18,7 @@ from dia2.common.checks import TooLargeError, check_header, counted_from_0, shor
 from dia2.common.errors import UsageError, one_line
 from dia2.common.files import check_writable, write_atomically
 from dia2.common.rust import RustPanicError, calling_rust
-from dia2.runtime.activations import Vector
+from dia2.runtime.vectors import Vector
 
 _TENSORS = ("W_enc", "b_enc", "W_dec", "b_dec")  # SAELens' names
 _ROWS = 4096  # activations at a time

@@ -23,7 +23,7 @@ class Write(NamedTuple):
 
     keep: Tensor | None = None  # [B, T, 1], or [B, T, heads, 1]: 1 leaves a value as it is, 0 takes it away
     add: Tensor | None = None  # like x
-    directions: Tensor | None = None  # [r, width], each of length 1
+    directions: Tensor | None = None  # [r, width], each of length 1; or [B, r, width]
     values: Tensor | None = None  # [B, T, r]: where the parts along the directions go
     on: Tensor | None = None  # [B, T, r]: 1 where they do, 0 where they stay
 
@@ -36,12 +36,12 @@ class Write(NamedTuple):
         if self.directions is not None:
             assert self.values is not None, "directions have values"
             exact = x.float()  # the difference of two large numbers, in bfloat16, would be noise
-            for number, direction in enumerate(self.directions):
+            for number, direction in enumerate(self.directions.unbind(-2)):  # [width], or [B, width]
                 part = slice(number, number + 1)
-                moved = self.values[..., part] - exact @ direction[:, None]  # [B, T, 1]
+                moved = self.values[..., part] - exact @ direction[..., None]  # [B, T, 1]
                 if self.on is not None:
                     moved = moved * self.on[..., part]
-                exact = exact + moved * direction
+                exact = exact + moved * direction[..., None, :]
             x = exact.to(x.dtype)
         return x
 

@@ -115,7 +115,7 @@ class Block(nn.Module):
             x = x + self.attn(self.pre_norm(x), turn, span, mask)
             out: Tensor = x + self.mlp(self.post_norm(x))
             return out
-        x = x + written(self.attn(self.pre_norm(x), turn, span, mask, writes.heads), writes.attn)
+        x = x + written(self.attn(self.pre_norm(x), turn, span, mask, heads=writes.heads), writes.attn)
         return written(x + written(self.mlp(self.post_norm(x)), writes.mlp), writes.resid)
 
 

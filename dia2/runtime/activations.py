@@ -12,52 +12,22 @@ head gives before attention's output projection, `act.hidden` what all that is d
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import torch
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.runtime.activation_point import Point as Point  # of this module for whoever edits
+from dia2.runtime.vectors import Vector
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MOST = 2**31 - 1  # of calls, words and heads
+_SHOWN = 16  # ranges of words or heads that a text names
 Branches = Literal["both", "conditional", "unconditional"]
-
-
-class Vector:
-    """Numbers of an edit; two are the same if their numbers are."""
-
-    def __init__(self, values: Any) -> None:
-        """Keep a copy in float32.
-
-        Args:
-            values: [width], or [n, width]: a tensor, an array, a list.
-
-        Raises:
-            UsageError: they are no finite numbers, or of another shape.
-        """
-        try:
-            tensor = torch.as_tensor(values).detach().to("cpu", torch.float32, copy=True).contiguous()
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise UsageError(f"A vector is made of numbers, not of {short(values)}.") from error
-        if tensor.dim() not in (1, 2) or not tensor.numel():
-            raise UsageError(f"A vector has the shape [width] or [n, width], not {list(tensor.shape)}.")
-        if not bool(tensor.isfinite().all()):
-            raise UsageError("A vector is made of finite numbers, and this one is not.")
-        self.tensor = tensor
-        shape = "x".join(map(str, tensor.shape))
-        self.digest = hashlib.sha256(shape.encode() + tensor.numpy().tobytes()).hexdigest()
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vector) and self.digest == other.digest
-
-    def __hash__(self) -> int:
-        return hash(self.digest)
-
-    def __repr__(self) -> str:
-        return f"Vector({list(self.tensor.shape)}, {self.digest[:8]})"
 
 
 @dataclass(frozen=True)
@@ -103,6 +73,19 @@ class Where:
             return False
         return self.speakers is None or speaker in self.speakers
 
+    def __str__(self) -> str:
+        parts = []
+        if self.calls is not None:
+            first, last = self.calls
+            parts.append(f"from call {first} on" if last == MOST else _range("call", first, last))
+        if self.words is not None:
+            parts.append(f"{'word' if len(self.words) == 1 else 'words'} {_listed(self.words)}")
+        if self.speakers is not None:
+            parts.append(f"{'speaker' if len(self.speakers) == 1 else 'speakers'} {_listed(self.speakers)}")
+        if self.branches != "both":
+            parts.append(f"{self.branches} branch")
+        return ", ".join(parts)
+
     def lanes(self, branches: int) -> slice:
         """Of which branches, the conditional one first."""
         if self.branches == "both":
@@ -113,8 +96,38 @@ class Where:
 EVERYWHERE = Where()
 
 
+class _Declared:
+    """What all kinds have."""
+
+    point: str
+    where: Where
+
+    @property
+    def call(self) -> int:
+        """The first call in which it may do something."""
+        return 0 if self.where.calls is None else self.where.calls[0]
+
+    @property
+    def what(self) -> str:
+        """What it does, and where."""
+        where = str(self.where)
+        return f"{self._does()}, {where}" if where else self._does()
+
+    def as_table(self) -> dict[str, Any]:
+        """As a plan of a sweep has it, numbers included."""
+        from dia2.runtime.activation_json import to_table  # which knows all kinds
+
+        return to_table(cast("ActivationEdit", self))
+
+    def __str__(self) -> str:
+        return self.what
+
+    def _does(self) -> str:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Steer:
+class Steer(_Declared):
     """Add a vector."""
 
     point: str
@@ -128,12 +141,15 @@ class Steer:
         Raises:
             UsageError: says what may be given.
         """
-        _begin(self, "vector", 1)
+        _begin(self)
         _check_number(self, "scale")
+
+    def _does(self) -> str:
+        return f"{self.point} + {_told(self.scale)} · {_named(self.vector)}"
 
 
 @dataclass(frozen=True)
-class Ablate:
+class Ablate(_Declared):
     """Put zero in place of an activation, or what it is in the mean, or in another run."""
 
     point: str
@@ -147,12 +163,15 @@ class Ablate:
         Raises:
             UsageError: says what may be given.
         """
-        _begin(self, "to", 1)
+        _begin(self)
         _check_heads(self)
+
+    def _does(self) -> str:
+        return f"{self.point}{_of_heads(self.heads)} becomes {'zero' if self.to is None else _named(self.to)}"
 
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(_Declared):
     """Put an activation of other calls in its place, one after the other."""
 
     point: str
@@ -167,14 +186,24 @@ class Patch:
         Raises:
             UsageError: says what may be given.
         """
-        _begin(self, "values", 2)
+        _begin(self)
         _check_heads(self)
         if not _is_count(self.first):
             raise UsageError(f"Patch's first call is a whole number from 0, not {short(self.first)}.")
 
+    @property
+    def call(self) -> int:
+        """See `_Declared`."""
+        return max(self.first, super().call)
+
+    def _does(self) -> str:
+        last = self.first + self.values.shape[0] - 1
+        calls = _range("call", self.first, last)
+        return f"{self.point}{_of_heads(self.heads)} of {calls} becomes {_named(self.values)}"
+
 
 @dataclass(frozen=True)
-class Clamp:
+class Clamp(_Declared):
     """Move an activation along a direction until its part there has a value."""
 
     point: str  # any but `heads`
@@ -188,34 +217,109 @@ class Clamp:
         Raises:
             UsageError: says what may be given.
         """
-        _begin(self, "direction", 1)
+        _begin(self)
         _check_number(self, "value")
         if Point.of(self.point).part == "heads":
             raise UsageError("Clamp moves what has one width, not the heads of a layer: clamp act.L.attn.")
-        if not float(self.direction.tensor.norm()):
+        if self.direction.here:
+            self.unit()
+
+    def unit(self) -> Tensor:
+        """[width] float32 the direction, of length 1.
+
+        Raises:
+            UsageError: it has no length.
+        """
+        length = self.direction.tensor.norm()
+        if not float(length):
             raise UsageError("Clamp's direction is zero, and so points nowhere.")
+        unit: Tensor = self.direction.tensor / length
+        return unit
+
+    def _does(self) -> str:
+        return f"{self.point} has {_told(self.value)} along {_named(self.direction)}"
 
 
 ActivationEdit = Steer | Ablate | Patch | Clamp
+_VECTORS: dict[type[ActivationEdit], tuple[str, int]] = {  # by kind: the field that holds one, its dimensions
+    Steer: ("vector", 1),
+    Ablate: ("to", 1),
+    Patch: ("values", 2),
+    Clamp: ("direction", 1),
+}
+
+
+def vector_field(kind: type[ActivationEdit]) -> str:
+    """Which field of an edit holds its numbers."""
+    return _VECTORS[kind][0]
+
+
+def vector_of(edit: ActivationEdit) -> Vector | None:
+    """The numbers of an edit; `None`: it has none, and puts zero."""
+    vector: Vector | None = getattr(edit, vector_field(type(edit)))
+    return vector
+
+
+def from_call(edit: ActivationEdit, call: int) -> ActivationEdit:
+    """An edit as it is where nothing before `call` may change any more: one that names no calls begins there."""
+    if edit.where.calls is not None:
+        return edit
+    return replace(edit, where=replace(edit.where, calls=(call, MOST)))
+
+
+def until_call(edit: ActivationEdit, call: int) -> ActivationEdit:
+    """An edit that begins before `call`, as it is where it ends there."""
+    first, last = edit.where.calls or (0, MOST)
+    return replace(edit, where=replace(edit.where, calls=(first, min(last, call - 1))))
+
+
+def _named(vector: Vector) -> str:
+    return f"vector {vector.digest[:8]}"
+
+
+def _told(number: float) -> str:
+    """In full: two runs with other numbers are not the same."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def _range(what: str, first: int, last: int) -> str:
+    return f"{what} {first}" if first == last else f"{what}s {first} … {last}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    """Ranges of numbers; of very many the first, and how many there are in all."""
+    ranges: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    shown = ", ".join(str(a) if a == b else f"{a}{', ' if b == a + 1 else ' … '}{b}" for a, b in ranges[:_SHOWN])
+    return shown if len(ranges) <= _SHOWN else f"{shown} and so on, {len(numbers)} in all"
+
+
+def _of_heads(heads: Sequence[int] | None) -> str:
+    return "" if heads is None else f" ({'head' if len(heads) == 1 else 'heads'} {_listed(heads)})"
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
-def _begin(edit: ActivationEdit, name: str, dims: int) -> None:
-    """What all kinds check: the point, the vector of this name, the place."""
+def _begin(edit: ActivationEdit) -> None:
+    """What all kinds check: the point, the vector, the place."""
     make_plain(edit)
     Point.to_edit(edit.point)
+    name, dims = _VECTORS[type(edit)]
     kind, value = type(edit).__name__, getattr(edit, name)
     if value is not None and not isinstance(value, Vector):
         value = Vector(value)
         object.__setattr__(edit, name, value)
     if value is None and not isinstance(edit, Ablate):
         raise UsageError(f"{kind} needs a {name}.")
-    if value is not None and value.tensor.dim() != dims:
+    if value is not None and len(value.shape) != dims:
         wanted = "[width]" if dims == 1 else "[calls, width]"
-        raise UsageError(f"{kind}'s {name} has the shape {wanted}, not {list(value.tensor.shape)}.")
+        raise UsageError(f"{kind}'s {name} has the shape {wanted}, not {list(value.shape)}.")
     if not isinstance(edit.where, Where):
         raise UsageError(f"{kind}'s where is a Where, not {short(edit.where)}.")
 

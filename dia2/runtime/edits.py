@@ -9,14 +9,16 @@ edited; in the warm-up the prefix decides everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.generation import GenerationConfig, merge_generation_config
-from dia2.runtime.activations import ActivationEdit
+from dia2.runtime import activation_json
+from dia2.runtime.activations import ActivationEdit, until_call
+from dia2.runtime.vectors import Vector
 
 
 def _check_call(call: object) -> None:
@@ -24,8 +26,16 @@ def _check_call(call: object) -> None:
         raise UsageError(f"An edit's call must be a whole number from 0, not {short(call)}.")
 
 
+class _Choice:
+    """What all edits of choices have."""
+
+    def as_table(self) -> dict[str, Any]:
+        """As a plan of a sweep has it."""
+        return edit_to_json(cast("ChoiceEdit", self))
+
+
 @dataclass(frozen=True)
-class ForceAction:
+class ForceAction(_Choice):
     """Take this action instead of the drawn one. The machine's own rules still apply to it."""
 
     call: int
@@ -52,7 +62,7 @@ class ForceAction:
 
 
 @dataclass(frozen=True)
-class ReplaceToken:
+class ReplaceToken(_Choice):
     """Put another token in the place of one that the call makes: of a codebook, or of a text stream."""
 
     call: int
@@ -87,7 +97,7 @@ class ReplaceToken:
 
 
 @dataclass(frozen=True)
-class ChangeSampling:
+class ChangeSampling(_Choice):
     """Guidance and sampling from this call on; what is None stays as it is."""
 
     call: int
@@ -128,18 +138,18 @@ class ChangeSampling:
         return f"from call {self.call} on: {self.what}"
 
 
-Edit = ForceAction | ReplaceToken | ChangeSampling  # of what a call chooses
-AnyEdit = Edit | ActivationEdit
-_KINDS: dict[str, type[Edit]] = {kind.__name__: kind for kind in (ForceAction, ReplaceToken, ChangeSampling)}
+ChoiceEdit = ForceAction | ReplaceToken | ChangeSampling  # of what a call chooses
+Edit = ChoiceEdit | ActivationEdit
+_KINDS: dict[str, type[ChoiceEdit]] = {kind.__name__: kind for kind in get_args(ChoiceEdit)}
 
 
-def checked_edits(edits: object) -> tuple[AnyEdit, ...]:
+def checked_edits(edits: object) -> tuple[Edit, ...]:
     """What was given as the edits of a run.
 
     Raises:
         UsageError: it is no list of edits.
     """
-    known = (*_KINDS.values(), *get_args(ActivationEdit))
+    known = get_args(Edit)
     kinds = ", ".join(kind.__name__ for kind in known)
     if not isinstance(edits, Sequence) or isinstance(edits, str):
         raise UsageError(f"edits is a list of edits ({kinds}), not {short(edits)}.")
@@ -150,18 +160,27 @@ def checked_edits(edits: object) -> tuple[AnyEdit, ...]:
 
 
 def edit_to_json(edit: Edit) -> dict[str, Any]:
-    """For a trace's manifest."""
+    """For a trace's manifest; of an edit of activations without the numbers, see `activation_json`."""
+    if isinstance(edit, ActivationEdit):
+        return activation_json.to_json(edit)
     return {"kind": type(edit).__name__} | {name: value for name, value in asdict(edit).items() if value is not None}
 
 
-def edit_from_json(value: object) -> Edit:
+def edit_from_json(value: object, read: Callable[[object], Vector] = activation_json.digested) -> Edit:
     """What `edit_to_json` wrote.
+
+    Args:
+        value: the edit.
+        read: gives the vector of an edit of activations from what stands there.
 
     Raises:
         UsageError: it is not an edit.
     """
-    if not isinstance(value, Mapping) or value.get("kind") not in list(_KINDS):  # a kind may be no key at all
+    known = (*_KINDS, *activation_json.KINDS)
+    if not isinstance(value, Mapping) or value.get("kind") not in known:  # a kind may be no key at all
         raise UsageError(f"{short(value)} is not an edit.")
+    if value["kind"] in activation_json.KINDS:
+        return activation_json.from_json(value, read)
     kind = _KINDS[value["kind"]]
     given = {str(name): part for name, part in value.items() if name != "kind"}
     if not set(given) <= {field.name for field in fields(kind)} or not all(
@@ -174,15 +193,30 @@ def edit_from_json(value: object) -> Edit:
         raise UsageError(f"{short(value)} is not an edit.") from error
 
 
-def parted(edits: Sequence[AnyEdit]) -> tuple[list[Edit], list[ActivationEdit]]:
-    """Edits of what calls choose, and those of activations."""
-    return (
-        [edit for edit in edits if isinstance(edit, Edit)],
-        [edit for edit in edits if isinstance(edit, ActivationEdit)],
-    )
+def choices_of(edits: Sequence[Edit]) -> list[ChoiceEdit]:
+    """Those of what calls choose."""
+    return [edit for edit in edits if isinstance(edit, ChoiceEdit)]
 
 
-def guided(config: GenerationConfig, edits: Sequence[AnyEdit]) -> bool:
+def activations_of(edits: Sequence[Edit]) -> list[ActivationEdit]:
+    """Those of activations."""
+    return [edit for edit in edits if isinstance(edit, ActivationEdit)]
+
+
+def ended(edit: Edit, call: int) -> Edit | None:
+    """An edit as it is where it does nothing from `call` on; `None`: nothing of it is left.
+
+    Raises:
+        UsageError: it has changed sampling before, which goes on until something else is asked for.
+    """
+    if edit.call >= call:
+        return None
+    if isinstance(edit, ChangeSampling):
+        raise UsageError(f"The edit “{edit}” has begun before call {call}: change sampling back by another one.")
+    return edit if isinstance(edit, ChoiceEdit) else until_call(edit, call)
+
+
+def guided(config: GenerationConfig, edits: Sequence[Edit]) -> bool:
     """Whether guidance is on at some call of a run, which then needs both branches all along."""
     scales = [edit.cfg_scale for edit in edits if isinstance(edit, ChangeSampling)]
     return any(scale not in (None, 1.0) for scale in (config.cfg_scale, *scales))

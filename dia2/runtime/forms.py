@@ -142,12 +142,18 @@ def sampling_of(config: GenerationConfig, kind: Kind) -> SamplingConfig:
     return config.text if kind == "text" else config.audio
 
 
-def form_of(model: Dia2Model, config: GenerationConfig) -> Form:
+def form_of(model: Dia2Model, config: GenerationConfig, *, modules: bool = False) -> Form:
     """The form that `config` asks for; while a torch hook looks into the model its modules, or it would see nothing.
 
     A CUDA graph that was captured before keeps the form it was captured with.
+
+    Args:
+        model: whose.
+        config: of the frames.
+        modules: the modules in any case, since kernels cannot be written into.
     """
-    return KernelForm(model, config) if config.use_triton and not watched(model) else ModuleForm(model, config)
+    kernels = config.use_triton and not modules and not watched(model)
+    return KernelForm(model, config) if kernels else ModuleForm(model, config)
 
 
 def watched(model: nn.Module) -> bool:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dia2.audio.grid import delay_frames
-from dia2.common.errors import CheckpointError
+from dia2.common.errors import CheckpointError, UsageError
 from dia2.common.hooks import PHASES, CallInfo, current_observer, phase
 from dia2.core.ambient import isolated
 from dia2.core.cache import Span, causal_mask, whole_rows
@@ -28,6 +28,7 @@ from dia2.runtime.prefix_cache import prefix_key
 from dia2.runtime.state_machine import Emission, State
 from dia2.runtime.turns import Made, Rows, Turns, Wait
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.runtime.written import Moment, trail
 
 logger = logging.getLogger("dia2")
 
@@ -131,6 +132,7 @@ def warmup_with_prefix(
     plan: PrefixPlan,
     state: State,
     gen: GenerationState,
+    interventions: Interventions | None = None,
     *,
     chunk: int = WARMUP_CHUNK,
 ) -> int:
@@ -156,7 +158,11 @@ def warmup_with_prefix(
         observer = None
     text = [(ids.bos, ids.pad)]  # of the step before
     rows: list[MachineRow] = []
+    written = None if interventions is None else interventions.written
+    moments: list[Moment] = []
     for step in range(frames):
+        if interventions is not None and written is not None:
+            moments.append(interventions.moment(step, state))
         action = ids.new_word if step in new_words else ids.pad
         emitted = runtime.machine.step(step, state, action, forced=True)
         text.append((emitted.main, emitted.second))
@@ -164,7 +170,7 @@ def warmup_with_prefix(
             rows.append(_machine_row(step, action, True, emitted, state))
     tokens[0, :2] = torch.tensor(text[:-1], device=runtime.device).T
 
-    key = prefix_key(runtime.model.transformer, tokens, chunk)
+    key = prefix_key(runtime.model.transformer, tokens, chunk, trail(() if written is None else written.edits, moments))
     warm = runtime.warm.restore(key, gen.decode.transformer)
     cos, sin = gen.decode.rotation
     for first in range(0, frames, chunk):
@@ -173,7 +179,8 @@ def warmup_with_prefix(
             slots = torch.arange(part.start, part.stop, device=runtime.device)
             mask = causal_mask(first, part.stop - first, runtime.device)
             span = Span(gen.decode.transformer, slots, part.stop, mask)
-            runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span)
+            writes = None if written is None else written.over(moments[part])
+            runtime.model.transformer(tokens[:, :, part], (cos[part], sin[part]), span, writes=writes)
         if observer is not None:
             calls = [CallInfo(step, "warmup", step, step, step) for step in range(part.start, part.stop)]
             observer.frames(Frames(config, calls, rows[part], [], tokens[:, :, part].permute(2, 0, 1).cpu(), None, {}))
@@ -232,7 +239,7 @@ def generate_frames(
                 yield Wait.FIRST
             first = runner.first()
             if step == start_step and not bool(first.hidden.isfinite().all()):
-                raise CheckpointError("The model computes NaN or infinity: its weights are damaged.")
+                raise _not_finite(interventions)
             if runner.ahead:
                 runner.second()
             action = runner.action()  # the frame's one host sync
@@ -262,6 +269,13 @@ def generate_frames(
         if log is not None:
             with isolated():  # a generator that nobody holds any more ends anywhere
                 log.flush(config, last=True)
+
+
+def _not_finite(interventions: Interventions | None) -> Exception:
+    """Why a network computes no numbers, as far as can be told."""
+    if interventions is not None and interventions.written is not None:
+        return UsageError("With these edits of activations the model computes NaN or infinity: take a smaller scale.")
+    return CheckpointError("The model computes NaN or infinity: its weights are damaged.")
 
 
 class FirstWord:

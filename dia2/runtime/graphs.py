@@ -21,7 +21,10 @@ from dia2.runtime.forms import Form, form_of
 from dia2.runtime.frame import FirstHalf, FrameState, GenerationState, first_half, second_half
 
 if TYPE_CHECKING:
+    from dia2.core.acts import Writes
+    from dia2.core.config import DiaConfig
     from dia2.runtime.context import RuntimeContext
+    from dia2.runtime.written import Written
 
 logger = logging.getLogger("dia2")
 
@@ -82,7 +85,7 @@ class EagerRunner:
         # Not the runtime itself: it keeps runners, and the two would keep one another and the weights.
         self._model, self._ids = runtime.model, runtime.constants
         self._gen, self._buffers = gen, buffers
-        self._form = form or partial(form_of, runtime.model, config)
+        self._form = form or partial(form_of, runtime.model, config, modules=gen.writes is not None)
         # Whether to hand over the second half, which does not look at the text then, before waiting for the action.
         # A CPU computes at once, so there is nothing to wait for, and each half has its own time.
         self.ahead = self._model.depformer.text_embed is None and runtime.device.type != "cpu"
@@ -290,10 +293,19 @@ def _found(variable: str, names: Sequence[str]) -> bool:
 class Lender(Protocol):
     """What lends a run its tensors, and runs the halves of its frames: kept graphs, or a batch."""
 
+    def write(self, config: DiaConfig, written: Written) -> Writes | None:
+        """Give a run's edits of activations a place; `None`: the frames are those of several runs, and so is that."""
+
     def runner(
-        self, runtime: RuntimeContext, config: GenerationConfig, buffers: CaptureBuffers | None, *, forced: bool
+        self,
+        runtime: RuntimeContext,
+        config: GenerationConfig,
+        buffers: CaptureBuffers | None,
+        writes: Writes | None,
+        *,
+        forced: bool,
     ) -> Runner:
-        """What runs the frames with these settings."""
+        """What runs the frames with these settings; `writes`: what `write` gave, if anything."""
 
     def buffers(self, shapes: Shapes) -> CaptureBuffers:
         """The rings of these names."""
@@ -304,7 +316,7 @@ def make_runner(
 ) -> Runner:
     """The runner that `config` asks for; graphs need CUDA, elsewhere the frame runs eagerly."""
     if gen.lease is not None:
-        return gen.lease.state.runner(runtime, config, buffers, forced=gen.forced is not None)
+        return gen.lease.state.runner(runtime, config, buffers, gen.writes, forced=gen.forced is not None)
     if config.use_cuda_graph:
         logger.warning("CUDA graphs are off: the device is %s", runtime.device.type)
     return EagerRunner(runtime, gen, config, buffers)

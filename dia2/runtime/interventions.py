@@ -12,9 +12,9 @@ from torch import Tensor
 from dia2.common.errors import UsageError
 from dia2.core.config import DiaConfig
 from dia2.generation import GenerationConfig
-from dia2.runtime.edits import Edit, ForceAction, ReplaceToken, config_at, guided
+from dia2.runtime.edits import ChoiceEdit, Edit, ForceAction, ReplaceToken, config_at, guided
 from dia2.runtime.state_machine import Emission, Entry, State, TokenIds
-from dia2.runtime.written import Written
+from dia2.runtime.written import Moment, Written
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Interventions:
         ids: TokenIds,
         base: GenerationConfig,
         *,
-        edits: Sequence[Edit] = (),
+        edits: Sequence[ChoiceEdit] = (),
         past: Past | None = None,
         first_call: int,
         written: Written | None = None,
@@ -47,7 +47,7 @@ class Interventions:
             config: of the checkpoint.
             ids: its tokens.
             base: the run's config before any edit.
-            edits: declared interventions.
+            edits: of what calls choose.
             past: an earlier run's choices, to be made again up to where it ends.
             first_call: of the main loop.
             written: activations that are changed.
@@ -81,6 +81,11 @@ class Interventions:
         self._action_ids = {"new_word": ids.action_new_word, "pad": ids.action_pad}
         self._codebooks = data.num_codebooks
 
+    @property
+    def declared(self) -> list[Edit]:
+        """All edits of the run."""
+        return [*self.edits, *(self.written.edits if self.written is not None else ())]
+
     def write(self, call: int, state: State) -> None:
         """Fill what is written in `call`, before its first half.
 
@@ -88,13 +93,16 @@ class Interventions:
             call: of the main loop.
             state: the machine's, after the call before.
         """
-        if self.written is None:
-            return
-        word, taken = len(state.transcript) - 1, (entry for entry in self._entries if entry.tokens)
+        if self.written is not None:
+            self.written.at(self.moment(call, state))
+
+    def moment(self, call: int, state: State) -> Moment:
+        """Where in the script a call is, given the machine's state after the call before."""
+        word = len(state.transcript) - 1
         if word < 0:
-            self.written.at(call, None, None)
-        else:
-            self.written.at(call, word, next(islice(taken, word, None)).speaker)
+            return Moment(call)
+        taken = (entry for entry in self._entries if entry.tokens)
+        return Moment(call, word, next(islice(taken, word, None)).speaker)
 
     def config(self, call: int) -> GenerationConfig:
         """What is in force at `call`."""

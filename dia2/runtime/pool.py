@@ -12,11 +12,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from dia2.core.acts import Writes
+from dia2.core.config import DiaConfig
 from dia2.generation import GenerationConfig
 from dia2.runtime.capture import CaptureBuffers, Shapes
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.graphs import GraphBackend, GraphRunner
 from dia2.runtime.lease import Pool
+from dia2.runtime.write_buffers import Need, WriteBuffers
+from dia2.runtime.written import Written
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -47,19 +51,39 @@ class PooledState:
         self._buffers = CaptureBuffers({}, gen.call.device)
         self._buffers.keep_row_on_device()
         self._runners: dict[object, GraphRunner] = {}  # the one used last stands last
+        self._writes: dict[tuple[Need, ...], WriteBuffers] = {}  # likewise
+
+    def write(self, config: DiaConfig, written: Written) -> Writes:
+        """See `Lender`: those of a run before, if it needed the same."""
+        needs = written.needs
+        buffers = self._writes.pop(needs, None)
+        if buffers is None:
+            while len(self._writes) >= PAIRS:
+                del self._writes[next(iter(self._writes))]
+            buffers = WriteBuffers.make(needs, config, written.branches, self.gen.call.device)
+        self._writes[needs] = buffers
+        written.into(buffers)
+        return buffers.writes
 
     def runner(
-        self, runtime: RuntimeContext, config: GenerationConfig, buffers: CaptureBuffers | None, *, forced: bool
+        self,
+        runtime: RuntimeContext,
+        config: GenerationConfig,
+        buffers: CaptureBuffers | None,
+        writes: Writes | None,
+        *,
+        forced: bool,
     ) -> GraphRunner:
         """The pair of graphs for these settings: captured before, or at its first frame."""
         rings = None if buffers is None else frozenset(buffers.rings)
         sampling = (config.text, config.audio, config.cfg_scale, config.cfg_filter_k)
-        key = (sampling, config.use_torch_compile, config.use_triton, forced, rings)
+        # A runner holds its writes: while it is kept, no others have their number.
+        key = (sampling, config.use_torch_compile, config.use_triton, forced, rings, id(writes))
         runner = self._runners.pop(key, None)
         if runner is None:
             while len(self._runners) >= PAIRS:
                 del self._runners[next(iter(self._runners))]
-            gen = self.gen if forced else replace(self.gen, forced=None)
+            gen = replace(self.gen, forced=self.gen.forced if forced else None, writes=writes)
             runner = GraphRunner(runtime, gen, config, self._backend, buffers)
         self._runners[key] = runner
         return runner

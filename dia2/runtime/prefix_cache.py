@@ -26,6 +26,7 @@ class PrefixKey(NamedTuple):
     tokens: bytes  # what the transformer reads
     chunk: int  # frames a pass: products of other sizes are rounded otherwise
     weights: Version
+    written: str  # edits of activations that do something in it, and in which frames: `trail`
 
 
 class WarmPrefixes(LRUCache[PrefixKey, tuple[Tensor, Tensor]]):
@@ -65,15 +66,16 @@ class WarmPrefixes(LRUCache[PrefixKey, tuple[Tensor, Tensor]]):
             self.clear()
 
 
-def prefix_key(transformer: nn.Module, tokens: Tensor, chunk: int) -> PrefixKey | None:
+def prefix_key(transformer: nn.Module, tokens: Tensor, chunk: int, written: str = "") -> PrefixKey | None:
     """By what a prefix is held; `None` if its pass must be made each time, since somebody's torch hook is in it.
 
     Args:
         transformer: whose keys and values.
         tokens: [B, 2 + K, frames] int64.
         chunk: frames a pass.
+        written: see `PrefixKey`.
     """
     if any(module._forward_hooks or module._forward_pre_hooks for module in transformer.modules()):
         return None
     content = tokens.cpu().contiguous().numpy().tobytes()
-    return PrefixKey(tuple(tokens.shape), content, chunk, version_of(transformer.parameters()))
+    return PrefixKey(tuple(tokens.shape), content, chunk, version_of(transformer.parameters()), written)

@@ -13,7 +13,7 @@ from dia2.common.files import check_sound_writable
 from dia2.common.hooks import Observer, unobserved
 from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
-from dia2.runtime.edits import AnyEdit, checked_edits
+from dia2.runtime.edits import Edit, checked_edits
 from dia2.runtime.script_parser import check_script
 from dia2.runtime.voice_clone import check_prefix
 
@@ -32,7 +32,7 @@ class Request:
     progress: ProgressCallback | None
     observer: Observer | None
     trace: Trace | None
-    edits: Sequence[AnyEdit]
+    edits: Sequence[Edit]
     _given: tuple[GenerationConfig | None, dict[str, Any]]  # from which `config` follows
 
     def __init__(
@@ -44,7 +44,7 @@ class Request:
         progress: ProgressCallback | None = None,
         observer: Observer | None = None,
         trace: Trace | None = None,
-        edits: Sequence[AnyEdit] = (),
+        edits: Sequence[Edit] = (),
         **overrides: Any,
     ) -> None:
         """Note what is asked, and refuse what no checkpoint can do.

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
-from dia2.common.errors import UsageError
 from dia2.common.hooks import phase
 from dia2.common.progress import Progress
 from dia2.common.wording import counted
+from dia2.core.acts import Writes
+from dia2.core.config import DiaConfig
 from dia2.generation import GenerationConfig, PlacedWord
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.edits import AnyEdit, guided, parted
+from dia2.runtime.edits import Edit, activations_of, choices_of, guided
 from dia2.runtime.forms import check_kernels
 from dia2.runtime.frame import GenerationState
 from dia2.runtime.generator import build_initial_state, warmup_with_prefix
@@ -24,6 +25,7 @@ from dia2.runtime.sounding import sounds_at
 from dia2.runtime.state_machine import Entry, State, StateMachine
 from dia2.runtime.turns import Rows
 from dia2.runtime.voice_clone import PrefixPlan
+from dia2.runtime.write_buffers import WriteBuffers
 from dia2.runtime.written import Written
 
 logger = logging.getLogger("dia2")
@@ -70,7 +72,7 @@ def open_session(
     plan: PrefixPlan | None,
     script: list[Entry],
     *,
-    edits: Sequence[AnyEdit] = (),
+    edits: Sequence[Edit] = (),
     past: Past | None = None,
     rows: Rows | None = None,
 ) -> Session:
@@ -102,14 +104,13 @@ def open_session(
     entries = combine_entries(plan, script)
     interventions, written = None, None
     if edits or past is not None:
-        first_call, (choices, activations) = plan.aligned_frames if plan else 0, parted(edits)
+        first_call, activations = plan.aligned_frames if plan else 0, activations_of(edits)
         if activations:
-            _check_plain(config, rows)
-            branches = 2 if guided(config, choices) else 1
+            branches = 2 if guided(config, edits) else 1
             written = Written(activations, runtime.config, branches=branches, device=runtime.device)
         interventions = Interventions(
             *(runtime.config, runtime.constants, config),
-            edits=choices,
+            edits=choices_of(edits),
             past=past,
             first_call=first_call,
             written=written,
@@ -119,7 +120,8 @@ def open_session(
     set_initial_padding(machine, config.initial_padding)
     state = machine.new_state(entries)
     gen = build_initial_state(runtime, config, seed, plan, interventions, rows)
-    gen.writes = None if written is None else written.writes
+    if written is not None:
+        gen.writes = _room_for(written, runtime.config, gen)
     spoken = sum(bool(entry.tokens) for entry in script)
     breaks = f" and {counted(len(script) - spoken, 'break')}" if spoken < len(script) else ""
     logger.info("script: %s%s, seed %d", counted(spoken, "word"), breaks, seed)
@@ -128,7 +130,7 @@ def open_session(
         words, frames = counted(len(plan.entries), "word"), counted(plan.aligned_frames, "frame")
         logger.info("prefix: %s, %s", words, frames)
         try:
-            session.start_step = warmup_with_prefix(runtime, config, plan, state, gen)
+            session.start_step = warmup_with_prefix(runtime, config, plan, state, gen, interventions)
             session.recorded = plan.sounds(runtime.frame_rate)[: len(state.transcript)]
         except BaseException:
             session.close()
@@ -136,19 +138,13 @@ def open_session(
     return session
 
 
-def _check_plain(config: GenerationConfig, rows: Rows | None) -> None:
-    """Refuse edits of activations where the network cannot take them yet.
-
-    Raises:
-        UsageError: says where.
-    """
-    for name, there in (
-        ("in a batch", rows is not None),
-        ("by CUDA graphs", config.use_cuda_graph),
-        ("by Triton kernels", config.use_triton),
-    ):
-        if there:
-            raise UsageError(f"A run whose activations are edited cannot be made {name}: leave one of the two out.")
+def _room_for(written: Written, config: DiaConfig, gen: GenerationState) -> Writes | None:
+    """Where a run's edits of activations stand: in buffers that it is lent, or in its own."""
+    if gen.lease is not None:
+        return gen.lease.state.write(config, written)
+    buffers = WriteBuffers.make(written.needs, config, written.branches, gen.call.device)
+    written.into(buffers)
+    return buffers.writes
 
 
 @phase("entries.combine")

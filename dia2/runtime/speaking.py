@@ -11,7 +11,7 @@ from dia2.common.memory import begin_device_peak, in_words, peak_device_bytes, p
 from dia2.common.progress import ProgressCallback, doing
 from dia2.generation import GenerationConfig, GenerationResult
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.edits import AnyEdit, parted
+from dia2.runtime.edits import Edit
 from dia2.runtime.generator import decode_audio, run_generation_loop
 from dia2.runtime.interventions import Past
 from dia2.runtime.session import open_session, place_words
@@ -29,7 +29,7 @@ def speaking(
     script: list[Entry],
     report: ProgressCallback | None = None,
     *,
-    edits: Sequence[AnyEdit] = (),
+    edits: Sequence[Edit] = (),
     past: Past | None = None,
     started: float | None = None,
     rows: Rows | None = None,
@@ -73,7 +73,7 @@ def speaking(
         )
     finally:
         session.close()  # the loop's grid is a copy
-    for edit in parted(edits)[0]:
+    for edit in edits:
         if edit.call >= gen.calls:
             logger.warning("the edit “%s” was never reached: the run ended after call %d", edit, gen.calls - 1)
     aligned = undelay_frames(loop.grid[0], runtime.audio_delays)  # [K, T]

@@ -19,7 +19,7 @@ from dia2.common.hooks import Observer, current_observer, observing
 from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
-from dia2.runtime.edits import AnyEdit
+from dia2.runtime.edits import Edit
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
@@ -64,7 +64,7 @@ class Stream(Iterator[StreamChunk]):
         observer: Observer | None = None,
         *,
         progress: ProgressCallback | None = None,
-        edits: Sequence[AnyEdit] = (),
+        edits: Sequence[Edit] = (),
         rows: Rows | None = None,
     ) -> None:
         """Note what to speak.

@@ -1,20 +1,28 @@
-"""A run's edits of activations, as the network takes them: tensors that stay where they are, filled before each call.
-
-CUDA graphs replay operations on memory, so what changes from call to call is what stands in it: another strength, or
-another call, needs no new graph.
-"""
+"""A run's edits of activations, call by call: which of them hold, and what they come to."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dia2.common.errors import UsageError
-from dia2.core.acts import BlockWrites, Write, Writes
+from dia2.core.acts import Write, Writes
 from dia2.core.config import DiaConfig
-from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Vector
+from dia2.runtime.activation_json import to_json
+from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, vector_of
+from dia2.runtime.write_buffers import Need, WriteBuffers, shape_of, writes_of
+
+
+class Moment(NamedTuple):
+    """A call, and where in the script it is."""
+
+    call: int  # counted from 0, over warm-up and main loop
+    word: int | None = None  # number of the last one that the machine has taken before it; `None`: none yet
+    speaker: int | None = None  # of that word
 
 
 class Written:
@@ -23,7 +31,7 @@ class Written:
     def __init__(
         self, edits: Sequence[ActivationEdit], config: DiaConfig, *, branches: int, device: torch.device
     ) -> None:
-        """Make the tensors, for one frame a call.
+        """Check the edits against the checkpoint.
 
         Args:
             edits: in the order in which they are done at one point; clamps come last.
@@ -33,147 +41,147 @@ class Written:
 
         Raises:
             UsageError: an edit does not fit the checkpoint.
+            TraceError: the numbers of one lie in a trace, and cannot be read.
         """
         points: dict[str, list[ActivationEdit]] = {}
         for edit in edits:
             points.setdefault(edit.point, []).append(edit)
-        self._places = [_Place(name, given, config, branches, device) for name, given in points.items()]
+        self.edits = tuple(edits)
+        self._places = {name: _Place(name, points[name], config, branches) for name in sorted(points)}
+        self._layers, self._device = config.model.decoder.n_layer, device
+        self._buffers: WriteBuffers | None = None
+        self._now: Moment | None = None  # whose values stand in the buffers
+        self.branches = branches
 
     @property
-    def writes(self) -> Writes:
-        """For `TransformerDecoder.forward`."""
-        ends = {"embed": Writes().embed, "hidden": Writes().hidden}
-        layers: dict[int, BlockWrites] = {}
-        count = 0
-        for place in self._places:
-            part, layer = place.point
-            if layer is None:
-                ends[part] = place.write
-            else:
-                layers[layer] = layers.get(layer, BlockWrites())._replace(**{part: place.write})
-            count = place.layers
-        listed = tuple(layers.get(number) for number in range(count)) if layers else ()
-        return Writes(ends["embed"], listed, ends["hidden"])
+    def needs(self) -> tuple[Need, ...]:
+        """What its buffers have to have room for, by point."""
+        return tuple(place.need for place in self._places.values())
 
-    def at(self, call: int, word: int | None, speaker: int | None) -> None:
-        """Fill the tensors for a call.
+    def over(self, moments: Sequence[Moment]) -> Writes:
+        """What is written in several calls at once, each with its own values: tensors [B, T, …]."""
+        places = {
+            name: Write(*(None if tensor is None else tensor.to(self._device) for tensor in place.write(moments)))
+            for name, place in self._places.items()
+        }
+        return writes_of(places, self._layers)
 
-        Args:
-            call: counted from 0, over warm-up and main loop.
-            word: number of the last word that the machine has taken; `None`: none yet.
-            speaker: of that word.
-        """
-        for place in self._places:
-            place.fill(call, word, speaker)
+    def into(self, buffers: WriteBuffers) -> None:
+        """Have these buffers from now on, which have room for what is needed; what the run has not is taken back."""
+        self._buffers = buffers
+        for point in buffers.places.keys() - self._places.keys():
+            buffers.put(point, None)
+        for place in self._places.values():
+            place.forget()
+        if self._now is not None:
+            self.at(self._now)
+
+    def at(self, moment: Moment) -> None:
+        """Fill the buffers for a call."""
+        assert self._buffers is not None, "it has some"
+        self._now = moment
+        for name, place in self._places.items():
+            place.fill(self._buffers, name, moment)
 
 
 class _Place:
     """One point, with all that is done there."""
 
-    def __init__(
-        self, name: str, edits: Sequence[ActivationEdit], config: DiaConfig, branches: int, device: torch.device
-    ) -> None:
-        block = config.model.decoder
-        self.point, self.layers = Point.of(name), block.n_layer
-        if self.point.layer is not None and self.point.layer >= block.n_layer:
-            raise UsageError(f"There is no {name}: the checkpoint has layers 0 … {block.n_layer - 1}.")
-        heads = self.point.part == "heads"
-        self._shape = (block.gqa_query_heads, block.gqa_head_dim) if heads else (block.n_embd,)
-        self._moves = [edit for edit in edits if not isinstance(edit, Clamp)]
-        self._clamps = [edit for edit in edits if isinstance(edit, Clamp)]
+    def __init__(self, name: str, edits: Sequence[ActivationEdit], config: DiaConfig, branches: int) -> None:
+        layers, layer = config.model.decoder.n_layer, Point.of(name).layer
+        if layer is not None and layer >= layers:
+            raise UsageError(f"There is no {name}: the checkpoint has layers 0 … {layers - 1}.")
+        self._shape, self._branches = shape_of(name, config), branches
         for edit in edits:
             self._check(edit)
-        self._branches = branches
-        self._now: tuple[object, ...] | None = None  # what the tensors hold
-
-        def zeros(*shape: int) -> Tensor:
-            return torch.zeros(branches, 1, *shape, device=device)
-
+        self._moves = [edit for edit in edits if not isinstance(edit, Clamp)]
+        self._clamps = [edit for edit in edits if isinstance(edit, Clamp)]  # which are done last
+        self._directions = torch.stack([edit.unit() for edit in self._clamps]) if self._clamps else None
         takes = any(not isinstance(edit, Steer) for edit in self._moves)
-        directions = [edit.direction.tensor / edit.direction.tensor.norm() for edit in self._clamps]
-        values = torch.tensor([edit.value for edit in self._clamps], device=device)
-        clamps = len(self._clamps)
-        self.write = Write(
-            keep=zeros(*self._shape[:-1], 1) if takes else None,
-            add=zeros(*self._shape) if self._moves else None,
-            directions=torch.stack(directions).to(device) if clamps else None,
-            values=values.expand(branches, 1, clamps) if clamps else None,
-            on=zeros(clamps) if clamps else None,
-        )
+        self.need = Need(name, takes, bool(self._moves), len(self._clamps))
+        self._now: object = None  # what the buffers hold
 
     def _check(self, edit: ActivationEdit) -> None:
         width = torch.Size(self._shape).numel()
-        vector = _vector_of(edit)
-        if vector is not None and vector.tensor.shape[-1] != width:
+        vector = vector_of(edit)
+        if vector is not None and vector.shape[-1] != width:
             kind = type(edit).__name__
             raise UsageError(
-                f"{kind} has {vector.tensor.shape[-1]} numbers, and {edit.point} has {width}: the vector is of another "
+                f"{kind} has {vector.shape[-1]} numbers, and {edit.point} has {width}: the vector is of another "
                 "checkpoint or point."
             )
         heads = edit.heads if isinstance(edit, Ablate | Patch) else None
         if heads is not None and max(heads) >= self._shape[0]:
             raise UsageError(f"There is no head {max(heads)} in {edit.point}: it has heads 0 … {self._shape[0] - 1}.")
 
-    def fill(self, call: int, word: int | None, speaker: int | None) -> None:
-        """For this call."""
-        here = [self._row(edit, call, word, speaker) for edit in self._moves]
-        clamped = [edit.where.holds(call, word, speaker) for edit in self._clamps]
-        now = (*here, *clamped)
-        if now == self._now:
-            return
-        self._now = now
-        if self.write.add is not None:
-            self._move(here)
-        if self.write.on is not None:
-            on = torch.zeros(self._branches, 1, len(clamped))
-            for number, (edit, holds) in enumerate(zip(self._clamps, clamped, strict=True)):
-                on[edit.where.lanes(self._branches), :, number] = float(holds)
-            self.write.on.copy_(on)
+    def forget(self) -> None:
+        """The buffers are others."""
+        self._now = None
 
-    def _row(self, edit: ActivationEdit, call: int, word: int | None, speaker: int | None) -> int | None:
-        """Which row of an edit's numbers counts in a call; `None`: it does nothing there."""
-        if not edit.where.holds(call, word, speaker):
-            return None
-        if not isinstance(edit, Patch):
-            return 0
-        row = call - edit.first
-        return row if 0 <= row < len(edit.values.tensor) else None
+    def fill(self, buffers: WriteBuffers, name: str, moment: Moment) -> None:
+        """For a call, unless its values are there."""
+        now = [_rows(edit, [moment]) for edit in (*self._moves, *self._clamps)]
+        if now != self._now:
+            self._now = now
+            buffers.put(name, self.write([moment]))
 
-    def _move(self, rows: Sequence[int | None]) -> None:
-        """Add up what scales and adds, in order."""
-        keep = torch.ones(self._branches, 1, *self._shape[:-1], 1)
-        add = torch.zeros(self._branches, 1, *self._shape)
-        for edit, row in zip(self._moves, rows, strict=True):
-            if row is None:
-                continue
-            lanes = edit.where.lanes(self._branches)
-            vector = _vector_of(edit)
-            numbers = torch.zeros(self._shape) if vector is None else vector.tensor.view(-1, *self._shape)[row]
-            if isinstance(edit, Steer):
-                add[lanes] += edit.scale * numbers
-                continue
-            heads = edit.heads if isinstance(edit, Ablate | Patch) else None
-            which = slice(None) if heads is None else list(heads)
-            if self.point.part == "heads":
-                keep[lanes, :, which], add[lanes, :, which] = 0.0, numbers[which]
-            else:
-                keep[lanes], add[lanes] = 0.0, numbers
-        if self.write.keep is not None:
-            self.write.keep.copy_(keep)
-        assert self.write.add is not None, "made for whatever moves"
-        self.write.add.copy_(add)
+    def write(self, moments: Sequence[Moment]) -> Write:
+        """What is written in T calls: tensors [B, T, …] on the CPU."""
+        branches, count = self._branches, len(moments)
+        keep = torch.ones(branches, count, *self._shape[:-1], 1)
+        add = torch.zeros(branches, count, *self._shape)
+        for edit in self._moves:
+            rows = _rows(edit, moments)
+            frames = torch.tensor([frame for frame, row in enumerate(rows) if row is not None], dtype=torch.int64)
+            if len(frames):
+                numbers = self._numbers(edit, [row for row in rows if row is not None])
+                _move(edit, keep[edit.where.lanes(branches)], add[edit.where.lanes(branches)], frames, numbers)
+        if self._directions is None:
+            return Write(keep if self.need.keeps else None, add if self.need.adds else None)
+        on = torch.zeros(branches, count, len(self._clamps))
+        for number, clamp in enumerate(self._clamps):
+            holds = torch.tensor([float(row is not None) for row in _rows(clamp, moments)])
+            on[clamp.where.lanes(branches), :, number] = holds
+        return Write(
+            keep if self.need.keeps else None,
+            add if self.need.adds else None,
+            self._directions.expand(branches, -1, -1),
+            torch.tensor([edit.value for edit in self._clamps]).expand(branches, count, -1),
+            on,
+        )
+
+    def _numbers(self, edit: ActivationEdit, rows: list[int]) -> Tensor:
+        """Those rows of an edit's numbers, [rows, …]."""
+        vector = vector_of(edit)
+        if vector is None:
+            return torch.zeros(len(rows), *self._shape)
+        return vector.tensor.view(-1, *self._shape)[rows]
 
 
-def _vector_of(edit: ActivationEdit) -> Vector | None:
-    """The numbers of an edit; `None`: it has none, and puts zero."""
-    found: Vector | None
-    match edit:
-        case Steer():
-            found = edit.vector
-        case Ablate():
-            found = edit.to
-        case Patch():
-            found = edit.values
-        case Clamp():
-            found = edit.direction
+def trail(edits: Sequence[ActivationEdit], moments: Sequence[Moment]) -> str:
+    """All that decides what is written in these calls, as JSON: the edits that do something there, and in which."""
+    found = [(to_json(edit), _rows(edit, moments)) for edit in edits]
+    return json.dumps([(edit, rows) for edit, rows in found if any(row is not None for row in rows)])
+
+
+def _rows(edit: ActivationEdit, moments: Sequence[Moment]) -> list[int | None]:
+    """Which row of an edit's numbers counts in each call; `None`: it does nothing there."""
+    found: list[int | None] = []
+    for moment in moments:
+        row = moment.call - edit.first if isinstance(edit, Patch) else 0
+        here = edit.where.holds(*moment) and (not isinstance(edit, Patch) or 0 <= row < edit.values.shape[0])
+        found.append(row if here else None)
     return found
+
+
+def _move(edit: ActivationEdit, keep: Tensor, add: Tensor, frames: Tensor, numbers: Tensor) -> None:
+    """Let an edit come after what `keep` and `add` [branches, T, …] do already, in some frames, by its `numbers`."""
+    if isinstance(edit, Steer):
+        add[:, frames] += edit.scale * numbers
+        return
+    heads = edit.heads if isinstance(edit, Ablate | Patch) else None
+    if heads is None:
+        keep[:, frames], add[:, frames] = 0.0, numbers
+        return
+    for head in heads:
+        keep[:, frames, head], add[:, frames, head] = 0.0, numbers[:, head]

@@ -29,13 +29,16 @@ from dia2.inspect.schema.measure import Measures
 from dia2.inspect.schema.row import Row
 from dia2.inspect.store import layout
 from dia2.inspect.trace.findings import FIRST, LAST
+from dia2.runtime.activations import ActivationEdit, Steer, Where
 from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
 
+from ..support.acts import vector
 from ..support.reference import Case, engine
 from ..support.traces import recorded_dia
 
 DOCS = Path(__file__).parents[2] / "docs"
 FORMAT, HOOKS, FINDINGS, SWEEPS = (DOCS / f"{name}.md" for name in ("trace-format", "hooks", "findings", "sweeps"))
+ACTIVATIONS = DOCS / "activations.md"
 CASE = Case("tiny8", "prefix2")
 DIA_BOUNDS = {
     "MAX_SCRIPTS": "scripts of a run of Dia",
@@ -44,7 +47,7 @@ DIA_BOUNDS = {
     "MAX_SECONDS": "seconds of one step",
 }
 HOOK_BOUNDS = {"MAX_CODEBOOKS": "codebooks"}
-DIA2_BOUNDS = {"MAX_PREFIX_FRAMES": "frames of a prefix"}
+DIA2_BOUNDS = {"MAX_PREFIX_FRAMES": "frames of a prefix", "MAX_EDITS": "bytes of vectors in `edits.safetensors`"}
 BOUNDS = {
     "MAX_MANIFEST": "bytes of `manifest.json`",
     "MAX_PHASES": "bytes of `phases.jsonl`",
@@ -180,6 +183,10 @@ def test_the_edits_of_the_page_are_all_there_are() -> None:
     content = HOOKS.read_text(encoding="utf-8")
     for kind in get_args(Edit):
         assert f"| `{kind.__name__}(" in content
+    acts = ACTIVATIONS.read_text(encoding="utf-8")
+    for change in get_args(ActivationEdit):
+        (row,) = re.findall(rf"^\| `{change.__name__}\((.*)\)` \|", acts, flags=re.MULTILINE)
+        assert [name.split("=")[0] for name in row.split(", ")] + ["where"] == [field.name for field in fields(change)]
     assert {field.name for field in fields(ReplaceToken)} == {"call", "token", "codebook", "stream"}
     assert {field.name for field in fields(ForceAction)} == {"call", "action"}
     assert ChangeSampling(1, cfg_scale=3).changes == {"cfg_scale": 3}
@@ -190,6 +197,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where `run.dia2trace` is a full trace with a prefix, and `copy.dia2trace` a redacted copy."""
     path = tmp_path_factory.mktemp("docs")
     edits: list[Edit] = [ForceAction(40, "pad"), ReplaceToken(50, 17, codebook=3), ChangeSampling(60, cfg_scale=3)]
+    edits.append(Steer("act.1.resid", vector(engine("tiny8")), where=Where(calls=(70, 71), words=(1,))))
     with record(path / "run.dia2trace", level="full"):
         engine("tiny8").generate("[S1] Hello. [S2] You.", CASE.config(seed=1), edits=edits)
     load(path / "run.dia2trace").redact(path / "copy.dia2trace", voice=True)
@@ -218,7 +226,7 @@ def test_the_page_names_every_field_of_a_manifest(folder: Path) -> None:
     manifest = json.loads((folder / "copy.dia2trace" / "manifest.json").read_text(encoding="utf-8"))
     full = json.loads((folder / "run.dia2trace" / "manifest.json").read_text(encoding="utf-8"))
     found = {key for part in (manifest, full) for key in _keys(part)}
-    edits = {(where, name) for where, name in found if where == ".run.edits" and name != "kind"}
+    edits = {(where, name) for where, name in found if where.startswith(".run.edits") and name != "kind"}
     assert len(found) > 80
     assert {f"{where}.{name}" for where, name in found - edits if name not in named} == set()
 
@@ -258,13 +266,13 @@ def test_the_page_names_every_field_of_an_event_and_every_file(folder: Path) -> 
     assert {name for event in events for name in event} - {"event"} <= named
     files = {re.sub(r"\d{5}", "00000", path.name) for path in (folder / "run.dia2trace").iterdir()}
     assert files <= _named(page[: page.index("## Levels")])
-    assert len(files) == 8  # whatever the number of shards
+    assert len(files) == 9  # whatever the number of shards
 
 
 def _examples() -> list[Any]:
     return [
         pytest.param(code, id=f"{page.stem}-{i}")
-        for page in (FORMAT, HOOKS)
+        for page in (FORMAT, HOOKS, ACTIVATIONS)
         for i, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL))
     ]
 
@@ -281,7 +289,7 @@ def test_the_examples_run(code: str, folder: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_there_are_examples() -> None:
-    assert len(_examples()) == 6
+    assert len(_examples()) == 8
 
 
 if __name__ == "__main__":

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from dia2 import ForceAction, Steer, Where
 from dia2.adapter.maker import Dia2Maker
 from dia2.common.errors import UsageError
 from dia2.inspect.sweeps.plan import Plan, plan_of, read_plan
 from dia2.inspect.sweeps.sweep import make
 
+from ..support.acts import of_each_kind, vector
 from ..support.reference import Case, engine
 from .sweeping import GRID, SCRIPT, maker, swept
 
@@ -44,6 +50,60 @@ class TestPlans:
         words = [[dict(word) for word in case.words_1]] if isinstance(case.words_1, list) else [case.words_1]
         with_voice = ids(voice=[sound], prefix_words_1=words)
         assert ids(voice=[tmp_path / "other.wav"], prefix_words_1=words) == with_voice != plain
+
+    def test_edits_are_given_as_values_or_as_tables_and_count_by_their_numbers(self, tmp_path: Path) -> None:
+        tts, numbers = engine("tiny4"), vector(engine("tiny4"))
+        (tmp_path / "v").mkdir()
+        save_file({"loud": numbers, "soft": -numbers}, tmp_path / "v" / "voices.safetensors")
+        save_file({"x": numbers.double()}, tmp_path / "v" / "one.safetensors")
+
+        def ids(edits: list[Any]) -> str:
+            plan = plan_of({"grid": {"script": [SCRIPT], "edits": [edits]}}, tmp_path / "v")
+            (run,) = plan.runs([maker()])
+            json.dumps([run.settings, run.given])
+            return run.id
+
+        steer = Steer("act.1.resid", numbers, 0.5, Where(calls=(3, 9), branches="conditional"))
+        table = {"kind": "Steer", "point": "act.1.resid", "scale": 0.5}
+        table |= {"where": {"calls": [3, 9], "branches": "conditional"}}
+        same = [
+            ids([steer]),
+            ids([table | {"vector": numbers.tolist()}]),
+            ids([table | {"vector": {"file": "voices.safetensors", "name": "loud"}}]),
+            ids([table | {"vector": {"file": "one.safetensors"}}]),
+        ]
+        assert len(set(same)) == 1
+        others = [
+            ids([]),
+            ids([table | {"vector": {"file": "voices.safetensors", "name": "soft"}}]),
+            ids([replace(steer, scale=0.6)]),
+            ids([ForceAction(3, "pad")]),
+            ids([*of_each_kind(tts)]),
+        ]
+        assert len({same[0], *others}) == 6
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ({"file": "nowhere.safetensors"}, "no safetensors file"),
+            ({"file": "two.safetensors"}, "has 2 tensors: name one"),
+            ({"file": "two.safetensors", "name": "z"}, "has no tensor 'z'"),
+            ({"file": "two.safetensors", "name": "b"}, r"is I64 \[4\]"),
+            ({"file": "two.safetensors", "name": 3}, "A vector of a sweep is"),
+            ({"file": "two.safetensors", "names": "b"}, "A vector of a sweep is"),
+            ({"file": "other.safetensors"}, "another checkpoint"),
+            ({"file": "wide.safetensors"}, "Steer's vector has the shape"),
+            ({"digest": "0" * 64, "shape": [4]}, "A vector of a sweep is"),
+            ("loud", "made of numbers"),
+        ],
+    )
+    def test_what_is_no_vector_is_refused(self, given: Any, said: str, tmp_path: Path) -> None:
+        save_file({"a": torch.ones(4), "b": torch.ones(4, dtype=torch.int64)}, tmp_path / "two.safetensors")
+        save_file({"a": torch.ones(4)}, tmp_path / "other.safetensors", {"weights": "0" * 64})
+        save_file({"a": torch.ones(2, 4)}, tmp_path / "wide.safetensors")
+        edits = [{"kind": "Steer", "point": "act.1.resid", "vector": given}]
+        with pytest.raises(UsageError, match=said):
+            plan_of({"grid": {"script": [SCRIPT], "edits": [edits]}}, tmp_path).runs([maker()])
 
     @pytest.mark.parametrize(
         ("raw", "said"),

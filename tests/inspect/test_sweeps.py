@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from dia2 import Dia2
+from dia2 import Ablate, Dia2, Steer
 from dia2.adapter import word_errors
 from dia2.adapter.maker import Dia2Maker
 from dia2.common.errors import Dia2Error, UsageError
@@ -28,6 +28,7 @@ from dia2.inspect.sweeps.query import query
 from dia2.inspect.sweeps.sweep import SweepProgress, make
 from dia2.runtime import task
 
+from ..support.acts import vector
 from ..support.reference import Case, engine
 from .sweeping import GRID, SCRIPT, interrupted, maker, rows_of, swept
 
@@ -78,6 +79,20 @@ class TestDataset:
         rows = rows_of(tmp_path)
         assert sorted(json.loads(row["edits"])[:1] == [] for row in rows) == [False, True]
         assert {(row["top_k"], row["use_torch_compile"]) for row in rows} == {(5, False)}
+
+    def test_runs_with_other_edits_of_activations(self, tmp_path: Path) -> None:
+        tts = engine("tiny4")
+        steer = Steer("act.1.resid", vector(tts))
+        edits = [[], [steer], [replace(steer, scale=2.0), Ablate("act.0.heads", heads=(1,))]]
+        swept(tmp_path, {"script": ["[S1] Yes."], "edits": edits, "seed": [1]})
+        rows = rows_of(tmp_path)
+        assert sorted(len(json.loads(row["edits"])) for row in rows) == [0, 1, 2]
+        assert max(len(row["edits"]) for row in rows) < 400  # vectors by their digests
+        for row in rows:
+            trace = Dia2Trace(tmp_path / row["trace"])
+            assert trace.run.edits in edits
+            alone = tts.generate("[S1] Yes.", seed=1, edits=trace.run.edits)
+            assert np.array_equal(alone.audio_tokens[0].numpy(), trace.aligned)
 
     def test_checkpoints_are_a_setting(self, tmp_path: Path) -> None:
         plan = Plan({"script": ["[S1] Yes."], "checkpoint": ["nano", {"nano": True, "dtype": "bfloat16"}]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any, cast
 
 import numpy as np
@@ -12,8 +14,10 @@ from torch import Tensor
 from dia2.common.errors import UsageError
 from dia2.core.acts import Write, Writes
 from dia2.core.config import parse_config
-from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Vector, Where
-from dia2.runtime.written import Written
+from dia2.runtime.activations import MOST, Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Where
+from dia2.runtime.vectors import Vector
+from dia2.runtime.write_buffers import WriteBuffers
+from dia2.runtime.written import Moment, Written
 
 from ..support.models import tiny_config
 
@@ -35,11 +39,15 @@ def after(
 ) -> Tensor:
     """`x` [B, 1, …] at the one point of `edits`, in a call."""
     written = Written(edits, CONFIG, branches=len(x), device=CPU)
-    before = written.writes
-    written.at(call + 1, None, None)  # whatever stood there
-    written.at(call, word, speaker)
-    assert write_of(before, edits[0].point).add is write_of(written.writes, edits[0].point).add, "they stay in place"
-    return write_of(before, edits[0].point).apply(x)
+    buffers = WriteBuffers.make(written.needs, CONFIG, len(x), CPU)
+    written.into(buffers)
+    written.at(Moment(call + 1))  # whatever stood there
+    written.at(Moment(call, word, speaker))
+    found = buffers.places[edits[0].point].apply(x)
+    at_once = written.over([Moment(call + 1), Moment(call, word, speaker)])
+    several = write_of(at_once, edits[0].point).apply(x.expand(-1, 2, *x.shape[2:]))
+    assert torch.equal(several[:, 1:], found), "many frames at once are each as one alone"
+    return found
 
 
 def x_of(point: str, branches: int = 2) -> Tensor:
@@ -102,6 +110,35 @@ def test_edits_of_one_point_are_done_in_order_and_clamps_last() -> None:
     rest = torch.eye(WIDTH) - torch.outer(vector, vector) / vector.norm() ** 2
     assert torch.allclose(found @ rest, (x + vector) @ rest, atol=1e-5)
     assert torch.equal(after(x, [Clamp("act.0.resid", vector, 3.0, Where(calls=(5, 9)))], 4), x)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (Steer("act.1.resid", [1.0], 0.1), "act.1.resid + 0.1 · vector 4b53eae9"),
+        (Steer("act.1.resid", [1.0], 2, Where((3, 3))), "act.1.resid + 2 · vector 4b53eae9, call 3"),
+        (Ablate("act.0.heads", heads=(3, 1, 2, 7)), "act.0.heads (heads 1 … 3, 7) becomes zero"),
+        (
+            Ablate("act.0.mlp", [1.0], where=Where(words=(4,), speakers=(1, 2), branches="conditional")),
+            "act.0.mlp becomes vector 4b53eae9, word 4, speakers 1, 2, conditional branch",
+        ),
+        (Patch("act.0.mlp", [[1.0], [1.0]], 7), "act.0.mlp of calls 7 … 8 becomes vector aa83ef55"),
+        (Clamp("act.embed", [1.0], -0.5, Where((4, MOST))), "act.embed has -0.5 along vector 4b53eae9, from call 4 on"),
+        (
+            Ablate("act.0.mlp", where=Where(words=tuple(range(0, 100, 2)))),
+            f"act.0.mlp becomes zero, words {', '.join(map(str, range(0, 32, 2)))} and so on, 50 in all",
+        ),
+    ],
+)
+def test_an_edit_in_words(edit: ActivationEdit, said: str) -> None:
+    assert str(edit) == said
+
+
+def test_an_edit_can_be_copied_and_pickled() -> None:
+    edit = Steer("act.1.resid", numbers(4))
+    for again in (pickle.loads(pickle.dumps(edit)), copy.deepcopy(edit)):  # our own
+        assert again == edit
+        assert torch.equal(again.vector.tensor, edit.vector.tensor)
 
 
 def test_vectors_are_the_same_if_their_numbers_are() -> None:

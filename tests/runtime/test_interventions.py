@@ -9,7 +9,7 @@ import torch
 
 from dia2 import GenerationConfig
 from dia2.common.errors import UsageError
-from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+from dia2.runtime.edits import ChangeSampling, ChoiceEdit, ForceAction, ReplaceToken
 from dia2.runtime.interventions import Interventions, Past
 from dia2.runtime.state_machine import Emission
 
@@ -18,7 +18,7 @@ from ..support.reference import engine
 FIRST = 3  # call of the main loop
 
 
-def interventions(*edits: Edit, past: Past | None = None, base: GenerationConfig | None = None) -> Interventions:
+def interventions(*edits: ChoiceEdit, past: Past | None = None, base: GenerationConfig | None = None) -> Interventions:
     runtime = engine("tiny8").runtime
     base = base or GenerationConfig()  # guided
     return Interventions(runtime.config, runtime.constants, base, edits=edits, past=past, first_call=FIRST)

@@ -93,9 +93,10 @@ class TraceWriter:
         narrow = {name: array.astype(np.int16) if name in self.small else array for name, array in columns.items()}
         self.tensors(shard_name(self.shards), narrow)
 
-    def tensors(self, name: str, columns: Mapping[str, np.ndarray]) -> None:
+    def tensors(self, name: str, columns: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> None:
         """Write a file of tensors, such as a model family keeps beside its calls."""
-        content = save({name: np.ascontiguousarray(array) for name, array in columns.items()})
+        told = None if metadata is None else dict(metadata)
+        content = save({name: np.ascontiguousarray(array) for name, array in columns.items()}, told)
         write_atomically(self.path / name, content)
         self.bytes += len(content)
 

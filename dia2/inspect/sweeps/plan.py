@@ -24,6 +24,7 @@ MOST_RUNS = 10_000_000
 _MAX_PLAN = 64 << 20  # bytes of a plan's file: scripts may stand in it
 _ID = 20  # hex digits of a run's id
 _FILES = {"voice", "prefix_speaker_1", "prefix_speaker_2", "prefix_words_1", "prefix_words_2"}  # settings that name one
+_FILE = "file"  # likewise, of a table within a setting
 CHECKPOINT = "checkpoint"  # the setting that names one, where a sweep has several
 
 
@@ -154,7 +155,13 @@ class Plan:
 
     def _placed(self, name: str, value: Any) -> Any:
         """A value whose file, if it names one, is found from anywhere."""
-        if self.folder is None or name not in _FILES or not isinstance(value, str) or not value:
+        if self.folder is None:
+            return value
+        if isinstance(value, list):
+            return [self._placed("", part) for part in value]
+        if isinstance(value, Mapping):  # of which one can name a file, as that of an edit's vector
+            return {key: self._placed(_FILE if key == "file" else "", part) for key, part in value.items()}
+        if name not in (*_FILES, _FILE) or not isinstance(value, str) or not value:
             return value
         return str(self.folder / value)
 
@@ -243,12 +250,14 @@ def _values(name: str, given: object) -> list[Any]:
 
 
 def _plain(value: Any, name: str) -> Any:
-    """A value as JSON has it; what is a scalar of NumPy or torch, as the number that it is.
+    """A value as JSON has it; what is a scalar of NumPy or torch, as the number that it is; an edit as a table.
 
     Raises:
         UsageError: it is something else, such as a date, or a number that no column holds.
     """
     value = plain(value)
+    if hasattr(value, "as_table"):
+        value = value.as_table()
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):

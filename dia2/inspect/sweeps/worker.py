@@ -191,7 +191,11 @@ class Worker:
         dataset.commit(self._there(), model_name(maker), dataset.group_name(run.id for run, _ in runs), tables)
 
     def _row(self, run: Planned, trace: Trace[Any] | None, made: Made, tries: int, maker: Maker) -> dict[str, Any]:
-        settings = {CHECKPOINT: maker.name, **maker.described(run.given), **run.settings}
+        described = maker.described(run.given)
+        # Lists and tables, such as edits, as the family tells them: a plan's can hold numbers by the thousand.
+        long = {name for name, value in run.settings.items() if value and isinstance(value, list | Mapping)}
+        settings = {CHECKPOINT: maker.name, **described, **run.settings}
+        settings |= {name: described[name] for name in long & described.keys()}
         return rows.run_row(
             run.id,
             {name: rows.cell(value, self.kinds[name]) for name, value in settings.items()},

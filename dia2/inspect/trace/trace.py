@@ -248,6 +248,7 @@ class Trace(TraceData[F]):
         attention: bool = False,
         layers: bool = False,
         points: PointFilter = (),
+        edits: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> Any:
         """Compute tensors again that were not recorded.
@@ -259,6 +260,8 @@ class Trace(TraceData[F]):
             attention: also the attention of every layer and head.
             layers: also the hidden state after every layer; not of Dia.
             points: also activations, by name or glob such as `act.*.resid`, see docs/hooks.md; not of Dia.
+            edits: with the run's edits of activations; without, as the network would have gone on from the same
+                tokens; not of Dia.
             progress: called with (calls done, calls to do) while the transformer runs; not of Dia.
 
         Returns:
@@ -269,6 +272,7 @@ class Trace(TraceData[F]):
             TraceError: there is no such call, or the trace was redacted.
         """
         options = {"scripts": scripts, "attention": attention, "layers": layers, "points": points}
+        options |= {} if edits else {"edits": False}
         return offered(self, "replay")(self, tts, calls, **options, progress=progress)
 
     def fork(
@@ -277,6 +281,7 @@ class Trace(TraceData[F]):
         call: int,
         *,
         edits: Sequence[Any] = (),
+        drop: Sequence[Any] = (),
         seed: int | None = None,
         path: str | Path | None = None,
         level: Level = "topk",
@@ -286,7 +291,7 @@ class Trace(TraceData[F]):
     ) -> Any:
         """Generate again from `call` on; see `dia2.adapter.fork.fork`. Not of Dia."""
         recorded = {"path": path, "level": level, "hooks": hooks}
-        options = {"edits": edits, "seed": seed, "verbose": verbose, "progress": progress}
+        options = {"edits": edits, "drop": drop, "seed": seed, "verbose": verbose, "progress": progress}
         return offered(self, "fork")(self, tts, call, **options, **recorded)
 
     def findings(self, tts: Any = None, *, hear: bool = False, whisper: str = "base", script: int = 0) -> list[Finding]:

@@ -97,17 +97,19 @@ class BatchFrames:
             count = min(state.capacity[0], 1 << (count - 1).bit_length())
             configs += [configs[0]] * (count - len(configs))  # rows that nobody is in
         groups = groups_of(configs)
-        forced = any(row.forced for row in used)
+        forced, writing = any(row.forced for row in used), self._rows.writes.buffers
         observed = [(row, row.taps) for row in used if row.taps is not None]
         key = (
             tuple((tuple(rows), c.text, c.audio, c.cfg_scale, c.cfg_filter_k) for rows, c in groups),
             *(configs[0].use_torch_compile, forced, tuple((row.number, id(taps)) for row, taps in observed)),
+            writing,
         )
         kept = self._runners.pop(key, None)
         if kept is None:
             while len(self._runners) >= RUNNERS:
                 del self._runners[next(iter(self._runners))]
             part = state.first(count, forced=forced)
+            part.writes = None if writing is None else writing.part(slice(0, len(part.step_tokens))).writes
             kept = part, self._new_runner(part, configs, observed)
         self._runners[key] = kept
         part, runner = kept

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from dia2.common.errors import UsageError
+from dia2.core.acts import Writes
+from dia2.core.config import DiaConfig
 from dia2.core.streams import side_stream
 from dia2.generation import GenerationConfig
 from dia2.runtime.batch.memory import fits, planned_rows
 from dia2.runtime.batch.state import BatchState, allocate
+from dia2.runtime.batch.writes import BatchWrites
 from dia2.runtime.capture import CaptureBuffers, Shapes
 from dia2.runtime.frame import FirstHalf, GenerationState
 from dia2.runtime.lease import Lease
 from dia2.runtime.pool import room_for
+from dia2.runtime.written import Written
 
 if TYPE_CHECKING:
     from dia2.runtime.context import RuntimeContext
@@ -35,6 +39,7 @@ class Row:
         self.number = number  # changes when the batch moves the row
         self.branches = branches  # of the run: without guidance one lane's numbers are computed for nothing
         self.taps: CaptureBuffers | None = None  # of who observes
+        self.written: Written | None = None  # activations that the run edits
         self.gone = False  # somebody else may be in it
         self.forced = False  # frames may have to take codes that are given
         self.gen: Callable[[], GenerationState | None] = lambda: None  # weakly: it holds the lease, which holds this
@@ -50,8 +55,19 @@ class Row:
         """See `Lender`."""
         return self._rows.rings_for(self, shapes)
 
+    def write(self, _: DiaConfig, written: Written) -> None:
+        """See `Lender`: the batch writes for all of its rows."""
+        self.written = written
+        self._rows.rewrite()
+
     def runner(
-        self, _: RuntimeContext, config: GenerationConfig, buffers: CaptureBuffers | None, *, forced: bool
+        self,
+        _: RuntimeContext,
+        config: GenerationConfig,
+        buffers: CaptureBuffers | None,
+        writes: Writes | None,
+        *,
+        forced: bool,
     ) -> Row:
         """See `Lender`."""
         self.config, self.taps, self.forced = config, buffers, forced
@@ -106,6 +122,7 @@ class BatchRows:
         """
         self.used: list[Row] = []  # by number
         self.on_growth: Callable[[], object] = lambda: None  # told when all tensors are others
+        self.writes = BatchWrites(runtime.config, runtime.device)
         self._runtime, self._branches, self._steady = runtime, branches, steady
         self._room = room_for(0, runtime.frame_rate) if steady else 0  # frames of prefix
         self._most = planned_rows(runtime, most, branches, self._room)
@@ -162,6 +179,7 @@ class BatchRows:
 
     def settle(self) -> None:
         """Close the gaps that runs have left: the last row takes the place of one that is free."""
+        left = False
         while self._left:
             row = self._left.pop()
             if row.gone:  # said by its lease, and by its place
@@ -178,6 +196,14 @@ class BatchRows:
                 self.used[row.number] = last
                 self._place(last, row.number)
             self.state.vacate(len(self.used))
+            left = True
+        if left:
+            self.rewrite()
+
+    def rewrite(self) -> None:
+        """Rows with edits of activations have come, gone or moved."""
+        rows = [(self.lanes(row), row.written) for row in self.used if row.written is not None]
+        self.writes.refresh(self.state.capacity[0] * self._branches, rows)
 
     def rings_for(self, row: Row, shapes: Shapes) -> CaptureBuffers:
         """Rings of these shapes; those that a run before has left, if there are any, as graphs know their addresses."""
@@ -204,6 +230,7 @@ class BatchRows:
         self.settle()
         self.used.clear()
         self._rings.clear()
+        self.writes.close()
         self._state = None
         self.on_growth = lambda: None
 
@@ -223,6 +250,7 @@ class BatchRows:
             self.on_growth()
             for row in self.used:
                 self._place(row, row.number)
+            self.rewrite()
         return self.state
 
     def _grows(self, rows: int, room: int) -> bool:

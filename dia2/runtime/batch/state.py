@@ -37,7 +37,7 @@ class BatchState:
     specials: Tensor  # [audio vocabulary] bool
     forced: Tensor | None  # [N, K] int64
     branches: int  # B
-    writes: Writes | None = None  # activations that are changed
+    writes: Writes | None = None  # activations that are changed; only of a part
     calls: int = 0  # most calls so far of any row, on the host
 
     @property
