@@ -20,7 +20,7 @@ from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
 from dia2.common.hooks import PointFilter
 from dia2.engine import Dia2
-from dia2.inspect.trace.replaying import check_size, digest
+from dia2.inspect.trace.replaying import check_size
 from dia2.runtime.context import RuntimeContext
 
 
@@ -58,6 +58,7 @@ def activations(
     calls: Sequence[int] | slice | None = None,
     *,
     into: str | Path | None = None,
+    edits: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Activations:
     """Compute the activations of some calls again, chunk by chunk: what was computed is written before more is.
@@ -70,6 +71,7 @@ def activations(
         into: a `.safetensors` file, which is mapped afterwards and not read, or a `.parquet` file with one row per call
             and branch, of which no arrays come back; `None`: into memory. A file is there whole or not at all,
             whatever ends the work.
+        edits: with the run's edits of activations; without, as the network would have gone on from the same tokens.
         progress: called with (calls done, calls to do).
 
     Raises:
@@ -84,13 +86,13 @@ def activations(
     if not read:
         raise UsageError("Name the activations to read, such as points=['act.*.resid'].")
     shapes = {reading.name: (len(wanted), *reading.shape) for reading in read}
-    known_by = {"checkpoint": checkpoint_of(runtime), "read": read_by(trace, slots)}
+    known_by = {"checkpoint": checkpoint_of(runtime), "read": read_by(trace, slots, edits=edits)}
     if into is None:
         check_size(4 * sum(int(np.prod(shape)) for shape in shapes.values()), "calls=range(300, 320), or into='FILE'")
     arrays = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()} if into is None else {}
     with _sink(arrays, wanted, shapes, known_by, into) as sink, runtime.computing():
         first = 0
-        for chosen, acts in streamed(runtime, trace, wanted, Looker(read), progress):
+        for chosen, acts in streamed(runtime, trace, wanted, Looker(read), progress, edits=edits):
             sink(first, {name: acts[name].numpy() for name in shapes})
             first += len(chosen)
     if into is None:
@@ -106,9 +108,11 @@ def streamed(
     wanted: Sequence[int],
     looker: Looker,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    edits: bool = True,
 ) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
     """Calls, and what is read in them by point [n, B, …], as many at a time as one pass of the transformer has."""
-    for part in passes(runtime, trace, wanted, looker, progress):
+    for part in passes(runtime, trace, wanted, looker, progress, edits=edits):
         acts = part.acts
         if looker.depformer and part.calls:
             found = depformer(runtime, trace, part.calls, part.hidden.float(), False, False, looker)
@@ -128,9 +132,8 @@ def load_activations(path: str | Path) -> Activations:
 
 
 def checkpoint_of(runtime: RuntimeContext) -> str:
-    """By which a checkpoint is known: the SHA-256 of those of its config and weights."""
-    hashes = fingerprint(runtime.assets)
-    return digest({part: hashes[part] for part in ("config", "weights")})
+    """By which a checkpoint is known: the SHA-256 of its weights; empty where they are no local file."""
+    return fingerprint(runtime.assets)["weights"] or ""
 
 
 def _sink(

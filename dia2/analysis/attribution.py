@@ -16,6 +16,7 @@ from dia2.common.brief import brief_repr
 from dia2.core.transformer import Block
 from dia2.engine import Dia2
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.edits import activations_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Attribution:
     head: Head  # cb0 or action
     token: int
     against: int | None  # the token whose logit is taken off, part by part
-    parts: list[str]  # [P]: act.embed, and of each layer act.l.attn and act.l.mlp
+    parts: list[str]  # [P]: act.embed, of each layer act.l.attn and act.l.mlp; of a run with edits what these add
     shares: np.ndarray  # [P] float32, logits
     heads: np.ndarray  # [layers, heads] float32: those of each attention head, which add up to its layer's attn
     logit: float  # as the network computes it
@@ -61,20 +62,25 @@ def direct_logit_attribution(
     layers = range(runtime.config.model.decoder.n_layer)
     parts = ["act.embed", *(f"act.{layer}.{part}" for layer in layers for part in ("attn", "mlp"))]
     zs = [f"act.{layer}.heads" for layer in layers]
-    replay = trace.replay(tts, [call], points=[*parts, *zs])
-    stream = torch.stack([replay.acts[part][0, 0] for part in parts])  # [P, n_embd]
+    ends = [f"act.{len(layers) - 1}.resid", "act.hidden"]
+    replay = trace.replay(tts, [call], points=[*parts, *zs, *ends])
+    acts = {name: values[0, 0] for name, values in replay.acts.items()}
+    stream = torch.stack([acts[part] for part in parts])  # [P, n_embd]
     norm = runtime.model.transformer.norm
-    scale = float((stream.sum(dim=0).double().square().mean() + norm.eps).rsqrt())
+    scale = float((acts[ends[0]].double().square().mean() + norm.eps).rsqrt())
 
-    def logits_of(values: Tensor) -> Tensor:
-        """[...] of parts of the stream [..., n_embd]."""
-        weighed: Tensor = scale * norm.weight.float() * values.to(runtime.device)
-        logits: Tensor = _head(runtime, head)(weighed).cpu()
+    def logits_of(hidden: Tensor) -> Tensor:
+        """[...] of hidden states [..., n_embd]."""
+        logits: Tensor = _head(runtime, head)(hidden.to(runtime.device)).cpu()
         return logits[..., token] if against is None else logits[..., token] - logits[..., against]
 
+    weight = scale * norm.weight.float().cpu()
     with runtime.computing():
-        shares = logits_of(stream)
-        heads = logits_of(torch.stack([_through(runtime, layer, replay.acts[z][0, 0]) for layer, z in enumerate(zs)]))
+        shares = logits_of(weight * stream)
+        heads = logits_of(weight * torch.stack([_through(runtime, layer, acts[z]) for layer, z in enumerate(zs)]))
+        if activations_of(trace.run.edits):
+            parts.append("edits")
+            shares = torch.cat((shares, logits_of(acts["act.hidden"] - weight * stream.sum(dim=0))[None]))
     whole = (replay.cb0 if head == "cb0" else replay.action)[0, 0]
     logit = float(whole[token]) - (0.0 if against is None else float(whole[against]))
     return Attribution(call, head, token, against, parts, shares.numpy(), heads.numpy(), logit, scale)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.torch import save
 
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis.gather import check_traces, samples
@@ -14,6 +16,7 @@ from dia2.analysis.labels import Labels, labels_of
 from dia2.common.brief import brief_repr
 from dia2.common.checks import short
 from dia2.common.errors import UsageError
+from dia2.common.files import check_writable, write_atomically
 from dia2.engine import Dia2
 from dia2.runtime.vectors import Vector
 
@@ -33,6 +36,17 @@ class Direction:
     units: str  # what a scale of 1 is
     length: float
     calls: tuple[int, int]  # how many there are of each mean
+
+    def save(self, path: str | Path) -> None:
+        """Write it as a safetensors file, whole or not at all, that a sweep's plan can name as a vector.
+
+        Raises:
+            UsageError: no file can be there.
+            Dia2Error: the disk is full.
+        """
+        check_writable(path)
+        about = {"point": self.point, "units": self.units} | ({"weights": self.checkpoint} if self.checkpoint else {})
+        write_atomically(path, save({"direction": self.vector.tensor}, about))
 
 
 def difference_of_means(

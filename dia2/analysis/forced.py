@@ -11,17 +11,26 @@ from torch import Tensor
 from dia2.adapter.looking import Looker
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis.readout import Head
+from dia2.common.errors import UsageError
 from dia2.common.reading import Reading
 from dia2.core.acts import BlockWrites, Write, Writes
 from dia2.core.cache import causal_mask
 from dia2.runtime.activation_point import Point
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.edits import activations_of
 
 
 class Forced:
     """Runs that read given tokens, side by side, without guidance."""
 
     def __init__(self, runtime: RuntimeContext, trace: Dia2Trace, judged: Sequence[int], count: int) -> None:
+        """Have the positions of `trace`'s first `count` calls, and give the logits of those in `judged`.
+
+        Raises:
+            UsageError: the trace is of a run whose activations were edited, which would be left out here.
+        """
+        if activations_of(trace.run.edits):
+            raise UsageError(f"{trace.path} has edits of activations, which would be left out: give a run without.")
         self._model, self._device = runtime.model, runtime.device
         positions = torch.from_numpy(trace.column("position")[:count].astype(np.int64)).to(runtime.device)
         cos, sin = self._model.rotation(

@@ -10,7 +10,7 @@ from dia2.analysis import direct_logit_attribution
 from dia2.common.errors import UsageError
 
 from ..support.reference import engine
-from .runs import CHECKPOINT, runs
+from .runs import CHECKPOINT, runs, steered
 
 
 @pytest.mark.parametrize("call", [3, 17])
@@ -26,6 +26,19 @@ def test_the_parts_add_up_to_the_logit(call: int, head: Any, token: int | None, 
     assert found.logit == pytest.approx(expected)
     assert found.shares.sum() == pytest.approx(expected, rel=1e-4, abs=1e-4)
     assert found.shares.std() > 0.01, "no part is all of it"
+
+
+def test_edits_have_a_share_of_their_own() -> None:
+    (trace, added), tts = steered(), engine(CHECKPOINT)
+    found = direct_logit_attribution(trace, tts, 12)
+    assert found.parts[-1] == "edits"
+    assert found.shares.sum() == pytest.approx(found.logit, rel=1e-4)
+    model = tts.runtime.model.transformer
+    direct = float(found.scale * added * model.norm.weight @ model.cb0_head.weight[found.token])
+    assert found.shares[-1] == pytest.approx(direct, rel=1e-3), "what is added to the stream stays in it"
+    assert abs(direct) > 0.01
+    before = direct_logit_attribution(trace, tts, 5)
+    assert before.shares[-1] == pytest.approx(0.0, abs=1e-4), "the edit begins with call 9"
 
 
 def test_heads_add_up_to_their_layers_attention() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from dia2.adapter.activations import checkpoint_of
 from dia2.analysis import difference_of_means, labels_of
 from dia2.common.errors import UsageError
 from dia2.runtime.activations import Steer
+from dia2.runtime.vector_file import read_vector
 
 from ..support.reference import engine
 from .runs import CHECKPOINT, runs
@@ -32,6 +35,21 @@ def test_it_is_the_difference_of_means(point: str) -> None:
     assert found.units == "1 is the difference of means of speaker 2 and speaker 1"
     assert found.checkpoint == checkpoint_of(tts.runtime)
     assert Steer(found.point, found.vector, 0.5).vector == found.vector
+
+
+def test_it_is_saved_for_plans(tmp_path: Path) -> None:
+    """As a vector of one checkpoint's weights."""
+    found = difference_of_means(runs(), engine(CHECKPOINT), "act.1.resid", where=2, minus=1)
+    path = tmp_path / "voice.safetensors"
+    found.save(path)
+    assert read_vector(path, weights=found.checkpoint) == found.vector
+    with pytest.raises(UsageError, match="another checkpoint"):
+        read_vector(path, weights="other")
+    with safe_open(path, framework="pt") as file:
+        assert file.metadata() == {"weights": found.checkpoint, "point": "act.1.resid", "units": found.units}
+    found.save(path)
+    with pytest.raises(UsageError, match="does not exist"):
+        found.save(tmp_path / "there" / "voice.safetensors")
 
 
 def test_groups_can_be_masks() -> None:

@@ -16,7 +16,7 @@ from dia2.common.errors import UsageError
 from dia2.core.cache import causal_mask
 
 from ..support.reference import engine
-from .runs import CHECKPOINT, runs
+from .runs import CHECKPOINT, runs, steered
 
 JUDGED = range(14, 20)
 
@@ -149,6 +149,12 @@ def test_what_cannot_be_patched_is_refused(given: dict[str, Any], told: str) -> 
     asked: dict[str, Any] = {"corrupted": exchanged(), "points": "act.embed", "positions": [4]} | given
     with pytest.raises(UsageError, match=told):
         activation_patching(engine(CHECKPOINT), runs()[0], **asked, calls=JUDGED)
+
+
+def test_a_steered_run_is_refused() -> None:
+    trace, _ = steered()
+    with pytest.raises(UsageError, match=r"has edits of activations, which would be left out"):
+        activation_patching(engine(CHECKPOINT), trace, trace, "act.embed", [4])
 
 
 def test_runs_that_do_not_differ_restore_nothing() -> None:

@@ -29,6 +29,7 @@ from dia2.inspect import load
 from dia2.runtime.activation_point import Point
 from dia2.runtime.points import ACTIVATIONS
 
+from ..analysis.runs import CHECKPOINT, steered
 from ..support.dia import toy
 from ..support.reference import engine
 from ..support.traces import recorded_dia, recorded_quickly
@@ -151,6 +152,22 @@ def test_what_is_written_is_seen() -> None:
     assert torch.equal(into["act.hidden"][0], steered[:, 1])
     assert torch.equal(out.hidden, steered)
     assert not torch.equal(plain, steered)
+
+
+def test_a_steered_run_is_read_as_it_was() -> None:
+    """Or, from the same tokens, as it would have been."""
+    (trace, added), tts = steered(), engine(CHECKPOINT)
+    points = ["act.*.resid", "act.0.pattern", "act.dep.0.resid"]
+    with_, without = (activations(trace, tts, points, edits=edits) for edits in (True, False))
+    moved = torch.from_numpy(with_["act.1.resid"] - without["act.1.resid"])
+    assert not moved[:9].any()
+    torch.testing.assert_close(moved[9:], added.expand_as(moved[9:]), rtol=1e-4, atol=1e-4)
+    assert np.array_equal(with_["act.0.resid"], without["act.0.resid"]), "it is layer 1 that is steered, the last"
+    assert not np.array_equal(with_["act.dep.0.resid"], without["act.dep.0.resid"])
+    replay = trace.replay(tts, points="act.1.resid", attention=True)
+    assert np.array_equal(replay.acts["act.1.resid"].numpy(), with_["act.1.resid"])
+    assert np.array_equal(replay.attention[0].numpy(), with_["act.0.pattern"])
+    assert with_.read == replay.read != without.read
 
 
 # Names
