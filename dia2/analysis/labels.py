@@ -19,6 +19,7 @@ from dia2.runtime.sounding import LAG
 _SILENT = 30.0  # dB below the loud frames of its run, and a frame is silent
 _LOUD = 95  # percent of frames that are less loud than what counts as loud
 _PITCHES = (60.0, 400.0)  # Hz: of voices
+_NEARLY = 0.9  # of the best lag's, that the autocorrelation at a period has
 _PERIODIC = 0.5  # of its energy that a voiced frame has in common with itself one period later
 
 
@@ -44,6 +45,7 @@ class Labels:
     silent: np.ndarray  # [n] int: 1 or 0; −1 where the sound is not known
     voiced: np.ndarray  # [n] int: likewise, and −1 where it is silent
     loudness: np.ndarray  # [n] float, dB of full scale; NaN where the sound is not known
+    pitch: np.ndarray  # [n] float, Hz; NaN where the sound is not voiced
     words: list[SpokenWord]  # in order
     given: Mapping[str, np.ndarray] = field(default_factory=dict)  # [n] each: labels of the caller, such as phonemes
 
@@ -73,7 +75,7 @@ class Labels:
         return found
 
 
-_OWN = ("speaker", "word", "position", "silent", "voiced", "loudness")
+_OWN = ("speaker", "word", "position", "silent", "voiced", "loudness", "pitch")
 
 
 def labels_of(trace: Dia2Trace, tts: Dia2 | None = None, *, given: Mapping[str, np.ndarray] | None = None) -> Labels:
@@ -122,15 +124,15 @@ def labels_of(trace: Dia2Trace, tts: Dia2 | None = None, *, given: Mapping[str, 
     return Labels(speaker, word, position, *heard, words=words, given=given)
 
 
-def _heard(trace: Dia2Trace, tts: Dia2 | None, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Silent, voiced and loudness of calls that draw these frames of the audio."""
+def _heard(trace: Dia2Trace, tts: Dia2 | None, frames: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Silent, voiced, loudness and pitch of calls that draw these frames of the audio."""
     silent, voiced = np.full(len(frames), -1), np.full(len(frames), -1)
-    loudness = np.full(len(frames), np.nan)
+    loudness, pitch = np.full(len(frames), np.nan), np.full(len(frames), np.nan)
     sound = trace.audio
     if sound is None and tts is not None:
         sound = codebook_samples(trace, tts, range(trace.model.codebooks))
     if sound is None:
-        return silent, voiced, loudness
+        return silent, voiced, loudness, pitch
     samples, rate = sound
     step = round(rate / trace.model.frame_rate)
     whole = len(samples) // step
@@ -143,17 +145,26 @@ def _heard(trace: Dia2Trace, tts: Dia2 | None, frames: np.ndarray) -> tuple[np.n
     there[: trace.warmup_calls] = False
     mine = frames[there]
     loudness[there], silent[there] = levels[mine], quiet[mine]
-    voiced[there] = np.where(quiet[mine], -1, _periodic(blocks, rate)[mine])
-    return silent, voiced, loudness
+    pitches = _pitches(blocks, rate)
+    voiced[there] = np.where(quiet[mine], -1, np.isfinite(pitches)[mine])
+    pitch[there] = np.where(quiet[mine], np.nan, pitches[mine])
+    return silent, voiced, loudness, pitch
 
 
-def _periodic(blocks: np.ndarray, rate: int) -> np.ndarray:
-    """[frames] whether a frame [samples] repeats itself at a pitch of voices: the height of its autocorrelation."""
+def _pitches(blocks: np.ndarray, rate: int) -> np.ndarray:
+    """[frames] Hz at which a frame [samples] repeats itself, by its autocorrelation; NaN where it does not."""
     length = blocks.shape[1]
     spectra = np.fft.rfft(blocks - blocks.mean(axis=1, keepdims=True), 2 * length)
     alike = np.fft.irfft(np.abs(spectra) ** 2)[:, :length]  # by lag in samples
     shares = np.arange(length, 0, -1) / length  # of the frame that overlaps with itself
     alike = alike / (alike[:, :1] + 1e-12) / shares
-    lags = slice(int(rate / _PITCHES[1]), min(int(rate / _PITCHES[0]) + 1, length // 2))
-    found: np.ndarray = alike[:, lags].max(axis=1) >= _PERIODIC
+    shortest = int(rate / _PITCHES[1])
+    inside = alike[:, shortest : min(int(rate / _PITCHES[0]) + 1, length // 2)]
+    most = inside.max(axis=1)
+    # What repeats after one period does so after two as well: the first lag that is nearly as good is the period, at
+    # the top of its peak.
+    peaks = (inside[:, 1:-1] >= inside[:, :-2]) & (inside[:, 1:-1] >= inside[:, 2:])
+    good = peaks & (inside[:, 1:-1] >= _NEARLY * most[:, None])
+    lags = shortest + 1 + good.argmax(axis=1)
+    found: np.ndarray = np.where((most >= _PERIODIC) & good.any(axis=1), rate / lags, np.nan)
     return found
