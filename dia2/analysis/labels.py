@@ -124,7 +124,9 @@ def labels_of(trace: Dia2Trace, tts: Dia2 | None = None, *, given: Mapping[str, 
     return Labels(speaker, word, position, *heard, words=words, given=given)
 
 
-def _heard(trace: Dia2Trace, tts: Dia2 | None, frames: np.ndarray) -> tuple[np.ndarray, ...]:
+def _heard(
+    trace: Dia2Trace, tts: Dia2 | None, frames: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Silent, voiced, loudness and pitch of calls that draw these frames of the audio."""
     silent, voiced = np.full(len(frames), -1), np.full(len(frames), -1)
     loudness, pitch = np.full(len(frames), np.nan), np.full(len(frames), np.nan)
