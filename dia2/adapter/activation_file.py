@@ -31,7 +31,7 @@ def written_file(path: Path, calls: Sequence[int], shapes: Shapes, about: Mappin
         path: `.safetensors` or `.parquet`.
         calls: of its rows.
         shapes: by point, the calls first.
-        about: `checkpoint` and `read` of `Activations`.
+        about: `weights`, the checkpoint's, and `read` of `Activations`.
 
     Raises:
         UsageError: another kind of file, or none can be there.
@@ -113,7 +113,7 @@ def read_file(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, 
         raise wrong from error
     about = header.get("__metadata__") or {}
     calls = entries.pop(_CALLS, None)
-    ours = about.get("format") == _FORMAT and {"checkpoint", "read"} <= about.keys()
+    ours = about.get("format") == _FORMAT and {"weights", "read"} <= about.keys()
     if not ours or calls is None or calls.dtype != "I32" or len(calls.shape) != 1:
         raise wrong
     if any(

@@ -86,19 +86,20 @@ def activations(
     if not read:
         raise UsageError("Name the activations to read, such as points=['act.*.resid'].")
     shapes = {reading.name: (len(wanted), *reading.shape) for reading in read}
-    known_by = {"checkpoint": checkpoint_of(runtime), "read": read_by(trace, slots, edits=edits)}
+    checkpoint, known_by = checkpoint_of(runtime), read_by(trace, slots, edits=edits)
     if into is None:
         check_size(4 * sum(int(np.prod(shape)) for shape in shapes.values()), "calls=range(300, 320), or into='FILE'")
     arrays = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()} if into is None else {}
-    with _sink(arrays, wanted, shapes, known_by, into) as sink, runtime.computing():
+    about = {"weights": checkpoint, "read": known_by}
+    with _sink(arrays, wanted, shapes, about, into) as sink, runtime.computing():
         first = 0
         for chosen, acts in streamed(runtime, trace, wanted, Looker(read), progress, edits=edits):
             sink(first, {name: acts[name].numpy() for name in shapes})
             first += len(chosen)
     if into is None:
-        return Activations(np.array(wanted, np.int32), arrays, **known_by)
+        return Activations(np.array(wanted, np.int32), arrays, checkpoint, known_by)
     if Path(into).suffix == ".parquet":
-        return Activations(np.array(wanted, np.int32), {}, **known_by)
+        return Activations(np.array(wanted, np.int32), {}, checkpoint, known_by)
     return load_activations(into)
 
 
@@ -128,7 +129,7 @@ def load_activations(path: str | Path) -> Activations:
         UsageError: there is no such file, or it is none of these.
     """
     calls, arrays, about = read_file(Path(path))
-    return Activations(calls, arrays, about["checkpoint"], about["read"])
+    return Activations(calls, arrays, about["weights"], about["read"])
 
 
 def checkpoint_of(runtime: RuntimeContext) -> str:

@@ -196,10 +196,12 @@ def _one(
 
 def _fitted(values: np.ndarray, labels: np.ndarray, strength: float, numbers: bool) -> Any:
     """A probe of standardised activations [n, width]."""
+    from sklearn.exceptions import ConvergenceWarning
+
     if numbers:
         return _learners().Ridge(alpha=1 / strength).fit(values, labels)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has not come to its very end, which is meant
+        warnings.simplefilter("ignore", ConvergenceWarning)  # that it has not come to its very end, which is meant
         return _learners().LogisticRegression(C=strength, max_iter=_STEPS, tol=1e-3).fit(values, labels)
 
 

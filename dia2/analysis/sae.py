@@ -98,7 +98,7 @@ class Sae:
         """
         check_writable(path)
         tensors = {name: getattr(self, name).detach().contiguous() for name in _TENSORS}
-        about = {"architecture": "topk", "k": str(self.k), "hook_name": self.point, "checkpoint": self.checkpoint}
+        about = {"architecture": "topk", "k": str(self.k), "hook_name": self.point, "weights": self.checkpoint}
         write_atomically(path, save(tensors, about))
 
     @classmethod
@@ -132,4 +132,4 @@ class Sae:
         if not 0 < most <= count:
             raise UsageError(f"How many features of {path} stay is not known: give k=, 1 … {count}.")
         tensors = {name: tensor.float() for name, tensor in found.items()}
-        return cls(**tensors, k=most, point=point or about.get("hook_name", ""), checkpoint=about.get("checkpoint", ""))
+        return cls(**tensors, k=most, point=point or about.get("hook_name", ""), checkpoint=about.get("weights", ""))
