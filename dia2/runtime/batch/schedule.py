@@ -147,6 +147,13 @@ class Batch:
         for member in self._members.copy():
             self._go_on(member)
 
+    def leave(self, key: int) -> None:
+        """Stop a run where it is, if it is still there: nobody waits for it any more, and no event tells of it."""
+        waiting = [self._joining] if self._joining else []
+        for member in [*self._members, *waiting]:
+            if member.key == key:
+                self._drop(member)
+
     def end(self) -> None:
         """Let all runs end with what they have, as after Ctrl-C."""
         if self._members:
