@@ -341,7 +341,7 @@ class Dia2:
 
         Args:
             max_rows: requests at a time; fewer where memory is short.
-            guided: some of them have guidance (a `cfg_scale` other than 1). All rows are computed with two branches then.
+            guided: some have guidance (a `cfg_scale` other than 1); then all rows are computed with two branches.
             use_cuda_graph: how frames are computed; the requests say the same.
             use_torch_compile: likewise.
 

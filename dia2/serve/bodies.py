@@ -1,0 +1,84 @@
+"""The body of a request for speech, checked field by field, and what it asks of the checkpoint."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from dia2.common.errors import UsageError, one_line
+from dia2.runtime.request import Request
+from dia2.serve.errors import refuse
+from dia2.serve.limits import Limits
+from dia2.serve.sound import MEDIA_TYPES
+from dia2.serve.voices import Voices
+
+Format = Literal["mp3", "opus", "flac", "wav", "pcm"]
+
+
+class SpeechBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What clients of the speech API send, and what is ours: seed, guidance and sampling."""
+
+    model: str
+    input: Annotated[str, msgspec.Meta(min_length=1)]
+    voice: str = "default"
+    response_format: Format = "mp3"
+    stream_format: Literal["audio", "sse"] = "audio"
+    speed: float = 1.0
+    instructions: str | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+    cfg_scale: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
+    top_k: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+
+
+_DECODER = msgspec.json.Decoder(SpeechBody)
+
+
+def read_speech(
+    body: bytes, model: str, voices: Voices, limits: Limits, how: dict[str, bool]
+) -> tuple[SpeechBody, Request]:
+    """What is asked for.
+
+    Args:
+        body: JSON.
+        model: the id of the one that speaks.
+        voices: those there are.
+        limits: of a script.
+        how: frames are computed.
+
+    Raises:
+        ApiError: it cannot be served; says why.
+    """
+    try:
+        asked = _DECODER.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        refuse(f"{message}{f', in {place[1:-1]}' if place[1:-1] else ''}.", place[1:-1] or None)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        refuse(f"The body is no JSON: {one_line(error)}.")
+    if asked.model != model:
+        refuse(f"There is no model {asked.model[:100]!r}: this server has {model!r}.", "model", "model_not_found", 404)
+    if asked.speed != 1.0:
+        refuse("The model speaks at its own pace, so speed can only be 1.", "speed")
+    if asked.instructions:
+        refuse("The model takes no instructions, it speaks the script alone: leave them out.", "instructions")
+    if len(asked.input) > limits.characters:
+        refuse(f"input has {len(asked.input)} characters, and the most is {limits.characters}.", "input")
+    options: dict[str, Any] = {
+        name: value
+        for name in ("seed", "cfg_scale", "temperature", "top_k")
+        if (value := getattr(asked, name)) is not None
+    }
+    voice = voices.path(asked.voice)
+    if voice is not None:
+        options["prefix_speaker_1"] = voice
+    try:
+        return asked, Request(asked.input, **options, **how)
+    except UsageError as error:
+        refuse(one_line(error))
+
+
+def media_type(asked: SpeechBody) -> str:
+    """Of the answer."""
+    return "text/event-stream" if asked.stream_format == "sse" else MEDIA_TYPES[asked.response_format]
