@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +13,7 @@ from dia2.common.errors import UsageError
 from dia2.serve.errors import answer
 
 OPEN = ("/healthz", "/readyz")  # for whoever looks after the machine
+_PORT = re.compile(r":\d{1,5}$")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -38,8 +40,10 @@ def check_address(host: str, token: str | None) -> None:
 
 
 class Access:
-    """Middleware: the token, where there is one; and no names but the server's own, so that pages of other sites that
-    had their name point here (DNS rebinding) are not let in."""
+    """Middleware: asks for the token, where there is one, and for the server's own name.
+
+    Another site's page can have its name point here (DNS rebinding); its requests say that name.
+    """
 
     def __init__(self, app: ASGIApp, token: str | None, local: bool) -> None:
         """Note the rules.
@@ -67,9 +71,8 @@ class Access:
         await self._app(scope, receive, send)
 
     def _problem(self, headers: Headers) -> tuple[int, str] | None:
-        if self._local and headers.get("host", "").rpartition(":")[0] not in _LOCAL:
-            if headers.get("host", "") not in _LOCAL:
-                return 421, "This server answers to localhost alone."
+        if self._local and _PORT.sub("", headers.get("host", "")) not in _LOCAL:
+            return 421, "This server answers to localhost alone."
         if self._token is not None:
             given = headers.get("authorization", "").encode()
             if not hmac.compare_digest(given, self._token):

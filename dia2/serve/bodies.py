@@ -76,7 +76,7 @@ def read_speech(
     try:
         return asked, Request(asked.input, **options, **how)
     except UsageError as error:
-        refuse(one_line(error))
+        refuse(voices.told(error))
 
 
 def media_type(asked: SpeechBody) -> str:

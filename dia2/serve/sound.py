@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
@@ -39,7 +39,8 @@ def encoder(name: str, rate: int) -> Encoder:
         "pcm": Pcm,
         "wav": lambda: EndlessWav(rate),
         "flac": lambda: _Encoded(rate, "FLAC", "PCM_16"),
-        "mp3": lambda: _Encoded(rate, "MP3", "MPEG_LAYER_III"),
+        # At a constant rate: else players take the length from a header that is written last, and a stream has none.
+        "mp3": lambda: _Encoded(rate, "MP3", "MPEG_LAYER_III", bitrate_mode="CONSTANT", compression_level=0.4),
         "opus": lambda: _Encoded(rate, "OGG", "OPUS"),
     }
     return makers[name]()
@@ -91,10 +92,10 @@ class EndlessWav(Pcm):
 class _Encoded:
     """By libsndfile, which writes as it goes on. What it would put right at the beginning in the end is left out."""
 
-    def __init__(self, rate: int, kind: str, subtype: str) -> None:
+    def __init__(self, rate: int, kind: str, subtype: str, **how: Any) -> None:
         self._file = io.BytesIO()
         self._taken = 0
-        self._sound = soundfile.SoundFile(self._file, "w", rate, 1, subtype, format=kind)
+        self._sound = soundfile.SoundFile(self._file, "w", rate, 1, subtype, format=kind, **how)
 
     def feed(self, samples: Samples) -> bytes:
         """What the encoder has finished."""

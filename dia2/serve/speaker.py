@@ -26,7 +26,7 @@ class BusyError(Dia2Error):
 
 
 class StoppingError(Dia2Error):
-    """The server takes no more requests."""
+    """The server takes no requests any more, or never did."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ class Speaker:
             StoppingError: the speaker takes no more.
         """
         with self._changed:
-            if self._until is not None or self._error is not None:
+            if self._error is not None:
+                raise StoppingError(f"The checkpoint cannot be loaded: {one_line(self._error)}")
+            if self._until is not None:
                 raise StoppingError("The server is stopping and takes no more requests.")
             if len(self._waiting) >= self.queue + max(0, self.rows - len(self._speaking)):
                 raise BusyError(f"{len(self._speaking)} requests are spoken and {len(self._waiting)} wait: try later.")

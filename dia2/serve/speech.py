@@ -13,6 +13,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from dia2.common.errors import UsageError
 from dia2.serve.bodies import SpeechBody, media_type, read_speech
 from dia2.serve.errors import refuse
 from dia2.serve.listening import GoneError, Last, Pieces, listening
@@ -42,6 +43,8 @@ async def speech(http: Request) -> Response:
         room.metrics.requests.labels("gone" if isinstance(error, GoneError) else "failed").inc()
         if isinstance(error, GoneError):
             return Response(status_code=_CLOSED_BY_CLIENT)
+        if isinstance(error, UsageError):
+            refuse(room.voices.told(error))
         raise
     return StreamingResponse(_sent(first, parts, pieces, stack, room), media_type=media_type(asked))
 

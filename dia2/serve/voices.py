@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
+from dia2.common.errors import one_line
 from dia2.runtime.voice_file import VOICE_SUFFIX
 from dia2.serve.errors import refuse
 
@@ -37,3 +39,8 @@ class Voices:
             told = ", ".join(names[:20])
             refuse(f"There is no voice {name[:100]!r}: this server has {told}.", "voice", "voice_not_found")
         return None if name == DEFAULT or self.folder is None else self.folder / f"{name}{VOICE_SUFFIX}"
+
+    def told(self, error: Exception) -> str:
+        """What is wrong, without the folder: where files lie is nobody's business."""
+        message = one_line(error)
+        return message if self.folder is None else message.replace(f"{self.folder}{os.sep}", "")
