@@ -1,4 +1,4 @@
-"""The command line: `dia2 generate …` (also without the word `generate`), `dia2 voice`, `trace`, `sweep`, `query`, `serve`.
+"""The command line: `dia2 generate …` (also without the word `generate`) and its sisters, see `COMMANDS`.
 
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept).
 """

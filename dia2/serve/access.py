@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from dia2.common.errors import UsageError
 from dia2.serve.errors import answer
 
-OPEN = ("/healthz", "/readyz")  # for whoever looks after the machine
+# For whoever looks after the machine, and the page, which can then ask for the token.
+OPEN = ("/healthz", "/readyz", "/", "/page.js", "/page.css", "/explorer.js", "/explorer.css")
 _PORT = re.compile(r":\d{1,5}$")
 _LOCAL = ("localhost", "127.0.0.1", "[::1]")
 
@@ -58,9 +59,8 @@ class Access:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let in, or answer."""
-        if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN:
-            headers = Headers(scope=scope)
-            problem = self._problem(headers)
+        if scope["type"] in ("http", "websocket"):
+            problem = self._problem(Headers(scope=scope), scope["path"] in OPEN)
             if problem is not None:
                 if scope["type"] == "websocket":
                     await receive()
@@ -70,10 +70,10 @@ class Access:
                 return
         await self._app(scope, receive, send)
 
-    def _problem(self, headers: Headers) -> tuple[int, str] | None:
+    def _problem(self, headers: Headers, is_open: bool) -> tuple[int, str] | None:
         if self._local and _PORT.sub("", headers.get("host", "")) not in _LOCAL:
             return 421, "This server answers to localhost alone."
-        if self._token is not None:
+        if self._token is not None and not is_open:
             given = headers.get("authorization", "").encode()
             if not hmac.compare_digest(given, self._token):
                 return 401, "A token is needed: send it as Authorization: Bearer TOKEN."

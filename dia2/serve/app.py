@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +16,12 @@ from starlette.routing import Route
 
 from dia2.common.errors import Dia2Error
 from dia2.engine import Dia2
-from dia2.serve import about
+from dia2.serve import about, looking, page
 from dia2.serve.access import Access
 from dia2.serve.errors import handle
 from dia2.serve.limits import Limits
 from dia2.serve.room import Room
+from dia2.serve.runs import Runs
 from dia2.serve.speaker import Speaker
 from dia2.serve.speech import speech
 from dia2.serve.voices import Voices
@@ -31,6 +33,7 @@ def application(
     model: str | None = None,
     limits: Limits | None = None,
     voices: Path | None = None,
+    runs: Path | None = None,
     token: str | None = None,
     local: bool = True,
     use_cuda_graph: bool = False,
@@ -43,6 +46,7 @@ def application(
         model: its id; `None`: its name.
         limits: what is let in.
         voices: a folder of `.voice` files.
+        runs: where recorded runs are kept; `None`: in a folder of this process, which goes with it.
         token: which clients send.
         local: only this machine reaches it.
         use_cuda_graph: how frames are computed.
@@ -57,6 +61,8 @@ def application(
         use_torch_compile=use_torch_compile,
     )
 
+    own = tempfile.TemporaryDirectory(prefix="dia2-runs-") if runs is None else None
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         speaker.start()
@@ -64,6 +70,8 @@ def application(
             yield
         finally:
             await to_thread.run_sync(speaker.stop, limits.grace)
+            if own is not None:
+                own.cleanup()
 
     app = Starlette(
         routes=[
@@ -71,6 +79,13 @@ def application(
             Route("/v1/audio/voices", about.voices),
             Route("/v1/models", about.models),
             Route("/v1/models/{model:path}", about.model),
+            Route("/v1/runs", looking.runs),
+            Route("/v1/runs/{id}/view", looking.view),
+            Route("/v1/runs/{id}/sound.flac", looking.sound),
+            Route("/v1/runs/{id}/subtitles.srt", looking.words),
+            Route("/v1/runs/{id}/trace.zip", looking.trace),
+            Route("/v1/script", page.script, methods=["POST"]),
+            *page.ROUTES,
             Route("/healthz", about.healthz),
             Route("/readyz", about.readyz),
             Route("/metrics", about.metrics),
@@ -79,5 +94,6 @@ def application(
         exception_handlers={HTTPException: handle, Dia2Error: handle, Exception: handle},
         lifespan=lifespan,
     )
-    app.state.room = Room(model or tts.name, speaker, Voices(voices), limits, int(time.time()))
+    kept = Runs(Path(own.name) if own is not None else runs or Path(), limits.runs)
+    app.state.room = Room(model or tts.name, speaker, Voices(voices), kept, limits, int(time.time()))
     return app

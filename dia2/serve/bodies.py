@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,9 +10,8 @@ import msgspec
 from dia2.common.errors import UsageError, one_line
 from dia2.runtime.request import Request
 from dia2.serve.errors import refuse
-from dia2.serve.limits import Limits
+from dia2.serve.room import Room
 from dia2.serve.sound import MEDIA_TYPES
-from dia2.serve.voices import Voices
 
 Format = Literal["mp3", "opus", "flac", "wav", "pcm"]
 
@@ -30,22 +30,14 @@ class SpeechBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     cfg_scale: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     top_k: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
+    trace: bool = False  # record the run; X-Dia2-Run in the answer names it
 
 
 _DECODER = msgspec.json.Decoder(SpeechBody)
 
 
-def read_speech(
-    body: bytes, model: str, voices: Voices, limits: Limits, how: dict[str, bool]
-) -> tuple[SpeechBody, Request]:
-    """What is asked for.
-
-    Args:
-        body: JSON.
-        model: the id of the one that speaks.
-        voices: those there are.
-        limits: of a script.
-        how: frames are computed.
+def read_speech(body: bytes, room: Room) -> SpeechBody:
+    """What is asked for, in JSON.
 
     Raises:
         ApiError: it cannot be served; says why.
@@ -57,26 +49,41 @@ def read_speech(
         refuse(f"{message}{f', in {place[1:-1]}' if place[1:-1] else ''}.", place[1:-1] or None)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refuse(f"The body is no JSON: {one_line(error)}.")
-    if asked.model != model:
-        refuse(f"There is no model {asked.model[:100]!r}: this server has {model!r}.", "model", "model_not_found", 404)
+    if asked.model != room.model:
+        known = f"this server has {room.model!r}"
+        refuse(f"There is no model {asked.model[:100]!r}: {known}.", "model", "model_not_found", 404)
     if asked.speed != 1.0:
         refuse("The model speaks at its own pace, so speed can only be 1.", "speed")
     if asked.instructions:
         refuse("The model takes no instructions, it speaks the script alone: leave them out.", "instructions")
-    if len(asked.input) > limits.characters:
-        refuse(f"input has {len(asked.input)} characters, and the most is {limits.characters}.", "input")
-    options: dict[str, Any] = {
+    if len(asked.input) > room.limits.characters:
+        refuse(f"input has {len(asked.input)} characters, and the most is {room.limits.characters}.", "input")
+    return asked
+
+
+def request_of(asked: SpeechBody, room: Room, trace: AbstractContextManager[None] | None) -> Request:
+    """For the checkpoint.
+
+    Args:
+        asked: by a client.
+        room: whose voices there are.
+        trace: records it.
+
+    Raises:
+        ApiError: it cannot be spoken; says why.
+    """
+    options: dict[str, Any] = room.speaker.how | {
         name: value
         for name in ("seed", "cfg_scale", "temperature", "top_k")
         if (value := getattr(asked, name)) is not None
     }
-    voice = voices.path(asked.voice)
+    voice = room.voices.path(asked.voice)
     if voice is not None:
         options["prefix_speaker_1"] = voice
     try:
-        return asked, Request(asked.input, **options, **how)
+        return Request(asked.input, trace=trace, **options)
     except UsageError as error:
-        refuse(voices.told(error))
+        refuse(room.voices.told(error))
 
 
 def media_type(asked: SpeechBody) -> str:

@@ -17,6 +17,7 @@ class Limits:
     seconds: float = 120.0  # of sound that one request makes, after which it ends
     body: int = 1 << 16  # bytes of a JSON body; four a character, and the rest
     recording: int = 32 << 20  # bytes of a recording that is uploaded
+    runs: int = 50  # recorded runs that are kept; the oldest go
     timeout: float = 300.0  # seconds from request to its last piece
     grace: float = 10.0  # seconds that requests have left to end when the server is stopped
 
@@ -26,7 +27,7 @@ class Limits:
         Raises:
             UsageError: names the field.
         """
-        for name in ("rows", "characters", "body", "recording"):
+        for name in ("rows", "characters", "body", "recording", "runs"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}.")
         for name in ("queue", "grace"):

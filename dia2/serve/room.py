@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dia2.serve.limits import Limits
 from dia2.serve.metrics import Metrics
+from dia2.serve.runs import Runs
 from dia2.serve.speaker import Speaker
 from dia2.serve.voices import Voices
 
@@ -17,6 +18,7 @@ class Room:
     model: str  # the id of the checkpoint
     speaker: Speaker
     voices: Voices
+    runs: Runs
     limits: Limits
     created: int  # Unix time of the start
     metrics: Metrics = field(init=False)

@@ -14,10 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from dia2.common.errors import UsageError
-from dia2.serve.bodies import SpeechBody, media_type, read_speech
+from dia2.serve.bodies import SpeechBody, media_type, read_speech, request_of
 from dia2.serve.errors import refuse
 from dia2.serve.listening import GoneError, Last, Pieces, listening
 from dia2.serve.room import Room
+from dia2.serve.runs import recorded
 from dia2.serve.sound import WHOLE, encoder, whole
 
 logger = logging.getLogger("dia2.serve")
@@ -30,7 +31,11 @@ async def speech(http: Request) -> Response:
     room: Room = http.app.state.room
     began = time.perf_counter()
     body = await read_body(http, room.limits.body)
-    asked, request = read_speech(body, room.model, room.voices, room.limits, room.speaker.how)
+    asked = read_speech(body, room)
+    request_of(asked, room, None)  # before a run is noted
+    run = room.runs.new(asked.input) if asked.trace else None
+    request = request_of(asked, room, recorded(run) if run else None)
+    headers = {"X-Dia2-Run": run.id} if run else {}
     stack = AsyncExitStack()
     try:
         pieces = await stack.enter_async_context(
@@ -40,13 +45,15 @@ async def speech(http: Request) -> Response:
         first = await anext(parts, b"")  # what fails before the first sound has a status of its own
     except BaseException as error:
         await stack.aclose()
+        if run is not None and not run.path.exists():
+            room.runs.forget(run)
         room.metrics.requests.labels("gone" if isinstance(error, GoneError) else "failed").inc()
         if isinstance(error, GoneError):
             return Response(status_code=_CLOSED_BY_CLIENT)
         if isinstance(error, UsageError):
             refuse(room.voices.told(error))
         raise
-    return StreamingResponse(_sent(first, parts, pieces, stack, room), media_type=media_type(asked))
+    return StreamingResponse(_sent(first, parts, pieces, stack, room), headers=headers, media_type=media_type(asked))
 
 
 async def read_body(http: Request, most: int) -> bytes:

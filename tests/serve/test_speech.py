@@ -112,7 +112,7 @@ def test_a_wav_of_events_has_one_header(client: httpx.Client) -> None:
 
 
 def test_sampling_is_what_generate_does(client: httpx.Client) -> None:
-    asked = {"cfg_scale": 1.0, "temperature": 0.5, "top_k": 7}
+    asked: dict[str, Any] = {"cfg_scale": 1.0, "temperature": 0.5, "top_k": 7}
     found = np.frombuffer(speak(client, response_format="pcm", **asked).content, "<i2")
     assert same(found, wanted(**asked))
     assert not same(found, wanted())
