@@ -15,7 +15,7 @@ from torch import Tensor
 from dia2.audio.streaming_decoder import Samples, streaming_decoder
 from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
-from dia2.common.hooks import Observer, current_observer, observing
+from dia2.common.hooks import Observer, current_observer, observing, report
 from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
@@ -190,7 +190,7 @@ class Stream(Iterator[StreamChunk]):
     def _speak(self, session: Session) -> Iterator[Wait | StreamChunk | None]:
         runtime = self._runtime
         first_word = FirstWord(runtime, session.config, session.start_step)
-        self._speaker = speaker = _Speaker(runtime, session)
+        self._speaker = speaker = _Speaker(runtime, session, keep=self._observer is not None)
         loop = generate_frames(
             runtime,
             session.config,
@@ -199,23 +199,29 @@ class Stream(Iterator[StreamChunk]):
             start_step=session.start_step,
             interventions=session.interventions,
         )
-        with closing(loop):  # before the session is: an observer still reads its tensors
-            for made in loop:
-                if isinstance(made, Wait):
-                    yield made
-                    continue
-                first_word.see(*made)
-                if self._progress is not None:
-                    self._progress(session.progress(made.step - session.start_step + 1, runtime.frame_rate))
-                if session.includes_prefix or first_word.known:
-                    speaker.begin(0 if session.includes_prefix else first_word.frame)
-                yield speaker.take(speaker.late)
-        crop = session.crop(first_word.frame, speaker.complete_frames())
-        if not speaker.spoke:  # the crop was never found, or would leave nothing
-            speaker.begin(crop)
-        self._ended = stop_reason(runtime, session.state, session.gen)
-        while (chunk := speaker.take()) is not None:
-            yield chunk
+        try:
+            with closing(loop):  # before the session is: an observer still reads its tensors
+                for made in loop:
+                    if isinstance(made, Wait):
+                        yield made
+                        continue
+                    first_word.see(*made)
+                    if self._progress is not None:
+                        self._progress(session.progress(made.step - session.start_step + 1, runtime.frame_rate))
+                    if session.includes_prefix or first_word.known:
+                        speaker.begin(0 if session.includes_prefix else first_word.frame)
+                    yield speaker.take(speaker.late)
+            crop = session.crop(first_word.frame, speaker.complete_frames())
+            if not speaker.spoke:  # the crop was never found, or would leave nothing
+                speaker.begin(crop)
+            self._ended = stop_reason(runtime, session.state, session.gen)
+            while (chunk := speaker.take()) is not None:
+                yield chunk
+        finally:
+            if speaker.heard:
+                codes, samples = zip(*speaker.heard, strict=True)
+                inputs = {"runtime": runtime, "aligned": torch.cat(codes, dim=1)}
+                report(self._observer, "codec.decode", inputs, torch.cat(samples))
 
 
 class _TextSource:
@@ -245,6 +251,7 @@ class _TextSource:
 class _Begun(NamedTuple):
     """A piece that is being decoded."""
 
+    codes: Tensor  # [K, frames] int64
     samples: Samples
     start: float  # seconds from the start of the stream
     words: list[PlacedWord]  # words that begin in it
@@ -253,8 +260,9 @@ class _Begun(NamedTuple):
 class _Speaker:
     """Turns the grid's complete frames into chunks."""
 
-    def __init__(self, runtime: RuntimeContext, session: Session) -> None:
-        self._runtime, self._session = runtime, session
+    def __init__(self, runtime: RuntimeContext, session: Session, *, keep: bool) -> None:
+        self._runtime, self._session, self._keep = runtime, session, keep
+        self.heard: list[tuple[Tensor, Tensor]] = []  # codes [K, n] and samples that were taken, for an observer alone
         self._pieces = streaming_decoder(runtime.mimi)
         self._begun: deque[_Begun] = deque()
         self._crop = 0
@@ -285,11 +293,14 @@ class _Speaker:
         words = place_words(self._session, self._crop, rate)[self._words :]
         ready = list(takewhile(lambda word: word.seconds < (last - self._crop) / rate, words))
         self._words += len(ready)
-        self._begun.append(_Begun(samples, (first - self._crop) / rate, ready))
+        self._begun.append(_Begun(codes, samples, (first - self._crop) / rate, ready))
 
     def take(self, late: int = 0) -> StreamChunk | None:
         """The oldest piece that was begun, if there are more than `late`."""
         if len(self._begun) <= late:
             return None
-        samples, start, words = self._begun.popleft()
-        return StreamChunk(samples(), self._runtime.mimi.sample_rate, start, words)
+        codes, begun, start, words = self._begun.popleft()
+        samples = begun()
+        if self._keep:
+            self.heard.append((codes, samples))
+        return StreamChunk(samples, self._runtime.mimi.sample_rate, start, words)
