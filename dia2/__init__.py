@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         PrefixConfig,
         SamplingConfig,
     )
+    from dia2.runtime.batch.live import OpenBatch
     from dia2.runtime.batch.many import BatchStream
     from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
     from dia2.runtime.request import Request
@@ -44,6 +45,7 @@ _HOMES = {
         *("BatchError", "BatchInterrupted", "GenerationConfig", "GenerationInterrupted", "GenerationResult"),
         *("PlacedWord", "PrefixConfig", "SamplingConfig"),
     ),
+    "dia2.runtime.batch.live": ("OpenBatch",),
     "dia2.runtime.batch.many": ("BatchStream",),
     "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
     "dia2.runtime.request": ("Request",),
@@ -62,6 +64,7 @@ __all__ = [
     "GenerationConfig",
     "GenerationInterrupted",
     "GenerationResult",
+    "OpenBatch",
     "PlacedWord",
     "PrefixConfig",
     "ReplaceToken",
