@@ -22,6 +22,7 @@ from dia2.serve.errors import handle
 from dia2.serve.limits import Limits
 from dia2.serve.room import Room
 from dia2.serve.runs import Runs
+from dia2.serve.schema import openapi
 from dia2.serve.speaker import Speaker
 from dia2.serve.speech import speech
 from dia2.serve.voices import Voices
@@ -84,6 +85,7 @@ def application(
             Route("/v1/runs/{id}/sound.flac", looking.sound),
             Route("/v1/runs/{id}/subtitles.srt", looking.words),
             Route("/v1/runs/{id}/trace.zip", looking.trace),
+            Route("/openapi.json", openapi),
             Route("/v1/script", page.script, methods=["POST"]),
             *page.ROUTES,
             Route("/healthz", about.healthz),
