@@ -43,7 +43,8 @@ def check_address(host: str, token: str | None) -> None:
 class Access:
     """Middleware: asks for the token, where there is one, and for the server's own name.
 
-    Another site's page can have its name point here (DNS rebinding); its requests say that name.
+    Another site's page can have its name point here (DNS rebinding); its requests say that name. It can also send forms
+    to other sites; they say where they come from.
     """
 
     def __init__(self, app: ASGIApp, token: str | None, local: bool) -> None:
@@ -73,6 +74,9 @@ class Access:
     def _problem(self, headers: Headers, is_open: bool) -> tuple[int, str] | None:
         if self._local and _PORT.sub("", headers.get("host", "")) not in _LOCAL:
             return 421, "This server answers to localhost alone."
+        origin = headers.get("origin")
+        if origin is not None and origin.partition("://")[2] != headers.get("host"):
+            return 403, "Pages of other sites are not answered."
         if self._token is not None and not is_open:
             given = headers.get("authorization", "").encode()
             if not hmac.compare_digest(given, self._token):

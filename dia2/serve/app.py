@@ -25,6 +25,7 @@ from dia2.serve.runs import Runs
 from dia2.serve.schema import openapi
 from dia2.serve.speaker import Speaker
 from dia2.serve.speech import speech
+from dia2.serve.uploads import upload
 from dia2.serve.voices import Voices
 
 
@@ -34,6 +35,7 @@ def application(
     model: str | None = None,
     limits: Limits | None = None,
     voices: Path | None = None,
+    whisper: str = "turbo",
     runs: Path | None = None,
     token: str | None = None,
     local: bool = True,
@@ -47,6 +49,7 @@ def application(
         model: its id; `None`: its name.
         limits: what is let in.
         voices: a folder of `.voice` files.
+        whisper: the checkpoint that listens to recordings that are sent.
         runs: where recorded runs are kept; `None`: in a folder of this process, which goes with it.
         token: which clients send.
         local: only this machine reaches it.
@@ -77,7 +80,8 @@ def application(
     app = Starlette(
         routes=[
             Route("/v1/audio/speech", speech, methods=["POST"]),
-            Route("/v1/audio/voices", about.voices),
+            Route("/v1/audio/voices", about.voices, methods=["GET"]),
+            Route("/v1/audio/voices", upload, methods=["POST"]),
             Route("/v1/models", about.models),
             Route("/v1/models/{model:path}", about.model),
             Route("/v1/runs", looking.runs),
@@ -97,5 +101,5 @@ def application(
         lifespan=lifespan,
     )
     kept = Runs(Path(own.name) if own is not None else runs or Path(), limits.runs)
-    app.state.room = Room(model or tts.name, speaker, Voices(voices), kept, limits, int(time.time()))
+    app.state.room = Room(model or tts.name, speaker, Voices(voices, whisper), kept, limits, int(time.time()))
     return app

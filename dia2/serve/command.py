@@ -39,6 +39,7 @@ def serve(args: argparse.Namespace, tts: Dia2) -> int:
         tts,
         limits=limits,
         voices=voices,
+        whisper=args.whisper,
         runs=None if args.runs is None else Path(args.runs),
         token=token,
         local=is_loopback(args.host),

@@ -17,9 +17,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what a voice may be cal
 class Voices:
     """By their names; files that come into the folder are seen at once."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Note the folder; `None`: there is the default voice alone."""
-        self.folder = folder
+    def __init__(self, folder: Path | None = None, whisper: str = "turbo") -> None:
+        """Note where they are.
+
+        Args:
+            folder: of the files; `None`: there is the default voice alone.
+            whisper: the checkpoint that listens to recordings.
+        """
+        self.folder, self.whisper = folder, whisper
 
     def names(self) -> list[str]:
         """All there are, the default first."""
@@ -39,6 +44,19 @@ class Voices:
             told = ", ".join(names[:20])
             refuse(f"There is no voice {name[:100]!r}: this server has {told}.", "voice", "voice_not_found")
         return None if name == DEFAULT or self.folder is None else self.folder / f"{name}{VOICE_SUFFIX}"
+
+    def new(self, name: str) -> Path:
+        """Where a voice of a new name is to be.
+
+        Raises:
+            ApiError: it is no name, or there is such a voice.
+        """
+        if not _NAME.fullmatch(name):
+            refuse("A voice is named by 1 to 64 letters, digits, - and _, a letter or digit first.", "name")
+        if name in self.names():
+            refuse(f"There is a voice {name} already: choose another name.", "name", "voice_exists", 409)
+        assert self.folder is not None, "asked before"
+        return self.folder / f"{name}{VOICE_SUFFIX}"
 
     def told(self, error: Exception) -> str:
         """What is wrong, without the folder: where files lie is nobody's business."""

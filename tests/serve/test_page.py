@@ -113,7 +113,8 @@ def test_a_script_is_looked_at(client: httpx.Client) -> None:
     assert [note["spelling"] for note in found["notes"]] == ["(S2)", "(laughs)"]
     assert found["notes"][0]["message"].endswith("write [S1] or [S2]")
     assert said("  ")["error"].startswith("The script has no words")
-    for body in ([], {"input": 3}, {}, "text"):
+    bodies: list[Any] = [[], {"input": 3}, {}, "text"]
+    for body in bodies:
         assert client.post("/v1/script", json=body).status_code == 400
     assert client.post("/v1/script", json={"input": "a" * 5000}).status_code == 400
 
