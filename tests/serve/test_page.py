@@ -14,10 +14,12 @@ import pytest
 import soundfile
 
 from dia2.inspect import load
+from dia2.runtime.words import Word
 from dia2.serve.limits import Limits
 from dia2.serve.runs import Runs
 
 from ..support.browser import chromium, keep_picture, launched
+from ..support.reference import ROOT
 from .test_speech import ASKED, same, speak, wanted
 
 
@@ -180,3 +182,28 @@ def test_the_page_asks_for_the_token(serve: Callable[..., httpx.Client]) -> None
         page.keyboard.press("Enter")
         page.locator("#voice option").wait_for(state="attached")
         assert page.inner_text("#model") == "tiny"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(chromium() is None, reason="no Chromium")
+def test_a_recording_is_added_on_the_page(
+    serve: Callable[..., httpx.Client], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [Word("Hello", 0.1, 0.4), Word("there.", 0.5, 0.9)]
+    monkeypatch.setattr("dia2.runtime.words.hear_words", lambda *_: said)
+    address = str(serve(voices=tmp_path).base_url)
+    with launched() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(address)
+        page.click("#voicing summary")
+        page.fill("#name", "anna")
+        page.set_input_files("#file", ROOT / "tiny4" / "spk1.wav")
+        page.click("#send")
+        page.locator("#added", has_text="anna is ready.").wait_for()
+        assert page.input_value("#voice") == "anna"
+        assert page.locator("#findings li").count() > 0, "words that Whisper cannot have heard there"
+        keep_picture(page, "serve-voice")
+        page.click("#send")
+        page.locator("#added.wrong").wait_for()
+        assert page.inner_text("#added") == "There is a voice anna already: choose another name."
+    assert [file.name for file in tmp_path.iterdir()] == ["anna.voice"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,8 @@ WORDS = (TINY / "spk1.words.json").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def client(serve: Callable[..., httpx.Client], tmp_path: Path) -> Iterator[httpx.Client]:
-    yield serve(voices=tmp_path, limits=Limits(recording=1_000_000))
+def client(serve: Callable[..., httpx.Client], tmp_path: Path) -> httpx.Client:
+    return serve(voices=tmp_path, limits=Limits(recording=1_000_000))
 
 
 def send(client: httpx.Client, name: str = "anna", file: bytes = RECORDING, **fields: Any) -> httpx.Response:

@@ -211,10 +211,10 @@ class Speaker {
 /** @type {AbortController | null} */
 let speaking = null;
 
-/** @type {(text: string, wrong?: boolean) => void} */
-function tell(text, wrong = false) {
-  status.textContent = text;
-  status.classList.toggle("wrong", wrong);
+/** @type {(text: string, wrong?: boolean, where?: HTMLElement) => void} */
+function tell(text, wrong = false, where = status) {
+  where.textContent = text;
+  where.classList.toggle("wrong", wrong);
 }
 
 /** What is asked for, as the form says. */
@@ -277,6 +277,47 @@ byId("speak", HTMLFormElement).addEventListener("submit", (event) => {
 stop.addEventListener("click", () => speaking?.abort());
 script.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !speaking) speak();
+});
+
+// Voices
+
+/** List the voices there are, one of them chosen. @param {string} [chosen] */
+async function listVoices(chosen) {
+  const { data } = await (await ask("/v1/audio/voices")).json();
+  const names = data.map((/** @type {{ id: string }} */ voice) => voice.id);
+  const select = byId("voice", HTMLSelectElement);
+  select.replaceChildren(...names.map((/** @type {string} */ name) => h("option", {}, name)));
+  if (chosen) select.value = chosen;
+}
+
+async function addVoice() {
+  const added = byId("added", HTMLElement);
+  const send = byId("send", HTMLButtonElement);
+  const name = byId("name", HTMLInputElement).value;
+  const [file] = byId("file", HTMLInputElement).files ?? [];
+  const form = new FormData();
+  form.set("name", name);
+  form.set("file", file);
+  send.disabled = true;
+  tell("Listening to it …", false, added);
+  byId("findings", HTMLElement).replaceChildren();
+  try {
+    const { findings } = await (await ask("/v1/audio/voices", { method: "POST", body: form })).json();
+    const told = findings.map((/** @type {{ message: string, fix: string }} */ found) =>
+      h("li", {}, `${found.message} → ${found.fix}`));
+    byId("findings", HTMLElement).replaceChildren(...told);
+    await listVoices(name);
+    tell(`${name} is ready.`, false, added);
+  } catch (error) {
+    tell(error instanceof Error ? error.message : String(error), true, added);
+  } finally {
+    send.disabled = false;
+  }
+}
+
+byId("add", HTMLFormElement).addEventListener("submit", (event) => {
+  event.preventDefault();
+  addVoice();
 });
 
 // Runs
@@ -348,12 +389,10 @@ async function list() {
 }
 
 async function begin() {
-  const [models, voices] = await Promise.all(["/v1/models", "/v1/audio/voices"].map((path) => ask(path)));
-  byId("model", HTMLElement).textContent = (await models.json()).data[0].id;
-  const names = (await voices.json()).data.map((/** @type {{ id: string }} */ voice) => voice.id);
-  byId("voice", HTMLSelectElement).replaceChildren(...names.map((/** @type {string} */ name) => h("option", {}, name)));
+  const { data } = await (await ask("/v1/models")).json();
+  byId("model", HTMLElement).textContent = data[0].id;
   draw();
-  await Promise.all([check(), list()]);
+  await Promise.all([listVoices(), check(), list()]);
 }
 
 begin().catch((error) => tell(error.message, true));
