@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from dia2.runtime.batch.live import OpenBatch
     from dia2.runtime.batch.many import BatchStream
     from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+    from dia2.runtime.live_text import LiveText
     from dia2.runtime.request import Request
     from dia2.runtime.streaming import Stream, StreamChunk
 
@@ -48,6 +49,7 @@ _HOMES = {
     "dia2.runtime.batch.live": ("OpenBatch",),
     "dia2.runtime.batch.many": ("BatchStream",),
     "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
+    "dia2.runtime.live_text": ("LiveText",),
     "dia2.runtime.request": ("Request",),
     "dia2.runtime.streaming": ("Stream", "StreamChunk"),
 }
@@ -64,6 +66,7 @@ __all__ = [
     "GenerationConfig",
     "GenerationInterrupted",
     "GenerationResult",
+    "LiveText",
     "OpenBatch",
     "PlacedWord",
     "PrefixConfig",

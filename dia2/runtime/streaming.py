@@ -21,6 +21,7 @@ from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
+from dia2.runtime.live_text import LATER, LiveText
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import Session, open_session, place_words
@@ -59,7 +60,7 @@ class Stream(Iterator[StreamChunk]):
     def __init__(
         self,
         runtime: RuntimeContext,
-        pieces: Iterable[str],
+        pieces: Iterable[str] | LiveText,
         config: GenerationConfig,
         observer: Observer | None = None,
         *,
@@ -71,7 +72,7 @@ class Stream(Iterator[StreamChunk]):
 
         Args:
             runtime: the checkpoint.
-            pieces: text, read only as far as needed.
+            pieces: text, read only as far as needed; in a batch it may still be written.
             config: sampling, guidance and prefix.
             observer: who looks on; `None`: who observes where the stream is made.
             progress: called after every frame; of a text that is still written, it knows what was read.
@@ -112,8 +113,13 @@ class Stream(Iterator[StreamChunk]):
         item: Wait | StreamChunk | None = None
         try:
             while True:
-                if not isinstance(item, Wait):  # between frames, as alone
-                    self._top_up(self._missing())
+                while not isinstance(item, Wait) and (missing := self._missing()):  # between frames, as alone
+                    self._top_up(missing)
+                    if not self._missing():
+                        break
+                    while self._speaker is not None and (chunk := self._speaker.take()) is not None:
+                        yield chunk  # nobody knows how long the text takes
+                    yield Wait.TEXT
                 try:
                     item = self._advance()
                 except StopIteration:
@@ -162,7 +168,10 @@ class Stream(Iterator[StreamChunk]):
         """Words to be read before the machine can take one and look as far ahead as it wants to."""
         if self._source.closed or self._ended is not None:
             return 0
-        queued = 0 if self._session is None else self._runtime.machine.words_queued(self._session.state)
+        if self._session is None:
+            queued = sum(1 for entry in self._begin if entry.tokens)
+        else:
+            queued = self._runtime.machine.words_queued(self._session.state)
         return max(0, self._runtime.machine.second_stream_ahead + 1 - queued)
 
     def _top_up(self, missing: int) -> None:
@@ -170,7 +179,7 @@ class Stream(Iterator[StreamChunk]):
         if missing:
             entries = self._source.take(missing)
             if self._session is None:
-                self._begin = entries
+                self._begin += entries
             else:
                 self._session.state.entries.extend(entries)
                 self._session.entries.extend(entries)
@@ -227,17 +236,19 @@ class Stream(Iterator[StreamChunk]):
 class _TextSource:
     """Entries from pieces of text, read no further than asked."""
 
-    def __init__(self, runtime: RuntimeContext, pieces: Iterable[str], *, after_prefix: bool) -> None:
-        self._pieces = iter(pieces)
+    def __init__(self, runtime: RuntimeContext, pieces: Iterable[str] | LiveText, *, after_prefix: bool) -> None:
+        self._pieces: Iterator[object] = iter(pieces)
         ids, notes = runtime.constants, ScriptNotes()
         self._parser = ScriptParser(runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix, notes=notes)
         self.closed = False  # no more text will come
 
     def take(self, words: int) -> list[Entry]:
-        """At least `words` words with the breaks around them, or all that is left."""
+        """At least `words` words with the breaks around them, or all that is left, or that is there by now."""
         entries: list[Entry] = []
         while not self.closed and sum(1 for entry in entries if entry.tokens) < words:
             piece = next(self._pieces, None)
+            if piece is LATER:
+                break
             if piece is None:
                 self.closed = True
                 entries += self._parser.close()

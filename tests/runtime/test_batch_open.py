@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from dia2 import Request, UsageError
+from dia2 import LiveText, Request, UsageError
 from dia2.common.progress import Progress
 from dia2.engine import Dia2
+from dia2.inspect import Dia2Trace, record
 from dia2.runtime.batch.live import OpenBatch
 from dia2.runtime.batch.schedule import Event, Failed, Gave, Over
 from dia2.runtime.streaming import Stream, StreamChunk
@@ -51,6 +55,7 @@ class Listener:
             self.hear(events)
             if not going and not events:
                 return
+            assert events or not batch.rests(), "it would wait for ever"
 
 
 def request(number: int) -> Request:
@@ -140,3 +145,106 @@ def test_what_does_not_go_together_is_refused(tts: Dia2) -> None:
     unguided.join(0, Request("[S1] Hi.", seed=1))
     heard.finish(unguided)
     assert "without guidance" in str(heard.failed[0])
+
+
+WORDS = ["[S1] Hello", " there, how", " are you?", " [S2] Well ", "enough, and", " you?"]
+
+
+def live(number: int = 0, **options: Any) -> tuple[LiveText, Request]:
+    text = LiveText()
+    return text, Request(text, seed=number, **options)
+
+
+@pytest.mark.parametrize("checkpoint", ["tiny3", "tiny4", "tiny8"])
+def test_text_that_comes_slowly_slows_speech_down_and_changes_nothing(checkpoint: str) -> None:
+    tts = engine(checkpoint)
+    batch, heard = tts.open_batch(max_rows=3), Listener()
+    text, asked = live(5)
+    batch.join(0, asked)
+    assert heard.hear(batch.frame()) is None
+    assert batch.rests()
+    batch.join(1, request(0))
+    assert not batch.rests()
+    for number, piece in enumerate(WORDS):
+        text.feed(piece)
+        for _ in range(3 + 7 * (number % 2)):
+            heard.hear(batch.frame())
+    text.close()
+    heard.finish(batch)
+    assert sorted(heard.over) == [0, 1]
+    for key, script, seed in ((0, "".join(WORDS), 5), (1, SCRIPTS[0], 0)):
+        alone = tts.generate(script, seed=seed).waveform
+        torch.testing.assert_close(torch.cat(heard.pieces[key]), alone, atol=1e-5, rtol=0)
+
+
+def test_what_can_be_heard_comes_before_more_text_is_waited_for(tts: Dia2) -> None:
+    batch, heard = tts.open_batch(), Listener()
+    text, asked = live(1)
+    text.feed("[S1] One two three four five six ")
+    batch.join(0, asked)
+    while not batch.rests():
+        heard.hear(batch.frame())
+    before = sum(map(len, heard.pieces[0]))
+    assert before > 0
+    for _ in range(50):
+        assert batch.frame() == []
+    text.feed("seven eight.")
+    text.close()
+    heard.finish(batch)
+    whole = tts.generate("[S1] One two three four five six seven eight.", seed=1).waveform
+    torch.testing.assert_close(torch.cat(heard.pieces[0]), whole, atol=1e-5, rtol=0)
+
+
+def test_a_run_that_waits_is_recorded_as_if_it_had_not(tts: Dia2, tmp_path: Path) -> None:
+    batch, heard = tts.open_batch(), Listener()
+    text, asked = live(2, trace=record(tmp_path / "live", level="full"))
+    batch.join(0, asked)
+    batch.join(1, request(1))
+    for piece in WORDS:
+        text.feed(piece)
+        for _ in range(9):
+            heard.hear(batch.frame())
+    text.close()
+    heard.finish(batch)
+    tts.generate("".join(WORDS), seed=2, trace=record(tmp_path / "alone", level="full"))
+    slow, alone = Dia2Trace(tmp_path / "live"), Dia2Trace(tmp_path / "alone")
+    assert len(slow) == len(alone)
+    for name in ("text", "action", "codes", "step", "slot"):
+        assert np.array_equal(slow.column(name), alone.column(name)), name
+    for call in (0, len(alone) // 2, len(alone) - 1):
+        np.testing.assert_allclose(slow.logits(call)["cb0"], alone.logits(call)["cb0"], atol=1e-4)
+
+
+def test_who_waits_for_text_can_leave_and_be_without_words(tts: Dia2) -> None:
+    batch, heard = tts.open_batch(max_rows=1), Listener()
+    text, asked = live()
+    batch.join(0, asked)
+    batch.leave(0)
+    assert len(batch) == 0
+    empty, asked = live()
+    batch.join(1, asked)
+    empty.feed("  ")
+    empty.close()
+    heard.finish(batch)
+    assert "no words" in str(heard.failed[1])
+    assert text.feed("late") is None
+    with pytest.raises(UsageError, match="spoken in an open batch"):
+        tts.generate_many([Request(LiveText())])
+
+
+def test_two_that_wait_for_text_and_one_row(tts: Dia2) -> None:
+    """Neither has a row before it has words; then one waits for the other."""
+    batch, heard = tts.open_batch(max_rows=1), Listener()
+    texts = []
+    for key in (0, 1):
+        text, asked = live(key)
+        batch.join(key, asked)
+        texts.append(text)
+    for text in texts:
+        text.feed("[S1] Hello there. ")
+        text.close()
+    heard.finish(batch)
+    assert sorted(heard.over) == [0, 1]
+    for key in (0, 1):
+        alone = tts.generate("[S1] Hello there.", seed=key).waveform
+        torch.testing.assert_close(torch.cat(heard.pieces[key]), alone, atol=1e-5, rtol=0)

@@ -43,6 +43,10 @@ class OpenBatch:
         with self._runtime.computing():
             return not self._closed and self._batch.has_room()
 
+    def rests(self) -> bool:
+        """Whether a frame would do nothing, since all requests wait for text, or there are none."""
+        return self._batch.rests()
+
     def join(self, key: int, request: Request) -> None:
         """Let a request begin. It listens to its prefix before this returns, and that takes as long as it takes.
 
