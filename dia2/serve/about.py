@@ -6,7 +6,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from dia2.serve.errors import answer, refuse
+from dia2.serve.bodies import check_model
+from dia2.serve.errors import answer
 from dia2.serve.room import Room
 
 
@@ -18,9 +19,7 @@ async def models(http: Request) -> Response:
 async def model(http: Request) -> Response:
     """`GET /v1/models/{id}`."""
     room: Room = http.app.state.room
-    asked = http.path_params["model"]
-    if asked != room.model:
-        refuse(f"There is no model {asked[:100]!r}: this server has {room.model!r}.", "model", "model_not_found", 404)
+    check_model(http.path_params["model"], room)
     return JSONResponse(_model(room))
 
 

@@ -12,7 +12,7 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 from dia2.common.errors import Dia2Error
 from dia2.engine import Dia2
@@ -23,6 +23,7 @@ from dia2.serve.limits import Limits
 from dia2.serve.room import Room
 from dia2.serve.runs import Runs
 from dia2.serve.schema import openapi
+from dia2.serve.socket import stream
 from dia2.serve.speaker import Speaker
 from dia2.serve.speech import speech
 from dia2.serve.uploads import upload
@@ -80,6 +81,7 @@ def application(
     app = Starlette(
         routes=[
             Route("/v1/audio/speech", speech, methods=["POST"]),
+            WebSocketRoute("/v1/audio/stream", stream),
             Route("/v1/audio/voices", about.voices, methods=["GET"]),
             Route("/v1/audio/voices", upload, methods=["POST"]),
             Route("/v1/models", about.models),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from dia2.common.errors import UsageError, one_line
+from dia2.runtime.live_text import LiveText
 from dia2.runtime.request import Request
 from dia2.serve.errors import refuse
 from dia2.serve.room import Room
@@ -16,21 +17,26 @@ from dia2.serve.sound import MEDIA_TYPES
 Format = Literal["mp3", "opus", "flac", "wav", "pcm"]
 
 
-class SpeechBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What clients of the speech API send, and what is ours: seed, guidance and sampling."""
+class Asked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What every request for speech says."""
 
     model: str
-    input: Annotated[str, msgspec.Meta(min_length=1)]
     voice: str = "default"
-    response_format: Format = "mp3"
-    stream_format: Literal["audio", "sse"] = "audio"
-    speed: float = 1.0
-    instructions: str | None = None
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
     cfg_scale: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
     top_k: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | None = None
     trace: bool = False  # record the run; X-Dia2-Run in the answer names it
+
+
+class SpeechBody(Asked, forbid_unknown_fields=True, kw_only=True):
+    """What clients of the speech API send, and what is ours."""
+
+    input: Annotated[str, msgspec.Meta(min_length=1)]
+    response_format: Format = "mp3"
+    stream_format: Literal["audio", "sse"] = "audio"
+    speed: float = 1.0
+    instructions: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(SpeechBody)
@@ -42,16 +48,8 @@ def read_speech(body: bytes, room: Room) -> SpeechBody:
     Raises:
         ApiError: it cannot be served; says why.
     """
-    try:
-        asked = _DECODER.decode(body)
-    except msgspec.ValidationError as error:
-        message, _, place = str(error).partition(" - at `$")
-        refuse(f"{message}{f', in {place[1:-1]}' if place[1:-1] else ''}.", place[1:-1] or None)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        refuse(f"The body is no JSON: {one_line(error)}.")
-    if asked.model != room.model:
-        known = f"this server has {room.model!r}"
-        refuse(f"There is no model {asked.model[:100]!r}: {known}.", "model", "model_not_found", 404)
+    asked: SpeechBody = decoded(_DECODER, body)
+    check_model(asked.model, room)
     if asked.speed != 1.0:
         refuse("The model speaks at its own pace, so speed can only be 1.", "speed")
     if asked.instructions:
@@ -61,11 +59,38 @@ def read_speech(body: bytes, room: Room) -> SpeechBody:
     return asked
 
 
-def request_of(asked: SpeechBody, room: Room, trace: AbstractContextManager[None] | None) -> Request:
+def decoded(decoder: msgspec.json.Decoder[Any], content: bytes | str) -> Any:
+    """What JSON stands for.
+
+    Raises:
+        ApiError: it is none, or not of the decoder's type.
+    """
+    try:
+        return decoder.decode(content)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        refuse(f"{message}{f', in {place[1:-1]}' if place[1:-1] else ''}.", place[1:-1] or None)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        refuse(f"The body is no JSON: {one_line(error)}.")
+
+
+def check_model(name: str, room: Room) -> None:
+    """Refuse any but the one there is.
+
+    Raises:
+        ApiError: says which there is.
+    """
+    if name != room.model:
+        known = f"this server has {room.model!r}"
+        refuse(f"There is no model {name[:100]!r}: {known}.", "model", "model_not_found", 404)
+
+
+def request_of(asked: Asked, script: str | LiveText, room: Room, trace: AbstractContextManager[None] | None) -> Request:
     """For the checkpoint.
 
     Args:
         asked: by a client.
+        script: what is to be said.
         room: whose voices there are.
         trace: records it.
 
@@ -81,7 +106,7 @@ def request_of(asked: SpeechBody, room: Room, trace: AbstractContextManager[None
     if voice is not None:
         options["prefix_speaker_1"] = voice
     try:
-        return Request(asked.input, trace=trace, **options)
+        return Request(script, trace=trace, **options)
     except UsageError as error:
         refuse(room.voices.told(error))
 

@@ -41,31 +41,41 @@ def refuse(message: str, param: str | None = None, code: str | None = None, stat
 
 def answer(status: int, message: str, param: str | None = None, code: str | None = None) -> Response:
     """An error as JSON."""
-    kind = "invalid_request_error" if status < 500 else "server_error"
-    body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    body = {"error": _told(status, message, param, code)}
     headers = {"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else {}
     return Response(json.dumps(body), status, headers, "application/json")
 
 
-def of_exception(error: BaseException) -> Response:
-    """The answer to a request that failed with `error`."""
-    if isinstance(error, ApiError):
-        return answer(error.status_code, error.detail, error.param, error.code)
-    if isinstance(error, BusyError):
-        return answer(429, one_line(error), code="busy")
-    if isinstance(error, StoppingError):
-        return answer(503, one_line(error), code="stopping")
-    if isinstance(error, UsageError):
-        return answer(400, one_line(error))
-    if isinstance(error, HTTPException):
-        return answer(error.status_code, f"{error.detail}.")
-    if isinstance(error, Dia2Error):
-        logger.error("a request failed: %s", one_line(error))
-        return answer(500, one_line(error))
+def _told(status: int, message: str, param: str | None, code: str | None) -> dict[str, str | None]:
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"message": message, "type": kind, "param": param, "code": code}
+
+
+def _facts(error: BaseException) -> tuple[int, str, str | None, str | None]:
+    """Status, message, field and code of what went wrong."""
+    match error:
+        case ApiError():
+            return error.status_code, error.detail, error.param, error.code
+        case BusyError():
+            return 429, one_line(error), None, "busy"
+        case StoppingError():
+            return 503, one_line(error), None, "stopping"
+        case UsageError():
+            return 400, one_line(error), None, None
+        case HTTPException():
+            return error.status_code, f"{error.detail}.", None, None
+        case Dia2Error():
+            logger.error("a request failed: %s", one_line(error))
+            return 500, one_line(error), None, None
     logger.error("a request failed", exc_info=error)
-    return answer(500, "Something went wrong inside the server: its log says what.")
+    return 500, "Something went wrong inside the server: its log says what.", None, None
+
+
+def problem_of(error: BaseException) -> dict[str, object]:
+    """What a client that is no HTTP client is told."""
+    return {"error": _told(*_facts(error))}
 
 
 async def handle(_: Request, error: Exception) -> Response:
-    """For Starlette."""
-    return of_exception(error)
+    """For Starlette: the answer to a request that failed."""
+    return answer(*_facts(error))

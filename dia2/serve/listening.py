@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -29,17 +29,17 @@ class Last(NamedTuple):
 class Pieces:
     """An iterator of `StreamChunk`s; `last` is known when it ends."""
 
-    def __init__(self, http: HttpRequest, queue: asyncio.Queue[Item], seconds: float, deadline: float) -> None:
+    def __init__(self, gone: Awaitable[None], queue: asyncio.Queue[Item], seconds: float, deadline: float) -> None:
         """Note where pieces come from.
 
         Args:
-            http: the request, which says when its client has left.
+            gone: ends when the client has left.
             queue: filled by the speaker.
             seconds: of sound, after which it ends.
             deadline: of the loop's clock.
         """
         self._queue, self._seconds, self._deadline = queue, seconds, deadline
-        self._gone = asyncio.ensure_future(_gone(http))
+        self._gone = asyncio.ensure_future(gone)
         self.last: Last | None = None
 
     def __aiter__(self) -> Pieces:
@@ -91,9 +91,16 @@ class Pieces:
 
 @asynccontextmanager
 async def listening(
-    speaker: Speaker, request: Request, http: HttpRequest, *, seconds: float, timeout: float
+    speaker: Speaker, request: Request, gone: Awaitable[None], *, seconds: float, timeout: float
 ) -> AsyncIterator[Pieces]:
     """Have a request spoken while the block goes on; whatever is left of it then is cancelled.
+
+    Args:
+        speaker: speaks.
+        request: what.
+        gone: ends when the client has left.
+        seconds: of sound, at most.
+        timeout: seconds that it may take.
 
     Raises:
         BusyError, StoppingError: it is not taken.
@@ -106,7 +113,7 @@ async def listening(
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
     key = speaker.submit(request, deliver)
-    pieces = Pieces(http, queue, seconds, loop.time() + timeout)
+    pieces = Pieces(gone, queue, seconds, loop.time() + timeout)
     try:
         yield pieces
     finally:
@@ -114,6 +121,7 @@ async def listening(
         speaker.cancel(key)
 
 
-async def _gone(http: HttpRequest) -> None:
+async def left(http: HttpRequest) -> None:
+    """Wait until a client whose body was read has left."""
     while (await http.receive())["type"] != "http.disconnect":
         pass

@@ -82,6 +82,7 @@ class Speaker:
         self._left: list[int] = []  # keys of requests that nobody waits for any more
         self._until: float | None = None  # when it was told to stop, the end of the grace
         self._error: Exception | None = None  # loading failed
+        self._poked = False  # there may be text for those that wait for it
         self._loaded = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dia2-speaker", daemon=True)
         self.frames = 0  # made since the start, of all rows together
@@ -142,6 +143,12 @@ class Speaker:
             self._changed.notify()
             return job.key
 
+    def poke(self) -> None:
+        """There is more text of a request whose script is still being written."""
+        with self._changed:
+            self._poked = True
+            self._changed.notify()
+
     def cancel(self, key: int) -> None:
         """Stop a request before its next frame; nothing more is delivered of it. One that is over is no matter."""
         with self._changed:
@@ -190,8 +197,9 @@ class Speaker:
     def _turn(self, batch: OpenBatch) -> bool:
         """One frame of all; `False`: it is time to end."""
         with self._changed:
-            while not (self._waiting or self._speaking or self._left or self._until is not None):
+            while not self._has_work(batch):
                 self._changed.wait()
+            self._poked = False
             if self._until is not None and self._is_over(self._until):
                 return False
             left, self._left = self._left, []
@@ -204,6 +212,11 @@ class Speaker:
         for event in batch.frame():
             self._hand_on(event)
         return True
+
+    def _has_work(self, batch: OpenBatch) -> bool:
+        waiting = self._waiting and batch.has_room()
+        speaking = len(batch) and (self._poked or not batch.rests())
+        return bool(waiting or speaking or self._left or self._until is not None)
 
     def _is_over(self, until: float) -> bool:
         return not (self._waiting or self._speaking) or time.monotonic() >= until

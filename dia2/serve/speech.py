@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from dia2.common.errors import UsageError
 from dia2.serve.bodies import SpeechBody, media_type, read_speech, request_of
 from dia2.serve.errors import refuse
-from dia2.serve.listening import GoneError, Last, Pieces, listening
+from dia2.serve.listening import GoneError, Last, Pieces, left, listening
 from dia2.serve.room import Room
 from dia2.serve.runs import recorded
 from dia2.serve.sound import WHOLE, encoder, whole
@@ -32,14 +32,14 @@ async def speech(http: Request) -> Response:
     began = time.perf_counter()
     body = await read_body(http, room.limits.body)
     asked = read_speech(body, room)
-    request_of(asked, room, None)  # before a run is noted
+    request_of(asked, asked.input, room, None)  # before a run is noted
     run = room.runs.new(asked.input) if asked.trace else None
-    request = request_of(asked, room, recorded(run) if run else None)
+    request = request_of(asked, asked.input, room, recorded(run) if run else None)
     headers = {"X-Dia2-Run": run.id} if run else {}
     stack = AsyncExitStack()
     try:
         pieces = await stack.enter_async_context(
-            listening(room.speaker, request, http, seconds=room.limits.seconds, timeout=room.limits.timeout)
+            listening(room.speaker, request, left(http), seconds=room.limits.seconds, timeout=room.limits.timeout)
         )
         parts = _parts(pieces, asked, room, began)
         first = await anext(parts, b"")  # what fails before the first sound has a status of its own
