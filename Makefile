@@ -81,7 +81,7 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt examples/csm_adapter/pyproject.toml | $(VENV)/bin/python
 	@echo "installing the runtime and the test tools into $(VENV): two minutes or three"
-	$(PIP) --editable '.[whisper,parquet,sweeps,notebooks,analysis,training,dev]' --editable examples/csm_adapter
+	$(PIP) --editable '.[whisper,parquet,sweeps,serve,notebooks,analysis,training,dev]' --editable examples/csm_adapter
 	touch $@ $(VENV)/.runtime
 
 $(VENV)/.clusters: pyproject.toml constraints.txt | $(VENV)/.dev

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
         SamplingConfig,
     )
     from dia2.runtime.activations import Ablate, Clamp, Patch, Steer, Where
+    from dia2.runtime.batch.live import OpenBatch
     from dia2.runtime.batch.many import BatchStream
     from dia2.runtime.edits import ChangeSampling, Edit, ForceAction, ReplaceToken
+    from dia2.runtime.live_text import LiveText
     from dia2.runtime.request import Request
     from dia2.runtime.streaming import Stream, StreamChunk
     from dia2.runtime.vectors import Vector
@@ -47,8 +49,10 @@ _HOMES = {
         *("PlacedWord", "PrefixConfig", "SamplingConfig"),
     ),
     "dia2.runtime.activations": ("Ablate", "Clamp", "Patch", "Steer", "Where"),
+    "dia2.runtime.batch.live": ("OpenBatch",),
     "dia2.runtime.batch.many": ("BatchStream",),
     "dia2.runtime.edits": ("ChangeSampling", "Edit", "ForceAction", "ReplaceToken"),
+    "dia2.runtime.live_text": ("LiveText",),
     "dia2.runtime.request": ("Request",),
     "dia2.runtime.streaming": ("Stream", "StreamChunk"),
     "dia2.runtime.vectors": ("Vector",),
@@ -68,6 +72,8 @@ __all__ = [
     "GenerationConfig",
     "GenerationInterrupted",
     "GenerationResult",
+    "LiveText",
+    "OpenBatch",
     "Patch",
     "PlacedWord",
     "PrefixConfig",

@@ -1,4 +1,4 @@
-"""The command line: `dia2 generate …` (also without the word `generate`), `dia2 voice`, `trace`, `sweep` and `query`.
+"""The command line: `dia2 generate …` (also without the word `generate`) and its sisters, see `COMMANDS`.
 
 Exit codes: 0 done, 1 something failed, 2 bad usage, 130 interrupted (the audio so far is kept).
 """
@@ -36,6 +36,7 @@ from dia2.common.terminal.command import (
 )
 from dia2.common.terminal.did_you_mean import refuse_near_miss, refuse_text
 from dia2.common.wording import counted
+from dia2.serve_flags import add_serve_flags
 from dia2.sweep_flags import add_query_flags, add_sweep_flags
 from dia2.trace_flags import add_trace_commands
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:  # which bring torch: nothing that takes long is imported unle
     from dia2.generation import GenerationConfig, GenerationResult
     from dia2.inspect.schema.finding import Finding
 
-COMMANDS = ("generate", "voice", "trace", "sweep", "query")
+COMMANDS = ("generate", "voice", "trace", "sweep", "query", "serve")
 VIEWS = ("show", "watch", "findings", "frames", "grid", "diff", "prefix", "hooks", "html", "export")
 _MEANT = (
     {name: name for name in COMMANDS}
@@ -117,6 +118,10 @@ def _run(args: argparse.Namespace) -> int:
         from dia2.inspect.views.sweeps.summary import print_summary
 
         return run_sweep(args, print_summary, sweep_to_html)
+    if args.command == "serve":
+        from dia2.serve.command import serve
+
+        return serve(args, open_checkpoint(args))
     return generate(args) if args.command == "generate" else voice(args)
 
 
@@ -185,6 +190,11 @@ def build_parser() -> Parser:
     add_trace_commands(
         commands.add_parser("trace", help="look into a recorded run", description="Look into a recorded run.")
     )
+    answer = commands.add_parser(
+        "serve", help="answer requests for speech", description="Answer requests for speech, by the API of OpenAI's."
+    )
+    add_serve_flags(answer)
+    _add_model_flags(answer)
     many = "Make every combination of some settings, and one dataset of what came out; goes on where it was stopped."
     add_sweep_flags(commands.add_parser("sweep", help="make thousands of runs by a plan", description=many))
     add_query_flags(

@@ -31,6 +31,7 @@ from dia2.generation import (
 )
 from dia2.runtime import assets
 from dia2.runtime.assets import Assets
+from dia2.runtime.batch.live import OpenBatch
 from dia2.runtime.batch.many import (
     BatchStream,
     OnError,
@@ -333,6 +334,28 @@ class Dia2:
         stopping = Stopping()
         return BatchStream(self._many(asked, max_rows, streamed, stopping), len(asked), on_error, stopping)
 
+    def open_batch(
+        self, *, max_rows: int = 8, guided: bool = True, use_cuda_graph: bool = False, use_torch_compile: bool = False
+    ) -> OpenBatch:
+        """A batch that requests join while others of it speak: for a program that serves others.
+
+        Args:
+            max_rows: requests at a time; fewer where memory is short.
+            guided: some have guidance (a `cfg_scale` other than 1); then all rows are computed with two branches.
+            use_cuda_graph: how frames are computed; the requests say the same.
+            use_torch_compile: likewise.
+
+        Raises:
+            UsageError: there is no such number of rows; or what compiling needs is missing.
+            Dia2Error: the checkpoint cannot be loaded.
+        """
+        most = check_rows(max_rows)
+        how = GenerationConfig(use_cuda_graph=use_cuda_graph, use_torch_compile=use_torch_compile)
+        runtime = self._load_for(how)[0]
+        with runtime.computing():
+            batch = Batch(runtime, branches=2 if guided else 1, most=most, graphs=use_cuda_graph)
+        return OpenBatch(runtime, batch, how, lambda request: partial(self._begun, runtime, streamed, request))
+
     def save_wav(self, script: str | Sequence[str], path: str | Path, **options: Any) -> GenerationResult:
         """`generate(script, output_wav=path, …)`."""
         return self.generate(script, output_wav=path, **options)
@@ -396,11 +419,7 @@ class Dia2:
             return (event for event in nothing)
         runtime = self._load_for(replace(how, prefix=None))[0]
 
-        def begin(request: Request, rows: Rows) -> Generator[Any, None, Any]:
-            with _recording(request.trace, request.observer):
-                return (yield from perform(self._task(request, runtime), rows))
-
-        runs = [(number, partial(begin, request)) for number, request in enumerate(requests)]
+        runs = [(number, partial(self._begun, runtime, perform, request)) for number, request in enumerate(requests)]
         with runtime.computing():
             batch = Batch(
                 runtime,
@@ -410,6 +429,17 @@ class Dia2:
                 stopping=stopping,
             )
         return drive(runtime, batch, runs)
+
+    def _begun(
+        self,
+        runtime: RuntimeContext,
+        perform: Callable[[Task, Rows], Generator[Any, None, Any]],
+        request: Request,
+        rows: Rows,
+    ) -> Generator[Any, None, Any]:
+        """One request of a batch, from its checks to its end."""
+        with _recording(request.trace, request.observer):
+            return (yield from perform(self._task(request, runtime), rows))
 
     def _task(self, request: Request, of: RuntimeContext | None = None) -> Task:
         """What is to be done for a request, once it was found good and the checkpoint is loaded; `of` a batch it is."""

@@ -30,6 +30,10 @@ ROOMS = {  # what each may import, besides itself; the longest name that fits a 
         *("dia2.inspect.schema", "dia2.common"),
     ),
     "dia2.inspect": ("dia2.common",),  # the facade, and the command line: all of its rooms
+    "dia2.serve": (
+        *("dia2.inspect.views", "dia2.inspect.record", "dia2.inspect.store", "dia2.inspect"),
+        *("dia2.adapter", "dia2.engine", "dia2.runtime", "dia2.generation", "dia2.common"),
+    ),
     "dia2.engine": (
         *("dia2.inspect.record", "dia2.runtime", "dia2.audio", "dia2.core", "dia2.common", "dia2.generation"),
     ),
@@ -57,6 +61,7 @@ ROOMS = {  # what each may import, besides itself; the longest name that fits a 
     "dia2": (
         "dia2.inspect.cli",
         "dia2.inspect.sweeps",
+        "dia2.serve",
         "dia2.engine",
         "dia2.common",
     ),  # the package itself, and its command line

@@ -16,6 +16,7 @@ from dia2.inspect.record.recorder import record
 from dia2.inspect.schema.maker import PLACES, Made, MakingStopped, Recorded, Settings
 from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.edits import edit_from_json, edit_to_json
+from dia2.runtime.live_text import LiveText
 from dia2.runtime.request import Request
 from dia2.runtime.vector_file import read_vector
 from dia2.runtime.vectors import Vector
@@ -94,7 +95,7 @@ class Dia2Maker:
         config = request.config
         text, audio = config.text, config.audio
         return {
-            "script": normalize_script(request.script),
+            "script": normalize_script(_whole(request.script)),
             "seed": config.seed,
             "cfg_scale": config.cfg_scale,
             "temperature": text.temperature if text.temperature == audio.temperature else None,
@@ -127,7 +128,7 @@ class Dia2Maker:
             for name in _FILES:
                 prefix[name] = self._content(prefix[name])
         return {
-            "script": normalize_script(request.script),
+            "script": normalize_script(_whole(request.script)),
             "config": config,
             "edits": [edit_to_json(edit) for edit in request.edits],
         }
@@ -219,3 +220,8 @@ def _made(one: GenerationResult | BaseException | None) -> Made | None:
 
 def _text(path: str | Path | None) -> str | None:
     return None if path is None else str(path)
+
+
+def _whole(script: str | Sequence[str] | LiveText) -> str | Sequence[str]:
+    assert not isinstance(script, LiveText), "a plan's scripts are whole"
+    return script

@@ -339,6 +339,13 @@ def _seen(observer: Observer, name: str, inputs: dict[str, Any]) -> Iterator[Spa
         observer.end(span)
 
 
+def report(observer: Observer | None, name: str, inputs: dict[str, Any], result: Any) -> None:
+    """Tell an observer of a phase that was done piece by piece, once it is."""
+    if observer is not None and name in observer.points:
+        with _seen(observer, name, inputs) as span:
+            span.result = result
+
+
 def _seen_through(observer: Observer, name: str, inputs: dict[str, Any], run: Any) -> Generator[Any, None, Any]:
     """`run`, a generator, as a phase."""
     with _seen(observer, name, inputs) as span:

@@ -14,6 +14,7 @@ from dia2.common.hooks import Observer, unobserved
 from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, merge_generation_config, normalize_script
 from dia2.runtime.edits import Edit, checked_edits
+from dia2.runtime.live_text import LiveText
 from dia2.runtime.script_parser import check_script
 from dia2.runtime.voice_clone import check_prefix
 
@@ -26,7 +27,7 @@ class Request:
     It stays as it was checked.
     """
 
-    script: str | Sequence[str]
+    script: str | Sequence[str] | LiveText
     config: GenerationConfig  # in force
     output_wav: str | Path | None
     progress: ProgressCallback | None
@@ -37,7 +38,7 @@ class Request:
 
     def __init__(
         self,
-        script: str | Sequence[str],
+        script: str | Sequence[str] | LiveText,
         config: GenerationConfig | None = None,
         output_wav: str | Path | None = None,
         *,
@@ -50,7 +51,7 @@ class Request:
         """Note what is asked, and refuse what no checkpoint can do.
 
         Args:
-            script: as in `Dia2.generate`, and so are all others.
+            script: as in `Dia2.generate`, and so are all others; for an open batch also text that is still written.
             config: sampling, guidance and prefix; the defaults if none.
             output_wav: where to write the audio as well.
             progress: called after every frame of this script.
@@ -94,8 +95,10 @@ class Request:
             UsageError: something given is not acceptable, now that files may have changed.
         """
         config = merge_generation_config(*self._given)
-        text = normalize_script(self.script)
-        check_script(text, tell=tell)
+        text = ""
+        if not isinstance(self.script, LiveText):
+            text = normalize_script(self.script)
+            check_script(text, tell=tell)
         check_prefix(config.prefix)
         if self.output_wav is not None:
             check_sound_writable(self.output_wav)

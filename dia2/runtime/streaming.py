@@ -15,12 +15,13 @@ from torch import Tensor
 from dia2.audio.streaming_decoder import Samples, streaming_decoder
 from dia2.common.brief import brief_repr
 from dia2.common.errors import UsageError
-from dia2.common.hooks import Observer, current_observer, observing
+from dia2.common.hooks import Observer, current_observer, observing, report
 from dia2.common.progress import ProgressCallback
 from dia2.generation import GenerationConfig, PlacedWord, StopReason, no_script
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.edits import Edit
 from dia2.runtime.generator import FirstWord, generate_frames, stop_reason
+from dia2.runtime.live_text import LATER, LiveText
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import ScriptParser, require_words
 from dia2.runtime.session import Session, open_session, place_words
@@ -59,7 +60,7 @@ class Stream(Iterator[StreamChunk]):
     def __init__(
         self,
         runtime: RuntimeContext,
-        pieces: Iterable[str],
+        pieces: Iterable[str] | LiveText,
         config: GenerationConfig,
         observer: Observer | None = None,
         *,
@@ -71,7 +72,7 @@ class Stream(Iterator[StreamChunk]):
 
         Args:
             runtime: the checkpoint.
-            pieces: text, read only as far as needed.
+            pieces: text, read only as far as needed; in a batch it may still be written.
             config: sampling, guidance and prefix.
             observer: who looks on; `None`: who observes where the stream is made.
             progress: called after every frame; of a text that is still written, it knows what was read.
@@ -112,8 +113,13 @@ class Stream(Iterator[StreamChunk]):
         item: Wait | StreamChunk | None = None
         try:
             while True:
-                if not isinstance(item, Wait):  # between frames, as alone
-                    self._top_up(self._missing())
+                while not isinstance(item, Wait) and (missing := self._missing()):  # between frames, as alone
+                    self._top_up(missing)
+                    if not self._missing():
+                        break
+                    while self._speaker is not None and (chunk := self._speaker.take()) is not None:
+                        yield chunk  # nobody knows how long the text takes
+                    yield Wait.TEXT
                 try:
                     item = self._advance()
                 except StopIteration:
@@ -162,7 +168,10 @@ class Stream(Iterator[StreamChunk]):
         """Words to be read before the machine can take one and look as far ahead as it wants to."""
         if self._source.closed or self._ended is not None:
             return 0
-        queued = 0 if self._session is None else self._runtime.machine.words_queued(self._session.state)
+        if self._session is None:
+            queued = sum(1 for entry in self._begin if entry.tokens)
+        else:
+            queued = self._runtime.machine.words_queued(self._session.state)
         return max(0, self._runtime.machine.second_stream_ahead + 1 - queued)
 
     def _top_up(self, missing: int) -> None:
@@ -170,7 +179,7 @@ class Stream(Iterator[StreamChunk]):
         if missing:
             entries = self._source.take(missing)
             if self._session is None:
-                self._begin = entries
+                self._begin += entries
             else:
                 self._session.state.entries.extend(entries)
                 self._session.entries.extend(entries)
@@ -190,7 +199,7 @@ class Stream(Iterator[StreamChunk]):
     def _speak(self, session: Session) -> Iterator[Wait | StreamChunk | None]:
         runtime = self._runtime
         first_word = FirstWord(runtime, session.config, session.start_step)
-        self._speaker = speaker = _Speaker(runtime, session)
+        self._speaker = speaker = _Speaker(runtime, session, keep=self._observer is not None)
         loop = generate_frames(
             runtime,
             session.config,
@@ -199,39 +208,47 @@ class Stream(Iterator[StreamChunk]):
             start_step=session.start_step,
             interventions=session.interventions,
         )
-        with closing(loop):  # before the session is: an observer still reads its tensors
-            for made in loop:
-                if isinstance(made, Wait):
-                    yield made
-                    continue
-                first_word.see(*made)
-                if self._progress is not None:
-                    self._progress(session.progress(made.step - session.start_step + 1, runtime.frame_rate))
-                if session.includes_prefix or first_word.known:
-                    speaker.begin(0 if session.includes_prefix else first_word.frame)
-                yield speaker.take(speaker.late)
-        crop = session.crop(first_word.frame, speaker.complete_frames())
-        if not speaker.spoke:  # the crop was never found, or would leave nothing
-            speaker.begin(crop)
-        self._ended = stop_reason(runtime, session.state, session.gen)
-        while (chunk := speaker.take()) is not None:
-            yield chunk
+        try:
+            with closing(loop):  # before the session is: an observer still reads its tensors
+                for made in loop:
+                    if isinstance(made, Wait):
+                        yield made
+                        continue
+                    first_word.see(*made)
+                    if self._progress is not None:
+                        self._progress(session.progress(made.step - session.start_step + 1, runtime.frame_rate))
+                    if session.includes_prefix or first_word.known:
+                        speaker.begin(0 if session.includes_prefix else first_word.frame)
+                    yield speaker.take(speaker.late)
+            crop = session.crop(first_word.frame, speaker.complete_frames())
+            if not speaker.spoke:  # the crop was never found, or would leave nothing
+                speaker.begin(crop)
+            self._ended = stop_reason(runtime, session.state, session.gen)
+            while (chunk := speaker.take()) is not None:
+                yield chunk
+        finally:
+            if speaker.heard:
+                codes, samples = zip(*speaker.heard, strict=True)
+                inputs = {"runtime": runtime, "aligned": torch.cat(codes, dim=1)}
+                report(self._observer, "codec.decode", inputs, torch.cat(samples))
 
 
 class _TextSource:
     """Entries from pieces of text, read no further than asked."""
 
-    def __init__(self, runtime: RuntimeContext, pieces: Iterable[str], *, after_prefix: bool) -> None:
-        self._pieces = iter(pieces)
+    def __init__(self, runtime: RuntimeContext, pieces: Iterable[str] | LiveText, *, after_prefix: bool) -> None:
+        self._pieces: Iterator[object] = iter(pieces)
         ids, notes = runtime.constants, ScriptNotes()
         self._parser = ScriptParser(runtime.encode, ids, runtime.frame_rate, after_prefix=after_prefix, notes=notes)
         self.closed = False  # no more text will come
 
     def take(self, words: int) -> list[Entry]:
-        """At least `words` words with the breaks around them, or all that is left."""
+        """At least `words` words with the breaks around them, or all that is left, or that is there by now."""
         entries: list[Entry] = []
         while not self.closed and sum(1 for entry in entries if entry.tokens) < words:
             piece = next(self._pieces, None)
+            if piece is LATER:
+                break
             if piece is None:
                 self.closed = True
                 entries += self._parser.close()
@@ -245,6 +262,7 @@ class _TextSource:
 class _Begun(NamedTuple):
     """A piece that is being decoded."""
 
+    codes: Tensor  # [K, frames] int64
     samples: Samples
     start: float  # seconds from the start of the stream
     words: list[PlacedWord]  # words that begin in it
@@ -253,8 +271,9 @@ class _Begun(NamedTuple):
 class _Speaker:
     """Turns the grid's complete frames into chunks."""
 
-    def __init__(self, runtime: RuntimeContext, session: Session) -> None:
-        self._runtime, self._session = runtime, session
+    def __init__(self, runtime: RuntimeContext, session: Session, *, keep: bool) -> None:
+        self._runtime, self._session, self._keep = runtime, session, keep
+        self.heard: list[tuple[Tensor, Tensor]] = []  # codes [K, n] and samples that were taken, for an observer alone
         self._pieces = streaming_decoder(runtime.mimi)
         self._begun: deque[_Begun] = deque()
         self._crop = 0
@@ -285,11 +304,14 @@ class _Speaker:
         words = place_words(self._session, self._crop, rate)[self._words :]
         ready = list(takewhile(lambda word: word.seconds < (last - self._crop) / rate, words))
         self._words += len(ready)
-        self._begun.append(_Begun(samples, (first - self._crop) / rate, ready))
+        self._begun.append(_Begun(codes, samples, (first - self._crop) / rate, ready))
 
     def take(self, late: int = 0) -> StreamChunk | None:
         """The oldest piece that was begun, if there are more than `late`."""
         if len(self._begun) <= late:
             return None
-        samples, start, words = self._begun.popleft()
-        return StreamChunk(samples(), self._runtime.mimi.sample_rate, start, words)
+        codes, begun, start, words = self._begun.popleft()
+        samples = begun()
+        if self._keep:
+            self.heard.append((codes, samples))
+        return StreamChunk(samples, self._runtime.mimi.sample_rate, start, words)

@@ -11,7 +11,7 @@ from pathlib import Path
 from dia2.common.errors import UsageError
 from dia2.common.files import write_atomically
 from dia2.common.terminal.summary import word_rows
-from dia2.generation import WORDS_FORMAT, GenerationResult
+from dia2.generation import WORDS_FORMAT, GenerationResult, PlacedWord
 
 FORMATS = (".srt", ".vtt")
 _LONGEST = 84  # characters of a cue: two lines of 42, the usual width
@@ -49,9 +49,19 @@ def check_subtitle_path(path: str | Path) -> None:
 
 
 def make_cues(result: GenerationResult) -> list[Cue]:
-    """Group words into cues: a new one with each speaker, sentence, pause, or when two lines are full."""
+    """Those of a result."""
+    return cues_of(result.words, result.duration)
+
+
+def cues_of(said_words: Iterable[PlacedWord], duration: float) -> list[Cue]:
+    """Group words into cues: a new one with each speaker, sentence, pause, or when two lines are full.
+
+    Args:
+        said_words: in their order.
+        duration: of the sound, in seconds.
+    """
     groups: list[tuple[int, list[tuple[str, float]]]] = []  # speaker, and (word, start) of each
-    for said in result.words:
+    for said in said_words:
         if groups:
             talking, words = groups[-1]
             full = _is_full(" ".join(word for word, _ in words) + " " + said.text)
@@ -62,7 +72,7 @@ def make_cues(result: GenerationResult) -> list[Cue]:
     if not groups:
         return []
     cues = []
-    ends = [words[0][1] for _, words in groups[1:]] + [result.duration]
+    ends = [words[0][1] for _, words in groups[1:]] + [duration]
     for (speaker, words), end in zip(groups, ends, strict=True):
         start, last = words[0][1], words[-1][1]
         text = " ".join(" ".join(word.split()) for word, _ in words)  # a prefix's word may hold line breaks

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dia2.audio.grid import write_wav
 from dia2.generation import GenerationConfig, GenerationInterrupted, GenerationResult
 from dia2.runtime.context import RuntimeContext
+from dia2.runtime.live_text import LiveText
 from dia2.runtime.request import Request
 from dia2.runtime.script_parser import parse_script, require_words
 from dia2.runtime.speaking import speaking
@@ -47,6 +48,7 @@ def performed(task: Task, rows: Rows | None) -> Turns[GenerationResult]:
 def streamed(task: Task, rows: Rows) -> Generator[Wait | Stream | StreamChunk, None, None]:
     """One script of a batch as a stream: first the stream itself, which knows its seed and how it ended."""
     request, text, config, runtime = task
-    stream = Stream(runtime, [text], config, progress=request.progress, edits=request.edits, rows=rows)
+    pieces = request.script if isinstance(request.script, LiveText) else [text]
+    stream = Stream(runtime, pieces, config, progress=request.progress, edits=request.edits, rows=rows)
     yield stream
     yield from stream.turns()

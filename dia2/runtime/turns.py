@@ -16,6 +16,7 @@ class Wait(Enum):
     """What a run that shares its frames with others waits for: whoever drives it sees to that, then goes on."""
 
     ROOM = "room"  # memory for its row, until others have left
+    TEXT = "text"  # the next words of its script, which is still being written
     FIRST = "first"  # the first half of a frame
     SECOND = "second"
 

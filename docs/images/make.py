@@ -1,7 +1,7 @@
 """Draws the pictures of README and docs from runs of the embedded checkpoint, and of the example of a third model.
 
 `python docs/images/make.py` draws all of them; `python docs/images/make.py explorer run.html` writes the explorer of
-the sample trace, which the site shows; `python docs/images/make.py sweep` draws the picture of a sweep alone. Pictures
+the sample trace, which the site shows; `sweep` and `serve` draw those pictures alone. Pictures
 of pages are taken by the Chromium of the tests.
 """
 
@@ -73,10 +73,8 @@ def draw_explorer(
     page_path: Path, picture_path: Path, *, ready: str = ".grid canvas", keys: Sequence[str] = ()
 ) -> None:
     """Take the picture of an explorer, when there is what is `ready`, and after some keys."""
-    from PIL import Image  # only this needs them
-
     sys.path.insert(0, str(HERE.parents[1]))
-    from tests.support.browser import launched
+    from tests.support.browser import launched  # only this needs it
 
     with launched() as browser:
         page = browser.new_page(viewport=SIZE)
@@ -87,8 +85,31 @@ def draw_explorer(
         page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(500)  # the canvases are drawn with the next frames
         picture = page.screenshot()
-    few = Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE)  # a third of the bytes
-    few.save(picture_path, optimize=True)
+    _save(picture, picture_path)
+
+
+def _save(picture: bytes, path: Path) -> None:
+    """Keep a picture with few colours: a third of the bytes."""
+    from PIL import Image
+
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def draw_serve() -> None:
+    """Take the picture of the server's page after it has spoken."""
+    sys.path.insert(0, str(HERE.parents[1]))
+    from tests.serve.conftest import served
+    from tests.support.browser import launched
+
+    with served(tts=Dia2.nano(device="cpu"), model="nano") as client, launched() as browser:
+        page = browser.new_page(viewport=SIZE, color_scheme="light")
+        page.goto(str(client.base_url))
+        page.fill("#seed", "1")
+        page.click("#go")
+        page.locator("#go:not([disabled])").wait_for(timeout=120_000)
+        page.locator("#explorer .curves canvas, #explorer .words canvas").first.wait_for()
+        page.wait_for_timeout(2000)  # the whole run takes the place of what was shown while it was spoken
+        _save(page.screenshot(), HERE / "serve.png")
 
 
 def draw_sweep(folder: Path) -> None:
@@ -104,12 +125,15 @@ def main(arguments: list[str]) -> None:
             write_explorer(Path(arguments[1]))
         elif arguments[:1] == ["sweep"]:
             draw_sweep(folder)
+        elif arguments[:1] == ["serve"]:
+            draw_serve()
         else:
             draw_frame(folder)
             write_explorer(folder / "run.html")
             draw_explorer(folder / "run.html", HERE / "explorer.png")
             draw_explorer(write_csm(folder), HERE / "csm.png")
             draw_sweep(folder)
+            draw_serve()
 
 
 if __name__ == "__main__":

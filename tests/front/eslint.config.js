@@ -3,7 +3,7 @@
 import js from "@eslint/js";
 import globals from "globals";
 
-const FRONT = "dia2/inspect/views/{explorer,sweeps}/front/*.js";
+const FRONT = "dia2/{inspect/views/explorer,inspect/views/sweeps,serve}/front/*.js";
 const TESTS = "tests/front/**/*.js";
 
 const MARKUP = "Texts come from a trace, which can come from anybody: make elements by h(), which sets texts as text.";

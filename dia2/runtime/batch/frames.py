@@ -98,7 +98,7 @@ class BatchFrames:
             configs += [configs[0]] * (count - len(configs))  # rows that nobody is in
         groups = groups_of(configs)
         forced, writing = any(row.forced for row in used), self._rows.writes.buffers
-        observed = [(row, row.taps) for row in used if row.taps is not None]
+        observed = [(row, row.taps) for row in used if row.taps is not None and not row.still]
         key = (
             tuple((tuple(rows), c.text, c.audio, c.cfg_scale, c.cfg_filter_k) for rows, c in groups),
             *(configs[0].use_torch_compile, forced, tuple((row.number, id(taps)) for row, taps in observed)),

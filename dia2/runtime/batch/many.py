@@ -14,6 +14,7 @@ from dia2.common.hooks import current_observer
 from dia2.common.stopping import Stopping
 from dia2.generation import BatchError, BatchInterrupted, GenerationConfig, StopReason
 from dia2.runtime.batch.schedule import Event, Failed, Gave, Over, Stopped
+from dia2.runtime.live_text import LiveText
 from dia2.runtime.request import Request
 from dia2.runtime.streaming import Stream, StreamChunk
 
@@ -66,6 +67,8 @@ def listed(requests: object) -> list[Request]:
     for request in found:
         if not isinstance(request, Request):
             raise UsageError(f"A batch is a list of dia2.Request, and {short(request)} is none.")
+        if isinstance(request.script, LiveText):
+            raise UsageError("Text that is still being written is spoken in an open batch: see Dia2.open_batch.")
     return found
 
 

@@ -42,6 +42,7 @@ class Row:
         self.written: Written | None = None  # activations that the run edits
         self.gone = False  # somebody else may be in it
         self.forced = False  # frames may have to take codes that are given
+        self.still = False  # frames of the others leave it as it is
         self.gen: Callable[[], GenerationState | None] = lambda: None  # weakly: it holds the lease, which holds this
         self._rows = rows
 
@@ -100,6 +101,11 @@ class Place:
         """See `Rows`."""
         self._row, gen = self._rows.lend(branches, frames, forced=forced)
         return gen
+
+    def stand(self, still: bool) -> None:
+        """Let frames of the others leave the run as it is, or no longer."""
+        if self._row is not None:
+            self._rows.stand(self._row, still)
 
     def leave(self) -> None:
         """The run is over."""
@@ -205,6 +211,12 @@ class BatchRows:
         rows = [(self.lanes(row), row.written) for row in self.used if row.written is not None]
         self.writes.refresh(self.state.capacity[0] * self._branches, rows)
 
+    def stand(self, row: Row, still: bool) -> None:
+        """Let frames leave a row as it is, or no longer: what they write there is written again."""
+        self.settle()
+        row.still = still
+        self.state.used[row.number] = int(not still)
+
     def rings_for(self, row: Row, shapes: Shapes) -> CaptureBuffers:
         """Rings of these shapes; those that a run before has left, if there are any, as graphs know their addresses."""
         free = (number for number, (rings, user) in enumerate(self._rings) if user is None and rings.shapes == shapes)
@@ -223,6 +235,8 @@ class BatchRows:
         """See `Rows`; a row alone may try what a single run would try."""
         self.settle()
         rows, room = len(self.used) + 1, self._room_for(frames)
+        if rows > self._most:
+            return False  # who waited for text joined without a row, and others have them all by now
         return rows == 1 or not self._grows(rows, room) or self._size(rows, room) > 0
 
     def close(self) -> None:

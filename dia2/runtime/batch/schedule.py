@@ -63,7 +63,7 @@ class Stopped:
 Event = Gave | Over | Failed | Stopped
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Member:
     """A run in the batch."""
 
@@ -71,6 +71,7 @@ class _Member:
     place: Place
     run: Generator[Any, None, Any]
     context: contextvars.Context  # its own: who observes it, observes no other
+    waits: Wait = Wait.ROOM  # for what; known once it has begun
 
 
 class Batch:
@@ -100,7 +101,7 @@ class Batch:
         self._rows = BatchRows(runtime, branches=branches, most=most, steady=backend is not None)
         self._frames = BatchFrames(runtime, self._rows, backend)
         self._context = contextvars.copy_context()
-        self._members: list[_Member] = []  # each waits for a first half; who joined last stands last
+        self._members: list[_Member] = []  # each waits for a first half, or for text; who joined last stands last
         self._joining: _Member | None = None  # it has no row yet, maybe since it waits for memory
         self._freed = False  # a run has ended since then
         self.events: deque[Event] = deque()  # what has happened, for whoever drives the batch to take
@@ -130,22 +131,39 @@ class Batch:
 
     def frame(self) -> None:
         """Let all runs go on by a frame."""
-        if self._joining is not None and self._freed:
+        if self._freed:
             self._freed = False
-            self._go_on(self._joining)
-        if not self._members:
+            for member in [*([self._joining] if self._joining else []), *self._waiting_for(Wait.ROOM)]:
+                self._go_on(member)
+        for member in self._waiting_for(Wait.TEXT):
+            self._go_on(member)
+        if not self._waiting_for(Wait.FIRST):
             return
         self._first_half()
-        for member in self._members.copy():
+        for member in self._waiting_for(Wait.FIRST):
             self._go_on(member)
-        if not self._members:
+        if not self._waiting_for(Wait.SECOND):
             return
         try:
             self._frames.second()
         except Exception as error:  # noqa: BLE001  # it is every run's, and each says so
             self._fail_all(error)
-        for member in self._members.copy():
+        for member in self._waiting_for(Wait.SECOND):
             self._go_on(member)
+
+    def rests(self) -> bool:
+        """Whether a frame would do nothing: all runs wait for text, or for room."""
+        return self._joining is None and all(member.waits is Wait.TEXT for member in self._members)
+
+    def _waiting_for(self, what: Wait) -> list[_Member]:
+        return [member for member in self._members if member.waits is what]
+
+    def leave(self, key: int) -> None:
+        """Stop a run where it is, if it is still there: nobody waits for it any more, and no event tells of it."""
+        waiting = [self._joining] if self._joining else []
+        for member in [*self._members, *waiting]:
+            if member.key == key:
+                self._drop(member)
 
     def end(self) -> None:
         """Let all runs end with what they have, as after Ctrl-C."""
@@ -176,13 +194,13 @@ class Batch:
 
     def _first_half(self) -> None:
         """A first half changes nothing that it does not write anew: without the run that joined last it may fit."""
-        while self._members:
+        while going := self._waiting_for(Wait.FIRST):
             try:
                 return self._frames.first()
             except Exception as error:  # noqa: BLE001  # likewise
-                if shortage(error) is None or len(self._members) == 1:
+                if shortage(error) is None or len(going) == 1:
                     return self._fail_all(error)
-                self._go_on(self._members[-1], error)
+                self._go_on(going[-1], error)
         return None
 
     def _fail_all(self, error: Exception) -> None:
@@ -199,6 +217,9 @@ class Batch:
                 else:
                     item = member.context.run(member.run.throw, given)
                 if isinstance(item, Wait):
+                    if member.waits is not item and Wait.TEXT in (member.waits, item):
+                        member.place.stand(item is Wait.TEXT)
+                    member.waits = item
                     if member is self._joining and item is not Wait.ROOM:
                         self._joining = None
                         self._members.append(member)

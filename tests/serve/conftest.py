@@ -1,0 +1,59 @@
+"""A server of a tiny checkpoint, in a thread of this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from dia2.serve.app import application
+
+from ..support.ports import free_port
+from ..support.reference import engine
+
+UNREADY = False  # whether a server that only answers is enough for a test
+
+
+@contextmanager
+def served(**options: Any) -> Iterator[httpx.Client]:
+    """A client of an application that is ready."""
+    app = application(options.pop("tts", None) or engine("tiny4"), **{"model": "tiny"} | options)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            until = time.monotonic() + 60
+            while time.monotonic() < until:
+                try:
+                    if client.get("/readyz").status_code == 200 or UNREADY:
+                        break
+                except httpx.ConnectError:
+                    pass
+                time.sleep(0.05)
+            client.app = app  # type: ignore[attr-defined]  # for tests that look inside
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., httpx.Client]]:
+    """Begins servers that end with the test."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(served(**options))
+
+
+@pytest.fixture(scope="package")
+def client() -> Iterator[httpx.Client]:
+    """Of one server for all tests that do not change it."""
+    with served() as found:
+        yield found
