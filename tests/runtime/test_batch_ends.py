@@ -314,7 +314,7 @@ class TestMemory:
             Request(SCRIPT, GenerationConfig(prefix=prefix, seed=3), progress=lambda _: order.append(2)),
             Request(SCRIPT, seed=4, progress=lambda _: order.append(3)),
         ]
-        alone = [tts.generate(one.script, one.config) for one in asked]
+        alone = [tts.generate(SCRIPT, one.config) for one in asked]
         sizes = list[tuple[int, int]]()
         need = bytes_of(tts.runtime, 4, 2, 0)
         assert (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import httpx
@@ -22,9 +22,13 @@ from .test_speech import same, speak, wanted
 PIECES = ["[S1] Hello the", "re. Ho", "w are you? ", "[S2] Hi! And", " you? Well", " enough."]
 
 
+def opened(client: httpx.Client) -> AbstractContextManager[httpx_ws.WebSocketSession]:
+    return httpx_ws.connect_ws(str(client.base_url.join("/v1/audio/stream")), client)
+
+
 @contextmanager
 def connected(client: httpx.Client, **asked: Any) -> Iterator[httpx_ws.WebSocketSession]:
-    with httpx_ws.connect_ws(str(client.base_url.join("/v1/audio/stream")), client) as socket:
+    with opened(client) as socket:
         if asked is not None:
             socket.send_json({"type": "begin", "model": "tiny", "seed": 3} | asked)
         yield socket
@@ -146,7 +150,7 @@ def test_who_leaves_frees_the_row(serve: Callable[..., httpx.Client], pieces: li
 def test_what_is_wrong_is_said_and_the_socket_closed(
     client: httpx.Client, messages: list[str | bytes | None], said: str
 ) -> None:
-    with httpx_ws.connect_ws(str(client.base_url.join("/v1/audio/stream")), client) as socket:
+    with opened(client) as socket:
         heard = Heard(socket)
         for message in messages:
             if message is None:
