@@ -1,0 +1,74 @@
+"""A server that is killed: what was being recorded loads, and the next one goes on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dia2.inspect import load
+
+from ..support.ports import free_port
+from .test_page import frames
+
+LONG = "[S1] " + "Hello there, how are you today? " * 12
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def running(runs: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    port = free_port()
+    command = [sys.executable, "-m", "dia2", "serve", "--device", "cpu", "--port", str(port), "--runs", str(runs)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        address = f"http://127.0.0.1:{port}"
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                if httpx.get(f"{address}/readyz").status_code == 200:
+                    break
+            except httpx.ConnectError:
+                pass
+            time.sleep(0.1)
+        try:
+            yield process, address
+        finally:
+            process.kill()
+
+
+def ask(seed: int) -> dict[str, Any]:
+    return {"model": "nano", "input": LONG, "response_format": "pcm", "seed": seed, "trace": True}
+
+
+def test_what_a_killed_server_recorded_loads_and_the_next_one_shows_it(tmp_path: Path) -> None:
+    with running(tmp_path) as (process, address):
+        with httpx.Client(base_url=address, timeout=60) as client:
+            streams = [client.stream("POST", "/v1/audio/speech", json=ask(seed)) for seed in range(3)]
+            answers = [stream.__enter__() for stream in streams]
+            names = [answer.headers["x-dia2-run"] for answer in answers]
+            parts = [answer.iter_raw() for answer in answers]
+            for _ in range(90):
+                for part in parts:
+                    next(part)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            with pytest.raises(httpx.HTTPError):
+                list(parts[0])
+    for seed, name in enumerate(names):
+        trace: Any = load(tmp_path / f"{name}.dia2trace")
+        assert not trace.complete
+        assert trace.run.seed == seed
+        assert len(trace) > 30
+    with running(tmp_path) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
+        assert {run["id"] for run in client.get("/v1/runs").json()["data"]} == set(names)
+        assert [kind for kind, _ in frames(client.get(f"/v1/runs/{names[0]}/view").content)] == ["v"]
+        assert client.get(f"/v1/runs/{names[0]}/sound.flac").status_code == 404
+        short = ask(1) | {"input": "[S1] Hello there."}
+        assert len(client.post("/v1/audio/speech", json=short).content) > 10_000
