@@ -17,12 +17,15 @@ CHANGED = frozenset(
         "dia2.common.hooks.Span",
         "dia2.core.model.DecodeState",
         "dia2.inspect.sweeps.worker.Worker",
+        "dia2.runtime.batch.schedule._Member",
         "dia2.runtime.batch.state.BatchState",
         "dia2.runtime.context.RuntimeContext",
         "dia2.runtime.frame.GenerationState",
         "dia2.runtime.recordings.Recording",
         "dia2.runtime.session.Session",
         "dia2.runtime.state_machine.State",
+        "dia2.serve.runs.Run",
+        "dia2.serve.speaker._Job",
     }
 )
 

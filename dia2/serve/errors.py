@@ -13,7 +13,7 @@ from starlette.responses import Response
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.serve.speaker import BusyError, StoppingError
 
-logger = logging.getLogger("dia2.serve")
+logger = logging.getLogger("dia2")
 
 RETRY_SECONDS = 2  # what a client that was turned away is told to wait
 

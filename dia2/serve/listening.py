@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -91,14 +91,14 @@ class Pieces:
 
 @asynccontextmanager
 async def listening(
-    speaker: Speaker, request: Request, gone: Awaitable[None], *, seconds: float, timeout: float
+    speaker: Speaker, request: Request, gone: Callable[[], Awaitable[None]], *, seconds: float, timeout: float
 ) -> AsyncIterator[Pieces]:
     """Have a request spoken while the block goes on; whatever is left of it then is cancelled.
 
     Args:
         speaker: speaks.
         request: what.
-        gone: ends when the client has left.
+        gone: called once it is taken, waits until the client has left.
         seconds: of sound, at most.
         timeout: seconds that it may take.
 
@@ -113,7 +113,7 @@ async def listening(
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
     key = speaker.submit(request, deliver)
-    pieces = Pieces(gone, queue, seconds, loop.time() + timeout)
+    pieces = Pieces(gone(), queue, seconds, loop.time() + timeout)
     try:
         yield pieces
     finally:

@@ -2,8 +2,7 @@
 
     serve run dia2.serve.ray:nano              # or from Python: ray.serve.run(deployment(Dia2.from_repo, "…"))
 
-Each replica loads the checkpoint and has its own rows and queue. Recorded runs are those of the replica that spoke them,
-unless all of them have one folder for runs.
+Each replica loads the checkpoint and has its own rows, queue and recorded runs.
 """
 
 from __future__ import annotations
@@ -64,5 +63,4 @@ def deployment(
 
 def nano(arguments: Mapping[str, str]) -> Any:
     """The embedded checkpoint, for `serve run dia2.serve.ray:nano least=2`."""
-    numbers = {name: int(value) for name, value in arguments.items()}
-    return deployment(Dia2.nano, **numbers)
+    return deployment(Dia2.nano, least=int(arguments.get("least", "1")), most=int(arguments.get("most", "4")))

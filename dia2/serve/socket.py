@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -19,7 +20,7 @@ from dia2.serve.room import Room
 from dia2.serve.runs import recorded
 from dia2.serve.sound import pcm16
 
-logger = logging.getLogger("dia2.serve")
+logger = logging.getLogger("dia2")
 
 _WRONG, _OVER = 1008, 1000  # why a socket is closed
 
@@ -79,7 +80,7 @@ async def _speak(socket: WebSocket, room: Room) -> None:
     limits = room.limits
     try:
         async with listening(
-            room.speaker, request, _broken(reading), seconds=limits.seconds, timeout=limits.timeout
+            room.speaker, request, partial(_broken, reading), seconds=limits.seconds, timeout=limits.timeout
         ) as pieces:
             await socket.send_json(
                 {"type": "begun", "sample_rate": room.speaker.tts.sample_rate, "run": run and run.id}

@@ -18,7 +18,7 @@ from dia2.runtime.batch.schedule import Event, Failed, Gave, Over
 from dia2.runtime.request import Request
 from dia2.runtime.streaming import Stream, StreamChunk
 
-logger = logging.getLogger("dia2.serve")
+logger = logging.getLogger("dia2")
 
 
 class BusyError(Dia2Error):

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import partial
 
 import numpy as np
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from dia2.serve.room import Room
 from dia2.serve.runs import recorded
 from dia2.serve.sound import WHOLE, encoder, whole
 
-logger = logging.getLogger("dia2.serve")
+logger = logging.getLogger("dia2")
 
 _CLOSED_BY_CLIENT = 499  # nobody reads it
 
@@ -39,7 +40,9 @@ async def speech(http: Request) -> Response:
     stack = AsyncExitStack()
     try:
         pieces = await stack.enter_async_context(
-            listening(room.speaker, request, left(http), seconds=room.limits.seconds, timeout=room.limits.timeout)
+            listening(
+                room.speaker, request, partial(left, http), seconds=room.limits.seconds, timeout=room.limits.timeout
+            )
         )
         parts = _parts(pieces, asked, room, began)
         first = await anext(parts, b"")  # what fails before the first sound has a status of its own

@@ -195,7 +195,7 @@ def test_where_two_traces_part(trace: Dia2Trace, tmp_path: Path) -> None:
 
 
 def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:
-    for host in ("widget", "page"):
+    for host in ("widget", "page", "served"):
         code = script(host)
         assert len(code) + len(style()) < 400_000
         assert not re.search(r"^\s*import\b|\bimport\(|^export (?!default)", code, re.MULTILINE)
@@ -206,7 +206,7 @@ def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:
 
 
 def test_the_script_has_every_module_and_none_of_their_documents() -> None:
-    hosts, apart = {"page", "widget"}, {"saved"}
+    hosts, apart = {"page", "served", "widget"}, {"saved"}
     opening = {path.stem: path.read_text(encoding="utf-8").partition("\n")[0] for path in FRONT.glob("*.js")}
     assert hosts | apart < opening.keys()
     for host in hosts:

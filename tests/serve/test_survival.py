@@ -48,19 +48,18 @@ def ask(seed: int) -> dict[str, Any]:
 
 
 def test_what_a_killed_server_recorded_loads_and_the_next_one_shows_it(tmp_path: Path) -> None:
-    with running(tmp_path) as (process, address):
-        with httpx.Client(base_url=address, timeout=60) as client:
-            streams = [client.stream("POST", "/v1/audio/speech", json=ask(seed)) for seed in range(3)]
-            answers = [stream.__enter__() for stream in streams]
-            names = [answer.headers["x-dia2-run"] for answer in answers]
-            parts = [answer.iter_raw() for answer in answers]
-            for _ in range(90):
-                for part in parts:
-                    next(part)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            with pytest.raises(httpx.HTTPError):
-                list(parts[0])
+    with running(tmp_path) as (process, address), httpx.Client(base_url=address, timeout=60) as client:
+        streams = [client.stream("POST", "/v1/audio/speech", json=ask(seed)) for seed in range(3)]
+        answers = [stream.__enter__() for stream in streams]
+        names = [answer.headers["x-dia2-run"] for answer in answers]
+        parts = [answer.iter_raw() for answer in answers]
+        for _ in range(90):
+            for part in parts:
+                next(part)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with pytest.raises(httpx.HTTPError):
+            list(parts[0])
     for seed, name in enumerate(names):
         trace: Any = load(tmp_path / f"{name}.dia2trace")
         assert not trace.complete
