@@ -53,7 +53,7 @@ for thread in threads:
 begun.wait()
 time.sleep(1.5)
 replicas = [int(name) for name in os.listdir("/proc") if name.isdigit()
-            and b"ServeReplica" in open(f"/proc/{name}/cmdline", "rb").read()]
+            and open(f"/proc/{name}/cmdline", "rb").read().startswith(b"ray::ServeReplica")]
 os.kill(min(replicas), signal.SIGKILL)
 for thread in threads:
     thread.join()
