@@ -322,7 +322,7 @@ class Dia2:
                 piece.
 
         Returns:
-            Pieces as they are made: the number of the request, and what comes next of it.
+            Pieces as they are made, each the number of its request, and what comes next of it.
 
         Raises:
             UsageError, Dia2Error: as `generate_many`; `BatchError` of scripts, and Ctrl-C, while iterating.

@@ -61,7 +61,11 @@ nitpick_ignore_regex = [
         r"(.*\.)?(\w+Facts|\w*Manifest|Caches|F|SpokenWord|RuntimeContext|Row|Kind|Level|Progress|ProgressCallback)",
     ),
     (r"py:.*", r"(.*\.)?(Source|Rotation|CaptureBuffers|TraceSink|Between|Voice|Word|WordList)"),  # of the inside
-    (r"py:.*", r"(.*\.)?(Explorer|LiveExplorer|Lab)"),  # widgets, whose libraries are no part of the site's build
+    (r"py:.*", r"(.*\.)?(Assets|Batch|Stopping|Rows|Gave|Over|Failed|Stopped|SpeltPath|RecordBlock|Value)"),  # likewise
+    (
+        r"py:.*",
+        r"(.*\.)?(Explorer|LiveExplorer|SweepExplorer|Lab)",
+    ),  # widgets: their libraries are not installed here
 ]
 
 # The look

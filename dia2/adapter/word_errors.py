@@ -20,7 +20,7 @@ def word_errors(trace: Dia2Trace, whisper: str = "base") -> float | None:
         whisper: the one to listen with.
 
     Returns:
-        0: all words are heard; 1 and more: none. `None`: there is no sound, no script, or no word in it.
+        0 if all words are heard, 1 and more if none are; `None` if there is no sound, no script, or no word in it.
 
     Raises:
         TraceError: the trace is damaged.
