@@ -84,12 +84,13 @@ def test_a_lesson_asks_lets_try_and_checks(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", ["12", "13", "14"])
 def test_a_lesson_on_activations_runs_with_many_runs(number: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Saved and compared they have few runs, so that they take a minute; what they say has to hold of more."""
     (path,) = (path for path in COURSE if path.name.startswith(number))
     monkeypatch.setenv("DIA2_LESSON_SCALE", "4")
-    notebook = runpy.run_path(str(ROOT / "notebooks" / "save.py"))["run"](path, timeout=3600)
+    notebook = runpy.run_path(str(ROOT / "notebooks" / "save.py"))["run"](path, timeout=1200)
     few, many = ([printed(cell) for cell in cells] for cells in (code(path), cells_of(notebook)))
     assert "Right" in many[-1]  # the solution
     assert next(text for text in few if text) != next(text for text in many if text)  # the first print tells n
