@@ -16,9 +16,10 @@ demo: $(VENV)/.runtime  ## speak a dialogue with the embedded checkpoint: demo.w
 	$(PYTHON) -m dia2 generate demo.wav --seed 1 --words demo.words.json --subtitles demo.srt --spectrogram \
 	  --input '[S1] Hello there. How are you today? <break time="0.4s"/> [S2] Not too bad, thank you. And you?'
 
-# Half of what a notebook takes is its kernel's start, so `make test` runs those that go through most of the code.
+# Half of what most notebooks take is their kernel's start, so `make test` runs those that go through most of the code.
 test: export NOTEBOOKS := $(addprefix notebooks/,00_quickstart.ipynb 06_voice_cloning.ipynb \
-  08_debug_a_bad_run.ipynb 10_dia_encoder_decoder.ipynb) docs/first-run.ipynb
+  08_debug_a_bad_run.ipynb 10_dia_encoder_decoder.ipynb 12_which_layer_knows_the_speaker.ipynb \
+  13_the_head_that_reads_the_text.ipynb 14_turning_the_voice.ipynb) docs/first-run.ipynb
 test: checked  ## everything that is quick enough to run before each commit
 	$(PYTHON) -m pytest -n 2 --dist worksteal -m "not slow" -p no:nbval
 

@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parent
 _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
-def run(path: Path) -> nbformat.NotebookNode:
-    """The notebook with its cells run anew, from top to bottom, in its own folder.
+def run(path: Path, timeout: int = 300) -> nbformat.NotebookNode:
+    """The notebook with its cells run anew, from top to bottom, in its own folder; each in `timeout` seconds at most.
 
     Raises:
         CellExecutionError: a cell raised what it did not announce by the tag `raises-exception`.
@@ -29,7 +29,7 @@ def run(path: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
         notebook,
-        timeout=300,
+        timeout=timeout,
         kernel_name="python3",
         coalesce_streams=True,  # else how output is cut depends on time
         resources={"metadata": {"path": str(path.parent)}},

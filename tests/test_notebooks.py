@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ def read(path: Path) -> Any:
 
 
 def code(path: Path) -> list[Any]:
-    return [cell for cell in read(path)["cells"] if cell["cell_type"] == "code"]
+    return cells_of(read(path))
 
 
 def test_the_course_is_whole() -> None:
@@ -80,6 +81,27 @@ def test_a_lesson_asks_lets_try_and_checks(path: Path) -> None:
         assert part in prose.lower(), part
     checked = "\n".join("".join(output.get("text", "")) for cell in code(path) for output in cell["outputs"])
     assert "Right" in checked
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("number", ["12", "13", "14"])
+def test_a_lesson_on_activations_runs_with_many_runs(number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved and compared they have few runs, so that they take a minute; what they say has to hold of more."""
+    (path,) = (path for path in COURSE if path.name.startswith(number))
+    monkeypatch.setenv("DIA2_LESSON_SCALE", "4")
+    notebook = runpy.run_path(str(ROOT / "notebooks" / "save.py"))["run"](path, timeout=1200)
+    few, many = ([printed(cell) for cell in cells] for cells in (code(path), cells_of(notebook)))
+    assert "Right" in many[-1]  # the solution
+    assert next(text for text in few if text) != next(text for text in many if text)  # the first print tells n
+
+
+def cells_of(notebook: Any) -> list[Any]:
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+
+
+def printed(cell: Any) -> str:
+    return "".join("".join(output.get("text", "")) for output in cell["outputs"])
 
 
 @pytest.mark.slow

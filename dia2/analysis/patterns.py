@@ -32,7 +32,9 @@ class AttentionPattern:
     calls: list[int]
     weights: np.ndarray  # [n, heads, slots] float32: rows sum to 1, 0 at slots that come later
     slot_words: list[str]  # [slots] the word whose token went in there; empty where there is none
+    slot_speakers: list[int]  # [slots] who says that word; 0 likewise
     call_words: list[str]  # [n] the word whose sound the call draws codebook 0 for; likewise
+    call_speakers: list[int]  # [n]
     words: list[SpokenWord]  # those of `call_words`
 
 
@@ -83,15 +85,17 @@ def attention_pattern(
     wanted, layer = drawing_calls(trace, calls), counted_from_0(layer, "layer")
     point = f"act.{layer}.pattern"
     weights = trace.replay(tts, wanted, points=point).acts[point][:, 0].numpy()
-    found, slots = labels_of(trace), [""] * weights.shape[-1]
+    found = labels_of(trace)
+    slots, speakers = [""] * weights.shape[-1], [0] * weights.shape[-1]
     for word in placed_words(trace, max(wanted) + 1):
         for slot in word.slots:
             if slot < len(slots):
-                slots[slot] = word.text
+                slots[slot], speakers[slot] = word.text, word.speaker
     numbers = [int(found.word[call]) for call in wanted]
     said = [found.words[number].text if number >= 0 else "" for number in numbers]
     words = [found.words[number] for number in sorted(set(numbers) - {-1})]
-    return AttentionPattern(layer, wanted, weights, slots, said, words)
+    told = [int(found.speaker[call]) for call in wanted]
+    return AttentionPattern(layer, wanted, weights, slots, speakers, said, told, words)
 
 
 def head_table(

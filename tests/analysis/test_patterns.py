@@ -24,8 +24,11 @@ def test_weights_are_those_of_a_replay_and_words_stand_beside() -> None:
     assert found.weights.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
     for word in placed_words(trace, 24):
         assert all(found.slot_words[slot] == word.text for slot in word.slots if slot < 24)
+        assert all(found.slot_speakers[slot] == word.speaker for slot in word.slots if slot < 24)
     assert sum(map(bool, found.slot_words)) == sum(len([s for s in w.slots if s < 24]) for w in placed_words(trace, 24))
+    assert [bool(speaker) for speaker in found.slot_speakers] == list(map(bool, found.slot_words))
     said = labels_of(trace)
+    assert found.call_speakers == said.speaker[calls.start : calls.stop].tolist()
     assert found.call_words == [said.words[n].text if n >= 0 else "" for n in said.word[calls.start : calls.stop]]
     assert {word.text for word in found.words} == set(found.call_words) - {""}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from dia2 import analysis
 from dia2.analysis import HeadAblation, HeadTable, LogitLens, PatchingGrid, ProbeScores, SpokenWord
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.inspect import plots
+from dia2.inspect.views.plots import page
 from dia2.inspect.views.plots.pointname import short_name
 
 from ..inspect.test_plots import ATTACKS, drawn, is_shown, named
@@ -146,6 +148,22 @@ def test_a_pattern_has_words_on_both_axes(figures: dict[str, Figure]) -> None:
     assert np.array_equal(shown[~later], found.weights[:, 0][~later])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one", "two", "three", "four", "five"]
     assert {word.get_text() for word in named(figure, "word")} == {"one", "two", "three", "four", "five"}
+
+
+def test_a_word_that_both_speakers_say_has_the_colour_of_each() -> None:
+    found = analysis.attention_pattern(runs()[0], engine(CHECKPOINT), 1)
+    same: dict[str, Any] = {
+        name: ["one" if text else "" for text in getattr(found, name)] for name in ("slot_words", "call_words")
+    }
+    figure = plots.pattern(replace(found, **same), 0)
+    colours = set()
+    for span in named(figure, "span"):
+        across, down = span.get_xdata(), span.get_ydata()
+        of = found.slot_speakers if down[0] == down[1] else found.call_speakers
+        place = across[0] if down[0] == down[1] else down[0]
+        assert span.get_color() == page.SPEAKER[of[math.ceil(place)]]
+        colours.add(span.get_color())
+    assert colours == set(page.SPEAKER.values())
 
 
 def test_a_grid_draws_what_is_taken_back(figures: dict[str, Figure]) -> None:

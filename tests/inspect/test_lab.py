@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import TraceError, UsageError
+from dia2.runtime.activations import Ablate, Steer, Where, from_call
 from dia2.runtime.edits import ChangeSampling, ForceAction, ReplaceToken
 
 from ..support.reference import engine
@@ -97,3 +101,37 @@ def test_a_lab_needs_a_folder_calls_and_the_right_checkpoint(trace: Dia2Trace, t
         engine("tiny4").generate(SCRIPT, seed=1, trace=tmp_path / "run.dia2trace", edits=[edit])
     with pytest.raises(TraceError):
         Dia2Trace.load(tmp_path / "run.dia2trace").lab(engine("tiny4"))
+
+
+def test_a_slider_for_each_direction(trace: Dia2Trace, tmp_path: Path) -> None:
+    width = engine("tiny4").runtime.config.model.decoder.n_embd
+    voice = Steer("act.0.resid", torch.ones(width), 0.5, where=Where(branches="conditional"))
+    lab = trace.lab(engine("tiny4"), tmp_path, steer={"voice": voice, "pace": Steer("act.hidden", torch.ones(width))})
+    assert (lab.voice.value, lab.voice.min, lab.voice.max) == (0.0, -2.0, 2.0)
+    assert lab.edits() == []
+    lab.call.value, lab.voice.value = 5, -1.5
+    assert lab.edits() == [replace(voice, scale=-0.75)]
+    lab.fork()
+    forked = Dia2Trace.load(tmp_path / "fork-01.dia2trace")
+    assert forked.run.edits == [from_call(replace(voice, scale=-0.75), 5)]
+    assert "by edit: none | act.0.resid + -0.75" in lab.told.value
+    assert lab._shown.children[0].other is lab.forked
+
+
+@pytest.mark.parametrize("name", ["", "call", "seed", "cfg", 3])
+def test_a_direction_needs_a_name_of_its_own(trace: Dia2Trace, name: Any) -> None:
+    with pytest.raises(UsageError, match="A control cannot be called"):
+        trace.lab(engine("tiny4"), steer={name: Steer("act.hidden", [1.0])})
+
+
+def test_a_lab_steers_by_steers(trace: Dia2Trace) -> None:
+    with pytest.raises(UsageError, match="A lab steers by edits such as"):
+        trace.lab(engine("tiny4"), steer={"off": Ablate("act.hidden")})
+
+
+def test_a_direction_that_does_not_fit_is_said(trace: Dia2Trace) -> None:
+    lab = trace.lab(engine("tiny4"), steer={"voice": Steer("act.hidden", [1.0])})
+    lab.voice.value = 1
+    lab.fork()
+    assert lab.forked is None
+    assert "act.hidden" in lab.told.value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -34,9 +35,15 @@ class Lab(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     From code, of Dia2: `lab.cfg.value = 3; lab.fork(); lab.forked`.
     """
 
-    def __init__(self, trace: Trace[Any], tts: Any, folder: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        trace: Trace[Any],
+        tts: Any,
+        folder: str | Path | None = None,
+        steer: Mapping[str, Any] | None = None,
+    ) -> None:
         """See `Trace.lab`."""
-        self._knobs: Knobs = offered(trace, "knobs")(trace, tts)
+        self._knobs: Knobs = offered(trace, "knobs")(trace, tts, steer or {})
         if folder is not None and not is_folder(Path(folder)):
             raise UsageError(f"Folder {folder} does not exist: create it, or leave it out for a temporary one.")
         self.trace, self.tts = trace, tts

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+OWN = ("call", "seed")  # controls that every lab has
+
 
 @dataclass(frozen=True)
 class Knob:
@@ -21,7 +23,7 @@ class Knob:
 
 
 class Knobs(Protocol):
-    """A family's knobs for one trace; made of the trace and the engine that is to go on from it."""
+    """A family's knobs for one trace; made of the trace, the engine that is to go on from it, and directions."""
 
     first: int  # call from which a fork can be free
     seed: int  # of the run

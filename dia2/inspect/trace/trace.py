@@ -391,18 +391,23 @@ class Trace(TraceData[F]):
         page: Path = extension("to_html")(self, path, **options)
         return page
 
-    def lab(self, tts: Any, folder: str | Path | None = None) -> Any:
+    def lab(self, tts: Any, folder: str | Path | None = None, *, steer: Mapping[str, Any] | None = None) -> Any:
         """Change the run in a notebook: guidance, temperature, seed or one action from a call on, and see both runs.
+
+            trace.lab(tts, steer={"voice": Steer(voice.point, voice.vector)})
 
         Args:
             tts: the checkpoint that made the run.
             folder: where forks are recorded; `None`: in a temporary one, which goes with the lab.
+            steer: of Dia2: directions by name, as `Steer` edits. Each has a slider, for how many times its scale it is
+                added from the call on.
 
         Raises:
             TraceError: the trace was redacted, holds no calls, or is of a family without forks.
-            UsageError: another checkpoint, a folder that is not there, or anywidget is not installed.
+            UsageError: another checkpoint, a folder that is not there, something to steer by that is no direction, or
+                anywidget is not installed.
         """
-        return extension("lab")(self, tts, folder)
+        return extension("lab")(self, tts, folder, steer)
 
 
 Stored = Trace  # its former name

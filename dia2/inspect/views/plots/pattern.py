@@ -57,9 +57,8 @@ def pattern(found: AttentionPattern, head: int) -> Figure:
         norm=PowerNorm(0.5, 0.0, float(weights.max()) or 1.0),
     )
     page.style(axes, "slot looked at (one a call)", "", whole="x")
-    speakers = {word.text: word.speaker for word in found.words}
-    pad = over(axes, _runs(found.slot_words, speakers), 0, slots - 1, 0.8 * page.ROOM)
-    beside(axes, _runs(found.call_words, speakers), 0, calls - 1, 4.0 * 72)
+    pad = over(axes, _runs(found.slot_words, found.slot_speakers), 0, slots - 1, 0.8 * page.ROOM)
+    beside(axes, _runs(found.call_words, found.call_speakers), 0, calls - 1, 4.0 * 72)
     on = [float(row[[i for i, text in enumerate(found.slot_words) if text == said]].sum())
           for row, said in zip(weights, found.call_words, strict=True) if said]  # fmt: skip
     told = f" · {np.mean(on):.0%} on words of the same text" if on else ""
@@ -70,12 +69,12 @@ def pattern(found: AttentionPattern, head: int) -> Figure:
     return figure
 
 
-def _runs(texts: Sequence[str], speakers: dict[str, int]) -> list[AxisWord]:
+def _runs(texts: Sequence[str], speakers: Sequence[int]) -> list[AxisWord]:
     """Words that stand in a row, once each."""
     found, at = [], 0
-    for text, group in groupby(texts):
+    for (text, speaker), group in groupby(zip(texts, speakers, strict=True)):
         count = len(list(group))
         if text:
-            found.append(AxisWord(text, speakers.get(text, 0), at, at + count - 1))
+            found.append(AxisWord(text, speaker, at, at + count - 1))
         at += count
     return found
