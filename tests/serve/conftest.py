@@ -12,6 +12,8 @@ import httpx
 import pytest
 import uvicorn
 
+from dia2.runtime.batch.live import OpenBatch
+from dia2.runtime.batch.schedule import Event
 from dia2.serve.app import application
 
 from ..support.ports import free_port
@@ -57,3 +59,15 @@ def client() -> Iterator[httpx.Client]:
     """Of one server for all tests that do not change it."""
     with served() as found:
         yield found
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames take as long as those of a larger checkpoint, so that there is something to come in between."""
+    frame = OpenBatch.frame
+
+    def slower(batch: OpenBatch) -> list[Event]:
+        time.sleep(0.02)
+        return frame(batch)
+
+    monkeypatch.setattr(OpenBatch, "frame", slower)

@@ -53,6 +53,7 @@ def test_a_recorded_run_can_be_kept(client: httpx.Client, tmp_path: Path) -> Non
     assert "x-dia2-run" not in speak(client).headers
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_run_is_shown_while_it_goes_on_and_then_whole(client: httpx.Client) -> None:
     with client.stream("POST", "/v1/audio/speech", json=ASKED | {"trace": True, "response_format": "pcm"}) as answer:
         name = answer.headers["x-dia2-run"]
@@ -64,6 +65,7 @@ def test_a_run_is_shown_while_it_goes_on_and_then_whole(client: httpx.Client) ->
     assert [kind for kind, _ in frames(client.get(f"/v1/runs/{name}/view").content)] == ["v"]
 
 
+@pytest.mark.usefixtures("slow")
 def test_who_leaves_has_a_trace_of_what_was_spoken(client: httpx.Client) -> None:
     long = "[S1] " + "One two three four five six seven. " * 60
     asked = ASKED | {"input": long, "trace": True, "response_format": "pcm"}

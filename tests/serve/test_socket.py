@@ -89,6 +89,7 @@ def test_it_speaks_what_was_written_in_pieces(client: httpx.Client) -> None:
     assert all(came <= word["seconds"] + 0.001 for came, word in heard.words), "a word comes before its sound"
 
 
+@pytest.mark.usefixtures("slow")
 def test_sound_comes_before_the_text_is_finished(client: httpx.Client) -> None:
     with connected(client) as socket:
         heard = Heard(socket)
@@ -117,6 +118,7 @@ def test_a_run_in_pieces_can_be_looked_into(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("pieces", [[], ["[S1] One two three four five six seven eight nine ten "]])
+@pytest.mark.usefixtures("slow")
 def test_who_leaves_frees_the_row(serve: Callable[..., httpx.Client], pieces: list[str]) -> None:
     client = serve(limits=Limits(rows=1, queue=0))
     with connected(client) as socket:

@@ -165,6 +165,7 @@ def test_a_body_that_is_no_request_is_refused(client: httpx.Client, content: byt
     assert answer.json()["error"]["message"]
 
 
+@pytest.mark.usefixtures("slow")
 def test_who_comes_when_all_is_taken_is_told_to_come_again(serve: Callable[..., httpx.Client]) -> None:
     client = serve(limits=Limits(rows=1, queue=1))
     long = "[S1] " + "One two three four five six seven. " * 20
@@ -182,6 +183,7 @@ def test_who_comes_when_all_is_taken_is_told_to_come_again(serve: Callable[..., 
     assert turned.json()["error"]["code"] == "busy"
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_client_that_leaves_frees_its_row(serve: Callable[..., httpx.Client]) -> None:
     client = serve(limits=Limits(rows=1, queue=0))
     long = "[S1] " + "One two three four five six seven. " * 60
@@ -196,6 +198,7 @@ def test_a_client_that_leaves_frees_its_row(serve: Callable[..., httpx.Client]) 
     assert 'dia2_requests_total{outcome="gone"} 1.0' in client.get("/metrics").text
 
 
+@pytest.mark.usefixtures("slow")
 def test_a_whole_file_that_nobody_waits_for_is_not_made(serve: Callable[..., httpx.Client]) -> None:
     client = serve(limits=Limits(rows=1, queue=0))
     long = "[S1] " + "One two three four five six seven. " * 60
