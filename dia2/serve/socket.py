@@ -88,6 +88,8 @@ async def _speak(socket: WebSocket, room: Room) -> None:
             await _send(socket, room, pieces, reading)
     finally:
         reading.cancel()
+        if run is not None and not run.path.exists():
+            room.runs.forget(run)  # it waited for a row, or for words, and never began
 
 
 async def _send(socket: WebSocket, room: Room, pieces: Pieces, reading: asyncio.Future[None]) -> None:

@@ -135,6 +135,23 @@ def test_who_leaves_frees_the_row(serve: Callable[..., httpx.Client], pieces: li
     assert speak(client).status_code == 200
 
 
+def test_a_run_that_never_began_is_not_listed(serve: Callable[..., httpx.Client]) -> None:
+    client = serve(limits=Limits(rows=1, queue=1))
+    with connected(client) as first:
+        heard = Heard(first)
+        heard.one()
+        say(first, "[S1] One two three four five six seven ", end=False)
+        while not heard.sound:  # it has the row
+            heard.one()
+        with connected(client, trace=True) as second:
+            assert Heard(second).one() == "begun"
+            assert len(client.get("/v1/runs").json()["data"]) == 1
+        until = time.monotonic() + 10
+        while client.get("/v1/runs").json()["data"] and time.monotonic() < until:
+            time.sleep(0.02)
+        assert client.get("/v1/runs").json()["data"] == []
+
+
 @pytest.mark.parametrize(("messages", "said"), [
     (['{"type": "begin", "model": "tts-1"}'], "There is no model 'tts-1'"),
     (['{"type": "begin", "model": "tiny", "voice": "alloy"}'], "There is no voice 'alloy'"),
