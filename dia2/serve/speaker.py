@@ -97,25 +97,9 @@ class Speaker:
         return self._loaded.is_set() and self._error is None and self._until is None and self._thread.is_alive()
 
     @property
-    def error(self) -> Exception | None:
-        """Why it cannot speak."""
-        return self._error
-
-    @property
     def load(self) -> tuple[int, int]:
         """Requests that are spoken, and that wait."""
         return len(self._speaking), len(self._waiting)
-
-    def wait_until_loaded(self, seconds: float | None = None) -> None:
-        """Wait for the checkpoint.
-
-        Raises:
-            Dia2Error: it cannot be loaded, or not in that time.
-        """
-        if not self._loaded.wait(seconds):
-            raise Dia2Error("The checkpoint is still being loaded.")
-        if self._error is not None:
-            raise Dia2Error(f"The checkpoint cannot be loaded: {one_line(self._error)}") from self._error
 
     def submit(self, request: Request, deliver: Deliver) -> int:
         """Speak a request as soon as there is a row.

@@ -22,6 +22,18 @@ from ..support.reference import engine
 UNREADY = False  # whether a server that only answers is enough for a test
 
 
+def wait_for(client: httpx.Client, alive: Callable[[], bool]) -> None:
+    """Until a server is ready, or is no more."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until and alive():
+        try:
+            if client.get("/readyz").status_code == 200 or UNREADY:
+                return
+        except httpx.ConnectError:
+            pass
+        time.sleep(0.05)
+
+
 @contextmanager
 def served(**options: Any) -> Iterator[httpx.Client]:
     """A client of an application that is ready."""
@@ -32,14 +44,7 @@ def served(**options: Any) -> Iterator[httpx.Client]:
     thread.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            until = time.monotonic() + 60
-            while time.monotonic() < until:
-                try:
-                    if client.get("/readyz").status_code == 200 or UNREADY:
-                        break
-                except httpx.ConnectError:
-                    pass
-                time.sleep(0.05)
+            wait_for(client, thread.is_alive)
             client.app = app  # type: ignore[attr-defined]  # for tests that look inside
             yield client
     finally:

@@ -20,6 +20,7 @@ from dia2.serve.limits import Limits
 
 from ..support.ports import free_port
 from ..support.reference import engine
+from .conftest import wait_for
 from .test_speech import ASKED
 
 
@@ -117,14 +118,8 @@ def process() -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-m", "dia2", "serve", "--nano", "--device", "cpu", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         address = f"http://127.0.0.1:{port}"
-        until = time.monotonic() + 60
-        while time.monotonic() < until and running.poll() is None:
-            try:
-                if httpx.get(f"{address}/readyz").status_code == 200:
-                    break
-            except httpx.ConnectError:
-                pass
-            time.sleep(0.1)
+        with httpx.Client(base_url=address) as client:
+            wait_for(client, lambda: running.poll() is None)
         yield running, address
         running.kill()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 from dia2.inspect import load
 
 from ..support.ports import free_port
+from .conftest import wait_for
 from .test_page import frames
 
 LONG = "[S1] " + "Hello there, how are you today? " * 12
@@ -29,14 +29,8 @@ def running(runs: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     command = [sys.executable, "-m", "dia2", "serve", "--device", "cpu", "--port", str(port), "--runs", str(runs)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         address = f"http://127.0.0.1:{port}"
-        until = time.monotonic() + 60
-        while time.monotonic() < until:
-            try:
-                if httpx.get(f"{address}/readyz").status_code == 200:
-                    break
-            except httpx.ConnectError:
-                pass
-            time.sleep(0.1)
+        with httpx.Client(base_url=address) as client:
+            wait_for(client, lambda: process.poll() is None)
         try:
             yield process, address
         finally:
@@ -53,7 +47,7 @@ def test_what_a_killed_server_recorded_loads_and_the_next_one_shows_it(tmp_path:
         answers = [stream.__enter__() for stream in streams]
         names = [answer.headers["x-dia2-run"] for answer in answers]
         parts = [answer.iter_raw() for answer in answers]
-        for _ in range(90):
+        for _ in range(150):  # a kill costs at most the last 128 calls
             for part in parts:
                 next(part)
         process.send_signal(signal.SIGKILL)

@@ -12,7 +12,6 @@ import torch
 
 from dia2 import Clamp, Dia2, Patch, Request, Steer, Where
 from dia2.inspect import Dia2Trace, record
-from dia2.runtime.graphs import CudaGraphs
 
 from ...support.acts import of_each_kind, vector
 from ...support.batches import assert_same
@@ -20,19 +19,6 @@ from ...support.reference import Case, engine, local_files
 
 SCRIPT = "[S1] one two three [S2] four"
 GRAPHS: dict[str, Any] = {"use_cuda_graph": True}
-
-
-@pytest.fixture
-def captures(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One for each capture that there was."""
-    made, capture = list[int](), CudaGraphs.capture
-
-    def counted(self: CudaGraphs, *args: Any) -> Any:
-        made.append(1)
-        return capture(self, *args)
-
-    monkeypatch.setattr(CudaGraphs, "capture", counted)
-    return made
 
 
 def test_another_strength_vector_or_call_needs_no_new_graph(captures: list[int]) -> None:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from dia2 import Dia2, UsageError
 from dia2.inspect import Dia2Trace, record
-from dia2.runtime.graphs import CudaGraphs
 
 from ...support.dia import dia5
 from ...support.graphs import FakeGraphs, use_graphs
@@ -70,19 +69,6 @@ def test_threads_of_dia2_have_a_state_each() -> None:
         for found, wanted in zip(in_threads(*(lambda s=seed: speak(s) for seed in seeds)), expected, strict=True):
             assert isinstance(found, Tensor), found
             assert torch.equal(found, wanted)
-
-
-@pytest.fixture
-def captures(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """One for each capture that there was."""
-    made, capture = list[int](), CudaGraphs.capture
-
-    def counted(self: CudaGraphs, *args: Any) -> Any:
-        made.append(1)
-        return capture(self, *args)
-
-    monkeypatch.setattr(CudaGraphs, "capture", counted)
-    return made
 
 
 def test_kept_graphs_serve_other_seeds_scripts_and_prefixes(captures: list[int]) -> None:

@@ -48,15 +48,7 @@ def over(axes: Axes, words: Sequence[AxisWord], first: float, last: float, room:
         page.write(axes, word.first, 1.03, shown, box, top, rotation=_ANGLE, rotation_mode="anchor")
         free, high = at + _APART, max(high, page.extent(shown))
     for word in words:
-        ink, columns = page.SPEAKER.get(word.speaker, page.GREY), [word.first - _INSIDE, word.last + _INSIDE]
-        look: dict[str, Any] = {
-            "color": ink,
-            "linewidth": 2.0,
-            "solid_capstyle": "butt",
-            "clip_on": False,
-            "gid": "span",
-        }
-        axes.plot(columns, [1.012, 1.012], transform=top, **look)
+        axes.plot(_extent(word), [1.012, 1.012], transform=top, **_look(word))
     return 12 + high * float(np.sin(np.radians(_ANGLE)))
 
 
@@ -74,15 +66,7 @@ def beside(axes: Axes, words: Sequence[AxisWord], first: float, last: float, roo
     side = axes.get_yaxis_transform()
     places, texts = [], []
     for word in words:
-        ink, rows = page.SPEAKER.get(word.speaker, page.GREY), [word.first - _INSIDE, word.last + _INSIDE]
-        look: dict[str, Any] = {
-            "color": ink,
-            "linewidth": 2.0,
-            "solid_capstyle": "butt",
-            "clip_on": False,
-            "gid": "span",
-        }
-        axes.plot([-0.006, -0.006], rows, transform=side, **look)
+        axes.plot([-0.006, -0.006], _extent(word), transform=side, **_look(word))
         at = (word.first + word.last) / 2
         if (at - first) * points < free:
             continue
@@ -91,3 +75,14 @@ def beside(axes: Axes, words: Sequence[AxisWord], first: float, last: float, roo
         free = (at - first) * points + _APART
     axes.set_yticks(places, texts, parse_math=False, usetex=False)
     axes.tick_params(axis="y", length=0, pad=5)
+
+
+def _extent(word: AxisWord) -> list[float]:
+    """From where to where a word's bar is drawn, in columns or rows."""
+    return [word.first - _INSIDE, word.last + _INSIDE]
+
+
+def _look(word: AxisWord) -> dict[str, Any]:
+    """Of a word's bar: its speaker's colour."""
+    ink = page.SPEAKER.get(word.speaker, page.GREY)
+    return {"color": ink, "linewidth": 2.0, "solid_capstyle": "butt", "clip_on": False, "gid": "span"}
