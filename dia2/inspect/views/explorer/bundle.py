@@ -78,6 +78,7 @@ _MODULES = (
     "keys",
     "help",
     "link",
+    "live",
     "hearing",
     "copy",
     "save",

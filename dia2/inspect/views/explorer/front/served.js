@@ -1,6 +1,7 @@
 // The explorer in a server's page: a run while it is spoken, then the whole of it.
 
 import { open } from "./data.js";
+import { goAlong } from "./live.js";
 import { mountViews } from "./main.js";
 import { unpack } from "./unpack.js";
 
@@ -35,8 +36,7 @@ class Served {
       this.replace(mountViews(this.root, [live], { call: live.calls - 1 }));
       return;
     }
-    const follows = shown.store.state.call === before - 1; // who looks at the last call goes along
-    shown.store.set({ calls: live.calls, ...(follows ? { call: live.calls - 1, row: shown.store.state.row } : {}) });
+    goAlong(shown, before, live.calls);
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { open } from "./data.js";
 import { namedIn } from "./link.js";
+import { goAlong } from "./live.js";
 import { mountViews } from "./main.js";
 import { keepToured, tourFor } from "./toured.js";
 import { unpack } from "./unpack.js";
@@ -171,10 +172,7 @@ async function render({ model, el }) {
     }
     if (!live?.calls) root.textContent = "The run begins …";
     else if (!shown) replace(mountViews(root, [live], { call: live.calls - 1, linked, tour, ...noting() }));
-    else {
-      const follows = shown.store.state.call === before - 1; // who looks at the last call goes along
-      shown.store.set({ calls: live.calls, ...(follows ? { call: live.calls - 1, row: shown.store.state.row } : {}) });
-    }
+    else goAlong(shown, before, live.calls);
   };
   let last = Promise.resolve(); // one change after another
   /** @type {(change: () => Promise<void>) => () => void} */
