@@ -10,7 +10,8 @@ import json
 import re
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import TraceError, UsageError
 from dia2.inspect import load
 from dia2.inspect.schema.view import View, peaks
+from dia2.inspect.trace.diff import Diff, Difference
 from dia2.inspect.views.explorer import bundle, to_html
 from dia2.inspect.views.explorer.bundle import reviver, script, style
 from dia2.inspect.views.explorer.pack import pack
@@ -189,9 +191,16 @@ def test_where_two_traces_part(trace: Dia2Trace, tmp_path: Path) -> None:
     trace.fork(tts, 50, edits=[ReplaceToken(50, code, codebook=2)], path=tmp_path / "fork.dia2trace")
     found = difference_of(trace, load(tmp_path / "fork.dia2trace"))
     assert found is not None
-    assert found is not None
     assert found["call"] == 50
     assert found["what"].startswith(f"codebook 2 {trace.codes[50, 2]} | {code}")
+
+
+def test_another_checkpoint_is_told_in_few_digits() -> None:
+    """Two whole digests would fill the line that says where two runs part."""
+    weights = Difference(None, "checkpoint's weights", "a" * 64, "b" * 64)
+    parted = Diff([weights], [], [Difference(0, "codebook 0", "72", "53")], 0, (9, 9))
+    found = difference_of(cast("Any", Mock(diff=lambda _: parted)), cast("Any", Mock()))
+    assert found == {"call": 0, "what": "codebook 0 72 | 53", "cause": "checkpoint's weights aaaaaaaa… → bbbbbbbb…"}
 
 
 def test_the_front_end_is_one_small_script_that_loads_nothing() -> None:

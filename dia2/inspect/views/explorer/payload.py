@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from dia2.inspect.views.explorer.sound import MIME, codebook_sound, trace_sound
 from dia2.inspect.views.explorer.view import view_of
 
 _MOST_SOUNDS = 128  # of one page
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def check_engine(trace: Trace[Any], tts: Any) -> None:
@@ -89,6 +91,11 @@ def check_alone(other: Trace[Any] | None, replay: Any) -> None:
         raise UsageError("A replay is shown with its own run alone: leave out replay, or other.")
 
 
+def _digest(value: str) -> str:
+    """A SHA-256 by its first digits, which tell two apart; anything else as it is."""
+    return f"{value[:8]}…" if _SHA256.fullmatch(value) else value
+
+
 def difference_of(a: Trace[Any], b: Trace[Any]) -> dict[str, Any] | None:
     """Where two traces part, as the front end says it; `None` if they do not.
 
@@ -98,7 +105,7 @@ def difference_of(a: Trace[Any], b: Trace[Any]) -> dict[str, Any] | None:
     found = a.diff(b)
     if not found.parts:
         return None
-    causes = [f"{part.what} {part.a} → {part.b}" for part in found.settings]
+    causes = [f"{part.what} {_digest(part.a)} → {_digest(part.b)}" for part in found.settings]
     causes += [f"edited in B alone: {edit.b}" if edit.a == "none" else f"in A alone: {edit.a}" for edit in found.edits]
     return {
         "call": found.shared,
