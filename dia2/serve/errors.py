@@ -17,6 +17,7 @@ from dia2.serve.speaker import BusyError, StoppingError
 logger = logging.getLogger("dia2")
 
 CLOSED_BY_CLIENT = 499  # nobody reads it
+_INSIDE = "Something went wrong inside the server: its log says what."
 RETRY_SECONDS = 2  # what a client that was turned away is told to wait
 
 
@@ -73,10 +74,12 @@ def _facts(error: BaseException) -> tuple[int, str, str | None, str | None]:
         case HTTPException():
             return error.status_code, f"{error.detail}.", None, None
         case Dia2Error():
-            logger.error("a request failed: %s", one_line(error))
-            return 500, one_line(error), None, None
+            logger.error("a request failed: %s", one_line(error))  # where files lie is nobody's business
+            if isinstance(error.__cause__, OSError):
+                return 507, "The server could not write a file: its log says which, and why.", None, "no_space"
+            return 500, _INSIDE, None, None
     logger.error("a request failed", exc_info=error)
-    return 500, "Something went wrong inside the server: its log says what.", None, None
+    return 500, _INSIDE, None, None
 
 
 def problem_of(error: BaseException) -> dict[str, object]:

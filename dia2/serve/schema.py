@@ -69,7 +69,7 @@ def describe(model: str, voices: list[str], limits: Limits) -> dict[str, Any]:
             "post": _operation(
                 "Speak a script",
                 _answer("its sound", {**sound, "text/event-stream": {}}, headers=_HEADERS),
-                [*sent, 404, 429, 503, 504],
+                [*sent, 404, 429, 503, 504, 507],
                 body={"application/json": "SpeechBody"},
             )
         },
@@ -86,7 +86,7 @@ def describe(model: str, voices: list[str], limits: Limits) -> dict[str, Any]:
             "post": _operation(
                 "Make a voice of a recording",
                 _answer("it, and what is wrong with it", _json()),
-                [*sent, 409, 429, 503],
+                [*sent, 409, 429, 503, 507],
                 body={"multipart/form-data": "Voice"},
                 status=201,
             ),

@@ -135,7 +135,7 @@ class Speaker:
         """
         with self._changed:
             if self._error is not None:
-                raise StoppingError(f"The checkpoint cannot be loaded: {one_line(self._error)}")
+                raise StoppingError("The checkpoint cannot be loaded: the server's log says why.")
             if self._until is not None:
                 raise StoppingError("The server is stopping and takes no more requests.")
             if len(self._speaking) + len(self._waiting) >= self.rows + self.queue:  # who has no text yet has no row
@@ -174,7 +174,8 @@ class Speaker:
     def _run(self) -> None:
         try:
             batch = self._open()
-        except Exception as error:  # noqa: BLE001  # told to whoever asks
+        except Exception as error:  # noqa: BLE001  # whoever asks is told that there is one
+            logger.error("the checkpoint cannot be loaded: %s", one_line(error))
             self._error = error
             return
         finally:

@@ -18,6 +18,7 @@ import openai
 import pytest
 import soundfile
 
+from dia2.serve import sound
 from dia2.serve.limits import Limits
 
 from ..support.reference import engine
@@ -196,6 +197,27 @@ def test_a_client_that_leaves_frees_its_row(serve: Callable[..., httpx.Client]) 
     assert client.app.state.room.speaker.load == (0, 0)  # type: ignore[attr-defined]
     assert speak(client).status_code == 200
     assert 'dia2_requests_total{outcome="gone"} 1.0' in client.get("/metrics").text
+
+
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("name", ["mp3", "opus"])
+def test_an_encoder_that_nobody_listens_to_is_closed(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    closed, close = list[int](), sound._Encoded.close
+
+    def noted(self: sound._Encoded) -> None:
+        closed.append(1)
+        close(self)
+
+    monkeypatch.setattr(sound._Encoded, "close", noted)
+    long = "[S1] " + "One two three four five six seven. " * 60
+    with client.stream("POST", "/v1/audio/speech", json=ASKED | {"input": long, "response_format": name}) as answer:
+        next(answer.iter_raw())
+    until = time.monotonic() + 10
+    while not closed and time.monotonic() < until:
+        time.sleep(0.02)
+    assert closed
 
 
 @pytest.mark.usefixtures("slow")
