@@ -80,7 +80,7 @@ def test_a_second_request_is_not_waited_for_longer(short: httpx.Client) -> None:
 
 
 def test_a_request_that_is_answered_has_its_time(short: httpx.Client) -> None:
-    with connected(short) as stream:  # on from patience
+    with httpx.Client(base_url=short.base_url) as new, connected(new) as stream:
         heard = Heard(stream)
         heard.one()
         for _ in range(3):
@@ -114,21 +114,37 @@ def test_a_head_has_a_limit(short: httpx.Client) -> None:
     assert short.get("/healthz").status_code == 200
 
 
+def test_a_head_in_pieces_is_forgotten_once_it_is_there(short: httpx.Client) -> None:
+    asked = json.dumps(ASKED | {"input": "[S1] " + "One two three four. " * 60, "response_format": "pcm"}).encode()
+    began = time.monotonic()
+    with raw(short, HEAD) as connection:
+        time.sleep(0.1)
+        connection.sendall(b"Connection: close\r\n")
+        time.sleep(0.1)
+        connection.sendall(f"Content-Length: {len(asked)}\r\n\r\n".encode() + asked)
+        answer = said(connection)
+    assert time.monotonic() - began > 2 * SHORT.patience, "else it proves nothing"
+    assert answer.endswith(b"0\r\n\r\n"), "all of it has come"
+
+
 def test_more_connections_than_there_may_be_are_turned_away(serve: Callable[..., httpx.Client]) -> None:
     client = serve(limits=Limits(connections=3))
+    ask = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with ExitStack() as stack:
-        held = [stack.enter_context(raw(client, b"")) for _ in range(4)]
-        time.sleep(0.2)
-        last = said(held[-1])
+        assert client.get("/healthz").status_code == 200  # one, which is kept
+        held = [stack.enter_context(raw(client, b"")) for _ in range(2)]
+        time.sleep(0.1)
+        last = said(stack.enter_context(raw(client, b"")))
         assert last.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: " in last
+        for connection in held:
+            connection.sendall(ask)
+            assert b"200 OK" in connection.recv(4096)
     until = time.monotonic() + 5
     while time.monotonic() < until:
-        try:
-            if client.get("/healthz").status_code == 200:
+        with raw(client, ask) as connection:
+            if b"200 OK" in connection.recv(4096):
                 return
-        except httpx.TransportError:
-            pass
         time.sleep(0.05)
     raise AssertionError("nobody comes in any more")
 
