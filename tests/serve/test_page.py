@@ -143,7 +143,7 @@ def test_a_script_is_looked_at(client: httpx.Client) -> None:
     for body in bodies:
         assert client.post("/v1/script", json=body).status_code == 400
     assert client.post("/v1/script", json={"input": "a" * 5000}).status_code == 400
-    half = {"content": b'{"input": "[S\\ud800] Hi."}', "headers": {"content-type": "application/json"}}
+    half: dict[str, Any] = {"content": b'{"input": "[S\\ud800] Hi."}', "headers": {"content-type": "application/json"}}
     assert client.post("/v1/script", **half).status_code == 400
 
 

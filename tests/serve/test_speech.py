@@ -195,6 +195,10 @@ def test_a_client_that_leaves_frees_its_row(serve: Callable[..., httpx.Client]) 
     while client.app.state.room.speaker.load != (0, 0) and time.monotonic() < until:  # type: ignore[attr-defined]
         time.sleep(0.02)
     assert client.app.state.room.speaker.load == (0, 0)  # type: ignore[attr-defined]
+    time.sleep(0.1)  # a frame may be under way
+    before = client.app.state.room.speaker.frames  # type: ignore[attr-defined]
+    time.sleep(0.3)
+    assert client.app.state.room.speaker.frames == before, "it goes on for nobody"  # type: ignore[attr-defined]
     assert speak(client).status_code == 200
     assert 'dia2_requests_total{outcome="gone"} 1.0' in client.get("/metrics").text
 
