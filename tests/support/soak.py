@@ -356,9 +356,21 @@ class Client:
 
 
 # By name, and how often they are done.
-GOOD = {"file": 4, "lossy": 1, "events": 2, "socket": 3, "recorded": 2, "voice": 1, "slow": 1}
-BAD = {"leaves": 2, "leaves_socket": 1, "garbage": 3, "garbage_socket": 2, "hostile_upload": 1, "no_http": 2}
-ACTS = GOOD | BAD
+ACTS = {
+    "file": 4,
+    "lossy": 1,
+    "events": 2,
+    "socket": 3,
+    "recorded": 2,
+    "voice": 1,
+    "slow": 1,
+    "leaves": 2,
+    "leaves_socket": 1,
+    "garbage": 3,
+    "garbage_socket": 2,
+    "hostile_upload": 1,
+    "no_http": 2,
+}
 
 
 def _heard(stream: httpx_ws.WebSocketSession) -> tuple[bytes, dict[str, Any]]:
@@ -402,11 +414,10 @@ def _work(client: Client, draw: random.Random, acts: Sequence[str], until: float
                 report.done[name] += 1
             except TurnedAwayError:
                 report.turned_away += 1
-                if name in GOOD:
-                    if time.monotonic() < tries:
-                        time.sleep(0.2 + draw.random())
-                        continue
-                    report.wrong.append(f"{name}: turned away for two minutes")
+                if time.monotonic() < tries:
+                    time.sleep(0.2 + draw.random())
+                    continue
+                report.wrong.append(f"{name}: turned away for two minutes")
             except Exception as error:  # noqa: BLE001  # whatever it is, it is told
                 report.wrong.append(f"{name}: {type(error).__name__}: {error}")
             break
