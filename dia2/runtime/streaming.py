@@ -51,8 +51,9 @@ class Stream(Iterator[StreamChunk]):
     """An iterator of `StreamChunk`s; made by `Dia2.stream`.
 
     A frame is complete when its most delayed codebook is drawn, so the first piece comes after max(delay) frames (with
-    an included prefix it holds the whole of that), and each later frame brings another, of 80 ms. On a GPU a piece is
-    decoded beside the next frame and comes after it. Joined, they are what `generate` returns for that seed. The state
+    an included prefix it holds the whole of that), and each later frame brings another, of 80 ms; or `least` of them
+    do, since decoding them together takes less time. On a GPU a piece is decoded beside the next frame and comes after
+    it. Joined, they are what `generate` returns for that seed. The state
     machine steps only while the words it may look at are known, so text that comes slowly slows the speech down and
     changes nothing in it.
     """
@@ -90,6 +91,7 @@ class Stream(Iterator[StreamChunk]):
         self._speaker: _Speaker | None = None
         self._ended: StopReason | None = None
         self._frames = self._run()
+        self.least = 1  # frames that a piece waits for, once there was a first; may be changed at any time
 
     def __next__(self) -> StreamChunk:
         while True:
@@ -97,7 +99,7 @@ class Stream(Iterator[StreamChunk]):
             # Nobody knows how long the next text takes: what can be heard comes first.
             if missing and self._speaker is not None:
                 with self._runtime.computing():
-                    chunk = self._speaker.take()
+                    chunk = self._speaker.rest()
                 if chunk is not None:
                     return chunk
             # The user's text comes from outside the switches below, and those are off again between pieces.
@@ -117,7 +119,7 @@ class Stream(Iterator[StreamChunk]):
                     self._top_up(missing)
                     if not self._missing():
                         break
-                    while self._speaker is not None and (chunk := self._speaker.take()) is not None:
+                    while self._speaker is not None and (chunk := self._speaker.rest()) is not None:
                         yield chunk  # nobody knows how long the text takes
                     yield Wait.TEXT
                 try:
@@ -218,13 +220,13 @@ class Stream(Iterator[StreamChunk]):
                     if self._progress is not None:
                         self._progress(session.progress(made.step - session.start_step + 1, runtime.frame_rate))
                     if session.includes_prefix or first_word.known:
-                        speaker.begin(0 if session.includes_prefix else first_word.frame)
+                        speaker.begin(0 if session.includes_prefix else first_word.frame, self.least)
                     yield speaker.take(speaker.late)
             crop = session.crop(first_word.frame, speaker.complete_frames())
             if not speaker.spoke:  # the crop was never found, or would leave nothing
                 speaker.begin(crop)
             self._ended = stop_reason(runtime, session.state, session.gen)
-            while (chunk := speaker.take()) is not None:
+            while (chunk := speaker.rest()) is not None:
                 yield chunk
         finally:
             if speaker.heard:
@@ -286,12 +288,15 @@ class _Speaker:
         """Aligned frames of which every codebook is drawn."""
         return max(0, self._session.gen.last_step + 2 - max(self._runtime.audio_delays))
 
-    def begin(self, crop: int) -> None:
-        """Begin to decode the frames completed since the last time, if any, without the first `crop`."""
+    def begin(self, crop: int, least: int = 1) -> None:
+        """Begin to decode the frames completed since the last time, without the first `crop`.
+
+        Nothing happens if there are none, or, once something is to be heard, fewer than `least`.
+        """
         if not self.spoke:
             self._crop = self._spoken = crop
         first, last = self._spoken, self.complete_frames()
-        if last <= first:
+        if last - first < (max(1, least) if self.spoke else 1):
             return
         self.spoke = True
         ids, gen, rate = self._runtime.constants, self._session.gen, self._runtime.frame_rate
@@ -305,6 +310,12 @@ class _Speaker:
         ready = list(takewhile(lambda word: word.seconds < (last - self._crop) / rate, words))
         self._words += len(ready)
         self._begun.append(_Begun(codes, samples, (first - self._crop) / rate, ready))
+
+    def rest(self) -> StreamChunk | None:
+        """The oldest piece of all that can be heard, if there is one: no frame comes soon, or none at all."""
+        if self.spoke:
+            self.begin(self._crop)
+        return self.take()
 
     def take(self, late: int = 0) -> StreamChunk | None:
         """The oldest piece that was begun, if there are more than `late`."""

@@ -12,13 +12,15 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from dia2.common.errors import Dia2Error
 from dia2.engine import Dia2
 from dia2.serve import about, looking, page
 from dia2.serve.access import Access
-from dia2.serve.errors import handle
+from dia2.serve.errors import forget, handle
 from dia2.serve.limits import Limits
 from dia2.serve.room import Room
 from dia2.serve.runs import Runs
@@ -82,8 +84,7 @@ def application(
         routes=[
             Route("/v1/audio/speech", speech, methods=["POST"]),
             WebSocketRoute("/v1/audio/stream", stream),
-            Route("/v1/audio/voices", about.voices, methods=["GET"]),
-            Route("/v1/audio/voices", upload, methods=["POST"]),
+            Route("/v1/audio/voices", voices_of, methods=["GET", "POST"]),
             Route("/v1/models", about.models),
             Route("/v1/models/{model:path}", about.model),
             Route("/v1/runs", looking.runs),
@@ -99,9 +100,19 @@ def application(
             Route("/metrics", about.metrics),
         ],
         middleware=[Middleware(Access, token, local)],
-        exception_handlers={HTTPException: handle, Dia2Error: handle, Exception: handle},
+        exception_handlers={
+            HTTPException: handle,
+            Dia2Error: handle,
+            ClientDisconnect: forget,
+            Exception: handle,
+        },
         lifespan=lifespan,
     )
     kept = Runs(Path(own.name) if own is not None else runs or Path(), limits.runs)
     app.state.room = Room(model or tts.name, speaker, Voices(voices, whisper), kept, limits, int(time.time()))
     return app
+
+
+async def voices_of(http: Request) -> Response:
+    """`/v1/audio/voices`."""
+    return await (upload if http.method == "POST" else about.voices)(http)

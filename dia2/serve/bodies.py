@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Annotated, Any, Literal
 
 import msgspec
+from starlette.requests import Request as HttpRequest
 
 from dia2.common.errors import UsageError, one_line
 from dia2.runtime.live_text import LiveText
 from dia2.runtime.request import Request
 from dia2.serve.errors import refuse
+from dia2.serve.limits import Limits
 from dia2.serve.room import Room
 from dia2.serve.sound import MEDIA_TYPES
 
@@ -39,7 +43,45 @@ class SpeechBody(Asked, forbid_unknown_fields=True, kw_only=True):
     instructions: str | None = None
 
 
+class ScriptBody(msgspec.Struct, kw_only=True):
+    """A script that is looked at."""
+
+    input: str
+
+
 _DECODER = msgspec.json.Decoder(SpeechBody)
+
+
+async def read_body(http: HttpRequest, limits: Limits) -> bytes:
+    """A JSON body, of at most so many bytes.
+
+    Raises:
+        ApiError: it is larger, it is declared as something else, or it does not come.
+    """
+    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":  # what a page of another site could send unasked is never that
+        refuse("The body must be JSON: send Content-Type: application/json.", status=415)
+    found = bytearray()
+    async with within(limits.patience):
+        async for part in http.stream():
+            found += part
+            if len(found) > limits.body:
+                refuse(f"The body is larger than {limits.body} bytes.", status=413)
+    return bytes(found)
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Wait so long for what a client is to send.
+
+    Raises:
+        ApiError: it took longer.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        refuse(f"What is to be sent has not come within {seconds:g} seconds.", code="timeout", status=408)
 
 
 def read_speech(body: bytes, room: Room) -> SpeechBody:

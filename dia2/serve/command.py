@@ -25,6 +25,7 @@ def serve(args: argparse.Namespace, tts: Dia2) -> int:
         from dia2.serve.access import check_address, is_loopback
         from dia2.serve.app import application
         from dia2.serve.limits import Limits
+        from dia2.serve.wire import configured
     except ModuleNotFoundError as error:
         raise Dia2Error(f"Serving needs {error.name}: pip install 'dia2-inspect[serve]'.") from error
     token = os.environ.get(TOKEN) or None
@@ -47,9 +48,6 @@ def serve(args: argparse.Namespace, tts: Dia2) -> int:
         use_torch_compile=args.compile,
     )
     level = "error" if args.quiet else "info"
-    config = uvicorn.Config(
-        app, args.host, args.port, log_level=level, timeout_graceful_shutdown=int(limits.grace) + 2, server_header=False
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(app, limits, args.host, args.port, level))
     server.run()
     return 0 if server.started else 1

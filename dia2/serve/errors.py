@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import NoReturn
 
 from starlette.exceptions import HTTPException
@@ -15,6 +16,8 @@ from dia2.serve.speaker import BusyError, StoppingError
 
 logger = logging.getLogger("dia2")
 
+CLOSED_BY_CLIENT = 499  # nobody reads it
+_INSIDE = "Something went wrong inside the server: its log says what."
 RETRY_SECONDS = 2  # what a client that was turned away is told to wait
 
 
@@ -39,10 +42,16 @@ def refuse(message: str, param: str | None = None, code: str | None = None, stat
     raise ApiError(status, message, param, code)
 
 
-def answer(status: int, message: str, param: str | None = None, code: str | None = None) -> Response:
+def answer(
+    status: int,
+    message: str,
+    param: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
     """An error as JSON."""
     body = {"error": _told(status, message, param, code)}
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else {}
+    headers = {**(headers or {}), **({"Retry-After": str(RETRY_SECONDS)} if status in (429, 503) else {})}
     return Response(json.dumps(body), status, headers, "application/json")
 
 
@@ -65,10 +74,12 @@ def _facts(error: BaseException) -> tuple[int, str, str | None, str | None]:
         case HTTPException():
             return error.status_code, f"{error.detail}.", None, None
         case Dia2Error():
-            logger.error("a request failed: %s", one_line(error))
-            return 500, one_line(error), None, None
+            logger.error("a request failed: %s", one_line(error))  # where files lie is nobody's business
+            if isinstance(error.__cause__, OSError):
+                return 507, "The server could not write a file: its log says which, and why.", None, "no_space"
+            return 500, _INSIDE, None, None
     logger.error("a request failed", exc_info=error)
-    return 500, "Something went wrong inside the server: its log says what.", None, None
+    return 500, _INSIDE, None, None
 
 
 def problem_of(error: BaseException) -> dict[str, object]:
@@ -78,4 +89,9 @@ def problem_of(error: BaseException) -> dict[str, object]:
 
 async def handle(_: Request, error: Exception) -> Response:
     """For Starlette: the answer to a request that failed."""
-    return answer(*_facts(error))
+    return answer(*_facts(error), headers=error.headers if isinstance(error, HTTPException) else None)
+
+
+async def forget(_: Request, __: Exception) -> Response:
+    """For Starlette: the client has left before it had said all."""
+    return Response(status_code=CLOSED_BY_CLIENT)

@@ -19,6 +19,8 @@ class Limits:
     recording: int = 32 << 20  # bytes of a recording that is uploaded
     runs: int = 50  # recorded runs that are kept; the oldest go
     timeout: float = 300.0  # seconds from request to its last piece
+    patience: float = 30.0  # seconds that a client may leave the server waiting: for a request, or to take an answer
+    connections: int = 256  # at a time; one more is turned away
     grace: float = 10.0  # seconds that requests have left to end when the server is stopped
 
     def __post_init__(self) -> None:
@@ -27,12 +29,12 @@ class Limits:
         Raises:
             UsageError: names the field.
         """
-        for name in ("rows", "characters", "body", "recording", "runs"):
+        for name in ("rows", "characters", "body", "recording", "runs", "connections"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}.")
         for name in ("queue", "grace"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}.")
-        for name in ("seconds", "timeout"):
+        for name in ("seconds", "timeout", "patience"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} must be more than 0, not {getattr(self, name)}.")

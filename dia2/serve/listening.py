@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.requests import Request as HttpRequest
@@ -59,7 +60,7 @@ class Pieces:
                 if item.start >= self._seconds:
                     self.last = Last(None, "seconds")
                     raise StopAsyncIteration
-                return item
+                return _until(self._seconds, item)
 
     async def _item(self) -> Item:
         """What comes next.
@@ -91,7 +92,13 @@ class Pieces:
 
 @asynccontextmanager
 async def listening(
-    speaker: Speaker, request: Request, gone: Callable[[], Awaitable[None]], *, seconds: float, timeout: float
+    speaker: Speaker,
+    request: Request,
+    gone: Callable[[], Awaitable[None]],
+    *,
+    seconds: float,
+    timeout: float,
+    whole: bool = False,
 ) -> AsyncIterator[Pieces]:
     """Have a request spoken while the block goes on; whatever is left of it then is cancelled.
 
@@ -101,6 +108,7 @@ async def listening(
         gone: called once it is taken, waits until the client has left.
         seconds: of sound, at most.
         timeout: seconds that it may take.
+        whole: nothing is played before all of it is there.
 
     Raises:
         BusyError, StoppingError: it is not taken.
@@ -112,13 +120,22 @@ async def listening(
         with suppress(RuntimeError):  # the loop is closed, so nobody listens
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
-    key = speaker.submit(request, deliver)
+    key = speaker.submit(request, deliver, whole=whole)
     pieces = Pieces(gone(), queue, seconds, loop.time() + timeout)
     try:
         yield pieces
     finally:
         pieces.close()
         speaker.cancel(key)
+
+
+def _until(seconds: float, piece: StreamChunk) -> StreamChunk:
+    """What of a piece comes before so many seconds of the stream."""
+    samples = round((seconds - piece.start) * piece.sample_rate)
+    if samples >= len(piece.waveform):
+        return piece
+    words = [word for word in piece.words if word.seconds < seconds]
+    return replace(piece, waveform=piece.waveform[:samples], words=words)
 
 
 async def left(http: HttpRequest) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -14,9 +14,9 @@ from dia2.inspect.views.explorer import bundle
 from dia2.runtime.lookalikes import Lookalikes
 from dia2.runtime.script_notes import ScriptNotes
 from dia2.runtime.script_parser import check_script
+from dia2.serve.bodies import ScriptBody, decoded, read_body
 from dia2.serve.errors import refuse
 from dia2.serve.room import Room
-from dia2.serve.speech import read_body
 
 FRONT = Path(__file__).parent / "front"
 _POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
@@ -28,6 +28,9 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+
+
+_DECODER = msgspec.json.Decoder(ScriptBody)
 
 
 def _file(name: str) -> Route:
@@ -50,13 +53,7 @@ async def _style(_: Request) -> Response:
 async def script(http: Request) -> Response:
     """`POST /v1/script`: what of `{"input": …}` its author may not have meant, and whether it can be spoken."""
     room: Room = http.app.state.room
-    try:
-        asked = json.loads(await read_body(http, room.limits.body))
-        text = asked["input"] if isinstance(asked, dict) else None
-    except (ValueError, KeyError, RecursionError):
-        text = None
-    if not isinstance(text, str):
-        refuse('The body must be {"input": "a script"}.', "input")
+    text = decoded(_DECODER, await read_body(http, room.limits)).input
     if len(text) > room.limits.characters:
         refuse(f"input has {len(text)} characters, and the most is {room.limits.characters}.", "input")
     try:

@@ -83,18 +83,20 @@ class Runs:
         return run
 
     def forget(self, run: Run) -> None:
-        """It never began."""
+        """It never began, and whoever looks at it need not wait."""
         self._runs.pop(run.id, None)
+        run.over = True
 
 
 @contextmanager
 def recorded(run: Run) -> Iterator[None]:
     """Record what is spoken inside, and keep it in pieces meanwhile."""
     try:
-        with record(run.path) as recorder, observing(Follower(recorder, run.pieces.append)):
+        with record(run.path) as recorder, observing(Follower(recorder, lambda piece: run.pieces.append(piece))):
             yield
     finally:
         run.over = True
+        run.pieces = []  # from now on there is the whole
 
 
 async def views(run: Run) -> AsyncIterator[bytes]:
@@ -104,15 +106,14 @@ async def views(run: Run) -> AsyncIterator[bytes]:
     """
     sent = 0
     while not run.over:
-        while sent < len(run.pieces):
-            yield _framed(b"p", run.pieces[sent])
+        for piece in run.pieces[sent:]:
+            yield _framed(b"p", piece)
             sent += 1
         await asyncio.sleep(_POLL)
     try:
         yield _framed(b"v", await to_thread.run_sync(_whole, run))
     except Dia2Error as error:
         yield _framed(b"e", one_line(error).replace(str(run.path), "the trace").encode())
-    run.pieces.clear()
 
 
 def _whole(run: Run) -> bytes:

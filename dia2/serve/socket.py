@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.runtime.live_text import LiveText
-from dia2.serve.bodies import Asked, check_model, decoded, request_of
+from dia2.serve.bodies import Asked, check_model, decoded, request_of, within
 from dia2.serve.errors import ApiError, problem_of, refuse
 from dia2.serve.listening import GoneError, Pieces, listening
 from dia2.serve.room import Room
@@ -70,7 +70,7 @@ async def stream(socket: WebSocket) -> None:
 
 
 async def _speak(socket: WebSocket, room: Room) -> None:
-    asked: Begin = decoded(_BEGIN, await _received(socket))
+    asked: Begin = decoded(_BEGIN, await _soon(socket, room))
     check_model(asked.model, room)
     text = LiveText()
     request_of(asked, text, room, None)  # before a run is noted
@@ -114,7 +114,7 @@ async def _read(socket: WebSocket, text: LiveText, room: Room, run: Any) -> None
     """Hand on the script as it comes; ends with an error, or when the client leaves."""
     characters = 0
     while True:
-        message = decoded(_MORE, await _received(socket))
+        message = decoded(_MORE, await _soon(socket, room))
         if isinstance(message, End):
             text.close()
             room.speaker.poke()
@@ -122,6 +122,8 @@ async def _read(socket: WebSocket, text: LiveText, room: Room, run: Any) -> None
         characters += len(message.text)
         if characters > room.limits.characters:
             refuse(f"The script is longer than {room.limits.characters} characters.", "text")
+        if not message.text:
+            continue
         text.feed(message.text)
         if run is not None:
             run.script += message.text
@@ -133,6 +135,11 @@ async def _read(socket: WebSocket, text: LiveText, room: Room, run: Any) -> None
 async def _broken(reading: asyncio.Future[None]) -> None:
     """Ends with `reading`, whatever it ends with."""
     await asyncio.wait({reading})
+
+
+async def _soon(socket: WebSocket, room: Room) -> str:
+    async with within(room.limits.patience):
+        return await _received(socket)
 
 
 async def _received(socket: WebSocket) -> str:

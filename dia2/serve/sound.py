@@ -32,6 +32,9 @@ class Encoder(Protocol):
     def end(self) -> bytes:
         """What is left."""
 
+    def close(self) -> None:
+        """Nobody wants what is left."""
+
 
 def encoder(name: str, rate: int) -> Encoder:
     """Of a format in `MEDIA_TYPES`, mono."""
@@ -72,6 +75,9 @@ class Pcm:
         """Nothing."""
         return b""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class EndlessWav(Pcm):
     """The same after one header, which does not know how long it will be."""
@@ -106,6 +112,10 @@ class _Encoded:
         """What it had not finished."""
         self._sound.close()
         return self._ready()
+
+    def close(self) -> None:
+        """Let libsndfile go, which still writes then: the collector may take the file away first."""
+        self._sound.close()
 
     def _ready(self) -> bytes:
         with self._file.getbuffer() as view:

@@ -6,8 +6,8 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, closing
 from functools import partial
 
 import numpy as np
@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from dia2.common.errors import UsageError
-from dia2.serve.bodies import SpeechBody, media_type, read_speech, request_of
-from dia2.serve.errors import refuse
+from dia2.serve.bodies import SpeechBody, media_type, read_body, read_speech, request_of
+from dia2.serve.errors import CLOSED_BY_CLIENT, refuse
 from dia2.serve.listening import GoneError, Last, Pieces, left, listening
 from dia2.serve.room import Room
 from dia2.serve.runs import recorded
@@ -24,14 +24,12 @@ from dia2.serve.sound import WHOLE, encoder, whole
 
 logger = logging.getLogger("dia2")
 
-_CLOSED_BY_CLIENT = 499  # nobody reads it
-
 
 async def speech(http: Request) -> Response:
     """Speak, as the body says; see `SpeechBody`."""
     room: Room = http.app.state.room
     began = time.perf_counter()
-    body = await read_body(http, room.limits.body)
+    body = await read_body(http, room.limits)
     asked = read_speech(body, room)
     request_of(asked, asked.input, room, None)  # before a run is noted
     run = room.runs.new(asked.input) if asked.trace else None
@@ -41,10 +39,16 @@ async def speech(http: Request) -> Response:
     try:
         pieces = await stack.enter_async_context(
             listening(
-                room.speaker, request, partial(left, http), seconds=room.limits.seconds, timeout=room.limits.timeout
+                room.speaker,
+                request,
+                partial(left, http),
+                seconds=room.limits.seconds,
+                timeout=room.limits.timeout,
+                whole=not _streamed(asked),
             )
         )
         parts = _parts(pieces, asked, room, began)
+        stack.push_async_callback(parts.aclose)
         first = await anext(parts, b"")  # what fails before the first sound has a status of its own
     except BaseException as error:
         await stack.aclose()
@@ -52,56 +56,39 @@ async def speech(http: Request) -> Response:
             room.runs.forget(run)
         room.metrics.requests.labels("gone" if isinstance(error, GoneError) else "failed").inc()
         if isinstance(error, GoneError):
-            return Response(status_code=_CLOSED_BY_CLIENT)
+            return Response(status_code=CLOSED_BY_CLIENT)
         if isinstance(error, UsageError):
             refuse(room.voices.told(error))
         raise
     return StreamingResponse(_sent(first, parts, pieces, stack, room), headers=headers, media_type=media_type(asked))
 
 
-async def read_body(http: Request, most: int) -> bytes:
-    """A JSON body of at most so many bytes.
-
-    Raises:
-        ApiError: it is larger, or it is declared as something else.
-    """
-    kind = http.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # what a page of another site could send unasked is never that
-        refuse("The body must be JSON: send Content-Type: application/json.", status=415)
-    found = bytearray()
-    async for part in http.stream():
-        found += part
-        if len(found) > most:
-            refuse(f"The body is larger than {most} bytes.", status=413)
-    return bytes(found)
-
-
-async def _parts(pieces: Pieces, asked: SpeechBody, room: Room, began: float) -> AsyncIterator[bytes]:
+async def _parts(pieces: Pieces, asked: SpeechBody, room: Room, began: float) -> AsyncGenerator[bytes, None]:
     """The body, as it is made."""
     rate = room.speaker.tts.sample_rate
     events = asked.stream_format == "sse"
-    streamed = events or asked.response_format not in WHOLE
-    encode = encoder(asked.response_format, rate)
+    streamed = _streamed(asked)
     kept = []
     told = False
-    async for piece in pieces:
-        samples = piece.waveform.numpy()
-        if not told:
-            told = True
-            room.metrics.first.observe(time.perf_counter() - began)
-        room.metrics.sound.inc(len(samples) / rate)
+    with closing(encoder(asked.response_format, rate)) as encode:
+        async for piece in pieces:
+            samples = piece.waveform.numpy()
+            if not told:
+                told = True
+                room.metrics.first.observe(time.perf_counter() - began)
+            room.metrics.sound.inc(len(samples) / rate)
+            if not streamed:
+                kept.append(samples)
+                continue
+            part = encode.feed(samples)
+            if part:
+                yield _delta(part) if events else part
         if not streamed:
-            kept.append(samples)
-            continue
-        part = encode.feed(samples)
+            yield whole(asked.response_format, np.concatenate(kept) if kept else np.zeros(0, np.float32), rate)
+            return
+        part = encode.end()
         if part:
             yield _delta(part) if events else part
-    if not streamed:
-        yield whole(asked.response_format, np.concatenate(kept) if kept else np.zeros(0, np.float32), rate)
-        return
-    part = encode.end()
-    if part:
-        yield _delta(part) if events else part
     if events:
         yield _event({"type": "speech.audio.done"} | _told(pieces.last))
 
@@ -125,6 +112,10 @@ async def _sent(
         await stack.aclose()
         room.metrics.requests.labels(outcome).inc()
         logger.info("speech %s: %s", outcome, _told(pieces.last))
+
+
+def _streamed(asked: SpeechBody) -> bool:
+    return asked.stream_format == "sse" or asked.response_format not in WHOLE
 
 
 def _told(last: Last | None) -> dict[str, object]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import msgspec
 from anyio import to_thread
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -18,6 +19,7 @@ from starlette.types import Message
 
 from dia2.adapter.ear.voice import voice_findings
 from dia2.common.errors import UsageError, one_line
+from dia2.serve.bodies import within
 from dia2.serve.errors import refuse
 from dia2.serve.room import Room
 
@@ -38,7 +40,8 @@ async def upload(http: Request) -> Response:
     if _BUSY.locked():
         refuse("Another recording is being listened to: try again.", code="busy", status=429)
     async with _BUSY:
-        form = await _form(http, room.limits.recording)
+        async with within(room.limits.timeout):
+            form = await _form(http, room.limits.recording)
         try:
             name, found = await _made(room, form)
         finally:
@@ -58,11 +61,8 @@ async def _made(room: Room, form: FormData) -> tuple[str, list[dict[str, str]]]:
     path, said = room.voices.new(name), _words(words)
     with tempfile.TemporaryDirectory(prefix="dia2-voice-") as folder:
         recording = Path(folder) / "recording"
-        with recording.open("wb") as target:
-            while part := await file.read(1 << 20):
-                target.write(part)
         try:
-            return name, await to_thread.run_sync(_listen, room, recording, path, said)
+            return name, await to_thread.run_sync(_listen, room, file.file, recording, path, said)
         except UsageError as error:
             refuse(one_line(error).replace(str(recording), "the recording"), "file")
 
@@ -100,15 +100,17 @@ def _words(given: object) -> Any:
     if not given:
         return None
     try:
-        found = json.loads(str(given))
-    except (ValueError, RecursionError):
+        found = msgspec.json.decode(str(given))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         refuse("words must be JSON, as dia2 generate --words writes it.", "words")
     if not isinstance(found, list | dict):
         refuse("words must be a list, or what dia2 generate --words writes.", "words")
     return found
 
 
-def _listen(room: Room, recording: Path, path: Path, words: Any) -> list[dict[str, str]]:
+def _listen(room: Room, sent: IO[bytes], recording: Path, path: Path, words: Any) -> list[dict[str, str]]:
+    with recording.open("wb") as target:
+        shutil.copyfileobj(sent, target, 1 << 20)
     tts = room.speaker.tts
     made = tts.save_voice(recording, path, words=words, whisper=room.voices.whisper)
     found = voice_findings(tts, made, 1)

@@ -11,7 +11,7 @@ from dia2.runtime.voice_file import VOICE_SUFFIX
 from dia2.serve.errors import refuse
 
 DEFAULT = "default"  # the model's own voice: no prefix
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what a voice may be called: it is a file's name, too
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # what a voice may be called: it is a file's name, too
 
 
 class Voices:
@@ -31,7 +31,7 @@ class Voices:
         if self.folder is None:
             return [DEFAULT]
         files = sorted(self.folder.glob(f"*{VOICE_SUFFIX}"))
-        return [DEFAULT, *(file.stem for file in files if _NAME.fullmatch(file.stem) and file.stem != DEFAULT)]
+        return [DEFAULT, *(file.stem for file in files if NAME.fullmatch(file.stem) and file.stem != DEFAULT)]
 
     def path(self, name: str) -> Path | None:
         """The file of a voice; `None` of the default.
@@ -51,7 +51,7 @@ class Voices:
         Raises:
             ApiError: it is no name, or there is such a voice.
         """
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             refuse("A voice is named by 1 to 64 letters, digits, - and _, a letter or digit first.", "name")
         if name in self.names():
             refuse(f"There is a voice {name} already: choose another name.", "name", "voice_exists", 409)

@@ -195,6 +195,30 @@ def test_what_can_be_heard_comes_before_more_text_is_waited_for(tts: Dia2) -> No
     torch.testing.assert_close(torch.cat(heard.pieces[0]), whole, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("least", [0, 3, 1000])
+def test_pieces_of_several_frames_are_the_same_sound(tts: Dia2, least: int) -> None:
+    batch, heard = tts.open_batch(), Listener()
+    text, asked = live(1)
+    text.feed("[S1] One two three four five six ")
+    batch.join(0, asked)
+    while not batch.rests():
+        heard.hear(batch.frame())
+        if 0 in heard.streams:
+            heard.streams[0].least = least
+    sizes = [len(piece) // 1920 for piece in heard.pieces[0]]
+    assert sizes[0] == 1, "the first comes at once"
+    assert all(size == max(1, least) for size in sizes[1:-1])
+    assert batch.frame() == [], "all that can be heard has come before text is waited for"
+    text.feed("seven eight.")
+    text.close()
+    heard.finish(batch)
+    whole = tts.generate("[S1] One two three four five six seven eight.", seed=1).waveform
+    torch.testing.assert_close(torch.cat(heard.pieces[0]), whole, atol=1e-5, rtol=0)
+    sizes = [len(piece) // 1920 for piece in heard.pieces[0]]
+    assert sum(sizes) == len(whole) // 1920
+    assert (max(sizes) > 1) == (least > 1)
+
+
 def test_a_run_that_waits_is_recorded_as_if_it_had_not(tts: Dia2, tmp_path: Path) -> None:
     batch, heard = tts.open_batch(), Listener()
     text, asked = live(2, trace=record(tmp_path / "live", level="full"))

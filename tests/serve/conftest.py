@@ -15,36 +15,25 @@ import uvicorn
 from dia2.runtime.batch.live import OpenBatch
 from dia2.runtime.batch.schedule import Event
 from dia2.serve.app import application
+from dia2.serve.limits import Limits
+from dia2.serve.wire import configured
 
 from ..support.ports import free_port
 from ..support.reference import engine
-
-UNREADY = False  # whether a server that only answers is enough for a test
-
-
-def wait_for(client: httpx.Client, alive: Callable[[], bool]) -> None:
-    """Until a server is ready, or is no more."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until and alive():
-        try:
-            if client.get("/readyz").status_code == 200 or UNREADY:
-                return
-        except httpx.ConnectError:
-            pass
-        time.sleep(0.05)
+from ..support.servers import wait_for
 
 
 @contextmanager
-def served(**options: Any) -> Iterator[httpx.Client]:
-    """A client of an application that is ready."""
+def served(*, until: str = "/readyz", **options: Any) -> Iterator[httpx.Client]:
+    """A client of an application that is ready, or answers at `until`."""
     app = application(options.pop("tts", None) or engine("tiny4"), **{"model": "tiny"} | options)
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    server = uvicorn.Server(configured(app, options.get("limits") or Limits(), "127.0.0.1", port, "warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            wait_for(client, thread.is_alive)
+            wait_for(client, thread.is_alive, until)
             client.app = app  # type: ignore[attr-defined]  # for tests that look inside
             yield client
     finally:

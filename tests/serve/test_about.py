@@ -20,7 +20,7 @@ from dia2.serve.limits import Limits
 
 from ..support.ports import free_port
 from ..support.reference import engine
-from .conftest import wait_for
+from ..support.servers import wait_for
 from .test_speech import ASKED
 
 
@@ -89,8 +89,7 @@ def test_it_answers_while_it_loads_and_says_if_it_cannot(
     go_on = threading.Event()
     load = Dia2._ensure_runtime
     monkeypatch.setattr(Dia2, "_ensure_runtime", lambda self, of=None: (go_on.wait(20), load(self, of))[1])
-    monkeypatch.setattr("tests.serve.conftest.UNREADY", True)
-    client = serve(tts=engine("tiny4"))
+    client = serve(until="/healthz", tts=engine("tiny4"))
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
     go_on.set()
@@ -100,11 +99,10 @@ def test_it_answers_while_it_loads_and_says_if_it_cannot(
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_checkpoint_that_cannot_be_loaded_is_told(
-    serve: Callable[..., httpx.Client], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("tests.serve.conftest.UNREADY", True)
-    client = serve(tts=Dia2.from_local(tmp_path / "config.json", tmp_path / "model.safetensors", device="cpu"))
+def test_a_checkpoint_that_cannot_be_loaded_is_told(serve: Callable[..., httpx.Client], tmp_path: Path) -> None:
+    client = serve(
+        until="/healthz", tts=Dia2.from_local(tmp_path / "config.json", tmp_path / "model.safetensors", device="cpu")
+    )
     time.sleep(0.5)
     assert client.get("/readyz").status_code == 503
     answer = client.post("/v1/audio/speech", json=ASKED)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import soundfile
 
@@ -19,6 +20,7 @@ from dia2.serve.limits import Limits
 from dia2.serve.runs import Runs
 
 from ..support.browser import chromium, keep_picture, launched
+from ..support.disk import files_up_to
 from ..support.reference import ROOT
 from .test_speech import ASKED, same, speak, wanted
 
@@ -100,6 +102,26 @@ def test_the_latest_runs_are_kept(tmp_path: Path) -> None:
     assert {run.id for run in Runs(tmp_path, 3).listed()} == {made[i].id for i in (1, 3, 4)}
 
 
+def test_a_disk_that_fills_up_costs_the_recording_alone(serve: Callable[..., httpx.Client], tmp_path: Path) -> None:
+    client = serve(runs=tmp_path)
+    with files_up_to(3000):
+        answer = speak(client, trace=True, response_format="pcm")
+    assert answer.status_code == 200
+    assert same(np.frombuffer(answer.content, "<i2"), wanted())
+
+
+def test_a_full_disk_is_told_without_saying_where(
+    serve: Callable[..., httpx.Client], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serve(runs=tmp_path)
+    with files_up_to(0):
+        answer = speak(client, trace=True)
+    assert answer.status_code == 507
+    assert answer.json()["error"]["message"] == "The server could not write a file: its log says which, and why."
+    assert str(tmp_path) in caplog.text
+    assert speak(client, trace=True).status_code == 200
+
+
 def test_runs_of_before_are_there_again(serve: Callable[..., httpx.Client], tmp_path: Path) -> None:
     name = speak(serve(runs=tmp_path), trace=True).headers["x-dia2-run"]
     again = serve(runs=tmp_path, limits=Limits())
@@ -121,6 +143,8 @@ def test_a_script_is_looked_at(client: httpx.Client) -> None:
     for body in bodies:
         assert client.post("/v1/script", json=body).status_code == 400
     assert client.post("/v1/script", json={"input": "a" * 5000}).status_code == 400
+    half: dict[str, Any] = {"content": b'{"input": "[S\\ud800] Hi."}', "headers": {"content-type": "application/json"}}
+    assert client.post("/v1/script", **half).status_code == 400
 
 
 def test_the_page_runs_nothing_but_its_own(client: httpx.Client) -> None:

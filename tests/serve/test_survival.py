@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +11,11 @@ import pytest
 
 from dia2.inspect import load
 
-from ..support.ports import free_port
-from .conftest import wait_for
+from ..support.servers import started
 from .test_page import frames
 
 LONG = "[S1] " + "Hello there, how are you today? " * 12
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def running(runs: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    port = free_port()
-    command = [sys.executable, "-m", "dia2", "serve", "--device", "cpu", "--port", str(port), "--runs", str(runs)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        address = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=address) as client:
-            wait_for(client, lambda: process.poll() is None)
-        try:
-            yield process, address
-        finally:
-            process.kill()
 
 
 def ask(seed: int) -> dict[str, Any]:
@@ -42,7 +23,7 @@ def ask(seed: int) -> dict[str, Any]:
 
 
 def test_what_a_killed_server_recorded_loads_and_the_next_one_shows_it(tmp_path: Path) -> None:
-    with running(tmp_path) as (process, address), httpx.Client(base_url=address, timeout=60) as client:
+    with started("--runs", str(tmp_path)) as (process, address), httpx.Client(base_url=address, timeout=60) as client:
         streams = [client.stream("POST", "/v1/audio/speech", json=ask(seed)) for seed in range(3)]
         answers = [stream.__enter__() for stream in streams]
         names = [answer.headers["x-dia2-run"] for answer in answers]
@@ -59,7 +40,7 @@ def test_what_a_killed_server_recorded_loads_and_the_next_one_shows_it(tmp_path:
         assert not trace.complete
         assert trace.run.seed == seed
         assert len(trace) > 30
-    with running(tmp_path) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
+    with started("--runs", str(tmp_path)) as (_, address), httpx.Client(base_url=address, timeout=60) as client:
         assert {run["id"] for run in client.get("/v1/runs").json()["data"]} == set(names)
         assert [kind for kind, _ in frames(client.get(f"/v1/runs/{names[0]}/view").content)] == ["v"]
         assert client.get(f"/v1/runs/{names[0]}/sound.flac").status_code == 404

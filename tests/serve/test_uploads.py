@@ -73,6 +73,11 @@ def silence(seconds: float, kind: str) -> bytes:
     ({"words": "3"}, 400, "words must be a list"),
     ({"words": json.dumps([{"text": "a", "start": 5, "end": 1}])}, 400, ""),
     ({"words": "[" * 50_000}, 400, "words must be JSON"),
+    ({"words": '[{"text": "a", "start": NaN, "end": 1}]'}, 400, "words must be JSON"),
+    ({"words": '[{"text": "a", "start": 0, "end": 1e999}]'}, 400, ""),
+    ({"words": '[{"text": "\\ud800", "start": 0, "end": 1}]'}, 400, "words must be JSON"),
+    ({"words": '[{"text": "a", "start": ' + "9" * 5000 + "}]"}, 400, ""),
+    ({"file": b"PK\x03\x04" + bytes(3000)}, 400, "the recording"),
     ({"words": "x" * 70_000}, 400, "The form cannot be read"),
 ])  # fmt: skip
 def test_what_is_no_voice_is_refused(
