@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from dia2.serve import uploads
 from dia2.serve.limits import Limits
 
 from ..support.reference import ROOT
@@ -52,6 +55,28 @@ def test_a_voice_is_never_replaced(client: httpx.Client, tmp_path: Path) -> None
     assert send(client).status_code == 409
     assert send(client, name="default").status_code == 409
     assert (tmp_path / "anna.voice").read_bytes() == before
+
+
+def test_one_recording_at_a_time_is_listened_to(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whisper takes all cores: who comes meanwhile is asked to come again, and then is served."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def listen(*_: object) -> list[dict[str, str]]:
+        begun.set()
+        assert go_on.wait(30)
+        return []
+
+    monkeypatch.setattr(uploads, "_listen", listen)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send, client)
+        try:
+            assert begun.wait(30)
+            refused = send(client, name="bert")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "busy")
+        finally:
+            go_on.set()
+        assert first.result().status_code == 201
+    assert send(client, name="bert").status_code == 201
 
 
 def silence(seconds: float, kind: str) -> bytes:
