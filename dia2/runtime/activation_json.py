@@ -84,6 +84,8 @@ def _where_to_json(where: Where) -> dict[str, Any]:
         numbers = getattr(where, name)
         if numbers is not None:
             found[name] = list(numbers)
+    if where.after is not None:
+        found["after"] = {name: list(value) if isinstance(value, tuple) else value for name, value in where.after}
     return found if where.branches == "both" else found | {"branches": where.branches}
 
 

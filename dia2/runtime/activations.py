@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.runtime.activation_point import Point as Point  # of this module for whoever edits
+from dia2.runtime.after import Before, conditions, hold, in_words
 from dia2.runtime.vectors import Vector
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Where:
     words: tuple[int, ...] | None = None  # numbers of words: the last one that the machine has taken is one of them
     speakers: tuple[int, ...] | None = None  # 1, 2: that word's speaker is one of them
     branches: Branches = "both"  # of guidance; without it there is the conditional one alone
+    after: Any = None  # what the call before had, by column: {"action": "new_word", "padding_budget": (0, 2)}
 
     def __post_init__(self) -> None:
         """Refuse what is no place.
@@ -58,15 +60,20 @@ class Where:
             raise UsageError(f"Where's speakers are 1 and 2, not {short(self.speakers)}.")
         if self.branches not in ("both", "conditional", "unconditional"):
             raise UsageError(f"Where's branches are both, conditional or unconditional, not {short(self.branches)}.")
+        if self.after is not None:
+            object.__setattr__(self, "after", conditions(self.after))
 
-    def holds(self, call: int, word: int | None, speaker: int | None) -> bool:
+    def holds(self, call: int, word: int | None, speaker: int | None, before: Before | None) -> bool:
         """Whether it is here.
 
         Args:
             call: counted from 0, over warm-up and main loop.
             word: the last one that the machine has taken; `None`: none yet.
             speaker: of that word.
+            before: what is recorded of the call before; `None`: there is none.
         """
+        if self.after is not None and not hold(self.after, before):
+            return False
         if self.calls is not None and not self.calls[0] <= call <= self.calls[1]:
             return False
         if self.words is not None and word not in self.words:
@@ -82,6 +89,8 @@ class Where:
             parts.append(f"{'word' if len(self.words) == 1 else 'words'} {_listed(self.words)}")
         if self.speakers is not None:
             parts.append(f"{'speaker' if len(self.speakers) == 1 else 'speakers'} {_listed(self.speakers)}")
+        if self.after is not None:
+            parts.append(in_words(self.after))
         if self.branches != "both":
             parts.append(f"{self.branches} branch")
         return ", ".join(parts)

@@ -14,6 +14,7 @@ from dia2.core.acts import Write, Writes
 from dia2.core.config import DiaConfig
 from dia2.runtime.activation_json import to_json
 from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, vector_of
+from dia2.runtime.after import Before
 from dia2.runtime.write_buffers import Need, WriteBuffers, shape_of, writes_of
 
 
@@ -23,6 +24,7 @@ class Moment(NamedTuple):
     call: int  # counted from 0, over warm-up and main loop
     word: int | None = None  # number of the last one that the machine has taken before it; `None`: none yet
     speaker: int | None = None  # of that word
+    before: Before | None = None  # what is recorded of the call before it; `None`: there is none
 
 
 class Written:
