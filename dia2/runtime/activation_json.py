@@ -80,7 +80,7 @@ def from_json(value: Mapping[str, Any], read: Callable[[object], Vector] = diges
 
 def _where_to_json(where: Where) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in ("calls", "words", "speakers"):
+    for name in ("calls", "words", "speakers", "stages"):
         numbers = getattr(where, name)
         if numbers is not None:
             found[name] = list(numbers)
