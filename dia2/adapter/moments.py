@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def moments_of(trace: Dia2Trace, calls: int) -> list[Moment]:
-    """Of the first so many calls: the last word that the machine had taken before each, its speaker, what the call before had."""
+    """Of the first so many calls: the last word that the machine had taken, and what the call before had."""
     entries = trace.run.entries
     speakers = [entry.speaker for entry in entries if entry.tokens]
     begun = [0, *accumulate(bool(entry.tokens) for entry in entries)]  # words among the first so many entries
@@ -24,6 +24,6 @@ def moments_of(trace: Dia2Trace, calls: int) -> list[Moment]:
     before: Before | None = None
     for call, taken in enumerate((consumed.cumsum() - consumed).tolist()):
         word = begun[taken] - 1
-        moments.append(Moment(call, *((None, None) if word < 0 else (word, speakers[word])), before))
+        moments.append(Moment(call, before=before) if word < 0 else Moment(call, word, speakers[word], before))
         before = Before.of(trace.machine_at(call), trace.model.tokens)
     return moments

@@ -120,7 +120,7 @@ def activation_patching(
     for reading in read:
         if Point.to_edit(reading.name).of_depformer:
             raise UsageError(
-                f"{reading.name} is of the depformer, which comes after the logits that are judged here: name points of "
+                f"{reading.name} is of the depformer, which comes after the logits that are judged: name points of "
                 "the transformer."
             )
     if not read:

@@ -112,7 +112,9 @@ class _Place:
         layers, layer = layers_of(name, config), Point.of(name).layer
         if layer is not None and layer >= layers:
             part = "depformer" if Point.of(name).of_depformer else "checkpoint"
-            raise UsageError(f"There is no {name}: the {part} has {f'layers 0 … {layers - 1}' if layers else 'no layer'}.")
+            raise UsageError(
+                f"There is no {name}: the {part} has {f'layers 0 … {layers - 1}' if layers else 'no layer'}."
+            )
         self._shape, self._branches, self.stages = shape_of(name, config), branches, stages_of(name, config)
         for edit in edits:
             self._check(edit)

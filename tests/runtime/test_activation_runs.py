@@ -90,7 +90,7 @@ def test_only_while_a_speaker_speaks() -> None:
 
 
 def test_only_after_a_call_that_took_a_word(tmp_path: Path) -> None:
-    tts, path = engine("tiny4"), tmp_path / "run.dia2trace"
+    path = tmp_path / "run.dia2trace"
     steer = Steer("act.1.resid", vector(), where=Where(after={"action": "new_word", "consumed": 1}))
     found = runs([steer], trace=path)
     trace = Dia2Trace.load(path)
@@ -130,9 +130,13 @@ def test_nothing_is_written_where_nothing_holds() -> None:
 
 
 def test_runs_after_it_are_as_they_were() -> None:
-    before = runs([])
-    assert not torch.equal(runs([Ablate("act.0.heads")]), before)
-    assert torch.equal(runs([]), before)
+    tts = engine("tiny4")
+    before = tts.generate(SCRIPT, seed=3)
+    for point in ("act.0.heads", "act.dep.0.heads"):
+        assert not torch.equal(runs([Ablate(point)]), before.audio_tokens)
+        again = tts.generate(SCRIPT, seed=3)
+        assert torch.equal(again.audio_tokens, before.audio_tokens)
+        assert torch.equal(again.waveform, before.waveform)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_made() -> None:
@@ -230,7 +234,10 @@ class TestGraphs:
             [replace(edit, scale=3.0) if isinstance(edit, Steer) else edit for edit in kinds],
             [replace(edit, value=-2.5) if isinstance(edit, Clamp) else edit for edit in kinds],
             [replace(edit, vector=-2 * edit.vector.tensor) if isinstance(edit, Steer) else edit for edit in kinds],
-            [replace(edit, direction=edit.direction.tensor.flip(0)) if isinstance(edit, Clamp) else edit for edit in kinds],
+            [
+                replace(edit, direction=edit.direction.tensor.flip(0)) if isinstance(edit, Clamp) else edit
+                for edit in kinds
+            ],
             [replace(edit, where=Where(calls=(5, 19))) for edit in kinds],
             [replace(edit, heads=(0, 1)) if isinstance(edit, Ablate) and edit.heads else edit for edit in kinds],
         ]

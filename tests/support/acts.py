@@ -40,5 +40,7 @@ def of_each_kind(tts: Dia2, first: int = 0) -> list[Any]:
         Ablate("act.dep.0.heads", heads=(1,), where=Where(calls=(first, first + 9))),
         Patch("act.dep.0.heads", dep(4, seed=10, heads=True), first + 5, heads=(0,), where=Where(stages=(1,))),
         Clamp("act.dep.0.resid", dep(seed=11), 2.0, Where(speakers=(2,), branches="conditional")),
-        Steer("act.0.resid", vector(tts, seed=8), 0.5, Where(after={"action": "new_word", "forced_padding": (None, 2)})),
+        Steer(
+            "act.0.resid", vector(tts, seed=8), 0.5, Where(after={"action": "new_word", "forced_padding": (None, 2)})
+        ),
     ]

@@ -57,7 +57,7 @@ def figures(tts: Dia2, folder: Path, plan: Plan, whisper: str) -> dict[str, Any]
     Raises:
         UsageError: the folder has those of another checkpoint or plan, or there is no such Whisper.
     """
-    facts = {"weights": checkpoint_of(tts.runtime), "whisper": whisper, "plan": asdict(plan)}
+    facts: dict[str, Any] = {"weights": checkpoint_of(tts.runtime), "whisper": whisper, "plan": asdict(plan)}
     began = time.monotonic()
 
     def say(text: str) -> None:

@@ -81,7 +81,9 @@ def heads(tts: Dia2, runs: Sequence[Dia2Trace], plan: HeadPlan, say: Say) -> dic
     }
 
 
-def without(tts: Dia2, runs: Sequence[Dia2Trace], bench: Bench, found: dict[str, Any], plan: HeadPlan) -> dict[str, Any]:
+def without(
+    tts: Dia2, runs: Sequence[Dia2Trace], bench: Bench, found: dict[str, Any], plan: HeadPlan
+) -> dict[str, Any]:
     """Words heard where a head gives its mean: the one that reads, and one of the same layer that is missed least.
 
     Args:

@@ -74,8 +74,10 @@ class Voices:
         if not all(map(len, hertz)):
             raise UsageError("One of the two voices is never heard in these runs: record more, or other scripts.")
         first, second = (float(np.median(found)) for found in hertz)
-        if not 0.1 < abs(np.log(second / first)):
-            raise UsageError(f"Pitch does not tell these voices apart: their medians are {first:.0f} and {second:.0f} Hz.")
+        if abs(np.log(second / first)) < 0.1:
+            raise UsageError(
+                f"Pitch does not tell these voices apart: their medians are {first:.0f} and {second:.0f} Hz."
+            )
         return cls((first, second))
 
     def second(self, hertz: np.ndarray) -> tuple[int, int]:
@@ -92,4 +94,5 @@ def pitches(trace: Dia2Trace, speaker: int | None = None) -> np.ndarray:
     """Hz of the voiced frames of a run; of one speaker's words, or of all."""
     found = labels_of(trace)
     chosen = np.isfinite(found.pitch) & (True if speaker is None else found.speaker == speaker)
-    return found.pitch[chosen]
+    hertz: np.ndarray = found.pitch[chosen]
+    return hertz

@@ -14,7 +14,7 @@ def _sentences(grammar: Grammar, rng: random.Random, split: str) -> tuple[str, .
 
 
 def dialogues(split: str, count: int, turns: int = 4) -> list[str]:
-    """Scripts of a split in which chance says who speaks: in a dialogue that takes turns, the last speaker would tell."""
+    """Scripts of a split in which chance says who speaks: where speakers take turns, the last one would tell."""
     grammar, found = load_grammar(), []
     for number in range(count):
         rng = random.Random(f"{split} dialogue {number}")  # noqa: S311  # no secret

@@ -89,12 +89,19 @@ class Bench:
                 paths = [Path(folder) / f"{number}.dia2trace" for number in range(len(some))]
                 self._tts.generate_many(
                     [
-                        Request(scripts[int(key[2])], seed=1000 * int(key[2]) + int(key[3]), trace=path, edits=list(case.edits))
+                        Request(
+                            scripts[int(key[2])],
+                            seed=1000 * int(key[2]) + int(key[3]),
+                            trace=path,
+                            edits=list(case.edits),
+                        )
                         for key, path in zip(some, paths, strict=True)
                     ]
                 )
                 for key, path in zip(some, paths, strict=True):
                     trace = Dia2Trace.load(path)
-                    self._rows.add(key, Told(*self._ear.words(trace, scripts[int(key[2])]), *self._voices.second(pitches(trace))))
+                    self._rows.add(
+                        key, Told(*self._ear.words(trace, scripts[int(key[2])]), *self._voices.second(pitches(trace)))
+                    )
             done += len(some)
             self._say(f"{missing[0][0]}, {case.name}: {done} of {len(missing)} runs")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dia2 import Dia2, Steer, Vector
+from dia2 import Dia2, Steer, Vector, Where
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis import Direction, difference_of_means
 from dia2.analysis.readout import stream_points
@@ -19,6 +19,10 @@ from training.activations.speaking import Bench, Case
 NOTHING = Case("nothing")
 _ENOUGH = 0.9  # share of frames in the other voice that is asked for
 _TRIED = (0.5, 1.0, 2.0)  # strengths, at every point
+_SPANS: dict[str, Where] = {  # calls in which it is added
+    "": Where(),
+    ", first 9 calls": Where(calls=(0, 8)),  # a voice, once begun, is copied from the frames before
+}
 
 
 @dataclass(frozen=True)
@@ -44,44 +48,60 @@ def steering(tts: Dia2, runs: Sequence[Dia2Trace], bench: Bench, plan: SteeringP
         Figures, as JSON has them.
     """
     points = stream_points(tts.runtime.config.model.decoder.n_layer)
-    found = {
-        point: difference_of_means(runs, tts, point, label="speaker", where=2, minus=1) for point in points
+    found = {point: difference_of_means(runs, tts, point, label="speaker", where=2, minus=1) for point in points}
+    tried = {
+        _case(found[point], strength, span).name: (point, strength, span)
+        for span in _SPANS
+        for point in points
+        for strength in _TRIED
     }
-    tried = [_case(found[point], strength) for point in points for strength in _TRIED]
-    judged = bench.judge("choosing", [NOTHING, *tried], alone("validation", plan.choosing), 1)
+    cases = [NOTHING, *(_case(found[point], strength, span) for point, strength, span in tried.values())]
+    judged = bench.judge("choosing", cases, alone("validation", plan.choosing), 1)
     choice = [_row(name, told, judged[NOTHING.name]) for name, told in judged.items()]
-    enough = [row for row in choice if row["second"]["mean"] >= _ENOUGH]
-    # Where nothing turns the voice, what comes nearest is measured, and the table says so.
-    if enough:
-        best = max(enough, key=lambda row: row["words"]["mean"])
-    else:
-        best = max(choice[1:], key=lambda row: row["second"]["mean"])
-    direction, strength = next((found[p], s) for p in points for s in _TRIED if _case(found[p], s).name == best["case"])
+    best = {span: _best([row for row in choice[1:] if tried[row["case"]][2] == span]) for span in _SPANS}
 
-    noise = np.random.default_rng(7).standard_normal(direction.vector.shape)
-    random = replace(direction, vector=Vector(noise * direction.length / np.linalg.norm(noise)))
-    strengths = sorted({*plan.strengths, strength})
-    cases = [NOTHING, *(_case(direction, each) for each in strengths)]
-    cases += [_case(random, each, "random") for each in strengths]
     scripts = alone("test", plan.scripts)
-    judged = bench.judge("test", cases, scripts, plan.seeds)
-    curve = [_row(name, told, judged[NOTHING.name]) for name, told in judged.items()]
+    plain = bench.judge("test", [NOTHING], scripts, plan.seeds)[NOTHING.name]
+    curves: list[dict[str, Any]] = []
+    for span, row in best.items():
+        point, strength, _ = tried[row["case"]]
+        strengths = sorted({*plan.strengths, strength})
+        direction = found[point]
+        noise = np.random.default_rng(7).standard_normal(direction.vector.shape)
+        random = replace(direction, vector=Vector(noise * direction.length / np.linalg.norm(noise)))
+        cases = [_case(direction, each, span) for each in strengths]
+        cases += [_case(random, each, span, "random") for each in strengths]
+        measured = bench.judge("test", cases, scripts, plan.seeds)
+        rows = [_row(name, told, plain) for name, told in measured.items()]
+        about: dict[str, Any] = {
+            "point": point,
+            "length": direction.length,
+            "calls of each mean": list(direction.calls),
+        }
+        curves.append(about | {"chosen": row["case"], "rows": rows})
+    chosen = _best(list(best.values()))["case"]
     return {
-        "point": direction.point,
-        "strength": strength,
-        "length": direction.length,
-        "calls of each mean": list(direction.calls),
         "scripts": plan.scripts,
         "seeds": plan.seeds,
-        "words of the scripts": int(judged[NOTHING.name][:, 0, 1].sum()),
+        "words of the scripts": int(plain[:, 0, 1].sum()),
         "choosing": choice,
-        "curve": curve,
-        "best": next(row for row in curve if row["case"] == best["case"]),
+        "nothing": _row(NOTHING.name, plain, plain),
+        "curves": curves,
+        "best": next(row for curve in curves for row in curve["rows"] if row["case"] == chosen),
     }
 
 
-def _case(direction: Direction, strength: float, of: str = "voice") -> Case:
-    return Case(f"{direction.point} + {strength:g} {of}", [Steer(direction.point, direction.vector, strength)])
+def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of those that turn the voice, where most words are heard; where none does, what turns it most."""
+    enough = [row for row in rows if row["second"]["mean"] >= _ENOUGH]
+    if enough:
+        return max(enough, key=lambda row: row["words"]["mean"])
+    return max(rows, key=lambda row: row["second"]["mean"])
+
+
+def _case(direction: Direction, strength: float, span: str, of: str = "voice") -> Case:
+    edit = Steer(direction.point, direction.vector, strength, _SPANS[span])
+    return Case(f"{direction.point} + {strength:g} {of}{span}", [edit])
 
 
 def _row(name: str, told: np.ndarray, nothing: np.ndarray) -> dict[str, Any]:

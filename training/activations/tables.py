@@ -18,23 +18,30 @@ def tables(found: dict[str, Any]) -> str:
         f"{_share(voices['second']['1']).text()} % of [S1]'s and {_share(voices['second']['2']).text()} % of [S2]'s "
         "voiced frames count as the second voice. Intervals are 95 %, scripts or runs drawn with replacement.\n"
     )
-    return "\n".join((head, _steering(found["steering"]), _heads(found["heads"], found["without"]), _probes(found["probes"])))
+    return "\n".join(
+        (head, _steering(found["steering"]), _heads(found["heads"], found["without"]), _probes(found["probes"]))
+    )
 
 
 def _steering(found: dict[str, Any]) -> str:
     best = found["best"]
+    curves = found["curves"]
+    about = "; ".join(
+        f"{curve['point']}, length {curve['length']:.1f}, of "
+        f"{' and '.join(map(str, curve['calls of each mean']))} calls"
+        for curve in curves
+    )
     rows = [
         (row["case"], row["runs"], *(_share(row[name]).text(signed=name == "more words") for name in _SHARES))
-        for row in found["curve"]
+        for row in (found["nothing"], *(row for curve in curves for row in curve["rows"]))
     ]
-    return "\n".join((
+    head = ("added", "runs", "words heard, %", "more than with nothing, points", "frames in the second voice, %")
+    return (
         f"## Steering: [S1] scripts towards the second voice\n\n{found['scripts']} unseen scripts of "
-        f"{found['words of the scripts']} words, {found['seeds']} seeds each; the direction of "
-        f"{' and '.join(map(str, found['calls of each mean']))} calls, length {found['length']:.1f}. Point and "
-        f"strength were chosen on other scripts: **{best['case']}**. Nine tenths of the frames in the other voice at "
-        f"five points fewer words or less: **{goal(best)}**.\n",
-        _table(("added", "runs", "words heard, %", "more than with nothing, points", "frames in the second voice, %"), rows),
-    ))  # fmt: skip
+        f"{found['words of the scripts']} words, {found['seeds']} seeds each. Directions: {about}. Points and "
+        f"strengths were chosen on other scripts: **{best['case']}**. Nine tenths of the frames in the other voice at "
+        f"five points fewer words or less: **{goal(best)}**.\n\n{_table(head, rows)}"
+    )
 
 
 _SHARES = ("words", "more words", "second")
@@ -53,13 +60,16 @@ def _heads(found: dict[str, Any], spoken: dict[str, Any]) -> str:
             _nats(row["cb0"]),
             _nats(row["action"]),
         ))  # fmt: skip
-    heard = [(row["case"], _share(row["words"]).text(), _share(row["more words"]).text(signed=True)) for row in spoken["rows"]]
+    heard = [
+        (row["case"], _share(row["words"]).text(), _share(row["more words"]).text(signed=True))
+        for row in spoken["rows"]
+    ]
     intact = found["intact"]
     return "\n".join((
-        f"\n## Heads\n\nAttention in {found['calls that speak']} calls of {found['runs']} unseen runs; {found['pairs']} "
-        f"exchanged words ({found['nats of pairs'][0]:.2f} nats under the word itself, {found['nats of pairs'][1]:.2f} "
-        f"under another); ablation to the mean in {found['calls that draw']} calls (intact: {intact['cb0']:.3f} and "
-        f"{intact['action']:.3f} nats).\n",
+        f"\n## Heads\n\nAttention in {found['calls that speak']} calls of {found['runs']} unseen runs; "
+        f"{found['pairs']} exchanged words ({found['nats of pairs'][0]:.2f} nats under the word itself, "
+        f"{found['nats of pairs'][1]:.2f} under another); ablation to the mean in {found['calls that draw']} calls "
+        f"(intact: {intact['cb0']:.3f} and {intact['action']:.3f} nats).\n",
         _table(
             (
                 *("head", "on the word, %", "by distance alone, %", "difference, points", "takes back, %"),
@@ -84,7 +94,7 @@ def _probes(found: Sequence[dict[str, Any]]) -> str:
             form.format(scale * max(one["shuffled"])),
             form.format(scale * max(one["untrained"])),
             *(
-                "{0} ({1} … {2})".format(*(form.format(scale * part) for part in parts))
+                "{} ({} … {})".format(*(form.format(scale * part) for part in parts))
                 for parts in zip(one["score"], one["low"], one["high"], strict=True)
             ),
         ))  # fmt: skip
