@@ -125,7 +125,7 @@ def test_all_of_it_runs_and_goes_on(
     monkeypatch.setattr(command, "Ear", Deaf)
     assert command.main([str(tmp_path / "out"), "--quick"]) == 0
     said = capsys.readouterr().out
-    for title in ("## Steering", "## Heads", "## Probes", "untrained", "first 9 calls", "without the reader"):
+    for title in ("## Steering", "## Heads", "## Probes", "untrained", "by [S2]", "without the reader"):
         assert title in said
     found = json.loads((tmp_path / "out" / "figures.json").read_text(encoding="utf-8"))
     assert len(found["heads"]["rows"]) == 20

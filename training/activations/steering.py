@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dia2 import Dia2, Steer, Vector, Where
+from dia2 import Dia2, Steer, Vector
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis import Direction, difference_of_means
 from dia2.analysis.readout import stream_points
@@ -19,10 +19,6 @@ from training.activations.speaking import Bench, Case
 NOTHING = Case("nothing")
 _ENOUGH = 0.9  # share of frames in the other voice that is asked for
 _TRIED = (0.5, 1.0, 2.0)  # strengths, at every point
-_SPANS: dict[str, Where] = {  # calls in which it is added
-    "": Where(),
-    ", first 9 calls": Where(calls=(0, 8)),  # a voice, once begun, is copied from the frames before
-}
 
 
 @dataclass(frozen=True)
@@ -49,45 +45,35 @@ def steering(tts: Dia2, runs: Sequence[Dia2Trace], bench: Bench, plan: SteeringP
     """
     points = stream_points(tts.runtime.config.model.decoder.n_layer)
     found = {point: difference_of_means(runs, tts, point, label="speaker", where=2, minus=1) for point in points}
-    tried = {
-        _case(found[point], strength, span).name: (point, strength, span)
-        for span in _SPANS
-        for point in points
-        for strength in _TRIED
-    }
-    cases = [NOTHING, *(_case(found[point], strength, span) for point, strength, span in tried.values())]
+    tried = {_case(found[point], strength).name: (point, strength) for point in points for strength in _TRIED}
+    cases = [NOTHING, *(_case(found[point], strength) for point, strength in tried.values())]
     judged = bench.judge("choosing", cases, alone("validation", plan.choosing), 1)
     choice = [_row(name, told, judged[NOTHING.name]) for name, told in judged.items()]
-    best = {span: _best([row for row in choice[1:] if tried[row["case"]][2] == span]) for span in _SPANS}
+    chosen = _best(choice[1:])["case"]
 
-    scripts = alone("test", plan.scripts)
-    plain = bench.judge("test", [NOTHING], scripts, plan.seeds)[NOTHING.name]
-    curves: list[dict[str, Any]] = []
-    for span, row in best.items():
-        point, strength, _ = tried[row["case"]]
-        strengths = sorted({*plan.strengths, strength})
-        direction = found[point]
-        noise = np.random.default_rng(7).standard_normal(direction.vector.shape)
-        random = replace(direction, vector=Vector(noise * direction.length / np.linalg.norm(noise)))
-        cases = [_case(direction, each, span) for each in strengths]
-        cases += [_case(random, each, span, "random") for each in strengths]
-        measured = bench.judge("test", cases, scripts, plan.seeds)
-        rows = [_row(name, told, plain) for name, told in measured.items()]
-        about: dict[str, Any] = {
-            "point": point,
-            "length": direction.length,
-            "calls of each mean": list(direction.calls),
-        }
-        curves.append(about | {"chosen": row["case"], "rows": rows})
-    chosen = _best(list(best.values()))["case"]
+    point, strength = tried[chosen]
+    direction, strengths = found[point], sorted({*plan.strengths, strength})
+    noise = np.random.default_rng(7).standard_normal(direction.vector.shape)
+    random = replace(direction, vector=Vector(noise * direction.length / np.linalg.norm(noise)))
+    cases = [NOTHING, *(_case(direction, each) for each in strengths)]
+    cases += [_case(random, each, "random") for each in strengths]
+    judged = bench.judge("test", cases, alone("test", plan.scripts), plan.seeds)
+    plain = judged[NOTHING.name]
+    curve = [_row(name, told, plain) for name, told in judged.items()]
+    # What the voice itself costs an ear: the same sentences by who has it, and nothing added.
+    other = bench.judge("test, [S2]", [NOTHING], alone("test", plan.scripts, speaker=2), plan.seeds)[NOTHING.name]
+    best = judged[chosen]
     return {
+        "point": point,
+        "length": direction.length,
+        "calls of each mean": list(direction.calls),
         "scripts": plan.scripts,
         "seeds": plan.seeds,
         "words of the scripts": int(plain[:, 0, 1].sum()),
         "choosing": choice,
-        "nothing": _row(NOTHING.name, plain, plain),
-        "curves": curves,
-        "best": next(row for curve in curves for row in curve["rows"] if row["case"] == chosen),
+        "curve": [*curve, _row("nothing, the same sentences by [S2]", other, plain)],
+        "best": next(row for row in curve if row["case"] == chosen),
+        "more words than [S2]": more_words(best, other)._asdict(),
     }
 
 
@@ -99,9 +85,8 @@ def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return max(rows, key=lambda row: row["second"]["mean"])
 
 
-def _case(direction: Direction, strength: float, span: str, of: str = "voice") -> Case:
-    edit = Steer(direction.point, direction.vector, strength, _SPANS[span])
-    return Case(f"{direction.point} + {strength:g} {of}{span}", [edit])
+def _case(direction: Direction, strength: float, of: str = "voice") -> Case:
+    return Case(f"{direction.point} + {strength:g} {of}", [Steer(direction.point, direction.vector, strength)])
 
 
 def _row(name: str, told: np.ndarray, nothing: np.ndarray) -> dict[str, Any]:

@@ -24,23 +24,19 @@ def tables(found: dict[str, Any]) -> str:
 
 
 def _steering(found: dict[str, Any]) -> str:
-    best = found["best"]
-    curves = found["curves"]
-    about = "; ".join(
-        f"{curve['point']}, length {curve['length']:.1f}, of "
-        f"{' and '.join(map(str, curve['calls of each mean']))} calls"
-        for curve in curves
-    )
+    best, more = found["best"], _share(found["more words than [S2]"])
     rows = [
         (row["case"], row["runs"], *(_share(row[name]).text(signed=name == "more words") for name in _SHARES))
-        for row in (found["nothing"], *(row for curve in curves for row in curve["rows"]))
+        for row in found["curve"]
     ]
     head = ("added", "runs", "words heard, %", "more than with nothing, points", "frames in the second voice, %")
     return (
         f"## Steering: [S1] scripts towards the second voice\n\n{found['scripts']} unseen scripts of "
-        f"{found['words of the scripts']} words, {found['seeds']} seeds each. Directions: {about}. Points and "
-        f"strengths were chosen on other scripts: **{best['case']}**. Nine tenths of the frames in the other voice at "
-        f"five points fewer words or less: **{goal(best)}**.\n\n{_table(head, rows)}"
+        f"{found['words of the scripts']} words, {found['seeds']} seeds each; the direction of "
+        f"{' and '.join(map(str, found['calls of each mean']))} calls, length {found['length']:.1f}. Point and "
+        f"strength were chosen on other scripts: **{best['case']}**. Nine tenths of the frames in the other voice at "
+        f"five points fewer words or less: **{goal(best)}**. Of the sentences that [S2] says with nothing added, "
+        f"{more.text(signed=True)} points more words are heard of the steered.\n\n{_table(head, rows)}"
     )
 
 
