@@ -1,5 +1,6 @@
 """What activations cost: reading all residuals of a recorded run, and a frame with edits and without.
 
+    python benchmarks/activations.py --quick
     python benchmarks/activations.py [--shape nano|300m|1b|2b] [--layers N] [--calls 256] [--rounds 5] [--frames 100]
     git worktree add ../before main && python benchmarks/activations.py --against ../before
 
@@ -176,7 +177,7 @@ def frames(given: argparse.Namespace, console: Console) -> dict[str, Any]:
     return {"ms": {name: spread(times) for name, times in taken.items()}, "ratio": ratios}
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Print both tables, keep the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", default="2b", choices=("nano", *SHAPES))
@@ -186,7 +187,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of replays (default: %(default)s)")
     parser.add_argument("--frames", type=int, default=100, help="of each variant; 0: none (default: %(default)s)")
     parser.add_argument("--against", type=Path, help="the root of a checkout of before")
-    given = parser.parse_args()
+    parser.add_argument(
+        "--quick", action="store_true", help="of nano, so little that it measures nothing: does it run?"
+    )
+    given = parser.parse_args(arguments)
+    if given.quick:
+        given.shape, given.calls, given.rounds, given.frames = "nano", 12, 2, 2
     console = Console()
     if given.layers and given.shape in SHAPES:
         SHAPES[given.shape]["layers"] = given.layers
@@ -218,7 +224,11 @@ def main() -> None:
             ratio: Spread | None = facts["frames"]["ratio"].get(name)
             table.add_row(name, taken.text(2), ratio.text(4) if ratio else "")
         console.print(table)
-    keep(console, f"activations_{given.shape}_{given.dtype}", spelled(facts | {"reading": read}))
+    keep(
+        console,
+        "activations_quick" if given.quick else f"activations_{given.shape}_{given.dtype}",
+        spelled(facts | {"reading": read}),
+    )
 
 
 if __name__ == "__main__":

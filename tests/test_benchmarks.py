@@ -651,3 +651,44 @@ def test_the_cost_of_a_sweep_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert found["share"] == found["bookkeeping_ms"] / found["run_ms"] > 0
     assert found["table_files"] * 3 == 5  # four tables of one group, and the plan
     assert "a run of nano takes" in capsys.readouterr().out
+
+
+# Activations
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="Linux alone tells how much a process was resident in"
+)
+def test_what_activations_cost_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of it once, on nano: against this very checkout, whose frames are those of before, too."""
+    activations = module("activations")
+    monkeypatch.setattr(module("report"), "results_folder", lambda: tmp_path)
+    with torch.no_grad():
+        activations.main(["--quick", "--against", str(FOLDER.parent)])
+    facts = json.loads((tmp_path / "activations_quick.json").read_text(encoding="utf-8"))
+    config = Dia2.nano().runtime.config.model.decoder
+    assert facts["reading"]["bytes_a_call"] >= 2 * 4 * config.n_layer * config.n_embd  # of both branches, float32
+    assert set(facts["reading"]["ms_a_call"]) == {"nothing", "into a file", "into memory"}
+    assert set(facts["frames"]["ms"]) == {"without edits", *activations.EDITED, "before"}
+    assert set(facts["frames"]["ratio"]) == {*activations.EDITED, "before"}
+    assert "nano, 5 layers, float32" in capsys.readouterr().out
+
+
+def test_frames_without_edits_are_the_same_to_the_bit() -> None:
+    """What the benchmark times as without edits has none; its edits change what is computed."""
+    child, shapes = module("activations_child"), module("shapes")
+    target = shapes.runtime("nano", torch.float32)
+    assert child.edits_of("plain", target) == []
+    drawn: list[torch.Tensor] = []
+    for variant in ("plain", "one clamped", "plain"):
+        with torch.no_grad(), target.computing():
+            run = child.Run(target, variant)
+            for _ in range(3):
+                run.frame()
+            codes = run._frames.gi_frame.f_locals["gen"].audio_buf[0, :, :5].clone()
+        drawn.append(codes)
+    assert torch.equal(drawn[0], drawn[2])
+    assert child.edits_of("one clamped", target)

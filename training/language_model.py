@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from dia2.core.cache import causal_mask
 from dia2.core.config import DiaConfig
-from dia2.core.layers import RMSNorm, rotary_table
+from dia2.core.initial import initialise as random_weights
+from dia2.core.layers import rotary_table
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import Block
 from training.loop import Losses, Schedule
@@ -105,21 +106,9 @@ def config_dict(size: LanguageSize, codebooks: int, codes: int, tokenizer: Any) 
 
 
 def initialise(model: Dia2Model, seed: int) -> None:
-    """Random weights that keep the size of the residual stream, and attention that begins by looking everywhere."""
+    """The weights that training begins with; seeds what training draws after them, too."""
     torch.manual_seed(seed)
-    layers = len(model.transformer.layers)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.dim() < 2:
-                continue
-            embedding = "embed" in name and "proj" not in name
-            std = 0.3 if embedding else parameter.shape[1] ** -0.5
-            if name.endswith(("o_proj.weight", "wo.weight")) or "out_proj" in name:
-                std *= (2 * layers) ** -0.5
-            nn.init.normal_(parameter, std=std)
-        for name, module in model.named_modules():
-            if isinstance(module, RMSNorm) and name.endswith(("q_norm", "k_norm")):
-                module.weight.fill_(module.weight.shape[0] ** -0.25)  # softmax scale is 1: their product would be wild
+    random_weights(model)
 
 
 def add_dropout(model: Dia2Model, share: float) -> None:

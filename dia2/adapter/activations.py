@@ -116,7 +116,7 @@ def streamed(
     for part in passes(runtime, trace, wanted, looker, progress, edits=edits):
         acts = part.acts
         if looker.depformer and part.calls:
-            found = depformer(runtime, trace, part.calls, part.hidden.float(), False, False, looker)
+            found = depformer(runtime, trace, part.calls, part.hidden.float(), False, False, looker, edits=edits)
             acts |= found["acts"]
         if part.calls:
             yield part.calls, acts

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from dia2.common.reading import Reading
 from dia2.core.acts import BlockWrites, Read, Writes, Written
 from dia2.core.config import DiaConfig
-from dia2.core.depformer import DepformerBlock, ScheduledAttention
-from dia2.core.layers import attend, attention_weights
+from dia2.core.layers import attention_weights
 from dia2.core.transformer import Attention, Block
 from dia2.runtime.activation_point import Point
 
@@ -83,53 +82,49 @@ class Looker:
     ) -> Writes | None:
         """`writes` with a look after each."""
         given = Writes() if writes is None else writes
-
-        def at(part: str, layer: int | None, write: Written | None) -> Written | None:
-            name = self._names.get(Point(part, layer))
-            return write if name is None else Read(keep(name), write)
-
-        ends = {part: at(part, None, getattr(given, part)) for part in ("embed", "hidden")}
-        blocks = []
-        for number in range(layers):
-            before = given.layer(number) or BlockWrites()
-            block = BlockWrites(*(at(part, number, getattr(before, part)) for part in BlockWrites._fields))
-            blocks.append(None if block == BlockWrites() else block)
-        if not any(blocks) and ends == {"embed": None, "hidden": None}:
+        ends = {part: self._at(Point(part, None), keep, getattr(given, part)) for part in ("embed", "hidden")}
+        blocks = self._blocks("", [given.layer(number) for number in range(layers)], keep)
+        if not blocks and ends == {"embed": None, "hidden": None}:
             return writes
-        return Writes(ends["embed"], tuple(blocks) if any(blocks) else (), ends["hidden"])
+        return Writes(ends["embed"], blocks, ends["hidden"])
 
-    @contextmanager
-    def stages(self, blocks: nn.ModuleList, size: tuple[int, int], into: dict[str, Tensor]) -> Iterator[None]:
-        """Look on while the depformer computes all stages of n frames.
+    def _blocks(
+        self, of: str, before: Sequence[BlockWrites | None], keep: Callable[[str], Callable[[Tensor], None]]
+    ) -> tuple[BlockWrites | None, ...]:
+        """By layer what is written `before`, with a look after each; `of` the depformer, `dep.`, or the transformer."""
+        found: list[BlockWrites | None] = []
+        for number, written in enumerate(before):
+            parts = (written or BlockWrites())._asdict().items()
+            block = BlockWrites(*(self._at(Point(of + part, number), keep, write) for part, write in parts))
+            found.append(None if block == BlockWrites() else block)
+        return tuple(found) if any(found) else ()
+
+    def _at(
+        self, point: Point, keep: Callable[[str], Callable[[Tensor], None]], write: Written | None
+    ) -> Written | None:
+        name = self._names.get(point)
+        return write if name is None else Read(keep(name), write)
+
+    def stages(
+        self, layers: int, size: tuple[int, int], into: dict[str, Tensor], writes: Writes | None = None
+    ) -> tuple[BlockWrites | None, ...]:
+        """What to give the depformer while it computes all stages of n frames, so that it is looked at.
 
         Args:
-            blocks: its layers.
+            layers: how many it has.
             size: n and B; the pass has n · B rows.
             into: takes each activation by its name, [n, B, K-1, …] float32 on the CPU.
+            writes: what is written in the pass.
         """
 
-        def kept(x: Tensor, name: str) -> None:  # [n · B, K-1, …]
-            into[name] = x.float().cpu().reshape(*size, *self._shapes[name][1:])
+        def keep(name: str) -> Callable[[Tensor], None]:
+            def look(x: Tensor) -> None:  # [n · B, K-1, …]
+                into[name] = x.float().cpu().reshape(*size, *self._shapes[name][1:])
 
-        def resid(name: str) -> Callable[..., None]:
-            return lambda _, __, out: kept(out, name)
+            return look
 
-        def heads(name: str) -> Callable[..., None]:
-            def hook(module: ScheduledAttention, inputs: tuple[Any, ...], _: Tensor) -> None:
-                x, projections, turn, _span, mask = inputs
-                query, (key, value) = module.project(x, projections, turn)
-                kept(attend(query, key, value, mask), name)
-
-            return hook
-
-        with ExitStack() as hooks:
-            for number, block in enumerate(blocks):
-                assert isinstance(block, DepformerBlock), "what the depformer is made of"
-                for part, module, hook in (("resid", block, resid), ("heads", block.self_attention, heads)):
-                    name = self._names.get(Point(f"dep.{part}", number))
-                    if name is not None:
-                        hooks.enter_context(module.register_forward_hook(hook(name)))
-            yield
+        given = () if writes is None else writes.stages
+        return self._blocks("dep.", given or [None] * layers, keep)
 
     def unknown(self, calls: int) -> dict[str, Tensor]:
         """What the depformer's activations are in calls that it is not asked in: NaN."""

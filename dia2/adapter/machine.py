@@ -165,14 +165,9 @@ def verdict(trace: Dia2Trace, call: int, taken: Entry | None) -> Verdict:
     return judge(trace.model.tokens, row.action, row.forced, state, taken)
 
 
-def drawn_action(ids: TokenIds, action: int, forced: bool) -> Literal["new_word", "pad"]:
-    """The name of an action that was drawn, or `forced` by the prefix."""
-    return "new_word" if action in ({ids.new_word} if forced else {ids.action_new_word, ids.new_word}) else "pad"
-
-
 def judge(ids: TokenIds, action: int, forced: bool, before: Before, taken: Entry | None) -> Verdict:
     """What became of an action that was drawn, or `forced` by the prefix, at a call that took the entry `taken`."""
-    drawn = drawn_action(ids, action, forced)
+    drawn = ids.action_name(action, text=forced)
     allowed, why = _constrain(drawn, forced, before)
     outcome: Literal["new_word", "break", "end", "pad"] = "pad"
     if taken is not None:

@@ -101,7 +101,7 @@ def replay(
     with runtime.computing():
         seen = _transformer(runtime, trace, wanted, attention, layers, looker, edits, progress)
         acts = seen.pop("acts")
-        drawn = depformer(runtime, trace, wanted, seen["hidden"], attention, layers, looker)
+        drawn = depformer(runtime, trace, wanted, seen["hidden"], attention, layers, looker, edits=edits)
         acts |= drawn.pop("acts")
         probability, rank = _choices(trace, wanted, seen["action"], seen["cb0"], drawn["dep"])
     acts = {reading.name: acts[reading.name] for reading in read}
@@ -309,6 +309,8 @@ def depformer(
     attention: bool,
     layers: bool,
     looker: Looker,
+    *,
+    edits: bool = True,
 ) -> dict[str, Any]:
     """What the depformer computes in some calls, by the names of a `Replay`; NaN in warm-up.
 
@@ -320,6 +322,7 @@ def depformer(
         attention: with the attention of every layer.
         layers: with what follows each layer.
         looker: what is read.
+        edits: with the run's edits of activations.
     """
     model, device, branches = runtime.model.depformer, runtime.device, trace.model.branches
     stages, count = model.stages, len(wanted)
@@ -334,6 +337,9 @@ def depformer(
     states = [unknown(branches, stages, block.n_embd) for _ in range(blocks if layers else 0)]
     acts = looker.unknown(count)
     rotation = runtime.model.stage_rotation(device)
+    changed = activations_of(trace.run.edits) if edits else []
+    written = Written(changed, runtime.config, branches=branches, device=device) if changed else None
+    moments = moments_of(trace, max(wanted) + 1) if changed else []
     for first in range(0, len(main) if stages else 0, _FRAMES):
         rows = main[first : first + _FRAMES]
         calls = [wanted[i] for i in rows]
@@ -351,8 +357,10 @@ def depformer(
         kept: list[list[Tensor]] | None = [[] for _ in model.layers] if layers else None
         given = hidden[rows].flatten(0, 1).to(device=device, dtype=runtime.dtype)
         read: dict[str, Tensor] = {}
-        with _looking(model.layers, None, see if attention else None, kept), looker.stages(model.layers, size, read):
-            out = model.forward_frames(given, twice(trace.codes[calls]), text, rotation)  # [n · B, K-1, codes]
+        own = None if written is None else written.over_stages([moments[call] for call in calls])
+        writes = looker.stages(len(model.layers), size, read, own)
+        with _looking(model.layers, None, see if attention else None, kept):
+            out = model.forward_frames(given, twice(trace.codes[calls]), text, rotation, writes)  # [n · B, K-1, codes]
         logits[rows] = out.cpu().view(*size, stages, -1).transpose(1, 2)
         for layer, parts in enumerate(kept or []):
             states[layer][rows] = parts[0].view(*size, *parts[0].shape[1:])

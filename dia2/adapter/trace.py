@@ -13,7 +13,7 @@ import numpy as np
 from dia2.adapter import ADAPTER
 from dia2.adapter.ear.curves import EarCurves, read_ear
 from dia2.adapter.frame import Frame, Frames, FrameSeconds
-from dia2.adapter.machine import before_first, drawn_action
+from dia2.adapter.machine import before_first
 from dia2.adapter.manifest import Manifest, ModelFacts, RunFacts, parse_manifest
 from dia2.adapter.prefix import Prefix, read_prefix, recordings_of
 from dia2.adapter.rows import fill_row
@@ -350,7 +350,8 @@ class Dia2Trace(Trace[Manifest]):
         if field != "action" or name not in ("new_word", "pad"):
             raise TraceError(f"{field} has no value {name!r}: give a number, or of action new_word or pad.")
         rows = (self.machine_at(call) for call in range(len(column)))
-        return [i for i, row in enumerate(rows) if drawn_action(self.model.tokens, row.action, row.forced) == name]
+        ids = self.model.tokens
+        return [i for i, row in enumerate(rows) if ids.action_name(row.action, text=row.forced) == name]
 
     def _field(self, name: str | None, script: int) -> np.ndarray:
         return field(self, name, script, main=self.main, second=self.second)
@@ -430,7 +431,7 @@ class Dia2Trace(Trace[Manifest]):
         found |= {f"codebook {k}": code for k, code in enumerate(self.codes[call].tolist())}
         for what, value in found.items():
             named = what == "action"
-            yield what, value, drawn_action(self.model.tokens, value, row.forced) if named else str(value)
+            yield what, value, self.model.tokens.action_name(value, text=row.forced) if named else str(value)
 
 
 def column_sizes(model: ModelFacts, draws: int) -> dict[str, int]:

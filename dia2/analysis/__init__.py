@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from dia2.adapter.activations import Activations, activations, load_activations
     from dia2.analysis.ablation import HeadAblation, ablate_heads
     from dia2.analysis.attribution import Attribution, direct_logit_attribution
+    from dia2.analysis.dashboard import Dashboard
     from dia2.analysis.directions import Direction, difference_of_means
     from dia2.analysis.exchange import Exchange, exchange_word, exchanges
-    from dia2.analysis.firing import Features, FeatureScore, Moment, feature_scores, feature_table
+    from dia2.analysis.firing import Features, FeatureScore, Moment, Told, feature_scores, feature_table
     from dia2.analysis.gather import Samples, samples
     from dia2.analysis.labels import Labels, SpokenWord, labels_of
     from dia2.analysis.lens import LogitLens, TunedLens, fit_lens, logit_lens
@@ -35,9 +36,10 @@ _HOMES = {
     "dia2.adapter.activations": ("Activations", "activations", "load_activations"),
     "dia2.analysis.ablation": ("HeadAblation", "ablate_heads"),
     "dia2.analysis.attribution": ("Attribution", "direct_logit_attribution"),
+    "dia2.analysis.dashboard": ("Dashboard",),
     "dia2.analysis.directions": ("Direction", "difference_of_means"),
     "dia2.analysis.exchange": ("Exchange", "exchange_word", "exchanges"),
-    "dia2.analysis.firing": ("FeatureScore", "Features", "Moment", "feature_scores", "feature_table"),
+    "dia2.analysis.firing": ("FeatureScore", "Features", "Moment", "Told", "feature_scores", "feature_table"),
     "dia2.analysis.labels": ("Labels", "SpokenWord", "labels_of"),
     "dia2.analysis.lens": ("LogitLens", "TunedLens", "fit_lens", "logit_lens"),
     "dia2.analysis.patching": ("PatchingGrid", "PooledGrid", "activation_patching", "pooled"),
@@ -51,6 +53,7 @@ __all__ = [
     "Activations",
     "AttentionPattern",
     "Attribution",
+    "Dashboard",
     "Direction",
     "Exchange",
     "FeatureScore",
@@ -67,6 +70,7 @@ __all__ = [
     "Samples",
     "SpokenWord",
     "StrengthCurve",
+    "Told",
     "TunedLens",
     "ablate_heads",
     "activation_patching",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,14 @@ from dia2.common.brief import brief_repr
 from dia2.common.errors import TraceError, UsageError
 from dia2.engine import Dia2
 
+if TYPE_CHECKING:
+    from dia2.analysis.dashboard import Dashboard
+
 _AROUND = 0.4  # seconds before and after a frame that are played
+_BINS = 20  # of a histogram
+_NEIGHBOURS = 2  # words on either side of a moment's
+_TOLD = ("speaker", "silent", "voiced")  # labels of every run that have few values
+_VALUES = 60  # of a label: the commonest
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,8 @@ class Moment:
     value: float  # of the feature
     word: str  # whose sound the call draws; empty where none does
     speaker: int  # its; 0 likewise
+    before: str = ""  # the words before it in the run, two at most
+    after: str = ""  # and those after it
 
     def play(self, traces: Sequence[Dia2Trace], seconds: float = _AROUND) -> tuple[np.ndarray, int]:
         """The sound around the frame that the call draws codebook 0 of: (samples [N] float32, sample rate).
@@ -51,6 +60,20 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Told:
+    """How well each of F features tells one value of a label, in the calls that have the label."""
+
+    __repr__ = brief_repr
+
+    label: str
+    value: Any
+    precision: np.ndarray  # [F] of the calls in which it is above zero, the share with the value
+    recall: np.ndarray  # [F] of the calls with the value, the share in which it is
+    share: float  # of the calls, with the value: the precision of saying yes in every call
+    calls: int  # that have the label
+
+
+@dataclass(frozen=True)
 class Features:
     """What F features do in n calls of some runs."""
 
@@ -60,6 +83,24 @@ class Features:
     mean: np.ndarray  # [F] its mean value there; 0 if it never is
     top: list[list[Moment]]  # [F] the calls in which it is largest, the largest first, each of another word
     calls: int  # n
+    largest: np.ndarray  # [F]
+    histogram: np.ndarray  # [F, bins] calls in which it is above zero, by its value: bins from 0 to its largest one
+    told: list[Told]  # of the values of some labels
+
+    def dashboard(self, feature: int, traces: Sequence[Dia2Trace] | Dia2Trace) -> Dashboard:
+        """What there is of a feature on one page: moments to be played, how large it is when, what it tells.
+
+        Args:
+            feature: its number.
+            traces: those that the table was made of.
+
+        Raises:
+            UsageError: there is no such feature, or these are fewer traces.
+            TraceError: a trace has no audio.
+        """
+        from dia2.analysis.dashboard import dashboard
+
+        return dashboard(self, feature, traces)
 
 
 @dataclass(frozen=True)
@@ -91,7 +132,7 @@ def feature_table(
         traces: runs to look at.
         tts: the checkpoint.
         top: moments that are kept of each feature.
-        labels: labels of a trace.
+        labels: labels of a trace; those of its own, such as phonemes, are told as speaker and silence are.
         progress: called with (traces done, traces to do).
 
     Raises:
@@ -105,7 +146,16 @@ def feature_table(
     count = fires.sum(axis=0)
     mean = codes.sum(axis=0) / np.maximum(count, 1)
     moments = [_top(codes[:, feature], read, found, top) for feature in range(codes.shape[1])]
-    return Features(fires.mean(axis=0), mean, moments, len(read))
+    largest = codes.max(axis=0)
+    return Features(
+        frequency=fires.mean(axis=0),
+        mean=mean,
+        top=moments,
+        calls=len(read),
+        largest=largest,
+        histogram=_histograms(codes, largest),
+        told=[one for name in (*_TOLD, *found[0].given) for one in _told(name, fires, read, found)],
+    )
 
 
 def feature_scores(
@@ -136,8 +186,7 @@ def feature_scores(
     tables = []
     for side in (check_traces(train, "feature_scores' train"), check_traces(test, "feature_scores' test")):
         read, found = _read(sae, side, tts, labels, None)
-        known = np.concatenate([one.known(target)[read.call[read.run == run]] for run, one in enumerate(found)])
-        values = np.concatenate([one[target][read.call[read.run == run]] for run, one in enumerate(found)])
+        known, values = _labels(target, read, found)
         if values.dtype.kind == "f":
             raise UsageError(f"{target} is a number: features are judged by labels of classes, such as speaker.")
         tables.append((sae.encode(read.values[sae.point][known]) > 0, values[known]))
@@ -155,6 +204,37 @@ def feature_scores(
             )
         )
     return scores
+
+
+def _histograms(codes: np.ndarray, largest: np.ndarray) -> np.ndarray:
+    """[F, bins] of features [n, F]: calls by value, those without left out."""
+    bins = np.minimum((codes / np.maximum(largest, 1e-12) * _BINS).astype(np.int64), _BINS - 1)  # [n, F]
+    counts = np.zeros((codes.shape[1], _BINS), np.int64)
+    rows, features = np.nonzero(codes > 0)
+    np.add.at(counts, (features, bins[rows, features]), 1)
+    return counts
+
+
+def _told(name: str, fires: np.ndarray, read: Samples, labels: Sequence[Labels]) -> list[Told]:
+    """Of each value of a label of classes, the commonest first; of numbers nothing."""
+    known, values = _labels(name, read, labels)
+    if values.dtype.kind == "f" or not known.any():
+        return []
+    fires, values = fires[known], values[known]
+    kinds, counts = np.unique(values, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:_VALUES]
+    rates = [_rates(fires, values == kinds[one]) for one in order]
+    return [
+        Told(name, kinds[one].item(), precision, recall, float(counts[one] / len(values)), len(values))
+        for one, (precision, recall, _) in zip(order, rates, strict=True)
+    ]
+
+
+def _labels(name: str, read: Samples, labels: Sequence[Labels]) -> tuple[np.ndarray, np.ndarray]:
+    """Of the calls that were read: which have a label [n], and all labels [n]."""
+    calls = [read.call[read.run == run] for run in range(len(labels))]
+    known = np.concatenate([one.known(name)[some] for one, some in zip(labels, calls, strict=True)])
+    return known, np.concatenate([one[name][some] for one, some in zip(labels, calls, strict=True)])
 
 
 def _rates(fires: np.ndarray, yes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -188,7 +268,11 @@ def _top(values: np.ndarray, read: Samples, labels: Sequence[Labels], count: int
         if number >= 0 and (run, number) in seen:
             continue
         seen.add((run, number))
-        word = labels[run].words[number] if number >= 0 else None
-        text, speaker = ("", 0) if word is None else (word.text, word.speaker)
-        found.append(Moment(run, call, float(values[row]), text, speaker))
+        if number < 0:
+            found.append(Moment(run, call, float(values[row]), "", 0))
+            continue
+        words, word = [one.text for one in labels[run].words], labels[run].words[number]
+        before, after = words[max(0, number - _NEIGHBOURS) : number], words[number + 1 : number + 1 + _NEIGHBOURS]
+        around = " ".join(before), " ".join(after)
+        found.append(Moment(run, call, float(values[row]), word.text, word.speaker, *around))
     return found

@@ -118,7 +118,11 @@ def activation_patching(
     groups = _groups(positions, count)
     read = chosen_points(clean, runtime, points, count)
     for reading in read:
-        Point.to_edit(reading.name)
+        if Point.to_edit(reading.name).of_depformer:
+            raise UsageError(
+                f"{reading.name} is of the depformer, which comes after the logits that are judged: name points of "
+                "the transformer."
+            )
     if not read:
         raise UsageError("Name the activations to patch, such as points=['act.*.resid'].")
     metric = metric or _nll_of(clean, judged)

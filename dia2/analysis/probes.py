@@ -13,6 +13,7 @@ from dia2.adapter.trace import Dia2Trace
 from dia2.analysis.directions import Labelled
 from dia2.analysis.gather import Samples, check_traces, samples
 from dia2.analysis.labels import labels_of
+from dia2.analysis.untrained import untrained as untrained_engine
 from dia2.common.brief import brief_repr
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.hooks import PointFilter
@@ -43,6 +44,7 @@ class ProbeScores:
     validated: np.ndarray  # [P] the mean score in cross-validation over the training runs
     shuffled: np.ndarray  # [P] on the test runs, of a probe that was fitted to shuffled labels
     majority: float  # what guessing the commonest label scores, or the mean of a number
+    untrained: np.ndarray  # [P] likewise, of a network of this shape that has learnt nothing; empty if not asked for
     strength: np.ndarray  # [P] that cross-validation chose, of `_STRENGTHS`
     classes: list[Any]  # none of a number
     calls: tuple[int, int]  # n of training and of test
@@ -58,6 +60,7 @@ def probe(
     *,
     labels: Labelled = labels_of,
     where: Callable[[Any], np.ndarray] | None = None,
+    untrained: bool = False,
     folds: int = 3,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -76,8 +79,11 @@ def probe(
         points: to read from.
         labels: labels of a trace; with phonemes, a function that gives `labels_of(trace, given=…)`.
         where: gives a mask [n] of `Labels`: calls that count at all; `None`: all that have the label.
+        untrained: also probe a network of the same shape and random weights that reads the same tokens, which takes as
+            long again: what is read there, the input gave.
         folds: of the cross-validation; at most as many as there are training runs.
-        seed: of the shuffled labels, of the calls that are left out where there are very many, of the interval.
+        seed: of the shuffled labels, of the untrained weights, of the calls that are left out where there are very
+            many, of the interval.
         progress: called with (runs read, runs to read).
 
     Raises:
@@ -90,36 +96,40 @@ def probe(
     sides = [check_traces(train, "probe's train"), check_traces(test, "probe's test")]
     if len(sides[0]) < 2:
         raise UsageError("A probe is validated across runs: give it two training runs or more.")
-    read, values = [], []
-    for side, before in zip(sides, (0, len(sides[0])), strict=True):
-        chosen, found = _labelled(side, target, labels, where)
-        tell = None if progress is None else _shifted(progress, before, sum(map(len, sides)))
-        read.append(samples(side, tts, points, chosen, tell))
-        values.append(found)
+    engines = [tts, untrained_engine(tts, seed)] if untrained else [tts]
+    chosen, values = zip(*(_labelled(side, target, labels, where) for side in sides), strict=True)
+    read: list[list[Samples]] = []  # by engine, of both sides
+    done, whole = 0, len(engines) * sum(map(len, sides))
+    for engine in engines:
+        read.append([])
+        for side, calls in zip(sides, chosen, strict=True):
+            tell = None if progress is None else _shifted(progress, done, whole)
+            read[-1].append(samples(side, engine, points, calls, tell))
+            done += len(side)
     rng = np.random.default_rng(seed)
     keep = np.sort(rng.permutation(len(values[0]))[:_MOST])
     numbers = values[0].dtype.kind == "f"
     if not numbers and len(np.unique(values[0][keep])) < 2:
         raise UsageError(f"All calls of the training runs have the same {target}: there is nothing to tell apart.")
     order = rng.permutation(len(keep))
-    rows = [
-        _one(point, read, values, keep, order, numbers, min(folds, len(sides[0])), seed) for point in read[0].values
-    ]
-    score, low, high, validated, shuffled, strength = (np.array(column) for column in zip(*rows, strict=True))
+    names, most = list(read[0][0].values), min(folds, len(sides[0]))
+    found = [[_one(name, each, values, keep, order, numbers, most, seed) for name in names] for each in read]
+    score, low, high, validated, shuffled, strength = (np.array(column) for column in zip(*found[0], strict=True))
     return ProbeScores(
         target=target,
         measure="R²" if numbers else "accuracy",
-        points=list(read[0].values),
+        points=names,
         score=score,
         low=low,
         high=high,
         validated=validated,
         shuffled=shuffled,
         majority=_majority(values[0][keep], values[1], numbers),
+        untrained=np.array([row[0] for row in found[1]] if untrained else []),
         strength=strength,
         classes=[] if numbers else np.unique(values[0][keep]).tolist(),
         calls=(len(keep), len(values[1])),
-        runs=(len(np.unique(read[0].run)), len(np.unique(read[1].run))),
+        runs=(len(np.unique(read[0][0].run)), len(np.unique(read[0][1].run))),
     )
 
 

@@ -45,6 +45,13 @@ class Write(NamedTuple):
             x = exact.to(x.dtype)
         return x
 
+    def over_frames(self, change: Callable[[Tensor], Tensor]) -> Write:
+        """The same with another form of all that has frames, [B, T, …]."""
+        keep, add, values, on = (
+            None if one is None else change(one) for one in (self.keep, self.add, self.values, self.on)
+        )
+        return Write(keep, add, self.directions, values, on)
+
 
 class Read(NamedTuple):
     """A look at one activation, as the network goes on with it."""
@@ -63,7 +70,7 @@ Written = Write | Read
 
 
 class BlockWrites(NamedTuple):
-    """What is written, or read, within one layer, in this order."""
+    """What is written, or read, within one layer, in this order; the depformer's has `heads` and `resid` alone."""
 
     heads: Written | None = None  # of [B, T, heads, head_dim], before attention's output projection
     attn: Written | None = None  # of what attention adds to the residual stream
@@ -72,11 +79,12 @@ class BlockWrites(NamedTuple):
 
 
 class Writes(NamedTuple):
-    """What is written, or read, in one pass of the transformer."""
+    """What is written, or read, in one pass of the transformer, and of the depformer after it."""
 
     embed: Written | None = None  # of the residual stream before the first layer
     layers: tuple[BlockWrites | None, ...] = ()  # by layer; none, or all of them
     hidden: Written | None = None  # after the final norm: what action, codebook 0 and the depformer are computed from
+    stages: tuple[BlockWrites | None, ...] = ()  # of the depformer, likewise by layer; its stages stand in place of T
 
     def layer(self, number: int) -> BlockWrites | None:
         """Those of a layer."""
@@ -86,3 +94,14 @@ class Writes(NamedTuple):
 def written(x: Tensor, write: Written | None) -> Tensor:
     """`x`, or what `write` makes of it."""
     return x if write is None else write.apply(x)
+
+
+def at_stage(write: BlockWrites | None, number: int) -> BlockWrites | None:
+    """What is written within one layer of the depformer, in one of the stages that `write` has side by side."""
+    if write is None:
+        return None
+
+    def cut(tensor: Tensor) -> Tensor:
+        return tensor[:, number : number + 1]
+
+    return BlockWrites(*(part.over_frames(cut) if isinstance(part, Write) else None for part in write))

@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from dia2.core.acts import BlockWrites, Written, at_stage, written
 from dia2.core.cache import LayerSpan, Span, additive_mask, causal_mask
 from dia2.core.compiled import compiled_form
 from dia2.core.config import DiaConfig
@@ -72,12 +73,16 @@ class ScheduledAttention(nn.Module):
         turn: HeadTurn,
         span: LayerSpan | None,
         mask: Tensor | None,
+        heads: Written | None = None,
     ) -> Tensor:
-        """`x` [B, S, n_embd] of S stages → [B, S, n_embd]."""
+        """`x` [B, S, n_embd] of S stages → [B, S, n_embd]; `heads`: what is written before the output projection."""
         query, both = self.project(x, projections, turn)
         if span is not None:
             both = span.append(both)
-        return projections[1](attend(query, both[0], both[1], mask))
+        mixed = attend(query, both[0], both[1], mask)
+        if heads is not None:
+            mixed = heads.apply(mixed.view(*mixed.shape[:2], self.heads, self.head_dim)).flatten(2)
+        return projections[1](mixed)
 
 
 class DepformerBlock(nn.Module):
@@ -98,11 +103,15 @@ class DepformerBlock(nn.Module):
         turn: HeadTurn,
         span: LayerSpan | None,
         mask: Tensor | None,
+        writes: BlockWrites | None = None,
     ) -> Tensor:
         """[B, S, n_embd] → [B, S, n_embd]."""
-        x = x + self.self_attention(self.pre_norm(x), projections, turn, span, mask)
-        out: Tensor = x + self.mlp(self.post_norm(x))
-        return out
+        if writes is None:
+            x = x + self.self_attention(self.pre_norm(x), projections, turn, span, mask)
+            out: Tensor = x + self.mlp(self.post_norm(x))
+            return out
+        x = x + self.self_attention(self.pre_norm(x), projections, turn, span, mask, heads=writes.heads)
+        return written(x + self.mlp(self.post_norm(x)), writes.resid)
 
 
 class Depformer(nn.Module):
@@ -157,6 +166,7 @@ class Depformer(nn.Module):
         span: Span,
         *,
         compiled: bool = False,
+        writes: Sequence[BlockWrites | None] = (),
     ) -> Tensor:
         """One stage of one frame.
 
@@ -167,6 +177,7 @@ class Depformer(nn.Module):
             text: main and second text token [B] that the machine has just emitted; used at stage 0 only.
             span: writes slot `stage`, sees slots 0 … stage.
             compiled: run the blocks through torch.compile.
+            writes: by layer, activations that are changed, of all stages side by side; none: nothing is.
 
         Returns:
             Logits [B, codes] float32 of codebook stage + 1.
@@ -181,11 +192,20 @@ class Depformer(nn.Module):
         x = x[:, None]  # [B, 1, n_embd]
         for number, layer in enumerate(self._blocks()):
             turn = shared.turns[number][stage]
-            x = run(layer, x, layer.self_attention.projections([weight_set]), turn, span.layer(number), None)
+            projections, part = layer.self_attention.projections([weight_set]), span.layer(number)
+            if not writes:
+                x = run(layer, x, projections, turn, part, None)
+            else:
+                x = run(layer, x, projections, turn, part, None, at_stage(writes[number], stage))
         return leave(self.norm, self._head(stage), x[:, 0])
 
     def forward_frames(
-        self, hidden: Tensor, codes: Tensor, text: tuple[Tensor, Tensor] | None, rotation: Rotation | None
+        self,
+        hidden: Tensor,
+        codes: Tensor,
+        text: tuple[Tensor, Tensor] | None,
+        rotation: Rotation | None,
+        writes: Sequence[BlockWrites | None] = (),
     ) -> Tensor:
         """All stages of N frames at once, each stage given the true codes before it (replay, training).
 
@@ -194,6 +214,7 @@ class Depformer(nn.Module):
             codes: [N, K] tokens of each frame; the last codebook's are only a target and not looked at.
             text: main and second text token [N] of each frame.
             rotation: of positions 0 … K-2; `None` where the config has no rotary.
+            writes: by layer, activations that are changed [N, K-1, …], or read; none: nothing is.
 
         Returns:
             Logits [N, K-1, codes] float32 of codebooks 1 … K-1.
@@ -206,8 +227,9 @@ class Depformer(nn.Module):
         if self.text_embed is not None and text is not None:
             x = torch.cat((x[:, :1] + self.text_embed(*text)[:, None], x[:, 1:]), dim=1)
         mask = additive_mask(causal_mask(0, self.stages, x.device), 1, x.dtype)
-        for layer, turn in zip(self._blocks(), self._turns(rotation), strict=True):
-            x = layer(x, layer.self_attention.projections(self.schedule), turn, None, mask)
+        for number, (layer, turn) in enumerate(zip(self._blocks(), self._turns(rotation), strict=True)):
+            given = writes[number] if writes else None
+            x = layer(x, layer.self_attention.projections(self.schedule), turn, None, mask, given)
         return torch.stack([_leave(self.norm, self._head(s), x[:, s]) for s in range(self.stages)], dim=1)
 
     def _hidden_by_set(self, hidden: Tensor, *, compiled: bool = False) -> dict[int, Tensor]:

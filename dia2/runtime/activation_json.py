@@ -80,10 +80,12 @@ def from_json(value: Mapping[str, Any], read: Callable[[object], Vector] = diges
 
 def _where_to_json(where: Where) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in ("calls", "words", "speakers"):
+    for name in ("calls", "words", "speakers", "stages"):
         numbers = getattr(where, name)
         if numbers is not None:
             found[name] = list(numbers)
+    if where.after is not None:
+        found["after"] = {name: list(value) if isinstance(value, tuple) else value for name, value in where.after}
     return found if where.branches == "both" else found | {"branches": where.branches}
 
 

@@ -21,6 +21,16 @@ class Point(NamedTuple):
     part: str  # embed, resid, attn, mlp, heads, hidden; q, k, v, pattern; of the depformer dep.resid, dep.heads
     layer: int | None  # of the ends none
 
+    @property
+    def of_heads(self) -> bool:
+        """What each head gives, in place of one vector."""
+        return self.part in ("heads", "dep.heads")
+
+    @property
+    def of_depformer(self) -> bool:
+        """It stands in each stage of the depformer."""
+        return self.part.startswith("dep.")
+
     @classmethod
     def of(cls, name: object) -> Point:
         """The point of a name such as `act.2.resid`.

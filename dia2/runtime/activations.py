@@ -7,7 +7,8 @@
 
 A point is a place in the transformer, by the field's names: `act.embed` is the residual stream before the first layer,
 `act.L.resid` the one after layer L, `act.L.attn` and `act.L.mlp` what the layer adds to it, `act.L.heads` what each
-head gives before attention's output projection, `act.hidden` what all that is drawn is computed from.
+head gives before attention's output projection, `act.hidden` what all that is drawn is computed from. The depformer's
+are `act.dep.L.resid` and `act.dep.L.heads`, which an edit changes in all stages or in those that it names.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from dia2.common.checks import is_number, make_plain, short
 from dia2.common.errors import UsageError
 from dia2.runtime.activation_point import Point as Point  # of this module for whoever edits
+from dia2.runtime.after import Before, conditions, hold, in_words
 from dia2.runtime.vectors import Vector
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class Where:
     words: tuple[int, ...] | None = None  # numbers of words: the last one that the machine has taken is one of them
     speakers: tuple[int, ...] | None = None  # 1, 2: that word's speaker is one of them
     branches: Branches = "both"  # of guidance; without it there is the conditional one alone
+    stages: tuple[int, ...] | None = None  # of the depformer, from 0: stage s draws codebook s + 1; `None`: all
+    after: Any = None  # what the call before had, by column: {"action": "new_word", "padding_budget": (0, 2)}
 
     def __post_init__(self) -> None:
         """Refuse what is no place.
@@ -45,7 +49,7 @@ class Where:
         Raises:
             UsageError: says what may be given.
         """
-        for name in ("calls", "words", "speakers"):
+        for name in ("calls", "words", "speakers", "stages"):
             value = getattr(self, name)
             if value is None:
                 continue
@@ -58,15 +62,20 @@ class Where:
             raise UsageError(f"Where's speakers are 1 and 2, not {short(self.speakers)}.")
         if self.branches not in ("both", "conditional", "unconditional"):
             raise UsageError(f"Where's branches are both, conditional or unconditional, not {short(self.branches)}.")
+        if self.after is not None:
+            object.__setattr__(self, "after", conditions(self.after))
 
-    def holds(self, call: int, word: int | None, speaker: int | None) -> bool:
+    def holds(self, call: int, word: int | None, speaker: int | None, before: Before | None) -> bool:
         """Whether it is here.
 
         Args:
             call: counted from 0, over warm-up and main loop.
             word: the last one that the machine has taken; `None`: none yet.
             speaker: of that word.
+            before: what is recorded of the call before; `None`: there is none.
         """
+        if self.after is not None and not hold(self.after, before):
+            return False
         if self.calls is not None and not self.calls[0] <= call <= self.calls[1]:
             return False
         if self.words is not None and word not in self.words:
@@ -82,6 +91,10 @@ class Where:
             parts.append(f"{'word' if len(self.words) == 1 else 'words'} {_listed(self.words)}")
         if self.speakers is not None:
             parts.append(f"{'speaker' if len(self.speakers) == 1 else 'speakers'} {_listed(self.speakers)}")
+        if self.after is not None:
+            parts.append(in_words(self.after))
+        if self.stages is not None:
+            parts.append(f"{'stage' if len(self.stages) == 1 else 'stages'} {_listed(self.stages)}")
         if self.branches != "both":
             parts.append(f"{self.branches} branch")
         return ", ".join(parts)
@@ -219,8 +232,9 @@ class Clamp(_Declared):
         """
         _begin(self)
         _check_number(self, "value")
-        if Point.of(self.point).part == "heads":
-            raise UsageError("Clamp moves what has one width, not the heads of a layer: clamp act.L.attn.")
+        if Point.of(self.point).of_heads:
+            other = "act.dep.L.resid" if Point.of(self.point).of_depformer else "act.L.attn"
+            raise UsageError(f"Clamp moves what has one width, not the heads of a layer: clamp {other}.")
         if self.direction.here:
             self.unit()
 
@@ -322,6 +336,8 @@ def _begin(edit: ActivationEdit) -> None:
         raise UsageError(f"{kind}'s {name} has the shape {wanted}, not {list(value.shape)}.")
     if not isinstance(edit.where, Where):
         raise UsageError(f"{kind}'s where is a Where, not {short(edit.where)}.")
+    if edit.where.stages is not None and not Point.of(edit.point).of_depformer:
+        raise UsageError(f"{edit.point} has no stages: leave Where's stages out, or name act.dep.L.resid.")
 
 
 def _check_number(edit: Steer | Clamp, name: str) -> None:
@@ -334,7 +350,7 @@ def _check_heads(edit: Ablate | Patch) -> None:
     if edit.heads is None:
         return
     kind = type(edit).__name__
-    if Point.of(edit.point).part != "heads":
+    if not Point.of(edit.point).of_heads:
         raise UsageError(f"{kind} has heads, and {edit.point} has none: name act.L.heads.")
     if not isinstance(edit.heads, tuple | list) or not edit.heads or not all(map(_is_count, edit.heads)):
         raise UsageError(f"{kind}'s heads are whole numbers from 0, not {short(edit.heads)}.")

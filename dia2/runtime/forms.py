@@ -34,7 +34,9 @@ class Form(Protocol):
     def begin(self, hidden: Tensor, rotation: Rotation | None) -> None:
         """The depformer's stages of one frame begin, from `hidden` [B, n_embd], at the positions of `rotation`."""
 
-    def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
+    def stage(
+        self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span, writes: Writes | None = None
+    ) -> Tensor:
         """Logits [B, codes] float32 of one stage: see `Depformer.forward_stage`."""
 
     def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
@@ -61,9 +63,13 @@ class ModuleForm:
         """See `Form`."""
         self._shared = self._model.depformer.begin(hidden, rotation, compiled=self._compiled)
 
-    def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
+    def stage(
+        self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span, writes: Writes | None = None
+    ) -> Tensor:
         """See `Form`."""
-        return self._model.depformer.forward_stage(stage, self._shared, code, text, span, compiled=self._compiled)
+        given = () if writes is None else writes.stages
+        run = self._model.depformer.forward_stage
+        return run(stage, self._shared, code, text, span, compiled=self._compiled, writes=given)
 
     def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """See `Form`; compiled on CUDA alone: many small kernels there, a few quick calls on a CPU."""
@@ -100,8 +106,11 @@ class KernelForm:
         self._projected = {number: self._product(hidden, depformer.depformer_in[number]) for number in sets}
         self._rotation = rotation
 
-    def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
+    def stage(
+        self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span, writes: Writes | None = None
+    ) -> Tensor:
         """See `Form`."""
+        assert writes is None, "a run whose activations are changed has the modules"
         depformer, turn = self._model.depformer, at_stage(self._rotation, stage)
         projected = self._projected[depformer.schedule[stage]]
         return self._stacks.depformer_stage(depformer, stage, projected, code, text, turn, span)

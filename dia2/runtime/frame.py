@@ -185,7 +185,7 @@ def second_half(form: Form, model: Dia2Model, gen: FrameState, first: FirstHalf,
     form.begin(first.hidden, gen.decode.stage_rotation)
     for stage in range(model.depformer.stages):
         span = Span(gen.decode.depformer, gen.decode.stages[stage : stage + 1], stage + 1)
-        logits = form.stage(stage, gen.lanes(codes[-1]), texts, span)
+        logits = form.stage(stage, gen.lanes(codes[-1]), texts, span, gen.writes)
         code = form.choose(logits, "audio", uniform[..., 3 + stage, None])
         codes.append(_unless_forced(gen, stage + 1, code))
         if seen is not None:

@@ -168,6 +168,8 @@ def warmup_with_prefix(
         text.append((emitted.main, emitted.second))
         if observer is not None:
             rows.append(_machine_row(step, action, True, emitted, state))
+        if interventions is not None:
+            interventions.made(_machine_row(step, action, True, emitted, state))
     tokens[0, :2] = torch.tensor(text[:-1], device=runtime.device).T
 
     key = prefix_key(runtime.model.transformer, tokens, chunk, trail(() if written is None else written.edits, moments))
@@ -264,6 +266,8 @@ def generate_frames(
                 times[3] = time.perf_counter()
                 info = CallInfo(gen.calls - 1, "main", step, step, gen.calls - 1)
                 log.end(config, info, _machine_row(step, action, False, emitted, state), _frame_times(times))
+            if interventions is not None:
+                interventions.made(_machine_row(step, action, False, emitted, state))
             yield Made(step, emitted)
     finally:
         if log is not None:

@@ -12,7 +12,9 @@ from torch import Tensor
 from dia2.common.errors import UsageError
 from dia2.core.config import DiaConfig
 from dia2.generation import GenerationConfig
+from dia2.runtime.after import Before
 from dia2.runtime.edits import ChoiceEdit, Edit, ForceAction, ReplaceToken, config_at, guided
+from dia2.runtime.observed import MachineRow
 from dia2.runtime.state_machine import Emission, Entry, State, TokenIds
 from dia2.runtime.written import Moment, Written
 
@@ -80,6 +82,8 @@ class Interventions:
         self._tokens = [edit for edit in edits if isinstance(edit, ReplaceToken)]
         self._action_ids = {"new_word": ids.action_new_word, "pad": ids.action_pad}
         self._codebooks = data.num_codebooks
+        self._ids = ids
+        self._before: Before | None = None  # of the call that was made last
 
     @property
     def declared(self) -> list[Edit]:
@@ -100,9 +104,13 @@ class Interventions:
         """Where in the script a call is, given the machine's state after the call before."""
         word = len(state.transcript) - 1
         if word < 0:
-            return Moment(call)
+            return Moment(call, before=self._before)
         taken = (entry for entry in self._entries if entry.tokens)
-        return Moment(call, word, next(islice(taken, word, None)).speaker)
+        return Moment(call, word, next(islice(taken, word, None)).speaker, self._before)
+
+    def made(self, row: MachineRow) -> None:
+        """Take note of what is recorded of a call, before the next one."""
+        self._before = Before.of(row, self._ids)
 
     def config(self, call: int) -> GenerationConfig:
         """What is in force at `call`."""

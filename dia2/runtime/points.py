@@ -38,8 +38,22 @@ ACTIVATIONS = (
         "after the final norm: what is drawn is computed from it",
         edited=True,
     ),
-    act("act.dep.{l}.resid", ("B", "K-1", "dep_embd"), "hook_resid_post", "of the depformer, of each stage", **_STAGES),
-    act("act.dep.{l}.heads", ("B", "K-1", "dep_heads", "dep_head_dim"), "hook_z", "likewise", **_STAGES),
+    act(
+        "act.dep.{l}.resid",
+        ("B", "K-1", "dep_embd"),
+        "hook_resid_post",
+        "of the depformer, of each stage",
+        edited=True,
+        **_STAGES,
+    ),
+    act(
+        "act.dep.{l}.heads",
+        ("B", "K-1", "dep_heads", "dep_head_dim"),
+        "hook_z",
+        "likewise",
+        edited=True,
+        **_STAGES,
+    ),
 )
 _POINTS = (
     *phases(

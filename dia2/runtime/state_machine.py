@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from dia2.common.hooks import phase
+
+Action = Literal["new_word", "pad"]
 
 MAX_PADDING = 6  # frames after which a word must follow, unless a forced padding still runs
 
@@ -31,6 +33,16 @@ class TokenIds:
     audio_pad: int
     audio_bos: int
     ungenerated: int = -2  # a grid cell that nothing was written to
+
+    def action_name(self, number: int, *, text: bool) -> Action:
+        """The name of an action as a call has it.
+
+        Args:
+            number: of the action head; of the warm-up a `text` token.
+            text: it is one of the warm-up.
+        """
+        new_word = {self.new_word} if text else {self.action_new_word, self.new_word}
+        return "new_word" if number in new_word else "pad"
 
 
 @dataclass(frozen=True)

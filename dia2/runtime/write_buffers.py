@@ -40,17 +40,17 @@ def union(needs: Iterable[Need]) -> tuple[Need, ...]:
 class WriteBuffers:
     """The tensors of some lanes, a lane being a branch of a run."""
 
-    def __init__(self, places: Mapping[str, Write], needs: Iterable[Need], lanes: int, layers: int) -> None:
+    def __init__(self, places: Mapping[str, Write], needs: Iterable[Need], lanes: int, config: DiaConfig) -> None:
         """Keep what is there.
 
         Args:
             places: by point; of directions [lanes, r, width].
             needs: what there is room for.
             lanes: how many.
-            layers: of the transformer.
+            config: of the checkpoint.
         """
-        self.places, self.needs, self.lanes, self._layers = dict(places), tuple(needs), lanes, layers
-        self.writes = writes_of(places, layers)
+        self.places, self.needs, self.lanes, self._config = dict(places), tuple(needs), lanes, config
+        self.writes = writes_of(places, config)
 
     @classmethod
     def make(cls, needs: Iterable[Need], config: DiaConfig, lanes: int, device: torch.device) -> WriteBuffers:
@@ -63,14 +63,15 @@ class WriteBuffers:
         places = {}
         for point, keeps, adds, clamps in needs:
             *rows, width = shape_of(point, config)
+            frames = stages_of(point, config) or 1
             places[point] = Write(
-                keep=zeros(1, *rows, 1) + 1 if keeps else None,
-                add=zeros(1, *rows, width) if adds else None,
+                keep=zeros(frames, *rows, 1) + 1 if keeps else None,
+                add=zeros(frames, *rows, width) if adds else None,
                 directions=zeros(clamps, width) if clamps else None,
-                values=zeros(1, clamps) if clamps else None,
-                on=zeros(1, clamps) if clamps else None,
+                values=zeros(frames, clamps) if clamps else None,
+                on=zeros(frames, clamps) if clamps else None,
             )
-        return cls(places, needs, lanes, config.model.decoder.n_layer)
+        return cls(places, needs, lanes, config)
 
     def part(self, lanes: slice) -> WriteBuffers:
         """Some lanes, in the same memory."""
@@ -78,7 +79,7 @@ class WriteBuffers:
             point: Write(*(None if tensor is None else tensor[lanes] for tensor in write))
             for point, write in self.places.items()
         }
-        return WriteBuffers(places, self.needs, lanes.stop - lanes.start, self._layers)
+        return WriteBuffers(places, self.needs, lanes.stop - lanes.start, self._config)
 
     def put(self, point: str, given: Write | None) -> None:
         """Let a point have what is `given`, of no more than it has room for; `None`: it stays as it is computed.
@@ -115,20 +116,37 @@ def _copy(place: Tensor, given: Tensor | None, neutral: float) -> None:
 
 
 def shape_of(point: str, config: DiaConfig) -> tuple[int, ...]:
-    """Of the activation at a point, without branches and frames: (width,), of heads (heads, head_dim)."""
-    block = config.model.decoder
-    return (block.gqa_query_heads, block.gqa_head_dim) if Point.of(point).part == "heads" else (block.n_embd,)
+    """Of the activation at a point, without branches, frames and stages: (width,), of heads (heads, head_dim)."""
+    found = Point.of(point)
+    block = config.model.depformer if found.of_depformer else config.model.decoder
+    return (block.gqa_query_heads, block.gqa_head_dim) if found.of_heads else (block.n_embd,)
 
 
-def writes_of(places: Mapping[str, Write], layers: int) -> Writes:
-    """What stands at points, as the transformer takes it."""
+def stages_of(point: str, config: DiaConfig) -> int:
+    """How many stages a point of the depformer stands in; of the transformer 0."""
+    return len(config.weights_schedule) if Point.of(point).of_depformer else 0
+
+
+def layers_of(point: str, config: DiaConfig) -> int:
+    """How many layers there are of a point's network; of a depformer that has nothing to draw none."""
+    if not Point.of(point).of_depformer:
+        return config.model.decoder.n_layer
+    return config.model.depformer.n_layer if config.weights_schedule else 0
+
+
+def writes_of(places: Mapping[str, Write], config: DiaConfig) -> Writes:
+    """What stands at points, as the network takes it."""
     ends: dict[str, Write] = {}
-    blocks: dict[int, BlockWrites] = {}
+    blocks: dict[bool, dict[int, BlockWrites]] = {False: {}, True: {}}  # by layer, of the transformer and the depformer
     for name, write in places.items():
-        part, layer = Point.of(name)
-        if layer is None:
-            ends[part] = write
-        else:
-            blocks[layer] = blocks.get(layer, BlockWrites())._replace(**{part: write})
-    listed = tuple(blocks.get(number) for number in range(layers)) if blocks else ()
-    return Writes(ends.get("embed"), listed, ends.get("hidden"))
+        point = Point.of(name)
+        if point.layer is None:
+            ends[point.part] = write
+            continue
+        found, part = blocks[point.of_depformer], point.part.removeprefix("dep.")
+        found[point.layer] = found.get(point.layer, BlockWrites())._replace(**{part: write})
+    layers, stages = (
+        tuple(found.get(number) for number in range(block.n_layer)) if found else ()
+        for found, block in ((blocks[False], config.model.decoder), (blocks[True], config.model.depformer))
+    )
+    return Writes(ends.get("embed"), layers, ends.get("hidden"), stages)

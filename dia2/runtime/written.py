@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +14,10 @@ from dia2.core.acts import Write, Writes
 from dia2.core.config import DiaConfig
 from dia2.runtime.activation_json import to_json
 from dia2.runtime.activations import Ablate, ActivationEdit, Clamp, Patch, Point, Steer, vector_of
-from dia2.runtime.write_buffers import Need, WriteBuffers, shape_of, writes_of
+from dia2.runtime.after import Before
+from dia2.runtime.write_buffers import Need, WriteBuffers, layers_of, shape_of, stages_of, writes_of
+
+Frames = tuple[Tensor] | tuple[Tensor, int]  # calls [n]; of the depformer with a stage
 
 
 class Moment(NamedTuple):
@@ -23,6 +26,7 @@ class Moment(NamedTuple):
     call: int  # counted from 0, over warm-up and main loop
     word: int | None = None  # number of the last one that the machine has taken before it; `None`: none yet
     speaker: int | None = None  # of that word
+    before: Before | None = None  # what is recorded of the call before it; `None`: there is none
 
 
 class Written:
@@ -48,7 +52,7 @@ class Written:
             points.setdefault(edit.point, []).append(edit)
         self.edits = tuple(edits)
         self._places = {name: _Place(name, points[name], config, branches) for name in sorted(points)}
-        self._layers, self._device = config.model.decoder.n_layer, device
+        self._config, self._device = config, device
         self._buffers: WriteBuffers | None = None
         self._now: Moment | None = None  # whose values stand in the buffers
         self.branches = branches
@@ -59,12 +63,29 @@ class Written:
         return tuple(place.need for place in self._places.values())
 
     def over(self, moments: Sequence[Moment]) -> Writes:
-        """What is written in several calls at once, each with its own values: tensors [B, T, …]."""
-        places = {
-            name: Write(*(None if tensor is None else tensor.to(self._device) for tensor in place.write(moments)))
-            for name, place in self._places.items()
+        """What is written into the transformer in T calls at once, each with its own values: tensors [B, T, …]."""
+        places = {name: place.write(moments) for name, place in self._places.items() if not place.stages}
+        return writes_of(self._there(places), self._config)
+
+    def over_stages(self, moments: Sequence[Moment]) -> Writes:
+        """What is written into the depformer in n calls at once, whose stages it computes side by side.
+
+        Tensors are [n · B, K-1, …], call by call.
+        """
+        places = {}
+        for name, place in self._places.items():
+            if place.stages:
+                found = place.write(moments).over_frames(lambda one: one.transpose(0, 1).flatten(0, 1))
+                if found.directions is not None:
+                    found = found._replace(directions=found.directions.repeat(len(moments), 1, 1))
+                places[name] = found
+        return writes_of(self._there(places), self._config)
+
+    def _there(self, places: Mapping[str, Write]) -> dict[str, Write]:
+        return {
+            name: Write(*(None if one is None else one.to(self._device) for one in write))
+            for name, write in places.items()
         }
-        return writes_of(places, self._layers)
 
     def into(self, buffers: WriteBuffers) -> None:
         """Have these buffers from now on, which have room for what is needed; what the run has not is taken back."""
@@ -88,10 +109,13 @@ class _Place:
     """One point, with all that is done there."""
 
     def __init__(self, name: str, edits: Sequence[ActivationEdit], config: DiaConfig, branches: int) -> None:
-        layers, layer = config.model.decoder.n_layer, Point.of(name).layer
+        layers, layer = layers_of(name, config), Point.of(name).layer
         if layer is not None and layer >= layers:
-            raise UsageError(f"There is no {name}: the checkpoint has layers 0 … {layers - 1}.")
-        self._shape, self._branches = shape_of(name, config), branches
+            part = "depformer" if Point.of(name).of_depformer else "checkpoint"
+            raise UsageError(
+                f"There is no {name}: the {part} has {f'layers 0 … {layers - 1}' if layers else 'no layer'}."
+            )
+        self._shape, self._branches, self.stages = shape_of(name, config), branches, stages_of(name, config)
         for edit in edits:
             self._check(edit)
         self._moves = [edit for edit in edits if not isinstance(edit, Clamp)]
@@ -110,6 +134,10 @@ class _Place:
                 f"{kind} has {vector.shape[-1]} numbers, and {edit.point} has {width}: the vector is of another "
                 "checkpoint or point."
             )
+        if edit.where.stages is not None and max(edit.where.stages) >= self.stages:
+            raise UsageError(
+                f"There is no stage {max(edit.where.stages)} in {edit.point}: it has stages 0 … {self.stages - 1}."
+            )
         heads = edit.heads if isinstance(edit, Ablate | Patch) else None
         if heads is not None and max(heads) >= self._shape[0]:
             raise UsageError(f"There is no head {max(heads)} in {edit.point}: it has heads 0 … {self._shape[0] - 1}.")
@@ -123,32 +151,46 @@ class _Place:
         now = [_rows(edit, [moment]) for edit in (*self._moves, *self._clamps)]
         if now != self._now:
             self._now = now
-            buffers.put(name, self.write([moment]))
+            found = self.write([moment])
+            if self.stages:  # which stand where the transformer has its frames
+                found = found.over_frames(lambda one: one[:, 0])
+            buffers.put(name, found)
 
     def write(self, moments: Sequence[Moment]) -> Write:
-        """What is written in T calls: tensors [B, T, …] on the CPU."""
-        branches, count = self._branches, len(moments)
-        keep = torch.ones(branches, count, *self._shape[:-1], 1)
-        add = torch.zeros(branches, count, *self._shape)
+        """What is written in T calls, on the CPU: tensors [B, T, …], of the depformer [B, T, K-1, …]."""
+        branches, frames = self._branches, (len(moments), *((self.stages,) if self.stages else ()))
+        keep = torch.ones(branches, *frames, *self._shape[:-1], 1)
+        add = torch.zeros(branches, *frames, *self._shape)
         for edit in self._moves:
             rows = _rows(edit, moments)
-            frames = torch.tensor([frame for frame, row in enumerate(rows) if row is not None], dtype=torch.int64)
-            if len(frames):
+            calls = [call for call, row in enumerate(rows) if row is not None]
+            if calls:
                 numbers = self._numbers(edit, [row for row in rows if row is not None])
-                _move(edit, keep[edit.where.lanes(branches)], add[edit.where.lanes(branches)], frames, numbers)
+                lanes = edit.where.lanes(branches)
+                for at in self._frames(edit, calls):
+                    _move(edit, keep[lanes], add[lanes], at, numbers)
         if self._directions is None:
             return Write(keep if self.need.keeps else None, add if self.need.adds else None)
-        on = torch.zeros(branches, count, len(self._clamps))
+        on = torch.zeros(branches, *frames, len(self._clamps))
         for number, clamp in enumerate(self._clamps):
-            holds = torch.tensor([float(row is not None) for row in _rows(clamp, moments)])
-            on[clamp.where.lanes(branches), :, number] = holds
+            calls = [call for call, row in enumerate(_rows(clamp, moments)) if row is not None]
+            for at in self._frames(clamp, calls):
+                on[(clamp.where.lanes(branches), *at, number)] = 1.0
         return Write(
             keep if self.need.keeps else None,
             add if self.need.adds else None,
             self._directions.expand(branches, -1, -1),
-            torch.tensor([edit.value for edit in self._clamps]).expand(branches, count, -1),
+            torch.tensor([edit.value for edit in self._clamps]).expand(branches, *frames, -1),
             on,
         )
+
+    def _frames(self, edit: ActivationEdit, calls: list[int]) -> Iterator[Frames]:
+        """Where an edit stands in tensors [B, T, …]: in calls, of the depformer in the calls of each of its stages."""
+        if not self.stages:
+            yield (torch.tensor(calls, dtype=torch.int64),)
+            return
+        for stage in range(self.stages) if edit.where.stages is None else edit.where.stages:
+            yield torch.tensor(calls, dtype=torch.int64), stage
 
     def _numbers(self, edit: ActivationEdit, rows: list[int]) -> Tensor:
         """Those rows of an edit's numbers, [rows, …]."""
@@ -174,14 +216,15 @@ def _rows(edit: ActivationEdit, moments: Sequence[Moment]) -> list[int | None]:
     return found
 
 
-def _move(edit: ActivationEdit, keep: Tensor, add: Tensor, frames: Tensor, numbers: Tensor) -> None:
+def _move(edit: ActivationEdit, keep: Tensor, add: Tensor, at: Frames, numbers: Tensor) -> None:
     """Let an edit come after what `keep` and `add` [branches, T, …] do already, in some frames, by its `numbers`."""
+    place = (slice(None), *at)
     if isinstance(edit, Steer):
-        add[:, frames] += edit.scale * numbers
+        add[place] += edit.scale * numbers
         return
     heads = edit.heads if isinstance(edit, Ablate | Patch) else None
     if heads is None:
-        keep[:, frames], add[:, frames] = 0.0, numbers
+        keep[place], add[place] = 0.0, numbers
         return
     for head in heads:
-        keep[:, frames, head], add[:, frames, head] = 0.0, numbers[:, head]
+        keep[(*place, head)], add[(*place, head)] = 0.0, numbers[:, head]

@@ -60,7 +60,13 @@ def scores(target: str = "speaker") -> ProbeScores:
     places = np.arange(5)
     score = 0.5 + 0.1 * places
     points = ["act.embed", *(f"act.{layer}.resid" for layer in range(4))]
-    baselines: dict[str, Any] = {"shuffled": 0.5 + 0 * score, "majority": 0.52, "validated": score, "strength": score}
+    baselines: dict[str, Any] = {
+        "shuffled": 0.5 + 0 * score,
+        "majority": 0.52,
+        "validated": score,
+        "strength": score,
+        "untrained": 0.55 + 0 * score,
+    }
     return ProbeScores(
         target,
         "accuracy",

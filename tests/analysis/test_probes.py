@@ -12,6 +12,7 @@ import pytest
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis import Labels, labels_of, probe
 from dia2.analysis import probes as module
+from dia2.analysis.untrained import untrained
 from dia2.common.errors import Dia2Error, UsageError
 
 from ..support.reference import engine
@@ -50,6 +51,29 @@ def test_what_is_there_is_read_and_shuffled_labels_are_not() -> None:
     sides = [np.concatenate([labels(trace)["side"] for trace in part]) for part in (runs()[:6], runs()[6:])]
     commonest = max("above", "below", key=lambda side: int((sides[0] == side).sum()))
     assert found.majority == pytest.approx(float((sides[1] == commonest).mean()))
+
+
+def test_what_the_input_gives_an_untrained_network_gives_as_well() -> None:
+    """The word's token stands in the embedding of any network; what layer 1 of this one makes of it does not."""
+    tts, sides, progress = engine(CHECKPOINT), (runs()[:6], runs()[6:]), []
+    asked: Any = ("side", *sides, tts, POINTS)
+    labels = planted("act.1.resid")
+    found = probe(*asked, labels=labels, untrained=True, progress=lambda *now: progress.append(now))
+    assert progress[-1] == (2 * len(runs()), 2 * len(runs()))
+    assert found.untrained.shape == (2,)
+    assert found.untrained[1] < found.score[1] - 0.05
+    plain = probe(*asked, labels=labels)
+    assert plain.untrained.shape == (0,)
+    assert np.array_equal(plain.score, found.score)
+
+    first, again = (untrained(tts, 3).runtime.model.state_dict() for _ in range(2))
+    other, own = untrained(tts, 4).runtime.model.state_dict(), tts.runtime.model.state_dict()
+    assert {name: value.shape for name, value in first.items()} == {name: value.shape for name, value in own.items()}
+    for name, value in first.items():
+        assert np.array_equal(value, again[name])
+        if value.dim() > 1:
+            assert not np.array_equal(value, other[name])
+            assert not np.array_equal(value, own[name])
 
 
 def test_noise_is_not_read() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import subprocess
 import sys
+import wave
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dia2.adapter.activations import checkpoint_of
-from dia2.analysis import Sae, feature_scores, feature_table, labels_of
+from dia2.analysis import Features, Sae, feature_scores, feature_table, labels_of
 from dia2.common.errors import UsageError
 from training.sae import SaeRecipe, _revival, train, train_on
 
@@ -198,6 +201,71 @@ def test_a_moment_can_be_played(trained: Sae) -> None:
     middle = (frame + 0.5) / trace.model.frame_rate
     assert np.array_equal(sound, trace.audio[0][round((middle - 0.1) * rate) : round((middle + 0.1) * rate)])
     assert len(sound) == pytest.approx(0.2 * rate, abs=1)
+
+
+@pytest.fixture(scope="module")
+def table(trained: Sae) -> Features:
+    """With a label whose value is no plain text."""
+
+    def given(trace: Any) -> Any:
+        return labels_of(trace, given={"kind": np.where(np.arange(len(trace)) % 3 == 0, "<b>&third", "")})
+
+    return feature_table(trained, runs(), engine(CHECKPOINT), top=3, labels=given)
+
+
+class TestDashboard:
+    def test_values_are_counted_and_labels_told(self, trained: Sae, table: Features) -> None:
+        tts = engine(CHECKPOINT)
+        codes = np.concatenate(
+            [trained.encode(t.replay(tts, points="act.1.resid").acts["act.1.resid"][:, 0]) for t in runs()]
+        )
+        speaker = np.concatenate([labels_of(trace).speaker for trace in runs()])
+        feature = int(table.frequency.argmax())
+        assert (table.histogram.sum(axis=1) == (codes > 0).sum(axis=0)).all()
+        counts, _ = np.histogram(codes[codes[:, feature] > 0, feature], bins=20, range=(0, table.largest[feature]))
+        assert np.abs(np.cumsum(table.histogram[feature]) - np.cumsum(counts)).max() <= 2  # values at an edge
+        told = next(one for one in table.told if (one.label, one.value) == ("speaker", 2))
+        fires, is_it = codes[speaker > 0, feature] > 0, speaker[speaker > 0] == 2
+        assert told.precision[feature] == pytest.approx((fires & is_it).sum() / fires.sum())
+        assert told.recall[feature] == pytest.approx((fires & is_it).sum() / is_it.sum())
+        assert told.share == pytest.approx(is_it.mean())
+        assert told.calls == len(is_it)
+
+    def test_a_page_plays_and_says_what_the_feature_does(self, table: Features, tmp_path: Path) -> None:
+        feature = int(table.frequency.argmax())
+        board = table.dashboard(feature, runs())
+        moments = table.top[feature]
+        assert board.html.count("<audio") == len(moments) == 3
+        first = board.html.split('src="data:audio/wav;base64,')[1].split('"')[0]
+        with wave.open(io.BytesIO(base64.b64decode(first))) as sound:
+            heard = np.frombuffer(sound.readframes(sound.getnframes()), "<i2") / 32767
+            samples, rate = moments[0].play(runs())
+            assert (sound.getframerate(), sound.getnchannels()) == (rate, 1)
+        np.testing.assert_allclose(heard, samples.clip(-1, 1), atol=1e-4)
+        assert board.html.count("<rect") == int((table.histogram[feature] > 0).sum())
+        assert "kind &lt;b&gt;&amp;third" in board.html
+        assert "<b>&third" not in board.html
+        assert "<script" not in board.html
+        assert repr(board).startswith(f"<Dashboard of feature {feature}: above zero in")
+        board.save(tmp_path / "board.html")
+        assert board._repr_html_() in (tmp_path / "board.html").read_text(encoding="utf-8")
+
+    def test_words_of_data_are_escaped(self, table: Features) -> None:
+        feature = int(table.frequency.argmax())
+        mean = replace(table.top[feature][0], word='"><script>', before="<i>", after="&amp;")
+        board = replace(table, top=[[mean]] * len(table.top)).dashboard(feature, runs())
+        assert "<script" not in board.html
+        assert "<i>" not in board.html
+        assert "&amp;amp;" in board.html
+
+    def test_a_dead_feature_and_a_wrong_one(self, table: Features) -> None:
+        dead = replace(table, top=[[]] * len(table.top), histogram=np.zeros_like(table.histogram))
+        assert "it is dead in these runs" in dead.dashboard(0, runs()).html
+        with pytest.raises(UsageError, match="There is no feature 999"):
+            table.dashboard(999, runs())
+        feature = next(i for i, moments in enumerate(table.top) if any(m.run for m in moments))
+        with pytest.raises(UsageError, match="made of more than these 1 traces"):
+            table.dashboard(feature, runs()[:1])
 
 
 def test_the_best_feature_is_chosen_in_training_and_judged_elsewhere() -> None:

@@ -289,7 +289,7 @@ def test_the_examples_run(code: str, folder: Path, tmp_path: Path, monkeypatch: 
 
 
 def test_there_are_examples() -> None:
-    assert len(_examples()) == 8
+    assert len(_examples()) == 9
 
 
 if __name__ == "__main__":

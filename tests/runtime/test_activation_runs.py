@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dia2 import Ablate, Clamp, Edit, ForceAction, GenerationConfig, Patch, Request, Steer, UsageError, Where
+from dia2.adapter.trace import Dia2Trace
 from dia2.runtime import graphs
 from dia2.runtime.edits import activations_of
 from dia2.runtime.forms import ModuleForm
@@ -87,15 +89,54 @@ def test_only_while_a_speaker_speaks() -> None:
     assert int(apart[0]) / 12.5 >= begins - 0.3
 
 
+def test_only_after_a_call_that_took_a_word(tmp_path: Path) -> None:
+    path = tmp_path / "run.dia2trace"
+    steer = Steer("act.1.resid", vector(), where=Where(after={"action": "new_word", "consumed": 1}))
+    found = runs([steer], trace=path)
+    trace = Dia2Trace.load(path)
+    drawn = trace.actions == trace.model.tokens.action_new_word  # where none is drawn, a word may begin all the same
+    began = [call + 1 for call in range(len(trace) - 1) if drawn[call] and trace.frames[call].machine.consumed]
+    assert 2 < len(began) < len(trace) / 2
+    by_call = [replace(steer, where=Where(calls=(call, call))) for call in began]
+    assert torch.equal(found, runs(by_call))
+    assert not torch.equal(found, runs([]))
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.5])
+def test_stages_are_written_as_by_a_hook(scale: float) -> None:
+    """The depformer's layer runs once for each stage of a call."""
+    tts, given, count = engine("tiny4"), acts.vector(engine("tiny4"), depformer=True), 0
+    stages = tts.runtime.model.depformer.stages
+
+    def hook(_: Any, __: Any, out: Tensor) -> Tensor:
+        nonlocal count
+        call, stage = divmod(count, stages)
+        count += 1
+        if stage != 1 or not 6 <= call <= 20:
+            return out
+        return torch.cat((out[:1] + 5.0 * given, out[1:]))
+
+    where = Where(calls=(6, 20), branches="conditional", stages=(1,))
+    with tts.runtime.model.depformer.layers[0].register_forward_hook(hook):
+        wanted = runs([], cfg_scale=scale)
+    found = runs([Steer("act.dep.0.resid", given, 5.0, where)], cfg_scale=scale)
+    assert torch.equal(found, wanted)
+    assert not torch.equal(found, runs([], cfg_scale=scale))
+
+
 def test_nothing_is_written_where_nothing_holds() -> None:
     assert torch.equal(runs([Steer("act.1.resid", vector(), where=Where(calls=(5000, 5001)))]), runs([]))
     assert torch.equal(runs([Steer("act.1.resid", vector(), 0.0)]), runs([]))
 
 
 def test_runs_after_it_are_as_they_were() -> None:
-    before = runs([])
-    assert not torch.equal(runs([Ablate("act.0.heads")]), before)
-    assert torch.equal(runs([]), before)
+    tts = engine("tiny4")
+    before = tts.generate(SCRIPT, seed=3)
+    for point in ("act.0.heads", "act.dep.0.heads"):
+        assert not torch.equal(runs([Ablate(point)]), before.audio_tokens)
+        again = tts.generate(SCRIPT, seed=3)
+        assert torch.equal(again.audio_tokens, before.audio_tokens)
+        assert torch.equal(again.waveform, before.waveform)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_made() -> None:
@@ -192,8 +233,11 @@ class TestGraphs:
             kinds,
             [replace(edit, scale=3.0) if isinstance(edit, Steer) else edit for edit in kinds],
             [replace(edit, value=-2.5) if isinstance(edit, Clamp) else edit for edit in kinds],
-            [replace(edit, vector=vector(8)) if isinstance(edit, Steer) else edit for edit in kinds],
-            [replace(edit, direction=vector(9)) if isinstance(edit, Clamp) else edit for edit in kinds],
+            [replace(edit, vector=-2 * edit.vector.tensor) if isinstance(edit, Steer) else edit for edit in kinds],
+            [
+                replace(edit, direction=edit.direction.tensor.flip(0)) if isinstance(edit, Clamp) else edit
+                for edit in kinds
+            ],
             [replace(edit, where=Where(calls=(5, 19))) for edit in kinds],
             [replace(edit, heads=(0, 1)) if isinstance(edit, Ablate) and edit.heads else edit for edit in kinds],
         ]

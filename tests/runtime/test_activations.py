@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from dia2.common.errors import UsageError
-from dia2.core.acts import Write, Writes
+from dia2.core.acts import Write, Writes, at_stage
 from dia2.core.config import parse_config
 from dia2.runtime.activations import MOST, Ablate, ActivationEdit, Clamp, Patch, Point, Steer, Where
+from dia2.runtime.after import Before
 from dia2.runtime.vectors import Vector
 from dia2.runtime.write_buffers import WriteBuffers
 from dia2.runtime.written import Moment, Written
@@ -23,6 +24,7 @@ from ..support.models import tiny_config
 
 CONFIG = parse_config(tiny_config())
 BLOCK = CONFIG.model.decoder
+STAGED, STAGES = CONFIG.model.depformer, len(CONFIG.weights_schedule)
 WIDTH, HEADS, DIM = BLOCK.n_embd, BLOCK.gqa_query_heads, BLOCK.gqa_head_dim
 CPU = torch.device("cpu")
 
@@ -125,6 +127,14 @@ def test_edits_of_one_point_are_done_in_order_and_clamps_last() -> None:
         (Patch("act.0.mlp", [[1.0], [1.0]], 7), "act.0.mlp of calls 7 … 8 becomes vector aa83ef55"),
         (Clamp("act.embed", [1.0], -0.5, Where((4, MOST))), "act.embed has -0.5 along vector 4b53eae9, from call 4 on"),
         (
+            Ablate("act.dep.0.heads", heads=(0,), where=Where(after={"padding_budget": (None, 2), "action": "pad"})),
+            "act.dep.0.heads (head 0) becomes zero, after action pad, padding_budget ≤ 2",
+        ),
+        (
+            Steer("act.dep.1.resid", [1.0], 1, Where(stages=(0, 1, 2), after={"main": 7, "end_step": (3, None)})),
+            "act.dep.1.resid + 1 · vector 4b53eae9, after end_step ≥ 3, main 7, stages 0 … 2",
+        ),
+        (
             Ablate("act.0.mlp", where=Where(words=tuple(range(0, 100, 2)))),
             f"act.0.mlp becomes zero, words {', '.join(map(str, range(0, 32, 2)))} and so on, 50 in all",
         ),
@@ -178,6 +188,23 @@ def test_vectors_are_the_same_if_their_numbers_are() -> None:
         (lambda: Where(words=cast(Any, "all")), "whole numbers"),
         (lambda: Where(words=(True,)), "whole numbers"),
         (lambda: Where(branches=cast(Any, "left")), "both, conditional or unconditional"),
+        (lambda: Where(stages=(-1,)), "stages are whole numbers"),
+        (lambda: Steer("act.1.resid", [1.0], where=Where(stages=(0,))), "act.1.resid has no stages"),
+        (lambda: Clamp("act.dep.0.heads", [1.0], 0), "clamp act.dep.L.resid"),
+        (lambda: Ablate("act.dep.0.resid", heads=(0,)), "act.dep.0.resid has none"),
+        (lambda: Steer("act.dep.0.mlp", [1.0]), "A point is"),
+        (lambda: Where(after={}), "by column"),
+        (lambda: Where(after="action"), "by column"),
+        (lambda: Where(after=(("action",),)), "by column"),
+        (lambda: Where(after={"codes": 3}), "cannot ask for 'codes': before the network runs, only action, main"),
+        (lambda: Where(after={"entries_left": 3}), "cannot ask for 'entries_left'"),
+        (lambda: Where(after={3: 3}), "cannot ask for 3"),
+        (lambda: Where(after={"action": 1}), "action new_word or pad, not 1"),
+        (lambda: Where(after={"main": "word"}), "main a whole number"),
+        (lambda: Where(after={"main": (None, None)}), "main a whole number"),
+        (lambda: Where(after={"main": (1, 2, 3)}), "main a whole number"),
+        (lambda: Where(after={"main": 1 << 40}), "main a whole number"),
+        (lambda: Where(after={"padding_budget": (3, 2)}), "the least number first"),
     ],
 )
 def test_what_is_no_edit_is_refused(make: Any, why: str) -> None:
@@ -194,8 +221,86 @@ def test_what_is_no_edit_is_refused(make: Any, why: str) -> None:
         ),
         (Steer("act.1.resid", [1.0]), f"Steer has 1 numbers, and act.1.resid has {WIDTH}"),
         (Ablate("act.1.heads", heads=(HEADS,)), f"There is no head {HEADS}"),
+        (Ablate("act.dep.9.heads"), f"There is no act.dep.9.heads: the depformer has layers 0 … {STAGED.n_layer - 1}"),
+        (Ablate("act.dep.0.heads", heads=(9,)), "There is no head 9 in act.dep.0.heads"),
+        (Steer("act.dep.0.resid", [1.0]), f"act.dep.0.resid has {STAGED.n_embd}"),
+        (
+            Ablate("act.dep.0.resid", where=Where(stages=(STAGES,))),
+            f"There is no stage {STAGES} in act.dep.0.resid: it has stages 0 … {STAGES - 1}",
+        ),
     ],
 )
 def test_what_does_not_fit_the_checkpoint_is_refused(edit: ActivationEdit, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         Written([edit], CONFIG, branches=1, device=CPU)
+
+
+def test_a_checkpoint_of_one_codebook_has_no_depformer_to_write_into() -> None:
+    given = tiny_config()
+    given["data"] |= {"channels": 3, "delay_pattern": [0]}
+    given["runtime"] |= {"weights_schedule": []}
+    with pytest.raises(UsageError, match=r"There is no act\.dep\.0\.resid: the depformer has no layer\."):
+        Written([Ablate("act.dep.0.resid")], parse_config(given), branches=1, device=CPU)
+
+
+BEFORE = Before("new_word", main=5, second=7, consumed=1, padding_budget=-1, forced_padding=0, end_step=None)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "holds"),
+    [
+        ({"action": "new_word"}, True),
+        ({"action": "pad"}, False),
+        ({"main": 5, "second": 7}, True),
+        ({"main": 5, "second": 8}, False),
+        ({"consumed": True}, True),
+        ({"padding_budget": -1}, True),
+        ({"padding_budget": (-1, -1)}, True),
+        ({"padding_budget": (0, None)}, False),
+        ({"padding_budget": (None, -1)}, True),
+        ({"padding_budget": [None, -2]}, False),
+        ({"end_step": (0, None)}, False),
+        ({"end_step": (None, 1000)}, False),
+    ],
+)
+def test_after_a_call_that_had_something(wanted: Any, holds: bool) -> None:
+    where = Where(after=wanted)
+    assert where.holds(3, None, None, BEFORE) is holds
+    assert not where.holds(0, None, None, None), "no call comes before the first"
+    assert Where(after=where.after) == where
+    assert where.holds(3, None, None, BEFORE._replace(end_step=900)) is (holds or "end_step" in wanted)
+
+
+def test_stages_and_branches_are_written_each_as_alone() -> None:
+    """At once in many calls as in one after the other; and what is not named stays."""
+    values = numbers(3, STAGED.n_embd)
+    edits: list[ActivationEdit] = [
+        Patch("act.dep.0.resid", values, 4, where=Where(stages=(1,), branches="conditional")),
+        Steer("act.dep.0.resid", values[0], 2.0, Where(stages=(0,), calls=(5, 5))),
+        Clamp("act.dep.0.resid", values[1], 1.5, Where(stages=(STAGES - 1,), branches="unconditional")),
+    ]
+    written = Written(edits, CONFIG, branches=2, device=CPU)
+    buffers = WriteBuffers.make(written.needs, CONFIG, 2, CPU)
+    written.into(buffers)
+    x = torch.randn(2, STAGES, STAGED.n_embd, generator=torch.Generator().manual_seed(1))
+    unit = values[1] / values[1].norm()
+    moments = [Moment(call) for call in range(3, 8)]
+    block = written.over_stages(moments).stages[0]
+    assert block is not None
+    assert block.resid is not None
+    together = block.resid.apply(x.repeat(len(moments), 1, 1)).view(len(moments), *x.shape)
+    for number, moment in enumerate(moments):
+        written.at(moment)
+        wanted = x.clone()
+        if 4 <= moment.call < 7:
+            wanted[0, 1] = values[moment.call - 4]
+        if moment.call == 5:
+            wanted[:, 0] += 2.0 * values[0]
+        wanted[1, -1] += (1.5 - x[1, -1] @ unit) * unit
+        place = buffers.writes.stages[0]
+        for stage in range(STAGES):
+            one = at_stage(place, stage)
+            assert one is not None
+            assert one.resid is not None
+            assert torch.allclose(one.resid.apply(x[:, stage : stage + 1])[:, 0], wanted[:, stage], atol=1e-5)
+        assert torch.allclose(together[number], wanted, atol=1e-5)

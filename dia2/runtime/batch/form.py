@@ -56,9 +56,11 @@ class BatchForm:
         """See `Form`."""
         self._network.begin(hidden, rotation)
 
-    def stage(self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span) -> Tensor:
+    def stage(
+        self, stage: int, code: Tensor, text: tuple[Tensor, Tensor], span: Span, writes: Writes | None = None
+    ) -> Tensor:
         """See `Form`."""
-        return self._network.stage(stage, code, text, span)
+        return self._network.stage(stage, code, text, span, writes)
 
     def choose(self, logits: Tensor, kind: Kind, uniform: Tensor, specials: Tensor | None = None) -> Tensor:
         """See `Form`: tokens [N, 1] of `logits` [N · B, V] by `uniform` [N, 1]."""

@@ -28,7 +28,7 @@ def test_another_strength_vector_or_call_needs_no_new_graph(captures: list[int])
     others: list[list[Any]] = [
         kinds,
         [replace(edit, scale=3.0) if isinstance(edit, Steer) else edit for edit in kinds],
-        [replace(edit, direction=vector(tts, seed=9)) if isinstance(edit, Clamp) else edit for edit in kinds],
+        [replace(edit, direction=edit.direction.tensor.flip(0)) if isinstance(edit, Clamp) else edit for edit in kinds],
         [replace(edit, where=Where(calls=(5, 19))) for edit in kinds],
     ]
     for edits in others:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def probes(*found: ProbeScores) -> Figure:
-    """Scores by point, with their intervals, and both baselines; several labels stand side by side.
+    """Scores by point, with their intervals, and the baselines; several labels stand side by side.
 
     Args:
         found: of `dia2.analysis.probe`, with the same points.
@@ -34,10 +34,14 @@ def probes(*found: ProbeScores) -> Figure:
         below, above = (one.score - one.low).clip(0), (one.high - one.score).clip(0)
         axes.axhline(one.majority, color=page.GREY, linewidth=1.0, linestyle="--", gid="majority")
         axes.plot(places, one.shuffled, "x", color=page.OVERRULED, markersize=5, markeredgewidth=1.4, gid="shuffled")
+        if len(one.untrained):
+            axes.plot(places, one.untrained, "+", color=page.INK, markersize=6, markeredgewidth=1.4, gid="untrained")
         axes.errorbar(
             places, one.score, [below, above], color=page.SPEAKER[1], marker="o", markersize=4, linewidth=1.4, capsize=2
         )
-        low = min(0.0 if one.classes else -0.1, float(one.shuffled.min()), float(one.low.min()))
+        low = min(
+            0.0 if one.classes else -0.1, float(one.shuffled.min()), float(one.low.min()), *map(float, one.untrained)
+        )
         axes.set_ylim(max(low, -1.0) - 0.02, 1.03)
         page.style(axes, "", one.measure if axes is columns[0] or one.measure != found[0].measure else "")
         names = list(map(short_name, one.points))
@@ -47,13 +51,15 @@ def probes(*found: ProbeScores) -> Figure:
         page.headline(axes, one.target, "")
         told = f"{kinds}n = {one.calls[1]:,} in {one.runs[1]} runs"
         axes.set_title(told, loc="right", fontsize=6.5, color=page.GREY, pad=6.0, gid="facts")
+    any_untrained = any(len(one.untrained) for one in found)
     look = {"color": page.SPEAKER[1], "marker": "o", "markersize": 4}
     page.legend(
         figure,
         [
-            ("probe, on unseen runs (95 % by runs)", look),
-            ("of shuffled labels", {"color": page.OVERRULED, "marker": "x", "markersize": 5}),
-            ("guessing the commonest, or the mean", {"color": page.GREY, "marker": "_", "markersize": 8}),
+            ("probe, unseen runs (95 % by runs)", look),
+            ("shuffled labels", {"color": page.OVERRULED, "marker": "x", "markersize": 5}),
+            *([("untrained network", {"color": page.INK, "marker": "+", "markersize": 6})] if any_untrained else []),
+            ("commonest, or the mean", {"color": page.GREY, "marker": "_", "markersize": 8}),
         ],
     )
     return figure

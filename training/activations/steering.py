@@ -1,0 +1,106 @@
+"""How far a direction turns the voice, and what that costs of the words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dia2 import Dia2, Steer, Vector
+from dia2.adapter.trace import Dia2Trace
+from dia2.analysis import Direction, difference_of_means
+from dia2.analysis.readout import stream_points
+from training.activations.intervals import in_second, more_words, words_heard
+from training.activations.scripts import alone
+from training.activations.speaking import Bench, Case
+
+NOTHING = Case("nothing")
+_ENOUGH = 0.9  # share of frames in the other voice that is asked for
+_TRIED = (0.5, 1.0, 2.0)  # strengths, at every point
+
+
+@dataclass(frozen=True)
+class SteeringPlan:
+    """How much is spoken."""
+
+    choosing: int = 12  # scripts of the validation split, on which point and strength are chosen
+    scripts: int = 24  # of the test split
+    seeds: int = 3
+    strengths: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+
+
+def steering(tts: Dia2, runs: Sequence[Dia2Trace], bench: Bench, plan: SteeringPlan) -> dict[str, Any]:
+    """Choose a point and a strength on some scripts, and measure the curve on others.
+
+    Args:
+        tts: the checkpoint.
+        runs: what the directions are of: both speakers, scripts of the training split.
+        bench: speaks and judges.
+        plan: how much.
+
+    Returns:
+        Figures, as JSON has them.
+    """
+    points = stream_points(tts.runtime.config.model.decoder.n_layer)
+    found = {point: difference_of_means(runs, tts, point, label="speaker", where=2, minus=1) for point in points}
+    tried = {_case(found[point], strength).name: (point, strength) for point in points for strength in _TRIED}
+    cases = [NOTHING, *(_case(found[point], strength) for point, strength in tried.values())]
+    judged = bench.judge("choosing", cases, alone("validation", plan.choosing), 1)
+    choice = [_row(name, told, judged[NOTHING.name]) for name, told in judged.items()]
+    chosen = _best(choice[1:])["case"]
+
+    point, strength = tried[chosen]
+    direction, strengths = found[point], sorted({*plan.strengths, strength})
+    noise = np.random.default_rng(7).standard_normal(direction.vector.shape)
+    random = replace(direction, vector=Vector(noise * direction.length / np.linalg.norm(noise)))
+    cases = [NOTHING, *(_case(direction, each) for each in strengths)]
+    cases += [_case(random, each, "random") for each in strengths]
+    judged = bench.judge("test", cases, alone("test", plan.scripts), plan.seeds)
+    plain = judged[NOTHING.name]
+    curve = [_row(name, told, plain) for name, told in judged.items()]
+    # What the voice itself costs an ear: the same sentences by who has it, and nothing added.
+    other = bench.judge("test, [S2]", [NOTHING], alone("test", plan.scripts, speaker=2), plan.seeds)[NOTHING.name]
+    best = judged[chosen]
+    return {
+        "point": point,
+        "length": direction.length,
+        "calls of each mean": list(direction.calls),
+        "scripts": plan.scripts,
+        "seeds": plan.seeds,
+        "words of the scripts": int(plain[:, 0, 1].sum()),
+        "choosing": choice,
+        "curve": [*curve, _row("nothing, the same sentences by [S2]", other, plain)],
+        "best": next(row for row in curve if row["case"] == chosen),
+        "more words than [S2]": more_words(best, other)._asdict(),
+    }
+
+
+def _best(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of those that turn the voice, where most words are heard; where none does, what turns it most."""
+    enough = [row for row in rows if row["second"]["mean"] >= _ENOUGH]
+    if enough:
+        return max(enough, key=lambda row: row["words"]["mean"])
+    return max(rows, key=lambda row: row["second"]["mean"])
+
+
+def _case(direction: Direction, strength: float, of: str = "voice") -> Case:
+    return Case(f"{direction.point} + {strength:g} {of}", [Steer(direction.point, direction.vector, strength)])
+
+
+def _row(name: str, told: np.ndarray, nothing: np.ndarray) -> dict[str, Any]:
+    return {
+        "case": name,
+        "runs": int(np.prod(told.shape[:2])),
+        "words": words_heard(told)._asdict(),
+        "more words": more_words(told, nothing)._asdict(),
+        "second": in_second(told)._asdict(),
+        "voiced frames": int(told[..., 3].sum()),
+    }
+
+
+def goal(row: dict[str, Any]) -> str:
+    """Whether a row has what was asked for: nine tenths of the other voice, at most five points fewer words."""
+    turned, kept = row["second"]["mean"] >= _ENOUGH, row["more words"]["mean"] >= -0.05
+    return "reached" if turned and kept else "not reached"
