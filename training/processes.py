@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from dia2.common.errors import Dia2Error
+from dia2.common.errors import Dia2Error, UsageError
 
 
 class Processes(Protocol):
@@ -77,6 +77,7 @@ class Launched:
 
         Raises:
             Dia2Error: accelerate is not installed.
+            UsageError: it is configured to shard the network.
         """
         try:
             from accelerate import Accelerator
@@ -84,6 +85,12 @@ class Launched:
             raise Dia2Error("Several processes need accelerate: pip install accelerate.") from error
         mixed = "bf16" if precision == "bfloat16" else "no"
         self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+        kind = self._accelerator.distributed_type.name
+        if kind != "NO" and not kind.startswith("MULTI_"):  # FSDP and the like leave no process with all of it
+            raise UsageError(
+                f"accelerate is configured for {kind}, which shards the network, and that cannot be saved here: "
+                "choose plain MULTI_GPU in accelerate config, and --lora or --checkpoint-activations for memory."
+            )
         self.count, self.rank = self._accelerator.num_processes, self._accelerator.process_index
         self.forward: Callable[..., Any] = _unprepared
 

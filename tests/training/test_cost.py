@@ -74,6 +74,7 @@ def test_parts_are_bytes_of_parameters(language: Language) -> None:
     assert twice.activations < whole.activations
 
 
+@pytest.mark.slow
 def test_what_would_fit_is_named(language: Language) -> None:
     learning = Learning(frames=400)
     whole = count(language.config, Method(), learning, *largest(400, 40))

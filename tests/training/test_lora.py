@@ -101,6 +101,7 @@ def test_weights_that_stay_may_be_bfloat16(language: Language) -> None:
     assert all(p.grad is not None for p in rounded.get_submodule("lora").parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [Method(), Method(rank=2)])
 def test_blocks_that_are_computed_twice_give_the_same_gradients(method: Method, language: Language) -> None:
     def gradients(checkpointed: bool) -> list[torch.Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,6 @@ from torch import nn
 
 from dia2.common.errors import Dia2Error
 from tests.support.disk import files_up_to
-from training import saving
 from training.saving import State, state_bytes
 
 
@@ -57,7 +58,7 @@ def test_the_disk_is_looked_at_first(tmp_path: Path, monkeypatch: pytest.MonkeyP
     model, optimizer = made()
     needed = 3 * 4 * (40 * 40 + 40) + 8
     for free, fits in ((needed - 9, False), (needed, True)):
-        monkeypatch.setattr(saving.shutil, "disk_usage", lambda _, free=free: type("Usage", (), {"free": free}))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: type("Usage", (), {"free": free}))
         if fits:
             State(tmp_path, model).save(optimizer, {"step": 1})
         else:
@@ -87,7 +88,7 @@ def test_what_a_killed_save_left_is_removed_and_nothing_else(tmp_path: Path) -> 
 
 def test_saves_take_a_fiftieth_of_the_time_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(saving.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     model, optimizer = made()
     state = State(tmp_path, model)
     now[0] += 30.1
@@ -98,7 +99,7 @@ def test_saves_take_a_fiftieth_of_the_time_at_most(tmp_path: Path, monkeypatch: 
         real(*given)
         now[0] += 5.0
 
-    monkeypatch.setattr(saving.torch, "save", slow)
+    monkeypatch.setattr(torch, "save", slow)
     state.save(optimizer, {"step": 1})
     for later, due in ((0.0, False), (31.0, False), (249.0, False), (251.0, True)):
         now[0] = 135.1 + later
