@@ -301,14 +301,7 @@ def test_two_processes_of_accelerate_learn_what_one_does(tmp_path: Path) -> None
         method = ["--batch-frames", "60", "--accumulate", str(batches), "--rate", "1e-3"]
         return [str(tmp_path), str(tmp_path / name), "--steps", "6", "--every", "3", *method]
 
-    launch = (
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--master-port",
-        "0",
-    )  # accelerate's own, for a CPU
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")  # what accelerate launch starts
     code, said = ended(child(*arguments("two", 1), launch=launch))
     assert code == 0, said
     assert "a step      2 batches of at most 60 frames" in said
