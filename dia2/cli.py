@@ -215,6 +215,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--nano", action="store_true", help="the embedded checkpoint")
     model.add_argument("--tokenizer", metavar="REPO", help="repo or folder, instead of the checkpoint's own")
     model.add_argument("--mimi", metavar="REPO", help="codec repo or folder, instead of the checkpoint's own")
+    model.add_argument("--lora", metavar="FILE", help="additions to the weights, of training.finetune --lora")
     add_device_flags(model)
     model.add_argument("--quantize", help="int8: a byte a weight, faster on a CPU and less exact")
     model.add_argument("--strict", action="store_true", help="refuse unknown tensors in the weights")
@@ -258,6 +259,7 @@ def open_checkpoint(args: argparse.Namespace) -> Dia2:
         "quantize": args.quantize,
         "tokenizer_id": args.tokenizer,
         "mimi_id": args.mimi,
+        "lora": args.lora,
         "strict": args.strict,
         "trust_remote_code": args.trust_remote_code,
     }
@@ -319,7 +321,7 @@ def run_generate(args: argparse.Namespace) -> int:
 
     outputs = [path for path in (args.output, args.subtitles, args.words) if path]
     prefix = [args.prefix_speaker_1, args.prefix_speaker_2, args.prefix_words_1, args.prefix_words_2]
-    refuse_clashes(outputs, [args.input, args.config, args.weights, *prefix])
+    refuse_clashes(outputs, [args.input, args.config, args.weights, args.lora, *prefix])
     check_sound_writable(args.output)
     for path in outputs[1:]:
         check_writable(path)

@@ -82,6 +82,7 @@ class Dia2:
         quantize: str | None = None,
         tokenizer_id: str | None = None,
         mimi_id: str | None = None,
+        lora: str | Path | None = None,
         strict: bool = False,
         trust_remote_code: bool = False,
     ) -> None:
@@ -96,6 +97,7 @@ class Dia2:
             quantize: `int8` packs the matrices into a byte a weight: faster on a CPU, less exact.
             tokenizer_id: hub repo or folder of the tokenizer, instead of the checkpoint's own.
             mimi_id: hub repo or folder of the codec, instead of the checkpoint's own.
+            lora: file of additions to the weights, as `python -m training.finetune --lora` writes them.
             strict: refuse tensors in the file that the model does not know, instead of warning.
             trust_remote_code: let the tokenizer's repo run its own Python code.
 
@@ -106,6 +108,7 @@ class Dia2:
             raise UsageError("Give either a repo, or both a config path and a weights path.")
         self._repo, self._config_path, self._weights_path = repo, config_path, weights_path
         self._tokenizer_id, self._mimi_id = tokenizer_id, mimi_id
+        self._lora = None if lora is None else Path(lora)
         self._strict, self._trust_remote_code = strict, trust_remote_code
         self._device = pick_device(device)
         self._dtype_asked = dtype
@@ -152,10 +155,10 @@ class Dia2:
         """
         options = {"tokenizer": self._tokenizer_id, "mimi": self._mimi_id}
         if self._repo is not None:
-            return assets.from_repo(self._repo, **options)
+            return replace(assets.from_repo(self._repo, **options), lora=self._lora)
         assert self._config_path is not None, "checked in the constructor"
         assert self._weights_path is not None, "checked in the constructor"
-        return assets.from_local(self._config_path, self._weights_path, **options)
+        return replace(assets.from_local(self._config_path, self._weights_path, **options), lora=self._lora)
 
     @property
     def name(self) -> str:

@@ -8,9 +8,10 @@ The same streams, losses and loop as in the recipe; docs/finetuning.md is the gu
 
 from __future__ import annotations
 
-import argparse
-import json
+import math
 import random
+import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +20,12 @@ from pathlib import Path
 import torch
 
 from dia2.audio.grid import write_wav
-from dia2.common.checks import read_small
 from dia2.common.errors import Dia2Error, UsageError
+from dia2.common.memory import shortage
+from dia2.common.terminal.command import Parser
+from dia2.core.precision import pick_device
 from dia2.engine import Dia2
 from dia2.generation import GenerationConfig, load_script_text
-from dia2.runtime.assets import codec_folder
 from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.script_parser import parse_script
@@ -31,10 +33,15 @@ from dia2.runtime.speaking import speaking
 from dia2.runtime.turns import finish
 from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_rows, read_words, transcribe_words
 from training.alignment import align
-from training.checkpoint import write_checkpoint
+from training.cost import Method, add_method_flags, method_of, prepared
+from training.curves import draw_losses
 from training.dataset import read_file, write_utterances
+from training.keeping import Keeping
 from training.language_model import Batches, LanguageTraining, Learning, validate
 from training.loop import Schedule, fit
+from training.memory import checkpoint_blocks, optimizer_of
+from training.plan import Plan, before_first_step, digest_of, tell_time
+from training.processes import Alone, Launched, Processes, launched
 from training.spoken import Spoken
 from training.streams import Language, Utterance
 
@@ -42,6 +49,10 @@ SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 STORED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
 LEARNING = Learning(prefix_share=0.2, lost_frames=0.05, wrong_codes=0.03, dropout=0.05)  # recordings are few
+_RATE, _RATE_SIZE = 2e-4, 5e6  # the learning rate that suits nano, and nano's parameters
+_LORA_RATE = 10.0  # times that of all weights
+_SEEDS = 1 << 40
+ALL = Method()
 LONGEST = 60.0  # seconds of a recording
 _PAUSE = 0.2  # seconds after a word before another would begin
 _LONG_PAUSE = 0.5  # seconds
@@ -54,62 +65,144 @@ class Tuning:
     recordings: Path
     output: Path
     steps: int = 300
-    rate: float = 2e-4
+    rate: float | None = None  # at its peak; none: `default_rate`
     every: int = 50  # steps between validations
+    patience: int = 0  # validations without a better one, after which to stop; 0: never
+    accumulate: int = 1  # batches of a step
     held_back: float = 0.1  # share of the recordings that are not learnt from
     script: str = SCRIPT  # spoken at every validation
     whisper: str = "turbo"
     stored: torch.dtype = torch.float32  # of the checkpoint that is written
     seed: int = 0
     learning: Learning = LEARNING
+    method: Method = ALL
+    merge: bool = False  # a LoRA into a checkpoint at the end
+
+    def check(self) -> None:
+        """Raise UsageError for a number that cannot be meant."""
+        for flag, number in (
+            ("--steps", self.steps),
+            ("--every", self.every),
+            ("--accumulate", self.accumulate),
+            ("--batch-frames", self.learning.frames),
+        ):
+            if number < 1:
+                raise UsageError(f"{flag} {number} cannot be: give 1 or more.")
+        if self.patience < 0:
+            raise UsageError(f"--patience {self.patience} cannot be: give 1 or more, or 0 to never stop early.")
+        if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
+            raise UsageError(f"--rate {self.rate} cannot be: give a number above 0, such as {_RATE:g}.")
+        for flag, weight in (
+            ("--cb0-weight", self.learning.cb0_weight),
+            ("--padding-weight", self.learning.padding_weight),
+        ):
+            if not (math.isfinite(weight) and weight >= 0):
+                raise UsageError(f"{flag} {weight} cannot be: give 0 or more.")
+        if abs(self.seed) > _SEEDS:
+            raise UsageError(f"--seed {self.seed} cannot be: give one of at most {_SEEDS:,}.")
+        if self.merge and not self.method.rank:
+            raise UsageError("--merge puts a LoRA into the weights: give --lora RANK too.")
+        self.method.check()
+
+    @property
+    def adapter(self) -> Path:
+        """The LoRA that is written, if it is one."""
+        return self.output / "lora.safetensors"
 
 
-def finetune(tts: Dia2, tuning: Tuning) -> dict[str, float]:
-    """Train the checkpoint of `tts` on recordings; the result is `output/checkpoint`.
-
-    What is learnt is kept every two minutes and at Ctrl-C; the same call goes on from there.
+def default_rate(parameters: int, rank: int) -> float:
+    """The learning rate where none is given: for nano's size as it was found, for others by the root of their size.
 
     Args:
-        tts: the checkpoint to begin with, in float32. It is changed in place.
+        parameters: of the network.
+        rank: of LoRA, which bears ten times the rate; 0: all is trained.
+    """
+    rate = _RATE * min(1.0, (_RATE_SIZE / max(1, parameters)) ** 0.5)
+    return float(f"{rate * (_LORA_RATE if rank else 1):.1g}")
+
+
+def finetune(tts: Dia2, tuning: Tuning, processes: Processes | None = None) -> dict[str, float]:
+    """Train the checkpoint of `tts` on recordings: the best of it is `output/checkpoint`, or `output/lora.safetensors`.
+
+    What is learnt is kept now and then and at Ctrl-C; the same call goes on from there.
+
+    Args:
+        tts: the checkpoint to begin with, in the precision of `tuning.method.stored`. It is changed in place.
         tuning: everything else.
+        processes: where it is computed; this one alone if none.
 
     Returns:
         The last losses.
 
     Raises:
-        UsageError: no recordings, or one that cannot be used.
+        UsageError: no recordings, or one that cannot be used; a number that cannot be; too little memory or disk.
         Dia2Error: something could not be loaded or written.
     """
-    runtime = tts.runtime
-    if runtime.dtype != torch.float32:
-        raise UsageError(f"Training needs float32 weights, not {runtime.dtype}: say --dtype float32.")
+    tuning.check()
+    runtime, method = tts.runtime, tuning.method
+    if runtime.dtype != method.stored or runtime.assets.lora is not None:
+        wanted = str(method.stored).removeprefix("torch.")
+        raise UsageError(
+            f"This training needs {wanted} weights without a LoRA: load the checkpoint with dtype={wanted}."
+        )
+    processes = processes or Alone(runtime.device, "bfloat16" if method.autocast else "float32")
+    first = processes.rank == 0
     utterances = prepare(runtime, tuning)
     count = max(1, round(len(utterances) * tuning.held_back)) if len(utterances) > 1 else 0
     random.Random(tuning.seed).shuffle(utterances)  # noqa: S311 — no secret
     unseen, seen = utterances[:count], utterances[count:]
     language = Language(runtime.config, runtime.encode, runtime.constants)
-    training = LanguageTraining(runtime.model.requires_grad_(True), tuning.learning)
     batches = Batches(language, seen, tuning.learning)
+    longest = max(map(batches.frames_of, utterances))
+    training = prepared(LanguageTraining(runtime.model, tuning.learning), method, tuning.seed)
+    if method.checkpointed:
+        checkpoint_blocks(runtime.model)
+    parameters = sum(p.numel() for p in runtime.model.parameters())
+    rate = tuning.rate or default_rate(parameters, method.rank)
+    tuning.output.mkdir(parents=True, exist_ok=True)
+    if first:
+        plan = Plan(tuning.steps, tuning.accumulate * processes.count, batches, seen, unseen, longest)
+        before_first_step(runtime, method, tuning.learning, plan, tuning.output, tuning.stored)
+        tell_time(training, batches, processes, plan)
+    sample = seen[: max(1, len(unseen))]
 
     def evaluate(step: int) -> dict[str, float]:
-        say(runtime, tuning, tuning.output / "audio" / f"step-{step:06d}.wav")
-        return validate(training, batches, unseen) if unseen else {}
+        if first:
+            say(runtime, tuning, tuning.output / "audio" / f"step-{step:06d}.wav")
+        held = validate(training, batches, unseen) if unseen else {}
+        return held | {"seen": validate(training, batches, sample)["loss"]}
 
-    figures = fit(
-        tuning.output / "run",
-        training,
-        lambda g: training.step(batches.draw(g), g),
-        Schedule(tuning.steps, tuning.rate, warmup=min(50, max(1, tuning.steps // 10))),
-        evaluate=evaluate,
-        evaluate_every=tuning.every,
-        seed=tuning.seed,
-        title="fine-tuning",
-    )
+    keeping = Keeping(runtime, training, tuning.output / "checkpoint", tuning.stored, tuning.adapter)
+    try:
+        figures = fit(
+            tuning.output / "run",
+            training,
+            lambda g: processes.forward(batches.draw(g), g),
+            Schedule(tuning.steps, rate, warmup=min(50, max(1, tuning.steps // 10))),
+            evaluate=evaluate,
+            evaluate_every=tuning.every,
+            evaluate_first=True,
+            seed=tuning.seed,
+            title="fine-tuning",
+            optimizer=optimizer_of(method.optimizer),
+            accumulate=tuning.accumulate,
+            processes=processes,
+            saved=training.get_submodule("lora") if method.rank else None,
+            settings={
+                "seed": tuning.seed,
+                "batch frames": tuning.learning.frames,
+                "batches a step": tuning.accumulate * processes.count,
+                "recordings": digest_of(seen, unseen),
+            },
+            keep=keeping if first else None,
+            patience=tuning.patience,
+        )
+    finally:
+        if first:
+            draw_losses(tuning.output / "run", tuning.output / "losses.png")
     runtime.model.requires_grad_(False).eval()
-    config = json.loads(read_small(runtime.assets.config_path))
-    config["assets"] = {"tokenizer": "tokenizer", "mimi": "mimi"}
-    mimi = Path(codec_folder(runtime.assets.mimi))
-    write_checkpoint(tuning.output / "checkpoint", config, runtime.model, runtime.tokenizer, mimi, tuning.stored)
+    if first and tuning.merge:
+        keeping.merge()
     return figures
 
 
@@ -212,54 +305,103 @@ def say(runtime: RuntimeContext, tuning: Tuning, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m training.finetune", description="Fine-tune on your recordings.")
+    parser = Parser(prog="python -m training.finetune", description="Fine-tune on your recordings.")
     parser.add_argument("recordings", type=Path, help="folder of sound files, NAME.json or NAME.txt beside each")
     parser.add_argument("output", type=Path, help="folder of the run and of its checkpoint")
     parser.add_argument("--from", dest="source", help="hub repo or folder; the embedded checkpoint if none")
-    parser.add_argument("--steps", type=int, default=Tuning.steps)
-    parser.add_argument("--rate", type=float, default=Tuning.rate, help="learning rate at its peak")
-    parser.add_argument("--batch-frames", type=int, default=1500, help="of a batch, about; fewer need less memory")
+    parser.add_argument("--steps", type=int, default=Tuning.steps, help="(default: %(default)s)")
+    parser.add_argument("--rate", type=float, help="learning rate at its peak (default: by the network's size)")
+    parser.add_argument("--batch-frames", type=int, default=1500, help="of a batch at most (default: %(default)s)")
+    parser.add_argument("--accumulate", type=int, default=1, help="batches of a step (default: %(default)s)")
     parser.add_argument("--every", type=int, default=Tuning.every, help="steps between validations")
+    parser.add_argument("--patience", type=int, default=0, help="stop after so many validations without a better one")
+    parser.add_argument("--cb0-weight", type=float, default=LEARNING.cb0_weight, help="of codebook 0 in the loss")
+    parser.add_argument(
+        "--padding-weight", type=float, default=LEARNING.padding_weight, help="of frames that ask for no new word"
+    )
     parser.add_argument("--script", default=SCRIPT, help="spoken at every validation: text or a file")
     parser.add_argument("--whisper", default="turbo", help="checkpoint that gives word times where you give none")
     parser.add_argument("--store", choices=STORED, default="float32", help="of the weights that are written")
+    parser.add_argument("--merge", action="store_true", help="write a LoRA also as a whole checkpoint")
     parser.add_argument("--device")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args(arguments)
+    add_method_flags(parser)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, while recordings are prepared too
     try:
-        tts = _source(given.source, given.device)
+        given = parser.parse_args(arguments)
         tuning = Tuning(
             given.recordings,
             given.output,
             steps=given.steps,
             rate=given.rate,
             every=given.every,
+            patience=given.patience,
+            accumulate=given.accumulate,
             script=load_script_text(given.script),
             whisper=given.whisper,
             stored=STORED[given.store],
             seed=given.seed,
-            learning=replace(LEARNING, frames=given.batch_frames),
+            learning=replace(
+                LEARNING,
+                frames=given.batch_frames,
+                cb0_weight=given.cb0_weight,
+                padding_weight=given.padding_weight,
+            ),
+            method=method_of(given),
+            merge=given.merge,
         )
-        finetune(tts, tuning)
+        tuning.check()
+        first = _run(tuning, given.source, given.device)
     except Dia2Error as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from here", file=sys.stderr)
         return 130
-    print(f"{given.output / 'checkpoint'}: dia2 generate out.wav --hf {given.output / 'checkpoint'}")
+    except (RuntimeError, MemoryError, OSError) as error:
+        if (lack := shortage(error)) is None:
+            raise
+        print(f"error: {lack}: give --batch-frames less, --checkpoint-activations, or --lora 16.", file=sys.stderr)
+        return 1
+    if first:
+        print(speak_command(tuning, given.source))
     return 0
 
 
-def _source(source: str | None, device: str | None) -> Dia2:
+def _run(tuning: Tuning, source: str | None, device: str | None) -> bool:
+    """Train; returns whether this is the process that tells of it."""
+    dtype = str(tuning.method.stored).removeprefix("torch.")
+    if not launched():
+        finetune(_source(source, device, dtype), tuning)
+        return True
+    processes = Launched(pick_device(device), "bfloat16" if tuning.method.autocast else "float32")
+    with processes.first_alone():  # prepares the recordings; the others find them
+        tts = _source(source, str(processes.device), dtype, quiet=processes.rank > 0)
+        prepare(tts.runtime, tuning)
+    finetune(tts, tuning, processes)
+    return bool(processes.rank == 0)
+
+
+def speak_command(tuning: Tuning, source: str | None) -> str:
+    """How to speak with what was learnt, as a line for a shell."""
+    checkpoint = tuning.output / "checkpoint"
+    if tuning.method.rank and not tuning.merge:
+        written, flags = tuning.adapter, [*(["--hf", source] if source else []), "--lora", str(tuning.adapter)]
+    else:
+        written, flags = checkpoint, ["--hf", str(checkpoint)]
+    return f"{written}: {shlex.join(['dia2', 'generate', 'out.wav', *flags, '--input', '[S1] Hello.'])}"
+
+
+def _source(source: str | None, device: str | None, dtype: str, quiet: bool = False) -> Dia2:
     if source is None:
-        print(
-            "note: the embedded checkpoint's codec knows two synthetic voices: other voices will come out poorly; "
-            "begin with --from and a published checkpoint for a human voice",
-            file=sys.stderr,
-        )
-        return Dia2.nano(device=device, dtype="float32")
-    return Dia2.from_repo(source, device=device, dtype="float32")
+        if not quiet:
+            print(
+                "note: the embedded checkpoint's codec knows two synthetic voices: other voices will come out poorly; "
+                "begin with --from and a published checkpoint for a human voice",
+                file=sys.stderr,
+            )
+        return Dia2.nano(device=device, dtype=dtype)
+    return Dia2.from_repo(source, device=device, dtype=dtype)
 
 
 if __name__ == "__main__":

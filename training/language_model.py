@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dia2.common.errors import UsageError
+from dia2.common.wording import counted
 from dia2.core.cache import causal_mask
 from dia2.core.config import DiaConfig
 from dia2.core.initial import initialise as random_weights
@@ -49,7 +51,7 @@ class LanguageSize:
 class Learning:
     """What an example goes through before the network sees it."""
 
-    frames: int = 2000  # of a batch, about
+    frames: int = 2000  # of a batch at most: streams × the longest of them
     prefix_share: float = 0.5  # of examples that begin with a cloned voice
     shuffled_share: float = 0.0  # of examples whose sentences are put in another order; see `streams.shuffled`
     onset_weight: float = 1.0  # of codes in the first frames of a sentence, which decide its voice
@@ -59,6 +61,8 @@ class Learning:
     lost_spans: float = 0.0  # of the frames, about, taken away two seconds at a time, so that text tells the voice
     dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
     probe_weight: float = 0.0  # of what `Probes` lose
+    cb0_weight: float = 1.0  # of the loss of codebook 0
+    padding_weight: float = 1.0  # of the calls that ask for no new word, among those of the state machine
     depformer_share: float = 0.3  # of the frames whose later codebooks are learnt in a step, which costs the most
 
 
@@ -220,20 +224,25 @@ class LanguageTraining(nn.Module):
         block = config.model.decoder
         frames = batch.tokens.shape[2]
         rope = config.model.rope_min_timescale, config.model.rope_max_timescale
-        cos, sin = rotary_table(batch.positions.flatten(), block.gqa_head_dim, *rope)
+        table = rotary_table(batch.positions.flatten(), block.gqa_head_dim, *rope)
+        cos, sin = (part.to(model.dtype) for part in table)
         shape = (len(batch.positions), frames, -1)  # [B, T, head_dim]: every stream has its own positions
         mask = causal_mask(0, frames, batch.tokens.device)
         out = model.transformer(batch.tokens, (cos.view(shape), sin.view(shape)), mask=mask)
-        action = F.cross_entropy(out.action_logits.flatten(0, 1), batch.actions.flatten(), ignore_index=IGNORED)
+        asked = out.action_logits.flatten(0, 1), batch.actions.flatten()
+        action = F.cross_entropy(*asked, ignore_index=IGNORED)
+        weighed = action
+        if self.learning.padding_weight != 1:
+            kinds = torch.ones(config.data.action_vocab_size, device=batch.actions.device)
+            kinds[config.data.action_pad_token_id] = self.learning.padding_weight
+            weighed = F.cross_entropy(*asked, weight=kinds, ignore_index=IGNORED)
         weights = 1 + (onset_weight - 1) * batch.onset  # [B, T]
         said = F.cross_entropy(
             out.cb0_logits.transpose(1, 2), batch.codes[:, 0], ignore_index=IGNORED, reduction="none"
         )
         cb0 = (said * weights).sum() / (weights * (batch.codes[:, 0] != IGNORED)).sum()
         losses = {"action": action, "cb0": cb0}
-        whole = (batch.codes != IGNORED).all(1)  # [B, T]
-        if depformer_share < 1:
-            whole = whole & (torch.rand(whole.shape, generator=generator) < depformer_share).to(whole.device)
+        whole = self.chosen(batch, generator, depformer_share)  # [B, T]
         codes = batch.codes.transpose(1, 2)[whole]  # [N, K]
         main, second = batch.emitted[:, 0][whole], batch.emitted[:, 1][whole]
         rotation = model.stage_rotation(codes.device)
@@ -243,8 +252,16 @@ class LanguageTraining(nn.Module):
         if len(each):
             losses |= {"cb1": each[0], "dep": each.mean()}
         # Each codebook refines the ones before it: the first two carry nearly all that is understood.
-        losses["loss"] = action + cb0 + (each / torch.arange(1, len(each) + 1, device=each.device)).sum()
+        late = (each / torch.arange(1, len(each) + 1, device=each.device)).sum()
+        losses["loss"] = weighed + self.learning.cb0_weight * cb0 + late
         return losses
+
+    def chosen(self, batch: Batch, generator: torch.Generator, share: float) -> Tensor:
+        """[B, T] bool: the frames whose later codebooks count, about `share` of those that have them all."""
+        whole = (batch.codes != IGNORED).all(1)
+        if share < 1:
+            whole = whole & (torch.rand(whole.shape, generator=generator) < share).to(whole.device)
+        return whole
 
     def spoilt(self, batch: Batch, generator: torch.Generator) -> Batch:
         """What the network gets to see: some codes wrong, some frames missing, some examples without text."""
@@ -262,6 +279,10 @@ class LanguageTraining(nn.Module):
         text[textless, 0], text[textless, 1] = data.text_zero_token_id, data.text_pad_token_id
         return replace(batch, tokens=tokens)
 
+    def forward(self, batch: Batch, generator: torch.Generator) -> Losses:
+        """`step`, by the name by which those call it who put something around a module."""
+        return self.step(batch, generator)
+
     def step(self, batch: Batch, generator: torch.Generator) -> Losses:
         """Losses of one step of training."""
         seen, learning = self.spoilt(batch, generator).to(self.device), self.learning
@@ -273,22 +294,68 @@ class LanguageTraining(nn.Module):
 
 
 class Batches:
-    """Draws batches of utterances of about the same length."""
+    """Draws batches of utterances of about the same length; none has more frames than `Learning.frames`."""
 
     def __init__(self, language: Language, utterances: Sequence[Utterance], learning: Learning) -> None:
+        """Sort them by length.
+
+        Raises:
+            UsageError: one alone has more frames than a batch may have.
+        """
         self._language = language
-        self._utterances = sorted(utterances, key=lambda u: u.codes.shape[1])
+        self._utterances = sorted(utterances, key=self.frames_of)
+        self._lengths = [self.frames_of(utterance) for utterance in self._utterances]
         self._learning = learning
+        longest, most = max(self._lengths, default=0), learning.frames
+        if longest > most:
+            long = sum(length > most for length in self._lengths)
+            raise UsageError(
+                f"{counted(long, 'recording')} of {len(utterances)} {'is' if long == 1 else 'are'} longer than a batch "
+                f"may be, the longest {longest} frames: let batches have as many (--batch-frames {longest}), or cut "
+                f"recordings into parts of {max(0, most - self._delay) / language.frame_rate:.1f} s at most."
+            )
+
+    @property
+    def _delay(self) -> int:
+        return max(self._language.config.data.delay_pattern)
+
+    def frames_of(self, utterance: Utterance) -> int:
+        """The most frames that a stream of it has: what it is spoken in, and the delays at its end."""
+        return utterance.codes.shape[1] + self._delay
 
     def draw(self, generator: torch.Generator) -> Batch:
         """One batch; the generator decides all of it."""
         seed = int(torch.randint(0, 2**62, (1,), generator=generator))
         rng = random.Random(seed)  # noqa: S311 — no secret
-        first = rng.randrange(len(self._utterances))
-        length = self._utterances[first].codes.shape[1]
-        count = max(1, self._learning.frames // max(1, length))
-        first = min(first, max(0, len(self._utterances) - count))
-        return self.of(self._utterances[first : first + count], rng)
+        return self.of(self._utterances[rng.choice(self._parts(rng))], rng)
+
+    def per_epoch(self) -> int:
+        """Batches, about, after which each utterance was drawn once."""
+        return len(self._parts(None))
+
+    def _parts(self, rng: random.Random | None) -> list[slice]:
+        """All utterances in batches as large as may be, of those side by side in length, from the longest down.
+
+        Where the first of them ends is drawn, or else each utterance would always have the same neighbours.
+        """
+        found: list[slice] = []
+        end = len(self._lengths)
+        while end > 0:
+            count = min(end, self._learning.frames // self._lengths[end - 1])
+            if rng is not None and not found:
+                count = rng.randint(1, count)
+            found.append(slice(end - count, end))
+            end -= count
+        return found
+
+    def in_parts(self, utterances: Sequence[Utterance]) -> list[Sequence[Utterance]]:
+        """Others, such as those held back, in batches no larger than these; one that is too long comes alone."""
+        found: list[list[Utterance]] = []
+        for utterance in sorted(utterances, key=self.frames_of):
+            if not found or (len(found[-1]) + 1) * self.frames_of(utterance) > self._learning.frames:
+                found.append([])
+            found[-1].append(utterance)
+        return list(found)
 
     def of(self, utterances: Sequence[Utterance], rng: random.Random) -> Batch:
         """A batch of these utterances."""
@@ -302,8 +369,7 @@ def validate(training: LanguageTraining, batches: Batches, utterances: Sequence[
     rng = random.Random(0)  # noqa: S311 — no secret
     sums: dict[str, float] = {}
     generator = torch.Generator().manual_seed(0)
-    for at in range(0, len(utterances), 8):
-        part = utterances[at : at + 8]
+    for part in batches.in_parts(utterances):
         for name, value in training.losses(batches.of(part, rng).to(training.device), generator).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(utterances)
     return sums

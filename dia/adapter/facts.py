@@ -7,7 +7,7 @@ from typing import Any
 
 from dia.assets import Source
 from dia.model import Dia
-from dia2.inspect.store.fingerprint import hash_files, hash_path
+from dia2.common.hashing import hash_files, hash_path
 
 SHAPING = (  # facts that shapes and ids follow from; the others say where and how it ran
     "channels",

@@ -10,11 +10,11 @@ from typing import Any
 from dia2.adapter.checkpoint import fingerprint
 from dia2.common.checks import short
 from dia2.common.errors import UsageError, one_line
+from dia2.common.hashing import hash_path
 from dia2.engine import Dia2
 from dia2.generation import BatchInterrupted, GenerationConfig, GenerationResult, normalize_script
 from dia2.inspect.record.recorder import record
 from dia2.inspect.schema.maker import PLACES, Made, MakingStopped, Recorded, Settings
-from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.edits import edit_from_json, edit_to_json
 from dia2.runtime.live_text import LiveText
 from dia2.runtime.request import Request
@@ -23,7 +23,7 @@ from dia2.runtime.vectors import Vector
 from dia2.runtime.words import check_whisper
 
 _OPTIONS = {  # of `[model]`, by the names of the command line's flags
-    **{name: name for name in ("device", "dtype", "quantize", "strict", "trust_remote_code")},
+    **{name: name for name in ("device", "dtype", "quantize", "lora", "strict", "trust_remote_code")},
     "tokenizer": "tokenizer_id",
     "mimi": "mimi_id",
 }

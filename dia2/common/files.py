@@ -13,6 +13,8 @@ from pathlib import Path
 from dia2.common.checks import is_folder
 from dia2.common.errors import Dia2Error, UsageError
 
+_TEMPORARY = ".dia2-"  # begins the name of a file that is not whole yet
+
 
 def check_writable(path: str | Path) -> None:
     """Fail now, not after minutes of work, if a file cannot be created at `path`.
@@ -97,7 +99,7 @@ def _replace(path: Path, content: bytes) -> None:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, renamed to it when the block ends well and removed when it does not."""
-    temporary = path.with_name(f".dia2-{secrets.token_hex(8)}")
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(8)}")
     try:
         yield temporary
         temporary.replace(path)
@@ -105,6 +107,12 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # the first error is the one to tell
             temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder in which nobody writes now."""
+    for path in folder.glob(f"{_TEMPORARY}{'[0-9a-f]' * 16}"):
+        path.unlink(missing_ok=True)
 
 
 def _real(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Ctrl-C of work that must not lose what it has finished: noted, and looked at where nothing can be lost."""
+"""Ctrl-C, and what else asks to end, of work that must not lose what it has finished: noted, and looked at later."""
 
 from __future__ import annotations
 
@@ -16,39 +16,44 @@ class Stopping(AbstractContextManager["Stopping"]):
     In another thread than the main one, which alone is told of it, and where it is ignored, nothing changes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *signals: signal.Signals) -> None:
+        """Note these; without any, Ctrl-C alone. Others than it, such as SIGTERM, count as Ctrl-C once noted."""
         self.asked = False  # Ctrl-C was pressed, in this block or, as a KeyboardInterrupt, in a part of it
-        self._before: Any = None  # the handler; `None`: ours is not in force
+        self._signals = signals or (signal.SIGINT,)
+        self._before: dict[int, Any] = {}  # by signal, what it called before; empty: not in force
 
     def __enter__(self) -> Stopping:
         """From here on."""
-        before = signal.getsignal(signal.SIGINT)
-        if self._before is None and callable(before):
+        for number in self._signals if not self._before else ():
+            before = signal.getsignal(number)
+            again = signal.default_int_handler if before is signal.SIG_DFL and number != signal.SIGINT else before
+            if not callable(again):
+                continue
             try:
-                signal.signal(signal.SIGINT, self._note)
+                signal.signal(number, self._note)
             except ValueError:  # not the main thread
                 return self
-            self._before = before
+            self._before[number] = before, again
         return self
 
     def __exit__(self, *_: object) -> None:
         """As it was before."""
-        before, self._before = self._before, None
-        if before is not None:
-            signal.signal(signal.SIGINT, before)
+        handlers, self._before = self._before, {}
+        for number, (before, _) in handlers.items():
+            signal.signal(number, before)
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
         """A part of the block that has nothing to lose, and may take long: Ctrl-C is raised in it."""
-        before = self._before
+        inside = bool(self._before)
         self.__exit__()
         try:
             yield
         finally:
-            if before is not None:
+            if inside:
                 self.__enter__()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
-            self._before(number, frame)
+            self._before[number][1](number, frame)
         self.asked = True

@@ -33,6 +33,7 @@ class Assets:
     weights_path: Path
     tokenizer: str  # a local folder or a hub repo
     mimi: str  # a local folder or a hub repo
+    lora: Path | None = None  # additions to the weights, see `dia2.runtime.lora_file`
 
 
 def nano_folder() -> Path:

@@ -22,6 +22,7 @@ from dia2.core.precision import numbered
 from dia2.core.quantize import quantize as quantize_weights
 from dia2.runtime.assets import Assets, codec_folder
 from dia2.runtime.graphs import CudaGraphs
+from dia2.runtime.lora_file import merge_lora
 from dia2.runtime.lru_cache import LRUCache
 from dia2.runtime.packing import suit, unpacked
 from dia2.runtime.pool import StatePool
@@ -136,6 +137,8 @@ def build_runtime(
             "give the model's own by --mimi."
         )
     model = load_model(config, assets.weights_path, device=device, dtype=dtype, strict=strict)
+    if assets.lora is not None:
+        merge_lora(model, assets.lora, assets.weights_path)
     if quantize is not None:
         quantize_weights(model)
     constants, threads, products = token_ids(config, tokenizer), threads_for(weight_bytes(model), device), None

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dia.adapter.facts import fingerprint as dia_fingerprint
-from dia2.inspect.store import fingerprint
+from dia2.common import hashing
 
 
 @pytest.fixture(autouse=True)
@@ -67,9 +67,9 @@ def test_what_is_not_there_has_none(tmp_path: Path) -> None:
 def test_hashing_what_takes_long_is_told(
     size: int, told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(fingerprint, "_SLOW", 10)
+    monkeypatch.setattr(hashing, "_SLOW", 10)
     file = tmp_path / "weights"
     file.write_bytes(bytes(size))
     with caplog.at_level("INFO", "dia2"):
-        fingerprint.hash_path(file)
+        hashing.hash_path(file)
     assert (f"hashing {file}, once" in caplog.text) == told

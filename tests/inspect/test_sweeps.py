@@ -16,8 +16,8 @@ from dia2 import Ablate, Dia2, Steer
 from dia2.adapter import word_errors
 from dia2.adapter.maker import Dia2Maker
 from dia2.common.errors import Dia2Error, UsageError
+from dia2.common.hashing import hash_path
 from dia2.inspect import Dia2Trace, sweep
-from dia2.inspect.store.fingerprint import hash_path
 from dia2.inspect.sweeps import dataset, engines
 from dia2.inspect.sweeps import sweep as sweeping
 from dia2.inspect.sweeps import worker as working

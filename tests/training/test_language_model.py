@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import random
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from dia2.common.errors import UsageError
 from dia2.core.config import parse_config
 from dia2.core.model import Dia2Model
 from dia2.engine import Dia2
@@ -91,7 +95,7 @@ def test_teacher_forced_logits_are_those_of_generation(tmp_path: Path) -> None:
 def test_it_learns_what_it_sees(language: Language) -> None:
     model = Dia2Model(language.config)
     initialise(model, 0)
-    learning = Learning(frames=50, wrong_codes=0, lost_frames=0, textless_share=0, dropout=0, prefix_share=0)
+    learning = Learning(frames=60, wrong_codes=0, lost_frames=0, textless_share=0, dropout=0, prefix_share=0)
     training = LanguageTraining(model, learning)
     batches = Batches(language, [utterance(language)], learning)
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
@@ -212,3 +216,78 @@ def test_the_tokenizer_is_small_and_keeps_tags_whole() -> None:
 
 def test_the_config_is_one_that_the_runtime_takes(language: Language) -> None:
     assert parse_config(config_dict(SIZE, 4, 8, train_tokenizer(TEXTS, 300))).data.num_codebooks == 4
+
+
+def mixed(lengths: list[int]) -> list[Utterance]:
+    """Recordings of so many frames each, all of a word or two."""
+    spoken = (Spoken("Hello", 1, 0.0, 0.3), Spoken("there,", 2, 0.3, 0.6))
+    return [
+        Utterance(spoken[: 1 + number % 2], 0.7, torch.full((4, length), number % 8))
+        for number, length in enumerate(lengths)
+    ]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(10, 90), min_size=1, max_size=12), st.integers(0, 200), st.integers(0, 99))
+def test_no_batch_has_more_frames_than_it_may(language: Language, lengths: list[int], more: int, seed: int) -> None:
+    longest = max(lengths) + max(language.config.data.delay_pattern)
+    learning = Learning(frames=longest + more)
+    batches = Batches(language, mixed(lengths), learning)
+    batch = batches.draw(torch.Generator().manual_seed(seed))
+    assert batch.tokens.shape[0] * batch.tokens.shape[2] <= learning.frames
+    for part in batches.in_parts(mixed(lengths)):
+        assert len(part) * max(map(batches.frames_of, part)) <= learning.frames
+
+
+def test_clips_of_a_second_beside_clips_of_a_minute_do_not_make_a_batch_of_all(language: Language) -> None:
+    lengths, learning = [19] * 30 + [625] * 30, Learning(frames=1500)
+    batches = Batches(language, mixed(lengths), learning)
+    drawn = [batches.draw(torch.Generator().manual_seed(seed)) for seed in range(30)]
+    sizes = {batch.tokens.shape[0] for batch in drawn}
+    assert 2 in sizes
+    assert max(sizes) == 29
+    assert all(batch.tokens.shape[0] * batch.tokens.shape[2] <= 1500 for batch in drawn)
+    assert batches.per_epoch() == 16
+
+
+def test_each_recording_is_drawn_as_often_as_the_others(language: Language) -> None:
+    utterances = [replace(u, codes=u.codes * 0 + n) for n, u in enumerate(mixed([10, 20, 20, 30, 40, 60, 90]))]
+    batches = Batches(language, utterances, Learning(frames=200))
+    counts = torch.zeros(7)
+    for seed in range(1500):
+        rng = random.Random(seed)
+        for utterance in sorted(utterances, key=batches.frames_of)[rng.choice(batches._parts(rng))]:
+            counts[int(utterance.codes[0, 0])] += 1
+    assert float(counts.min() / counts.max()) > 0.85
+
+
+def test_a_recording_that_no_batch_may_hold_is_told(language: Language) -> None:
+    with pytest.raises(
+        UsageError,
+        match=r"^2 recordings of 3 are longer than a batch may be, the longest 97 frames: let batches have as many "
+        r"\(--batch-frames 97\), or cut recordings into parts of 1\.0 s at most\.$",
+    ):
+        Batches(language, mixed([5, 50, 90]), Learning(frames=20))
+
+
+def test_codebook_0_and_the_want_of_no_word_may_count_otherwise(language: Language) -> None:
+    model = Dia2Model(language.config)
+    initialise(model, 0)
+    batch = Batch.of([plain_stream(language, utterance(language))], language.config)
+
+    def losses(**weights: float) -> dict[str, float]:
+        training = LanguageTraining(model, Learning(**weights))  # type: ignore[arg-type]  # weights are floats
+        with torch.no_grad():
+            return {name: float(value) for name, value in training.losses(batch, torch.Generator()).items()}
+
+    plain, words, codes = losses(), losses(padding_weight=0.0), losses(cb0_weight=3.0)
+    assert {n: v for n, v in plain.items() if n != "loss"} == {n: v for n, v in words.items() if n != "loss"}
+    assert codes["loss"] == pytest.approx(plain["loss"] + 2 * plain["cb0"], rel=1e-5)
+    out = batch.actions[batch.actions != IGNORED]
+    new = out == language.config.data.action_new_word_token_id
+    both = losses(padding_weight=0.5)
+    shares = [float(new.sum()), float((~new).sum())]
+    alone = words["loss"] - plain["loss"] + plain["action"]  # the mean over new words
+    rest = (plain["action"] * sum(shares) - alone * shares[0]) / shares[1]
+    wanted = (alone * shares[0] + 0.5 * rest * shares[1]) / (shares[0] + 0.5 * shares[1])
+    assert both["loss"] - plain["loss"] + plain["action"] == pytest.approx(wanted, abs=1e-4)

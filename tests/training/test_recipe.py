@@ -82,7 +82,11 @@ def test_fine_tuning_speaks_while_it_learns_and_writes_a_checkpoint(
         [str(recordings), str(out), "--steps", "4", "--every", "2", "--batch-frames", "60", "--store", "float16"]
     )
     assert code == 0
-    assert sorted(path.name for path in (out / "audio").iterdir()) == ["step-000002.wav", "step-000004.wav"]
+    assert sorted(path.name for path in (out / "audio").iterdir()) == [
+        "step-000000.wav",
+        "step-000002.wav",
+        "step-000004.wav",
+    ]
     assert list((out / "run").glob("events.out.tfevents.*"))
     said = capsys.readouterr()
     assert "knows two synthetic voices" in said.err

@@ -16,8 +16,8 @@ from dia2.adapter.ear.hear import Progress, hear
 from dia2.adapter.ear.hypotheses import Hypothesis
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.errors import Dia2Error, TraceError
+from dia2.common.hashing import hash_path
 from dia2.engine import Dia2
-from dia2.inspect.store.fingerprint import hash_path
 from dia2.runtime.assets import Assets, from_local, nano_folder
 from dia2.runtime.words import Word
 

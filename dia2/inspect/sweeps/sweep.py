@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dia2.common.errors import UsageError, one_line
+from dia2.common.hashing import hash_path
 from dia2.common.wording import counted
 from dia2.inspect.schema.maker import Maker
-from dia2.inspect.store.fingerprint import hash_path
 from dia2.inspect.sweeps import dataset
 from dia2.inspect.sweeps.destination import Destination
 from dia2.inspect.sweeps.engines import Engine, Report, engine_of

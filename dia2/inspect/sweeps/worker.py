@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dia2.common.errors import Dia2Error, TraceError, one_line
+from dia2.common.hashing import hash_path
 from dia2.common.kept import cache_folder
 from dia2.common.stopping import Stopping
 from dia2.inspect.schema.maker import Made, Maker, MakingStopped, Recorded
-from dia2.inspect.store.fingerprint import hash_path
 from dia2.inspect.store.layout import MANIFEST, SUFFIX
 from dia2.inspect.sweeps import dataset, rows
 from dia2.inspect.sweeps.dataset import trace_name
