@@ -22,8 +22,8 @@ import soundfile
 import soxr
 
 from dia2.runtime.words import Word
-from training.corpus import word_times
 from training.espeak import SAMPLE_RATE, Voice, speak
+from training.robots import word_times
 
 ESPEAK = {
     "espeak": Voice("en-us", pitch=45, intonation=60, words_per_minute=150),

@@ -16,12 +16,12 @@ import soundfile
 import torch
 
 from dia2.engine import Dia2
-from training.corpus import record
 from training.dialogue import Dialogue, Turn
 from training.espeak import SAMPLE_RATE
 from training.finetune import main as finetune
 from training.finetune import with_breaks
 from training.recipe import main as recipe
+from training.robots import record
 from training.spoken import Spoken
 
 pytestmark = pytest.mark.timeout(280)
