@@ -144,13 +144,18 @@ def _listed(rng: random.Random, split: str) -> str:
     return _filled(frame, wordlists.words(), rng, split)
 
 
+_word_split = functools.lru_cache(maxsize=1 << 17)(split_of)  # of words, which are asked for again and again
+
+
 def _filled(frame: str, source: tuple[str, ...], rng: random.Random, split: str) -> str:
     """The frame with words of the split, which no other split has there."""
     chosen: list[str] = []
-    while len(chosen) < frame.count("{}"):
+    for _ in range(_TRIES):
         word = rng.choice(source)
-        if split_of(word) == split:
+        if _word_split(word) == split:
             chosen.append(word)
+        if len(chosen) == frame.count("{}"):
+            break
     text = frame.format(*chosen)
     return text[0].upper() + text[1:]
 

@@ -74,15 +74,18 @@ def _synsets() -> tuple[tuple[str, tuple[str, ...], str], ...]:
     """Of every set of synonyms: the number of WordNet's file for their kind, the words, and what is said of them."""
     found = []
     for part in _PARTS:
-        for line in _lines(WORDNET / f"data.{part}", "wordnet-base"):
-            if line.startswith("  "):  # the licence
+        path = WORDNET / f"data.{part}"
+        for number, line in enumerate(_lines(path, "wordnet-base"), 1):
+            if not line[:1].isdigit():  # the licence
                 continue
             head, _, gloss = line.partition(" | ")
-            fields = head.split()
-            count = int(fields[3], 16)
+            try:
+                _, file, _, count, *rest = head.split()
+                words = tuple(word.partition("(")[0] for word in rest[: 2 * int(count, 16) : 2])
+            except ValueError as error:
+                raise Dia2Error(f"{path}, line {number} is not WordNet's: reinstall Debian's wordnet-base.") from error
             if not _UNFIT.search(gloss):
-                words = tuple(word.partition("(")[0] for word in fields[4 : 4 + 2 * count : 2])
-                found.append((fields[1], words, gloss))
+                found.append((file, words, gloss))
     return tuple(found)
 
 

@@ -24,12 +24,16 @@ from training.recipe import main as recipe
 from training.robots import record
 from training.spoken import Spoken
 
+from ..support.speech import has_flite, has_texts
+
 pytestmark = pytest.mark.timeout(280)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the smoke recipe was carried out."""
+    if not (has_flite() and has_texts()):
+        pytest.skip("flite, WordNet or wamerican-small is not installed")
     folder = tmp_path_factory.mktemp("recipe")
     threads = torch.get_num_threads()
     begin = time.monotonic()
