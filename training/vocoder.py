@@ -30,7 +30,7 @@ _TOP = (7_600.0, 9_000.0)  # Hz between which the spectrum ends: flite's ends at
 _TOP_DEPTH = 7.0  # of log magnitude
 _LEAST = 0.02  # amplitude of pulses or noise below which there are none in a band
 _PAUSE_UNITS = 2  # of a pause within a sentence, at most: Dia2's machine has at most seven frames from word to word
-_RISE = 7.0  # semitones by which a question for yes or no ends above where it would have
+_RISE = 5.0  # semitones above the voice's pitch at which a question for yes or no ends
 _RISE_SECONDS = 0.4
 
 Complexes = np.ndarray[Any, np.dtype[np.complex64]]
@@ -86,7 +86,8 @@ def speak(reading: Reading, voice: Voice, rising: bool = False) -> Speech:
     cepstra, strengths = _at(reading.cepstra, times), _at(reading.voicing, times) * voiced
     curve = voice.pitch * np.exp(voice.melody * (_at(_log_pitch(reading)[:, None], times)[:, 0] - np.log(voice.pitch)))
     if rising:
-        curve *= 2 ** (_rise(len(curve), at * _PER_UNIT) / 12)
+        share = _rise(len(curve), at * _PER_UNIT)
+        curve = curve ** (1 - share) * (voice.pitch * 2 ** (_RISE / 12)) ** share
     samples = _synthesise(cepstra, strengths, pulse_numbers(curve, voice.pulses), at * _PER_UNIT)
     return Speech(np.clip(np.float32(voice.gain) * samples, -1, 1), at * UNIT, tuple(named))
 
@@ -139,10 +140,10 @@ def _log_pitch(reading: Reading) -> Doubles:
 
 
 def _rise(hops: int, end: int) -> Doubles:
-    """Semitones [hops] by which pitch is raised up to `end`."""
+    """How far [hops], 0 … 1, pitch has moved to where it ends at the hop `end`."""
     length = min(end, round(_RISE_SECONDS / HOP))
     share = np.clip((np.arange(hops) - end + length) / length, 0, 1)
-    return _RISE * (1 - np.cos(np.pi * share)) / 2
+    return (1 - np.cos(np.pi * share)) / 2
 
 
 def _synthesise(cepstra: Floats, strengths: Floats, numbers: list[int], end: int) -> Floats:

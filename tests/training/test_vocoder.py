@@ -115,7 +115,14 @@ def test_a_rising_question_ends_higher_and_begins_the_same() -> None:
     flat, up = (speak(reading(np.full(192, 110.0)), VOICE, rising).samples for rising in (False, True))
     assert np.array_equal(flat[: 6 * FRAME], up[: 6 * FRAME])
     last = slice(11 * FRAME, 12 * FRAME)
-    assert fundamental(up[last]) / fundamental(flat[last]) > 1.35  # five semitones and more
+    assert fundamental(flat[last]) == pytest.approx(112.5, rel=0.01)
+    assert 1.2 < fundamental(up[last]) / VOICE.pitch < 2 ** (5 / 12) + 0.03
+
+
+def test_a_rising_question_ends_high_also_where_flite_falls() -> None:
+    fallen = reading(np.linspace(140, 70, 192))
+    up = speak(fallen, VOICE, rising=True).samples
+    assert 1.2 < fundamental(up[11 * FRAME : 12 * FRAME]) / VOICE.pitch < 2 ** (5 / 12) + 0.03
 
 
 def test_equal_phones_sound_equal_wherever_the_frame_is_the_same() -> None:
