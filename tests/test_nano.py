@@ -16,11 +16,11 @@ from dia2.generation import GenerationResult
 from dia2.inspect import Dia2Trace, sample
 from dia2.runtime.assets import nano_folder
 from training.codec import mean_stoi_through
-from training.corpus import Recording, record
-from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
+from training.corpus import Recording
+from training.dialogue import GRAMMAR, Dialogue, Turn, draw_dialogue, load_grammar
 from training.evaluate import action_figures
 from training.language_model import Batch, LanguageTraining, Learning
-from training.recipe import NANO
+from training.robots import PULSES, record
 from training.streams import Language, Utterance, plain_stream
 
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
@@ -34,9 +34,9 @@ def tts() -> Dia2:
 @pytest.fixture(scope="module")
 def unseen() -> list[Recording]:
     """Sentences that training never saw, of both voices in turn."""
-    rng, grammar = random.Random(5), load_grammar()
+    rng, grammar = random.Random(5), load_grammar(GRAMMAR)
     texts = [draw_dialogue(grammar, rng, "test", (1, 1)).turns[0].sentences[0] for _ in range(8)]
-    return [record(Dialogue((Turn(1 + i % 2, (text,)),), (0.0,)), NANO.pulses) for i, text in enumerate(texts)]
+    return [record(Dialogue((Turn(1 + i % 2, (text,)),), (0.0,)), PULSES) for i, text in enumerate(texts)]
 
 
 def test_it_is_small() -> None:

@@ -1,1 +1,1 @@
-"""Recipes: data from espeak-ng, codec, language model, fine-tuning. The runtime never imports them."""
+"""Recipes: data from flite and espeak-ng, codec, language model, fine-tuning. The runtime never imports them."""

@@ -1,7 +1,7 @@
-"""Dialogues drawn from the grammar, spoken by espeak-ng's two voices: shards of sound with the time of every word.
+"""Dialogues spoken by flite's two voices, locked to the codec's frame: shards of sound with the time of every word.
 
-A shard holds about a quarter of an hour. It is a function of (seed, split, number) alone, and written whole, so making
-a corpus can be interrupted and taken up again.
+A shard holds some ten minutes. It is a function of (seed, split, number) alone, and written whole, so making a corpus
+can be interrupted and taken up again.
 """
 
 from __future__ import annotations
@@ -10,33 +10,39 @@ import json
 import math
 import multiprocessing
 import random
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from dia2.common.files import replacing
-from training.alignment import fill_starts
-from training.dialogue import Dialogue, draw_dialogue, load_grammar
-from training.espeak import SAMPLE_RATE, Speech, Voice, speak
-from training.locking import FRAME, Samples, lock
+from training.dialogue import Dialogue
+from training.flite import PAUSE, Floats, UnreadError, read
 from training.spoken import Spoken
+from training.texts import draw_text
+from training.vocoder import FRAME, SAMPLE_RATE, Speech, Voice, speak
 
 FRAME_RATE = SAMPLE_RATE / FRAME  # 12.5
 VOICES = {
-    1: Voice("en-us", pitch=50, intonation=50, words_per_minute=160),
-    2: Voice("en-us+f2", pitch=60, intonation=50, words_per_minute=160),
+    1: Voice("rms", pitch=100.0, melody=1.25, pulses=tuple(range(5, 15)), gain=1.6 / 32768),
+    2: Voice("slt", pitch=174.0, melody=2.0, pulses=tuple(range(9, 25)), gain=1.0 / 32768),
 }
 SHARD_DIALOGUES = 100
-_COMMA = 0.10  # seconds of silence that are left of a pause within a sentence
-_SENTENCE, _TURN = 0.10, 0.18  # seconds of silence between sentences and turns, at least: speech begins with a frame
+_SENTENCE_FRAMES, _TURN_FRAMES = 1, 2  # of silence after a sentence and a turn
 _TAIL = 1.6  # seconds of silence after the last word, for the streams' end
-SILENT = 0.004  # amplitude
+_QUESTION_WORD = re.compile(
+    r"(?:^|[,.?!] )(?:and |so |but |then )?(?:at |in |on |to |for |from |with |by )?"
+    r"(?:what|what's|where|where's|when|why|who|who's|whose|whom|which|how|how's)\b",
+    re.IGNORECASE,
+)
+_EITHER = re.compile(r"\bor\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,34 +52,43 @@ class Recording:
     script: str  # as the runtime reads it
     spoken: tuple[Spoken, ...]  # one per entry of the script
     end: float  # seconds at which one more word would begin
-    phonemes: tuple[tuple[str, float], ...]  # (name, seconds at which it begins)
-    samples: Samples  # [frames · FRAME] at SAMPLE_RATE
+    phonemes: tuple[tuple[str, float], ...]  # (name, seconds at which it begins, of whole half frames); PAUSE: none
+    samples: Floats  # [frames · FRAME] at SAMPLE_RATE
 
 
-def record(dialogue: Dialogue, pulses: dict[int, tuple[int, ...]] | None) -> Recording:
+def rises(sentence: str) -> bool:
+    """Whether pitch rises at the end: in questions for yes or no, but not where words ask, nor between two choices."""
+    return sentence.endswith("?") and not _QUESTION_WORD.search(sentence) and not _EITHER.search(sentence)
+
+
+def record(dialogue: Dialogue, pulses: dict[int, tuple[int, ...]] | None = None) -> Recording:
     """Speak a dialogue, every sentence beginning with a frame of the codec.
 
     Args:
         dialogue: what is said.
-        pulses: of each speaker, as `lock` takes them; none leaves espeak-ng's own sound.
+        pulses: the numbers of pulses that a frame of each speaker may have; its voice's own if not given. One alone is
+            a monotone.
+
+    Raises:
+        Dia2Error: flite is not installed, or (UnreadError) does not read a sentence word by word.
     """
-    pieces: list[Samples] = []
+    pieces: list[Floats] = []
     spoken: list[Spoken] = []
     phonemes: list[tuple[str, float]] = []
     at = 0  # frame at which the next sentence begins
     for turn, pause in zip(dialogue.turns, dialogue.breaks, strict=True):
+        voice = VOICES[turn.speaker]
+        if pulses is not None:
+            voice = replace(voice, pulses=pulses[turn.speaker])
         for i, sentence in enumerate(turn.sentences):
-            speech = shorten_pauses(speak(sentence, VOICES[turn.speaker]), _COMMA)
-            length = _sounding(speech.samples)
-            begin = at * FRAME / SAMPLE_RATE
-            spoken += word_times(sentence, speech, length, turn.speaker, begin)
-            phonemes += [(name, begin + sample / SAMPLE_RATE) for name, sample in speech.phonemes]
-            gap = _SENTENCE if i + 1 < len(turn.sentences) else _TURN
-            frames = math.ceil((length + gap * SAMPLE_RATE) / FRAME)
-            piece = np.zeros(frames * FRAME, np.float32)
-            piece[:length] = speech.samples[:length]
-            pieces.append(piece if pulses is None else lock(piece, pulses[turn.speaker]))
-            at += frames
+            speech = speak(read(sentence, voice.name), voice, rises(sentence))
+            begin = at / FRAME_RATE
+            spoken += word_times(sentence, speech, turn.speaker, begin)
+            phonemes += [(name, begin + sample / SAMPLE_RATE) for name, _, sample in speech.phones]
+            phonemes.append((PAUSE, begin + speech.end / SAMPLE_RATE))
+            silence = _SENTENCE_FRAMES if i + 1 < len(turn.sentences) else _TURN_FRAMES
+            pieces += [speech.samples, np.zeros(silence * FRAME, np.float32)]
+            at += len(speech.samples) // FRAME + silence
         if silence := round(pause * FRAME_RATE):
             spoken.append(Spoken("", 0, at / FRAME_RATE, (at + silence) / FRAME_RATE))
             pieces.append(np.zeros(silence * FRAME, np.float32))
@@ -82,47 +97,25 @@ def record(dialogue: Dialogue, pulses: dict[int, tuple[int, ...]] | None) -> Rec
     return Recording(dialogue.script(), tuple(spoken), at / FRAME_RATE, tuple(phonemes), np.concatenate(pieces))
 
 
-def word_times(sentence: str, speech: Speech, length: int, speaker: int, begin: float) -> list[Spoken]:
-    """Times of a sentence's words, split at white space.
+def word_times(sentence: str, speech: Speech, speaker: int, begin: float) -> list[Spoken]:
+    """Times of a sentence's words, split at white space: from a word's first phone to what follows its last.
 
-    espeak-ng says some pairs (“on the”) as one word: the second then gets its share of the time by its letters.
+    Args:
+        sentence: what is said.
+        speech: of it.
+        speaker: 1 or 2.
+        begin: seconds at which the sentence begins.
     """
-    texts = sentence.split()
-    starts: list[float | None] = []
-    at = 0
-    for text in texts:
-        at = sentence.index(text, at)
-        inside = [sample for place, sample in speech.words if at <= place < at + len(text)]
-        starts.append(float(min(inside)) if inside else None)
-        at += len(text)
-    known = fill_starts(texts, starts, 0.0, float(length))
-    ends = [*known[1:], float(length)]
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    for (name, word, start), (_, _, end) in pairwise([*speech.phones, (PAUSE, -1, speech.end)]):
+        if name != PAUSE:
+            first.setdefault(word, start)
+            last[word] = end
     return [
-        Spoken(text, speaker, begin + start / SAMPLE_RATE, begin + end / SAMPLE_RATE)
-        for text, start, end in zip(texts, known, ends, strict=True)
+        Spoken(text, speaker, begin + first[i] / SAMPLE_RATE, begin + last[i] / SAMPLE_RATE)
+        for i, text in enumerate(sentence.split())
     ]
-
-
-def shorten_pauses(speech: Speech, longest: float) -> Speech:
-    """Cut the silence at commas to `longest` seconds: Dia2's machine has at most seven frames from word to word."""
-    keep = np.ones(len(speech.samples), bool)
-    sounding = [sample for name, sample in speech.phonemes if not name.startswith("_")]
-    for name, sample in speech.phonemes:
-        following = next((s for s in sounding if s > sample), None)
-        if name.startswith("_") and following is not None:
-            keep[sample + round(longest * SAMPLE_RATE) : following] = False
-    moved = np.concatenate([[0], np.cumsum(keep)])
-
-    def move(times: tuple[tuple[Any, int], ...]) -> tuple[tuple[Any, int], ...]:
-        return tuple((what, int(moved[min(sample, len(keep))])) for what, sample in times)
-
-    return Speech(speech.samples[keep], move(speech.words), move(speech.phonemes))
-
-
-def _sounding(samples: Samples) -> int:
-    """How many samples there are up to the last one that can be heard."""
-    loud = np.flatnonzero(np.abs(samples) > SILENT)
-    return int(loud[-1]) + 1 if len(loud) else len(samples)
 
 
 @dataclass(frozen=True)
@@ -132,24 +125,46 @@ class CorpusPlan:
     seed: int
     split: str
     shards: int
-    pulses: dict[int, tuple[int, ...]] | None  # see `record`
+    pulses: dict[int, tuple[int, ...]] | None = None  # see `record`
     dialogues: int = SHARD_DIALOGUES  # a shard
 
 
-def make_corpus(folder: Path, plan: CorpusPlan, workers: int = 1) -> Iterator[Path]:
-    """Write the shards that are not there yet; yields each as it is done, in any order."""
+def recordings(plan: CorpusPlan, number: int) -> Iterator[Recording]:
+    """The recordings of one shard.
+
+    Raises:
+        Dia2Error: flite, or the sources of the texts, are not installed.
+    """
+    rng = random.Random(f"{plan.seed} {plan.split} {number}")  # noqa: S311 — no secret
+    made = 0
+    while made < plan.dialogues:
+        try:
+            recording = record(draw_text(rng, plan.split), plan.pulses)
+        except UnreadError:
+            continue  # some two in a thousand sentences hold an odd word
+        yield recording
+        made += 1
+
+
+Maker = Callable[[CorpusPlan, int], Iterator[Recording]]  # a function of a module: it is called in other processes
+
+
+def make_corpus(folder: Path, plan: CorpusPlan, workers: int = 1, maker: Maker = recordings) -> Iterator[Path]:
+    """Write the shards that are not there yet; yields each as it is done, in any order.
+
+    Raises:
+        Dia2Error: what the maker needs is not installed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     missing = [number for number in range(plan.shards) if not _shard(folder, plan.split, number).exists()]
-    # A process for each shard: espeak-ng's pitch flutters on from one utterance to the next.
+    # A process for each shard: libraries of speech have global state.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as pool:
-        yield from pool.map(_make_shard, [folder] * len(missing), [plan] * len(missing), missing)
+        yield from pool.map(partial(_make_shard, folder, plan, maker), missing)
 
 
-def _make_shard(folder: Path, plan: CorpusPlan, number: int) -> Path:
-    rng = random.Random(f"{plan.seed} {plan.split} {number}")  # noqa: S311 — no secret
-    grammar = load_grammar()
-    recordings = [record(draw_dialogue(grammar, rng, plan.split), plan.pulses) for _ in range(plan.dialogues)]
+def _make_shard(folder: Path, plan: CorpusPlan, maker: Maker, number: int) -> Path:
+    made = list(maker(plan, number))
     notes = [
         {
             "script": r.script,
@@ -158,9 +173,9 @@ def _make_shard(folder: Path, plan: CorpusPlan, number: int) -> Path:
             "phonemes": r.phonemes,
             "samples": len(r.samples),
         }
-        for r in recordings
+        for r in made
     ]
-    samples = np.concatenate([r.samples for r in recordings])
+    samples = np.concatenate([r.samples for r in made])
     path = _shard(folder, plan.split, number)
     with replacing(path) as temporary:
         save_file(
@@ -185,11 +200,11 @@ def read_shard(path: Path) -> list[Recording]:
     with safe_open(path, framework="np") as file:
         samples = file.get_tensor("samples").astype(np.float32) / 32767
         notes = json.loads(file.metadata()["recordings"])
-    recordings: list[Recording] = []
+    found: list[Recording] = []
     at = 0
     for note in notes:
         count = note["samples"]
-        recordings.append(
+        found.append(
             Recording(
                 note["script"],
                 tuple(Spoken(**s) for s in note["spoken"]),
@@ -199,4 +214,4 @@ def read_shard(path: Path) -> list[Recording]:
             )
         )
         at += count
-    return recordings
+    return found

@@ -1,4 +1,4 @@
-"""Everyday English dialogue, drawn at random from `training/grammar.txt`: the scripts of a tiny model's training.
+"""Everyday English dialogue, drawn at random from `grammar.txt` and `wide.txt`: scripts for a tiny model's training.
 
     python training/dialogue.py [SEED]
 
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-GRAMMAR = Path(__file__).with_name("grammar.txt")
+GRAMMAR = Path(__file__).with_name("grammar.txt")  # some 1,200 words, in rules made for them
+WIDE = Path(__file__).with_name("wide.txt")  # several thousand more, for the same rules and some of their own
 
 SPLITS = ("train", "validation", "test")
 _SPLIT_ENDS = (0.94, 0.96, 1.0)  # where each split ends in the interval of hashes
@@ -41,6 +42,8 @@ _REFERENCE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _ODD = re.compile(r"[^A-Za-z .,?!']")
 _GLUED = re.compile(r"\{[^{}]*\}[A-Za-z'{]|[A-Za-z']\{")  # such words would not be in the vocabulary
 _NOTHING = "_"
+# “a” before what sounds like a vowel; not before “union”, “used”, “European”, “one”.
+_AN = re.compile(r"\b([Aa]) (?=(?!eu|uni(?![nm])|us[aeiu]|ut[ei]|uku|one|once)[aeiou]|hour|honest|honou?r|heir)")
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,16 @@ class Dialogue:
 class Rule:
     """The alternatives of a rule: each is text, a rule's name, text, … in turn; `sums` adds their weights up."""
 
-    line: int
+    place: str  # where it begins: file and line
     alternatives: tuple[tuple[str, ...], ...]
     sums: tuple[int, ...]
 
     def references(self) -> set[str]:
         """The names of the rules that this one uses."""
         return {name for parts in self.alternatives for name in parts[1::2]}
+
+
+_Found = tuple[str, list[tuple[int, tuple[str, ...]]]]  # a rule's place, and its weighted alternatives
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Grammar:
         if rule not in self.rules:
             raise ValueError(f"The grammar has no rule {rule!r}: name one of {', '.join(sorted(self.rules))}.")
         text = " ".join(self._expand(rule, rng).split())
-        text = re.sub(r" (?=[.,?!])", "", text)
+        text = _AN.sub(r"\1n ", re.sub(r" (?=[.,?!])", "", text))
         return re.sub(r"(?:^|[.?!] )[a-z]", lambda match: match[0].upper(), text)
 
     def vocabulary(self) -> tuple[str, ...]:
@@ -161,8 +167,12 @@ def draw_dialogue(grammar: Grammar, rng: random.Random, split: str, turns: tuple
             sentences[-1] = _draw(grammar, rng, split, CLOSING)[1]
         drawn.append(Turn(speaker, tuple(sentences)))
         speaker = 3 - speaker
-    pauses = [rng.choice(_BREAKS) if rng.random() < _BREAK_SHARE else 0.0 for _ in drawn[1:]]
-    return Dialogue(tuple(drawn), (*pauses, 0.0))
+    return Dialogue(tuple(drawn), draw_pauses(rng, len(drawn)))
+
+
+def draw_pauses(rng: random.Random, turns: int) -> tuple[float, ...]:
+    """Seconds of an explicit pause after each turn: mostly none, and none after the last."""
+    return (*(rng.choice(_BREAKS) if rng.random() < _BREAK_SHARE else 0.0 for _ in range(turns - 1)), 0.0)
 
 
 def _draw(grammar: Grammar, rng: random.Random, split: str, wanted: str) -> tuple[str, str]:
@@ -180,82 +190,93 @@ def _draw(grammar: Grammar, rng: random.Random, split: str, wanted: str) -> tupl
     raise ValueError(f"{_MOST_TRIES:,} sentences, and none for {split}: the grammar needs more alternatives.")
 
 
-def load_grammar(path: Path = GRAMMAR) -> Grammar:
+def load_grammar(*paths: Path) -> Grammar:
     """Read a grammar; the head of `training/grammar.txt` describes its form.
 
+    Args:
+        paths: of its files, GRAMMAR and WIDE if there are none. A rule of several files has the alternatives of all.
+
     Raises:
-        ValueError: it is malformed; the message names the file, the line and what to do.
+        ValueError: one is malformed; the message names the file, the line and what to do.
     """
-    found: dict[str, tuple[int, list[tuple[int, tuple[str, ...]]]]] = {}
-    uses: list[tuple[str, int]] = []  # references and their lines
+    found: dict[str, _Found] = {}
+    uses: list[tuple[str, str]] = []  # references and their places
+    for path in paths or (GRAMMAR, WIDE):
+        _read(path, found, uses)
+    _check(str((paths or (GRAMMAR,))[0]), found, uses)
+    rules = {}
+    for name, (place, weighted) in found.items():
+        if not weighted:
+            raise _bad(place, f"rule {name} is empty: indent its alternatives below it, or remove it")
+        sums = tuple(accumulate(weight for weight, _ in weighted))
+        rules[name] = Rule(place, tuple(parts for _, parts in weighted), sums)
+    _check_shape(rules)
+    return Grammar(rules)
+
+
+def _read(path: Path, found: dict[str, _Found], uses: list[tuple[str, str]]) -> None:
+    """Add a file's rules to those that were found, and its references to the uses."""
     current: list[tuple[int, tuple[str, ...]]] | None = None
+    here: dict[str, int] = {}  # lines of this file's rules
     for number, raw in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        place = f"{path}, line {number}"
         line = raw.split("#", 1)[0].rstrip()
         if not line:
             continue
         if not line[0].isspace():
             header = _RULE.fullmatch(line)
             if header is None:
-                raise _bad(path, number, f"{line!r} is no rule's name: write `name:`, or indent an alternative")
-            if header[1] in found:
-                raise _bad(path, number, f"rule {header[1]} stands already in line {found[header[1]][0]}: join the two")
-            current = []
-            found[header[1]] = number, current
+                raise _bad(place, f"{line!r} is no rule's name: write `name:`, or indent an alternative")
+            if header[1] in here:
+                raise _bad(place, f"rule {header[1]} stands already in line {here[header[1]]}: join the two")
+            here[header[1]] = number
+            _, current = found.setdefault(header[1], (place, []))
         elif current is None:
-            raise _bad(path, number, "an alternative before the first rule: put `name:` above it")
+            raise _bad(place, "an alternative before the first rule: put `name:` above it")
         else:
             for text in line.split("|"):
-                weight, parts = _alternative(path, number, text.strip())
+                weight, parts = _alternative(place, text.strip())
                 current.append((weight, parts))
-                uses += [(name, number) for name in parts[1::2]]
-    _check(path, {name: line for name, (line, _) in found.items()}, uses)
-    rules = {}
-    for name, (number, weighted) in found.items():
-        if not weighted:
-            raise _bad(path, number, f"rule {name} is empty: indent its alternatives below it, or remove it")
-        sums = tuple(accumulate(weight for weight, _ in weighted))
-        rules[name] = Rule(number, tuple(parts for _, parts in weighted), sums)
-    _check_shape(path, rules)
-    return Grammar(rules)
+                uses += [(name, place) for name in parts[1::2]]
 
 
-def _alternative(path: Path, number: int, text: str) -> tuple[int, tuple[str, ...]]:
+def _alternative(place: str, text: str) -> tuple[int, tuple[str, ...]]:
     """The weight and the parts of one alternative."""
     weight = 1
     if match := _WEIGHT.match(text):
         weight, text = int(match[1]), text[match.end() :]
     if not weight:
-        raise _bad(path, number, "weight 0: give at least 1, or remove the alternative")
+        raise _bad(place, "weight 0: give at least 1, or remove the alternative")
     if not text:
-        raise _bad(path, number, f"an empty alternative: write {_NOTHING} for nothing")
+        raise _bad(place, f"an empty alternative: write {_NOTHING} for nothing")
     if text == _NOTHING:
         return weight, ("",)
     if match := _GLUED.search(text):
-        raise _bad(path, number, f"{match[0]!r} makes words of pieces: put a space or a rule for whole words")
+        raise _bad(place, f"{match[0]!r} makes words of pieces: put a space or a rule for whole words")
     parts = tuple(_REFERENCE.split(text))
     if odd := _ODD.search("".join(parts[::2])):
-        raise _bad(path, number, f"{odd[0]!r} in {text!r}: use letters, . , ? ! ' and {{rule}}")
+        raise _bad(place, f"{odd[0]!r} in {text!r}: use letters, . , ? ! ' and {{rule}}")
     return weight, parts
 
 
-def _check(path: Path, lines: Mapping[str, int], uses: list[tuple[str, int]]) -> None:
+def _check(file: str, found: Mapping[str, _Found], uses: list[tuple[str, str]]) -> None:
     """Refuse references to nothing, and a grammar without its start."""
-    for name, number in uses:
-        if name not in lines:
-            raise _bad(path, number, f"there is no rule {name}: define it, or correct the name in braces")
-    if START not in lines:
-        raise _bad(path, 1, f"there is no rule {START}: add it, it names all kinds of sentences")
+    for name, place in uses:
+        if name not in found:
+            raise _bad(place, f"there is no rule {name}: define it, or correct the name in braces")
+    if START not in found:
+        raise _bad(f"{file}, line 1", f"there is no rule {START}: add it, it names all kinds of sentences")
 
 
-def _check_shape(path: Path, rules: Mapping[str, Rule]) -> None:
+def _check_shape(rules: Mapping[str, Rule]) -> None:
     """Refuse rules that nothing reaches, that never end, and a start that is no list of rules."""
     for parts in rules[START].alternatives:
         if len(parts) != 3 or parts[0] or parts[2]:
-            raise _bad(path, rules[START].line, f"{START} takes only lone rules, such as {{answer_food}}: make one")
+            raise _bad(rules[START].place, f"{START} takes only lone rules, such as {{answer_food}}: make one")
     reached = _reachable(rules, [START])
     for name, rule in rules.items():
         if name not in reached:
-            raise _bad(path, rule.line, f"unknown rule {name}: nothing uses it; refer to it or remove it")
+            raise _bad(rule.place, f"unknown rule {name}: nothing uses it; refer to it or remove it")
     ending: set[str] = set()
     while more := {
         name
@@ -265,7 +286,7 @@ def _check_shape(path: Path, rules: Mapping[str, Rule]) -> None:
         ending |= more
     for name, rule in rules.items():
         if name not in ending and name in _reachable(rules, rule.references() - ending):
-            raise _bad(path, rule.line, f"rule {name} never ends: give it an alternative that doesn't lead to itself")
+            raise _bad(rule.place, f"rule {name} never ends: give it an alternative that doesn't lead to itself")
 
 
 def _reachable(rules: Mapping[str, Rule], names: Iterable[str]) -> set[str]:
@@ -280,8 +301,8 @@ def _reachable(rules: Mapping[str, Rule], names: Iterable[str]) -> set[str]:
     return reached
 
 
-def _bad(path: Path, line: int, what: str) -> ValueError:
-    return ValueError(f"{path}, line {line}: {what}.")
+def _bad(place: str, what: str) -> ValueError:
+    return ValueError(f"{place}: {what}.")
 
 
 def main() -> None:

@@ -30,12 +30,12 @@ from dia2.common.files import write_atomically
 from dia2.engine import Dia2
 from dia2.inspect import Dia2Trace
 from training.codec import mean_stoi
-from training.corpus import FRAME_RATE, SILENT, record
-from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
+from training.corpus import FRAME_RATE
+from training.dialogue import GRAMMAR, Dialogue, Turn, draw_dialogue, load_grammar
 from training.dialogue import words as plain_words
 from training.espeak import SAMPLE_RATE
-from training.recipe import NANO
 from training.recogniser import Recogniser, cuts_between
+from training.robots import PULSES, SILENT, record
 
 SEED = 77
 _SECOND_OPINION_RATE = 16_000
@@ -69,7 +69,7 @@ class Run:
 
 def dialogues(count: int, turns: tuple[int, int] = (1, 4)) -> list[Dialogue]:
     """Unseen scripts, the same ones every time."""
-    rng, grammar = random.Random(SEED), load_grammar()  # noqa: S311 — no secret
+    rng, grammar = random.Random(SEED), load_grammar(GRAMMAR)  # noqa: S311 — no secret
     return [draw_dialogue(grammar, rng, "test", turns) for _ in range(count)]
 
 
@@ -84,11 +84,11 @@ def codec_figures(checkpoint: Path, sentences: int) -> dict[str, Any]:
     from transformers import MimiModel
 
     model = MimiModel.from_pretrained(checkpoint / "mimi", dtype=torch.float32, local_files_only=True).eval()
-    rng, grammar = random.Random(SEED), load_grammar()  # noqa: S311 — no secret
+    rng, grammar = random.Random(SEED), load_grammar(GRAMMAR)  # noqa: S311 — no secret
     figures: dict[str, Any] = {"sentences": sentences}
     for voice in (1, 2):
         said = [draw_dialogue(grammar, rng, "test", (1, 1)).turns[0].sentences[0] for _ in range(sentences // 2)]
-        recordings = [record(Dialogue((Turn(voice, (text,)),), (0.0,)), NANO.pulses) for text in said]
+        recordings = [record(Dialogue((Turn(voice, (text,)),), (0.0,)), PULSES) for text in said]
         figures[f"stoi voice {voice}"] = mean_stoi(model, recordings)
     figures["stoi"] = (figures["stoi voice 1"] + figures["stoi voice 2"]) / 2
     return figures
@@ -225,13 +225,13 @@ def voice_figures(examiner: Examiner, count: int) -> dict[str, float]:
     """Whether a prefix in one voice carries that voice into what follows: share of words in the voice expected."""
     import soundfile
 
-    rng, grammar = random.Random(SEED + 1), load_grammar()  # noqa: S311 — no secret
+    rng, grammar = random.Random(SEED + 1), load_grammar(GRAMMAR)  # noqa: S311 — no secret
     figures = {}
     for voice in (1, 2):
         same, other = [], []
         for number in range(count):
             one = draw_dialogue(grammar, rng, "test", (1, 1)).turns[0].sentences
-            said = record(Dialogue((Turn(voice, one),), (0.0,)), NANO.pulses)
+            said = record(Dialogue((Turn(voice, one),), (0.0,)), PULSES)
             two = draw_dialogue(grammar, rng, "test", (2, 2))
             turns = tuple(Turn(i, turn.sentences) for i, turn in enumerate(two.turns, 1))
             words = [{"text": s.text, "start": s.start, "end": s.end} for s in said.spoken]

@@ -30,11 +30,12 @@ from dia2.common.files import replacing, write_atomically
 from dia2.runtime.sounding import LAG
 from training.checkpoint import language_of
 from training.codec import mel_filters
-from training.corpus import VOICES, CorpusPlan, Recording, make_corpus, read_shard, shards
-from training.dialogue import load_grammar, words
+from training.corpus import CorpusPlan, Recording, make_corpus, read_shard, shards
+from training.dialogue import GRAMMAR, load_grammar, words
 from training.espeak import SAMPLE_RATE, speak
 from training.language_model import LanguageSize, config_dict
 from training.loop import Losses, Schedule, fit
+from training.robots import VOICES, recordings
 from training.streams import Language, Utterance, plain_stream
 from training.tokenizer import train_tokenizer
 
@@ -396,7 +397,7 @@ def accuracy(recogniser: Recogniser, recordings: Sequence[Recording], language: 
 
 def default_language(seed: int = 0) -> Language:
     """Tokenizer and machine of a tiny model with the default sizes."""
-    grammar, rng = load_grammar(), random.Random(seed)  # noqa: S311 — no secret
+    grammar, rng = load_grammar(GRAMMAR), random.Random(seed)  # noqa: S311 — no secret
     size = LanguageSize()
     tokenizer = train_tokenizer((grammar.sentence(rng) for _ in range(20_000)), size.vocabulary)
     return language_of(config_dict(size, codebooks=8, codes=256, tokenizer=tokenizer), tokenizer)
@@ -404,7 +405,7 @@ def default_language(seed: int = 0) -> Language:
 
 def _recordings(folder: Path, split: str, count: int, seed: int) -> list[Recording]:
     """The recordings of `count` shards of a split, which are made where they are missing."""
-    for path in make_corpus(folder, CorpusPlan(seed, split, count, pulses=None)):
+    for path in make_corpus(folder, CorpusPlan(seed, split, count), maker=recordings):
         print(path, flush=True)
     return [recording for path in shards(folder, split)[:count] for recording in read_shard(path)]
 

@@ -22,8 +22,9 @@ import soundfile
 import soxr
 
 from dia2.runtime.words import Word
-from training.corpus import word_times
+from training import wordlists
 from training.espeak import SAMPLE_RATE, Voice, speak
+from training.robots import word_times
 
 ESPEAK = {
     "espeak": Voice("en-us", pitch=45, intonation=60, words_per_minute=150),
@@ -36,6 +37,11 @@ Samples = np.ndarray[Any, np.dtype[np.float32]]
 def has_flite() -> bool:
     """Whether flite's voices can be used; `make test` installs them where it may."""
     return shutil.which("flite") is not None
+
+
+def has_texts() -> bool:
+    """Whether the sources of the corpus's texts are there; `make test` installs them where it may."""
+    return (wordlists.WORDNET / "data.noun").exists() and wordlists.COMMON.exists()
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,15 @@ from training.codec import (
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn
 
+from ..support.speech import has_flite
+
 SIZE = CodecSize(filters=4, hidden=32, layers=1, codebooks=4, codes=16, latent=8, batch=2, crop=6)
 
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
+    if not has_flite():
+        pytest.skip("flite is not installed")
     return record(Dialogue((Turn(1, ("Good morning. How are you?",)),), (0.0,)), {1: (8,)})
 
 

@@ -1,104 +1,144 @@
-"""Speech with its times: from espeak-ng, through frame-locking, to shards."""
+"""The corpus: dialogues spoken by flite's voices, with times, in shards that are a function of their plan."""
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dia2.common.errors import Dia2Error
 from training.corpus import (
     FRAME_RATE,
-    VOICES,
     CorpusPlan,
+    Recording,
     make_corpus,
     read_shard,
     record,
+    recordings,
+    rises,
     shards,
-    shorten_pauses,
 )
 from training.dialogue import Dialogue, Turn
-from training.espeak import SAMPLE_RATE, Speech, Voice, speak
-from training.locking import FRAME, lock
+from training.spoken import Spoken
+from training.vocoder import FRAME, SAMPLE_RATE, UNIT
 
+from ..support.speech import has_flite, has_texts
+
+needs_flite = pytest.mark.skipif(not has_flite(), reason="flite is not installed")
 TALK = Dialogue(
     (Turn(1, ("Hello there.", "I am on the road, and you?")), Turn(2, ("Not too bad, thank you.",))), (0.4, 0.0)
 )
-PULSES: dict[int, tuple[int, ...]] = {1: (8,), 2: (16,)}
 
 
-def test_espeak_says_words_at_their_times() -> None:
-    speech = speak("How are you today?", VOICES[1])
-    assert [place for place, _ in speech.words] == [0, 4, 8, 12]
-    starts = [sample for _, sample in speech.words]
-    assert starts == sorted(starts)
-    assert 0.6 < len(speech.samples) / SAMPLE_RATE < 2
-    assert {"t", "d"} <= {name for name, _ in speech.phonemes}
-
-
-def test_an_unknown_voice_is_named() -> None:
-    with pytest.raises(Dia2Error, match="no voice 'zz-nonsense'"):
-        speak("Hi.", Voice("zz-nonsense", 50, 50, 160))
-
-
+@needs_flite
 def test_every_entry_of_a_dialogue_has_its_time() -> None:
-    recording = record(TALK, None)
-    texts = [entry.text for entry in recording.spoken]
-    said = "Hello there. I am on the road, and you?|Not too bad, thank you."
-    assert texts == [*said.split("|")[0].split(), "", *said.split("|")[1].split()]
-    for entry, following in itertools.pairwise(recording.spoken):
-        assert entry.start <= entry.end <= following.start + 1e-6
+    recording = record(TALK)
+    said = ["Hello there. I am on the road, and you?", "Not too bad, thank you."]
+    assert [entry.text for entry in recording.spoken] == [*said[0].split(), "", *said[1].split()]
+    assert [entry.speaker for entry in recording.spoken] == [1] * 9 + [0] + [2] * 5
+    for entry, following in pairwise(recording.spoken):
+        assert entry.start < entry.end <= following.start + 1e-6
     pause = recording.spoken[9]
-    assert (pause.speaker, round((pause.end - pause.start) * FRAME_RATE)) == (0, 5)
-    firsts = [recording.spoken[0], recording.spoken[2], recording.spoken[10]]
-    assert all(entry.start * FRAME_RATE == pytest.approx(round(entry.start * FRAME_RATE)) for entry in firsts)
+    assert round((pause.end - pause.start) * FRAME_RATE) == 5
+    assert recording.spoken[-1].end <= recording.end - 2 / FRAME_RATE + 1e-6
     assert len(recording.samples) % FRAME == 0
-    quiet = recording.samples[int(pause.start * SAMPLE_RATE) : int(pause.end * SAMPLE_RATE)]
-    assert np.abs(quiet).max() < 0.01
+    assert np.abs(recording.samples).max() <= 1
 
 
-def test_a_pause_at_a_comma_is_shortened() -> None:
-    samples = np.zeros(SAMPLE_RATE, np.float32)
-    speech = Speech(samples, ((0, 0), (5, 18_000)), (("a", 0), ("_:", 6_000), ("b", 18_000), ("_", 23_000)))
-    short = shorten_pauses(speech, 0.1)
-    assert len(short.samples) == SAMPLE_RATE - (12_000 - 2_400)
-    assert short.words == ((0, 0), (5, 8_400))
-    assert short.phonemes == (("a", 0), ("_:", 6_000), ("b", 8_400), ("_", 13_400))
+@needs_flite
+def test_sentences_begin_with_a_frame_and_phonemes_with_half_ones() -> None:
+    recording = record(TALK)
+    units = np.array([start * SAMPLE_RATE / UNIT for _, start in recording.phonemes])
+    assert np.allclose(units, units.round(), atol=1e-6)
+    assert (np.diff(units.round()) >= 1).all()
+    for first in (0, 2, 10):
+        at = recording.spoken[first].start * FRAME_RATE
+        assert at == pytest.approx(round(at))
+    names = [name for name, _ in recording.phonemes]
+    assert names[:4] == ["hh", "ax", "l", "ow"]
+    assert names.count("pau") == 3 + 2  # after each sentence, and at the commas
+    starts = {round(start * SAMPLE_RATE) for name, start in recording.phonemes if name != "pau"}
+    assert {round(entry.start * SAMPLE_RATE) for entry in recording.spoken if entry.text} <= starts
 
 
-def test_locked_speech_repeats_with_the_frame() -> None:
-    """A steady vowel has the same samples in every frame, whatever its own pitch was."""
-    at = np.arange(FRAME * 8)
-    harmonics = [np.sin(2 * np.pi * 113.0 * k * at / SAMPLE_RATE) / k for k in range(1, 20)]
-    vowel = np.sum(harmonics, axis=0).astype(np.float32) * 0.1
-    locked = lock(vowel, (8,))
-    third, fourth = locked[3 * FRAME : 4 * FRAME], locked[4 * FRAME : 5 * FRAME]
-    assert np.abs(third - fourth).mean() < 0.05 * np.abs(third).mean()
-    spectrum = np.abs(np.fft.rfft(locked[2 * FRAME : 6 * FRAME]))
-    assert int(spectrum[4:200].argmax() + 4) % 32 == 0  # 4 frames of 8 pulses: harmonics at every 32nd bin
-    assert 0.5 < locked[FRAME:-FRAME].std() / vowel[FRAME:-FRAME].std() < 2
+@needs_flite
+def test_pauses_are_silent_and_words_are_not() -> None:
+    recording = record(TALK)
+
+    def level(start: float, end: float) -> float:
+        part = recording.samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+        return float(np.sqrt((part**2).mean()))
+
+    pause = recording.spoken[9]
+    assert level(pause.start, pause.end) == 0
+    words = [level(entry.start, entry.end) for entry in recording.spoken if entry.text]
+    assert min(words) > 0.02
+    both = [np.mean(words[:9]), np.mean(words[9:])]
+    assert 0.6 < both[0] / both[1] < 1.7  # neither voice is the louder one by far
 
 
-def test_pitch_moves_to_the_nearest_multiple() -> None:
-    at = np.arange(FRAME * 6) / SAMPLE_RATE
-    high = (np.sin(2 * np.pi * 124 * at) + 0.5 * np.sin(2 * np.pi * 248 * at)).astype(np.float32) * 0.2
-    locked = lock(high, (8, 10))
-    spectrum = np.abs(np.fft.rfft(locked[FRAME : 5 * FRAME]))
-    assert int(spectrum[4:80].argmax() + 4) == 40  # 4 frames of 10 pulses
+@needs_flite
+def test_a_recording_is_a_function_of_its_dialogue() -> None:
+    first = record(TALK)
+    record(Dialogue((Turn(2, ("Something else.",)),), (0.0,)))
+    again = record(TALK)
+    assert np.array_equal(first.samples, again.samples)
+    assert replace(first, samples=again.samples) == replace(again)
+    monotone = record(TALK, {1: (8,), 2: (14,)})
+    assert monotone.phonemes == first.phonemes
+    assert not np.array_equal(monotone.samples, first.samples)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("Are you there?", True),
+        ("You are?", True),
+        ("Did you ask what happened?", True),  # the clause asks, not the sentence
+        ("Where are you?", False),
+        ("And who's that?", False),
+        ("Excuse me, what time is it?", False),
+        ("Hello. Is it you?", True),
+        ("Tea or coffee?", False),
+        ("At what time?", False),
+        ("Somewhere?", True),
+        ("You are.", False),
+    ],
+)
+def test_pitch_rises_in_questions_for_yes_or_no(sentence: str, expected: bool) -> None:
+    assert rises(sentence) == expected
+
+
+def made_up(plan: CorpusPlan, number: int) -> Iterator[Recording]:
+    """Recordings without flite."""
+    for i in range(plan.dialogues):
+        samples = np.full(FRAME, (number + 1) * (i + 1) / 100, np.float32)
+        yield Recording(f"[S1] {number} {i}", (Spoken("hi", 1, 0.0, 0.04),), 0.08, (("hh", 0.0),), samples)
+
+
+def test_shards_are_written_once_and_read_back(tmp_path: Path) -> None:
+    plan = CorpusPlan(3, "validation", 1, dialogues=2)
+    assert [path.name for path in make_corpus(tmp_path, plan, maker=made_up)] == ["validation-0000.safetensors"]
+    assert list(make_corpus(tmp_path, plan, maker=made_up)) == []
+    found = read_shard(shards(tmp_path, "validation")[0])
+    for one, other in zip(found, made_up(plan, 0), strict=True):
+        assert replace(one, samples=other.samples) == other
+        assert np.allclose(one.samples, other.samples, atol=1e-4)
+    assert shards(tmp_path, "train") == []
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not (has_flite() and has_texts()), reason="flite, WordNet or wamerican-small is not installed")
 def test_the_same_plan_makes_the_same_bytes_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    plan = CorpusPlan(seed=3, split="validation", shards=2, pulses=PULSES, dialogues=1)
+    plan = CorpusPlan(seed=3, split="validation", shards=2, dialogues=3)
     one, other = tmp_path / "one", tmp_path / "other"
     assert len(list(make_corpus(one, plan))) == 2
-    first = next(iter(make_corpus(other, replace(plan, shards=1))))
+    assert len(list(make_corpus(other, replace(plan, shards=1)))) == 1
     assert len(list(make_corpus(other, plan))) == 1  # goes on from there
     assert [p.read_bytes() for p in shards(one, "validation")] == [p.read_bytes() for p in shards(other, "validation")]
-    recordings = [recording for path in shards(one, "validation") for recording in read_shard(path)]
-    assert len(read_shard(first)) == 1
-    assert all(len(r.samples) % FRAME == 0 and np.abs(r.samples).max() <= 1 for r in recordings)
-    assert recordings[0].script != recordings[1].script
+    first = [r.script for r in read_shard(shards(one, "validation")[0])]
+    assert first == [r.script for r in recordings(plan, 0)]
+    assert first != [r.script for r in recordings(plan, 1)]

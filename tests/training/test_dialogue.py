@@ -11,6 +11,7 @@ import pytest
 
 from dia2.runtime.script_parser import check_script
 from training.dialogue import (
+    GRAMMAR,
     SPLITS,
     START,
     Dialogue,
@@ -40,17 +41,22 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_the_vocabulary_has_a_thousand_everyday_words() -> None:
+def test_the_vocabulary_has_thousands_of_words() -> None:
+    assert 1_000 <= len(load_grammar(GRAMMAR).vocabulary()) <= 1_200
     vocabulary = grammar().vocabulary()
-    assert 1_000 <= len(vocabulary) <= 1_200
+    assert 6_000 <= len(vocabulary) <= 7_000
     assert list(vocabulary) == sorted(set(vocabulary))
     assert {"hello", "i'm", "don't", "ninety", "monday", "blue", "station"} <= set(vocabulary)
 
 
 def test_every_word_is_drawn_and_none_besides() -> None:
-    counts = Counter(word for sentence in drawn() for word in words(sentence))
-    assert set(counts) == set(grammar().vocabulary())
+    narrow, rng = load_grammar(GRAMMAR), random.Random(5)
+    counts = Counter(word for _ in range(30_000) for word in words(narrow.sentence(rng)))
+    assert set(counts) == set(narrow.vocabulary())
     assert min(counts.values()) / counts.total() > 1 / 30_000
+    wide = Counter(word for sentence in drawn() for word in words(sentence))
+    assert set(wide) <= {*grammar().vocabulary(), "an"}
+    assert len(wide) > 0.98 * len(grammar().vocabulary())
 
 
 def test_every_rule_is_used() -> None:
@@ -70,7 +76,32 @@ def test_sentences_are_well_formed() -> None:
         assert re.fullmatch(r"[A-Z][A-Za-z']*(?:,? [A-Za-z']+|\. [A-Z][a-z']+)*[.?!]", sentence), sentence
         assert not re.search(r"\ba [aeio]|\ban [^aeiouh]|\b(\w+) \1\b", sentence.lower()), sentence
         assert not re.search(r"\bi\b|\bi'", sentence), sentence
-        assert len(words(sentence)) <= 16, sentence
+        assert len(words(sentence)) <= 18, sentence
+
+
+@pytest.mark.parametrize(
+    ("word", "article"),
+    [
+        ("apple", "an"), ("hour", "an"), ("honest", "an"), ("heir", "an"), ("uncle", "an"), ("unnamed", "an"),
+        ("unimportant", "an"), ("user", "a"), ("unit", "a"), ("uniform", "a"), ("one", "a"),
+        ("euro", "a"), ("house", "a"), ("utensil", "a"),
+    ],
+)  # fmt: skip
+def test_an_article_agrees_with_its_word(tmp_path: Path, word: str, article: str) -> None:
+    found = load_grammar(written(tmp_path, f"sentence:\n  {{say}}\nsay:\n  it is a {{what}}.\nwhat:\n  {word}\n"))
+    assert found.sentence(random.Random(0)) == f"It is {article} {word}."
+
+
+def test_a_rule_of_two_files_has_the_alternatives_of_both(tmp_path: Path) -> None:
+    one = written(tmp_path, "sentence:\n  {say}\nsay:\n  hi.\n")
+    two = tmp_path / "more.txt"
+    two.write_text("say:\n  3* ho {name}.\nname:\n  Anna\n")
+    counts = Counter(load_grammar(one, two).sentence(random.Random(seed)) for seed in range(400))
+    assert set(counts) == {"Hi.", "Ho Anna."}
+    assert counts["Ho Anna."] == pytest.approx(300, abs=40)
+    two.write_text("say:\n  ho {nobody}.\n")
+    with pytest.raises(ValueError, match=re.escape(f"{two}, line 2: there is no rule nobody")):
+        load_grammar(one, two)
 
 
 def test_sentences_vary() -> None:

@@ -16,13 +16,15 @@ import soundfile
 import torch
 
 from dia2.engine import Dia2
-from training.corpus import record
 from training.dialogue import Dialogue, Turn
 from training.espeak import SAMPLE_RATE
 from training.finetune import main as finetune
 from training.finetune import with_breaks
 from training.recipe import main as recipe
+from training.robots import record
 from training.spoken import Spoken
+
+from ..support.speech import has_flite, has_texts
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -30,6 +32,8 @@ pytestmark = pytest.mark.timeout(280)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the smoke recipe was carried out."""
+    if not (has_flite() and has_texts()):
+        pytest.skip("flite, WordNet or wamerican-small is not installed")
     folder = tmp_path_factory.mktemp("recipe")
     threads = torch.get_num_threads()
     begin = time.monotonic()

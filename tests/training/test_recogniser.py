@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from dia2.common.errors import Dia2Error, UsageError
-from training.corpus import Recording, record
-from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
+from training.corpus import Recording
+from training.dialogue import GRAMMAR, Dialogue, Turn, draw_dialogue, load_grammar
 from training.loop import Schedule
 from training.recogniser import (
     TOY,
@@ -23,6 +23,7 @@ from training.recogniser import (
     train_recogniser,
     word_classes,
 )
+from training.robots import record
 from training.streams import Language
 
 
@@ -34,7 +35,7 @@ def language() -> Language:
 @cache
 def recordings() -> tuple[Recording, ...]:
     rng = random.Random(3)
-    grammar = load_grammar()
+    grammar = load_grammar(GRAMMAR)
     return tuple(record(draw_dialogue(grammar, rng, "train"), None) for _ in range(3))
 
 
