@@ -28,7 +28,7 @@ def fill_starts(texts: Sequence[str], starts: Sequence[float | None], begin: flo
             following = next((j for j in range(i, len(texts)) if starts[j] is not None), len(texts))
             found = starts[following] if following < len(texts) else end
             assert found is not None, "the search stops at a known start or at the end"
-            share = len(texts[i - 1]) / sum(len(text) for text in texts[i - 1 : following])
+            share = len(texts[i - 1]) / max(1, sum(len(text) for text in texts[i - 1 : following]))
             start = known[-1] + (found - known[-1]) * share
         known.append(max(start, known[-1]))
     return known

@@ -51,7 +51,7 @@ def doubted(judged: Judged, prepared: Prepared, encode: Encode, least_matched: f
     rate = len(words) / spoken
     doubts: list[str] = []
     if prepared.matched is not None and prepared.matched < least_matched:
-        doubts.append(f"{prepared.matched:.0%} of its words and of those heard are the same")
+        doubts.append(f"it and what Whisper heard share {prepared.matched:.0%} of their words")
     if len(words) >= _FEW and rate > MOST_WORDS:
         doubts.append(f"{rate:.1f} words a second, and nobody speaks more than {MOST_WORDS:g}")
     tokens = sum(len(encode(word.text)) for word in words)

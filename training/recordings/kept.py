@@ -11,6 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from dia2.common.checks import read_small
+from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.files import write_atomically
 from training.dataset import read_file, write_utterances
 from training.streams import Utterance
@@ -52,10 +53,21 @@ class Kept:
     """The folder `OUTPUT/data`."""
 
     def __init__(self, folder: Path) -> None:
-        """Open it; it is made with the first recording that is kept."""
+        """Open it; it need not be there yet."""
         self._folder = folder
         found = _read_index(folder / "recordings.json")
         self._index = {name: made for name, made in found.items() if isinstance(made, dict)}
+
+    def make(self) -> None:
+        """See to it that it is there.
+
+        Raises:
+            UsageError: it cannot be.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{self._folder} cannot be made ({error.strerror}): name another folder.") from error
 
     def read(self, ingredients: Ingredients) -> Prepared | None:
         """What was made of these; nothing where nothing was, or where the file is damaged."""
@@ -69,10 +81,18 @@ class Kept:
             return None
 
     def write(self, ingredients: Ingredients, prepared: Prepared) -> None:
-        """Keep it, whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Keep it, whole or not at all.
+
+        Raises:
+            Dia2Error: the disk is full, or the folder cannot be written to.
+        """
+        self.make()
         facts = {"matched": prepared.matched, "heard": prepared.heard}
-        write_utterances(self._path(ingredients), [prepared.utterance], {"prepared": json.dumps(facts)})
+        path = self._path(ingredients)
+        try:
+            write_utterances(path, [prepared.utterance], {"prepared": json.dumps(facts)})
+        except (OSError, SafetensorError) as error:
+            raise Dia2Error(f"{path} could not be written ({one_line(error)}): free some space.") from error
 
     def why_anew(self, name: str, ingredients: Ingredients) -> str:
         """Why a recording that is not kept is to be prepared, in two words."""
@@ -84,7 +104,7 @@ class Kept:
 
     def remember(self, ingredients: Mapping[str, Ingredients]) -> None:
         """Note of each recording, by name, what it was made from, beside those of before."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.make()
         self._index |= {name: asdict(of) for name, of in ingredients.items()}
         write_atomically(self._folder / "recordings.json", json.dumps(self._index, indent=0).encode())
 
@@ -94,7 +114,7 @@ class Kept:
 
     def keep_sides(self, sides: Mapping[str, bool]) -> None:
         """Keep that, with what was decided before."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.make()
         write_atomically(self._folder / "split.json", json.dumps({**self.sides(), **sides}, indent=0).encode())
 
     def _path(self, ingredients: Ingredients) -> Path:

@@ -127,6 +127,7 @@ def prepare(runtime: RuntimeContext, judged: JudgedRecordings) -> PreparedRecord
     if preparation.output is None:
         raise UsageError("Prepared recordings are kept in a folder: name it behind the recordings.")
     kept = Kept(preparation.output / "data")
+    kept.make()
     recipes = [(one, _ingredients(runtime, preparation, one)) for one in judged.verdict.good]
     done = {one.clip.name: found for one, made_of in recipes if (found := kept.read(made_of)) is not None}
     missing = [(one, made_of) for one, made_of in recipes if one.clip.name not in done]

@@ -121,9 +121,10 @@ def _clip_of(path: Path, root: Path, place: str, values: Mapping[str, Any], text
     if duration == 0:
         raise _RowError("its duration is 0")
     name = sound.relative_to(root).as_posix()
-    if not offset:
-        return Clip(name, sound, place, text or "", duration=duration if "offset" in values else None)
-    return Clip(f"{name} from {offset:g} s", sound, place, text or "", offset=offset, duration=duration)
+    if offset is None:
+        return Clip(name, sound, place, text or "")
+    until = "" if duration is None else f" to {offset + duration:.6g}"
+    return Clip(f"{name} from {offset:.6g}{until} s", sound, place, text or "", offset=offset, duration=duration)
 
 
 def _number(values: Mapping[str, Any], column: str) -> float | None:

@@ -8,6 +8,7 @@ Whisper alone would have heard another. Whisper sees 30 s at a time; longer reco
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,9 +90,9 @@ def _onto_sound(words: Sequence[Heard], samples: Tensor) -> list[Word]:
     quietest = int(levels.unfold(0, window, 1).mean(dim=1).argmin()) * WHISPER_RATE // _HOPS
     quiet = samples[quietest : quietest + window * WHISPER_RATE // _HOPS]
     led_in = torch.cat([quiet.repeat(WHISPER_RATE // len(quiet) + 1)[:WHISPER_RATE], samples])
-    moved = [(text, start + 1, end + 1) for text, start, end in words]
+    moved = [(text, start + 1, end + 1) for text, start, end in repair_times(words, samples, WHISPER_RATE)[0]]
     repaired, _ = repair_times(moved, led_in, WHISPER_RATE)
-    return [Word(text, max(0.0, start - 1), max(0.0, end - 1)) for text, start, end in repaired]
+    return [Word(text, max(0.0, round(start - 1, 6)), round(end - 1, 6)) for text, start, end in repaired]
 
 
 def _together(pieces: list[Heard], most: int) -> list[Heard]:
@@ -150,7 +151,8 @@ def _read_along(model: Any, samples: Tensor, texts: Sequence[str], language: str
     from whisper.audio import HOP_LENGTH, N_FRAMES, N_SAMPLES, log_mel_spectrogram, pad_or_trim
     from whisper.timing import find_alignment
 
-    tokenizer = _tokenizer(model, language)
+    tokenizer = copy(_tokenizer(model, language))  # whisper shares it
+    tokenizer.split_to_word_tokens = tokenizer.split_tokens_on_unicode  # by spaces, some scripts would have no pieces
     told = " " + " ".join(texts)
     tokens = tokenizer.encode(told)[: model.dims.n_text_ctx - _SPARE]
     mel = log_mel_spectrogram(samples, model.dims.n_mels, padding=N_SAMPLES).to(model.device)
