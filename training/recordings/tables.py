@@ -149,9 +149,8 @@ def _inside(folder: Path, root: Path, given: str, by_id: bool) -> Path:
     candidates = [base / name for base in (folder, *(folder / inner for inner in FOLDERS)) for name in names]
     real = root.resolve()
     try:
-        outside = [path for path in candidates[:1] if not path.resolve().is_relative_to(real)]
         found = next((path for path in candidates if path.is_file()), None)
-        if outside or (found is not None and not found.resolve().is_relative_to(real)):
+        if found is not None and not found.resolve().is_relative_to(real):
             raise _RowError(f"names {short(given)}, which lies outside of the folder: move it in")
         if found is None:
             raise _RowError(f"names {short(given)}, which is not there")
