@@ -43,7 +43,7 @@ class Sound:
     samples: Tensor  # [N] float32
     clipped: Tensor  # [n] float32, seconds at which it stands at a flat top, to the hundredth
     rate: int  # of the samples, in Hz
-    notes: tuple[str, ...] = ()  # what is not right with it, as “is quiet …”
+    notes: tuple[str, ...] = ()  # what is not right with it, each beginning with what errors call it and its name
 
 
 def require_audio(path: str | Path, what: str = PREFIX) -> None:
@@ -69,7 +69,7 @@ def read_sound(path: str | Path, sample_rate: int, what: str = PREFIX) -> Sound:
     """
     sound = judge_sound(path, sample_rate, what)
     for note in sound.notes:
-        logger.warning("%s %s %s", what, short(Path(path).name), note)
+        logger.warning("%s", note)
     return sound
 
 
@@ -101,16 +101,17 @@ def judge_sound(
     resampled = resample(_check_samples(samples, path, what), source.rate, rate)
     if not len(resampled):
         raise _empty(path, what)
+    name = f"{what} {short(path.name)}"
     notes: list[str] = []
     if source.promised is not None and source.promised - len(samples) > _MISSING * source.rate:
         found, whole = len(samples) / source.rate, source.promised / source.rate
-        notes.append(f"is cut short or damaged: {found:.2f} of its {whole:.2f} s can be read")
+        notes.append(f"{name} is cut short or damaged: {found:.2f} of its {whole:.2f} s can be read")
     if mix.channel is not None:
-        notes.append(f"has channels that cancel each other: channel {mix.channel + 1} alone is used")
+        notes.append(f"{name} has channels that cancel each other: channel {mix.channel + 1} alone is used")
     peak = float(np.abs(samples).max())
     if peak < _QUIET:
         below = -20 * math.log10(peak)
-        notes.append(f"is quiet (peak −{below:.0f} dB of full scale): record it louder, or amplify it")
+        notes.append(f"{name} is quiet (peak −{below:.0f} dB of full scale): record it louder, or amplify it")
     return Sound(resampled, torch.from_numpy((mix.clipped * CELL).astype(np.float32)), rate, tuple(notes))
 
 

@@ -79,6 +79,16 @@ def test_all_faults_are_told_at_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1 of 19 recordings can be used" in capsys.readouterr().out
 
 
+def test_what_is_not_quite_right_is_told(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", SINE * 0.01, 8000)
+    verdict = judge(find(tmp_path).clips)
+    assert [(note.name, note.what) for note in verdict.notes] == [
+        ("a.wav", "is quiet (peak −54 dB of full scale): record it louder, or amplify it"),
+        ("a.wav", "has 8,000 samples a second: the voice will be as dull"),
+    ]
+    assert len(verdict.good) == 1
+
+
 def test_the_same_sound_counts_once_whatever_its_file(tmp_path: Path) -> None:
     tone(tmp_path / "a.wav")
     soundfile.write(tmp_path / "b.flac", soundfile.read(tmp_path / "a.wav")[0], RATE)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
 
+from dia2.common.checks import short
 from dia2.common.errors import UsageError, one_line
 from dia2.runtime.audio_io import Sound, judge_sound, require_audio
 from dia2.runtime.mpeg import decoding, is_mpeg
@@ -22,7 +24,7 @@ _BLOCK = 1 << 16  # frames read at a time
 
 
 def read_clip(clip: Clip, sample_rate: int | None = None) -> Sound:
-    """The sound of a clip, mono.
+    """The sound of a clip, mono; its notes go on after its name.
 
     Args:
         clip: whose.
@@ -35,7 +37,9 @@ def read_clip(clip: Clip, sample_rate: int | None = None) -> Sound:
         try:
             require_audio(whole, _WHAT)
             with _part(clip, whole) as path:
-                return judge_sound(path, sample_rate, _WHAT, LONGEST)
+                sound = judge_sound(path, sample_rate, _WHAT, LONGEST)
+                named = f"{_WHAT} {short(path.name)} "
+                return replace(sound, notes=tuple(note.removeprefix(named) for note in sound.notes))
         except UsageError as error:
             told = str(error)
             for path in (whole, whole.parent / "part.wav"):
