@@ -35,6 +35,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="of a transcript's words that Whisper must have heard; recordings below are set aside",
     )
+    parser.add_argument("--keep-doubtful", action="store_true", help="learn from what would be set aside")
 
 
 def preparation_of(given: argparse.Namespace) -> Preparation:
@@ -49,6 +50,7 @@ def preparation_of(given: argparse.Namespace) -> Preparation:
         held_back=given.held_back,
         skip_bad=given.skip_bad,
         least_matched=given.least_matched,
+        keep_doubtful=given.keep_doubtful,
     )
 
 

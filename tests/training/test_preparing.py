@@ -191,6 +191,21 @@ def test_doubtful_transcripts_are_set_aside_and_shown(
     assert said(made(runtime, tmp_path, least_matched=0, held_back=0)) == sorted(
         text for name, text in transcripts.items() if name != "fast"
     )
+    assert said(made(runtime, tmp_path, keep_doubtful=True, held_back=0)) == sorted(transcripts.values())
+    assert "doubtful, and learnt from │ 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "advice"),
+    [("Завтра вечером мы поедем в деревню", "tokenizer takes more tokens"), ("Other words", "another --whisper")],
+)
+def test_where_nothing_is_left_the_error_says_what_to_do(
+    text: str, advice: str, runtime: RuntimeContext, ears: Ears, tmp_path: Path
+) -> None:
+    tone(tmp_path / "in/a.wav")
+    (tmp_path / "in/a.txt").write_text(text)
+    with pytest.raises(UsageError, match=advice):
+        made(runtime, tmp_path)
 
 
 def test_what_whisper_hears_nothing_in_is_a_fault(

@@ -22,7 +22,13 @@ class Ready:
     judged: Judged
     prepared: Prepared
     words_a_second: float
+    tokens: int  # of the checkpoint, that its words are
     doubts: tuple[str, ...]  # empty: none
+
+    @property
+    def too_many_tokens(self) -> bool:
+        """Its words are more tokens than the checkpoint can take in its time: one a frame."""
+        return self.tokens > self.prepared.utterance.codes.shape[1]
 
     @property
     def text(self) -> str:
@@ -58,7 +64,7 @@ def doubted(judged: Judged, prepared: Prepared, encode: Encode, least_matched: f
     frames = utterance.codes.shape[1]
     if tokens > frames:
         doubts.append(f"its words are {tokens} tokens of this checkpoint, which takes {frames} in this time")
-    return Ready(judged, prepared, rate, tuple(doubts))
+    return Ready(judged, prepared, rate, tokens, tuple(doubts))
 
 
 def speakers_of(spoken: Sequence[Spoken]) -> frozenset[int]:

@@ -86,7 +86,7 @@ def _worst(found: list[Ready]) -> str:
         for one in found
     )
     head = "<tr><th>recording</th><th>heard</th><th>words a second</th><th>transcript, and what Whisper heard</th>"
-    return f"<h2>The worst: listen to them</h2><table>{head}<th>set aside, because of</th></tr>{rows}</table>"
+    return f"<h2>The worst: listen to them</h2><table>{head}<th>doubtful, because</th></tr>{rows}</table>"
 
 
 def _player(one: Ready) -> str:

@@ -56,6 +56,7 @@ class Preparation:
     held_back: float = 0.1  # share of the recordings that are not learnt from
     skip_bad: bool = False  # go on without what cannot be used
     least_matched: float = 0.5  # share of a transcript's words that Whisper must have heard
+    keep_doubtful: bool = False  # learn from what is doubtful all the same
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _split(
     kept: Kept, preparation: Preparation, judged: JudgedRecordings, ready: Sequence[Ready], faults: Sequence[Fault]
 ) -> PreparedRecordings:
     assert preparation.output is not None, "asked for before"
-    used = [one for one in ready if not one.doubts]
+    used = [one for one in ready if preparation.keep_doubtful or not one.doubts]
     sides = split([one.judged.sound for one in used], preparation.held_back, kept.sides())
     seen = [one for one in used if not sides[one.judged.sound]]
     unseen = [one for one in used if sides[one.judged.sound]]
@@ -181,21 +182,28 @@ def _split(
         faults=tuple(faults),
         notes=judged.verdict.notes,
         ready=tuple(ready),
+        doubtful_kept=preparation.keep_doubtful,
     )
     print_report(Console(), summary)
     page = preparation.output / "report.html"
     write_page(page, summary)
     print(f"{page}: the same, with the worst to be heard", flush=True)
     if not seen:
-        raise UsageError(
-            f"Nothing is left to learn from: all of {counted(len(ready), 'recording')} are doubtful or held back. "
-            "Listen to them in the report; another --whisper or --language may hear them better, and "
-            "--least-matched 0 takes all."
-        )
+        raise UsageError(_nothing_left(ready))
     kept.keep_sides(sides)
     return PreparedRecordings(
         [one.prepared.utterance for one in seen], [one.prepared.utterance for one in unseen], summary
     )
+
+
+def _nothing_left(ready: Sequence[Ready]) -> str:
+    """What to do where all are doubtful or held back, by what speaks against them."""
+    told = f"Nothing is left to learn from: {counted(len(ready), 'recording')}, and all doubtful or held back. "
+    if ready and all(one.too_many_tokens for one in ready):
+        told += "This checkpoint's tokenizer takes more tokens for these words than there is time: begin with another."
+    else:
+        told += "Listen to them in the report; another --whisper, or the right --language, may hear them better."
+    return f"{told} With --keep-doubtful they are learnt from all the same."
 
 
 def _code(preparation: Preparation) -> str | None:

@@ -28,10 +28,11 @@ class Summary:
     faults: tuple[Fault, ...]  # cannot be used
     notes: tuple[Fault, ...]  # not quite right
     ready: tuple[Ready, ...]  # all that were prepared, the doubtful too
+    doubtful_kept: bool = False  # they are learnt from all the same
 
     @property
     def doubtful(self) -> list[Ready]:
-        """What is set aside."""
+        """What is set aside, if it is not kept."""
         return [one for one in self.ready if one.doubts]
 
     def rows(self) -> list[tuple[str, str]]:
@@ -43,7 +44,7 @@ class Summary:
             ("speakers", ", ".join(f"[S{who}]" for who in self.speakers) or "none"),
             ("recordings learnt from", f"{self.seen:,}"),
             ("held back to measure by", f"{self.unseen:,}" if self.unseen else "none: there will be no validation"),
-            ("set aside as doubtful", f"{len(self.doubtful):,}"),
+            ("doubtful, and learnt from" if self.doubtful_kept else "set aside as doubtful", f"{len(self.doubtful):,}"),
             ("faults", f"{len(self.faults):,}"),
         ]
 
@@ -66,7 +67,7 @@ def print_worst(console: Console, found: Sequence[Ready]) -> None:
     table.add_column("recording", overflow="fold")
     table.add_column("heard", justify="right", no_wrap=True)
     table.add_column("its transcript, and what Whisper heard", overflow="fold")
-    table.add_column("set aside, because of", overflow="fold")
+    table.add_column("doubtful, because", overflow="fold")
     for one in found:
         share = "–" if one.prepared.matched is None else f"{one.prepared.matched:.0%}"
         both = f"{_cut(one.text)}\n{_cut(one.prepared.heard)}" if one.prepared.heard else _cut(one.text)
