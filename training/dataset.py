@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,12 +32,12 @@ def encode_corpus(corpus: Path, split: str, codec: Codec, folder: Path) -> Itera
         yield path
 
 
-def write_utterances(path: Path, utterances: Sequence[Utterance]) -> None:
-    """Write utterances, whole or not at all."""
+def write_utterances(path: Path, utterances: Sequence[Utterance], facts: Mapping[str, str] | None = None) -> None:
+    """Write utterances, whole or not at all; `facts` stand in the file's metadata, under names of their own."""
     notes = [{"spoken": [asdict(s) for s in u.spoken], "end": u.end, "frames": u.codes.shape[1]} for u in utterances]
     codes = torch.cat([u.codes for u in utterances], dim=1).to(torch.int16)
     with replacing(path) as temporary:
-        save_file({"codes": codes}, temporary, metadata={"utterances": json.dumps(notes)})
+        save_file({"codes": codes}, temporary, metadata={"utterances": json.dumps(notes), **(facts or {})})
 
 
 def read_utterances(folder: Path, split: str) -> list[Utterance]:

@@ -9,11 +9,12 @@ The same streams, losses and loop as in the recipe; docs/finetuning.md is the gu
 from __future__ import annotations
 
 import math
-import random
+import os
 import shlex
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,26 +27,22 @@ from dia2.common.terminal.command import Parser
 from dia2.core.precision import pick_device
 from dia2.engine import Dia2
 from dia2.generation import GenerationConfig, load_script_text
-from dia2.runtime.audio_io import encode_audio_tokens, load_audio, resample
 from dia2.runtime.context import RuntimeContext
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.speaking import speaking
 from dia2.runtime.turns import finish
-from dia2.runtime.words import WHISPER_RATE, Word, load_whisper, read_rows, read_words, transcribe_words
-from training.alignment import align
 from training.cost import Method, add_method_flags, method_of, prepared
 from training.curves import draw_losses
-from training.dataset import read_file, write_utterances
 from training.keeping import Keeping
 from training.language_model import Batches, LanguageTraining, Learning, validate
 from training.loop import Schedule, fit
 from training.memory import checkpoint_blocks, optimizer_of
 from training.plan import Plan, before_first_step, digest_of, tell_time
+from training.prepare import add_data_options, preparation_of
 from training.processes import Alone, Launched, Processes, launched
-from training.spoken import Spoken
-from training.streams import Language, Utterance
+from training.recordings.preparing import Preparation, PreparedRecordings, judge_recordings, prepare
+from training.streams import Language
 
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 STORED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. And you?"
 LEARNING = Learning(prefix_share=0.2, lost_frames=0.05, wrong_codes=0.03, dropout=0.05)  # recordings are few
@@ -53,25 +50,19 @@ _RATE, _RATE_SIZE = 2e-4, 5e6  # the learning rate that suits nano, and nano's p
 _LORA_RATE = 10.0  # times that of all weights
 _SEEDS = 1 << 40
 ALL = Method()
-LONGEST = 60.0  # seconds of a recording
-_PAUSE = 0.2  # seconds after a word before another would begin
-_LONG_PAUSE = 0.5  # seconds
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What to learn from, and how."""
+    """How to learn, and where."""
 
-    recordings: Path
     output: Path
     steps: int = 300
     rate: float | None = None  # at its peak; none: `default_rate`
     every: int = 50  # steps between validations
     patience: int = 0  # validations without a better one, after which to stop; 0: never
     accumulate: int = 1  # batches of a step
-    held_back: float = 0.1  # share of the recordings that are not learnt from
     script: str = SCRIPT  # spoken at every validation
-    whisper: str = "turbo"
     stored: torch.dtype = torch.float32  # of the checkpoint that is written
     seed: int = 0
     learning: Learning = LEARNING
@@ -121,14 +112,17 @@ def default_rate(parameters: int, rank: int) -> float:
     return float(f"{rate * (_LORA_RATE if rank else 1):.1g}")
 
 
-def finetune(tts: Dia2, tuning: Tuning, processes: Processes | None = None) -> dict[str, float]:
+def finetune(
+    tts: Dia2, tuning: Tuning, recordings: PreparedRecordings, processes: Processes | None = None
+) -> dict[str, float]:
     """Train the checkpoint of `tts` on recordings: the best of it is `output/checkpoint`, or `output/lora.safetensors`.
 
     What is learnt is kept now and then and at Ctrl-C; the same call goes on from there.
 
     Args:
         tts: the checkpoint to begin with, in the precision of `tuning.method.stored`. It is changed in place.
-        tuning: everything else.
+        tuning: how to learn.
+        recordings: what to learn from, and what measures it.
         processes: where it is computed; this one alone if none.
 
     Returns:
@@ -147,13 +141,10 @@ def finetune(tts: Dia2, tuning: Tuning, processes: Processes | None = None) -> d
         )
     processes = processes or Alone(runtime.device, "bfloat16" if method.autocast else "float32")
     first = processes.rank == 0
-    utterances = prepare(runtime, tuning)
-    count = max(1, round(len(utterances) * tuning.held_back)) if len(utterances) > 1 else 0
-    random.Random(tuning.seed).shuffle(utterances)  # noqa: S311 — no secret
-    unseen, seen = utterances[:count], utterances[count:]
+    seen, unseen = recordings.seen, recordings.unseen
     language = Language(runtime.config, runtime.encode, runtime.constants)
     batches = Batches(language, seen, tuning.learning)
-    longest = max(map(batches.frames_of, utterances))
+    longest = max(map(batches.frames_of, [*seen, *unseen]))
     training = prepared(LanguageTraining(runtime.model, tuning.learning), method, tuning.seed)
     if method.checkpointed:
         checkpoint_blocks(runtime.model)
@@ -206,94 +197,6 @@ def finetune(tts: Dia2, tuning: Tuning, processes: Processes | None = None) -> d
     return figures
 
 
-def prepare(runtime: RuntimeContext, tuning: Tuning) -> list[Utterance]:
-    """Codes and word times of all recordings; each is worked out once and kept in `output/data`."""
-    files = sorted(path for path in tuning.recordings.rglob("*") if path.suffix.lower() in SOUNDS)
-    if not files:
-        raise UsageError(f"{tuning.recordings} has no recordings: put {', '.join(SOUNDS)} files there.")
-    kept = tuning.output / "data"
-    kept.mkdir(parents=True, exist_ok=True)
-    utterances: list[Utterance] = []
-    try:
-        for number, path in enumerate(files, 1):
-            name = "_".join(path.relative_to(tuning.recordings).with_suffix("").parts)
-            cached = kept / f"{name}.safetensors"
-            if not cached.exists():
-                print(f"preparing {number} of {len(files)}: {path}", flush=True)
-                with runtime.computing():
-                    write_utterances(cached, [utterance_of(runtime, path, tuning.whisper)])
-            utterances += read_file(cached)
-    finally:
-        load_whisper.cache_clear()  # gigabytes that training has better use for
-    return utterances
-
-
-def utterance_of(runtime: RuntimeContext, path: Path, whisper: str) -> Utterance:
-    """One recording with its words: from `NAME.json` (times), `NAME.txt` (a script, timed by Whisper), or Whisper.
-
-    What comes before the first word is cut off, and long pauses become breaks: so the state machine, which begins at
-    once and waits seven frames at most, keeps step with the sound.
-
-    Raises:
-        UsageError: the sound, the times or the script cannot be used, or it is too long.
-    """
-    codec = runtime.mimi
-    samples = load_audio(path, codec.sample_rate)
-    seconds = len(samples) / codec.sample_rate
-    if seconds > LONGEST:
-        raise UsageError(f"{path} takes {seconds:.0f} s: cut it into parts of at most {LONGEST:.0f} s.")
-    times, script = path.with_suffix(".json"), path.with_suffix(".txt")
-    if times.exists():
-        spoken = _timed(times, seconds)
-    else:
-        heard = transcribe_words(resample(samples, codec.sample_rate, WHISPER_RATE), whisper, runtime.device, path.name)
-        spoken = _scripted(runtime, script, heard) if script.exists() else [_said(word, 1) for word in heard]
-    first = int(spoken[0].start * runtime.frame_rate)
-    begin = first / runtime.frame_rate
-    moved = [replace(entry, start=entry.start - begin, end=entry.end - begin) for entry in with_breaks(spoken)]
-    codes = encode_audio_tokens(codec, samples[first * codec.samples_per_frame :]).cpu()
-    return Utterance(tuple(moved), moved[-1].end + _PAUSE, codes)
-
-
-def with_breaks(spoken: Sequence[Spoken]) -> list[Spoken]:
-    """The words, and a break wherever the speaker pauses for long."""
-    found = [spoken[0]]
-    for entry in spoken[1:]:
-        if entry.start - found[-1].end > _LONG_PAUSE:
-            found.append(Spoken("", 0, found[-1].end + _PAUSE, entry.start))
-        found.append(entry)
-    return found
-
-
-def _timed(path: Path, seconds: float) -> list[Spoken]:
-    """Words of a JSON list of `{"text", "start", "end"}`, with "speaker" (1 or 2) where the speaker changes."""
-    rows = read_rows(path, str(path))
-    words = read_words(rows, seconds, str(path))
-    raw = [item for item in rows if str(item.get("text", "")).strip()]
-    spoken: list[Spoken] = []
-    speaker = 1
-    for word, item in zip(words, raw, strict=True):
-        speaker = item.get("speaker", speaker)
-        if speaker not in (1, 2):
-            raise UsageError(f"{path} names speaker {speaker!r} of {word.text!r}: speakers are 1 and 2.")
-        spoken.append(_said(word, speaker))
-    return spoken
-
-
-def _scripted(runtime: RuntimeContext, path: Path, heard: Sequence[Word]) -> list[Spoken]:
-    """Words of a transcript with `[S1]`/`[S2]` tags, at the times at which Whisper heard them."""
-    text = load_script_text(str(path))
-    entries = [e for e in parse_script([text], runtime.encode, runtime.constants, runtime.frame_rate) if e.text]
-    if not entries:
-        raise UsageError(f"{path} has no words: write what is said in {path.stem}, or remove it.")
-    words = align([entry.text for entry in entries], heard)
-    return [_said(word, entry.speaker) for word, entry in zip(words, entries, strict=True)]
-
-
-def _said(word: Word, speaker: int) -> Spoken:
-    return Spoken(word.text.strip(), speaker, word.start, word.end)
-
-
 def say(runtime: RuntimeContext, tuning: Tuning, path: Path) -> None:
     """Speak the validation script with the weights as they are."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,7 +209,7 @@ def say(runtime: RuntimeContext, tuning: Tuning, path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = Parser(prog="python -m training.finetune", description="Fine-tune on your recordings.")
-    parser.add_argument("recordings", type=Path, help="folder of sound files, NAME.json or NAME.txt beside each")
+    parser.add_argument("recordings", type=Path, help="folder of sound files with transcripts, or a table of them")
     parser.add_argument("output", type=Path, help="folder of the run and of its checkpoint")
     parser.add_argument("--from", dest="source", help="hub repo or folder; the embedded checkpoint if none")
     parser.add_argument("--steps", type=int, default=Tuning.steps, help="(default: %(default)s)")
@@ -320,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--padding-weight", type=float, default=LEARNING.padding_weight, help="of frames that ask for no new word"
     )
     parser.add_argument("--script", default=SCRIPT, help="spoken at every validation: text or a file")
-    parser.add_argument("--whisper", default="turbo", help="checkpoint that gives word times where you give none")
+    add_data_options(parser)
     parser.add_argument("--store", choices=STORED, default="float32", help="of the weights that are written")
     parser.add_argument("--merge", action="store_true", help="write a LoRA also as a whole checkpoint")
     parser.add_argument("--device")
@@ -330,7 +233,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         given = parser.parse_args(arguments)
         tuning = Tuning(
-            given.recordings,
             given.output,
             steps=given.steps,
             rate=given.rate,
@@ -338,7 +240,6 @@ def main(arguments: list[str] | None = None) -> int:
             patience=given.patience,
             accumulate=given.accumulate,
             script=load_script_text(given.script),
-            whisper=given.whisper,
             stored=STORED[given.store],
             seed=given.seed,
             learning=replace(
@@ -351,7 +252,7 @@ def main(arguments: list[str] | None = None) -> int:
             merge=given.merge,
         )
         tuning.check()
-        first = _run(tuning, given.source, given.device)
+        first = _run(tuning, preparation_of(given), given.source, given.device)
     except Dia2Error as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -368,18 +269,31 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _run(tuning: Tuning, source: str | None, device: str | None) -> bool:
-    """Train; returns whether this is the process that tells of it."""
+def _run(tuning: Tuning, preparation: Preparation, source: str | None, device: str | None) -> bool:
+    """Prepare and train; returns whether this is the process that tells of it."""
     dtype = str(tuning.method.stored).removeprefix("torch.")
     if not launched():
-        finetune(_source(source, device, dtype), tuning)
+        judged = judge_recordings(preparation)  # seconds; the checkpoint may take minutes
+        tts = _source(source, device, dtype)
+        finetune(tts, tuning, prepare(tts.runtime, judged))
         return True
     processes = Launched(pick_device(device), "bfloat16" if tuning.method.autocast else "float32")
-    with processes.first_alone():  # prepares the recordings; the others find them
-        tts = _source(source, str(processes.device), dtype, quiet=processes.rank > 0)
-        prepare(tts.runtime, tuning)
-    finetune(tts, tuning, processes)
+    with processes.first_alone(), _muted(processes.rank > 0):  # it prepares the recordings; the others find them
+        judged = judge_recordings(preparation)
+        tts = _source(source, str(processes.device), dtype)
+        recordings = prepare(tts.runtime, judged)
+    finetune(tts, tuning, recordings, processes)
     return bool(processes.rank == 0)
+
+
+@contextmanager
+def _muted(really: bool) -> Iterator[None]:
+    """Nothing is told in this block: another process tells the same."""
+    with Path(os.devnull).open("w") as nowhere, ExitStack() as stack:
+        if really:
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        yield
 
 
 def speak_command(tuning: Tuning, source: str | None) -> str:
@@ -392,14 +306,13 @@ def speak_command(tuning: Tuning, source: str | None) -> str:
     return f"{written}: {shlex.join(['dia2', 'generate', 'out.wav', *flags, '--input', '[S1] Hello.'])}"
 
 
-def _source(source: str | None, device: str | None, dtype: str, quiet: bool = False) -> Dia2:
+def _source(source: str | None, device: str | None, dtype: str) -> Dia2:
     if source is None:
-        if not quiet:
-            print(
-                "note: the embedded checkpoint's codec knows two synthetic voices: other voices will come out poorly; "
-                "begin with --from and a published checkpoint for a human voice",
-                file=sys.stderr,
-            )
+        print(
+            "note: the embedded checkpoint's codec knows two synthetic voices: other voices will come out poorly; "
+            "begin with --from and a published checkpoint for a human voice",
+            file=sys.stderr,
+        )
         return Dia2.nano(device=device, dtype=dtype)
     return Dia2.from_repo(source, device=device, dtype=dtype)
 

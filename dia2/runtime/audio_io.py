@@ -28,6 +28,7 @@ from dia2.runtime.wav_header import mended
 
 logger = logging.getLogger("dia2")
 
+PREFIX = "Prefix audio"  # what errors call a file, if they are not told otherwise
 MAX_PREFIX_SECONDS = 120.0  # as much as a published checkpoint speaks at a time
 _QUIET = 0.01  # peak; −40 dB
 _LOUDEST = 1e6  # peak; float files may pass ±1, but not by this much
@@ -41,20 +42,22 @@ class Sound:
 
     samples: Tensor  # [N] float32
     clipped: Tensor  # [n] float32, seconds at which it stands at a flat top, to the hundredth
+    rate: int  # of the samples, in Hz
+    notes: tuple[str, ...] = ()  # what is not right with it, each beginning with what errors call it and its name
 
 
-def require_audio(path: str | Path, what: str = "Prefix audio") -> None:
+def require_audio(path: str | Path, what: str = PREFIX) -> None:
     """Raise UsageError if there is no such file."""
     if not is_file(path):
         raise UsageError(f"There is no {what[0].lower()}{what[1:]} {path}: give a sound file (WAV, FLAC, OGG, MP3 …).")
 
 
-def load_audio(path: str | Path, sample_rate: int, what: str = "Prefix audio") -> Tensor:
+def load_audio(path: str | Path, sample_rate: int, what: str = PREFIX) -> Tensor:
     """The samples of `read_sound`, [N] float32; raises as it does."""
     return read_sound(path, sample_rate, what).samples
 
 
-def read_sound(path: str | Path, sample_rate: int, what: str = "Prefix audio") -> Sound:
+def read_sound(path: str | Path, sample_rate: int, what: str = PREFIX) -> Sound:
     """Read a sound file as mono at `sample_rate` Hz.
 
     Channels are averaged, or, where they cancel each other, the loudest is taken; other rates pass soxr's band-limited
@@ -64,29 +67,52 @@ def read_sound(path: str | Path, sample_rate: int, what: str = "Prefix audio") -
     Raises:
         UsageError: the file is missing, not audio, empty, longer than two minutes, silent, or holds NaN.
     """
+    sound = judge_sound(path, sample_rate, what)
+    for note in sound.notes:
+        logger.warning("%s", note)
+    return sound
+
+
+def judge_sound(
+    path: str | Path, sample_rate: int | None, what: str = PREFIX, longest: float = MAX_PREFIX_SECONDS
+) -> Sound:
+    """As `read_sound`, but what that logs stands in the result.
+
+    Args:
+        path: of the file.
+        sample_rate: in Hz; `None`: the file's own.
+        what: errors call the file.
+        longest: seconds.
+
+    Raises:
+        UsageError: as `read_sound`.
+    """
     path = Path(path)
     require_audio(path, what)
     try:
-        mix, source = mixed(partial(_opened, path, sample_rate, what), MAX_PREFIX_SECONDS)
+        mix, source = mixed(partial(_opened, path, sample_rate or 24_000, what), longest)
     except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: a headerless format
         raise UsageError(f"{what} {path} cannot be read as sound ({_reason(error)}): convert it to WAV.") from error
     samples = mix.samples
-    if len(samples) > int(MAX_PREFIX_SECONDS * source.rate):
-        raise UsageError(f"{what} {path} is longer than {MAX_PREFIX_SECONDS:g} seconds: cut it; about 10 are enough.")
-    resampled = resample(_check_samples(samples, path, what), source.rate, sample_rate)
+    if len(samples) > int(longest * source.rate):
+        how = "cut it; about 10 are enough" if what == PREFIX else "cut it into parts"
+        raise UsageError(f"{what} {path} is longer than {longest:g} seconds: {how}.")
+    rate = sample_rate or source.rate
+    resampled = resample(_check_samples(samples, path, what), source.rate, rate)
     if not len(resampled):
         raise _empty(path, what)
     name = f"{what} {short(path.name)}"
+    notes: list[str] = []
     if source.promised is not None and source.promised - len(samples) > _MISSING * source.rate:
         found, whole = len(samples) / source.rate, source.promised / source.rate
-        logger.warning("%s is cut short or damaged: %.2f of its %.2f s can be read", name, found, whole)
+        notes.append(f"{name} is cut short or damaged: {found:.2f} of its {whole:.2f} s can be read")
     if mix.channel is not None:
-        logger.warning("%s has channels that cancel each other: channel %d alone is used", name, mix.channel + 1)
+        notes.append(f"{name} has channels that cancel each other: channel {mix.channel + 1} alone is used")
     peak = float(np.abs(samples).max())
     if peak < _QUIET:
         below = -20 * math.log10(peak)
-        logger.warning("%s is quiet (peak −%.0f dB of full scale): record it louder, or amplify it", name, below)
-    return Sound(resampled, torch.from_numpy((mix.clipped * CELL).astype(np.float32)))
+        notes.append(f"{name} is quiet (peak −{below:.0f} dB of full scale): record it louder, or amplify it")
+    return Sound(resampled, torch.from_numpy((mix.clipped * CELL).astype(np.float32)), rate, tuple(notes))
 
 
 @contextmanager
@@ -132,7 +158,8 @@ def _check_samples(samples: np.ndarray, path: Path, what: str) -> Tensor:
 
 
 def _empty(path: Path, what: str) -> UsageError:
-    return UsageError(f"{what} {path} is empty: record about 10 seconds of speech.")
+    how = "record about 10 seconds of speech" if what == PREFIX else "record it again, or remove it"
+    return UsageError(f"{what} {path} is empty: {how}.")
 
 
 def _reason(error: Exception) -> str:

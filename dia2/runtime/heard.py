@@ -74,18 +74,19 @@ def _goes_on(before: str, text: str, first: bool) -> bool:
     if first:
         tied = last.isalnum() and not char.isalnum() and char != '"' and kind not in ("Ps", "Pi")
         return tied and (any(map(str.isalnum, text)) or (kind != "Pd" and char != "'"))
-    if kind[0] == "M" or (_is_spaceless(char) and kind == "Lm") or char in _FOLLOWING or last in _LEADING:
+    if kind[0] == "M" or (is_spaceless(char) and kind == "Lm") or char in _FOLLOWING or last in _LEADING:
         return True
     if unicodedata.category(last) in ("Ps", "Pi"):
         return True
     if kind in ("Ps", "Pi"):
-        return not _is_spaceless(last)
+        return not is_spaceless(last)
     if kind[0] == "P":
         return True
-    return not (_is_spaceless(last) or _is_spaceless(char))
+    return not (is_spaceless(last) or is_spaceless(char))
 
 
-def _is_spaceless(char: str) -> bool:
+def is_spaceless(char: str) -> bool:
+    """Of a script that sets no space between words."""
     return any(low <= ord(char) <= high for low, high in _SPACELESS)
 
 
@@ -106,7 +107,7 @@ def thin(words: Sequence[Heard], most: int) -> list[Heard]:
         pairs = [
             (kept[i + 1][2] - kept[i][1], i)
             for i, (a, b) in enumerate(pairwise(kept))
-            if _is_spaceless(a[0][-1]) and _is_spaceless(b[0][0])
+            if is_spaceless(a[0][-1]) and is_spaceless(b[0][0])
         ]
         if not pairs:
             break

@@ -30,6 +30,7 @@ WHISPER_RATE = 16_000  # Hz, what Whisper listens at
 _LONGEST_WORD = 2000  # characters, as in a script
 _WORDS_A_SECOND = 12.5  # one a frame: more the machine cannot take
 _USUAL_WORD = 0.5  # seconds
+INSTEAD = "--prefix-words-1/2"  # by which a prefix has word times without Whisper
 _SLACK = 0.08  # seconds that a word may end past the audio: one frame, for aligners that round up
 
 
@@ -70,63 +71,104 @@ def transcribe_words(
 
 def hear_words(samples: Tensor, whisper_model: str, device: torch.device, name: str = "the recording") -> list[Word]:
     """As `transcribe_words`, of any sound, which may have no words."""
-    on = torch.device("cpu") if device.type == "mps" else device
+    return list(listen(samples, whisper_model, device, name).words)
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What Whisper made of a sound."""
+
+    words: tuple[Word, ...]  # none, perhaps
+    language: str  # its code, as it was told or found out
+
+
+def listen(
+    samples: Tensor,
+    whisper_model: str,
+    device: torch.device,
+    name: str = "the recording",
+    *,
+    language: str | None = None,
+    instead: str = INSTEAD,
+) -> Listened:
+    """As `hear_words`, in a language that is known, or found out.
+
+    Args:
+        samples: [N] float32 in −1 … 1 at 16 kHz.
+        whisper_model: as for `transcribe_words`.
+        device: likewise.
+        name: likewise.
+        language: a code of Whisper's, such as `ru`; `None`: Whisper finds out.
+        instead: by which the caller could have word times without Whisper, for errors.
+
+    Raises:
+        UsageError: Whisper is not installed, the name is unknown, or it heard more than can be said.
+        Dia2Error: the checkpoint cannot be downloaded or read.
+    """
+    on = whisper_device(device)
     with own_chance():  # it draws where it is unsure, and is to hear the same each time
-        model = load_whisper(whisper_model, on)
+        model = load_whisper(whisper_model, on, instead)
     doing(f"listening to {name}")
+    told = {} if language is None else {"language": language}
     with own_chance(), quiet():  # anew: a model that was loaded before draws the same
-        heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None)
+        heard = model.transcribe(samples.numpy(), word_timestamps=True, fp16=on.type == "cuda", verbose=None, **told)
+    found = str(heard.get("language") or language or "en")
     pieces = join_pieces(heard["segments"])
     words = [(text, start, end) for word, start, end in pieces if (text := visible(word).strip())]
     if not words:
-        return []
+        return Listened((), found)
     seconds = samples.shape[0] / WHISPER_RATE
     most = int(1 + _WORDS_A_SECOND * seconds)
     words = thin(words, most)
     if len(words) > most or max(len(text) for text, *_ in words) > _LONGEST_WORD:
         raise UsageError(
             f"Whisper ({whisper_model}) heard more than can be said in {seconds:.2f} s "
-            f"({words[0][0][:30]!r} and so on): check the recording, or give --prefix-words-1/2."
+            f"({words[0][0][:30]!r} and so on): check the recording, or give {instead}."
         )
     words, notes = repair_times(words, samples, WHISPER_RATE)
     if notes:
         logger.info("Whisper's times of %d words, repaired: %s", len(words), ", ".join(notes))
-    return [Word(*word) for word in words]
+    return Listened(tuple(Word(*word) for word in words), found)
+
+
+def whisper_device(device: torch.device) -> torch.device:
+    """Where Whisper runs beside a model on `device`."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 @lru_cache(maxsize=1)  # two speakers, one model; `build_prefix_plan` lets it go afterwards
-def load_whisper(whisper_model: str, device: torch.device) -> Any:
-    """Load a Whisper checkpoint; raises as `transcribe_words`."""
+def load_whisper(whisper_model: str, device: torch.device, instead: str = INSTEAD) -> Any:
+    """Load a Whisper checkpoint; raises as `listen`."""
     doing(what := f"loading Whisper {whisper_model}")
-    whisper = _library()
+    whisper = _library(instead)
     try:
         with quiet(), own_bar(whisper, what):
             return whisper.load_model(whisper_model, device=device)
     except RuntimeError as error:
         if whisper_model not in whisper.available_models() and not is_file(whisper_model):
             raise _unknown(whisper_model, whisper) from error
-        raise _unreadable(whisper_model, error) from error
+        raise _unreadable(whisper_model, error, instead) from error
     except Exception as error:  # download and unpickling fail in a dozen ways, all told as one
-        raise _unreadable(whisper_model, error) from error
+        raise _unreadable(whisper_model, error, instead) from error
 
 
-def check_whisper(whisper_model: str) -> None:
-    """Refuse, before anything is loaded, a checkpoint that there is not.
+def check_whisper(whisper_model: str, instead: str = INSTEAD) -> None:
+    """Refuse, before anything is loaded, a checkpoint that there is not; `instead` as for `listen`.
 
     Raises:
         UsageError: Whisper is not installed, or the name is unknown.
     """
-    whisper = _library()
+    whisper = _library(instead)
     if not is_file(whisper_model) and whisper_model not in whisper.available_models():
         raise _unknown(whisper_model, whisper)
 
 
-def _library() -> Any:
+def _library(instead: str) -> Any:
     try:
         import whisper
     except ImportError as error:
         raise UsageError(
-            "Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by --prefix-words-1/2."
+            f"Whisper is not installed: pip install 'dia2-inspect[whisper]', or give word times by {instead}."
         ) from error
     return whisper
 
@@ -137,10 +179,9 @@ def _unknown(name: str, whisper: Any) -> UsageError:
     )
 
 
-def _unreadable(name: str, error: Exception) -> Dia2Error:
+def _unreadable(name: str, error: Exception, instead: str) -> Dia2Error:
     return Dia2Error(
-        f"Whisper model {name} cannot be loaded ({one_line(error)}): "
-        "give the path of a checkpoint, or --prefix-words-1/2."
+        f"Whisper model {name} cannot be loaded ({one_line(error)}): give the path of a checkpoint, or {instead}."
     )
 
 

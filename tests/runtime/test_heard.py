@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dia2.runtime.heard import Heard, _is_spaceless, join_pieces, repair_times, thin
+from dia2.runtime.heard import Heard, is_spaceless, join_pieces, repair_times, thin
 from dia2.runtime.words import WHISPER_RATE
 
 from ..support.examples import examples
@@ -86,7 +86,7 @@ def test_the_letters_of_these_scripts_and_no_others_stand_without_spaces() -> No
     for char in map(chr, range(sys.maxunicode + 1)):
         name = unicodedata.name(char, "")
         if unicodedata.category(char)[0] == "L" and name and "MINNAN" not in name:  # Taiwanese tone letters
-            assert _is_spaceless(char) == bool(_SPACELESS.match(name)), name
+            assert is_spaceless(char) == bool(_SPACELESS.match(name)), name
 
 
 @pytest.mark.parametrize(

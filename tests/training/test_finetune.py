@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -27,22 +27,26 @@ from training import plan
 from training.cost import Method
 from training.finetune import Tuning, default_rate, finetune, main
 from training.language_model import Learning
+from training.recordings.preparing import PreparedRecordings
 from training.spoken import Spoken
 from training.streams import Utterance
 
 pytestmark = pytest.mark.timeout(280)
 
 
-def recordings(count: int, length: int = 20) -> list[Utterance]:
-    """So many, of two words each; nano has 8 codebooks."""
+def recordings(count: int, length: int = 20) -> PreparedRecordings:
+    """So many, of two words each, one of several held back; nano has 8 codebooks."""
     spoken = (Spoken("Hello", 1, 0.0, 0.3), Spoken("there.", 1, 0.3, 0.6))
     generator = torch.Generator().manual_seed(0)
-    return [Utterance(spoken, 0.8, torch.randint(0, 200, (8, length), generator=generator)) for _ in range(count)]
+    made = [Utterance(spoken, 0.8, torch.randint(0, 200, (8, length), generator=generator)) for _ in range(count)]
+    held = min(1, count - 1)
+    return PreparedRecordings(made[held:], made[:held], cast("Any", None))
 
 
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Five recordings, and nothing is spoken."""
+    monkeypatch.setattr(tuning, "judge_recordings", lambda *_: None)
     monkeypatch.setattr(tuning, "prepare", lambda *_: recordings(5))
     monkeypatch.setattr(tuning, "say", lambda *_: None)
     handler = signal.getsignal(signal.SIGTERM)
@@ -203,7 +207,7 @@ def test_weights_of_another_precision_are_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match="needs float32 weights without a LoRA: load the checkpoint with dtype=float32"
     ):
-        finetune(tts, Tuning(tmp_path, tmp_path / "out", learning=Learning(frames=60)))
+        finetune(tts, Tuning(tmp_path / "out", learning=Learning(frames=60)), recordings(2))
 
 
 def test_an_optimiser_whose_library_is_missing_is_one_sentence(
@@ -243,6 +247,7 @@ CHILD = """
 import sys
 from tests.training import test_finetune as tests
 from training import finetune as tuning
+tuning.judge_recordings = lambda *_: None
 tuning.prepare = lambda *_: tests.recordings(5)
 tuning.say = lambda *_: None
 import training.saving as saving
