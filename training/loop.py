@@ -26,6 +26,9 @@ from dia2.common.files import write_atomically
 
 Losses = Mapping[str, Tensor]  # "loss" is what is minimised; the others are shown beside it
 Evaluate = Callable[[int], Mapping[str, float]]  # of the steps so far
+Optimizer = Callable[
+    [list[dict[str, Any]], float, tuple[float, float]], torch.optim.Optimizer
+]  # of groups, rate, betas
 
 _SMOOTHING = 0.98  # of the losses that are shown
 _SAVE_SECONDS = 120.0
@@ -48,6 +51,11 @@ class Schedule:
         return self.peak * min(1.0, (step + 1) / self.warmup) * decayed
 
 
+def adamw(groups: list[dict[str, Any]], rate: float, betas: tuple[float, float]) -> torch.optim.Optimizer:
+    """AdamW."""
+    return torch.optim.AdamW(groups, lr=rate, betas=betas)
+
+
 def fit(
     folder: Path,
     model: nn.Module,
@@ -61,6 +69,7 @@ def fit(
     clip: float = 1.0,
     seed: int = 0,
     title: str = "training",
+    optimizer: Optimizer = adamw,
 ) -> dict[str, float]:
     """Train the parameters of `model` that want gradients, from `folder/state.pt` on if it is there.
 
@@ -72,10 +81,11 @@ def fit(
         evaluate: figures to log every `evaluate_every` steps and at the end.
         evaluate_every: steps; 0: only at the end.
         weight_decay: of matrices; vectors have none.
-        betas: of AdamW.
+        betas: of the optimizer.
         clip: largest norm of the gradient.
         seed: of the steps' generators.
         title: beside the bar.
+        optimizer: makes the optimizer.
 
     Returns:
         The smoothed losses at the end, and over those of the same name the figures of `evaluate`.
@@ -91,16 +101,16 @@ def fit(
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=schedule.peak, betas=betas)
+    moving = optimizer(groups, schedule.peak, betas)
     state = folder / "state.pt"
-    step, shown = _restore(state, model, optimizer)
+    step, shown = _restore(state, model, moving)
     figures: dict[str, float] = {}
     model.train()
     saved = time.monotonic()
     with closing(SummaryWriter(str(folder))) as writer, _bar(title, schedule.steps, step) as advance:
         try:
             while step < schedule.steps:
-                for group in optimizer.param_groups:
+                for group in moving.param_groups:
                     group["lr"] = schedule.rate(step)
                 losses = loss(torch.Generator().manual_seed(seed * 1_000_003 + step))
                 total = losses["loss"]
@@ -108,10 +118,10 @@ def fit(
                     raise Dia2Error(
                         f"The loss is {float(total.detach())} at step {step}: go on from {state} at a lower rate."
                     )
-                optimizer.zero_grad(set_to_none=True)
+                moving.zero_grad(set_to_none=True)
                 total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
                 norm = nn.utils.clip_grad_norm_(parameters, clip)
-                optimizer.step()
+                moving.step()
                 step += 1
                 for name, value in {**losses, "gradient": norm}.items():
                     old = shown.get(name, float(value.detach()))
@@ -124,10 +134,10 @@ def fit(
                     _log(writer, "validation", figures, step)
                     print(f"{title}, step {step}: {_line(shown)}; validation: {_line(figures)}", flush=True)
                 if time.monotonic() - saved > _SAVE_SECONDS:
-                    _save(state, model, optimizer, step, shown)
+                    _save(state, model, moving, step, shown)
                     saved = time.monotonic()
         finally:  # Ctrl-C too: nothing that was learnt is lost
-            _save(state, model, optimizer, step, shown)
+            _save(state, model, moving, step, shown)
     return {**shown, **figures}
 
 
