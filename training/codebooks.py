@@ -134,7 +134,8 @@ class Twins:
         """One twin of each of `frames`, any shape; a frame without any is its own."""
         kind = self._kind[frames]
         place = (torch.rand(frames.shape, generator=generator) * self._sizes[kind]).long()
-        return self._order[self._begins[kind] + place.minimum(self._sizes[kind] - 1)]
+        twins: Tensor = self._order[self._begins[kind] + place.minimum(self._sizes[kind] - 1)]
+        return twins
 
 
 def slip(codes: Tensor, others: Tensor, count: int, slips: Slips, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,8 @@ _NOISE = 0.3  # of the acoustic latents' size: about what six codebooks of 256 l
 _WAVE, _PHONEME, _COMMITMENT = 10.0, 0.3, 0.25  # weights of the losses, beside the spectral one
 _HEARD = 0.15  # of the crops, that the decoder speaks from the phonemes the encoder heard instead of the true ones
 _FEWER = 0.3  # of the crops, in the second stage, that are spoken from the first codebooks alone
+_FITTED = 60_000  # frames that k-means looks at
+_TINY = 1e-6
 _FAR = 30.0  # where codes lie that no phoneme has, along a direction that nothing else uses
 
 
@@ -134,9 +136,10 @@ class CodecTraining(nn.Module):
 
     def phoneme_logits(self, semantic: Tensor) -> Tensor:
         """[B, 2, T, phonemes]: minus the squared distance of each half of the latents from each phoneme."""
-        halves = semantic.unflatten(1, (HALVES, -1))[:, :, :-1].transpose(2, 3)  # [B, 2, T, D / 2 - 1]
+        halves = torch.stack(semantic.chunk(HALVES, 1), 1)[:, :, :-1].transpose(2, 3)  # [B, 2, T, D / 2 - 1]
         square = halves.square().sum(-1, keepdim=True) + self.places.square().sum(-1)[:, None]
-        return 2 * halves @ self.places.transpose(1, 2) - square
+        logits: Tensor = 2 * halves @ self.places.transpose(1, 2) - square
+        return logits
 
     def phonetic(self, labels: Tensor) -> Tensor:
         """The phonetic latents [B, D, T] of phonemes [B, 2, T]."""
@@ -155,7 +158,7 @@ class CodecTraining(nn.Module):
         latents, losses, semantic = self._hear(crops, generator)
         found = quantise(self.acoustic, latents.acoustic, generator)
         whole = found.vectors.sum(0)
-        size = latents.acoustic.detach().square().mean()
+        size = latents.acoustic.detach().square().mean() + _TINY  # silence may be nothing at all
         losses["commitment"] = (latents.acoustic - whole).square().mean() / size
         books = len(found.vectors)
         count = torch.randint(1, books + 1, (len(whole),), generator=generator)
@@ -187,13 +190,15 @@ class CodecTraining(nn.Module):
         return latents, losses, self.phonetic(said)
 
     def _spoken(self, semantic: Tensor, acoustic: Tensor, crops: Crops, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        wanted = crops.samples.to(semantic.device)
-        made = self.decoded(semantic, acoustic)
-        spectral, wave = self.spectral(made, wanted), (made - wanted).abs().mean()
-        loss = spectral + _WAVE * wave
+        found = self.sound_losses(self.decoded(semantic, acoustic), crops.samples.to(semantic.device)) | losses
         if "phoneme" in losses:
-            loss = loss + _PHONEME * losses["phoneme"]
-        return {"loss": loss, "spectral": spectral, "wave": wave, **losses}
+            found["loss"] = found["loss"] + _PHONEME * losses["phoneme"]
+        return found
+
+    def sound_losses(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """How far samples [B, N] are from what they should be."""
+        spectral, wave = self.spectral(made, wanted), (made - wanted).abs().mean()
+        return {"loss": spectral + _WAVE * wave, "spectral": spectral, "wave": wave}
 
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
@@ -297,16 +302,23 @@ def figures(
     """
     labels = [inventory.labels(r) for r in recordings]
     codes = [training.encode(torch.from_numpy(r.samples)) for r in recordings]
+    losses: list[float] = []
 
     def through(samples: Tensor) -> Tensor:
+        wanted = samples.to(training.places.device)
         if stage == "continuous":
-            latents = training.latents(samples.to(training.places.device))
+            latents = training.latents(wanted)
             heard = training.phoneme_logits(latents.semantic).argmax(-1)
-            return training.decoded(training.phonetic(heard), latents.acoustic)
-        return training.decode(training.encode(samples[0]))[None]
+            made = training.decoded(training.phonetic(heard), latents.acoustic)
+        else:
+            made = training.decode(training.encode(samples[0]))[None].to(wanted.device)
+        losses.append(float(training.sound_losses(made, wanted)["loss"]))
+        return made
 
+    stoi = mean_stoi_through(through, recordings)
     return {
-        "stoi": mean_stoi_through(through, recordings),
+        "loss": float(np.mean(losses)),
+        "stoi": stoi,
         "phonemes": accuracy([c[:HALVES] for c in codes], labels),
     }
 
@@ -350,8 +362,12 @@ def train_encoder(
         seed,
         "codec, continuous",
     )
-    frames = min(60_000, len(sounds))
-    left = fit_codebooks(training.eval(), sounds, frames, size.batch * size.crop, seed)
+    left: dict[str, float] = {}
+    if not (folder / "quantised" / "state.pt").exists():
+        frames = min(_FITTED, len(sounds))
+        share = fit_codebooks(training.eval(), sounds, frames, size.batch * size.crop, seed)
+        left["variance left by k-means"] = share
+        print(f"codec: k-means leaves {share:.1%} of the variance", flush=True)
     found = _fit(
         folder / "quantised",
         training,
@@ -364,7 +380,7 @@ def train_encoder(
     training.settle()
     data.inventory.write(folder / "phonemes.json")
     write_mimi(folder / "encoder", training.model, torch.float32)
-    return {**found, "variance left by k-means": left}
+    return {**found, **left}
 
 
 def train_decoder(

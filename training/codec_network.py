@@ -1,7 +1,7 @@
 """The small codec before it has learnt anything, and on disk.
 
-Most of a codec's work is done at 24 kHz, on few channels. Here the last stage comes from 1,200 positions a second in one
-step of 20 samples, so that nearly all layers work at a low rate, where a CPU's products are at their best.
+Most of a codec's work is done at 24 kHz, on few channels. Here the last stage goes from 1,200 positions a second to
+samples in one step of 20, so that nearly all layers work at a low rate, where a CPU's products are at their best.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _AFTER_ELU = 1.25  # keeps the size of what an ELU has let through
 _LOUDER = 10.0  # from samples to numbers around 1
 _QUIET = 0.05  # the decoder begins near silence
 NEAR = 0.5  # the size of phonetic latents at first
+_BIAS = 0.1  # silence is something: norms of nothing have gradients without bounds
 _BRANCH = 0.4  # what residual blocks and the transformers' branches add at first
 
 
@@ -65,10 +66,10 @@ def config_of(shape: CodecShape) -> MimiConfig:
 def build(shape: CodecShape, seed: int = 0) -> Mimi:
     """An untrained codec, whose weights keep the size of what goes through them.
 
-    The phonetic latents have one spare dimension in each half, which says nothing and is not heard; codes that no phoneme
-    has lie far out in it. No gradient ever reaches it: phonemes do not differ there.
+    The phonetic latents have one spare dimension in each half, which says nothing and is not heard; codes that no
+    phoneme has lie far out in it. No gradient ever reaches it: phonemes do not differ there.
 
-    Small weights were the bottleneck of training: what reached the codebooks, and the gradients that came back, was tiny.
+    Small weights were the bottleneck of training: what reached the codebooks, and what came back, was tiny.
     """
     torch.manual_seed(seed)
     model = Mimi(config_of(shape))
@@ -77,7 +78,7 @@ def build(shape: CodecShape, seed: int = 0) -> Mimi:
             if isinstance(module, nn.Conv1d | nn.ConvTranspose1d | nn.Linear):
                 nn.init.normal_(module.weight, std=_gain(name) * _terms(module) ** -0.5)
                 if module.bias is not None:
-                    module.bias.zero_()
+                    nn.init.normal_(module.bias, std=_BIAS)
             elif isinstance(module, Scale):
                 module.scale.fill_(_BRANCH)
         phonetic = model.quantizer.semantic_residual_vector_quantizer
@@ -85,7 +86,9 @@ def build(shape: CodecShape, seed: int = 0) -> Mimi:
         phonetic.input_proj.get_parameter("weight").mul_(NEAR)[spare] = 0
         phonetic.output_proj.get_parameter("weight")[:, spare] = 0
         model.encoder.layers[0].get_parameter("conv.weight").mul_(_LOUDER)
-        model.decoder.layers[-1].get_parameter("conv.weight").mul_(_QUIET)
+        last = model.decoder.layers[-1]
+        last.get_parameter("conv.weight").mul_(_QUIET)
+        last.get_parameter("conv.bias").zero_()
     return model
 
 

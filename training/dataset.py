@@ -22,8 +22,8 @@ from training.streams import Utterance
 def encode_corpus(corpus: Path, split: str, codec: Codec, inventory: Inventory, folder: Path) -> Iterator[Path]:
     """Write the codes of every shard of `corpus` that `folder` does not have yet; yields each file.
 
-    The phonetic codes are the true ones, which the corpus knows, and not what the encoder hears: it cannot hear ahead, so
-    it is unsure where a phoneme begins.
+    The phonetic codes are the true ones, which the corpus knows, and not what the encoder hears: it cannot hear ahead,
+    so it is unsure where a phoneme begins.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for shard in shards(corpus, split):

@@ -1,7 +1,7 @@
 """Muon: matrices move by orthogonal steps, in which no direction of what the gradients say drowns the others.
 
-Everything that is no matrix of a layer (embeddings, heads, norms) moves by Adam's rule, at the same rate: a Muon step is
-scaled to the size of an Adam step. After Jordan et al. 2024, with the momentum and scale of Liu et al. 2025.
+Everything that is no matrix of a layer (embeddings, heads, norms) moves by Adam's rule, at the same rate: a Muon step
+is scaled to the size of an Adam step. After Jordan et al. 2024, with the momentum and scale of Liu et al. 2025.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Muon(torch.optim.Optimizer):
     def _orthogonal(gradient: Tensor, state: dict[str, Any], _: object) -> Tensor:
         momentum = state.setdefault("momentum", torch.zeros_like(gradient))
         momentum.lerp_(gradient, 1 - _MOMENTUM)
-        return orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_SCALE * max(gradient.shape) ** 0.5)
+        step: Tensor = orthogonal(gradient.lerp(momentum, _MOMENTUM)) * (_SCALE * max(gradient.shape) ** 0.5)
+        return step
 
     @staticmethod
     def _adam(gradient: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> Tensor:
@@ -53,9 +54,11 @@ class Muon(torch.optim.Optimizer):
         state["mean"].lerp_(gradient, 1 - betas[0])
         state["square"].lerp_(gradient.square(), 1 - betas[1])
         mean, square = (
-            state[name] / (1 - beta ** state["step"]) for name, beta in zip(("mean", "square"), betas, strict=True)
+            state["mean"] / (1 - betas[0] ** state["step"]),
+            state["square"] / (1 - betas[1] ** state["step"]),
         )
-        return mean / (square.sqrt() + 1e-8)
+        step: Tensor = mean / (square.sqrt() + 1e-8)
+        return step
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
@@ -67,7 +70,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(_ROUNDS):
         square = x @ x.T
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    out: Tensor = (x.T if tall else x).to(matrix.dtype)
+    return out
 
 
 def muon_for(model: nn.Module) -> Callable[[list[dict[str, Any]], float, tuple[float, float]], torch.optim.Optimizer]:

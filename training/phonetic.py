@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from dia2.common.files import write_atomically
 from training.corpus import FRAME_RATE, Recording
 from training.locking import FRAME
 
+Numbers = np.ndarray[Any, np.dtype[Any]]
 HALVES = 2  # of a frame, each with a codebook of its own
 SILENCE = "_"  # stands also for what is not known
 _PAUSES = {SILENCE, "_:", "pau"}  # as synthesizers call it
@@ -59,7 +61,7 @@ class Inventory:
         names = np.array([numbers.get(name, 0) for name, _ in recording.phonemes], np.int64)
         halves = len(recording.samples) // FRAME * HALVES
         middles = (np.arange(halves) + 0.5) / (FRAME_RATE * HALVES)
-        return torch.from_numpy(_at(starts, names, middles)).view(-1, HALVES).T.contiguous()
+        return torch.from_numpy(latest(starts, names, middles)).view(-1, HALVES).T.contiguous()
 
 
 def speakers(recording: Recording) -> Tensor:
@@ -68,10 +70,10 @@ def speakers(recording: Recording) -> Tensor:
     starts = np.array([start for start, _ in said])
     who = np.array([speaker for _, speaker in said], np.int64)
     middles = (np.arange(len(recording.samples) // FRAME) + 0.5) / FRAME_RATE
-    return torch.from_numpy(_at(starts, who, middles))
+    return torch.from_numpy(latest(starts, who, middles))
 
 
-def _at(starts: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]  # numbers
+def latest(starts: Numbers, values: Numbers, times: Numbers) -> Numbers:
     """The value that began last at each of `times`; 0 before the first."""
     if not len(starts):
         return np.zeros(len(times), np.int64)

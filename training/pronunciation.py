@@ -94,6 +94,7 @@ class Sounding(nn.Module):
         for row, token in zip(rows, said, strict=True):
             for place, name in enumerate(token):
                 row[place] = names[name] + place * (len(names) + 1)
+        self.rows: Tensor
         self.register_buffer("rows", rows)
         self.table = nn.Parameter(0.3 * torch.randn(PLACES * (len(names) + 1), width) / PLACES**0.5)
 
