@@ -39,6 +39,7 @@ _NOISE = 0.3  # of the acoustic latents' size: about what six codebooks of 256 l
 _WAVE, _PHONEME, _COMMITMENT = 10.0, 0.3, 0.25  # weights of the losses, beside the spectral one
 _HEARD = 0.15  # of the crops, that the decoder speaks from the phonemes the encoder heard instead of the true ones
 _FEWER = 0.3  # of the crops, in the second stage, that are spoken from the first codebooks alone
+_EVALUATIONS = 8  # of each stage
 _FITTED = 60_000  # frames that k-means looks at
 _TINY = 1e-6
 _FAR = 30.0  # where codes lie that no phoneme has, along a direction that nothing else uses
@@ -54,9 +55,9 @@ class CodecSize:
     decoder_batch: int = 2  # in the last stage, whose crops are longer than the decoder's window of attention
     decoder_crop: int = 48  # frames
     slips: Slips = field(default_factory=Slips)
-    continuous: Schedule = field(default_factory=lambda: Schedule(steps=3000, peak=1.5e-3))
+    continuous: Schedule = field(default_factory=lambda: Schedule(steps=6000, peak=1.5e-3))
     quantised: Schedule = field(default_factory=lambda: Schedule(steps=3000, peak=8e-4))
-    decoder: Schedule = field(default_factory=lambda: Schedule(steps=3000, peak=8e-4))
+    decoder: Schedule = field(default_factory=lambda: Schedule(steps=6000, peak=8e-4))
 
 
 class Crops(NamedTuple):
@@ -445,7 +446,7 @@ def _fit(
         loss,
         schedule,
         evaluate=lambda _: figures(training, data.inventory, data.validation, folder.name),
-        evaluate_every=500,
+        evaluate_every=max(1, schedule.steps // _EVALUATIONS),
         betas=(0.8, 0.99),
         seed=seed,
         title=title,

@@ -55,7 +55,7 @@ class Learning:
     shuffled_share: float = 0.0  # of examples whose sentences are put in another order; see `streams.shuffled`
     onset_weight: float = 1.0  # of codes in the first frames of a sentence, which decide its voice
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
-    wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
+    wrong_codes: float = 0.06  # of the codes that the network sees, replaced by others of the same codebook
     lost_frames: float = 0.12  # of the frames of codes that it sees, taken away one by one
     lost_spans: float = 0.0  # of the frames, about, taken away two seconds at a time, so that text tells the voice
     dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
@@ -273,7 +273,7 @@ class LanguageTraining(nn.Module):
         tokens = batch.tokens.clone()
         text, codes = tokens[:, :2], tokens[:, 2:]
         wrong = torch.rand(codes.shape, generator=generator) < learning.wrong_codes
-        other = torch.randint(0, data.audio_bos_token_id, codes.shape, generator=generator)
+        other = _elsewhere(codes, generator)
         codes[wrong & (codes != data.audio_bos_token_id)] = other[wrong & (codes != data.audio_bos_token_id)]
         lost = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_frames
         begun = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_spans / _SPAN
@@ -291,6 +291,13 @@ class LanguageTraining(nn.Module):
             losses["probes"] = self.probes.losses(seen)
             losses["loss"] = losses["loss"] + learning.probe_weight * losses["probes"]
         return losses
+
+
+def _elsewhere(codes: Tensor, generator: torch.Generator) -> Tensor:
+    """Codes [B, K, T] as they stand somewhere else in the batch: slips are of codes that there are."""
+    rows = codes.transpose(0, 1).flatten(1)  # [K, B · T]
+    place = torch.randint(0, rows.shape[1], rows.shape, generator=generator)
+    return rows.gather(1, place).view(codes.shape[1], len(codes), -1).transpose(0, 1)
 
 
 class Batches:

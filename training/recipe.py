@@ -57,14 +57,16 @@ class Recipe:
     pulses: dict[int, tuple[int, ...]] = field(default_factory=lambda: {1: (8,), 2: (16,)})
 
 
-_LEARNING = Learning(dropout=0.1, shuffled_share=0.5, onset_weight=5.0, lost_spans=0.1, probe_weight=1.0)
+_LEARNING = Learning(
+    dropout=0.1, shuffled_share=0.5, onset_weight=5.0, lost_spans=0.1, probe_weight=1.0, depformer_share=0.5
+)
 NANO = Recipe(
     shards=100,
     codec_shards=12,
     dialogues=100,
     validation=60,
-    codec=CodecSize(continuous=Schedule(3000, 1.5e-3), quantised=Schedule(1500, 8e-4), decoder=Schedule(3000, 8e-4)),
-    language=LanguageSize(schedule=Schedule(6000, 2e-3, warmup=200), learning=_LEARNING),
+    codec=CodecSize(continuous=Schedule(6000, 1.5e-3), quantised=Schedule(3000, 8e-4), decoder=Schedule(6000, 8e-4)),
+    language=LanguageSize(schedule=Schedule(10_000, 2e-3, warmup=200), learning=_LEARNING),
 )
 SMOKE = Recipe(
     shards=1,
@@ -171,7 +173,7 @@ class Kitchen:
             loss,
             size.schedule,
             evaluate=lambda _: validate(training, batches, unseen),
-            evaluate_every=250,
+            evaluate_every=500,
             weight_decay=0.05,
             seed=self.recipe.seed,
             title="language model",
