@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -23,6 +24,22 @@ def test_all_singular_values_become_about_one() -> None:
         values = torch.linalg.svdvals(orthogonal(matrix).float())
         assert float(values.min()) > 0.4
         assert float(values.max()) < 1.3
+
+
+def test_a_matrix_goes_on_where_it_went_and_by_how_much_the_rate_says() -> None:
+    matrix = nn.Parameter(torch.zeros(8, 8))
+    optimizer = Muon([{"params": [matrix], "muon": True}], 0.01, (0.9, 0.98))
+    gradients = torch.randn(2, 8, 8, generator=torch.Generator().manual_seed(0))
+    matrix.grad = gradients[0]
+    optimizer.step()
+    assert float(matrix.detach().square().mean().sqrt()) == pytest.approx(0.01 * 0.2, rel=0.25)
+    before = matrix.detach().clone()
+    matrix.grad = gradients[1].clone()
+    optimizer.step()
+    alone = -orthogonal(gradients[1])
+    moved = matrix.detach() - before
+    cosine = torch.cosine_similarity(moved.flatten(), alone.flatten(), dim=0)
+    assert 0.3 < float(cosine) < 0.999  # the first gradient is still in it
 
 
 def test_others_move_as_with_adamw() -> None:

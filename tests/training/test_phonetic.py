@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dia2.common.errors import Dia2Error
 from training.corpus import Recording
-from training.phonetic import Inventory, accuracy, speakers, true_codes
+from training.phonetic import Inventory, accuracy, latest, speakers, true_codes
 from training.spoken import Spoken
 
 
@@ -27,6 +27,11 @@ def test_a_half_frame_has_the_phoneme_that_began_last() -> None:
     assert inventory.names == ("_", "aa", "t")  # a pause is no phoneme of its own
     assert inventory.labels(said).tolist() == [[0, 2, 1, 1], [2, 1, 1, 0]]  # zz is not known
     assert inventory.labels(recording(())).tolist() == [[0] * 4] * 2
+
+
+def test_what_begins_at_a_moment_is_there_at_it() -> None:
+    starts, values = np.array([0.5, 1.0]), np.array([3, 4])
+    assert latest(starts, values, np.array([0.4, 0.5, 0.9, 1.0, 2.0])).tolist() == [0, 3, 3, 4, 4]
 
 
 def test_frames_before_the_first_word_are_nobodys() -> None:
