@@ -35,7 +35,7 @@ from training.loop import Losses, Schedule, fit
 from training.phonetic import HALVES, Inventory, accuracy, speakers
 from training.sound_loss import SpectralLoss
 
-_NOISE = 0.3  # of the acoustic latents' size: about what six codebooks of 256 leave over
+_NOISE = 0.2  # of the acoustic latents' size: about what six codebooks of 256 leave over of sounds they don't know
 _WAVE, _PHONEME, _COMMITMENT = 10.0, 0.3, 0.25  # weights of the losses, beside the spectral one
 _HEARD = 0.15  # of the crops, that the decoder speaks from the phonemes the encoder heard instead of the true ones
 _FEWER = 0.3  # of the crops, in the second stage, that are spoken from the first codebooks alone
