@@ -1,4 +1,6 @@
-"""Pictures for the model card: curves of the training, and a head whose attention looks at the words being spoken.
+"""Pictures for the model card: curves of the training, one sentence said by source, codec and checkpoint, and a head.
+
+The head is the one whose attention looks most at the words being spoken.
 
 python -m training.figures FOLDER CHECKPOINT IMAGES      # FOLDER: of the recipe
 """
@@ -14,14 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from dia2.adapter.pictures import placed_words, spoken_slots
 from dia2.adapter.replay import Replay
 from dia2.engine import Dia2
 from dia2.inspect import Dia2Trace
 from dia2.inspect.views.plots import attention
+from training.corpus import record
+from training.dialogue import Dialogue, Turn
+from training.espeak import SAMPLE_RATE
 
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. Can I help you with the big table?"
+SENTENCE = Dialogue((Turn(1, ("Can you see the big house?",)), Turn(2, ("Yes, it is very old.",))), (0.0, 0.0))
+_TRANSFORM = 512
 _INK = {"train": "#4269d0", "validation": "#ff725c"}
 
 
@@ -42,19 +50,21 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def draw_curves(folder: Path, path: Path) -> None:
-    """Losses of the three runs of the recipe, each against its steps."""
+    """Losses and figures of the recipe's runs, each against its steps."""
     from matplotlib.figure import Figure
 
     panels = (
-        ("codec/continuous", "spectral", "codec, continuous: spectral loss"),
+        ("codec/continuous", "phonemes", "codec, continuous: phonemes heard"),
         ("codec/continuous", "stoi", "codec, continuous: STOI"),
         ("codec/quantised", "stoi", "codec, quantised: STOI"),
+        ("codec/decoder", "stoi", "codec, decoder: STOI"),
         ("language", "action", "language model: action"),
-        ("language", "cb0", "language model: codebook 0"),
-        ("language", "dep", "language model: other codebooks"),
+        ("language", "cb0", "language model: phoneme of the first half"),
+        ("language", "cb1", "language model: phoneme of the second half"),
+        ("language", "dep", "language model: all but codebook 0"),
     )
-    figure = Figure(figsize=(10, 5.5), layout="constrained")
-    for axes, (run, name, title) in zip(figure.subplots(2, 3).flat, panels, strict=True):
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    for axes, (run, name, title) in zip(figure.subplots(2, 4).flat, panels, strict=True):
         curves = scalars(folder / run)
         for family, ink in _INK.items():
             if points := curves.get(f"{family}/{name}"):
@@ -65,6 +75,28 @@ def draw_curves(folder: Path, path: Path) -> None:
         axes.grid(alpha=0.25)
         axes.legend(fontsize=8, frameon=False)
     figure.savefig(path, dpi=110)
+
+
+def draw_spectrograms(tts: Dia2, path: Path) -> None:
+    """One sentence three times: as the source says it, as the codec gives it back, and as the checkpoint says it."""
+    from matplotlib.figure import Figure
+
+    source = record(SENTENCE)
+    codec = tts.runtime.mimi
+    back = codec.decode(codec.encode(torch.from_numpy(source.samples)))
+    made = tts.generate(SENTENCE.script(), seed=1).waveform
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    panels = (("source", torch.from_numpy(source.samples)), ("codec", back.cpu()), ("generated", made))
+    for axes, (title, samples) in zip(figure.subplots(len(panels), 1, sharex=True), panels, strict=True):
+        window = torch.hann_window(_TRANSFORM)
+        spectrum = torch.stft(samples, _TRANSFORM, _TRANSFORM // 4, window=window, return_complex=True).abs()
+        level = 20 * torch.log10(spectrum + 1e-3)
+        extent = (0.0, len(samples) / SAMPLE_RATE, 0.0, SAMPLE_RATE / 2000)
+        axes.imshow(level.numpy(), origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-50, vmax=30)
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_ylabel("kHz", fontsize=8)
+    axes.set_xlabel("seconds", fontsize=8)
+    figure.savefig(path, dpi=100)
 
 
 @dataclass(frozen=True)
@@ -113,7 +145,7 @@ def by_distance_alone(weights: np.ndarray[Any, Any], targets: list[list[int]]) -
 
 
 def main(arguments: list[str]) -> None:
-    """Draw both."""
+    """Draw all."""
     folder, checkpoint, images = map(Path, arguments)
     images.mkdir(parents=True, exist_ok=True)
     tts = Dia2.from_repo(str(checkpoint))
@@ -124,6 +156,8 @@ def main(arguments: list[str]) -> None:
 def _draw(folder: Path, tts: Dia2, images: Path) -> Iterator[str]:
     draw_curves(folder, images / "nano-curves.png")
     yield "nano-curves.png"
+    draw_spectrograms(tts, images / "nano-spectrograms.png")
+    yield "nano-spectrograms.png"
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / "run.dia2trace"
         tts.generate(SCRIPT, seed=1, trace=path)

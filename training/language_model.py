@@ -20,6 +20,7 @@ from dia2.core.layers import rotary_table
 from dia2.core.model import Dia2Model
 from dia2.core.transformer import Block
 from training.loop import Losses, Schedule
+from training.phonetic import HALVES
 from training.streams import IGNORED, Language, Stream, Utterance, random_stream
 from training.tokenizer import SPECIALS
 
@@ -30,9 +31,9 @@ _SPAN = 25  # frames of sound that are taken away together
 class LanguageSize:
     """How large the language model is, and how it learns."""
 
-    layers: int = 5
+    layers: int = 8
     width: int = 256
-    hidden: int = 512
+    hidden: int = 640
     heads: int = 4
     kv_heads: int = 2
     head_dim: int = 64
@@ -40,9 +41,10 @@ class LanguageSize:
     depformer_width: int = 128
     depformer_hidden: int = 256
     depformer_heads: int = 4
-    vocabulary: int = 1024
-    delays: tuple[int, int] = (6, 7)  # of codebook 0, of the others
-    weight_sets: tuple[int, ...] = (0, 1, 1, 2, 2, 2, 2)  # of each depformer stage
+    vocabulary: int = 6144
+    text_rank: int = 96  # width of the text tokens' table
+    delays: tuple[int, int] = (6, 7)  # of the phonetic codebooks, of the others: those follow a frame that is decided
+    weight_sets: tuple[int, ...] = (0, 1, 2, 2, 3, 3, 3)  # of each depformer stage
     schedule: Schedule = field(default_factory=lambda: Schedule(steps=4000, peak=2e-3))
     learning: Learning = field(default_factory=lambda: Learning())
 
@@ -56,7 +58,7 @@ class Learning:
     shuffled_share: float = 0.0  # of examples whose sentences are put in another order; see `streams.shuffled`
     onset_weight: float = 1.0  # of codes in the first frames of a sentence, which decide its voice
     textless_share: float = 0.12  # of examples without text: the unconditional branch of guidance
-    wrong_codes: float = 0.06  # of the codes that the network sees, replaced at random
+    wrong_codes: float = 0.06  # of the codes that the network sees, replaced by others of the same codebook
     lost_frames: float = 0.12  # of the frames of codes that it sees, taken away one by one
     lost_spans: float = 0.0  # of the frames, about, taken away two seconds at a time, so that text tells the voice
     dropout: float = 0.0  # of what attention and MLP add; for recordings that are few
@@ -81,7 +83,7 @@ def config_dict(size: LanguageSize, codebooks: int, codes: int, tokenizer: Any) 
             "audio_bos_token_id": codes,
             "action_pad_token_id": 0,
             "action_new_word_token_id": 1,
-            "delay_pattern": [size.delays[0], *[size.delays[1]] * (codebooks - 1)],
+            "delay_pattern": [*[size.delays[0]] * HALVES, *[size.delays[1]] * (codebooks - HALVES)],
             "second_stream_ahead": 2,
         },
         "model": {
@@ -92,6 +94,7 @@ def config_dict(size: LanguageSize, codebooks: int, codes: int, tokenizer: Any) 
                 "gqa_query_heads": size.heads,
                 "kv_heads": size.kv_heads,
                 "gqa_head_dim": size.head_dim,
+                "low_rank_dim": size.text_rank,
             },
             "depformer": {
                 "n_layer": size.depformer_layers,
@@ -124,10 +127,11 @@ def add_dropout(model: Dia2Model, share: float) -> None:
 
 
 class Probes(nn.Module):
-    """Linear readers of the residual stream, in training alone: they ask it to know who speaks, and in which voice.
+    """Linear readers of the residual stream, in training alone: who speaks, in which voice, and which phonemes come.
 
     After a prefix a voice goes with its tag or with the other one, as the prefix has it. Codes alone teach that in some
-    frames a sentence, where the voice is decided; from there on it is copied from the frames before.
+    frames a sentence, where the voice is decided; from there on it is copied from the frames before. The phonetic codes
+    of the frame to be drawn are asked of the middle layer, so that the upper half has them to work with.
     """
 
     def __init__(self, model: Dia2Model) -> None:
@@ -136,18 +140,24 @@ class Probes(nn.Module):
         self.speaker = nn.Linear(width, 2, bias=False)
         self.traded = nn.Linear(width, 2, bias=False)
         self.voice = nn.Linear(width, 2, bias=False)
+        codes = model.config.data.audio_bos_token_id
+        self.phonemes = nn.ModuleList(nn.Linear(width, codes, bias=False) for _ in range(HALVES))
         self._seen: dict[str, Tensor] = {}
         middle, late = len(layers) // 2, max(len(layers) // 2, len(layers) - 2)
         for name, layer in (("middle", middle), ("late", late)):
             layers[layer].register_forward_hook(lambda _, __, out, name=name: self._seen.update({name: out}))
 
     def losses(self, batch: Batch) -> Tensor:
-        """What the three lose in the mean, of the forward pass that was last."""
+        """What they lose: the three in the mean, and the phonemes', of the forward pass that was last."""
         middle, late = (F.rms_norm(self._seen.pop(name), (self.voice.in_features,)) for name in ("middle", "late"))
         traded = torch.where(batch.voice == IGNORED, IGNORED, (batch.voice != batch.speaker).long())
         asked = ((self.speaker, middle, batch.speaker), (self.traded, middle, traded), (self.voice, late, batch.voice))
         losses = [F.cross_entropy(probe(x).transpose(1, 2), wanted, ignore_index=IGNORED) for probe, x, wanted in asked]
-        return torch.stack(losses).mean()
+        said = [
+            F.cross_entropy(probe(middle).transpose(1, 2), batch.codes[:, k], ignore_index=IGNORED)
+            for k, probe in enumerate(self.phonemes)
+        ]
+        return torch.stack(losses).mean() + torch.stack(said).mean()
 
 
 @dataclass(frozen=True)
@@ -269,7 +279,7 @@ class LanguageTraining(nn.Module):
         tokens = batch.tokens.clone()
         text, codes = tokens[:, :2], tokens[:, 2:]
         wrong = torch.rand(codes.shape, generator=generator) < learning.wrong_codes
-        other = torch.randint(0, data.audio_bos_token_id, codes.shape, generator=generator)
+        other = _elsewhere(codes, generator)
         codes[wrong & (codes != data.audio_bos_token_id)] = other[wrong & (codes != data.audio_bos_token_id)]
         lost = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_frames
         begun = torch.rand(len(codes), 1, codes.shape[2], generator=generator) < learning.lost_spans / _SPAN
@@ -291,6 +301,13 @@ class LanguageTraining(nn.Module):
             losses["probes"] = self.probes.losses(seen)
             losses["loss"] = losses["loss"] + learning.probe_weight * losses["probes"]
         return losses
+
+
+def _elsewhere(codes: Tensor, generator: torch.Generator) -> Tensor:
+    """Codes [B, K, T] as they stand somewhere else in the batch: slips are of codes that there are."""
+    rows = codes.transpose(0, 1).flatten(1)  # [K, B · T]
+    place = torch.randint(0, rows.shape[1], rows.shape, generator=generator)
+    return rows.gather(1, place).view(codes.shape[1], len(codes), -1).transpose(0, 1)
 
 
 class Batches:

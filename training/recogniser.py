@@ -29,13 +29,13 @@ from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.common.files import replacing, write_atomically
 from dia2.runtime.sounding import LAG
 from training.checkpoint import language_of
-from training.codec import mel_filters
 from training.corpus import CorpusPlan, Recording, make_corpus, read_shard, shards
 from training.dialogue import GRAMMAR, load_grammar, words
 from training.espeak import SAMPLE_RATE, speak
 from training.language_model import LanguageSize, config_dict
 from training.loop import Losses, Schedule, fit
 from training.robots import VOICES, recordings
+from training.sound_loss import mel_filters
 from training.streams import Language, Utterance, plain_stream
 from training.tokenizer import train_tokenizer
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 
 from dia2 import Dia2
 from dia2.inspect import Dia2Trace
-from training.figures import best_head, by_distance_alone
+from training.figures import best_head, by_distance_alone, draw_spectrograms
 
 
 def test_a_head_that_looks_at_one_distance_gains_nothing_by_what_is_there() -> None:
@@ -31,3 +32,12 @@ def test_nano_looks_at_the_word_that_it_speaks(tmp_path: Path) -> None:
     trace = Dia2Trace.load(tmp_path / "run")
     looking = best_head(trace, trace.replay(tts, attention=True))
     assert looking.even < looking.blind < looking.share / 2
+
+
+@pytest.mark.slow
+def test_a_sentence_is_drawn_as_three_say_it(tmp_path: Path) -> None:
+    path = tmp_path / "spectrograms.png"
+    draw_spectrograms(Dia2.nano(device="cpu"), path)
+    pixels = matplotlib.image.imread(path)[..., :3]
+    thirds = np.array_split(pixels, 3)
+    assert all(len(np.unique(third.reshape(-1, 3), axis=0)) > 1000 for third in thirds)  # something is in each

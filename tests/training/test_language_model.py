@@ -145,6 +145,19 @@ def test_what_is_spoilt(language: Language) -> None:
     assert torch.equal(spoilt.codes, batch.codes)  # what is to be said stays
 
 
+def test_a_wrong_code_is_one_that_its_codebook_has_elsewhere(language: Language) -> None:
+    learning = Learning(wrong_codes=1.0, lost_frames=0, textless_share=0)
+    training = LanguageTraining(Dia2Model(language.config), learning)
+    batch = Batch.of([plain_stream(language, utterance(language, i)) for i in range(4)], language.config)
+    bos = language.config.data.audio_bos_token_id
+    codes = batch.tokens[:, 2:]
+    codes[:] = torch.where(codes == bos, bos, 2 * torch.arange(4)[:, None] + codes % 2)  # two codes of each codebook
+    spoilt = training.spoilt(batch, torch.Generator().manual_seed(0)).tokens[:, 2:]
+    for k in range(4):
+        assert set(spoilt[:, k].flatten().tolist()) == {2 * k, 2 * k + 1, bos}
+    assert 0.3 < float((spoilt != codes).float().mean()) < 0.8
+
+
 def test_probes_teach_and_are_no_part_of_the_model(language: Language) -> None:
     learning = Learning(probe_weight=1.0, wrong_codes=0, lost_frames=0, textless_share=0)
     model = Dia2Model(language.config)
@@ -153,10 +166,11 @@ def test_probes_teach_and_are_no_part_of_the_model(language: Language) -> None:
     training = LanguageTraining(model, learning)
     batch = Batch.of([plain_stream(language, utterance(language))], language.config)
     losses = training.step(batch, torch.Generator().manual_seed(0))
-    assert float(losses["probes"].detach()) == pytest.approx(0.7, abs=0.4)  # a coin's
+    assert float(losses["probes"].detach()) == pytest.approx(0.7 + 2.1, abs=0.5)  # a coin's, and one of eight codes'
     assert training.probes is not None
     losses["probes"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     assert training.probes.voice.weight.grad is not None
+    assert all(probe.get_parameter("weight").grad is not None for probe in training.probes.phonemes)
     assert model.transformer.layers[0].get_parameter("attn.o_proj.weight").grad is not None
     assert set(model.state_dict()) == names
     assert "probes" not in training.losses(batch, torch.Generator())  # nor of what validation compares

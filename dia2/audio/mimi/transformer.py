@@ -40,8 +40,8 @@ class Attention(nn.Module):
         projected: Tensor = self.o_proj(out.transpose(1, 2).flatten(2))
         return projected
 
-    def _heads(self, x: Tensor) -> Tensor:  # [1, n, H · head_dim] -> [1, H, n, head_dim]
-        return x.view(1, x.shape[1], -1, self.head_dim).transpose(1, 2)
+    def _heads(self, x: Tensor) -> Tensor:  # [B, n, H · head_dim] -> [B, H, n, head_dim]
+        return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
 
 
 class Mlp(nn.Module):
