@@ -109,14 +109,12 @@ def test_the_seed_decides_everything_and_a_run_that_is_done_stays_as_it_is(tmp_p
     assert weights("first", 0) == first
 
 
-@pytest.mark.slow
 def test_words_are_known_in_any_case_and_with_punctuation(folder: Path) -> None:
     loaded = Recogniser.load(folder)
     assert loaded.class_of("YES!") == "yes"
     assert loaded.class_of("no") is loaded.class_of("yes yes") is loaded.class_of("?") is None
 
 
-@pytest.mark.slow
 def test_cuts_may_lie_outside_of_the_sound_and_none_is_nothing(folder: Path) -> None:
     loaded = Recogniser.load(folder)
     assert loaded.hear(torch.zeros(100), []) == []
