@@ -26,7 +26,11 @@ Group = Callable[[Labels], np.ndarray] | int | float | str  # a mask [n] of call
 
 @dataclass(frozen=True)
 class Direction:
-    """A vector, and what it is of: `Steer(found.point, found.vector, 0.5)` adds half of it."""
+    """A vector, and what it is of.
+
+    `Steer(found.point, found.vector, 0.5)` adds half of it, wherever an activation is, and
+    `Clamp(found.point, found.vector, found.between(1))` moves each one along it to where the mean of `where` lies.
+    """
 
     __repr__ = brief_repr
 
@@ -36,6 +40,11 @@ class Direction:
     units: str  # what a scale of 1 is
     length: float
     calls: tuple[int, int]  # how many there are of each mean
+    ends: tuple[float, float] = (0.0, 0.0)  # how far the means of `minus` and `where` lie along it
+
+    def between(self, strength: float) -> float:
+        """How far along it what lies at `strength` of the way from `minus` (0) to `where` (1) is."""
+        return self.ends[0] + strength * (self.ends[1] - self.ends[0])
 
     def save(self, path: str | Path) -> None:
         """Write it as a safetensors file, whole or not at all, that a sweep's plan can name as a vector.
@@ -93,15 +102,19 @@ def difference_of_means(
     one, other = (
         np.array([group[run][call] for run, call in zip(read.run, read.call, strict=True)]) for group in masks
     )
-    vector = values[one].mean(axis=0) - values[other].mean(axis=0)
+    to, off = values[one].mean(axis=0), values[other].mean(axis=0)
+    vector = to - off
+    length = float(np.linalg.norm(vector))
+    unit = vector / (length or 1.0)
     told = [_told(group, label) for group in (where, minus)]
     return Direction(
         point=point,
         vector=Vector(vector),
         checkpoint=read.checkpoint,
         units=f"1 is the difference of means of {told[0]} and {told[1]}",
-        length=float(np.linalg.norm(vector)),
+        length=length,
         calls=(int(one.sum()), int(other.sum())),
+        ends=(float(off @ unit), float(to @ unit)),
     )
 
 

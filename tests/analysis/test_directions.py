@@ -35,6 +35,10 @@ def test_it_is_the_difference_of_means(point: str) -> None:
     assert found.units == "1 is the difference of means of speaker 2 and speaker 1"
     assert found.checkpoint == checkpoint_of(tts.runtime)
     assert Steer(found.point, found.vector, 0.5).vector == found.vector
+    unit = (two.mean(axis=0) - one.mean(axis=0)) / found.length
+    parts = [float(mean @ unit) for mean in (one.mean(axis=0), two.mean(axis=0))]
+    assert found.ends == pytest.approx(parts, rel=1e-4, abs=1e-5)
+    assert found.between(0.5) == pytest.approx(sum(parts) / 2, rel=1e-4, abs=1e-5)
 
 
 def test_it_is_saved_for_plans(tmp_path: Path) -> None:

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dia2 import Dia2, UsageError
+from dia2 import Clamp, Dia2, Steer, UsageError, Vector
+from dia2.analysis import Direction
 from training.activations import __main__ as command
 from training.activations import scripts as module
 from training.activations.intervals import in_second, more_words, share, words_heard
 from training.activations.listening import Ear, Voices, plain
 from training.activations.rows import Rows
 from training.activations.scripts import alone, dialogues
-from training.activations.steering import _best, goal
+from training.activations.steering import WAYS, _best, _case, _random, goal
 from training.dialogue import split_of, words
 
 OF = {"weights": "abc"}
@@ -75,6 +76,18 @@ def test_the_best_turns_the_voice_and_keeps_most_words() -> None:
     assert [goal(row(*one)) for one in ((0.9, 0, -0.05), (0.89, 0, 0.0), (0.99, 0, -0.06))] == [
         *("reached", "not reached", "not reached"),
     ]
+
+
+def test_a_direction_is_added_or_set() -> None:
+    vector = Vector(np.array([0.0, 2.0]))
+    voice = Direction("act.1.resid", vector, "", "", 2.0, (1, 1), ends=(-0.5, 1.5))
+    added, set_to = WAYS
+    assert _case(added, voice, 0.5) == ("act.1.resid + 0.5 voice", [Steer("act.1.resid", vector, 0.5)])
+    assert _case(set_to, voice, 0.5) == ("act.1.resid = 0.5 voice", [Clamp("act.1.resid", vector, 0.5)])
+    assert [voice.between(strength) for strength in (0, 1, 2)] == [-0.5, 1.5, 3.5]
+    control = _random(voice)
+    assert float(control.vector.tensor.norm()) == pytest.approx(2.0)
+    assert control.between(1) == 2.0
 
 
 def test_scripts_are_of_their_split(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,13 +29,19 @@ def _steering(found: dict[str, Any]) -> str:
         (row["case"], row["runs"], *(_share(row[name]).text(signed=name == "more words") for name in _SHARES))
         for row in found["curve"]
     ]
-    head = ("added", "runs", "words heard, %", "more than with nothing, points", "frames in the second voice, %")
+    head = (
+        "added (+), or set to (=)",
+        "runs",
+        "words heard, %",
+        "more than with nothing, points",
+        "frames in the second voice, %",
+    )
     return (
         f"## Steering: [S1] scripts towards the second voice\n\n{found['scripts']} unseen scripts of "
         f"{found['words of the scripts']} words, {found['seeds']} seeds each; the direction of "
-        f"{' and '.join(map(str, found['calls of each mean']))} calls, length {found['length']:.1f}. Point and "
-        f"strength were chosen on other scripts: **{best['case']}**. Nine tenths of the frames in the other voice at "
-        f"five points fewer words or less: **{goal(best)}**. Of the sentences that [S2] says with nothing added, "
+        f"{' and '.join(map(str, found['calls of each mean']))} calls, length {found['length']:.1f}. Way, point "
+        f"and strength were chosen on other scripts: **{best['case']}**. Nine tenths of the frames in the other voice "
+        f"at five points fewer words or less: **{goal(best)}**. Of the sentences that [S2] says with nothing added, "
         f"{more.text(signed=True)} points more words are heard of the steered.\n\n{_table(head, rows)}"
     )
 
