@@ -9,10 +9,12 @@ explorer of the two runs.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,7 +23,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from dia2.adapter.findings.hearing import heard_words
 from dia2.adapter.trace import Dia2Trace
 from dia2.adapter.word_errors import edits
 from dia2.analysis.intervals import by_runs
@@ -34,9 +35,9 @@ from dia2.inspect.sweeps.command import bar
 from dia2.inspect.sweeps.dataset import trace_name
 from dia2.inspect.sweeps.plan import CHECKPOINT, Plan, RunOptions
 from dia2.inspect.sweeps.sweep import make
-from dia2.inspect.trace.find import bare
 from dia2.inspect.trace.load import load
 from dia2.runtime.audio_io import load_audio
+from training.judge import Ear
 from training.nearness import BETTER, CRUDE, Speaker, embeds, nearness_of
 
 SIDES = ("before", "after")
@@ -53,8 +54,8 @@ class Heard:
     script: int  # of the scripts, from 0
     seed: int
     trace: str  # from the report's folder
-    asked: list[str]  # words of the script, bare
-    heard: list[str]  # by Whisper, bare
+    asked: list[str]  # words of the script, as they are compared
+    heard: list[str]  # by Whisper, likewise
     nearness: dict[int, dict[str, float]] = field(default_factory=dict)  # by speaker and measure
 
     @property
@@ -115,9 +116,10 @@ def compare(
     report: Path,
     scripts: Sequence[str],
     *,
-    speakers: Mapping[int, Sequence[Path]] | None = None,
+    speakers: Mapping[int, Speaker] | None = None,
     seeds: Sequence[int] = (1, 2, 3),
     whisper: str = "base",
+    language: str | None = "en",
     model: Mapping[str, Any] | None = None,
     quiet: bool = False,
 ) -> Comparison:
@@ -128,9 +130,10 @@ def compare(
         after: likewise.
         report: folder; runs that are in it already are not made again.
         scripts: what is said; of sentences that the checkpoint was not trained on.
-        speakers: recordings of speaker 1 and 2, to whose voices the runs should be near.
+        speakers: 1 and 2, to whose voices the runs should be near.
         seeds: of the runs.
         whisper: the checkpoint that listens.
+        language: what is spoken, by Whisper's code; `None`: it finds out, of each run.
         model: what both have in common, as of `[model]`: device, dtype …
         quiet: no bar.
 
@@ -141,7 +144,7 @@ def compare(
     """
     from training.compare_page import write_page  # after the classes that it shows
 
-    voices = {number: _speaker(number, paths) for number, paths in (speakers or {}).items()}
+    voices = speakers or {}
     grid: dict[str, Sequence[Any]] = {"script": list(scripts), "seed": list(seeds), CHECKPOINT: [before, after]}
     plan = Plan(grid, model or {}, RunOptions(level="topk"))
     with bar(not quiet) as tell:
@@ -151,10 +154,11 @@ def compare(
         raise Dia2Error(f"{counted(len(failed), 'run')} failed: {failed[0]}")
     if len({run.model for run in summary.runs}) < len(SIDES):
         raise UsageError("Both checkpoints are the same: there is nothing to compare.")
+    listener = Listener(whisper, language, report / "heard")
     runs = []
     for run in track(summary.runs, "listening", console=Console(stderr=True), transient=True, disable=quiet):
         trace, settings = f"runs/{trace_name(run.id)}", run.settings
-        asked, heard = _words(report / trace, whisper, report / "heard")
+        asked, heard = listener.words(_trace(report / trace))
         script, seed = scripts.index(cast(str, settings["script"])), cast(int, settings["seed"])
         near = nearness_of(_trace(report / trace), voices)
         runs.append(Heard(SIDES[run.model], script, seed, trace, asked, heard, near))
@@ -170,24 +174,34 @@ def _trace(path: Path) -> Dia2Trace:
     return cast(Dia2Trace, load(path))
 
 
-def _words(path: Path, whisper: str, kept: Path) -> tuple[list[str], list[str]]:
-    """The words that were asked for and those that are heard, bare; what Whisper heard is kept for the next time."""
-    trace = _trace(path)
-    asked = [text for word in trace.words if (text := bare(word.text))]
-    file = kept / f"{path.stem}-{whisper.replace('/', '_')}.json"
-    if file.exists():
-        return asked, json.loads(file.read_bytes())
-    heard = []
-    if trace.audio is not None and trace.audio[0].any():
-        heard = [bare(word.text) for word in heard_words(*trace.audio, whisper)]
-    kept.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(heard, ensure_ascii=False).encode())
-    return asked, heard
+class Listener:
+    """Hears runs, and keeps what it heard for the next time."""
+
+    def __init__(self, whisper: str, language: str | None, kept: Path) -> None:
+        self._whisper, self._language, self._kept = whisper, language, kept
+
+    @cached_property
+    def _ear(self) -> Ear:
+        return Ear(self._whisper, self._language)
+
+    def words(self, trace: Dia2Trace) -> tuple[list[str], list[str]]:
+        """The words that a run was asked for and those that are heard, as they are compared."""
+        name = hashlib.sha256(json.dumps([self._whisper, self._language]).encode()).hexdigest()[:8]
+        file = self._kept / f"{trace.path.stem}-{name}.json"
+        if file.exists():
+            asked, heard = json.loads(file.read_bytes())
+            return asked, heard
+        asked = self._ear.plain(" ".join(word.text for word in trace.words))
+        heard = []
+        if trace.audio is not None and trace.audio[0].any():
+            samples, rate = trace.audio
+            heard = self._ear.hear(samples, rate)
+        self._kept.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps([asked, heard], ensure_ascii=False).encode())
+        return asked, heard
 
 
 def _speaker(number: int, paths: Sequence[Path]) -> Speaker:
-    if number not in (1, 2):
-        raise UsageError(f"There is no speaker {number}: recordings are of speaker 1 or 2.")
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
     sounds = [file for file in files if file.suffix.lower() in _SOUNDS and not file.name.startswith(".")]
     if not sounds:
@@ -254,6 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=int, default=3, help="runs of each script (default 3)")
     parser.add_argument("--whisper", default="base", help="checkpoint that listens (default base)")
+    parser.add_argument("--language", default="en", help="what is spoken, by Whisper's code (default en)")
     parser.add_argument("--device")
     given = parser.parse_args(arguments)
     try:
@@ -264,9 +279,10 @@ def main(arguments: list[str] | None = None) -> int:
             given.after,
             given.report,
             read_scripts(given.script),
-            speakers=_named(given.like),
+            speakers={number: _speaker(number, paths) for number, paths in _named(given.like).items()},
             seeds=range(1, given.seeds + 1),
             whisper=given.whisper,
+            language=given.language,
             model={"device": given.device} if given.device else None,
         )
     except Dia2Error as error:

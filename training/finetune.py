@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +32,7 @@ from dia2.runtime.context import RuntimeContext
 from dia2.runtime.script_parser import parse_script
 from dia2.runtime.speaking import speaking
 from dia2.runtime.turns import finish
+from training.afterwards import afterwards
 from training.cost import Method, add_method_flags, method_of, prepared
 from training.curves import draw_losses
 from training.keeping import Keeping
@@ -41,6 +43,7 @@ from training.plan import Plan, before_first_step, digest_of, tell_time
 from training.prepare import add_data_options, preparation_of
 from training.processes import Alone, Launched, Processes, launched
 from training.recordings.preparing import Preparation, PreparedRecordings, judge_recordings, prepare
+from training.recordings.timing import language_code
 from training.streams import Language
 
 STORED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -68,6 +71,7 @@ class Tuning:
     learning: Learning = LEARNING
     method: Method = ALL
     merge: bool = False  # a LoRA into a checkpoint at the end
+    compare: bool = False  # with what it came from, when all is done
 
     def check(self) -> None:
         """Raise UsageError for a number that cannot be meant."""
@@ -226,6 +230,9 @@ def main(arguments: list[str] | None = None) -> int:
     add_data_options(parser)
     parser.add_argument("--store", choices=STORED, default="float32", help="of the weights that are written")
     parser.add_argument("--merge", action="store_true", help="write a LoRA also as a whole checkpoint")
+    parser.add_argument(
+        "--compare", action="store_true", help="let Whisper compare it, by what is held back, with what it came from"
+    )
     parser.add_argument("--device")
     parser.add_argument("--seed", type=int, default=0)
     add_method_flags(parser)
@@ -250,6 +257,7 @@ def main(arguments: list[str] | None = None) -> int:
             ),
             method=method_of(given),
             merge=given.merge,
+            compare=given.compare,
         )
         tuning.check()
         first = _run(tuning, preparation_of(given), given.source, given.device)
@@ -275,7 +283,10 @@ def _run(tuning: Tuning, preparation: Preparation, source: str | None, device: s
     if not launched():
         judged = judge_recordings(preparation)  # seconds; the checkpoint may take minutes
         tts = _source(source, device, dtype)
-        finetune(tts, tuning, prepare(tts.runtime, judged))
+        recordings = prepare(tts.runtime, judged)
+        finetune(tts, tuning, recordings)
+        del tts  # the comparison loads what it needs
+        _compare(tuning, preparation, recordings, source, device)
         return True
     processes = Launched(pick_device(device), "bfloat16" if tuning.method.autocast else "float32")
     with processes.first_alone(), _muted(processes.rank > 0):  # it prepares the recordings; the others find them
@@ -283,7 +294,24 @@ def _run(tuning: Tuning, preparation: Preparation, source: str | None, device: s
         tts = _source(source, str(processes.device), dtype)
         recordings = prepare(tts.runtime, judged)
     finetune(tts, tuning, recordings, processes)
-    return bool(processes.rank == 0)
+    first = bool(processes.rank == 0)
+    if first:
+        del tts
+        _compare(tuning, preparation, recordings, source, str(processes.device))
+    return first
+
+
+def _compare(
+    tuning: Tuning, preparation: Preparation, recordings: PreparedRecordings, source: str | None, device: str | None
+) -> None:
+    if not tuning.compare:
+        return
+    before: dict[str, Any] = {"nano": True} if source is None else {"hf": source}
+    lora = tuning.method.rank and not tuning.merge
+    after = before | {"lora": str(tuning.adapter)} if lora else {"hf": str(tuning.output / "checkpoint")}
+    model = {"device": device} if device else {}
+    code = language_code(preparation.language or "en", preparation.whisper)
+    afterwards(before, after, tuning.output / "compared", recordings, preparation.whisper, code, model)
 
 
 @contextmanager

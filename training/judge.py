@@ -29,28 +29,37 @@ _DRAWS = 4000
 class Ear:
     """Whisper, and how its words are compared."""
 
-    def __init__(self, whisper: str) -> None:
+    def __init__(self, whisper: str, language: str | None = "en") -> None:
         """Load a checkpoint by its name or path.
+
+        Args:
+            whisper: its name or path.
+            language: what is spoken, by Whisper's code; `None`: it finds out.
 
         Raises:
             UsageError: Whisper is not installed, or the name is unknown.
             Dia2Error: the checkpoint cannot be had.
         """
         self._model = load_whisper(whisper, torch.device("cpu"))
+        self._language = language
 
-    def hear(self, samples: Sound) -> list[str]:
-        """The words in samples [N] at 24 kHz, as `plain` writes them; no chance is in it."""
+    def hear(self, samples: Sound, rate: int = SAMPLE_RATE) -> list[str]:
+        """The words in samples [N] at `rate` Hz, as `plain` writes them; no chance is in it."""
         import soxr
 
-        sound = soxr.resample(samples, SAMPLE_RATE, WHISPER_RATE).astype(np.float32)
+        sound = soxr.resample(samples, rate, WHISPER_RATE).astype(np.float32)
         heard = self._model.transcribe(
-            sound, language="en", temperature=0.0, condition_on_previous_text=False, fp16=False
+            sound, language=self._language, temperature=0.0, condition_on_previous_text=False, fp16=False
         )
-        return plain(heard["text"])
+        return self.plain(heard["text"])
+
+    def plain(self, text: str) -> list[str]:
+        """Words as they are compared: in English as `plain` writes them, else without case and punctuation."""
+        return plain(text) if self._language == "en" else _basic()(text).split()
 
     def errors(self, text: str, samples: Sound) -> Count:
         """Words of a text that are heard otherwise, missed or added."""
-        wanted = plain(text)
+        wanted = self.plain(text)
         return Count(edits(wanted, self.hear(samples)), len(wanted))
 
 
@@ -59,6 +68,14 @@ def _normalizer() -> Callable[[str], str]:
     from whisper.normalizers import EnglishTextNormalizer
 
     found: Callable[[str], str] = EnglishTextNormalizer()
+    return found
+
+
+@cache
+def _basic() -> Callable[[str], str]:
+    from whisper.normalizers import BasicTextNormalizer
+
+    found: Callable[[str], str] = BasicTextNormalizer()
     return found
 
 

@@ -230,13 +230,16 @@ def test_every_name_of_the_registry_is_a_point() -> None:
 
 def test_only_some_can_be_edited() -> None:
     edited = {point.name for point in ACTIVATIONS if point.activation is not None and point.activation.edited}
-    assert edited == {"act.embed", "act.hidden", *(f"act.{{l}}.{part}" for part in ("resid", "attn", "mlp", "heads"))}
+    of_layers = {f"act.{{l}}.{part}" for part in ("resid", "attn", "mlp", "heads")}
+    assert edited == {"act.embed", "act.hidden", *of_layers, "act.dep.{l}.resid", "act.dep.{l}.heads"}
     for point in ACTIVATIONS:
         name = point.name.replace("{l}", "1")
         if point.name in edited:
             assert Point.to_edit(name) == Point.of(name)
             continue
-        with pytest.raises(UsageError, match=rf"{name} can be read and not changed.*act.L.heads or act.hidden"):
+        with pytest.raises(
+            UsageError, match=rf"{name} can be read and not changed.*act.dep.L.resid or act.dep.L.heads"
+        ):
             Point.to_edit(name)
 
 

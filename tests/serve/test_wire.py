@@ -115,7 +115,7 @@ def test_a_head_has_a_limit(short: httpx.Client) -> None:
 
 
 def test_a_head_in_pieces_is_forgotten_once_it_is_there(short: httpx.Client) -> None:
-    asked = json.dumps(ASKED | {"input": "[S1] " + "One two three four. " * 60, "response_format": "pcm"}).encode()
+    asked = json.dumps(ASKED | {"input": "[S1] " + "One two three four. " * 150, "response_format": "pcm"}).encode()
     began = time.monotonic()
     with raw(short, HEAD) as connection:
         time.sleep(0.1)
@@ -174,7 +174,7 @@ def free(client: httpx.Client) -> bool:
 @pytest.mark.usefixtures("narrow")
 def test_who_does_not_read_is_cut_off(serve: Callable[..., httpx.Client]) -> None:
     client = serve(limits=SHORT)
-    asked = json.dumps(ASKED | {"input": "[S1] " + "One two three four. " * 60, "response_format": "pcm"}).encode()
+    asked = json.dumps(ASKED | {"input": "[S1] " + "One two three four. " * 150, "response_format": "pcm"}).encode()
     with raw(client, HEAD + f"Content-Length: {len(asked)}\r\n\r\n".encode() + asked, receive=2048) as connection:
         connection.recv(100)
         time.sleep(1.5)

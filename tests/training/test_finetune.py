@@ -202,6 +202,29 @@ def test_a_state_of_another_kind_is_refused(prepared: None, tmp_path: Path, caps
     assert "is not the state of such a run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("flags", "after"),
+    [
+        ([], {"hf": "out/checkpoint"}),
+        (["--lora", "1"], {"nano": True, "lora": "out/lora.safetensors"}),
+        (["--lora", "1", "--merge"], {"hf": "out/checkpoint"}),
+    ],
+)
+def test_what_is_compared_is_what_was_written_with_what_it_came_from(
+    flags: list[str], after: dict[str, object], prepared: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[Any] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tuning, "finetune", lambda *_: {})
+    monkeypatch.setattr(tuning, "afterwards", lambda *given: compared.extend(given))
+    arguments = [".", "out", "--device", "cpu", "--compare", "--whisper", "base", "--language", "German", *flags]
+    assert main(arguments) == 0
+    before, made, report, learnt, *rest = compared
+    assert (before, made, report) == ({"nano": True}, after, Path("out/compared"))
+    assert len(learnt.unseen) == 1
+    assert rest == ["base", "de", {"device": "cpu"}]
+
+
 def test_weights_of_another_precision_are_refused(tmp_path: Path) -> None:
     tts = Dia2.nano(device="cpu", dtype="bfloat16")
     with pytest.raises(
