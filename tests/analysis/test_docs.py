@@ -34,5 +34,5 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         with contextlib.redirect_stdout(said):
             exec(code, space)
         assert "print(" not in code or said.getvalue().strip()
-    assert len(examples()) == 11
+    assert len(examples()) == 12
     assert (tmp_path / "acts.safetensors").is_file()
