@@ -23,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ import httpx_ws
 import numpy as np
 import soundfile
 from wsproto.events import BytesMessage
+from wsproto.utilities import LocalProtocolError
 
 from dia2 import Dia2
 
@@ -265,7 +266,9 @@ class Client:
         with self._stream() as stream:
             if self._draw.random() < 0.5:
                 stream.send_json({"type": "begin", "model": "nano"})
-            stream.send_text(self._draw.choice(["{", "[]", '{"type": "text"}', '{"type": "end", "more": 1}', "\ud7ff"]))
+            garbage = self._draw.choice(["{", "[]", '{"type": "text"}', '{"type": "end", "more": 1}', "\ud7ff"])
+            with suppress(LocalProtocolError):  # it was turned away, and the socket is closing
+                stream.send_text(garbage)
             if _heard(stream)[1]["type"] != "error":
                 raise WrongError("a socket took what is no message")
 
