@@ -613,7 +613,9 @@ def test_a_shape_computes_with_the_threads_that_the_floor_is_read_with(small_sha
         torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize(("kernel", "memory"), [("blocks", ""), ("unpacked", "not ")])
+@pytest.mark.parametrize(
+    ("kernel", "memory"), [pytest.param("blocks", "", marks=pytest.mark.slow), ("unpacked", "not ")]
+)
 def test_a_frame_tells_what_int8_weights_are_multiplied_by(
     small_shape: str, kernel: str, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

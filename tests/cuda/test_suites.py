@@ -19,3 +19,9 @@ SUITES = {"conformance": [LONGEST], "the rest": [file for file in FILES if file 
 @pytest.mark.parametrize("name", SUITES)
 def test_on_the_pretended_device(name: str) -> None:
     run_apart(SUITES[name], options=["-p", "tests.support.fakecuda.plugin"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WHY is not None, reason=WHY or "")
+def test_what_takes_long_on_the_pretended_device() -> None:
+    run_apart(FILES, slow=True, options=["-p", "tests.support.fakecuda.plugin"])

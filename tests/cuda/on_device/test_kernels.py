@@ -112,6 +112,7 @@ def pieces() -> dict[Callable[..., Any], tuple[Any, ...]]:
     }
 
 
+@pytest.mark.slow  # inductor writes the kernels of a whole frame
 @pytest.mark.filterwarnings("ignore")  # inductor imports parts of torch that torch deprecates, and says what is slow
 def test_a_compiled_frame_launches_no_more_kernels_than_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.no_grad(), pytest.MonkeyPatch.context() as patch:

@@ -48,6 +48,7 @@ def found(names: tuple[str, ...]) -> list[str]:
     return wrong
 
 
+@pytest.mark.slow  # 3,616 orders of settings
 @pytest.mark.filterwarnings("ignore::UserWarning")  # torch would like the newer ones to be used
 def test_no_old_switch_fails_in_a_run_and_all_come_back() -> None:
     """What Inductor reads, `torch.backends.cuda.matmul.allow_tf32`, among them."""
