@@ -27,7 +27,7 @@ from training.activations.heads import HeadPlan, heads, without
 from training.activations.listening import Ear, Voices
 from training.activations.reading import TARGETS, reading
 from training.activations.rows import Rows
-from training.activations.scripts import dialogues
+from training.activations.scripts import alone, dialogues, digest
 from training.activations.speaking import Bench, Say, recorded
 from training.activations.steering import SteeringPlan, steering
 from training.activations.tables import tables
@@ -58,6 +58,7 @@ def figures(tts: Dia2, folder: Path, plan: Plan, whisper: str) -> dict[str, Any]
         UsageError: the folder has those of another checkpoint or plan, or there is no such Whisper.
     """
     facts: dict[str, Any] = {"weights": checkpoint_of(tts.runtime), "whisper": whisper, "plan": asdict(plan)}
+    facts["sentences"] = digest([*alone("validation", 2), *alone("test", 2)])  # another grammar has others
     began = time.monotonic()
 
     def say(text: str) -> None:

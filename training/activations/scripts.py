@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 
-from training.dialogue import Grammar, draw_dialogue, load_grammar, words
+from training.dialogue import GRAMMAR, Grammar, draw_dialogue, load_grammar, words
 
 _LEAST = 8  # words of a script of one speaker
 
@@ -15,7 +16,7 @@ def _sentences(grammar: Grammar, rng: random.Random, split: str) -> tuple[str, .
 
 def dialogues(split: str, count: int, turns: int = 4) -> list[str]:
     """Scripts of a split in which chance says who speaks: where speakers take turns, the last one would tell."""
-    grammar, found = load_grammar(), []
+    grammar, found = load_grammar(GRAMMAR), []  # whose words the embedded checkpoint learnt
     for number in range(count):
         rng = random.Random(f"{split} dialogue {number}")  # noqa: S311  # no secret
         said = ((rng.choice((1, 2)), _sentences(grammar, rng, split)) for _ in range(turns))
@@ -25,7 +26,7 @@ def dialogues(split: str, count: int, turns: int = 4) -> list[str]:
 
 def alone(split: str, count: int, speaker: int = 1) -> list[str]:
     """Scripts of a split in which one speaker says eight words or more."""
-    grammar, found = load_grammar(), []
+    grammar, found = load_grammar(GRAMMAR), []  # whose words the embedded checkpoint learnt
     for number in range(count):
         rng = random.Random(f"{split} alone {number}")  # noqa: S311  # no secret
         said: list[str] = []
@@ -33,3 +34,8 @@ def alone(split: str, count: int, speaker: int = 1) -> list[str]:
             said += _sentences(grammar, rng, split)
         found.append(f"[S{speaker}] {' '.join(said)}")
     return found
+
+
+def digest(scripts: list[str]) -> str:
+    """Of what is spoken: figures of other scripts are not to be compared."""
+    return hashlib.sha256("\n".join(scripts).encode()).hexdigest()[:16]

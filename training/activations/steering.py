@@ -79,7 +79,8 @@ def steering(tts: Dia2, runs: Sequence[Dia2Trace], bench: Bench, plan: SteeringP
     for way, direction, strength, _ in chosen:
         strengths = sorted({*plan.strengths, strength})
         cases = [_case(way, direction, each) for each in strengths]
-        cases += [_case(way, _random(direction), each, "random") for each in strengths]
+        controls = strengths if way is WAYS[0] else [strength]
+        cases += [_case(way, _random(direction), each, "random") for each in controls]
         judged = bench.judge("test", cases, scripts, plan.seeds)
         curve += [_row(name, of, plain) for name, of in judged.items()]
         told |= judged
