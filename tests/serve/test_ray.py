@@ -35,7 +35,7 @@ while client.get("/readyz").status_code != 200:
 found, tries, begun = {}, {}, threading.Barrier(9)
 
 def ask(seed):
-    asked = {"model": "nano", "input": "[S1] Hello there. How are you?", "seed": seed, "response_format": "pcm"}
+    asked = {"model": "nano", "input": "[S1]" + " Hello there. How are you?" * 8, "seed": seed, "response_format": "pcm"}
     begun.wait()
     for tries[seed] in range(1, 20):
         try:
@@ -78,7 +78,7 @@ def test_requests_outlive_a_replica_by_being_sent_again() -> None:
     told = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert told["replicas"] == 2
     tts = Dia2.nano(device="cpu")
-    requests = [Request("[S1] Hello there. How are you?", seed=seed) for seed in range(8)]
+    requests = [Request("[S1]" + " Hello there. How are you?" * 8, seed=seed) for seed in range(8)]
     wanted = {str(seed): 2 * len(result.waveform) for seed, result in enumerate(tts.generate_many(requests))}
     assert told["found"] == wanted
     assert max(told["tries"].values()) > 1, "somebody's replica was killed"

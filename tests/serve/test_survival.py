@@ -14,7 +14,8 @@ from dia2.inspect import load
 from ..support.servers import started
 from .test_page import frames
 
-LONG = "[S1] " + "Hello there, how are you today? " * 12
+LONG = "[S1] " + "Hello there, how are you today? " * 40
+FRAME = 3840  # bytes
 pytestmark = pytest.mark.slow
 
 
@@ -28,9 +29,10 @@ def test_what_a_killed_server_recorded_loads_and_the_next_one_shows_it(tmp_path:
         answers = [stream.__enter__() for stream in streams]
         names = [answer.headers["x-dia2-run"] for answer in answers]
         parts = [answer.iter_raw() for answer in answers]
-        for _ in range(150):  # a kill costs at most the last 128 calls
-            for part in parts:
-                next(part)
+        for part in parts:
+            heard = 0
+            while heard < 170 * FRAME:  # a kill costs at most the last 128 calls
+                heard += len(next(part))
         process.send_signal(signal.SIGKILL)
         process.wait()
         with pytest.raises(httpx.HTTPError):
