@@ -35,7 +35,8 @@ while client.get("/readyz").status_code != 200:
 found, tries, begun = {}, {}, threading.Barrier(9)
 
 def ask(seed):
-    asked = {"model": "nano", "input": "[S1]" + " Hello there. How are you?" * 8, "seed": seed, "response_format": "pcm"}
+    script = "[S1]" + " Hello there. How are you?" * 8
+    asked = {"model": "nano", "input": script, "seed": seed, "response_format": "pcm"}
     begun.wait()
     for tries[seed] in range(1, 20):
         try:
