@@ -114,7 +114,7 @@ def test_a_head_has_a_limit(short: httpx.Client) -> None:
     assert short.get("/healthz").status_code == 200
 
 
-def test_a_head_in_pieces_is_forgotten_once_it_is_there(short: httpx.Client) -> None:
+def test_a_head_in_pieces_is_forgotten_once_it_is_there(short: httpx.Client, slow: None) -> None:
     asked = json.dumps(ASKED | {"input": "[S1] " + "One two three four. " * 150, "response_format": "pcm"}).encode()
     began = time.monotonic()
     with raw(short, HEAD) as connection:
