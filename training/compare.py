@@ -35,7 +35,6 @@ from dia2.inspect.sweeps.command import bar
 from dia2.inspect.sweeps.dataset import trace_name
 from dia2.inspect.sweeps.plan import CHECKPOINT, Plan, RunOptions
 from dia2.inspect.sweeps.sweep import make
-from dia2.inspect.trace.load import load
 from dia2.runtime.audio_io import load_audio
 from training.judge import Ear
 from training.nearness import BETTER, CRUDE, Speaker, embeds, nearness_of
@@ -158,9 +157,10 @@ def compare(
     runs = []
     for run in track(summary.runs, "listening", console=Console(stderr=True), transient=True, disable=quiet):
         trace, settings = f"runs/{trace_name(run.id)}", run.settings
-        asked, heard = listener.words(_trace(report / trace))
+        loaded = Dia2Trace.load(report / trace)
+        asked, heard = listener.words(loaded)
         script, seed = scripts.index(cast(str, settings["script"])), cast(int, settings["seed"])
-        near = nearness_of(_trace(report / trace), voices)
+        near = nearness_of(loaded, voices)
         runs.append(Heard(SIDES[run.model], script, seed, trace, asked, heard, near))
     found = Comparison(list(scripts), runs, changes_of(runs), bool(voices) and not embeds())
     figures = {"changes": [asdict(c) | {"verdict": c.verdict} for c in found.changes], "warnings": found.warnings}
@@ -168,10 +168,6 @@ def compare(
     write_atomically(report / "figures.json", (json.dumps(figures, indent=1, ensure_ascii=False) + "\n").encode())
     write_page(found, report)
     return found
-
-
-def _trace(path: Path) -> Dia2Trace:
-    return cast(Dia2Trace, load(path))
 
 
 class Listener:

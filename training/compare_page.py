@@ -7,11 +7,9 @@ import html
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
-from typing import cast
 
 from dia2.adapter.trace import Dia2Trace
 from dia2.common.files import write_atomically
-from dia2.inspect.trace.load import load
 from dia2.inspect.views.explorer.html import to_html
 from dia2.inspect.views.explorer.sound import trace_sound
 from training.compare import SIDES, Change, Comparison, Heard, shown
@@ -122,4 +120,4 @@ def _pair_page(number: int) -> str:
 
 
 def _trace(report: Path, run: Heard) -> Dia2Trace:
-    return cast(Dia2Trace, load(report / run.trace))
+    return Dia2Trace.load(report / run.trace)
