@@ -36,6 +36,7 @@ from dia2.inspect.sweeps.dataset import trace_name
 from dia2.inspect.sweeps.plan import CHECKPOINT, Plan, RunOptions
 from dia2.inspect.sweeps.sweep import make
 from dia2.runtime.audio_io import load_audio
+from training.commands import resumable
 from training.judge import Ear
 from training.nearness import BETTER, CRUDE, Speaker, embeds, nearness_of
 
@@ -267,7 +268,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--language", default="en", help="what is spoken, by Whisper's code (default en)")
     parser.add_argument("--device")
     given = parser.parse_args(arguments)
-    try:
+
+    def run() -> None:
         if given.seeds < 1:
             raise UsageError(f"--seeds is a whole number from 1, not {given.seeds}.")
         found = compare(
@@ -281,15 +283,10 @@ def main(arguments: list[str] | None = None) -> int:
             language=given.language,
             model={"device": given.device} if given.device else None,
         )
-    except Dia2Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    print_table(found, Console())
-    print(given.report / "index.html")
-    return 0
+        print_table(found, Console())
+        print(given.report / "index.html")
+
+    return resumable(run)
 
 
 def read_scripts(path: Path) -> list[str]:

@@ -22,8 +22,7 @@ from typing import Any
 import torch
 
 from dia2.audio.grid import write_wav
-from dia2.common.errors import Dia2Error, UsageError
-from dia2.common.memory import shortage
+from dia2.common.errors import UsageError
 from dia2.common.terminal.command import Parser
 from dia2.core.precision import pick_device
 from dia2.engine import Dia2
@@ -33,6 +32,7 @@ from dia2.runtime.script_parser import parse_script
 from dia2.runtime.speaking import speaking
 from dia2.runtime.turns import finish
 from training.afterwards import afterwards
+from training.commands import resumable
 from training.cost import Method, add_method_flags, method_of, prepared
 from training.curves import draw_losses
 from training.keeping import Keeping
@@ -237,7 +237,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     add_method_flags(parser)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, while recordings are prepared too
-    try:
+
+    def run() -> None:
         given = parser.parse_args(arguments)
         tuning = Tuning(
             given.output,
@@ -260,21 +261,10 @@ def main(arguments: list[str] | None = None) -> int:
             compare=given.compare,
         )
         tuning.check()
-        first = _run(tuning, preparation_of(given), given.source, given.device)
-    except Dia2Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    except (RuntimeError, MemoryError, OSError) as error:
-        if (lack := shortage(error)) is None:
-            raise
-        print(f"error: {lack}: give --batch-frames less, --checkpoint-activations, or --lora 16.", file=sys.stderr)
-        return 1
-    if first:
-        print(speak_command(tuning, given.source))
-    return 0
+        if _run(tuning, preparation_of(given), given.source, given.device):
+            print(speak_command(tuning, given.source))
+
+    return resumable(run, "give --batch-frames less, --checkpoint-activations, or --lora 16")
 
 
 def _run(tuning: Tuning, preparation: Preparation, source: str | None, device: str | None) -> bool:

@@ -32,6 +32,7 @@ from dia2.core.model import Dia2Model
 from training.checkpoint import language_of, write_checkpoint
 from training.codec import CodecData, CodecSize, Sounds, train_decoder, train_encoder
 from training.codec_network import CodecShape
+from training.commands import resumable
 from training.corpus import CorpusPlan, Recording, make_corpus, read_shard, shards
 from training.dataset import encode_corpus, read_utterances
 from training.language_model import Batches, LanguageSize, LanguageTraining, Learning, config_dict, initialise, validate
@@ -233,17 +234,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
     given = parser.parse_args(arguments)
     torch.set_num_threads(max(1, given.threads))
-    try:
+
+    def run() -> None:
         kitchen = Kitchen(given.folder, SIZES[given.size], given.workers, device_of(given.device))
         for step in given.step or STEPS:
             kitchen.run(step)
-    except Dia2Error as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from here", file=sys.stderr)
-        return 130
-    return 0
+
+    return resumable(run)
 
 
 if __name__ == "__main__":
