@@ -1,7 +1,4 @@
-"""The codebooks that are learnt: residual k-means to begin with, then moving averages; and codes made wrong on purpose.
-
-A codebook is kept as Mimi keeps it, as sums and counts, which is what moving averages want.
-"""
+"""Codebooks found by k-means, and codes made wrong on purpose."""
 
 from __future__ import annotations
 
@@ -12,9 +9,6 @@ import torch
 from torch import Tensor
 
 from dia2.audio.mimi.quantizer import Codebook, ResidualQuantizer, vectors
-
-_DECAY = 0.995  # of the moving averages, a step
-_DEAD = 0.05  # of the mean use, below which a code is moved to where there is something to code
 
 
 def k_means(points: Tensor, count: int, generator: torch.Generator, rounds: int = 25) -> Tensor:
@@ -34,21 +28,10 @@ def _some(points: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def set_codes(book: Codebook, codes: Tensor, usage: float = 1.0) -> None:
-    """Make `codes` [codes, D] the codebook, as if each had been used `usage` times a step."""
-    book.embed_sum.copy_(codes * usage)
-    book.cluster_usage.fill_(usage)
-
-
-@torch.no_grad()
-def fit_residual(quantizer: ResidualQuantizer, points: Tensor, generator: torch.Generator, usage: float) -> float:
-    """Fit all codebooks to points [N, D], one to what the one before it leaves; returns the share of variance left."""
-    rest, variance = points, points.var(0).sum()
-    for book in quantizer.codebooks:
-        centres = k_means(rest, len(book.embed_sum), generator)
-        set_codes(book, centres, usage)
-        rest = rest - centres[torch.cdist(rest, centres).argmin(1)]
-    return float(rest.var(0).sum() / variance)
+def set_codes(book: Codebook, codes: Tensor) -> None:
+    """Make `codes` [codes, D] the codebook."""
+    book.embed_sum.copy_(codes)
+    book.cluster_usage.fill_(1.0)
 
 
 class Quantised(NamedTuple):
@@ -59,38 +42,22 @@ class Quantised(NamedTuple):
 
 
 @torch.no_grad()
-def quantise(quantizer: ResidualQuantizer, latent: Tensor, learning: torch.Generator | None = None) -> Quantised:
+def quantise(quantizer: ResidualQuantizer, latent: Tensor) -> Quantised:
     """The nearest codes of every codebook in turn.
 
     Args:
         quantizer: its codebooks are used; its projections are not.
         latent: [B, D, T].
-        learning: given, the codebooks move towards what they code; it chooses where unused codes go.
     """
     batch, _, frames = latent.shape
     rest = latent.transpose(1, 2).flatten(0, 1)  # [B · T, D]
     found, codes = [], []
     for book in quantizer.codebooks:
         nearest, vector = book.nearest(rest)
-        if learning is not None:
-            _move(book, rest, nearest, learning)
         rest = rest - vector
         found.append(vector.view(batch, frames, -1).transpose(1, 2))
         codes.append(nearest.view(batch, frames))
     return Quantised(torch.stack(found), torch.stack(codes, dim=1))
-
-
-def _move(book: Codebook, points: Tensor, nearest: Tensor, generator: torch.Generator) -> None:
-    """A step of the moving averages of `points` [N, D] that fell to the codes `nearest` [N]."""
-    counts = torch.bincount(nearest, minlength=len(book.cluster_usage)).to(points.dtype)
-    sums = torch.zeros_like(book.embed_sum).index_add_(0, nearest, points)
-    book.cluster_usage.mul_(_DECAY).add_(counts, alpha=1 - _DECAY)
-    book.embed_sum.mul_(_DECAY).add_(sums, alpha=1 - _DECAY)
-    mean = len(points) / len(counts)  # of the counts
-    dead = book.cluster_usage < _DEAD * mean
-    other = points[_some(points, len(counts), generator)] * mean
-    book.embed_sum.copy_(torch.where(dead[:, None], other, book.embed_sum))
-    book.cluster_usage.masked_fill_(dead, mean)
 
 
 def vectors_of(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
@@ -107,7 +74,7 @@ class Slips:
     A slip begins with a codebook drawn at random, and goes on through all later ones, as a language model's does.
     """
 
-    spoilt: float = 0.5  # of the crops; the others are as they were coded
+    spoilt: float = 0.25  # of the crops; the others are as they were coded
     exchanged: float = 0.3  # of their frames: codes of another frame with the same phonemes and voice
     random: float = 0.05  # any codes; never the first codebook
     dropped: float = 0.1  # none

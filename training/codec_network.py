@@ -17,12 +17,12 @@ from dia2.audio.mimi.config import MimiConfig
 from dia2.audio.mimi.network import Mimi
 from dia2.audio.mimi.transformer import Scale
 from dia2.common.files import replacing
-from training.phonetic import HALVES
+from training.acoustics import LABELLED
 
 _AFTER_ELU = 1.25  # keeps the size of what an ELU has let through
 _LOUDER = 10.0  # from samples to numbers around 1
 _QUIET = 0.05  # the decoder begins near silence
-NEAR = 0.5  # the size of phonetic latents at first
+NEAR = 0.5  # the size of labelled latents at first
 _BIAS = 0.1  # silence is something: norms of nothing have gradients without bounds
 _BRANCH = 0.4  # what residual blocks and the transformers' branches add at first
 
@@ -38,11 +38,11 @@ class CodecShape:
     heads: int = 4
     codebooks: int = 8
     codes: int = 256
-    latent: int = 32  # width of what is quantised
+    latent: int = 48  # width of what is quantised
 
 
 def config_of(shape: CodecShape) -> MimiConfig:
-    """24 kHz, 12.5 frames a second, a semantic codebook for each half of a frame."""
+    """24 kHz, 12.5 frames a second, a labelled codebook for each half of a frame and for pitch."""
     return MimiConfig(
         frame_rate=12.5,
         num_filters=shape.filters,
@@ -53,7 +53,7 @@ def config_of(shape: CodecShape) -> MimiConfig:
         num_key_value_heads=shape.heads,
         head_dim=shape.hidden // shape.heads,
         num_quantizers=shape.codebooks,
-        num_semantic_quantizers=HALVES,
+        num_semantic_quantizers=LABELLED,
         codebook_size=shape.codes,
         codebook_dim=shape.latent,
         vector_quantization_hidden_dimension=shape.latent,
@@ -66,8 +66,8 @@ def config_of(shape: CodecShape) -> MimiConfig:
 def build(shape: CodecShape, seed: int = 0) -> Mimi:
     """An untrained codec, whose weights keep the size of what goes through them.
 
-    The phonetic latents have one spare dimension in each half, which says nothing and is not heard; codes that no
-    phoneme has lie far out in it. No gradient ever reaches it: phonemes do not differ there.
+    The labelled latents have one spare dimension in each part, which says nothing and is not heard; codes that mean
+    nothing lie far out in it. No gradient ever reaches it: what codes mean does not differ there.
 
     Small weights were the bottleneck of training: what reached the codebooks, and what came back, was tiny.
     """
@@ -81,10 +81,10 @@ def build(shape: CodecShape, seed: int = 0) -> Mimi:
                     nn.init.normal_(module.bias, std=_BIAS)
             elif isinstance(module, Scale):
                 module.scale.fill_(_BRANCH)
-        phonetic = model.quantizer.semantic_residual_vector_quantizer
-        spare = torch.arange(1, HALVES + 1) * (shape.latent // HALVES) - 1
-        phonetic.input_proj.get_parameter("weight").mul_(NEAR)[spare] = 0
-        phonetic.output_proj.get_parameter("weight")[:, spare] = 0
+        labelled = model.quantizer.semantic_residual_vector_quantizer
+        spare = torch.arange(1, LABELLED + 1) * (shape.latent // LABELLED) - 1
+        labelled.input_proj.get_parameter("weight").mul_(NEAR)[spare] = 0
+        labelled.output_proj.get_parameter("weight")[:, spare] = 0
         model.encoder.layers[0].get_parameter("conv.weight").mul_(_LOUDER)
         last = model.decoder.layers[-1]
         last.get_parameter("conv.weight").mul_(_QUIET)

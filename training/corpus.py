@@ -13,10 +13,11 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -27,7 +28,9 @@ from training.dialogue import Dialogue
 from training.flite import PAUSE, Floats, UnreadError, read
 from training.spoken import Spoken
 from training.texts import draw_text
-from training.vocoder import FRAME, SAMPLE_RATE, Speech, Voice, speak
+from training.vocoder import FRAME, SAMPLE_RATE, SHAPE, STEPS, Speech, Voice, speak
+
+Ints = np.ndarray[Any, np.dtype[np.int16]]
 
 FRAME_RATE = SAMPLE_RATE / FRAME  # 12.5
 VOICES = {
@@ -45,6 +48,9 @@ _QUESTION_WORD = re.compile(
 _EITHER = re.compile(r"\bor\b", re.IGNORECASE)
 
 
+_UNKNOWN = np.zeros(0, np.int16)  # of makers that do not know it
+
+
 @dataclass(frozen=True)
 class Recording:
     """A dialogue that was spoken."""
@@ -54,6 +60,8 @@ class Recording:
     end: float  # seconds at which one more word would begin
     phonemes: tuple[tuple[str, float], ...]  # (name, seconds at which it begins, of whole half frames); PAUSE: none
     samples: Floats  # [frames · FRAME] at SAMPLE_RATE
+    pulses: Ints = field(default_factory=lambda: _UNKNOWN)  # [frames] int16; negative: voice 2's, 0: nobody's
+    shapes: Floats = field(default_factory=lambda: _UNKNOWN)  # [frames, STEPS, SHAPE] float16: see `vocoder.shape_of`
 
 
 def rises(sentence: str) -> bool:
@@ -72,29 +80,44 @@ def record(dialogue: Dialogue, pulses: dict[int, tuple[int, ...]] | None = None)
     Raises:
         Dia2Error: flite is not installed, or (UnreadError) does not read a sentence word by word.
     """
-    pieces: list[Floats] = []
+    tape = _Tape()
     spoken: list[Spoken] = []
     phonemes: list[tuple[str, float]] = []
-    at = 0  # frame at which the next sentence begins
     for turn, pause in zip(dialogue.turns, dialogue.breaks, strict=True):
         voice = VOICES[turn.speaker]
         if pulses is not None:
             voice = replace(voice, pulses=pulses[turn.speaker])
         for i, sentence in enumerate(turn.sentences):
             speech = speak(read(sentence, voice.name), voice, rises(sentence))
-            begin = at / FRAME_RATE
+            begin = tape.frames / FRAME_RATE
             spoken += word_times(sentence, speech, turn.speaker, begin)
             phonemes += [(name, begin + sample / SAMPLE_RATE) for name, _, sample in speech.phones]
             phonemes.append((PAUSE, begin + speech.end / SAMPLE_RATE))
-            silence = _SENTENCE_FRAMES if i + 1 < len(turn.sentences) else _TURN_FRAMES
-            pieces += [speech.samples, np.zeros(silence * FRAME, np.float32)]
-            at += len(speech.samples) // FRAME + silence
+            numbers = np.array(speech.pulses, np.int16)
+            tape.add(speech.samples, numbers if turn.speaker == 1 else -numbers, speech.shapes)
+            tape.silence(_SENTENCE_FRAMES if i + 1 < len(turn.sentences) else _TURN_FRAMES)
         if silence := round(pause * FRAME_RATE):
-            spoken.append(Spoken("", 0, at / FRAME_RATE, (at + silence) / FRAME_RATE))
-            pieces.append(np.zeros(silence * FRAME, np.float32))
-            at += silence
-    pieces.append(np.zeros(math.ceil(_TAIL * FRAME_RATE) * FRAME, np.float32))
-    return Recording(dialogue.script(), tuple(spoken), at / FRAME_RATE, tuple(phonemes), np.concatenate(pieces))
+            spoken.append(Spoken("", 0, tape.frames / FRAME_RATE, (tape.frames + silence) / FRAME_RATE))
+            tape.silence(silence)
+    end = tape.frames / FRAME_RATE
+    tape.silence(math.ceil(_TAIL * FRAME_RATE))
+    return Recording(dialogue.script(), tuple(spoken), end, tuple(phonemes), *map(np.concatenate, tape.parts))
+
+
+class _Tape:
+    """Sound end to end, with the pulses and the spectrum of each frame."""
+
+    def __init__(self) -> None:
+        self.parts: tuple[list[Floats], list[Ints], list[Floats]] = ([], [], [])
+        self.frames = 0
+
+    def add(self, samples: Floats, pulses: Ints, shapes: Floats) -> None:
+        for part, piece in zip(self.parts, (samples, pulses, shapes.astype(np.float16)), strict=True):
+            part.append(piece)
+        self.frames += len(pulses)
+
+    def silence(self, frames: int) -> None:
+        self.add(np.zeros(frames * FRAME, np.float32), np.zeros(frames, np.int16), np.zeros((frames, STEPS, SHAPE)))
 
 
 def word_times(sentence: str, speech: Speech, speaker: int, begin: float) -> list[Spoken]:
@@ -179,7 +202,11 @@ def _make_shard(folder: Path, plan: CorpusPlan, maker: Maker, number: int) -> Pa
     path = _shard(folder, plan.split, number)
     with replacing(path) as temporary:
         save_file(
-            {"samples": np.round(samples * 32767).astype(np.int16)},
+            {
+                "samples": np.round(samples * 32767).astype(np.int16),
+                "pulses": np.concatenate([r.pulses for r in made]),
+                "shapes": np.concatenate([r.shapes for r in made]),
+            },
             temporary,
             metadata={"recordings": json.dumps(notes)},
         )
@@ -199,11 +226,13 @@ def read_shard(path: Path) -> list[Recording]:
     """The recordings of a shard."""
     with safe_open(path, framework="np") as file:
         samples = file.get_tensor("samples").astype(np.float32) / 32767
+        pulses, shapes = file.get_tensor("pulses"), file.get_tensor("shapes")
         notes = json.loads(file.metadata()["recordings"])
     found: list[Recording] = []
     at = 0
     for note in notes:
         count = note["samples"]
+        frames = slice(at // FRAME, (at + count) // FRAME)
         found.append(
             Recording(
                 note["script"],
@@ -211,6 +240,8 @@ def read_shard(path: Path) -> list[Recording]:
                 note["end"],
                 tuple((name, start) for name, start in note["phonemes"]),
                 samples[at : at + count],
+                pulses[frames],
+                shapes[frames],
             )
         )
         at += count

@@ -11,30 +11,21 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from dia2.audio.codec import Codec
 from dia2.common.files import replacing
+from training.acoustics import Acoustics
 from training.corpus import read_shard, shards
-from training.phonetic import Inventory, true_codes
 from training.spoken import Spoken
 from training.streams import Utterance
 
 
-def encode_corpus(corpus: Path, split: str, codec: Codec, inventory: Inventory, folder: Path) -> Iterator[Path]:
-    """Write the codes of every shard of `corpus` that `folder` does not have yet; yields each file.
-
-    The phonetic codes are the true ones, which the corpus knows, and not what the encoder hears: it cannot hear ahead,
-    so it is unsure where a phoneme begins.
-    """
+def encode_corpus(corpus: Path, split: str, acoustics: Acoustics, folder: Path) -> Iterator[Path]:
+    """Write the codes of every shard of `corpus` that `folder` does not have yet; yields each file."""
     folder.mkdir(parents=True, exist_ok=True)
     for shard in shards(corpus, split):
         path = folder / shard.name
         if path.exists():
             continue
-        utterances = []
-        for recording in read_shard(shard):
-            codes = codec.encode(torch.from_numpy(recording.samples)).cpu()
-            codes = true_codes(codes, inventory.labels(recording))
-            utterances.append(Utterance(recording.spoken, recording.end, codes))
+        utterances = [Utterance(r.spoken, r.end, acoustics.codes(r)) for r in read_shard(shard)]
         write_utterances(path, utterances)
         yield path
 

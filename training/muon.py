@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dia2.core.depformer import DepformerBlock
+from dia2.core.linear import multiplies_bfloat16
 from dia2.core.transformer import Block
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that takes all singular values near 1
@@ -65,7 +66,9 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """The orthogonal matrix nearest to `matrix` [n, m], about: its singular values become 0.7 … 1.2."""
     a, b, c = _COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).bfloat16()
+    x = matrix.T if tall else matrix
+    if matrix.is_cuda or multiplies_bfloat16():
+        x = x.bfloat16()
     x = x / (x.norm() + 1e-7)
     for _ in range(_ROUNDS):
         square = x @ x.T

@@ -81,11 +81,6 @@ def latest(starts: Numbers, values: Numbers, times: Numbers) -> Numbers:
     return np.where(at >= 0, values[np.maximum(at, 0)], 0)
 
 
-def true_codes(codes: Tensor, labels: Tensor) -> Tensor:
-    """Codes [K, T] of a recording with its true phonemes [2, T] in the place of those that the encoder heard."""
-    return torch.cat((labels, codes[HALVES:]))
-
-
 def accuracy(heard: Sequence[Tensor], labels: Sequence[Tensor]) -> float:
     """The share of half frames whose phoneme was heard; both lists hold [2, T]."""
     right = sum(int((a == b).sum()) for a, b in zip(heard, labels, strict=True))

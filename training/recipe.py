@@ -23,12 +23,12 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from dia2.audio.codec import Codec
 from dia2.common.checks import short
 from dia2.common.errors import Dia2Error, UsageError, one_line
 from dia2.core.config import parse_config
 from dia2.core.linear import multiplies_bfloat16
 from dia2.core.model import Dia2Model
+from training.acoustics import LABELLED, Acoustics
 from training.checkpoint import language_of, write_checkpoint
 from training.codec import CodecData, CodecSize, Sounds, train_decoder, train_encoder
 from training.codec_network import CodecShape
@@ -38,7 +38,6 @@ from training.dataset import encode_corpus, read_utterances
 from training.language_model import Batches, LanguageSize, LanguageTraining, Learning, config_dict, initialise, validate
 from training.loop import Losses, Schedule, fit
 from training.muon import muon_for
-from training.phonetic import Inventory
 from training.pronunciation import make_plain, make_sounding
 from training.tokenizer import train_tokenizer
 
@@ -48,6 +47,7 @@ class Recipe:
     """How much of everything."""
 
     shards: int  # of the train split, a third of an hour each
+    fitted_shards: int  # of them, by which it is decided what codes mean
     codec_shards: int  # of them, that the codec learns from
     dialogues: int  # a shard
     validation: int  # recordings of the validation split
@@ -60,22 +60,23 @@ _LEARNING = Learning(
     dropout=0.1, shuffled_share=0.5, onset_weight=5.0, lost_spans=0.1, probe_weight=1.0, depformer_share=0.5
 )
 NANO = Recipe(
-    shards=100,
-    codec_shards=12,
+    shards=52,
+    fitted_shards=8,
+    codec_shards=20,
     dialogues=100,
     validation=60,
-    codec=CodecSize(continuous=Schedule(6000, 1.5e-3), quantised=Schedule(3000, 8e-4), decoder=Schedule(6000, 8e-4)),
+    codec=CodecSize(decoder=Schedule(8000, 1.5e-3), encoder=Schedule(3000, 1.5e-3)),
     language=LanguageSize(schedule=Schedule(10_000, 2e-3, warmup=200), learning=_LEARNING),
 )
 SMOKE = Recipe(
     shards=1,
+    fitted_shards=1,
     codec_shards=1,
     dialogues=6,
     validation=2,
     codec=CodecSize(
-        shape=CodecShape(filters=2, hidden=32, layers=1, codes=128, latent=8),
-        batch=2, crop=6, decoder_crop=6,
-        continuous=Schedule(6, 1e-3), quantised=Schedule(3, 6e-4), decoder=Schedule(3, 6e-4),
+        shape=CodecShape(filters=2, hidden=32, layers=1, codes=128, latent=12), batch=2, crop=6,
+        decoder=Schedule(6, 1e-3), encoder=Schedule(3, 1e-3),
     ),
     language=LanguageSize(
         layers=2, width=64, hidden=128, heads=4, kv_heads=2, head_dim=16,
@@ -85,7 +86,7 @@ SMOKE = Recipe(
 )  # fmt: skip
 SIZES = {"nano": NANO, "smoke": SMOKE}
 _THREADS = min(4, os.cpu_count() or 1)
-STEPS = ("corpus", "encoder", "codes", "decoder", "language", "checkpoint")
+STEPS = ("corpus", "codes", "decoder", "encoder", "language", "checkpoint")
 
 
 class Kitchen:
@@ -115,25 +116,34 @@ class Kitchen:
             plan = CorpusPlan(recipe.seed, split, count, dialogues=dialogues)
             self._show(make_corpus(self.folder / "corpus", plan, self.workers))
 
-    def _encoder(self) -> None:
-        self._reached(train_encoder(self.folder / "codec", self.recipe.codec, self._codec_data(), device=self.device))
+    def _acoustics(self) -> Acoustics:
+        """What codes mean, fitted to the corpus if that was not done yet."""
+        path, shape = self.folder / "codes" / "acoustics.safetensors", self.recipe.codec.shape
+        if not path.exists():
+            heard = list(_recordings(self._train_shards()[: self.recipe.fitted_shards]))
+            fitted = Acoustics.fit(heard, shape.latent, shape.codebooks - LABELLED, shape.codes, self.recipe.seed)
+            fitted.write(path)
+        return Acoustics.read(path)
+
+    def _train_shards(self) -> list[Path]:
+        return shards(self.folder / "corpus", "train")
+
+    def _codes(self) -> None:
+        acoustics = self._acoustics()
+        for split in ("train", "validation"):
+            self._show(encode_corpus(self.folder / "corpus", split, acoustics, self.folder / "codes"))
 
     def _decoder(self) -> None:
         self._reached(train_decoder(self.folder / "codec", self.recipe.codec, self._codec_data(), device=self.device))
 
-    def _codec_data(self) -> CodecData:
-        paths = shards(self.folder / "corpus", "train")[: self.recipe.codec_shards]
-        validation = list(_recordings(shards(self.folder / "corpus", "validation")))[:8]
-        known = self.folder / "codec" / "phonemes.json"
-        inventory = Inventory.read(known) if known.exists() else Inventory.of(_recordings(paths))
-        return CodecData(Sounds(_recordings(paths), inventory), inventory, validation)
+    def _encoder(self) -> None:
+        self._reached(train_encoder(self.folder / "codec", self.recipe.codec, self._codec_data(), device=self.device))
 
-    def _codes(self) -> None:
-        folder = self.folder / "codec"
-        inventory = Inventory.read(folder / "phonemes.json")
-        codec = Codec.load(folder / "encoder", num_codebooks=self.recipe.codec.shape.codebooks, device=self.device)
-        for split in ("train", "validation"):
-            self._show(encode_corpus(self.folder / "corpus", split, codec, inventory, self.folder / "codes"))
+    def _codec_data(self) -> CodecData:
+        acoustics = self._acoustics()
+        validation = list(_recordings(shards(self.folder / "corpus", "validation")))[:8]
+        sounds = Sounds(_recordings(self._train_shards()[: self.recipe.codec_shards]), acoustics)
+        return CodecData(sounds, acoustics, validation)
 
     def tokenizer(self) -> Any:
         """The tokenizer, trained on the corpus's words if it is not there yet."""

@@ -23,12 +23,15 @@ FRAME = 1920  # samples of a codec frame: 80 ms
 UNIT = FRAME // 2  # samples of a half frame, on whose grid phones begin
 _HOP = round(HOP * SAMPLE_RATE)  # samples between parameters, as flite's
 _PER_UNIT, _PER_FRAME = UNIT // _HOP, FRAME // _HOP  # parameters
+_BANDS = len(BAND_EDGES) + 1  # of voicing
 _BINS = 1024  # of a filter's Fourier transform; its response is over long before
 _KEEP = 0.65  # how far the mean may be from the last frame's number of pulses before it changes: else it flickers
 _SMOOTH = np.hanning(19)[1:-1] / np.hanning(19).sum()  # of the melody: hops
 _TOP = (7_600.0, 9_000.0)  # Hz between which the spectrum ends: flite's ends at 8,000
 _TOP_DEPTH = 7.0  # of log magnitude
 _LEAST = 0.02  # amplitude of pulses or noise below which there are none in a band
+STEPS = 8  # of a frame, for which `Speech.shapes` tells the spectrum
+SHAPE = 30  # numbers that describe one: 25 of the cepstrum, 5 of the voicing
 _PAUSE_UNITS = 2  # of a pause within a sentence, at most: Dia2's machine has at most seven frames from word to word
 _RISE = 5.0  # semitones above the voice's pitch at which a question for yes or no ends
 _RISE_SECONDS = 0.4
@@ -55,6 +58,8 @@ class Speech:
     samples: Floats  # [frames · FRAME] at SAMPLE_RATE
     end: int  # sample at which the last phone ends
     phones: tuple[tuple[str, int, int], ...]  # (name, its word as `Phone` counts, sample at which it begins)
+    pulses: tuple[int, ...]  # of each frame
+    shapes: Floats  # [frames, STEPS, SHAPE] the spectrum; see `shape_of`
 
 
 def rhythm(phones: tuple[Phone, ...]) -> list[tuple[Phone, int]]:
@@ -88,8 +93,35 @@ def speak(reading: Reading, voice: Voice, rising: bool = False) -> Speech:
     if rising:
         share = _rise(len(curve), at * _PER_UNIT)
         curve = curve ** (1 - share) * (voice.pitch * 2 ** (_RISE / 12)) ** share
-    samples = _synthesise(cepstra, strengths, pulse_numbers(curve, voice.pulses), at * _PER_UNIT)
-    return Speech(np.clip(np.float32(voice.gain) * samples, -1, 1), at * UNIT, tuple(named))
+    numbers = pulse_numbers(curve, voice.pulses)
+    samples = _synthesise(cepstra, strengths, numbers, at * _PER_UNIT)
+    cepstra[:, 0] += np.log(np.float32(voice.gain * 32768))
+    shapes = shape_of(cepstra, strengths, at * _PER_UNIT)
+    return Speech(np.clip(np.float32(voice.gain) * samples, -1, 1), at * UNIT, tuple(named), tuple(numbers), shapes)
+
+
+def shape_of(cepstra: Floats, strengths: Floats, end: int) -> Floats:
+    """What a codec has to keep of the spectrum: [frames, STEPS, SHAPE], each step the mean of its hops.
+
+    Args:
+        cepstra: [hops, 25] of whole frames, for a sound of 16 bits.
+        strengths: [hops, 5] of voice.
+        end: the hop from which on nothing sounds: there everything is 0, which is as good as silent.
+    """
+    hops = np.concatenate([cepstra, strengths], 1)
+    hops[end:] = 0
+    means: Floats = hops.reshape(-1, STEPS, _PER_FRAME // STEPS, SHAPE).mean(2)
+    return means
+
+
+def sound_of(shapes: Floats, numbers: list[int]) -> Floats:
+    """Samples [frames · FRAME] of `shapes` [frames, STEPS, SHAPE] with so many pulses a frame."""
+    steps = shapes.reshape(-1, SHAPE)
+    hops = len(steps) * _PER_FRAME // STEPS
+    places = (np.arange(hops) + 0.5) * STEPS / _PER_FRAME - 0.5
+    rows = _at(steps, np.clip(places, 0, len(steps) - 1))
+    cepstra, strengths = rows[:, :-_BANDS], np.clip(rows[:, -_BANDS:], 0, 1)
+    return np.clip(_synthesise(cepstra, strengths, numbers, hops) / np.float32(32768), -1, 1)
 
 
 def pulse_numbers(curve: Floats | Doubles, allowed: tuple[int, ...]) -> list[int]:

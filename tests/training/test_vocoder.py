@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.flite import HOP, PAUSE, Phone, Reading
-from training.vocoder import FRAME, SAMPLE_RATE, UNIT, Voice, pulse_numbers, rhythm, speak
+from training.vocoder import FRAME, SAMPLE_RATE, SHAPE, STEPS, UNIT, Voice, pulse_numbers, rhythm, sound_of, speak
 
 VOICE = Voice("rms", pitch=110.0, melody=1.0, pulses=tuple(range(5, 30)), gain=1e-3)
 
@@ -129,3 +129,19 @@ def test_equal_phones_sound_equal_wherever_the_frame_is_the_same() -> None:
     assert np.array_equal(
         speak(reading(np.full(64, 125.0)), VOICE).samples, speak(reading(np.full(64, 125.0)), VOICE).samples
     )
+
+
+def test_what_a_codec_keeps_of_a_spectrum_sounds_as_the_sentence_does() -> None:
+    """But for what changes within 10 ms; and nothing is left of it after its end."""
+    steady = reading(np.full(85, 112.5), "ab")
+    speech = speak(steady, VOICE)
+    frames = len(speech.samples) // FRAME
+    assert speech.shapes.shape == (frames, STEPS, SHAPE)
+    assert len(speech.pulses) == frames
+    ended = speech.end * STEPS // FRAME
+    assert not speech.shapes.reshape(-1, SHAPE)[ended:].any()
+    again = sound_of(speech.shapes, list(speech.pulses))
+    inside = slice(FRAME // 4, speech.end - FRAME // 4)
+    error = np.square(again[inside] - speech.samples[inside]).mean() / np.square(speech.samples[inside]).mean()
+    assert error < 1e-3
+    assert np.abs(again[speech.end + FRAME // 2 :]).max(initial=0) < 1e-3
