@@ -30,6 +30,7 @@ from training.vocoder import SHAPE, STEPS, sound_of
 LABELLED = HALVES + 1  # codebooks that say something by name: two phonemes, and the pitch of a voice
 _RIDGE = 5.0  # of the linear map: what it takes to believe in a combination that is rare
 _POINTS = 40_000  # frames that k-means looks at
+_AT_ONCE = 20_000  # frames that are multiplied out at a time
 _VOICES = 2
 _WEIGHTS = np.array([1.0] + [2**0.5] * (SHAPE - 6) + [1.0] * 5, np.float32)  # makes distances those of log spectra
 
@@ -102,7 +103,7 @@ class Acoustics:
         back = self.basis / self.basis.square().sum(1, keepdim=True)  # its rows are orthogonal
         spectra = _mapped(self.map, self._inputs(labels)) + rest @ back
         spectra[labels[HALVES] == 0] = 0  # silence
-        shapes = spectra.numpy().reshape(-1, STEPS, SHAPE) / _WEIGHTS
+        shapes = (spectra.view(-1, STEPS, SHAPE) / torch.from_numpy(_WEIGHTS)).numpy()
         return sound_of(shapes, [max(1, abs(self.pitches[code])) for code in labels[HALVES].tolist()])
 
     def _inputs(self, labels: Tensor) -> Tensor:
@@ -124,7 +125,8 @@ class Acoustics:
     def _products(self, inputs: Tensor, spectra: Tensor) -> tuple[Tensor, Tensor]:
         """AᵀA and AᵀX, where A has a 1 for each of `inputs`."""
         square, product = torch.zeros(self._rows, self._rows), torch.zeros(self._rows, spectra.shape[1])
-        for rows, wanted in zip(inputs.split(20_000), spectra.split(20_000), strict=True):
+        for begin in range(0, len(inputs), _AT_ONCE):
+            rows, wanted = inputs[begin : begin + _AT_ONCE], spectra[begin : begin + _AT_ONCE]
             chosen = torch.zeros(len(rows), self._rows).scatter_(1, rows, 1.0)
             square += chosen.T @ chosen
             product += chosen.T @ wanted

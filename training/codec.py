@@ -3,7 +3,8 @@
 What a codec has to find out by itself is known here beforehand: which codes a frame has. So its two halves learn one
 after the other, each from what is true:
 
-1. The decoder learns to speak from codes, some of which are wrong on purpose, so that the words hang on the phonemes.
+1. The decoder learns to speak from codes: first the waveform alone, which says where every pulse is; then spectra as
+   well, and from codes some of which are wrong on purpose, so that the words hang on the phonemes.
 2. The encoder learns to hear the codes in the sound.
 
 The labelled latents are three orthogonal parts, one for each of codebooks 0 … 2: what a codebook leaves over still has
@@ -35,7 +36,7 @@ from training.phonetic import HALVES, accuracy
 from training.sound_loss import SpectralLoss
 from training.vocoder import FRAME, SAMPLE_RATE
 
-_WAVE = 10.0  # weight of the difference sample by sample, beside the spectral loss
+_WAVE, _PHASE = 10.0, 10.0  # weights of the differences of samples and of complex spectra, beside that of magnitudes
 _REST = 0.5  # weight of what the encoder misses of the latents, beside the codes that it misses
 _EVALUATIONS = 8  # of each stage
 _FAR = 30.0  # where codes lie that mean nothing, along a direction that nothing else uses
@@ -49,7 +50,8 @@ class CodecSize:
     batch: int = 4
     crop: int = 24  # frames
     slips: Slips = field(default_factory=Slips)
-    decoder: Schedule = field(default_factory=lambda: Schedule(steps=8000, peak=1.5e-3))
+    waveform: Schedule = field(default_factory=lambda: Schedule(steps=3500, peak=1.5e-3))
+    decoder: Schedule = field(default_factory=lambda: Schedule(steps=5000, peak=1e-3))
     encoder: Schedule = field(default_factory=lambda: Schedule(steps=3000, peak=1.5e-3))
 
 
@@ -157,14 +159,25 @@ class CodecTraining(nn.Module):
         parts = [F.pad(F.embedding(labels[:, k], self.places[k]), (0, 1)) for k in range(LABELLED)]
         return torch.cat(parts, dim=-1).transpose(1, 2)
 
+    def waveform(self, crops: Crops) -> Losses:
+        """Losses of the waveform that is spoken from true codes.
+
+        A loss of magnitudes is content with pulses anywhere, and then where they should be is never learnt.
+        """
+        rest = vectors_of(self.rest, crops.codes[:, LABELLED:].to(self.places.device)).sum(0)
+        losses = self._spoken(crops, rest)
+        return losses | {"loss": _WAVE * losses["wave"] + _PHASE * losses["phase"]}
+
     def decoder(self, sounds: Sounds, crops: Crops, slips: Slips, generator: torch.Generator) -> Losses:
-        """Losses of what is spoken from true codes, with slips among the later ones."""
+        """All losses of what is spoken from codes with slips among the later ones."""
         device = self.places.device
         codes, mask = sounds.with_slips(crops, slips, self.model.config.codebook_size, generator)
         found = vectors_of(self.rest, codes.to(device))
-        rest = (found * mask.transpose(0, 1)[:, :, None].to(device)).sum(0)
-        made = self.decoded(self.placed(crops.codes[:, :LABELLED].to(device)), rest)
-        return self.sound_losses(made, crops.samples.to(device))
+        return self._spoken(crops, (found * mask.transpose(0, 1)[:, :, None].to(device)).sum(0))
+
+    def _spoken(self, crops: Crops, rest: Tensor) -> dict[str, Tensor]:
+        labelled = self.placed(crops.codes[:, :LABELLED].to(rest.device))
+        return self.sound_losses(self.decoded(labelled, rest), crops.samples.to(rest.device))
 
     def encoder(self, crops: Crops) -> Losses:
         """Losses of what is heard."""
@@ -177,8 +190,8 @@ class CodecTraining(nn.Module):
 
     def sound_losses(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
         """How far samples [B, N] are from what they should be."""
-        spectral, wave = self.spectral(made, wanted), (made - wanted).abs().mean()
-        return {"loss": spectral + _WAVE * wave, "spectral": spectral, "wave": wave}
+        (heard, phase), wave = self.spectral(made, wanted), (made - wanted).abs().mean()
+        return {"loss": heard + _WAVE * wave + _PHASE * phase, "heard": heard, "wave": wave, "phase": phase}
 
     @torch.no_grad()
     def encode(self, samples: Tensor) -> Tensor:
@@ -247,10 +260,11 @@ def spoken_figures(training: CodecTraining, data: CodecData) -> dict[str, float]
     """How well unseen recordings are spoken from their true codes."""
     made = [training.decode(data.acoustics.codes(r)) for r in data.validation]
     losses = [
-        float(training.sound_losses(m[None], torch.from_numpy(r.samples)[None])["loss"])
+        training.sound_losses(m[None], torch.from_numpy(r.samples)[None])
         for m, r in zip(made, data.validation, strict=True)
     ]
-    return {"loss": float(np.mean(losses)), "stoi": mean_stoi(made, data.validation)}
+    means = {name: float(np.mean([float(loss[name]) for loss in losses])) for name in losses[0]}
+    return means | {"stoi": mean_stoi(made, data.validation)}
 
 
 def heard_figures(training: CodecTraining, data: CodecData) -> dict[str, float]:
@@ -296,14 +310,18 @@ def train_decoder(
     training = _training(size, data, device, seed)
     training.hold(encoder=True)
 
-    def loss(generator: torch.Generator) -> Losses:
+    def waveform(generator: torch.Generator) -> Losses:
+        return training.waveform(data.sounds.crops(size.batch, size.crop, generator))
+
+    def decoder(generator: torch.Generator) -> Losses:
         crops = data.sounds.crops(size.batch, size.crop, generator)
         return training.decoder(data.sounds, crops, size.slips, generator)
 
     def figures() -> dict[str, float]:
         return spoken_figures(training, data)
 
-    found = _fit(folder / "decoder", training, loss, size.decoder, figures, seed, "codec, decoder")
+    _fit(folder / "waveform", training, waveform, size.waveform, figures, seed, "codec, waveform")
+    found = _fit(folder / "decoder", training, decoder, size.decoder, figures, seed + 1, "codec, decoder")
     training.settle()
     write_mimi(folder / "speaks", training.model, torch.float32)
     return found
@@ -339,7 +357,7 @@ def train_encoder(
     def figures() -> dict[str, float]:
         return heard_figures(training, data)
 
-    found = _fit(folder / "encoder", training, loss, size.encoder, figures, seed + 1, "codec, encoder")
+    found = _fit(folder / "encoder", training, loss, size.encoder, figures, seed + 2, "codec, encoder")
     training.settle()
     write_mimi(folder / "mimi", training.model, torch.float16)
     return found

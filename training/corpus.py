@@ -31,6 +31,7 @@ from training.texts import draw_text
 from training.vocoder import FRAME, SAMPLE_RATE, SHAPE, STEPS, Speech, Voice, speak
 
 Ints = np.ndarray[Any, np.dtype[np.int16]]
+Halves = np.ndarray[Any, np.dtype[np.float16]]
 
 FRAME_RATE = SAMPLE_RATE / FRAME  # 12.5
 VOICES = {
@@ -48,9 +49,6 @@ _QUESTION_WORD = re.compile(
 _EITHER = re.compile(r"\bor\b", re.IGNORECASE)
 
 
-_UNKNOWN = np.zeros(0, np.int16)  # of makers that do not know it
-
-
 @dataclass(frozen=True)
 class Recording:
     """A dialogue that was spoken."""
@@ -60,8 +58,10 @@ class Recording:
     end: float  # seconds at which one more word would begin
     phonemes: tuple[tuple[str, float], ...]  # (name, seconds at which it begins, of whole half frames); PAUSE: none
     samples: Floats  # [frames · FRAME] at SAMPLE_RATE
-    pulses: Ints = field(default_factory=lambda: _UNKNOWN)  # [frames] int16; negative: voice 2's, 0: nobody's
-    shapes: Floats = field(default_factory=lambda: _UNKNOWN)  # [frames, STEPS, SHAPE] float16: see `vocoder.shape_of`
+    pulses: Ints = field(
+        default_factory=lambda: np.zeros(0, np.int16)
+    )  # [frames] int16; negative: voice 2's, 0: nobody's
+    shapes: Halves = field(default_factory=lambda: np.zeros((0, STEPS, SHAPE), np.float16))  # see `vocoder.shape_of`
 
 
 def rises(sentence: str) -> bool:
@@ -101,23 +101,35 @@ def record(dialogue: Dialogue, pulses: dict[int, tuple[int, ...]] | None = None)
             tape.silence(silence)
     end = tape.frames / FRAME_RATE
     tape.silence(math.ceil(_TAIL * FRAME_RATE))
-    return Recording(dialogue.script(), tuple(spoken), end, tuple(phonemes), *map(np.concatenate, tape.parts))
+    return Recording(
+        dialogue.script(),
+        tuple(spoken),
+        end,
+        tuple(phonemes),
+        np.concatenate(tape.samples),
+        np.concatenate(tape.pulses),
+        np.concatenate(tape.shapes),
+    )
 
 
 class _Tape:
     """Sound end to end, with the pulses and the spectrum of each frame."""
 
     def __init__(self) -> None:
-        self.parts: tuple[list[Floats], list[Ints], list[Floats]] = ([], [], [])
+        self.samples: list[Floats] = []
+        self.pulses: list[Ints] = []
+        self.shapes: list[Halves] = []
         self.frames = 0
 
     def add(self, samples: Floats, pulses: Ints, shapes: Floats) -> None:
-        for part, piece in zip(self.parts, (samples, pulses, shapes.astype(np.float16)), strict=True):
-            part.append(piece)
+        self.samples.append(samples)
+        self.pulses.append(pulses)
+        self.shapes.append(shapes.astype(np.float16))
         self.frames += len(pulses)
 
     def silence(self, frames: int) -> None:
-        self.add(np.zeros(frames * FRAME, np.float32), np.zeros(frames, np.int16), np.zeros((frames, STEPS, SHAPE)))
+        shapes = np.zeros((frames, STEPS, SHAPE), np.float32)
+        self.add(np.zeros(frames * FRAME, np.float32), np.zeros(frames, np.int16), shapes)
 
 
 def word_times(sentence: str, speech: Speech, speaker: int, begin: float) -> list[Spoken]:

@@ -32,10 +32,9 @@ from dia2.generation import GenerationResult
 from dia2.inspect import Dia2Trace
 from training.corpus import Recording, record
 from training.dialogue import Dialogue, Turn, draw_dialogue, load_grammar
-from training.espeak import SAMPLE_RATE
 from training.judge import STEP, Count, Ear, Sound, loudness, pitch, semitones, word_error_rate
-from training.locking import FRAME
 from training.phonetic import speakers
+from training.vocoder import FRAME, SAMPLE_RATE
 from training.voice_judge import VoiceJudge, who_speaks
 
 SEED = 77

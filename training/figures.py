@@ -25,7 +25,7 @@ from dia2.inspect import Dia2Trace
 from dia2.inspect.views.plots import attention
 from training.corpus import record
 from training.dialogue import Dialogue, Turn
-from training.espeak import SAMPLE_RATE
+from training.vocoder import SAMPLE_RATE
 
 SCRIPT = "[S1] Hello there. How are you today? [S2] Not too bad, thank you. Can I help you with the big table?"
 SENTENCE = Dialogue((Turn(1, ("Can you see the big house?",)), Turn(2, ("Yes, it is very old.",))), (0.0, 0.0))

@@ -12,7 +12,7 @@ import torch
 
 from dia2.adapter.word_errors import edits
 from dia2.runtime.words import WHISPER_RATE, load_whisper
-from training.espeak import SAMPLE_RATE
+from training.vocoder import SAMPLE_RATE
 
 Sound = np.ndarray[Any, np.dtype[np.float32]]
 

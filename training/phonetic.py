@@ -19,7 +19,7 @@ from torch import Tensor
 from dia2.common.errors import Dia2Error
 from dia2.common.files import write_atomically
 from training.corpus import FRAME_RATE, Recording
-from training.locking import FRAME
+from training.vocoder import FRAME
 
 Numbers = np.ndarray[Any, np.dtype[Any]]
 HALVES = 2  # of a frame, each with a codebook of its own

@@ -65,7 +65,7 @@ NANO = Recipe(
     codec_shards=20,
     dialogues=100,
     validation=60,
-    codec=CodecSize(decoder=Schedule(8000, 1.5e-3), encoder=Schedule(3000, 1.5e-3)),
+    codec=CodecSize(waveform=Schedule(3500, 1.5e-3), decoder=Schedule(5000, 1e-3), encoder=Schedule(3000, 1.5e-3)),
     language=LanguageSize(schedule=Schedule(10_000, 2e-3, warmup=200), learning=_LEARNING),
 )
 SMOKE = Recipe(
@@ -76,7 +76,7 @@ SMOKE = Recipe(
     validation=2,
     codec=CodecSize(
         shape=CodecShape(filters=2, hidden=32, layers=1, codes=128, latent=12), batch=2, crop=6,
-        decoder=Schedule(6, 1e-3), encoder=Schedule(3, 1e-3),
+        waveform=Schedule(6, 1e-3), decoder=Schedule(3, 1e-3), encoder=Schedule(3, 1e-3),
     ),
     language=LanguageSize(
         layers=2, width=64, hidden=128, heads=4, kv_heads=2, head_dim=16,

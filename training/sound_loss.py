@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.espeak import SAMPLE_RATE
+from training.vocoder import SAMPLE_RATE
 
 _SCALES = ((256, 16), (512, 40), (1024, 64), (2048, 80))  # transform sizes and mel bands
 _MEL, _MAGNITUDE = 2.0, 3.0  # weights
 
 
+class Distance(NamedTuple):
+    """How far one sound is from another."""
+
+    heard: Tensor  # mel and magnitude spectra: whatever the phase
+    phase: Tensor  # complex spectra: 0 only for the same waveform
+
+
 class SpectralLoss(nn.Module):
-    """Mel and magnitude spectra at several resolutions, compared in absolute difference."""
+    """Spectra at several resolutions, compared in absolute difference."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -23,18 +31,24 @@ class SpectralLoss(nn.Module):
             self.register_buffer(f"mel{size}", mel_filters(size, bands), persistent=False)
             self.register_buffer(f"window{size}", torch.hann_window(size), persistent=False)
 
-    def forward(self, made: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, made: Tensor, wanted: Tensor) -> Distance:
         """Distance of samples [B, N]."""
         both = torch.cat([made, wanted])
-        total = made.new_zeros(())
+        heard = phase = made.new_zeros(())
         for size, _ in _SCALES:
             window, mel = getattr(self, f"window{size}"), getattr(self, f"mel{size}")
             spectrum = torch.stft(both, size, size // 4, window=window, return_complex=True) / math.sqrt(size)
-            magnitude = (torch.view_as_real(spectrum).square().sum(-1) + 1e-9).sqrt()  # [2B, bins, T]
+            first, second = spectrum.chunk(2)
+            phase = phase + _magnitude(first - second).mean()
+            magnitude = _magnitude(spectrum)  # [2B, bins, T]
             first, second = magnitude.chunk(2)
             mel_first, mel_second = torch.log10(mel @ magnitude + 1e-4).chunk(2)
-            total = total + _MEL * (mel_first - mel_second).abs().mean() + _MAGNITUDE * (first - second).abs().mean()
-        return total / len(_SCALES)
+            heard = heard + _MEL * (mel_first - mel_second).abs().mean() + _MAGNITUDE * (first - second).abs().mean()
+        return Distance(heard / len(_SCALES), phase / len(_SCALES))
+
+
+def _magnitude(spectrum: Tensor) -> Tensor:
+    return (torch.view_as_real(spectrum).square().sum(-1) + 1e-9).sqrt()  # gradients without bounds at 0 else
 
 
 def mel_filters(size: int, bands: int, low: float = 0.0, high: float = SAMPLE_RATE / 2) -> Tensor:

@@ -121,7 +121,8 @@ def sound_of(shapes: Floats, numbers: list[int]) -> Floats:
     places = (np.arange(hops) + 0.5) * STEPS / _PER_FRAME - 0.5
     rows = _at(steps, np.clip(places, 0, len(steps) - 1))
     cepstra, strengths = rows[:, :-_BANDS], np.clip(rows[:, -_BANDS:], 0, 1)
-    return np.clip(_synthesise(cepstra, strengths, numbers, hops) / np.float32(32768), -1, 1)
+    samples: Floats = np.clip(_synthesise(cepstra, strengths, numbers, hops) / np.float32(32768), -1, 1)
+    return samples
 
 
 def pulse_numbers(curve: Floats | Doubles, allowed: tuple[int, ...]) -> list[int]:

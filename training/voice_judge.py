@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from training.corpus import FRAME_RATE, Recording
 from training.judge import Sound, pitch
-from training.locking import FRAME
 from training.phonetic import latest, speakers
 from training.sound_loss import mel_filters
+from training.vocoder import FRAME
 
 _BANDS = 32
 _SIZE = 2048  # of the transform: a frame, and a little of the next

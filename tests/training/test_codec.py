@@ -25,7 +25,9 @@ from ..support.speech import has_flite
 pytestmark = pytest.mark.skipif(not has_flite(), reason="flite is not installed")
 
 SHAPE = CodecShape(filters=2, hidden=24, layers=1, heads=2, codebooks=5, codes=64, latent=12)
-SIZE = CodecSize(shape=SHAPE, batch=2, crop=4, decoder=Schedule(3, 1e-3), encoder=Schedule(2, 1e-3))
+SIZE = CodecSize(
+    shape=SHAPE, batch=2, crop=4, waveform=Schedule(3, 1e-3), decoder=Schedule(2, 1e-3), encoder=Schedule(2, 1e-3)
+)
 CPU = torch.device("cpu")
 
 
@@ -156,7 +158,7 @@ def test_both_halves_train_and_go_on_where_they_were(
     assert train_encoder(tmp_path, SIZE, data, device=CPU) == {}
     said = capsys.readouterr().out
     stages = [line.partition(", step")[0] for line in said.splitlines() if "validation" in line]
-    assert list(dict.fromkeys(stages)) == ["codec, decoder", "codec, encoder"]
+    assert list(dict.fromkeys(stages)) == ["codec, waveform", "codec, decoder", "codec, encoder"]
     untrained = CodecTraining(build(SHAPE), data.acoustics).model.state_dict()
     final = load_mimi(tmp_path / "mimi", "it", CPU).state_dict()
     for name, tensor in speaks.items():
@@ -172,15 +174,33 @@ def test_both_halves_train_and_go_on_where_they_were(
 
 def test_the_loss_is_zero_only_for_the_same_sound() -> None:
     loss, x = SpectralLoss(), torch.randn(1, 9600, generator=torch.Generator().manual_seed(0)) * 0.1
-    assert float(loss(x, x)) == 0
-    assert float(loss(x * 0.5, x)) > float(loss(x * 0.9, x)) > 0
+    for half, nearly, same in zip(loss(x * 0.5, x), loss(x * 0.9, x), loss(x, x), strict=True):
+        assert float(half) > float(nearly) > 1e-3 > float(same)
+
+
+def test_phase_counts_in_one_of_the_distances_alone() -> None:
+    loss, x = SpectralLoss(), torch.randn(1, 9600, generator=torch.Generator().manual_seed(0)) * 0.1
+    inverted, same = loss(-x, x), loss(x, x)
+    assert float(inverted.heard) == pytest.approx(float(same.heard), abs=1e-6)
+    assert float(inverted.phase) > 100 * float(same.phase)
+
+
+def test_the_first_stage_knows_no_magnitudes(training: CodecTraining, data: CodecData) -> None:
+    crops = data.sounds.at(torch.tensor([4, 10]), 4)
+    with torch.no_grad():
+        losses = training.waveform(crops)
+        later = training.decoder(data.sounds, crops, Slips(spoilt=0.0), torch.Generator().manual_seed(0))
+    assert float(losses["loss"]) == pytest.approx(float(10 * losses["wave"] + 10 * losses["phase"]))
+    assert float(later["wave"]) == pytest.approx(float(losses["wave"]))
+    assert float(later["loss"]) == pytest.approx(float(losses["loss"] + losses["heard"]))
 
 
 def test_silence_has_losses_and_gradients_that_are_numbers(training: CodecTraining, data: CodecData) -> None:
     crops = data.sounds.at(torch.tensor([4]), 4)
     silent = crops._replace(samples=torch.zeros_like(crops.samples))
     generator = torch.Generator().manual_seed(0)
-    for losses in (training.encoder(silent), training.decoder(data.sounds, silent, Slips(), generator)):
+    speaking = training.waveform(silent), training.decoder(data.sounds, silent, Slips(), generator)
+    for losses in (training.encoder(silent), *speaking):
         training.zero_grad()
         losses["loss"].backward()  # type: ignore[no-untyped-call]  # torch's
         assert all(p.grad.isfinite().all() for p in training.parameters() if p.grad is not None)
