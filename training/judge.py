@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,8 @@ class Ear:
             UsageError: Whisper is not installed, or the name is unknown.
             Dia2Error: the checkpoint cannot be had.
         """
-        self._model = load_whisper(whisper, torch.device("cpu"))
+        beside = Path(sys.prefix) / "whisper" / f"{whisper}.pt"  # where `make` puts them
+        self._model = load_whisper(str(beside) if beside.is_file() else whisper, torch.device("cpu"))
         self._language = language
 
     def hear(self, samples: Sound, rate: int = SAMPLE_RATE) -> list[str]:

@@ -24,13 +24,14 @@ from dia2.adapter.activations import checkpoint_of
 from dia2.common.errors import Dia2Error, UsageError
 from dia2.common.files import write_atomically
 from training.activations.heads import HeadPlan, heads, without
-from training.activations.listening import Ear, Voices
+from training.activations.listening import Voices
 from training.activations.reading import TARGETS, reading
 from training.activations.rows import Rows
 from training.activations.scripts import alone, dialogues, digest
 from training.activations.speaking import Bench, Say, recorded
 from training.activations.steering import SteeringPlan, steering
 from training.activations.tables import tables
+from training.judge import Ear
 
 
 @dataclass(frozen=True)

@@ -3,58 +3,25 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 
 from dia2.adapter.trace import Dia2Trace
 from dia2.analysis import labels_of
 from dia2.common.errors import UsageError
-from dia2.runtime.audio_io import resample
-from dia2.runtime.words import load_whisper
 from training.activations.intervals import Share, share
-
-_RATE = 16_000  # Hz, at which Whisper hears
-
-
-class Ear:
-    """Whisper, which writes down what it hears without having seen the script."""
-
-    def __init__(self, name: str) -> None:
-        """Load it.
-
-        Args:
-            name: of a checkpoint, such as `tiny.en`, or its file.
-
-        Raises:
-            UsageError: Whisper is not installed, or there is no such checkpoint.
-        """
-        beside = Path(sys.prefix) / "whisper" / f"{name}.pt"
-        self._model: Any = load_whisper(str(beside) if beside.is_file() else name, torch.device("cpu"))
-
-    def words(self, trace: Dia2Trace, script: str) -> tuple[int, int]:
-        """Of a script's words, how many are heard in their order; and how many there are."""
-        assert trace.audio is not None, "a run with its sound"
-        samples, rate = trace.audio
-        sound = resample(torch.from_numpy(samples), rate, _RATE).numpy()
-        # One temperature, and nothing carried over: the same sound is always heard as the same words.
-        heard = self._model.transcribe(
-            sound, language="en", fp16=False, temperature=0.0, condition_on_previous_text=False
-        )
-        wanted = plain(re.sub(r"\[S[12]\]", "", script))
-        alike = SequenceMatcher(None, wanted, plain(heard["text"]), autojunk=False).get_matching_blocks()
-        return sum(block.size for block in alike), len(wanted)
+from training.judge import Ear
 
 
-def plain(text: str) -> list[str]:
-    """Words in lower case, without punctuation."""
-    return re.findall(r"[a-z0-9']+", text.lower())
+def count_heard(ear: Ear, trace: Dia2Trace, script: str) -> tuple[int, int]:
+    """Of a script's words, how many are heard in their order; and how many there are."""
+    assert trace.audio is not None, "a run with its sound"
+    wanted = ear.plain(re.sub(r"\[S[12]\]", "", script))
+    alike = SequenceMatcher(None, wanted, ear.hear(*trace.audio), autojunk=False).get_matching_blocks()
+    return sum(block.size for block in alike), len(wanted)
 
 
 @dataclass(frozen=True)

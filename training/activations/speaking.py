@@ -13,8 +13,9 @@ import numpy as np
 from dia2 import Dia2, Request
 from dia2.adapter.trace import Dia2Trace
 from dia2.runtime.edits import Edit
-from training.activations.listening import Ear, Voices, pitches
+from training.activations.listening import Voices, count_heard, pitches
 from training.activations.rows import Key, Rows
+from training.judge import Ear
 
 Say = Callable[[str], None]
 One = TypeVar("One")
@@ -101,7 +102,10 @@ class Bench:
                 for key, path in zip(some, paths, strict=True):
                     trace = Dia2Trace.load(path)
                     self._rows.add(
-                        key, Told(*self._ear.words(trace, scripts[int(key[2])]), *self._voices.second(pitches(trace)))
+                        key,
+                        Told(
+                            *count_heard(self._ear, trace, scripts[int(key[2])]), *self._voices.second(pitches(trace))
+                        ),
                     )
             done += len(some)
             self._say(f"{missing[0][0]}, {case.name}: {done} of {len(missing)} runs")
